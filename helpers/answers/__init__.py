@@ -1,0 +1,57 @@
+"""What `check` knows of the exercises: one module `nNN` per notebook, with a dict `ANSWERS`.
+
+helpers/answers/n03.py:
+
+    ANSWERS = {
+        "03.1": Answer(number(4.2, within=0.05), hints=("Count stages.", "Not the head.")),
+        "03.2": Answer(choice("b"), hints=("Look at the dashed line.",), praise="It never moved."),
+        "03.3": Answer(my_rule, hints=("Return a list of names.",)),
+    }
+
+A rule takes the answer and returns True, False, or a sentence that says what is off.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Rule = Callable[[Any], bool | str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one exercise is judged.
+
+    hints: from gentle to plain. praise: what a right answer shows.
+    """
+
+    rule: Rule
+    hints: tuple[str, ...]
+    praise: str = ""
+
+
+def number(value: float | Callable[[], float], *, within: float = 0.0) -> Rule:
+    """Accept a number that is `within` (a fraction of the value) of it; 0.0 wants it exact.
+
+    value: the number, or a function that works it out when asked, such as from the records.
+    """
+
+    def rule(answer: Any) -> bool | str:
+        if isinstance(answer, bool) or not hasattr(answer, "__float__"):
+            return f"A number is wanted, and this is {type(answer).__name__}."
+        wanted = value() if callable(value) else value
+        return abs(float(answer) - wanted) <= within * abs(wanted) + 1e-9
+
+    return rule
+
+
+def choice(value: str | Callable[[], str]) -> Rule:
+    """Accept a word or a letter, whatever its case and the space around it."""
+
+    def rule(answer: Any) -> bool | str:
+        if not isinstance(answer, str):
+            return f"A word in quotes is wanted, and this is {type(answer).__name__}."
+        wanted = value() if callable(value) else value
+        return answer.strip().casefold() == wanted.casefold()
+
+    return rule

@@ -1,0 +1,88 @@
+"""Exercise answers: a pass, a hint, never an exception."""
+
+import sys
+import types
+
+import pytest
+
+from helpers import checks
+from helpers.answers import Answer, choice, number
+
+
+def broken(answer):
+    raise RuntimeError("no such layer")
+
+
+@pytest.fixture(autouse=True)
+def exercises(monkeypatch):
+    """Put a notebook 99 with four exercises beside the real ones, and forget earlier tries."""
+    module = types.ModuleType("helpers.answers.n99")
+    module.ANSWERS = {
+        "99.1": Answer(
+            number(lambda: 200, within=0.05), ("Look again.", "It is near 200."), "Yes."
+        ),
+        "99.2": Answer(choice("LoRA"), ("Two matrices.",)),
+        "99.3": Answer(broken, ("Name a layer.",)),
+        "99.4": Answer(lambda answer: len(answer) == 3 or "Three are wanted.", ("Count.",)),
+    }
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(checks, "_tries", {})
+
+
+@pytest.mark.parametrize("answer", [200, 190.5, 209])
+def test_number_within_the_margin_is_right(answer):
+    verdict = checks.judge("99.1", answer)
+    assert verdict.right
+    assert verdict.message == "Exercise 99.1: right. Yes."
+
+
+@pytest.mark.parametrize("answer", [189, 211, "200", None, True, float("nan")])
+def test_other_answers_get_a_hint(answer):
+    verdict = checks.judge("99.1", answer)
+    assert not verdict.right
+    assert "Look again." in verdict.message
+
+
+def test_an_exact_number_takes_no_neighbour():
+    assert number(3)(3)
+    assert number(3)(3.0)
+    assert not number(3)(3.01)
+
+
+def test_choice_ignores_case_and_space():
+    assert checks.judge("99.2", " lora ").right
+    assert not checks.judge("99.2", "adapter").right
+    assert "in quotes" in checks.judge("99.2", 4).message
+
+
+def test_repeated_tries_show_more(capsys):
+    for answer in (1, 1, 1, 200):
+        checks.check("99.1", answer)
+    lines = capsys.readouterr().out.splitlines()
+    assert "Look again." in lines[0]
+    assert "It is near 200." in lines[1]
+    assert "It is near 200." in lines[2]
+    assert "right" in lines[3]
+
+
+def test_an_open_stub_gets_the_first_hint_every_time(capsys):
+    for _ in range(3):
+        checks.check("99.1", ...)
+    assert capsys.readouterr().out.count("not answered yet. Hint: Look again.") == 3
+
+
+def test_a_failing_rule_does_not_raise():
+    message = checks.judge("99.3", object()).message
+    assert "cannot be judged (RuntimeError: no such layer)" in message
+    assert "cannot be judged (TypeError" in checks.judge("99.4", 3).message
+
+
+def test_a_rule_can_say_what_is_off():
+    assert "Three are wanted." in checks.judge("99.4", [1]).message
+    assert checks.judge("99.4", [1, 2, 3]).right
+
+
+@pytest.mark.parametrize("exercise", ["99.9", "98.1", "", "nonsense", 3.2])
+def test_an_unknown_exercise_is_said(exercise, capsys):
+    checks.check(exercise, 1)
+    assert "There is no exercise" in capsys.readouterr().out
