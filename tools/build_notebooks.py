@@ -1,0 +1,294 @@
+"""Build what people read: notebooks/sources/NN_slug.py -> notebooks/NN_slug.ipynb, executed.
+
+    python tools/build_notebooks.py 03            one notebook, or several
+    python tools/build_notebooks.py --all         every one
+    python tools/build_notebooks.py --check       are the two sides alike? nothing runs
+    python tools/build_notebooks.py 03 --profile fast    a quick try, kept out of git
+
+A notebook is written only when it ran to its end. Widget views, timestamps, random ids and
+progress bars are left out, so an equal run gives an equal file. The line that says how long it
+takes, the navigation at its end and the README's table are written here, not typed.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[1]
+CELL_SECONDS = 1200  # a cell that runs longer hangs
+MADE = "made-by-build"  # the tag of cells that no source has
+VIEW = "application/vnd.jupyter.widget-view+json"
+PROGRESS = re.compile(r"\d+%\|")
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+class Collection:
+    """The notebooks of one repository: where each side lies and what stands between them."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self.folder = root / "notebooks"
+        self.readme = root / "README.md"
+        self.tries = root / "data" / "cache" / "notebooks"
+        self.minutes = self.folder / "minutes.json"
+        self.sources = sorted((self.folder / "sources").glob("[0-9][0-9]_*.py"))
+
+    def find(self, name: str) -> Path:
+        """Return the source whose number or name is `name`; raises SystemExit where none is."""
+        found = [source for source in self.sources if source.stem.startswith(name)]
+        if len(found) != 1:
+            raise SystemExit(f"{len(found)} files in notebooks/sources start with {name!r}: want 1")
+        return found[0]
+
+    def built(self, source: Path) -> Path:
+        """Return the file that people read."""
+        return self.folder / f"{source.stem}.ipynb"
+
+    def seconds(self) -> dict[str, float]:
+        """Return the measured seconds of each notebook, by its number."""
+        if not self.minutes.exists():
+            return {}
+        return json.loads(self.minutes.read_text(encoding="utf-8"))
+
+    def note_seconds(self, source: Path, seconds: float) -> None:
+        """Keep how long a full run took; a run alike (within a fifth) changes nothing."""
+        known = self.seconds()
+        before = known.get(source.stem[:2], 0.0)
+        if abs(seconds - before) > 0.2 * before:
+            known[source.stem[:2]] = round(seconds, 1)
+            text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
+            write(self.minutes, text)
+
+    def footer(self, source: Path) -> str:
+        """Return the navigation line: previous, contents, next."""
+        place = self.sources.index(source)
+        parts = ["[contents](../README.md#the-notebooks)"]
+        if place > 0:
+            before = self.sources[place - 1]
+            parts.insert(0, f"[previous: {title(before)}]({before.stem}.ipynb)")
+        if place + 1 < len(self.sources):
+            after = self.sources[place + 1]
+            parts.append(f"[next: {title(after)}]({after.stem}.ipynb)")
+        return "---\n" + " | ".join(parts)
+
+    def cells(self, source: Path) -> list[nbformat.NotebookNode]:
+        """Return the cells a notebook has: those of its source, the time line and the footer."""
+        parts = read_source(source)
+        takes = words_for(self.seconds().get(source.stem[:2]))
+        parts.insert(1, _made(f"Runs in {takes} on two CPU cores."))
+        parts.append(_made(self.footer(source)))
+        for place, cell in enumerate(parts):
+            cell["id"] = f"{source.stem[:2]}-{place:03d}"
+        return parts
+
+    def table(self) -> str:
+        """Return the README's table of notebooks."""
+        rows = ["| | question | takes | needs |", "|---|---|---|---|"]
+        for source in self.sources:
+            number, takes = source.stem[:2], words_for(self.seconds().get(source.stem[:2]))
+            link = f"[{title(source)}](notebooks/{source.stem}.ipynb)"
+            rows.append(f"| {number} | {link} | {takes} | {needs(source)} |")
+        return "\n".join(rows)
+
+    def readme_text(self) -> str:
+        """Return the README with today's table between its two marks."""
+        pattern = re.compile(r"(<!-- notebooks -->\n).*?(\n<!-- /notebooks -->)", re.DOTALL)
+        text = self.readme.read_text(encoding="utf-8")
+        return pattern.sub(lambda found: found[1] + self.table() + found[2], text)
+
+
+def read_source(source: Path) -> list[nbformat.NotebookNode]:
+    """Return the cells of a percent file, without metadata of their own."""
+    cells = []
+    for cell in jupytext.read(source, fmt="py:percent").cells:
+        if cell.source.strip():
+            new = new_markdown_cell if cell.cell_type == "markdown" else new_code_cell
+            cells.append(new(cell.source.strip()))
+    return cells
+
+
+def title(source: Path) -> str:
+    """Return a notebook's title: the first heading of its first cell."""
+    first = read_source(source)[0].source
+    return first.splitlines()[0].lstrip("# ").strip()
+
+
+def needs(source: Path) -> str:
+    """Return what the line `**Needs:** …` of the first cell says."""
+    found = re.search(r"\*\*Needs:\*\*\s*(.+)", read_source(source)[0].source)
+    return found[1].strip() if found else "this clone"
+
+
+def words_for(seconds: float | None) -> str:
+    """Return a time as a reader plans with it."""
+    if seconds is None:
+        return "an unmeasured time"
+    if seconds <= 60:
+        return "under a minute"
+    return f"about {round(seconds / 60 + 0.25)} minutes" if seconds > 105 else "under two minutes"
+
+
+def execute(collection: Collection, source: Path, profile: str) -> nbformat.NotebookNode:
+    """Return the executed notebook, cleaned; raises nbclient's errors where a cell fails."""
+    notebook = new_notebook(cells=collection.cells(source), metadata={"kernelspec": KERNEL})
+    place = {"metadata": {"path": str(collection.folder)}}
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources=place,
+        record_timing=False,
+    )
+    client.execute(env={**os.environ, "TL_PROFILE": profile})
+    return clean(notebook)
+
+
+def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what differs between equal runs or fails to show without a kernel, in place."""
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)
+        cell.outputs = [kept for kept in map(clean_output, joined(cell.outputs)) if kept]
+    return notebook
+
+
+def clean_output(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """Return an output without widget view and progress bars; None when nothing is left."""
+    if output.output_type == "stream":
+        lines = [line.split("\r")[-1] for line in output.text.rstrip("\r").split("\n")]
+        kept = "\n".join(line for line in lines if not PROGRESS.search(line))
+        output.text = kept.lstrip("\n")
+        return output if output.text.strip() else None
+    if VIEW in output.get("data", {}):
+        del output.data[VIEW]
+        return output if "image/png" in output.data else None
+    return output
+
+
+def joined(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Return outputs with neighbouring pieces of one stream made one: how they are cut varies."""
+    kept: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        same = kept and output.output_type == "stream" == kept[-1].output_type
+        if same and output.name == kept[-1].name:
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
+
+
+def build(collection: Collection, source: Path, profile: str = "full") -> bool:
+    """Run one source and write its notebook; return whether it ran to its end."""
+    begun = time.perf_counter()
+    try:
+        notebook = execute(collection, source, profile)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        print(f"{source.name} stopped, and nothing was written:\n{error}", file=sys.stderr)
+        return False
+    seconds = time.perf_counter() - begun
+    target = collection.built(source)
+    if profile == "full":
+        collection.note_seconds(source, seconds)
+        notebook.cells[1].source = collection.cells(source)[1].source
+    else:
+        target = collection.tries / target.name
+    write_notebook(target, notebook)
+    print(f"{target}: {seconds:.0f} s, {target.stat().st_size / 1e6:.2f} MB")
+    return True
+
+
+def refresh(collection: Collection) -> None:
+    """Write today's navigation into every notebook, and today's table into the README."""
+    for source in collection.sources:
+        target = collection.built(source)
+        if target.exists():
+            notebook = nbformat.read(target, as_version=4)
+            fresh = [cell.source for cell in collection.cells(source)]
+            notebook.cells[1].source, notebook.cells[-1].source = fresh[1], fresh[-1]
+            write_notebook(target, notebook)
+    write(collection.readme, collection.readme_text())
+
+
+def check(collection: Collection) -> list[str]:
+    """Return what differs between sources, notebooks and the README, one sentence each."""
+    wrong = []
+    names = {source.stem for source in collection.sources}
+    for orphan in sorted(collection.folder.glob("*.ipynb")):
+        if orphan.stem not in names:
+            wrong.append(f"notebooks/{orphan.name} has no source in notebooks/sources")
+    for source in collection.sources:
+        target = collection.built(source)
+        if not target.exists():
+            wrong.append(f"notebooks/{target.name} is not built")
+            continue
+        there = nbformat.read(target, as_version=4).cells
+        if _plain(there) != _plain(collection.cells(source)):
+            wrong.append(f"notebooks/{target.name} differs from its source: build it again")
+    if collection.readme.read_text(encoding="utf-8") != collection.readme_text():
+        wrong.append("README.md holds an old table of notebooks: build one again")
+    return wrong
+
+
+def write_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Write a notebook if it is valid, whole or not at all."""
+    nbformat.validate(notebook)
+    write(path, nbformat.writes(notebook) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and leave an equal one alone."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half.write_text(text, encoding="utf-8", newline="\n")
+    half.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="numbers, such as 03")
+    parser.add_argument("--all", action="store_true", help="every notebook")
+    parser.add_argument("--check", action="store_true", help="compare only")
+    parser.add_argument("--profile", choices=("full", "fast"), default="full")
+    options = parser.parse_args(arguments)
+    collection = Collection()
+    if options.check:
+        wrong = check(collection)
+        print("\n".join(wrong) or f"{len(collection.sources)} notebooks equal their sources")
+        return int(bool(wrong))
+    chosen = collection.sources if options.all else [collection.find(n) for n in options.names]
+    if not chosen:
+        parser.error("name a notebook, or say --all or --check")
+    done = [build(collection, source, options.profile) for source in chosen]
+    if options.profile == "full":
+        refresh(collection)
+    return int(not all(done))
+
+
+def _made(text: str) -> nbformat.NotebookNode:
+    return new_markdown_cell(text, metadata={"tags": [MADE]})
+
+
+def _plain(cells: Iterable[Any]) -> list[tuple[str, str, str]]:
+    return [(cell.id, cell.cell_type, cell.source) for cell in cells]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
