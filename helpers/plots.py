@@ -57,7 +57,7 @@ def plot_curves(
     band: what the bands are, named in the legend. chance: accuracy of guessing, a dotted line.
     """
     ax = _axes(ax, title)
-    banded = {"low", "high"} <= set(table.columns)
+    banded = _has_intervals(table)
     for name, look in looks(table[by]).items():
         rows = table[table[by] == name].sort_values(x)
         ax.plot(rows[x], rows[y], color=look.colour, marker=look.marker, label=look.label)
@@ -87,7 +87,7 @@ def plot_race(
 ) -> Figure:
     """Draw each approach as one marker, accuracy against cost: up and to the left is better."""
     ax = _axes(ax, title)
-    barred = {"low", "high"} <= set(table.columns)
+    barred = _has_intervals(table)
     found = looks(table[by])
     for row in sorted(table.to_dict("records"), key=lambda row: list(found).index(row[by])):
         look = found[row[by]]
@@ -118,7 +118,7 @@ def plot_bars(
     found = looks(table[by])
     places = np.arange(len(table))[::-1]
     reach = None
-    if {"low", "high"} <= set(table.columns):
+    if _has_intervals(table):
         reach = np.stack([table[y] - table["low"], table["high"] - table[y]])
         xlabel = f"{xlabel} (bar ends: {band})"
     colours = [found[name].colour for name in table[by]]
@@ -182,6 +182,11 @@ def _axes(ax: Axes | None, title: str) -> Axes:
     if title:
         set_title(ax, title)
     return ax
+
+
+def _has_intervals(table: pd.DataFrame) -> bool:
+    """Tell whether some row has one: a mean of a single run has none."""
+    return {"low", "high"} <= set(table.columns) and bool(table["low"].notna().any())
 
 
 def _log(ax: Axes) -> None:

@@ -51,8 +51,11 @@ def test_curves_are_sorted_banded_and_named(table):
     assert drawn.alt == "More data: test accuracy against n train"
 
 
-def test_curves_without_intervals_claim_none(table):
-    drawn = plots.plot_curves(table.drop(columns=["low", "high"]), "n_train")
+@pytest.mark.parametrize("single", [True, False])
+def test_curves_without_intervals_claim_none(table, single):
+    ends = ["low", "high"]
+    without = table.assign(low=np.nan, high=np.nan) if single else table.drop(columns=ends)
+    drawn = plots.plot_curves(without, "n_train")
     assert drawn.axes[0].get_legend().get_title().get_text() == ""
     assert not drawn.axes[0].collections
 
@@ -117,3 +120,10 @@ def test_figures_stay_small_and_leave_the_settings_alone():
     assert settings() == before
     with pytest.raises(ValueError, match="at most 8 by 5"):
         plots.figure(width=9)
+
+
+def test_rows_of_a_single_run_keep_their_marker(table):
+    table.loc[0, ["low", "high"]] = np.nan
+    for drawn in (plots.plot_race(table, x="cost"), plots.plot_bars(table)):
+        drawn.draw_without_rendering()
+        assert len(drawn.axes[0].containers) >= 1
