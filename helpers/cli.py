@@ -1,0 +1,75 @@
+"""`python -m helpers COMMAND`: what a notebook does, for scripts and terminals.
+
+A command imports its module when it runs, so `--help` and `decide` never load torch.
+Exit status: 0 when done, 2 for bad input (one line on stderr), 130 when interrupted.
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from helpers.errors import UserError
+
+Command = Callable[[argparse.Namespace], int | None]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with status 2 and one line that names the mend."""
+        line = f"{self.prog}: {message}; see {self.prog} --help"
+        self.exit(2, " ".join(line.split()) + "\n")
+
+
+def build_parser() -> Parser:
+    """Return the parser with every command that this clone has."""
+    parser = Parser(prog="python -m helpers", description="Freeze, tune, or adapt?")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module, about, arguments, run in COMMANDS:
+        if importlib.util.find_spec(module):
+            command = commands.add_parser(name, help=about, description=about)
+            arguments(command)
+            command.set_defaults(run=run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status; a reader never sees a traceback."""
+    try:
+        options = build_parser().parse_args(arguments)
+        return options.run(options) or 0
+    except UserError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="assets or tasks; all by default")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from helpers.assets import fetch
+
+    fetch(options.names or None)
+
+
+# name, module that does it, one line of help, its arguments, what runs
+COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
+    (
+        "fetch",
+        "helpers.assets",
+        "get weights and data sets, checked, with a progress bar",
+        _fetch_arguments,
+        _fetch,
+    ),
+)
