@@ -1,0 +1,39 @@
+# make lab    set up, fetch the data, open JupyterLab at notebook 00   (ARGS=--no-browser)
+# make test   set up, fetch the data, run every test                   (ARGS="-m unit")
+# The first call makes .venv and installs the tested versions; the next ones start at once.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
+# The stamp's name holds what was installed, so a changed pin or a moved folder installs again.
+# It is made last: an install that failed or was stopped leaves none.
+KEY := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
+READY := $(VENV)/ready-$(KEY)
+
+.PHONY: lab test fetch notebooks clean
+
+lab: $(READY)
+	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
+	$(PY) -m jupyterlab $(ARGS) notebooks/00_start_here.ipynb
+
+test: $(READY) fetch
+	$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+fetch: $(READY)
+	@$(PY) -m helpers fetch
+
+notebooks: $(READY) fetch
+	$(PY) tools/build_notebooks.py $(or $(ARGS),--all)
+
+clean:
+	rm -rf $(VENV) data/cache
+
+$(READY):
+	@command -v $(PYTHON) > /dev/null || { \
+	    echo "$(PYTHON) is not here: install Python 3.11 or newer, or name another:" \
+	        "make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) tools/check_python.py
+	@rm -f $(VENV)/ready-*
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
