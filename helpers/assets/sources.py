@@ -39,7 +39,7 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
         unit="B",
         unit_scale=True,
         unit_divisor=1000,
-        disable=not progress,
+        disable=None if progress else True,  # None: only where someone watches a terminal
         leave=False,
     ) as bar:
         if asset.kind == "wheel":

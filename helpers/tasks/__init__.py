@@ -1,0 +1,25 @@
+"""Target tasks: fixed splits, class names, licence and provenance of each.
+
+`load_task(name)` gives the splits; `TASKS` describes them; a new task is one `register_task`.
+"""
+
+from helpers.tasks import photos, products, texts
+from helpers.tasks.dial import DIAL_STEPS, apply_dial
+from helpers.tasks.loading import load_task
+from helpers.tasks.registry import TASKS, Source, Split, Task, TaskInfo, register_task
+
+for _module in (products, photos, texts):
+    for _info in _module.TASKS:
+        register_task(_info)
+
+__all__ = [
+    "DIAL_STEPS",
+    "TASKS",
+    "Source",
+    "Split",
+    "Task",
+    "TaskInfo",
+    "apply_dial",
+    "load_task",
+    "register_task",
+]

@@ -1,0 +1,121 @@
+"""What a task is, and the registry of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from helpers.errors import UserError
+
+MODALITIES = ("image", "text")
+ORIGINS = ("full", "sample")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Inputs and labels of one split.
+
+    inputs: uint8 (N, H, W, C), often a read-only memory map, or a list of N texts.
+    labels: int64 (N,), indices into the task's classes.
+    """
+
+    inputs: np.ndarray | list[str] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise UserError(
+                f"a split has {len(self.inputs)} inputs and {len(self.labels)} labels; it needs "
+                "one label for each input"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray | slice) -> "Split":
+        """Return some of the examples; a slice of a memory map stays one, an index array copies."""
+        if isinstance(self.inputs, np.ndarray):
+            return Split(self.inputs[rows], self.labels[rows])
+        chosen = np.arange(len(self))[rows]
+        return Split([self.inputs[i] for i in chosen], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a task's loader returns: all of its examples, split, in their fixed order."""
+
+    train: Split
+    validation: Split
+    test: Split
+    origin: str = "full"  # "sample" when the shipped sample stands in
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """One registry entry.
+
+    loader: called with the side in pixels (None for text), returns a Source. It may raise
+        DataNotFound.
+    image_size: side in pixels when the caller names none; None for text.
+    split: how the splits came about, in one sentence.
+    """
+
+    name: str
+    title: str
+    modality: str
+    classes: tuple[str, ...]
+    licence: str
+    provenance: str
+    citation: str
+    split: str
+    loader: Callable[[int | None], Source] = field(repr=False)
+    image_size: int | None = None
+    channels: int = 0  # 1 grey, 3 colour, 0 text
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise UserError(f"task {self.name!r}: modality is {self.modality!r}, use {MODALITIES}")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise UserError(f"task {self.name!r} needs at least two classes, each named once")
+        if (self.modality == "image") != (self.image_size is not None):
+            raise UserError(f"task {self.name!r}: image_size goes with images, and only with them")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task ready for training: what `load_task` returns."""
+
+    name: str
+    modality: str
+    classes: tuple[str, ...]
+    licence: str
+    provenance: str
+    origin: str
+    train: Split
+    validation: Split
+    test: Split
+
+    def __str__(self) -> str:
+        sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test"
+        data = "the shipped sample" if self.origin == "sample" else "the full data"
+        return f"{self.name}: {len(self.classes)} classes, {sizes} ({data})"
+
+
+TASKS: dict[str, TaskInfo] = {}
+
+
+def register_task(info: TaskInfo) -> TaskInfo:
+    """Add a task to the registry. Raises UserError when the name is taken by another one."""
+    if info.name in TASKS and TASKS[info.name] is not info:
+        raise UserError(f"there is a task {info.name!r} already; choose another name")
+    TASKS[info.name] = info
+    return info
+
+
+def labels_of(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Turn class names into int64 indices. Raises UserError for a name that is no class."""
+    index = {name: i for i, name in enumerate(classes)}
+    unknown = sorted({str(name) for name in names} - set(index))
+    if unknown:
+        raise UserError(f"label {unknown[0]!r} is none of the classes {', '.join(classes)}")
+    return np.array([index[name] for name in names], dtype=np.int64)

