@@ -1,0 +1,209 @@
+"""What an approach is: what it freezes, what it inserts, and how it is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from helpers import features
+from helpers.approaches.model import TransferModel
+from helpers.augment import get_augment
+from helpers.backbones import Backbone
+from helpers.errors import UserError
+from helpers.examples import Examples
+from helpers.training import History, TrainConfig, predict, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from helpers.tasks import Split, Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an approach lets one choose; each approach has a subclass with its own."""
+
+    augment: str = ""  # names from helpers.augment joined by +
+    views: int = 4  # augmented versions to cache where a frozen prefix is cached
+
+
+@dataclass
+class Fitted:
+    """A trained model and what training it took.
+
+    prepare_seconds: computing the cached activations, apart from training (`history.seconds`).
+    """
+
+    approach: Approach
+    model: Any
+    history: History
+    prepare_seconds: float = 0.0
+    prepare_cpu_seconds: float = 0.0
+    start: int = 0
+    extra: dict[str, float] = field(default_factory=dict)
+
+    def predict(self, split: Split) -> Tensor:
+        """Logits (N, classes) for a split's raw inputs."""
+        return self.approach.predict(self, split)
+
+    def accuracy(self, split: Split) -> float:
+        """Share of the split that is classified right."""
+        labels = torch.from_numpy(split.labels)
+        return float((self.predict(split).argmax(1) == labels).float().mean())
+
+
+class Approach:
+    """Base of all approaches. A subclass says how to `build` the model, and its defaults."""
+
+    name = ""
+    title = ""
+    summary = ""
+    options: type[Options] = Options
+    learning_rates: dict[str, tuple[float, ...]] = {}  # modality → trials, default in the middle
+    moves_base = False  # whether the pretrained weights themselves change
+    uses_pretrained = True
+    epochs = 20
+    head_lr_scale = 1.0
+
+    def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
+        """The model to train, made from a backbone that may be changed in place."""
+        raise TypeError(f"{type(self).__name__} must define build")
+
+    def config(self, modality: str, n_train: int, **changes: Any) -> TrainConfig:
+        """Default settings for `n_train` examples; `changes` override, None leaves a default."""
+        rates = self.learning_rates[modality]
+        defaults = {
+            "lr": rates[len(rates) // 2],
+            "epochs": self.default_epochs(n_train),
+            "head_lr_scale": self.head_lr_scale,
+            "patience": max(4, self.default_epochs(n_train) // 3),
+        }
+        given = {key: value for key, value in changes.items() if value is not None}
+        return TrainConfig(**(defaults | given))
+
+    def default_epochs(self, n_train: int) -> int:
+        """More epochs on less data, so that small tasks get enough steps: between ½ and 2×."""
+        factor = min(2.0, max(0.5, (1000 / max(1, n_train)) ** 0.5))
+        return max(2, round(self.epochs * factor))
+
+    def fit(
+        self,
+        backbone: Backbone,
+        task: Task,
+        config: TrainConfig,
+        options: Options | None = None,
+        *,
+        cache: bool = True,
+        on_epoch: Callable[[int, History], None] | None = None,
+    ) -> Fitted:
+        """Build, cache what the frozen prefix returns, train.
+
+        cache: False trains on raw batches from the first stage on, augmented afresh each time.
+        """
+        options = options or self.options()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            model = self.build(backbone, len(task.classes), options)
+        return self._train(model, task, config, options, cache, on_epoch)
+
+    def _train(
+        self,
+        model: TransferModel,
+        task: Task,
+        config: TrainConfig,
+        options: Options,
+        cache: bool,
+        on_epoch: Callable[[int, History], None] | None,
+    ) -> Fitted:
+        start = model.start
+        if not cache:
+            model.start = 0
+        seconds = cpu_seconds = 0.0
+        if model.start:
+            examples, seconds, cpu_seconds = cached_examples(model, task.train, options, config)
+            validation, more, more_cpu = cached_examples(model, task.validation, None, config)
+            seconds, cpu_seconds = seconds + more, cpu_seconds + more_cpu
+            change = None
+        else:
+            examples = Examples.raw(model.backbone.encode(task.train.inputs), task.train.labels)
+            encoded = model.backbone.encode(task.validation.inputs)
+            validation = Examples.raw(encoded, task.validation.labels)
+            change = get_augment(options.augment)
+        self.before_training(model, examples)
+        history = train(model, examples, validation, config, augment=change, on_epoch=on_epoch)
+        self.after_training(model)
+        return Fitted(self, model, history, seconds, cpu_seconds, start)
+
+    def before_training(self, model: TransferModel, examples: Examples) -> None:
+        """Hook: the model and the (cached) examples, just before the loop."""
+
+    def after_training(self, model: TransferModel) -> None:
+        """Hook: just after the loop."""
+
+    def predict(self, fitted: Fitted, split: Split) -> Tensor:
+        """Logits (N, classes); cached prefix activations are reused where the prefix is frozen."""
+        model = fitted.model
+        if model.start:
+            examples, *_ = cached_examples(model, split, None, None)
+        else:
+            examples = Examples.raw(model.backbone.encode(split.inputs), split.labels)
+        return predict(model, examples)
+
+
+def cached_examples(
+    model: TransferModel, split: Split, options: Options | None, config: TrainConfig | None
+) -> tuple[Examples, float, float]:
+    """Examples that enter the model at `model.start`, with the seconds (wall, CPU) it took."""
+    augment = options.augment if options else ""
+    views = options.views if augment and options else 1
+    device = config.device if config else "auto"
+    made = [
+        features.prefix(
+            model.backbone, split.inputs, model.start, augment=augment, view=view, device=device
+        )
+        for view in range(views)
+    ]
+    examples = Examples(tuple(p.arrays for p in made), split.labels)
+    return examples, sum(p.seconds for p in made), sum(p.cpu_seconds for p in made)
+
+
+APPROACHES: dict[str, Approach] = {}
+
+
+def register_approach(approach: Approach) -> Approach:
+    """Add an approach; notebooks, sweeps and the advisor find it by name."""
+    APPROACHES[approach.name] = approach
+    return approach
+
+
+def get_approach(name: str) -> Approach:
+    """An approach by name. Raises UserError that names the nearest one."""
+    if name not in APPROACHES:
+        near = difflib.get_close_matches(name, APPROACHES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(APPROACHES)}"
+        raise UserError(f"unknown approach {name!r}: {hint}")
+    return APPROACHES[name]
+
+
+def parse_options(kind: type[Options], settings: str) -> Options:
+    """`"top_stages=2;augment=mirror"` → options, each value cast to its field's type.
+
+    Raises UserError for an unknown key or a value that does not fit.
+    """
+    defaults = kind()
+    known = {f.name: type(getattr(defaults, f.name)) for f in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for item in filter(None, settings.split(";")):
+        key, equals, text = item.partition("=")
+        if not equals or key not in known:
+            raise UserError(f"setting {item!r} is not one of {', '.join(f'{k}=…' for k in known)}")
+        try:
+            values[key] = known[key](text)
+        except ValueError as error:
+            raise UserError(f"setting {key} must be {known[key].__name__}; got {text!r}") from error
+    return kind(**values)

@@ -1,0 +1,89 @@
+"""Classical: raw pixels or TF-IDF with logistic regression, below which nothing is worth it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from torch import Tensor
+
+from helpers.approaches.base import Approach, Fitted, Options, register_approach
+from helpers.backbones import Backbone
+from helpers.training import History, TrainConfig
+
+PIXEL_SIDE = 28
+
+
+def flatten_pixels(images: np.ndarray) -> np.ndarray:
+    """uint8 (N,H,W,C) → float32 (N, 28·28·C) on 0..1; larger images are averaged down."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    if pixels.shape[-1] > PIXEL_SIDE:
+        pixels = F.interpolate(pixels, (PIXEL_SIDE, PIXEL_SIDE), mode="bilinear", antialias=True)
+    return pixels.flatten(1).numpy()
+
+
+class Classical(Approach):
+    """Logistic regression; its strength C is tried over the learning rates' places in the grid."""
+
+    name = "classical"
+    title = "Classical baseline"
+    summary = "No network: logistic regression on raw pixels or TF-IDF."
+    learning_rates = {"image": (0.001, 0.01, 0.1), "text": (1.0, 10.0, 100.0)}  # these are C
+    uses_pretrained = False
+    epochs = 200
+
+    def default_epochs(self, n_train: int) -> int:
+        """The solver's iterations; it stops by itself."""
+        return self.epochs
+
+    def pipeline(self, modality: str, strength: float, seed: int, iterations: int) -> Pipeline:
+        """Preparation and classifier as one scikit-learn pipeline."""
+        regression = LogisticRegression(C=strength, max_iter=iterations, random_state=seed)
+        if modality == "text":
+            words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=1)
+            return make_pipeline(words, regression)
+        return make_pipeline(FunctionTransformer(flatten_pixels), StandardScaler(), regression)
+
+    def fit(
+        self,
+        backbone: Backbone | None,
+        task,
+        config: TrainConfig,
+        options: Options | None = None,
+        *,
+        cache: bool = True,
+        on_epoch: Callable[[int, History], None] | None = None,
+    ) -> Fitted:
+        """Fit the pipeline; `config.lr` is C, `config.epochs` the solver's iterations."""
+        started, cpu = time.perf_counter(), time.process_time()
+        model = self.pipeline(task.modality, config.lr, config.seed, config.epochs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the anchor need not be polished
+            model.fit(task.train.inputs, task.train.labels)
+        history = History(seconds=time.perf_counter() - started)
+        history.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+        history.steps = int(np.max(model[-1].n_iter_))
+        history.best_epoch = history.steps
+        history.examples_seen = history.steps * len(task.train)
+        history.val_accuracy = [float(model.score(task.validation.inputs, task.validation.labels))]
+        return Fitted(self, model, history)
+
+    def predict(self, fitted: Fitted, split) -> Tensor:
+        """Log-probabilities; a class the training set lacks gets −∞ (it can't be predicted)."""
+        scores = fitted.model.predict_log_proba(split.inputs)
+        n_classes = int(max(fitted.model[-1].classes_.max(), split.labels.max())) + 1
+        logits = np.full((len(scores), n_classes), -1e9, dtype=np.float32)
+        logits[:, fitted.model[-1].classes_] = np.maximum(scores, -1e9)
+        return torch.from_numpy(logits)
+
+
+register_approach(Classical())

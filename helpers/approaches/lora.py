@@ -1,0 +1,114 @@
+"""LoRA: a frozen layer plus a trained matrix of low rank (Hu et al. 2021, arXiv 2106.09685)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from helpers.approaches.model import freeze
+from helpers.errors import UserError
+
+
+class LoRALinear(nn.Module):
+    """y = W x + (alpha / rank) · B A x, with W frozen, A (rank, in) random and B (out, rank) zero.
+
+    With B at zero the layer starts as the one it wraps.
+    """
+
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = freeze(base)
+        self.A = nn.Parameter(torch.empty(rank, base.in_features))
+        self.B = nn.Parameter(torch.zeros(base.out_features, rank))
+        nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
+        self.scale = alpha / rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + self.scale * (x @ self.A.T @ self.B.T)
+
+    def merged(self) -> nn.Linear:
+        """The wrapped layer with the update added to its weight: no cost at inference."""
+        with torch.no_grad():
+            self.base.weight += self.scale * (self.B @ self.A)
+        return self.base
+
+
+class LoRAConv2d(nn.Module):
+    """The same for a convolution: A keeps its kernel and stride, B is a 1×1 convolution."""
+
+    def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = freeze(base)
+        self.A = nn.Parameter(torch.empty(rank, base.in_channels, *base.kernel_size))
+        self.B = nn.Parameter(torch.zeros(base.out_channels, rank, 1, 1))
+        nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
+        self.scale = alpha / rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = self.base
+        hidden = nn.functional.conv2d(x, self.A, None, base.stride, base.padding, base.dilation)
+        return base(x) + self.scale * nn.functional.conv2d(hidden, self.B)
+
+    def merged(self) -> nn.Conv2d:
+        """The wrapped layer with the update added to its weight: no cost at inference."""
+        with torch.no_grad():
+            self.base.weight += self.scale * torch.einsum(
+                "or,rihw->oihw", self.B[..., 0, 0], self.A
+            )
+        return self.base
+
+
+LoRALayer = LoRALinear | LoRAConv2d
+
+
+def add_lora(root: nn.Module, rank: int, alpha: float, targets: tuple[str, ...] = ()) -> int:
+    """Wrap layers below `root` in place; returns how many.
+
+    targets: endings of layer names, such as ("query", "value"); empty: every linear layer and
+        every convolution with one group (depthwise ones have no rank to lower).
+
+    Raises UserError when nothing matches or the rank is not positive.
+    """
+    if rank < 1:
+        raise UserError(f"LoRA's rank must be at least 1; got {rank}")
+    sites = [
+        (parent, key, layer)
+        for parent_name, parent in list(root.named_modules())
+        for key, layer in list(parent.named_children())
+        if not isinstance(parent, LoRALayer)
+        and (not targets or f"{parent_name}.{key}".endswith(targets))
+        and (isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1))
+    ]
+    if not sites:
+        raise UserError(
+            f"no linear layer or convolution is named {' or '.join(targets) or 'at all'}"
+        )
+    for parent, key, layer in sites:
+        wrap = LoRALinear if isinstance(layer, nn.Linear) else LoRAConv2d
+        setattr(parent, key, wrap(layer, rank, alpha))
+    return len(sites)
+
+
+def lora_layers(root: nn.Module) -> Iterator[tuple[nn.Module, str, LoRALayer]]:
+    """Each (parent, attribute, LoRA layer) below `root`."""
+    for parent in list(root.modules()):
+        for key, layer in list(parent.named_children()):
+            if isinstance(layer, LoRALayer):
+                yield parent, key, layer
+
+
+def merge_lora(root: nn.Module) -> nn.Module:
+    """Add every update to its weight and remove the wrappers, in place."""
+    for parent, key, layer in lora_layers(root):
+        setattr(parent, key, layer.merged())
+    return root
+
+
+def remove_lora(root: nn.Module) -> nn.Module:
+    """Unplug every update: the base is bit for bit what it was."""
+    for parent, key, layer in lora_layers(root):
+        setattr(parent, key, layer.base)
+    return root

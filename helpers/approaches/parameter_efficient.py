@@ -1,0 +1,56 @@
+"""LoRA and adapters as approaches: a frozen base with small trained parts inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from helpers.approaches.adapter import add_adapters
+from helpers.approaches.base import Approach, Options, register_approach
+from helpers.approaches.lora import add_lora
+from helpers.approaches.model import TransferModel, freeze
+from helpers.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class LoRAOptions(Options):
+    rank: int = 8
+    alpha: float = 16.0
+    targets: str = ""  # layer-name endings joined by +, such as query+value; empty: all
+
+
+class LoRA(Approach):
+    name = "lora"
+    title = "LoRA"
+    summary = "Freeze the base, add a trained low-rank matrix to its layers."
+    options = LoRAOptions
+    learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    epochs = 16
+
+    def build(self, backbone: Backbone, n_classes: int, options: LoRAOptions) -> TransferModel:
+        freeze(backbone)
+        targets = tuple(filter(None, options.targets.split("+")))
+        add_lora(backbone.stages, options.rank, options.alpha, targets)
+        return TransferModel(backbone, n_classes)
+
+
+@dataclass(frozen=True)
+class AdapterOptions(Options):
+    reduction: int = 8  # width of the base over width of the bottleneck
+
+
+class Adapters(Approach):
+    name = "adapter"
+    title = "Adapters"
+    summary = "Freeze the base, train small bottleneck layers between its blocks."
+    options = AdapterOptions
+    learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    epochs = 16
+
+    def build(self, backbone: Backbone, n_classes: int, options: AdapterOptions) -> TransferModel:
+        freeze(backbone)
+        add_adapters(backbone, options.reduction)
+        return TransferModel(backbone, n_classes)
+
+
+register_approach(LoRA())
+register_approach(Adapters())

@@ -1,0 +1,23 @@
+"""From scratch: the same architecture with random weights, the baseline to price out."""
+
+from __future__ import annotations
+
+from helpers.approaches.base import Approach, Options, register_approach
+from helpers.approaches.model import TransferModel, unfreeze
+from helpers.backbones import Backbone
+
+
+class FromScratch(Approach):
+    name = "from_scratch"
+    title = "From scratch"
+    summary = "Keep the architecture, throw the pretrained weights away."
+    learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-4, 3e-4, 1e-3)}
+    uses_pretrained = False
+    epochs = 30
+
+    def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
+        """`backbone` must have been loaded with `pretrained=False`."""
+        return TransferModel(unfreeze(backbone), n_classes)
+
+
+register_approach(FromScratch())

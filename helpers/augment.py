@@ -1,0 +1,60 @@
+"""Augmentations of raw image batches, by name, so that a record can say which was on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers.errors import UserError
+
+Augment = Callable[[Tensor, np.random.Generator], Tensor]
+
+
+def mirror(batch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Left-right flip of a random half of the images (N,H,W,C)."""
+    return _where(batch, batch.flip(2), rng)
+
+
+def flips(batch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Left-right and up-down flips: for pictures without an upright, such as solar cells."""
+    mirrored = mirror(batch, rng)
+    return _where(mirrored, mirrored.flip(1), rng)
+
+
+def shift(batch: Tensor, rng: np.random.Generator) -> Tensor:
+    """Move each image by up to a sixteenth of its side; the border repeats its edge."""
+    side = batch.shape[1]
+    reach = max(1, side // 16)
+    offsets = torch.from_numpy(rng.integers(-reach, reach + 1, (len(batch), 2)))
+    base = torch.arange(side)
+    rows = (base + offsets[:, :1]).clamp(0, side - 1)
+    columns = (base + offsets[:, 1:]).clamp(0, batch.shape[2] - 1)
+    index = torch.arange(len(batch))[:, None, None]
+    return batch[index, rows[:, :, None], columns[:, None, :]]
+
+
+def _where(batch: Tensor, changed: Tensor, rng: np.random.Generator) -> Tensor:
+    pick = torch.from_numpy(rng.random(len(batch)) < 0.5).to(batch.device)
+    return torch.where(pick.view(-1, 1, 1, 1), changed, batch)
+
+
+AUGMENTATIONS: dict[str, Augment] = {"mirror": mirror, "flips": flips, "shift": shift}
+
+
+def get_augment(names: str) -> Augment | None:
+    """`"mirror+shift"` → one function that applies both; `""` → None."""
+    parts = [part for part in names.split("+") if part]
+    unknown = [part for part in parts if part not in AUGMENTATIONS]
+    if unknown:
+        known = ", ".join(AUGMENTATIONS)
+        raise UserError(f"unknown augmentation {unknown[0]!r}; known: {known}, joined by +")
+
+    def apply(batch: Tensor, rng: np.random.Generator) -> Tensor:
+        for part in parts:
+            batch = AUGMENTATIONS[part](batch, rng)
+        return batch
+
+    return apply if parts else None

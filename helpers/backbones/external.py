@@ -1,0 +1,168 @@
+"""`timm:NAME`, `torchvision:NAME` and `hf:NAME`: thousands of models for readers who are online."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from helpers.backbones.base import PREFIXES, Backbone, GlobalAveragePool, Recipe
+from helpers.backbones.text_encoder import encoder_backbone
+from helpers.errors import UserError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Apply(nn.Module):
+    """A module's method as a stage; the module is registered, so its weights are found."""
+
+    def __init__(self, module: nn.Module, function: Callable[[nn.Module, Any], Any]) -> None:
+        super().__init__()
+        self.module, self.function = module, function
+
+    def forward(self, state: Any) -> Any:
+        return self.function(self.module, state)
+
+
+class TokenPool(nn.Module):
+    """A vision transformer's output (N, tokens, width) → its class token, else the mean."""
+
+    def __init__(self, has_class_token: bool) -> None:
+        super().__init__()
+        self.has_class_token = has_class_token
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return tokens[:, 0] if self.has_class_token else tokens.mean(1)
+
+
+def _download(what: str, load: Callable[[], nn.Module]) -> nn.Module:
+    """Run a loader that may need the network; its many errors become one sentence."""
+    try:
+        return load()
+    except Exception as error:  # hubs raise dozens of types, offline or for a missing file
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"{what}: weights could not be loaded ({lines[0][:120]}); go online once so that they "
+            "are cached, or use a shipped backbone (pocket, efficientnet_lite0, minilm)"
+        ) from error
+
+
+def _unknown(name: str, known: list[str], where: str) -> UserError:
+    near = difflib.get_close_matches(name, known, n=3)
+    return UserError(f"{where} has no model {name!r}" + (f"; near: {', '.join(near)}" * bool(near)))
+
+
+def _check_split(backbone: Backbone, whole: Callable[[Tensor], Tensor]) -> Backbone:
+    """Raise unless running the stages equals running the model it was cut from."""
+    side = backbone.recipe.size
+    x = torch.randn(2, backbone.recipe.channels, side, side)
+    with torch.inference_mode():
+        try:
+            ours, theirs = backbone.eval()(x), whole(x)
+            equal = ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-4)
+        except (RuntimeError, TypeError, ValueError, AttributeError):
+            equal = False
+    if not equal:
+        raise UserError(
+            f"{backbone.name} can't be cut into stages: its layers do not run one after another"
+        )
+    return backbone
+
+
+def _grouped(blocks: list[nn.Module], groups: int) -> list[nn.Module]:
+    """Blocks in order, bundled into at most `groups` stages of near-equal length."""
+    groups = min(groups, len(blocks))
+    bounds = [round(i * len(blocks) / groups) for i in range(groups + 1)]
+    return [nn.Sequential(*blocks[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def _chain(children: list[nn.Module]) -> list[nn.Module]:
+    """Children as stages: containers are stages, lone layers join the stage before them."""
+    stages: list[list[nn.Module]] = []
+    for child in children:
+        parts = list(child) if isinstance(child, nn.Sequential) else [child]
+        large = isinstance(child, nn.Sequential) and len(parts) > 1
+        if large and any(isinstance(part, nn.Sequential) for part in parts):
+            stages += [[part] for part in parts]
+        elif large or not stages:
+            stages.append(parts)
+        else:
+            stages[-1] += parts
+    return [nn.Sequential(*parts) for parts in stages]
+
+
+def build_timm(name: str, pretrained: bool, size: int | None) -> Backbone:
+    """Any timm model whose layers run one after another, or a timm vision transformer."""
+    import timm
+
+    if name.split(".")[0] not in timm.list_models():
+        raise _unknown(name, timm.list_models(), "timm")
+    extra = {"img_size": size} if size and name.startswith(("vit_", "deit")) else {}
+    model = _download(
+        f"timm:{name}",
+        lambda: timm.create_model(name, pretrained=pretrained, num_classes=0, **extra),
+    ).eval()
+    info = timm.data.resolve_data_config({}, model=model)
+    recipe = Recipe(
+        size or info["input_size"][-1], info["input_size"][0], info["mean"], info["std"]
+    )
+    if hasattr(model, "blocks") and hasattr(model, "_pos_embed"):
+        embed = Apply(model, _embed_patches)
+        stages = [embed, *_grouped(list(model.blocks), 6)]
+        stages[-1] = nn.Sequential(*stages[-1], model.norm)
+        # The blocks are stages of their own; inside `embed` they would be counted twice.
+        model.blocks, model.norm = nn.Identity(), nn.Identity()
+        pool: nn.Module = TokenPool(model.cls_token is not None)
+        return Backbone(f"timm:{name}", "image", stages, pool, model.num_features, recipe)
+    skipped = {"global_pool", "classifier", "fc", "head", "head_drop"}
+    stages = _chain([child for key, child in model.named_children() if key not in skipped])
+    backbone = Backbone(
+        f"timm:{name}", "image", stages, GlobalAveragePool(), model.num_features, recipe
+    )
+    return _check_split(backbone, model.forward_features)
+
+
+def _embed_patches(model: nn.Module, x: Tensor) -> Tensor:
+    tokens = model.patch_drop(model._pos_embed(model.patch_embed(x)))
+    return model.norm_pre(tokens)
+
+
+def build_torchvision(name: str, pretrained: bool, size: int | None) -> Backbone:
+    """A torchvision classifier with `features` (EfficientNet, MobileNet …) or ResNet's layers."""
+    from torchvision import models
+
+    if name not in models.list_models(module=models):
+        raise _unknown(name, models.list_models(module=models), "torchvision")
+    weights = "DEFAULT" if pretrained else None
+    model = _download(f"torchvision:{name}", lambda: models.get_model(name, weights=weights)).eval()
+    if hasattr(model, "features"):
+        stages, whole = _grouped(list(model.features), 7), model.features
+    else:
+        skipped = {"avgpool", "fc", "classifier", "head"}
+        stages = _chain([child for key, child in model.named_children() if key not in skipped])
+        whole = nn.Sequential(*stages)
+    side = size or 224
+    with torch.inference_mode():
+        width = nn.Sequential(*stages)(torch.zeros(1, 3, side, side)).shape[1]
+    recipe = Recipe(side, 3, IMAGENET_MEAN, IMAGENET_STD)
+    backbone = Backbone(f"torchvision:{name}", "image", stages, GlobalAveragePool(), width, recipe)
+    return _check_split(backbone, whole)
+
+
+def build_hf(name: str, pretrained: bool, size: int | None) -> Backbone:
+    """A BERT-like text encoder from the Hugging Face hub, or from a folder on disk."""
+    from transformers import AutoConfig, AutoModel
+
+    def load() -> nn.Module:
+        if pretrained:
+            return AutoModel.from_pretrained(name)
+        return AutoModel.from_config(AutoConfig.from_pretrained(name))
+
+    model = _download(f"hf:{name}", load).float()
+    return encoder_backbone(f"hf:{name}", model, name, size, f"see the model card of {name}")
+
+
+PREFIXES.update({"timm": build_timm, "torchvision": build_torchvision, "hf": build_hf})

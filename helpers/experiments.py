@@ -1,0 +1,192 @@
+"""One measured run: a configuration in, a record out."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import functools
+import math
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from sklearn.metrics import f1_score
+
+from helpers import costs
+from helpers.approaches import Fitted, TransferModel, get_approach, parse_options
+from helpers.backbones import BACKBONES, Backbone, load_backbone
+from helpers.errors import UserError
+from helpers.examples import Examples
+from helpers.paths import data_dir
+from helpers.records import SCHEMA, run_id
+from helpers.tasks import TASKS, Task, load_task
+from helpers.training import pick_device, predict
+
+NAN = math.nan
+# Which task holds the data a backbone was pretrained on, to measure forgetting with.
+SOURCE_TASKS = {"pocket": "products_source"}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What is asked; `run_id` is its hash, so that the same question has one row."""
+
+    task: str
+    backbone: str
+    approach: str
+    n_train: int  # 0: every training example of the task
+    seed: int = 0
+    dial: float = 0.0
+    lr: float | None = None  # None: the approach's default
+    epochs: int | None = None
+    batch_size: int = 32
+    image_size: int | None = None  # None: the backbone's default
+    settings: str = ""  # the approach's options, "key=value;key=value"
+
+    def resolved(self) -> RunConfig:
+        """The same question with every default written out, as it is recorded and hashed.
+
+        Raises UserError for an unknown task, backbone, approach or setting.
+        """
+        approach = get_approach(self.approach)
+        parse_options(approach.options, self.settings)
+        if self.task not in TASKS:
+            load_task(self.task)  # raises, with the nearest name
+        n_train = self.n_train or len(load_task(self.task).train)
+        config = approach.config(
+            TASKS[self.task].modality,
+            n_train,
+            lr=self.lr,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+        )
+        info = BACKBONES.get(self.backbone)
+        size = self.image_size or (info.default_size if info else 224)
+        return replace(self, n_train=n_train, lr=config.lr, epochs=config.epochs, image_size=size)
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Train, read the test split once, measure every cost; returns the record's columns.
+
+    Raises UserError for unknown names, too few examples, or a diverging loss.
+    """
+    config = config.resolved()
+    approach = get_approach(config.approach)
+    task = task_for(config)
+    backbone = load_backbone(
+        config.backbone,
+        pretrained=approach.uses_pretrained,
+        size=config.image_size,
+        seed=config.seed,
+    )
+    if backbone.modality != task.modality:
+        raise UserError(
+            f"{config.backbone} reads {backbone.modality}s, and {task.name} holds {task.modality}s"
+        )
+    training = approach.config(
+        task.modality,
+        config.n_train,
+        lr=config.lr,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    options = parse_options(approach.options, config.settings)
+    before = source_accuracy(backbone, backbone) if approach.uses_pretrained else NAN
+    fitted = approach.fit(copy.deepcopy(backbone), task, training, options)
+    row = asdict(config) | {"schema": SCHEMA, "modality": task.modality, "origin": task.origin}
+    row |= _scores(fitted, task) | costs.measure(fitted, task, training, options)
+    row["source_accuracy_before"] = row["source_accuracy_after"] = before
+    if isinstance(fitted.model, TransferModel) and not math.isnan(before):
+        row["source_accuracy_after"] = source_accuracy(fitted.model.backbone, backbone)
+    row |= environment(pick_device(training.device))
+    return row | {"run_id": run_id(row)}
+
+
+def task_for(config: RunConfig) -> Task:
+    """The task at the size the backbone reads; small grey sets stay at their own 28 pixels."""
+    text = TASKS[config.task].modality == "text"
+    small = config.task.startswith(("products", "digits"))
+    return load_task(
+        config.task,
+        n_train=config.n_train or None,
+        seed=config.seed,
+        image_size=None if text or small else config.image_size,
+        dial=config.dial,
+    )
+
+
+def _scores(fitted: Fitted, task: Task) -> dict[str, Any]:
+    """Accuracies on all three splits; macro F1 on test."""
+    predicted = fitted.predict(task.test).argmax(1).numpy()
+    return {
+        "n_train": len(task.train),
+        "n_validation": len(task.validation),
+        "n_test": len(task.test),
+        "best_epoch": fitted.history.best_epoch,
+        "train_accuracy": fitted.accuracy(task.train),
+        "val_accuracy": max(fitted.history.val_accuracy),
+        "test_accuracy": float((predicted == task.test.labels).mean()),
+        "macro_f1": float(f1_score(task.test.labels, predicted, average="macro")),
+    }
+
+
+def source_accuracy(tuned: Backbone, original: Backbone) -> float:
+    """Accuracy of tuned stages under the original classifier on the pretraining task's test.
+
+    What falls here was forgotten. NaN where the source data is not at hand. `pocket`'s head
+    tells twenty classes apart (five products × four rotations); the upright five are compared.
+    """
+    (head,) = original.source_head
+    source = SOURCE_TASKS.get(original.name)
+    if head is None or source is None:
+        return NAN
+    task = load_task(source)
+    examples = Examples.raw(task.test.inputs, task.test.labels)
+    upright = torch.nn.Linear(head.in_features, len(task.classes))
+    upright.load_state_dict(
+        {"weight": head.weight[: len(task.classes)], "bias": head.bias[: len(task.classes)]}
+    )
+    model = TransferModel(copy.deepcopy(tuned), len(task.classes))
+    model.head = upright
+    labels = torch.from_numpy(examples.labels)
+    return float((predict(model, examples).argmax(1) == labels).float().mean())
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Facts of the machine and code that a record carries."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "device": f"{device.type}: {name}",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "git": _commit(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    """The processor's name where the system tells it, else its architecture."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if "model name" in line]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+@functools.cache
+def _commit() -> str:
+    """The commit the code was at, or "unknown" outside a checkout."""
+    try:
+        command = ["git", "rev-parse", "--short=10", "HEAD"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=data_dir(), timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

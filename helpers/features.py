@@ -1,0 +1,206 @@
+"""What frozen stages return, computed once: pooled features and frozen-prefix activations."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers.augment import get_augment
+from helpers.backbones import Backbone
+from helpers.errors import UserError
+from helpers.examples import Arrays, Examples, batches
+from helpers.paths import cache_dir
+from helpers.training import pick_device
+
+BATCH_SIZE = 64
+CACHE_LIMIT_GB = 8.0
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Output of the first `stop` stages: one array, or (hidden, mask) for texts.
+
+    seconds, cpu_seconds: what computing it cost when it was computed, cached or not.
+    """
+
+    arrays: Arrays
+    seconds: float
+    cpu_seconds: float
+
+
+def extract(
+    backbone: Backbone, inputs: np.ndarray | list[str], *, cache: bool = True
+) -> np.ndarray:
+    """Pooled features (N, feature_size) of raw inputs, float32."""
+    return prefix(backbone, inputs, backbone.n_stages, cache=cache).arrays[0]
+
+
+def prefix(
+    backbone: Backbone,
+    inputs: np.ndarray | list[str],
+    stop: int,
+    *,
+    augment: str = "",
+    view: int = 0,
+    cache: bool = True,
+    device: str = "auto",
+) -> Prefix:
+    """Run `stages[:stop]` over the inputs once and keep the result on disk, memory-mapped.
+
+    `stop == n_stages` gives pooled features; less gives activations that the stages above can
+    train on. Images lie as (N,H,W,C). The key is the content: weights below `stop`, inputs,
+    recipe, augmentation and view; so a changed model or image never meets a stale file.
+
+    cache: False computes into a temporary folder that is gone when the arrays are.
+    Raises UserError when the disk is full.
+    """
+    encoded = backbone.encode(inputs)
+    if not cache:
+        with tempfile.TemporaryDirectory(prefix="prefix-") as folder:
+            made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
+            arrays = tuple(np.array(array) for array in made.arrays)
+        return Prefix(arrays, made.seconds, made.cpu_seconds)
+    key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
+    folder = cache_dir() / "features" / backbone.name.replace(":", "_").replace("/", "_") / key
+    if not (folder / "facts.json").is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _trim(cache_dir() / "features")
+        scratch = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
+        try:
+            _compute(backbone, encoded, stop, augment, view, scratch, device)
+            # Another process may have been faster; either result is the same.
+            with contextlib.suppress(OSError):
+                scratch.replace(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    else:
+        os.utime(folder)
+    return _open(folder)
+
+
+@torch.inference_mode()
+def _compute(
+    backbone: Backbone,
+    encoded: np.ndarray,
+    stop: int,
+    augment: str,
+    view: int,
+    folder: Path,
+    device: str,
+) -> Prefix:
+    """Write the arrays and `facts.json` into `folder`."""
+    target = pick_device(device)
+    change, rng = get_augment(augment), np.random.default_rng(view)
+    pooled = stop >= backbone.n_stages
+    raw = Examples.raw(encoded, np.zeros(len(encoded), dtype=np.int64))
+    backbone.to(target).eval()
+    started, cpu = time.perf_counter(), time.process_time()
+    with contextlib.ExitStack() as files, _disk_errors(folder):
+        outputs: list[BinaryIO] = []
+        for rows in batches(raw, BATCH_SIZE):
+            batch, _ = raw.batch(rows, target)
+            # View 0 is the picture as it is: a model must know what it will be shown.
+            batch = change(batch, rng) if change and view else batch
+            state = backbone(backbone.prepare(batch), stop=stop)
+            parts = [backbone.pool(state)] if pooled else _parts(state)
+            if not outputs:
+                outputs = [
+                    files.enter_context(_new_array(folder / f"{i}.npy", part, encoded))
+                    for i, part in enumerate(parts)
+                ]
+            for output, part in zip(outputs, parts, strict=True):
+                output.write(_padded(part, encoded).tobytes())
+        seconds = time.perf_counter() - started
+        cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+        facts = {"arrays": len(outputs), "seconds": seconds, "cpu_seconds": cpu_seconds}
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    return _open(folder)
+
+
+def _parts(state: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
+    """Tensors of a state, images as (N,H,W,C)."""
+    tensors = list(state) if isinstance(state, tuple) else [state]
+    return [t.permute(0, 2, 3, 1) if t.ndim == 4 else t for t in tensors]
+
+
+def _padded(part: Tensor, encoded: np.ndarray) -> np.ndarray:
+    """As numpy, with a text batch padded to the data set's longest text."""
+    array = part.cpu().contiguous().numpy()
+    is_sequence = part.ndim == 3 or part.dtype == torch.bool
+    if is_sequence and encoded.ndim == 2 and array.shape[1] < encoded.shape[1]:
+        widths = [(0, 0)] * array.ndim
+        widths[1] = (0, encoded.shape[1] - array.shape[1])
+        array = np.pad(array, widths)
+    return array
+
+
+@contextlib.contextmanager
+def _new_array(path: Path, part: Tensor, encoded: np.ndarray):
+    """A .npy file with its header written. Plain writes: a full disk kills a memory map."""
+    first = _padded(part[:1], encoded)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": (len(encoded), *first.shape[1:]),
+    }
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield file
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder.parent}: caching features failed ({error.strerror}); free some space, or "
+            "point TRANSFER_CACHE at a folder that has it"
+        ) from error
+
+
+def _open(folder: Path) -> Prefix:
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    arrays = tuple(np.load(folder / f"{i}.npy", mmap_mode="r") for i in range(facts["arrays"]))
+    return Prefix(arrays, facts["seconds"], facts["cpu_seconds"])
+
+
+def _fingerprint(backbone: Backbone, stop: int) -> str:
+    """Hash of the weights below `stop` and of the input recipe."""
+    digest = hashlib.blake2b(repr(backbone.recipe).encode(), digest_size=8)
+    for name, value in backbone.stages[:stop].state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _content(encoded: np.ndarray) -> str:
+    """Hash of the inputs, read in pieces so that memory stays bounded."""
+    digest = hashlib.blake2b(f"{encoded.shape}{encoded.dtype}".encode(), digest_size=8)
+    for i in range(0, len(encoded), 256):
+        digest.update(np.ascontiguousarray(encoded[i : i + 256]).tobytes())
+    return digest.hexdigest()
+
+
+def _trim(folder: Path) -> None:
+    """Delete the entries used longest ago while the cache is over its limit."""
+    entries = [path.parent for path in folder.rglob("facts.json")]
+    sizes = {e: sum(f.stat().st_size for f in e.iterdir()) for e in entries}
+    total = sum(sizes.values())
+    for entry in sorted(entries, key=lambda e: e.stat().st_mtime):
+        if total <= CACHE_LIMIT_GB * 1e9:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        total -= sizes[entry]

@@ -1,0 +1,64 @@
+"""What one task adds to the disk: a head, an adapter or weights, as safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from helpers.errors import UserError
+from helpers.training import moving_names
+
+
+def base_fingerprint(model: nn.Module) -> str:
+    """Hash of everything in the model that its task did not train: 16 hex digits."""
+    trained, digest = set(moving_names(model)), hashlib.blake2b(digest_size=8)
+    for name, value in sorted(model.state_dict().items()):
+        if name not in trained:
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def task_state(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors that differ from the base: trained weights and moved BatchNorm statistics."""
+    state = model.state_dict()
+    return {name: state[name].detach().cpu().contiguous() for name in moving_names(model)}
+
+
+def task_bytes(model: nn.Module) -> bytes:
+    """The safetensors file of one task, as bytes."""
+    return save(task_state(model), {"base": base_fingerprint(model)})
+
+
+def save_task(model: nn.Module, path: Path) -> int:
+    """Write the task's file whole (a temporary name, then renamed); returns its bytes."""
+    data = task_bytes(model)
+    scratch = path.with_name(path.name + ".partial")
+    scratch.write_bytes(data)
+    scratch.replace(path)
+    return len(data)
+
+
+def load_task_state(model: nn.Module, path: Path) -> nn.Module:
+    """Put a task's tensors into a model built the same way.
+
+    Raises UserError for a damaged file, another base, or tensors that do not fit.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own type, and OSError
+        raise UserError(f"{path} can't be read as safetensors ({error}); save it again") from error
+    wanted = task_state(model)
+    if metadata.get("base") != base_fingerprint(model):
+        raise UserError(f"{path} was trained on another base; load the backbone it names")
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    if shapes != {name: tuple(value.shape) for name, value in wanted.items()}:
+        raise UserError(f"{path} does not fit this model: its tensors differ in name or shape")
+    model.load_state_dict(state, strict=False)
+    return model
