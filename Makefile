@@ -9,12 +9,14 @@ PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 # It is made last: an install that failed or was stopped leaves none.
 KEY := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/ready-$(KEY)
+# In a container one is often root, and JupyterLab wants to be told that this is meant.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: lab test fetch notebooks clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
-	$(PY) -m jupyterlab $(ARGS) notebooks/00_start_here.ipynb
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT) $(ARGS)
 
 test: $(READY) fetch
 	$(PY) -m pytest -n 2 --dist worksteal $(ARGS)

@@ -12,6 +12,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
     pytest.mark.skipif(os.name == "nt", reason="the stand-in Python is a shell script"),
 ]
+ROOT_FLAG = "--allow-root" if hasattr(os, "getuid") and os.getuid() == 0 else ""
+START = f"--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb {ROOT_FLAG}".strip()
 # Stands in for Python: writes down what it is asked, and `-m venv` makes a copy of it.
 PYTHON = """\
 #!/bin/sh
@@ -61,7 +63,7 @@ def test_the_first_call_sets_up_and_the_second_does_not(clone):
         "-m venv .venv",
         "-m pip install -c constraints.txt -e .[dev]",
         "-m helpers fetch",
-        "-m jupyterlab --no-browser notebooks/00_start_here.ipynb",
+        f"-m jupyterlab {START} --no-browser",
     ]
     _, lines = make("test", "ARGS=-m unit")
     assert lines == ["-m helpers fetch", "-m pytest -n 2 --dist worksteal -m unit"]
