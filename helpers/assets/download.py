@@ -1,6 +1,7 @@
 """One file from the first of several addresses that answers, resumed where it stopped."""
 
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -11,7 +12,14 @@ from tqdm import tqdm
 from helpers.errors import UserError
 
 _CHUNK = 1 << 16
-_SECONDS = 20
+_SECONDS = 20  # without an answer
+_NO_ANSWER = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ConnectionError,
+    TimeoutError,
+    ssl.SSLError,
+)
 
 
 class Unreachable(UserError):
@@ -19,19 +27,21 @@ class Unreachable(UserError):
 
 
 def download(urls: Sequence[str], file: Path, bar: tqdm) -> None:
-    """Download into `file`; a cut transfer leaves `file` + ".part", which the next try continues.
+    """Download into `file`, unless it is there.
 
-    Raises Unreachable when no address gives the whole file.
+    A cut transfer leaves `file` + ".part", which the next try continues. Raises Unreachable when
+    no address gives the whole file.
     """
+    if file.exists():
+        bar.update(file.stat().st_size)
+        return
     reasons = []
     for url in urls:
         try:
             _download(url, file, bar)
             return
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        except _NO_ANSWER as error:
             reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
-        except ConnectionError as error:
-            reasons.append(f"{url}: {error}")
     raise Unreachable(f"cannot download {file.name} ({'; '.join(reasons)}); check the network")
 
 
@@ -55,6 +65,7 @@ def _download(url: str, file: Path, bar: tqdm) -> None:
                 target.write(chunk)
                 bar.update(len(chunk))
         # `read` of a cut transfer just ends: only the length tells.
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
+        missing = getattr(response, "length", None)
+        if missing:
+            raise http.client.IncompleteRead(b"", missing)
     part.replace(file)

