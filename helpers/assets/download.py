@@ -12,7 +12,7 @@ from tqdm import tqdm
 from helpers.errors import UserError
 
 _CHUNK = 1 << 16
-_SECONDS = 20  # without an answer
+_SECONDS = 10  # without an answer
 _NO_ANSWER = (
     urllib.error.URLError,
     http.client.HTTPException,
@@ -41,8 +41,8 @@ def download(urls: Sequence[str], file: Path, bar: tqdm) -> None:
             _download(url, file, bar)
             return
         except _NO_ANSWER as error:
-            reasons.append(f"{url}: {getattr(error, 'reason', None) or error}")
-    raise Unreachable(f"cannot download {file.name} ({'; '.join(reasons)}); check the network")
+            reasons.append(f"{url} ({getattr(error, 'reason', None) or error})")
+    raise Unreachable(f"cannot download {' nor '.join(reasons)}; check the network")
 
 
 def _download(url: str, file: Path, bar: tqdm) -> None:

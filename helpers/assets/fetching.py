@@ -39,7 +39,7 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
             result = _fetch_one(asset, progress)
         except UserError as error:
             if asked is not None or not asset.needs_other_host:
-                failures.append(str(error))
+                failures.append(error)
                 continue
             why = "its host cannot be reached" if isinstance(error, Unreachable) else str(error)
             result = Fetched(asset.name, None, f"unavailable ({why}): {asset.fallback}")
@@ -47,7 +47,7 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
         if progress:
             print(_line(asset, result))
     if failures:
-        raise UserError("; ".join(failures))
+        raise failures[0] if len(failures) == 1 else UserError("; ".join(map(str, failures)))
     if progress:
         print(f"assets are in {paths.cache_dir() / 'assets'}")
     return results
