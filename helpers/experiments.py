@@ -95,12 +95,13 @@ def run(config: RunConfig) -> dict[str, Any]:
         seed=config.seed,
     )
     options = parse_options(approach.options, config.settings)
-    before = source_accuracy(backbone, backbone) if approach.uses_pretrained else NAN
+    before = _known_source_accuracy(config.backbone) if approach.uses_pretrained else NAN
     fitted = approach.fit(copy.deepcopy(backbone), task, training, options)
     row = asdict(config) | {"schema": SCHEMA, "modality": task.modality, "origin": task.origin}
     row |= _scores(fitted, task) | costs.measure(fitted, task, training, options)
     row["source_accuracy_before"] = row["source_accuracy_after"] = before
     if isinstance(fitted.model, TransferModel) and not math.isnan(before):
+        # Through whatever was inserted: unplugging LoRA or adapters would give `before` again.
         row["source_accuracy_after"] = source_accuracy(fitted.model.backbone, backbone)
     row |= environment(pick_device(training.device))
     return row | {"run_id": run_id(row)}
@@ -154,6 +155,13 @@ def source_accuracy(tuned: Backbone, original: Backbone) -> float:
     model.head = upright
     labels = torch.from_numpy(examples.labels)
     return float((predict(model, examples).argmax(1) == labels).float().mean())
+
+
+@functools.cache
+def _known_source_accuracy(name: str) -> float:
+    """`source_accuracy` of a backbone as it comes; once per process."""
+    backbone = load_backbone(name)
+    return source_accuracy(backbone, backbone)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _is_block(module: nn.Module) -> bool:
     if isinstance(module, plain) or not any(module.children()):
         return False
     name = type(module).__name__.lower()
-    return any(part in name for part in ("block", "residual", "bottleneck")) and (
+    return any(part in name for part in ("block", "residual", "bottleneck", "separable")) and (
         _last_layer(module) is not None
     )
 

@@ -25,7 +25,8 @@ PIXEL_SIDE = 28
 
 def flatten_pixels(images: np.ndarray) -> np.ndarray:
     """uint8 (N,H,W,C) → float32 (N, 28·28·C) on 0..1; larger images are averaged down."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
+    # np.array copies: a read-only memory map is no home for a tensor.
+    pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
     if pixels.shape[-1] > PIXEL_SIDE:
         pixels = F.interpolate(pixels, (PIXEL_SIDE, PIXEL_SIDE), mode="bilinear", antialias=True)
     return pixels.flatten(1).numpy()

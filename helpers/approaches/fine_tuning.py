@@ -29,7 +29,7 @@ class PartialFineTuning(Approach):
     options = PartialOptions
     learning_rates = FINE_TUNING_RATES
     moves_base = True
-    epochs = 20
+    epochs = 15
     head_lr_scale = 10.0
 
     def build(self, backbone: Backbone, n_classes: int, options: PartialOptions) -> TransferModel:
@@ -60,7 +60,7 @@ class FullFineTuning(Approach):
     options = FullOptions
     learning_rates = FINE_TUNING_RATES
     moves_base = True
-    epochs = 16
+    epochs = 12
     head_lr_scale = 10.0
 
     def build(self, backbone: Backbone, n_classes: int, options: FullOptions) -> TransferModel:

@@ -68,7 +68,7 @@ def add_lora(root: nn.Module, rank: int, alpha: float, targets: tuple[str, ...] 
     """Wrap layers below `root` in place; returns how many.
 
     targets: endings of layer names, such as ("query", "value"); empty: every linear layer and
-        every convolution with one group (depthwise ones have no rank to lower).
+        every plain convolution with one group (depthwise ones have no rank to lower).
 
     Raises UserError when nothing matches or the rank is not positive.
     """
@@ -80,7 +80,8 @@ def add_lora(root: nn.Module, rank: int, alpha: float, targets: tuple[str, ...] 
         for key, layer in list(parent.named_children())
         if not isinstance(parent, LoRALayer)
         and (not targets or f"{parent_name}.{key}".endswith(targets))
-        and (isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1))
+        # A subclass of Conv2d may pad in its own way, so its A would not line up.
+        and (isinstance(layer, nn.Linear) or (type(layer) is nn.Conv2d and layer.groups == 1))
     ]
     if not sites:
         raise UserError(

@@ -24,7 +24,7 @@ class LoRA(Approach):
     summary = "Freeze the base, add a trained low-rank matrix to its layers."
     options = LoRAOptions
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
-    epochs = 16
+    epochs = 12
 
     def build(self, backbone: Backbone, n_classes: int, options: LoRAOptions) -> TransferModel:
         freeze(backbone)
@@ -44,7 +44,7 @@ class Adapters(Approach):
     summary = "Freeze the base, train small bottleneck layers between its blocks."
     options = AdapterOptions
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
-    epochs = 16
+    epochs = 12
 
     def build(self, backbone: Backbone, n_classes: int, options: AdapterOptions) -> TransferModel:
         freeze(backbone)

@@ -13,7 +13,7 @@ class FromScratch(Approach):
     summary = "Keep the architecture, throw the pretrained weights away."
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-4, 3e-4, 1e-3)}
     uses_pretrained = False
-    epochs = 30
+    epochs = 20
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
         """`backbone` must have been loaded with `pretrained=False`."""

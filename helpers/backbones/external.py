@@ -56,12 +56,13 @@ def _unknown(name: str, known: list[str], where: str) -> UserError:
 
 
 def _check_split(backbone: Backbone, whole: Callable[[Tensor], Tensor]) -> Backbone:
-    """Raise unless running the stages equals running the model it was cut from."""
+    """Raise unless the stages compute what `whole` computes (activations or pooled features)."""
     side = backbone.recipe.size
     x = torch.randn(2, backbone.recipe.channels, side, side)
     with torch.inference_mode():
         try:
             ours, theirs = backbone.eval()(x), whole(x)
+            ours = backbone.pool(ours) if theirs.ndim == 2 else ours
             equal = ours.shape == theirs.shape and torch.allclose(ours, theirs, atol=1e-4)
         except (RuntimeError, TypeError, ValueError, AttributeError):
             equal = False
@@ -72,6 +73,23 @@ def _check_split(backbone: Backbone, whole: Callable[[Tensor], Tensor]) -> Backb
     return backbone
 
 
+def _entering_classifier(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A function x → what reaches the model's classifier: its first linear layer's input."""
+    head = next(getattr(model, key) for key in ("fc", "classifier", "head") if hasattr(model, key))
+    linear = next(part for part in head.modules() if isinstance(part, nn.Linear))
+
+    def features(x: Tensor) -> Tensor:
+        seen: list[Tensor] = []
+        hook = linear.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        try:
+            model(x)
+        finally:
+            hook.remove()
+        return seen[0]
+
+    return features
+
+
 def _grouped(blocks: list[nn.Module], groups: int) -> list[nn.Module]:
     """Blocks in order, bundled into at most `groups` stages of near-equal length."""
     groups = min(groups, len(blocks))
@@ -80,17 +98,23 @@ def _grouped(blocks: list[nn.Module], groups: int) -> list[nn.Module]:
 
 
 def _chain(children: list[nn.Module]) -> list[nn.Module]:
-    """Children as stages: containers are stages, lone layers join the stage before them."""
+    """Children as stages: containers are stages, lone layers join the stage before them.
+
+    Where one container holds the whole body (`blocks`, `stages`), its parts are the stages.
+    """
+    bodies = [
+        child
+        for child in children
+        if isinstance(child, nn.Sequential) and any(any(part.children()) for part in child)
+    ]
     stages: list[list[nn.Module]] = []
     for child in children:
-        parts = list(child) if isinstance(child, nn.Sequential) else [child]
-        large = isinstance(child, nn.Sequential) and len(parts) > 1
-        if large and any(isinstance(part, nn.Sequential) for part in parts):
-            stages += [[part] for part in parts]
-        elif large or not stages:
-            stages.append(parts)
+        if child not in bodies:
+            stages[-1:] = [[*(stages[-1] if stages else []), child]]
+        elif len(bodies) == 1:
+            stages += [[part] for part in child]
         else:
-            stages[-1] += parts
+            stages.append([child])
     return [nn.Sequential(*parts) for parts in stages]
 
 
@@ -139,16 +163,19 @@ def build_torchvision(name: str, pretrained: bool, size: int | None) -> Backbone
     weights = "DEFAULT" if pretrained else None
     model = _download(f"torchvision:{name}", lambda: models.get_model(name, weights=weights)).eval()
     if hasattr(model, "features"):
-        stages, whole = _grouped(list(model.features), 7), model.features
+        stages = _grouped(list(model.features), 7)
     else:
         skipped = {"avgpool", "fc", "classifier", "head"}
         stages = _chain([child for key, child in model.named_children() if key not in skipped])
-        whole = nn.Sequential(*stages)
     side = size or 224
-    with torch.inference_mode():
-        width = nn.Sequential(*stages)(torch.zeros(1, 3, side, side)).shape[1]
     recipe = Recipe(side, 3, IMAGENET_MEAN, IMAGENET_STD)
-    backbone = Backbone(f"torchvision:{name}", "image", stages, GlobalAveragePool(), width, recipe)
+    backbone = Backbone(f"torchvision:{name}", "image", stages, GlobalAveragePool(), 0, recipe)
+    try:
+        whole = _entering_classifier(model)
+        with torch.inference_mode():
+            backbone.feature_size = whole(torch.zeros(1, 3, side, side)).shape[1]
+    except (StopIteration, IndexError, AssertionError) as error:
+        raise UserError(f"torchvision:{name} has no linear classifier to replace") from error
     return _check_split(backbone, whole)
 
 

@@ -1,0 +1,62 @@
+"""One run: every column filled, the same question the same id, bad questions refused."""
+
+import math
+
+import pytest
+
+from helpers import records, schema
+from helpers.approaches import APPROACHES
+from helpers.errors import UserError
+from helpers.experiments import RunConfig, run
+
+
+@pytest.mark.parametrize("approach", sorted(APPROACHES))
+def test_a_run_gives_a_whole_record(approach, tmp_path):
+    row = run(RunConfig("products_near", "pocket", approach, 50, epochs=2))
+    row["sweep"] = "test"
+    path = tmp_path / "runs.csv"
+    assert records.append(row, path)
+    (stored,) = records.load(path).to_dict("records")
+    assert schema.run_id(stored) == row["run_id"]
+    assert 0 <= stored["test_accuracy"] <= 1
+    forgets = stored["source_accuracy_before"] - stored["source_accuracy_after"]
+    if approach in ("feature_extraction",):
+        assert forgets == 0 and stored["source_accuracy_before"] > 0.8
+    if approach in ("from_scratch", "classical"):
+        assert math.isnan(stored["source_accuracy_before"])
+
+
+def test_text_and_photo_backbones_run():
+    row = run(RunConfig("tweets", "minilm", "feature_extraction", 40, epochs=2, image_size=16))
+    assert row["modality"] == "text" and math.isnan(row["source_accuracy_after"])
+    row = run(
+        RunConfig("digits", "efficientnet_lite0", "feature_extraction", 40, epochs=2, image_size=64)
+    )
+    assert row["image_size"] == 64
+
+
+def test_defaults_are_part_of_the_question():
+    asked = RunConfig("products_near", "pocket", "lora", 50)
+    resolved = asked.resolved()
+    assert resolved.lr and resolved.epochs and resolved.image_size == 28
+    assert resolved.resolved() == resolved
+    explicit = RunConfig("products_near", "pocket", "lora", 50, lr=resolved.lr)
+    assert explicit.resolved() == resolved
+
+
+def test_bad_questions_are_refused():
+    for config, message in (
+        (RunConfig("nothing", "pocket", "lora", 50), "nothing"),
+        (RunConfig("products_near", "nothing", "lora", 50), "unknown backbone"),
+        (RunConfig("products_near", "pocket", "nothing", 50), "unknown approach"),
+        (RunConfig("tweets", "pocket", "lora", 50), "reads images"),
+        (RunConfig("products_near", "pocket", "lora", 50, settings="x=1"), "x=1"),
+        (RunConfig("products_near", "pocket", "lora", 10**6), "10"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(config)
+
+
+def test_a_diverging_run_says_so():
+    with pytest.raises(UserError, match="learning rate"):
+        run(RunConfig("products_near", "pocket", "from_scratch", 50, lr=1e12, epochs=3))
