@@ -110,4 +110,7 @@ def _writable(folder: Path) -> bool:
     except OSError as error:
         if error.errno in _READ_ONLY:
             return False
-        raise
+        raise UserError(
+            f"cannot write to {folder} ({error}); free some space or let TRANSFER_CACHE name "
+            "another folder"
+        ) from error

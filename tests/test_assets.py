@@ -311,13 +311,13 @@ def test_processes_at_once_do_the_work_once(place, wheel):
 # --- folders ------------------------------------------------------------------------------------
 
 
-def read_only(monkeypatch, folder):
+def read_only(monkeypatch, folder, code=errno.EROFS):
     """Make writing below `folder` fail as on a read-only disk (permissions do not stop root)."""
     real = paths.tempfile.TemporaryFile
 
     def temporary_file(*args, dir=None, **kwargs):
         if dir is not None and dir.is_relative_to(folder):
-            raise OSError(errno.EROFS, "Read-only file system")
+            raise OSError(code, os.strerror(code))
         return real(*args, dir=dir, **kwargs)
 
     monkeypatch.setattr(paths.tempfile, "TemporaryFile", temporary_file)
@@ -334,6 +334,12 @@ def test_a_read_only_clone_that_was_filled_is_read(place, wheel, monkeypatch):
     read_only(monkeypatch, place / "data")
     assert asset_path("tiny").resolve() == filled
     assert paths.cache_dir() == (place / "user").resolve()
+
+
+def test_a_full_disk_is_no_read_only_one(place, wheel, monkeypatch):
+    read_only(monkeypatch, place / "data", errno.ENOSPC)
+    with pytest.raises(UserError, match="cannot write to .*No space left.*free some space"):
+        paths.cache_dir()
 
 
 def test_a_file_in_the_cache_s_place_is_not_an_accident(place, wheel):
