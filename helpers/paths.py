@@ -71,10 +71,11 @@ def cache_dirs() -> list[Path]:
     """Return the folders to read cached files from, the writable one first.
 
     A clone that was filled once and is now read-only (a class room's share) stays of use: its
-    `data/cache/` is read although nothing can be written there.
+    `data/cache/` is read although nothing can be written there. A `$TRANSFER_CACHE` stands alone.
     """
     first, usual = cache_dir(), data_dir() / "cache"
-    return [first] if first == usual or not usual.is_dir() else [first, usual]
+    named = bool(os.environ.get("TRANSFER_CACHE", ""))
+    return [first] if named or first == usual or not usual.is_dir() else [first, usual]
 
 
 def _user_cache() -> Path:

@@ -101,7 +101,7 @@ def test_lite0_stages_equal_timm(photos):
         assert torch.allclose(lite(x), whole.forward_features(x), atol=1e-5)
         half = lite(lite(x, stop=3), start=3)
         assert torch.allclose(half, lite(x), atol=1e-5)
-    assert lite.n_stages == 7
+    assert lite.n_stages == 9
 
 
 def test_pocket_is_small_and_as_accurate_as_its_facts_say():

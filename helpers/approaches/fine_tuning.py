@@ -17,7 +17,7 @@ FINE_TUNING_RATES = {"image": (1e-4, 3e-4, 1e-3), "text": (3e-5, 1e-4, 3e-4)}
 
 @dataclass(frozen=True)
 class PartialOptions(Options):
-    top_stages: int = 2  # stages that move, counted from the head down
+    top_stages: int = 0  # stages that move, counted from the head down; 0: the top third
 
 
 class PartialFineTuning(Approach):
@@ -33,16 +33,17 @@ class PartialFineTuning(Approach):
     head_lr_scale = 10.0
 
     def build(self, backbone: Backbone, n_classes: int, options: PartialOptions) -> TransferModel:
-        if not 1 <= options.top_stages <= backbone.n_stages:
+        top_stages = options.top_stages or max(1, round(backbone.n_stages / 3))
+        if not 1 <= top_stages <= backbone.n_stages:
             raise UserError(
-                f"{backbone.name} has {backbone.n_stages} stages; top_stages={options.top_stages}"
+                f"{backbone.name} has {backbone.n_stages} stages; top_stages={top_stages} was asked"
             )
-        start = backbone.n_stages - options.top_stages
+        start = backbone.n_stages - top_stages
         freeze(backbone)
         for stage in backbone.stages[start:]:
             unfreeze(stage)
         model = TransferModel(backbone, n_classes, start=start)
-        model.top_stages = options.top_stages
+        model.top_stages = top_stages
         return model
 
 

@@ -42,17 +42,20 @@ def load_lite0_weights(model: nn.Module) -> None:
 
 
 def build_lite0(pretrained: bool, size: int | None = None) -> Backbone:
-    """EfficientNet-Lite0 in seven stages; 3.4 M parameters without its classifier."""
+    """EfficientNet-Lite0 in nine stages, cut as in Table 1 of the paper (arXiv 1905.11946).
+
+    Stem, seven groups of inverted-residual blocks, last convolution: 3.4 M parameters without
+    the classifier.
+    """
     import timm
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     if pretrained:
         load_lite0_weights(model)
-    blocks = list(model.blocks)
     stages = [
-        nn.Sequential(model.conv_stem, model.bn1, *blocks[0]),
-        *blocks[1:-1],
-        nn.Sequential(*blocks[-1], model.conv_head, model.bn2),
+        nn.Sequential(model.conv_stem, model.bn1),
+        *model.blocks,
+        nn.Sequential(model.conv_head, model.bn2),
     ]
     return Backbone(
         "efficientnet_lite0",
