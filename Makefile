@@ -9,10 +9,11 @@ PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 # It is made last: an install that failed or was stopped leaves none.
 KEY := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/ready-$(KEY)
+BENCH := $(VENV)/bench-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks clean
+.PHONY: lab test fetch notebooks bench clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -27,6 +28,9 @@ fetch: $(READY)
 notebooks: $(READY) fetch
 	$(PY) tools/build_notebooks.py $(or $(ARGS),--all)
 
+bench: $(BENCH) fetch
+	$(PY) tools/bench.py $(ARGS)
+
 clean:
 	rm -rf $(VENV) data/cache
 
@@ -35,7 +39,11 @@ $(READY):
 	    echo "$(PYTHON) is not here: install Python 3.11 or newer, or name another:" \
 	        "make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) tools/check_python.py
-	@rm -f $(VENV)/ready-*
+	@rm -f $(VENV)/ready-* $(VENV)/bench-*
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+$(BENCH): $(READY)
+	$(PY) -m pip install -c constraints.txt -e ".[dev,bench]"
 	@touch $@
