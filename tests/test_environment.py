@@ -82,7 +82,8 @@ def test_every_import_is_declared(root, project):
     extras = project["optional-dependencies"]
     beside = core | set(requirements([*extras["bench"], *extras["distributed"]]))
     every = beside | set(requirements(extras["dev"]))
-    own = {path.stem for path in (root / "tools").glob("*.py")} | {"helpers"}
+    files = [*(root / "tools").glob("*.py"), *(root / "tests").glob("*.py")]
+    own = {"helpers", *(path.stem for path in files)}
     providers = packages_distributions()
     allowances = {"notebooks": core, "helpers": beside, "tools": every, "tests": every}
     for folder, allowed in allowances.items():

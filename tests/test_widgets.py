@@ -1,7 +1,6 @@
 """One `explore` for every slider: what it shows, what it leaves, and how it moves."""
 
 import base64
-import gc
 import io
 
 import ipywidgets
@@ -13,6 +12,7 @@ from helpers import widgets
 from helpers.errors import UserError
 from helpers.plots import figure
 
+VBOX = ipywidgets.VBox
 CONTROLS = {"n": (1, 9, 2), "share": (0.0, 1.0, 0.25), "size": [50, 1000], "on": False}
 CONTROLS |= {"approach": ["lora", "adapter"]}
 
@@ -24,7 +24,15 @@ def draw(n=1, share=0.0, size=50, on=False, approach="lora"):
 
 
 @pytest.fixture
-def shown(monkeypatch):
+def boxes(monkeypatch):
+    """Collect the live widgets that `explore` makes."""
+    made = []
+    monkeypatch.setattr(ipywidgets, "VBox", lambda parts: made.append(VBOX(parts)) or made[-1])
+    return made
+
+
+@pytest.fixture
+def shown(monkeypatch, boxes):
     """Collect what `explore` displays."""
     calls = []
     monkeypatch.setattr(widgets, "display", lambda *data, **how: calls.append((*data, how)))
@@ -35,18 +43,13 @@ def open_png(text):
     return Image.open(io.BytesIO(base64.b64decode(text)))
 
 
-def live_box(bundle):
-    model = bundle[widgets.VIEW]["model_id"]
-    found = [w for w in gc.get_objects() if isinstance(w, ipywidgets.VBox) and w.comm]
-    return next(box for box in found if box.model_id == model)
-
-
-def test_one_display_with_view_still_and_text(shown):
+def test_one_display_with_view_still_and_text(shown, boxes):
     widgets.explore(draw, alt="Two bars", **CONTROLS)
     ((bundle, how),) = shown
     assert set(bundle) == {widgets.VIEW, "image/png", "text/plain"}
     assert how == {"raw": True, "metadata": {"image/png": {"alt": "Two bars"}}}
     assert bundle["text/plain"] == "Two bars"
+    assert bundle[widgets.VIEW]["model_id"] == boxes[0].model_id
     still = open_png(bundle["image/png"])
     still.load()
     assert still.format == "PNG"
@@ -61,9 +64,9 @@ def test_the_still_is_the_first_state_and_repeats_exactly(shown):
     assert first == second == widgets.encode(widgets.png_bytes(draw()))
 
 
-def test_every_control_redraws_at_both_ends(shown):
+def test_every_control_redraws_at_both_ends(shown, boxes):
     widgets.explore(draw, **CONTROLS)
-    box = live_box(shown[0][0])
+    box = boxes[0]
     *controls, image = box.children
     assert len(controls) == len(CONTROLS)
     for (name, spec), control in zip(CONTROLS.items(), controls, strict=True):
@@ -76,17 +79,17 @@ def test_every_control_redraws_at_both_ends(shown):
         assert image.value == before, name
 
 
-def test_start_values_and_labels(shown):
+def test_start_values_and_labels(shown, boxes):
     start = {"n": 5, "approach": "adapter"}
     widgets.explore(draw, labels={"n": "examples"}, start=start, **CONTROLS)
-    box = live_box(shown[0][0])
+    box = boxes[0]
     assert [box.children[0].value, box.children[4].value] == [5, "adapter"]
     assert box.children[0].description == "examples"
     still = shown[0][0]["image/png"]
     assert still == widgets.encode(widgets.png_bytes(draw(n=5, approach="adapter")))
 
 
-def test_a_state_is_drawn_once(shown):
+def test_a_state_is_drawn_once(shown, boxes):
     seen = []
 
     def counted(n):
@@ -94,20 +97,20 @@ def test_a_state_is_drawn_once(shown):
         return draw(n)
 
     widgets.explore(counted, n=(1, 5, 1))
-    slider = live_box(shown[0][0]).children[0]
+    slider = boxes[0].children[0]
     for value in (2, 1, 2):
         slider.value = value
     assert seen == [1, 2]
 
 
-def test_text_and_a_users_mistake_become_pictures(shown):
+def test_text_and_a_users_mistake_become_pictures(shown, boxes):
     def words(n):
         if n == 2:
             raise UserError("There are no runs near here.")
         return f"n is {n}"
 
     widgets.explore(words, n=(1, 2, 1))
-    box = live_box(shown[0][0])
+    box = boxes[0]
     assert 'alt="n is 1"' in box.children[1].value
     box.children[0].value = 2
     assert 'alt="There are no runs near here."' in box.children[1].value
