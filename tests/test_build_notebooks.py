@@ -58,7 +58,7 @@ def collection(tmp_path):
     sources.mkdir(parents=True)
     (sources / "00_first.py").write_text(FIRST, encoding="utf-8")
     (sources / "01_second.py").write_text(SECOND, encoding="utf-8")
-    marks = "# Title\n<!-- notebooks -->\nold\n<!-- /notebooks -->\nend\n"
+    marks = "# Title\n<!-- notebooks -->\n<!-- /notebooks -->\nend\n"
     (tmp_path / "README.md").write_text(marks, encoding="utf-8")
     return build.Collection(tmp_path)
 
@@ -170,3 +170,9 @@ def test_sources_lose_metadata_and_empty_cells(tmp_path):
         ("code", "1"),
     ]
     assert not any(cell.metadata for cell in cells)
+
+
+def test_a_readme_without_marks_is_refused(collection):
+    collection.readme.write_text("# Title\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="lacks <!-- notebooks -->"):
+        collection.readme_text()

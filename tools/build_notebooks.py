@@ -29,6 +29,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 1200  # a cell that runs longer hangs
 MADE = "made-by-build"  # the tag of cells that no source has
+MARKS = ("<!-- notebooks -->", "<!-- /notebooks -->")
 VIEW = "application/vnd.jupyter.widget-view+json"
 PROGRESS = re.compile(r"\d+%\|")
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -103,9 +104,11 @@ class Collection:
 
     def readme_text(self) -> str:
         """Return the README with today's table between its two marks."""
-        pattern = re.compile(r"(<!-- notebooks -->\n).*?(\n<!-- /notebooks -->)", re.DOTALL)
-        text = self.readme.read_text(encoding="utf-8")
-        return pattern.sub(lambda found: found[1] + self.table() + found[2], text)
+        before, begin, rest = self.readme.read_text(encoding="utf-8").partition(MARKS[0])
+        _, end, after = rest.partition(MARKS[1])
+        if not end:
+            raise SystemExit(f"README.md lacks {MARKS[0]} or {MARKS[1]}: its table goes between")
+        return f"{before}{begin}\n{self.table()}\n{end}{after}"
 
 
 def read_source(source: Path) -> list[nbformat.NotebookNode]:
