@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.allocator import keep_freed_memory
 from helpers.augment import get_augment
 from helpers.backbones import Backbone
 from helpers.errors import UserError
@@ -101,6 +102,7 @@ def _compute(
     device: str,
 ) -> Prefix:
     """Write the arrays and `facts.json` into `folder`."""
+    keep_freed_memory()
     target = pick_device(device)
     change, rng = get_augment(augment), np.random.default_rng(view)
     pooled = stop >= backbone.n_stages

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.allocator import keep_freed_memory
 from helpers.errors import UserError
 from helpers.examples import Examples, batches
 
@@ -60,10 +61,22 @@ class History:
     lr: list[float] = field(default_factory=list)
     best_epoch: int = 0  # counted from 1; 0: the untrained weights
     examples_seen: int = 0
-    steps: int = 0
+    steps: int = 0  # of a solver without epochs
     seconds: float = 0.0
     cpu_seconds: float = 0.0  # of this process, over its threads: unmoved by other processes
     stopped_early: bool = False
+
+    def record_training(self, loss: float, n: int, lr: float) -> None:
+        """Add an epoch's mean loss over n examples and the rate it ended with."""
+        self.train_loss.append(loss)
+        self.lr.append(lr)
+        self.examples_seen += n
+
+    def record_validation(self, loss: float, accuracy: float) -> tuple[float, float]:
+        """Add an epoch's validation figures; returns what is compared: accuracy, then loss."""
+        self.val_loss.append(loss)
+        self.val_accuracy.append(accuracy)
+        return accuracy, -loss
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -96,6 +109,7 @@ def train(
 
     Raises TrainingDiverged when the loss is no longer finite.
     """
+    keep_freed_memory()
     device = pick_device(config.device)
     model.to(device)
     rng = np.random.default_rng(config.seed)
@@ -110,34 +124,16 @@ def train(
     for epoch in range(config.epochs):
         if config.unfreeze_every:
             model.unfreeze_to(epoch // config.unfreeze_every)
-        model.train()
-        total = torch.zeros((), device=device)
-        for rows in batches(train_examples, config.batch_size, rng):
-            inputs, labels = train_examples.batch(rows, device, view=epoch)
-            if augment is not None:
-                inputs = augment(inputs, rng)
-            with autocast(device, config.amp):
-                loss = F.cross_entropy(model(inputs), labels)
-            loss.backward()
-            nn.utils.clip_grad_norm_(trainable(model), config.clip_norm, foreach=True)
-            optimizer.step()
-            optimizer.zero_grad()
-            schedule.step()
-            total += loss.detach() * len(rows)
-            history.steps += 1
-        history.examples_seen += len(train_examples)
-        history.train_loss.append(float(total) / len(train_examples))
-        history.lr.append(schedule.get_last_lr()[0])
-        if not math.isfinite(history.train_loss[-1]):
+        loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment)
+        history.record_training(loss, len(train_examples), schedule.get_last_lr()[0])
+        if not math.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss became {history.train_loss[-1]} in epoch {epoch + 1} at learning rate "
-                f"{config.lr:g}; try a rate ten times lower"
+                f"the loss became {loss} in epoch {epoch + 1} at learning rate {config.lr:g}; "
+                "try a rate ten times lower"
             )
-        val_loss, val_accuracy = evaluate(model, validation, config)
-        history.val_loss.append(val_loss)
-        history.val_accuracy.append(val_accuracy)
-        if (val_accuracy, -val_loss) > best:
-            best, best_state = (val_accuracy, -val_loss), snapshot(model, moving)
+        score = history.record_validation(*evaluate(model, validation, config))
+        if score > best:
+            best, best_state = score, snapshot(model, moving)
             history.best_epoch = epoch + 1
         if on_epoch is not None:
             on_epoch(epoch, history)
@@ -148,6 +144,36 @@ def train(
     history.seconds = time.perf_counter() - started
     history.cpu_seconds = (time.process_time() - cpu_started) / torch.get_num_threads()
     return history
+
+
+def _epoch(
+    model: nn.Module,
+    examples: Examples,
+    config: TrainConfig,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    rng: np.random.Generator,
+    epoch: int,
+    augment: Callable[[Tensor, np.random.Generator], Tensor] | None,
+) -> float:
+    """One pass over the examples; returns the mean loss."""
+    device = pick_device(config.device)
+    model.train()
+    moving = trainable(model)
+    total = torch.zeros((), device=device)
+    for rows in batches(examples, config.batch_size, rng):
+        inputs, labels = examples.batch(rows, device, view=epoch)
+        if augment is not None:
+            inputs = augment(inputs, rng)
+        with autocast(device, config.amp):
+            loss = F.cross_entropy(model(inputs), labels)
+        loss.backward()
+        nn.utils.clip_grad_norm_(moving, config.clip_norm, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        total += loss.detach() * len(rows)
+    return float(total) / len(examples)
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:
@@ -218,6 +244,7 @@ def predict(
     model: nn.Module, examples: Examples, config: TrainConfig | None = None, batch_size: int = 128
 ) -> Tensor:
     """Logits (N, classes) on the CPU, with the model in evaluation mode."""
+    keep_freed_memory()
     config = config or TrainConfig()
     device = pick_device(config.device)
     model.to(device).eval()

@@ -16,7 +16,7 @@ LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
 # Lowest first. A module imports from lower rows only, or from its own package.
 LAYERS = (
     {"errors"},
-    {"paths", "profile", "schema", "pictures", "examples", "augment", "grids"},
+    {"allocator", "paths", "profile", "schema", "pictures", "examples", "augment", "grids"},
     {"assets", "images", "summaries", "plots", "answers"},
     {"records", "tasks", "backbones", "checks"},
     {"training"},

@@ -17,6 +17,8 @@ FINE_TUNING_RATES = {"image": (1e-4, 3e-4, 1e-3), "text": (3e-5, 1e-4, 3e-4)}
 
 @dataclass(frozen=True)
 class PartialOptions(Options):
+    """How far down the network moves."""
+
     top_stages: int = 0  # stages that move, counted from the head down; 0: the top third
 
 
@@ -49,6 +51,8 @@ class PartialFineTuning(Approach):
 
 @dataclass(frozen=True)
 class FullOptions(Options):
+    """How much more slowly lower stages move."""
+
     layer_decay: float = 0.8  # discriminative rates: each stage down learns this much slower
 
 
@@ -84,6 +88,8 @@ class FullFineTuning(Approach):
 
 @dataclass(frozen=True)
 class ProbeFirstOptions(FullOptions):
+    """The probe's learning rate, beside what full fine-tuning has."""
+
     probe_lr: float = 1e-3
 
 

@@ -38,6 +38,8 @@ class StandardisedHead(nn.Module):
 
 
 class FeatureExtraction(Approach):
+    """A linear probe: nothing of the backbone moves, so its features are computed once."""
+
     name = "feature_extraction"
     title = "Feature extraction"
     summary = "Freeze the whole backbone, train a new linear head on its features."

@@ -13,12 +13,16 @@ from helpers.backbones import Backbone
 
 @dataclass(frozen=True)
 class LoRAOptions(Options):
+    """Size and place of the low-rank matrices."""
+
     rank: int = 8
     alpha: float = 16.0
     targets: str = ""  # layer-name endings joined by +, such as query+value; empty: all
 
 
 class LoRA(Approach):
+    """Low-rank updates in every layer that can take one (helpers.approaches.lora)."""
+
     name = "lora"
     title = "LoRA"
     summary = "Freeze the base, add a trained low-rank matrix to its layers."
@@ -35,10 +39,14 @@ class LoRA(Approach):
 
 @dataclass(frozen=True)
 class AdapterOptions(Options):
+    """Size of the bottlenecks."""
+
     reduction: int = 8  # width of the base over width of the bottleneck
 
 
 class Adapters(Approach):
+    """Bottleneck layers between frozen blocks (helpers.approaches.adapter)."""
+
     name = "adapter"
     title = "Adapters"
     summary = "Freeze the base, train small bottleneck layers between its blocks."

@@ -8,6 +8,8 @@ from helpers.backbones import Backbone
 
 
 class FromScratch(Approach):
+    """No transfer at all: what the pretrained weights are worth is measured against this."""
+
     name = "from_scratch"
     title = "From scratch"
     summary = "Keep the architecture, throw the pretrained weights away."
