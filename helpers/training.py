@@ -118,29 +118,21 @@ def train(
         model.unfreeze_to(model.top_stages)  # all that will ever move belongs to the optimizer
     optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=device.type != "mps")
     schedule = warmup_cosine(optimizer, config, len(train_examples))
-    moving = moving_names(model)
-    history, best, best_state = History(), (-1.0, -math.inf), snapshot(model, moving)
+    history, best = History(), BestWeights(model)
     started, cpu_started = time.perf_counter(), time.process_time()
     for epoch in range(config.epochs):
         if config.unfreeze_every:
             model.unfreeze_to(epoch // config.unfreeze_every)
         loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment)
         history.record_training(loss, len(train_examples), schedule.get_last_lr()[0])
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss became {loss} in epoch {epoch + 1} at learning rate {config.lr:g}; "
-                "try a rate ten times lower"
-            )
-        score = history.record_validation(*evaluate(model, validation, config))
-        if score > best:
-            best, best_state = score, snapshot(model, moving)
+        if best.offer(history.record_validation(*evaluate(model, validation, config))):
             history.best_epoch = epoch + 1
         if on_epoch is not None:
             on_epoch(epoch, history)
         if epoch + 1 - history.best_epoch >= config.patience:
             history.stopped_early = epoch + 1 < config.epochs
             break
-    model.load_state_dict(best_state, strict=False)
+    best.restore()
     history.seconds = time.perf_counter() - started
     history.cpu_seconds = (time.process_time() - cpu_started) / torch.get_num_threads()
     return history
@@ -173,7 +165,33 @@ def _epoch(
         optimizer.zero_grad()
         schedule.step()
         total += loss.detach() * len(rows)
-    return float(total) / len(examples)
+    mean = float(total) / len(examples)
+    if not math.isfinite(mean):
+        raise TrainingDiverged(
+            f"the loss became {mean} in epoch {epoch + 1} at learning rate {config.lr:g}; "
+            "try a rate ten times lower"
+        )
+    return mean
+
+
+class BestWeights:
+    """Copies of what moves, taken whenever the validation score is the best so far."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.names = model, moving_names(model)
+        self.score = (-1.0, -math.inf)
+        self.state = snapshot(model, self.names)
+
+    def offer(self, score: tuple[float, float]) -> bool:
+        """Keep the present weights if their score is better; returns whether it was."""
+        if score <= self.score:
+            return False
+        self.score, self.state = score, snapshot(self.model, self.names)
+        return True
+
+    def restore(self) -> None:
+        """Put the best weights back."""
+        self.model.load_state_dict(self.state, strict=False)
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:
