@@ -17,7 +17,7 @@ LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
 LAYERS = (
     {"errors"},
     {"allocator", "paths", "profile", "schema", "pictures", "examples", "augment", "grids"},
-    {"assets", "images", "summaries", "plots", "answers"},
+    {"assets", "images", "summaries", "plots", "answers", "distance"},
     {"records", "comparisons", "tasks", "backbones", "checks"},
     {"training"},
     {"features", "storage"},
