@@ -68,14 +68,16 @@ class RunConfig:
         return replace(self, n_train=n_train, lr=config.lr, epochs=config.epochs, image_size=size)
 
 
-def run(config: RunConfig) -> dict[str, Any]:
+def run(config: RunConfig, *, n_test: int | None = None) -> dict[str, Any]:
     """Train, read the test split once, measure every cost; returns the record's columns.
+
+    n_test: read only the first n test examples, for a quick look that is no record. None: all.
 
     Raises UserError for unknown names, too few examples, or a diverging loss.
     """
     config = config.resolved()
     approach = get_approach(config.approach)
-    task = task_for(config)
+    task = task_for(config, n_test)
     backbone = load_backbone(
         config.backbone,
         pretrained=approach.uses_pretrained,
@@ -95,19 +97,19 @@ def run(config: RunConfig) -> dict[str, Any]:
         seed=config.seed,
     )
     options = parse_options(approach.options, config.settings)
-    before = _known_source_accuracy(config.backbone) if approach.uses_pretrained else NAN
+    before = _known_source_accuracy(config.backbone, n_test) if approach.uses_pretrained else NAN
     fitted = approach.fit(copy.deepcopy(backbone), task, training, options)
     row = asdict(config) | {"schema": SCHEMA, "modality": task.modality, "origin": task.origin}
     row |= _scores(fitted, task) | costs.measure(fitted, task, training, options)
     row["source_accuracy_before"] = row["source_accuracy_after"] = before
     if isinstance(fitted.model, TransferModel) and not math.isnan(before):
         # Through whatever was inserted: unplugging LoRA or adapters would give `before` again.
-        row["source_accuracy_after"] = source_accuracy(fitted.model.backbone, backbone)
+        row["source_accuracy_after"] = source_accuracy(fitted.model.backbone, backbone, n_test)
     row |= environment(pick_device(training.device))
     return row | {"run_id": run_id(row)}
 
 
-def task_for(config: RunConfig) -> Task:
+def task_for(config: RunConfig, n_test: int | None = None) -> Task:
     """The task at the size the backbone reads; small grey sets stay at their own 28 pixels."""
     text = TASKS[config.task].modality == "text"
     small = config.task.startswith(("products", "digits"))
@@ -117,6 +119,7 @@ def task_for(config: RunConfig) -> Task:
         seed=config.seed,
         image_size=None if text or small else config.image_size,
         dial=config.dial,
+        n_test=n_test,
     )
 
 
@@ -135,7 +138,7 @@ def _scores(fitted: Fitted, task: Task) -> dict[str, Any]:
     }
 
 
-def source_accuracy(tuned: Backbone, original: Backbone) -> float:
+def source_accuracy(tuned: Backbone, original: Backbone, n_test: int | None = None) -> float:
     """Accuracy of tuned stages under the original classifier on the pretraining task's test.
 
     What falls here was forgotten. NaN where the source data is not at hand. `pocket`'s head
@@ -145,7 +148,7 @@ def source_accuracy(tuned: Backbone, original: Backbone) -> float:
     source = SOURCE_TASKS.get(original.name)
     if head is None or source is None:
         return NAN
-    task = load_task(source)
+    task = load_task(source, n_test=n_test)
     examples = Examples.raw(task.test.inputs, task.test.labels)
     upright = torch.nn.Linear(head.in_features, len(task.classes))
     upright.load_state_dict(
@@ -158,10 +161,10 @@ def source_accuracy(tuned: Backbone, original: Backbone) -> float:
 
 
 @functools.cache
-def _known_source_accuracy(name: str) -> float:
+def _known_source_accuracy(name: str, n_test: int | None) -> float:
     """`source_accuracy` of a backbone as it comes; once per process."""
     backbone = load_backbone(name)
-    return source_accuracy(backbone, backbone)
+    return source_accuracy(backbone, backbone, n_test)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

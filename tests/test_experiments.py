@@ -26,6 +26,12 @@ def test_a_run_gives_a_whole_record(approach, tmp_path):
         assert math.isnan(stored["source_accuracy_before"])
 
 
+def test_a_quick_look_reads_fewer_test_examples():
+    row = run(RunConfig("products_near", "pocket", "feature_extraction", 20, epochs=1), n_test=30)
+    assert row["n_test"] == 30
+    assert 0.5 < row["source_accuracy_before"] <= 1
+
+
 def test_text_and_photo_backbones_run():
     row = run(RunConfig("tweets", "minilm", "feature_extraction", 40, epochs=2, image_size=16))
     assert row["modality"] == "text" and math.isnan(row["source_accuracy_after"])

@@ -24,6 +24,7 @@ from helpers.tasks import (
     Split,
     TaskInfo,
     apply_dial,
+    load_or_fallback,
     load_task,
     photos,
     products,
@@ -521,6 +522,13 @@ def test_a_missing_sample_is_named(bare, tmp_path, monkeypatch):
 def test_clothing_has_no_stand_in(bare):
     with pytest.raises(DataNotFound, match="fetch clothing.*TRANSFER_DATA.*clothing-dataset-small"):
         load_task("clothing")
+
+
+def test_a_missing_task_has_a_stand_in_and_other_errors_come_through(bare):
+    stand_in = load_or_fallback("clothing", "products", n_train=20, n_test=10)
+    assert (stand_in.name, len(stand_in.train)) == ("products", 20)
+    with pytest.raises(UserError, match="there is no task"):
+        load_or_fallback("clothes", "products")
 
 
 @pytest.mark.files

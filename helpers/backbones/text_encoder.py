@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,22 @@ def encoder_backbone(
     )
 
 
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers from reporting the pooler that we leave out, and from a bar for 0.1 s."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
+
+
 def build_minilm(pretrained: bool, size: int | None = None) -> Backbone:
     """all-MiniLM-L6-v2: embeddings and six layers, 384 wide, 22.6 M parameters, offline."""
     from transformers import AutoConfig, AutoModel
@@ -103,7 +120,8 @@ def build_minilm(pretrained: bool, size: int | None = None) -> Backbone:
     path = next(asset_path("minilm").rglob("config.json")).parent
     config = AutoConfig.from_pretrained(path)
     if pretrained:
-        model = AutoModel.from_pretrained(path, config=config, add_pooling_layer=False)
+        with _quietly():
+            model = AutoModel.from_pretrained(path, config=config, add_pooling_layer=False)
     else:
         model = AutoModel.from_config(config, add_pooling_layer=False)
     return encoder_backbone("minilm", model.float(), path, size, PRETRAINED_ON)

@@ -5,7 +5,7 @@
 
 from helpers.tasks import photos, products, texts
 from helpers.tasks.dial import DIAL_STEPS, apply_dial
-from helpers.tasks.loading import load_task
+from helpers.tasks.loading import load_or_fallback, load_task
 from helpers.tasks.registry import TASKS, Source, Split, Task, TaskInfo, register_task
 
 for _module in (products, photos, texts):
@@ -20,6 +20,7 @@ __all__ = [
     "Task",
     "TaskInfo",
     "apply_dial",
+    "load_or_fallback",
     "load_task",
     "register_task",
 ]

@@ -2,10 +2,11 @@
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from helpers.errors import UserError, unknown_name
+from helpers.errors import DataNotFound, UserError, unknown_name
 from helpers.tasks.dial import apply_dial, dial_step
 from helpers.tasks.registry import TASKS, Split, Task
 from helpers.tasks.splits import stratified_order
@@ -54,6 +55,18 @@ def load_task(
     return Task(
         name, info.modality, info.classes, info.licence, info.provenance, source.origin, *splits
     )
+
+
+def load_or_fallback(name: str, fallback: str, **choices: Any) -> Task:
+    """Load a task, or another one where this machine lacks its data; the result says which.
+
+    choices: what `load_task` takes, for both. Only missing data is forgiven: every other error of
+    `load_task` comes through.
+    """
+    try:
+        return load_task(name, **choices)
+    except DataNotFound:
+        return load_task(fallback, **choices)
 
 
 def _side(name: str, own: int | None, asked: int | None, dial: float) -> int | None:
