@@ -55,10 +55,23 @@ def append(row: Mapping[str, Any], path: Path | None = None) -> bool:
     return True
 
 
+def prepare(path: Path | None = None) -> None:
+    """Make the file of records where it is missing, and see that it can be written to.
+
+    Call it before hours of work. Raises UserError as `append` does.
+    """
+    path = runs_path() if path is None else path
+    with _locked(path):
+        _ensure_header(path)
+        with path.open("r+b", buffering=0) as file:
+            _mended(file, path)
+
+
 def load(path: Path | None = None, sweep: str | list[str] | None = None, **filters: Any):
     """Return the recorded runs as a DataFrame with the schema's columns and dtypes.
 
-    sweep: only rows of this sweep or these sweeps. filters: column=value or column=[values].
+    sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
+    SWEEP/tuning. filters: column=value or column=[values].
     A file that is not there gives no rows. No lock is taken: an unfinished last line is left out.
     Raises UserError for an unknown column, or a file with other columns or broken cells.
     """

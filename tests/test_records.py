@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from rows import make_row
 
 from helpers import records, schema
 from helpers.errors import UserError
@@ -21,40 +22,13 @@ from helpers.errors import UserError
 WRITER = """
 import sys
 from pathlib import Path
-from tests_row import make_row
+from rows import make_row
 from helpers import records
 start, stop = int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 for seed in range(start, stop):
     records.append(make_row(seed=seed), Path(sys.argv[1]))
 """
-
-
-def make_row(**changes) -> dict:
-    """A whole, valid row; an argument replaces a column."""
-    row = {
-        "schema": records.SCHEMA,
-        "sweep": "trial",
-        "task": "digits",
-        "modality": "image",
-        "backbone": "pocket",
-        "approach": "lora",
-        "n_train": 50,
-        "dial": 0.0,
-        "seed": 0,
-        "lr": 1e-3,
-        "epochs": 20,
-        "batch_size": 32,
-        "image_size": 28,
-        "settings": "",
-        "origin": "full",
-        "device": 'cpu: "Model, 3 GHz"',
-        "torch": "2.6.0",
-        "git": "0123456789",
-        "created": "2026-01-02T03:04:05+00:00",
-    }
-    row |= {c.name: 1 for c in schema.COLUMNS if c.name not in row and c.name != "run_id"}
-    return row | changes
 
 
 @pytest.fixture
@@ -70,12 +44,9 @@ def filled(path: Path, rows: int) -> bytes:
 
 def start_writer(folder: Path, path: Path, start: int, stop: int) -> subprocess.Popen:
     """A process that appends rows of the seeds start..stop; returns once it has begun."""
-    script = folder / "writer.py"
-    here = Path(__file__).resolve()
-    (folder / "tests_row.py").write_text(here.read_text(encoding="utf-8"), encoding="utf-8")
-    script.write_text(WRITER, encoding="utf-8")
-    command = [sys.executable, str(script), str(path), str(start), str(stop)]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=here.parents[1])
+    command = [sys.executable, "-c", WRITER, str(path), str(start), str(stop)]
+    here = {"PYTHONPATH": str(Path(__file__).parent)}
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | here, cwd=folder)
     with writer.stdout:
         assert writer.stdout.readline().strip() == b"ready"
     return writer

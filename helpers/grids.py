@@ -1,0 +1,249 @@
+"""The grids of runs, as data: which questions each sweep asks. Nothing here runs or loads them.
+
+Learning rates are not here: each approach lists its trials, the same number for all, in its
+registry entry. `sweeps` tries them at `tuning_size` examples and picks on validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.errors import UserError, unknown_name
+
+TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
+ALL = 0  # as a size: every training example of the task
+SIX = (
+    "feature_extraction",
+    "partial_fine_tuning",
+    "full_fine_tuning",
+    "lora",
+    "adapter",
+    "from_scratch",
+)
+EIGHT = ("classical", *SIX, "lp_ft")
+DIALS = tuple(step / 6 for step in range(1, 7))  # the domain dial's steps after 0
+DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
+FOUR_DECADES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A box of questions: every combination of what is listed, checked when built."""
+
+    backbone: str
+    tasks: tuple[str, ...]
+    sizes: tuple[int, ...]  # training examples, rising; one that a task lacks is left out
+    approaches: tuple[str, ...] = EIGHT
+    seeds: int = 3
+    dials: tuple[float, ...] = (0.0,)
+    settings: tuple[str, ...] = ("",)
+    image_size: int | None = None  # None: the backbone's default
+    epochs: int | None = None  # None: the approach's default at that size
+    batch_size: int = 32
+    rates: tuple[float | None, ...] = ()  # learning rates to compare; empty: one, tuned
+    tuning_size: int = 500  # examples that learning rates are tried on, seed 0; ALL: the whole pool
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or min(self.sizes) < 0:
+            raise UserError("a block needs seeds of 1 or more and sizes of 0 or more")
+
+    def questions(self) -> Iterator[dict[str, Any]]:
+        """Yield the fields of a RunConfig for each run; `lr` is None where it is tuned."""
+        for group in self.groups():
+            for size in self._sizes(group["task"]):
+                for seed in range(self.seeds):
+                    for rate in self.rates or DEFAULT_RATE:
+                        yield group | {"n_train": size, "seed": seed, "lr": rate}
+
+    def groups(self) -> Iterator[dict[str, Any]]:
+        """Yield what runs share that differ in size, seed and learning rate alone."""
+        for task in self.tasks:
+            for dial in self.dials:
+                for approach in self.approaches:
+                    for settings in self.settings:
+                        yield {
+                            "task": task,
+                            "backbone": self.backbone,
+                            "approach": approach,
+                            "dial": dial,
+                            "settings": settings,
+                            "image_size": self.image_size,
+                            "epochs": self.epochs,
+                            "batch_size": self.batch_size,
+                        }
+
+    def trial(self, group: dict[str, Any], rate: float) -> dict[str, Any]:
+        """Return the question of one learning-rate trial of a group."""
+        size = min(self.tuning_size or POOLS[group["task"]], POOLS[group["task"]])
+        return group | {"n_train": size, "seed": 0, "lr": rate}
+
+    def _sizes(self, task: str) -> list[int]:
+        pool = POOLS[task]
+        return sorted({size or pool for size in self.sizes if size <= pool})
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A named set of questions."""
+
+    name: str
+    about: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def tuned(self) -> bool:
+        """Whether any learning rate is to be tuned before the sweep itself."""
+        return any(not block.rates for block in self.blocks)
+
+
+# Examples in each task's fixed training pool; a test holds them equal to what `load_task` gives.
+POOLS = {
+    "products": 54_000,
+    "products_near": 27_000,
+    "clothing": 3_068,
+    "solar_cells": 1_673,
+    "textile": 1_300,
+    "digits": 3_500,
+    "newsgroups": 10_164,
+    "reuters8": 4_937,
+    "tweets": 4_512,
+}
+_SIZES = (50, 200, 1_000, 5_000)
+_SOLAR = ("solar_cells",)
+
+SWEEPS: dict[str, Sweep] = {
+    sweep.name: sweep
+    for sweep in (
+        Sweep(
+            "pocket",
+            "every approach on a network whose pretraining data we know, near and far",
+            (
+                Block(
+                    "pocket", ("products_near", "digits", "textile", "solar_cells"), _SIZES, seeds=5
+                ),
+                Block("pocket", ("products_near",), _SIZES, seeds=5, dials=DIALS),
+            ),
+        ),
+        Sweep(
+            "pocket_large",
+            "the same where data is no longer scarce",
+            (Block("pocket", ("products_near",), (20_000, ALL), tuning_size=2_000),),
+        ),
+        Sweep(
+            "lite0",
+            "every approach on an ImageNet backbone, photos at 128 pixels",
+            (
+                Block(
+                    "efficientnet_lite0",
+                    ("clothing", "solar_cells", "textile", "digits"),
+                    (50, 200, 1_000, ALL),
+                    image_size=128,
+                ),
+                Block("efficientnet_lite0", ("products",), _SIZES, image_size=128),
+            ),
+        ),
+        Sweep(
+            "minilm",
+            "every approach on a sentence encoder",
+            (
+                Block(
+                    "minilm",
+                    ("newsgroups", "reuters8", "tweets"),
+                    (100, 500, 2_000),
+                    tuning_size=300,
+                ),
+            ),
+        ),
+        Sweep(
+            "clothing",
+            "the race on product photos, every approach at its default learning rate",
+            (
+                Block(
+                    "efficientnet_lite0",
+                    ("clothing",),
+                    (200, 1_000),
+                    image_size=128,
+                    rates=DEFAULT_RATE,
+                ),
+            ),
+        ),
+        Sweep(
+            "solar",
+            "solar cells on the published split, all training images, against published accuracies",
+            (
+                Block(
+                    "efficientnet_lite0",
+                    _SOLAR,
+                    (ALL,),
+                    ("classical",),
+                    rates=(0.01,),
+                    image_size=224,
+                ),
+                Block(
+                    "efficientnet_lite0",
+                    _SOLAR,
+                    (ALL,),
+                    ("feature_extraction",),
+                    settings=("augment=flips;views=8",),
+                    rates=(1e-3,),
+                    image_size=224,
+                ),
+                # The lower four stages frozen: their output is computed once for each of eight
+                # flipped views, which makes 224 pixels affordable without a GPU.
+                Block(
+                    "efficientnet_lite0",
+                    _SOLAR,
+                    (ALL,),
+                    ("partial_fine_tuning",),
+                    settings=("top_stages=5;augment=flips;views=8",),
+                    rates=(3e-4,),
+                    epochs=16,
+                    image_size=224,
+                ),
+            ),
+        ),
+        Sweep(
+            "lr_sensitivity",
+            "accuracy over four decades of learning rates",
+            (
+                Block(
+                    "pocket",
+                    ("products_near", "textile"),
+                    (300,),
+                    ("partial_fine_tuning", "full_fine_tuning", "lora"),
+                    rates=FOUR_DECADES,
+                ),
+            ),
+        ),
+        Sweep(
+            "stages",
+            "how many of the top stages to unfreeze, on a near task and two distant ones",
+            (
+                Block(
+                    "pocket",
+                    ("products_near", "textile", "digits"),
+                    (200, 1_000),
+                    ("partial_fine_tuning",),
+                    settings=tuple(f"top_stages={stages}" for stages in range(1, 6)),
+                    rates=DEFAULT_RATE,
+                ),
+            ),
+        ),
+    )
+}
+
+
+def get_sweep(name: str) -> Sweep:
+    """Return the sweep of this name, or of NAME in "NAME/tuning".
+
+    Raises UserError, with the names that exist, when there is none.
+    """
+    plain = name.removesuffix(TUNING)
+    if plain not in SWEEPS or (name != plain and not SWEEPS[plain].tuned):
+        known = ", ".join(SWEEPS)
+        hint = str(unknown_name("sweep", name, SWEEPS)).partition("; ")[2]
+        listed = "" if hint.startswith("choose") else f"; the sweeps are: {known}"
+        raise UserError(f"there is no sweep {name!r}; {hint}{listed}")
+    return SWEEPS[plain]
