@@ -13,7 +13,7 @@ BENCH := $(VENV)/bench-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks bench clean
+.PHONY: lab test fetch notebooks results bench clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -27,6 +27,9 @@ fetch: $(READY)
 
 notebooks: $(READY) fetch
 	$(PY) tools/build_notebooks.py $(or $(ARGS),--all)
+
+results: $(READY) fetch
+	$(PY) -m helpers sweep $(or $(ARGS),all)
 
 bench: $(BENCH) fetch
 	$(PY) tools/bench.py $(ARGS)

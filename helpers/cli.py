@@ -1,7 +1,8 @@
 """`python -m helpers COMMAND`: what a notebook does, for scripts and terminals.
 
 A command imports its module when it runs, so `--help` and `decide` never load torch.
-Exit status: 0 when done, 2 for bad input (one line on stderr), 130 when interrupted.
+Exit status: 0 when done, 1 where runs failed, 2 for bad input (one line on stderr), 130 when
+interrupted.
 """
 
 import argparse
@@ -53,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 def _fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="assets or tasks; all by default")
 
@@ -63,6 +70,22 @@ def _fetch(options: argparse.Namespace) -> None:
     fetch(options.names or None)
 
 
+def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a sweep, or all")
+    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (1)")
+    parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's address")
+    parser.add_argument("--limit", type=_count, metavar="N", help="at most so many runs of a sweep")
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from helpers.grids import SWEEPS
+    from helpers.sweeps import sweep_command
+
+    names = SWEEPS if options.name == "all" else [options.name]
+    failed = [sweep_command(n, options.workers, options.scheduler, options.limit) for n in names]
+    return int(any(failed))  # 1: some runs failed, which is not bad input
+
+
 # name, module that does it, one line of help, its arguments, what runs
 COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
     (
@@ -71,5 +94,12 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "get weights and data sets, checked, with a progress bar",
         _fetch_arguments,
         _fetch,
+    ),
+    (
+        "sweep",
+        "helpers.sweeps",
+        "measure the runs of a grid that the records lack",
+        _sweep_arguments,
+        _sweep,
     ),
 )

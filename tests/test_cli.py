@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from helpers import assets, cli
+from helpers import assets, cli, sweeps
 from helpers.errors import UserError
+from helpers.grids import SWEEPS
 
 
 def run(*arguments):
@@ -28,7 +29,15 @@ def test_help_lists_the_commands_without_torch():
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("nonsense",), ("fetch", "--fast"), ("fetch", "no_such_asset")],
+    [
+        (),
+        ("nonsense",),
+        ("fetch", "--fast"),
+        ("fetch", "no_such_asset"),
+        ("sweep", "no_such_sweep"),
+        ("sweep", "pocket", "--workers", "0"),
+        ("sweep", "pocket", "--limit", "many"),
+    ],
 )
 def test_bad_input_is_one_line_and_status_two(arguments):
     done = run(*arguments)
@@ -87,3 +96,13 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize(("failed", "status"), [(0, 0), (2, 1)])
+def test_sweep_passes_its_settings_on_and_tells_of_failures(monkeypatch, failed, status):
+    seen = []
+    monkeypatch.setattr(sweeps, "sweep_command", lambda *given: seen.append(given) or failed)
+    assert cli.main(["sweep", "pocket", "--workers", "2", "--limit", "9"]) == status
+    assert seen == [("pocket", 2, None, 9)]
+    assert cli.main(["sweep", "all", "--scheduler", "tcp://here:1"]) == status
+    assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in SWEEPS]
