@@ -1,0 +1,265 @@
+"""The article's decision rule: four ordered rules, a fallback, three flips. No data, no network.
+
+It is total (every valid situation gets an answer) and says why, in the order in which it thought.
+What was measured near a situation is a different question: see `helpers.evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from helpers.situations import (
+    DISTANCES,
+    MODALITIES,
+    Situation,
+    Thresholds,
+    distance_word,
+    parse_distance,
+    size_word,
+    unlabelled_is_many,
+)
+
+__all__ = [
+    "DISTANCES",
+    "FALLBACK",
+    "MODALITIES",
+    "TITLES",
+    "Decision",
+    "Flip",
+    "Situation",
+    "Thresholds",
+    "decide",
+    "distance_word",
+    "parse_distance",
+    "size_word",
+]
+
+FALLBACK = "fallback"
+TITLES = {
+    "feature_extraction": "feature extraction",
+    "partial_fine_tuning": "partial fine-tuning",
+    "full_fine_tuning": "full fine-tuning",
+    "lora": "LoRA",
+    "adapter": "adapters",
+}
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A condition that overrides the rules, or a change that would change the answer.
+
+    applied: it holds in the situation. approach: what is, or would be, chosen under it.
+    """
+
+    name: str
+    applied: bool
+    approach: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer. `rule` is R1 to R4 or "fallback"; an applied flip may have overridden it."""
+
+    approach: str
+    rule: str
+    reasons: tuple[str, ...]
+    flips: tuple[Flip, ...] = ()
+    measure: tuple[str, ...] = ()  # what to measure before trusting the answer
+    first: str = ""  # what to do before, such as continued pretraining
+    thresholds: Thresholds = field(default=Thresholds(), repr=False)
+
+
+def decide(situation: Situation, thresholds: Thresholds | None = None) -> Decision:
+    """Answer for a situation: the first rule that matches, then the flips, then what would change.
+
+    Where no rule matches, `rule` is "fallback" and the cheapest credible approach is named, with
+    what to measure before trusting it.
+    """
+    thresholds = thresholds or Thresholds()
+    decision = _flipped(situation, thresholds)
+    changes = tuple(_changes(situation, decision, thresholds))
+    measure = tuple(f"Measure before trusting this: {what}." for what in decision.measure)
+    return replace(decision, reasons=decision.reasons + measure, flips=decision.flips + changes)
+
+
+def _rules(situation: Situation, thresholds: Thresholds) -> list[tuple[str, bool, str, str]]:
+    """The ordered rules: name, whether it matches, what it asks for, what it answers."""
+    size = size_word(situation.examples, thresholds)
+    distance = distance_word(situation.distance, thresholds)
+    distant, all_out = distance != "close", situation.budget_minutes is None
+    return [
+        (
+            "R1",
+            size == "small" and not distant,
+            "a small data set and a close domain",
+            "feature_extraction",
+        ),
+        ("R2", situation.llm, "a large language model, whatever the size", "lora"),
+        (
+            "R3",
+            size == "moderate" and distant,
+            "a moderate data set and a distant domain",
+            "partial_fine_tuning",
+        ),
+        (
+            "R4",
+            size == "large" and distance == "very distant" and all_out,
+            "a large data set, a very distant domain and accuracy above all (no training budget)",
+            "full_fine_tuning",
+        ),
+    ]
+
+
+ADVICE = {
+    "R1": "training a head on frozen features is cheap, and a base that stays put can't overfit",
+    "R2": "tuning all of a language model rarely earns what it costs; LoRA moves millions of "
+    "weights, not billions",
+    "R3": "tune the upper layers and keep the lower ones frozen",
+    "R4": "there is enough data to move every weight",
+}
+MEASURE = {
+    "R1": ("the frozen probe against chance (barely above it, the domain is not close)",),
+    "R2": ("a frozen probe, to know what LoRA adds",),
+    "R3": ("validation accuracy while it trains (unfreeze more only when it stalls)",),
+    "R4": ("the price of training from scratch (it may win here)",),
+}
+
+
+def _ruled(situation: Situation, thresholds: Thresholds) -> Decision:
+    """What the four rules say, or the fallback."""
+    size = size_word(situation.examples, thresholds)
+    distance = distance_word(situation.distance, thresholds)
+    reasons = [
+        f"{situation.examples:,} examples are {size} (small: fewer than {thresholds.small:,}; "
+        f"large: {thresholds.large:,} or more).",
+        f"Distance {situation.distance:.2f} is {distance} (distant: {thresholds.distant:.2f} or "
+        f"more; very distant: {thresholds.very_distant:.2f} or more).",
+    ]
+    rules = _rules(situation, thresholds)
+    for place, (name, matches, asked, approach) in enumerate(rules):
+        if not matches:
+            reasons.append(f"{name} does not match: it asks for {asked}.")
+            continue
+        reasons.append(f"{name} matches, {asked}: {TITLES[approach]}; {ADVICE[name]}.")
+        later = [other[0] for other in rules[place + 1 :] if other[1]]
+        if later:
+            reasons.append(f"{later[0]} would match as well; the order decides, {name} is first.")
+        return Decision(approach, name, tuple(reasons), (), MEASURE[name], "", thresholds)
+    return _fallback(size, distance, reasons, thresholds)
+
+
+def _fallback(size: str, distance: str, reasons: list[str], thresholds: Thresholds) -> Decision:
+    """No rule covers this: the cheapest approach that is credible here, and how to check it."""
+    reasons.append(f"No rule covers a {size} data set and a {distance} domain here.")
+    if size == "large" and distance != "close":
+        approach = "partial_fine_tuning"
+        reasons.append(
+            "The cheapest credible approach is partial fine-tuning: frozen features fit a distant "
+            "domain badly, and this much data supports moving the upper layers."
+        )
+        measure = (
+            "full against partial fine-tuning on a tenth of the data",
+            "training from scratch on the same tenth, to price it",
+        )
+    else:
+        approach = "feature_extraction"
+        reasons.append(
+            "The cheapest credible approach is feature extraction; it needs the least data and "
+            "can't harm the base."
+        )
+        measure = (
+            "the frozen probe against chance (well above it, the features transfer)",
+            "LoRA and partial fine-tuning against the probe on the same validation split",
+        )
+    return Decision(approach, FALLBACK, tuple(reasons), (), measure, "", thresholds)
+
+
+def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
+    """The rules' answer with the three flips applied, in the article's order; the last wins."""
+    decision = _ruled(situation, thresholds)
+    approach, first, flips = decision.approach, "", []
+    if unlabelled_is_many(situation, thresholds):
+        first = "continued pretraining"
+        flips.append(("unlabelled data", approach, _UNLABELLED.format(situation.unlabelled)))
+    if situation.local_only:
+        approach = "full_fine_tuning"
+        flips.append(("local only", approach, _LOCAL))
+    if situation.tasks >= thresholds.many_tasks:
+        approach = "lora" if decision.rule == "R2" else "adapter"
+        flips.append(("many tasks", approach, _TASKS.format(situation.tasks, TITLES[approach])))
+    reasons = tuple(f"Flip, {name}: {why}" for name, _, why in flips)
+    return replace(
+        decision,
+        approach=approach,
+        first=first,
+        reasons=decision.reasons + reasons,
+        flips=tuple(Flip(name, True, chosen, why) for name, chosen, why in flips),
+    )
+
+
+_UNLABELLED = (
+    "{:,} unlabelled examples are many; first continue the base's self-supervised pretraining on "
+    "them, then adapt it, which often beats fine-tuning straight away."
+)
+_LOCAL = (
+    "data must not leave, so a larger model behind an API is out; a smaller model that runs here, "
+    "fully fine-tuned, may beat it frozen, and the constraint outranks the accuracy math."
+)
+_TASKS = (
+    "{} similar tasks to keep up are many; one base with {} for each is easier to store and to "
+    "version than full copies (heads on a frozen base store less still, where they reach enough)."
+)
+
+
+def _changes(situation: Situation, decision: Decision, thresholds: Thresholds) -> Iterator[Flip]:
+    """Every single change, to a threshold or of a condition, under which the answer differs."""
+    seen = set()
+    for name, why, changed in _neighbours(situation, thresholds):
+        other = _flipped(changed, thresholds)
+        answer = (name, other.approach, other.first)
+        if (other.approach, other.first) != (decision.approach, decision.first):
+            if answer not in seen:
+                yield Flip(name, False, other.approach, f"{why}: {_plan(other)}.")
+            seen.add(answer)
+
+
+def _plan(decision: Decision) -> str:
+    title = TITLES[decision.approach]
+    return f"{decision.first}, then {title}" if decision.first else title
+
+
+def _neighbours(
+    situation: Situation, thresholds: Thresholds
+) -> Iterator[tuple[str, str, Situation]]:
+    """Situations one change away: (what changes, in words, the situation), nearest first."""
+    sizes = (thresholds.small, thresholds.large)
+    for edge in sorted(sizes, key=lambda edge: abs(edge - situation.examples)):
+        side = edge - 1 if situation.examples >= edge else edge
+        word = f"fewer than {edge:,} examples" if side < edge else f"{edge:,} examples or more"
+        yield "examples", f"with {word}", replace(situation, examples=side)
+    edges = (thresholds.distant, thresholds.very_distant)
+    for edge in sorted(edges, key=lambda edge: abs(edge - situation.distance)):
+        side = math.nextafter(edge, 0) if situation.distance >= edge else edge
+        word = f"below {edge:.2f}" if side < edge else f"of {edge:.2f} or more"
+        yield "distance", f"with a distance {word}", replace(situation, distance=side)
+    if situation.modality == "text":
+        words = "with a smaller model" if situation.llm else "with a large language model"
+        yield "language model", words, replace(situation, llm=not situation.llm)
+    if situation.budget_minutes is not None:
+        yield "budget", "with no training budget", replace(situation, budget_minutes=None)
+    many = math.ceil(max(thresholds.unlabelled, thresholds.unlabelled_ratio * situation.examples))
+    if unlabelled_is_many(situation, thresholds):
+        yield "unlabelled data", "without unlabelled data", replace(situation, unlabelled=0)
+    else:
+        words = f"with {many:,} unlabelled examples or more"
+        yield "unlabelled data", words, replace(situation, unlabelled=many)
+    words = "if a hosted model were allowed" if situation.local_only else "if it must run locally"
+    yield "local only", words, replace(situation, local_only=not situation.local_only)
+    if situation.tasks >= thresholds.many_tasks:
+        yield "many tasks", "with one task", replace(situation, tasks=1)
+    else:
+        words = f"with {thresholds.many_tasks} similar tasks or more"
+        yield "many tasks", words, replace(situation, tasks=thresholds.many_tasks)
