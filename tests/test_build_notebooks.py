@@ -98,7 +98,7 @@ def test_times_navigation_and_table_are_written(collection):
     assert all(0 < value < 60 for value in seconds.values())
     readme = collection.readme.read_text(encoding="utf-8")
     link = "[Is one enough?](notebooks/00_first.ipynb)"
-    assert f"| 00 | {link} | under a minute | nothing. |" in readme
+    assert f"| 00 | {link} | under a minute | nothing |" in readme
     assert readme.startswith("# Title\n")
     assert readme.endswith("\nend\n")
 

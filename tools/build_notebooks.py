@@ -3,6 +3,7 @@
     python tools/build_notebooks.py 03            one notebook, or several
     python tools/build_notebooks.py --all         every one
     python tools/build_notebooks.py --check       are the two sides alike? nothing runs
+    python tools/build_notebooks.py --refresh     navigation and the README's table; nothing runs
     python tools/build_notebooks.py 03 --profile fast    a quick try, kept out of git
 
 A notebook is written only when it ran to its end. Widget views, timestamps, random ids and
@@ -130,7 +131,7 @@ def title(source: Path) -> str:
 def needs(source: Path) -> str:
     """Return what the line `**Needs:** …` of the first cell says."""
     found = re.search(r"\*\*Needs:\*\*\s*(.+)", read_source(source)[0].source)
-    return found[1].strip() if found else "this clone"
+    return found[1].strip().rstrip(".") if found else "this clone"
 
 
 def words_for(seconds: float | None) -> str:
@@ -243,7 +244,7 @@ def check(collection: Collection) -> list[str]:
         if _plain(there) != _plain(collection.cells(source)):
             wrong.append(f"notebooks/{target.name} differs from its source: build it again")
     if collection.readme.read_text(encoding="utf-8") != collection.readme_text():
-        wrong.append("README.md holds an old table of notebooks: build one again")
+        wrong.append("README.md holds an old table: say --refresh")
     return wrong
 
 
@@ -269,6 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="numbers, such as 03")
     parser.add_argument("--all", action="store_true", help="every notebook")
     parser.add_argument("--check", action="store_true", help="compare only")
+    parser.add_argument("--refresh", action="store_true", help="navigation and table only")
     parser.add_argument("--profile", choices=("full", "fast"), default="full")
     options = parser.parse_args(arguments)
     collection = Collection()
@@ -277,8 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(wrong) or f"{len(collection.sources)} notebooks equal their sources")
         return int(bool(wrong))
     chosen = collection.sources if options.all else [collection.find(n) for n in options.names]
-    if not chosen:
-        parser.error("name a notebook, or say --all or --check")
+    if not (chosen or options.refresh):
+        parser.error("name a notebook, or say --all, --check or --refresh")
     done = [build(collection, source, options.profile) for source in chosen]
     if options.profile == "full":
         refresh(collection)
