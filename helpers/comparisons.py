@@ -101,8 +101,9 @@ def coverage(runs: pd.DataFrame) -> str:
     few, many = seeds.min(), seeds.max()
     each = f"{few}" if few == many else f"{few} to {many}"
     tasks = runs["task"].nunique()
+    span = " to ".join(f"{size:,}" for size in sorted({sizes.min(), sizes.max()}))
     return (
         f"Read from {len(runs):,} recorded runs: {tasks} {'task' if tasks == 1 else 'tasks'}, "
-        f"{sizes.min():,} to {sizes.max():,} training examples, "
+        f"{span} training examples, "
         f"{each} {'seed' if each == '1' else 'seeds'} for each."
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ def measure_price(
     """Time a forward pass of the frozen stages and a training step, on noise of the right shape.
 
     What a picture shows changes neither. size: image side in pixels, the backbone's own when None.
-    The median of `repeats` steps after one that warms up. Image backbones only; UserError else.
+    The fastest of `repeats` steps after one that warms up. Image backbones only; UserError else.
     """
     chosen = get_approach(approach)
     model = chosen.build(load_backbone(backbone, size=size), 10, chosen.options())
@@ -64,12 +63,12 @@ def measure_price(
     if model.start:
         model.eval()
         prefix = functools.partial(_prefix, model, batch)
-        prepare_seconds, prepare_flops = _median_seconds(prefix, repeats), forward_flops(prefix)
+        prepare_seconds, prepare_flops = _fastest_seconds(prefix, repeats), forward_flops(prefix)
         inputs = prefix()
     flops = step_flops(model, inputs, labels)
     working = copy.deepcopy(model).train()
     step = functools.partial(training_step, working, inputs, labels)
-    per_batch = (prepare_seconds, _median_seconds(step, repeats), prepare_flops, flops)
+    per_batch = (prepare_seconds, _fastest_seconds(step, repeats), prepare_flops, flops)
     return Price(approach, backbone, *(value / batch_size for value in per_batch))
 
 
@@ -80,10 +79,10 @@ def _prefix(model: Any, batch: torch.Tensor) -> Any:
     return model.backbone.pool(state) if model.start >= model.backbone.n_stages else state
 
 
-def _median_seconds(function: Callable[[], Any], repeats: int) -> float:
+def _fastest_seconds(function: Callable[[], Any], repeats: int) -> float:
     times = []
     for _ in range(repeats + 1):
         started = time.perf_counter()
         function()
         times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+    return min(times[1:])  # other processes only ever add
