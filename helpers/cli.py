@@ -86,6 +86,27 @@ def _sweep(options: argparse.Namespace) -> int:
     return int(any(failed))  # 1: some runs failed, which is not bad input
 
 
+def _decide_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--examples", type=_count, required=True, metavar="N", help="labelled training examples")
+    add("--distance", required=True, metavar="D", help="close, medium, far, or 0 to 1")
+    add("--modality", choices=("image", "text"), required=True, help="what an example is")
+    add("--llm", action="store_true", help="the model to adapt is a large language model")
+    add("--budget-minutes", type=float, metavar="M", help="of training; left out: accuracy first")
+    add("--latency-ms", type=float, metavar="L", help="at most, for one prediction")
+    add("--tasks", type=_count, default=1, metavar="T", help="similar tasks to keep up (1)")
+    add("--unlabelled", type=int, default=0, metavar="U", help="further examples without labels")
+    add("--local-only", action="store_true", help="data must not leave this place")
+    add("--json", action="store_true", dest="as_json", help="for programs")
+
+
+def _decide(options: argparse.Namespace) -> int:
+    from helpers.evidence import decide_command
+
+    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
+    return decide_command(**given)
+
+
 # name, module that does it, one line of help, its arguments, what runs
 COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
     (
@@ -101,5 +122,12 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "measure the runs of a grid that the records lack",
         _sweep_arguments,
         _sweep,
+    ),
+    (
+        "decide",
+        "helpers.evidence",
+        "the rule's answer for a situation, beside what was measured near it",
+        _decide_arguments,
+        _decide,
     ),
 )

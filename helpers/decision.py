@@ -43,6 +43,9 @@ TITLES = {
     "full_fine_tuning": "full fine-tuning",
     "lora": "LoRA",
     "adapter": "adapters",
+    "lp_ft": "probe, then fine-tuning",
+    "from_scratch": "training from scratch",
+    "classical": "no network",
 }
 
 
@@ -107,7 +110,7 @@ def _rules(situation: Situation, thresholds: Thresholds) -> list[tuple[str, bool
         (
             "R4",
             size == "large" and distance == "very distant" and all_out,
-            "a large data set, a very distant domain and accuracy above all (no training budget)",
+            "a large data set, a very distant domain and accuracy above all (no limit on training time)",
             "full_fine_tuning",
         ),
     ]
@@ -249,7 +252,7 @@ def _neighbours(
         words = "with a smaller model" if situation.llm else "with a large language model"
         yield "language model", words, replace(situation, llm=not situation.llm)
     if situation.budget_minutes is not None:
-        yield "budget", "with no training budget", replace(situation, budget_minutes=None)
+        yield "budget", "with no limit on training time", replace(situation, budget_minutes=None)
     many = math.ceil(max(thresholds.unlabelled, thresholds.unlabelled_ratio * situation.examples))
     if unlabelled_is_many(situation, thresholds):
         yield "unlabelled data", "without unlabelled data", replace(situation, unlabelled=0)

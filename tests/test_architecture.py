@@ -16,14 +16,24 @@ LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
 # Lowest first. A module imports from lower rows only, or from its own package.
 LAYERS = (
     {"errors"},
-    {"allocator", "paths", "profile", "schema", "pictures", "examples", "augment", "grids"},
-    {"assets", "images", "summaries", "plots", "answers", "distance", "races"},
-    {"records", "comparisons", "tasks", "backbones", "checks"},
-    {"training"},
+    {
+        "allocator",
+        "paths",
+        "profile",
+        "schema",
+        "pictures",
+        "examples",
+        "augment",
+        "grids",
+        "situations",
+    },
+    {"assets", "images", "summaries", "plots", "answers", "distance", "races", "decision"},
+    {"records", "comparisons", "curves", "tasks", "backbones", "checks"},
+    {"training", "evidence"},
     {"features", "storage"},
     {"approaches"},
     {"costs"},
-    {"experiments", "inspection", "prices"},
+    {"experiments", "inspection", "prices", "steps"},
     {"workers"},
     {"sweeps"},
     {"widgets", "exercises"},
@@ -39,6 +49,8 @@ LIGHT = {
     "assets": {"torch", "pandas", "matplotlib"},
     "tasks": {"torch", "matplotlib"},
     "cli": {"torch", "pandas", "matplotlib"},
+    "decision": {"torch", "numpy", "pandas", "matplotlib"},
+    "evidence": {"torch", "matplotlib"},
 }
 FORBIDDEN = {
     r"\bTODO\b|\bFIXME\b|NotImplementedError": "unfinished",

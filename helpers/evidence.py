@@ -1,0 +1,222 @@
+"""What the records say near a situation: accuracies with intervals, and whether they decide it.
+
+The nearest curves are read at the asked number of examples, seed by seed, and approaches are
+compared on the same curves and seeds. Intervals cover the luck of the seed on these tasks; another
+task may lie outside of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from helpers import records
+from helpers.curves import LEAST_SEEDS, REACH_DISTANCE, Reading, comparable, nearest
+from helpers.decision import TITLES, Situation, Thresholds, decide
+from helpers.summaries import CONFIDENCE
+
+CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One approach as measured near a situation: means over the curves, costs as medians."""
+
+    approach: str
+    accuracy: float
+    low: float
+    high: float
+    train_seconds: float
+    stored_mb: float
+    latency_ms: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The measured answer. `take` is empty where there is no evidence."""
+
+    verdict: str
+    take: str
+    candidates: tuple[Candidate, ...]  # best accuracy first
+    reasons: tuple[str, ...]
+
+
+def evidence(
+    situation: Situation,
+    runs: pd.DataFrame | None = None,
+    distances: Mapping[tuple[str, str, float], float] | None = None,
+) -> Evidence:
+    """Read the records near a situation. Approaches over its budget or latency are left out.
+
+    The verdict is "clear" where the best approach lies above every other by more than the interval
+    of their difference, "too close to call" where it does not (take the cheapest of those that the
+    records can't tell from the best), and "no evidence" where too little is recorded near.
+    """
+    if situation.llm:
+        return _nothing("no large language model has been measured here")
+    runs = records.load() if runs is None else runs
+    readings = nearest(situation, comparable(runs), distances)
+    if not readings:
+        return _nothing(
+            f"no {situation.modality} task within {REACH_DISTANCE} of distance "
+            f"{situation.distance:.2f} has {LEAST_SEEDS} seeds near {situation.examples:,} examples"
+        )
+    names = [name for name in readings[0].accuracy if all(name in r.accuracy for r in readings)]
+    found = sorted(
+        (_candidate(name, readings) for name in names), key=lambda c: (-c.accuracy, c.train_seconds)
+    )
+    fitting = [c for c in found if _fits(c, readings, situation)]
+    where = "; ".join(reading.name for reading in readings)
+    reasons = [
+        f"Measured near here, at {situation.examples:,} examples: {where}. Intervals are over "
+        "seeds on these; another task may lie outside of them."
+    ]
+    if len(fitting) < len(found):
+        gone = ", ".join(TITLES.get(c.approach, c.approach) for c in found if c not in fitting)
+        reasons.append(f"Over the budget or the latency as measured, so left out: {gone}.")
+    if len(fitting) < 2:
+        return _nothing("fewer than two measured approaches fit the budget and the latency")
+    return _judge(fitting, readings, reasons)
+
+
+def _judge(candidates: list[Candidate], readings: list[Reading], reasons: list[str]) -> Evidence:
+    best, *others = candidates
+    gains = {c.approach: _difference(best.approach, c.approach, readings) for c in others}
+    tied = [c for c in others if not gains[c.approach][1] > 0]
+    take = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
+    told = f"{_title(best)} reaches {best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
+    if not tied:
+        runner = min(gains.values(), key=lambda gain: gain[0])
+        reasons.append(
+            f"Clear: {told}, {100 * runner[0]:.1f} points above the next "
+            f"({100 * runner[1]:.1f} to {100 * runner[2]:.1f})."
+        )
+        return Evidence(CLEAR, best.approach, tuple(candidates), tuple(reasons))
+    alike = ", ".join(_title(c) for c in tied)
+    reasons.append(
+        f"Too close to call: {told}, and the records can't tell it from {alike}; so take the "
+        f"cheapest of them, {_title(take)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)."
+    )
+    return Evidence(CLOSE, take.approach, tuple(candidates), tuple(reasons))
+
+
+def _title(candidate: Candidate) -> str:
+    return TITLES.get(candidate.approach, candidate.approach.replace("_", " "))
+
+
+def _nothing(why: str) -> Evidence:
+    return Evidence(NONE, "", (), (f"No evidence: {why}.",))
+
+
+def _candidate(name: str, readings: list[Reading]) -> Candidate:
+    mean, low, high = _mean_over_curves([reading.accuracy[name] for reading in readings])
+    costs = pd.concat([reading.costs[name] for reading in readings], axis=1).median(axis=1)
+    runs = sum(reading.runs[name] for reading in readings)
+    shown = [float(costs[key]) for key in ("train_seconds", "stored_mb", "latency_ms")]
+    return Candidate(name, mean, low, high, *shown, runs)
+
+
+def _difference(first: str, second: str, readings: list[Reading]) -> tuple[float, float, float]:
+    """How far `first` lies above `second`: mean, low, high, paired by curve and seed."""
+    pairs = [(r.accuracy[first] - r.accuracy[second]).dropna() for r in readings]
+    if min(len(pair) for pair in pairs) < 2:
+        return 0.0, -np.inf, np.inf
+    return _mean_over_curves(pairs)
+
+
+def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
+    """Mean of the curves' means and its 95 % t interval over seeds (Welch 1947 for the freedom)."""
+    mean = float(np.mean([curve.mean() for curve in curves]))
+    parts = np.array([curve.var() / len(curve) for curve in curves])
+    if not parts.sum() > 0:
+        return mean, mean, mean
+    freedom = parts.sum() ** 2 / sum(
+        part**2 / (len(curve) - 1) for part, curve in zip(parts, curves, strict=True)
+    )
+    half = stdtrit(freedom, 0.5 + CONFIDENCE / 2) * np.sqrt(parts.sum()) / len(curves)
+    return mean, float(mean - half), float(mean + half)
+
+
+def _fits(candidate: Candidate, readings: list[Reading], situation: Situation) -> bool:
+    seconds = np.median([r.costs[candidate.approach]["all_seconds"] for r in readings])
+    limits = (situation.budget_minutes, situation.latency_ms)
+    costs = (seconds / 60, candidate.latency_ms)
+    return all(limit is None or cost <= limit for cost, limit in zip(costs, limits, strict=True))
+
+
+def answer(
+    situation: Situation,
+    runs: pd.DataFrame | None = None,
+    thresholds: Thresholds | None = None,
+) -> dict[str, Any]:
+    """Return the rule's answer beside the measured one, as `decide --json` prints them.
+
+    Keys: approach and rule (the article's), reasons (the rule's, then the records'), flips (those
+    applied, then the changes that would change the answer), verdict and candidates (measured).
+    """
+    ruled, measured = decide(situation, thresholds), evidence(situation, runs)
+    return {
+        "approach": ruled.approach,
+        "rule": ruled.rule,
+        "reasons": [*ruled.reasons, *measured.reasons, *_gap(ruled.approach, measured)],
+        "flips": [asdict(flip) for flip in ruled.flips],
+        "verdict": measured.verdict,
+        "candidates": [_rounded(candidate) for candidate in measured.candidates],
+    }
+
+
+def decide_command(*, as_json: bool = False, **situation: Any) -> int:
+    """Print the answer for a situation, in words or as JSON; returns the exit status, 0.
+
+    situation: the fields of `Situation`. Raises UserError for an impossible one.
+    """
+    made = answer(Situation(**situation))
+    print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
+    return 0
+
+
+def _gap(approach: str, measured: Evidence) -> list[str]:
+    """How the rule's approach fares where the records have it."""
+    by_name = {candidate.approach: candidate for candidate in measured.candidates}
+    if approach not in by_name:
+        return [f"{TITLES[approach]} is not among what was measured."] if by_name else []
+    best, own = measured.candidates[0], by_name[approach]
+    points = 100 * (best.accuracy - own.accuracy)
+    return [
+        f"The rule's answer reached {own.accuracy:.3f} there, {points:.1f} points below the best, "
+        f"in {own.train_seconds:.1f} s against {best.train_seconds:.1f} s."
+    ]
+
+
+def _rounded(candidate: Candidate) -> dict[str, Any]:
+    """Four digits after the point for accuracies, four in all for costs."""
+    row = asdict(candidate)
+    row |= {key: round(row[key], 4) for key in ("accuracy", "low", "high")}
+    costs = ("train_seconds", "stored_mb", "latency_ms")
+    return row | {key: float(f"{row[key]:.4g}") for key in costs}
+
+
+def _words(made: dict[str, Any]) -> str:
+    lines = [f"{TITLES[made['approach']]} ({made['rule']})", ""]
+    lines += [f"  {reason}" for reason in made["reasons"]]
+    if made["candidates"]:
+        lines += ["", f"Measured ({made['verdict']}):"]
+        lines += [f"  {'approach':25}{'accuracy':>9}  {'95 % interval':16}{'train s':>9}"
+                  f"{'stored MB':>11}{'latency ms':>12}{'runs':>6}"]  # fmt: skip
+    for row in made["candidates"]:
+        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        lines.append(
+            f"  {TITLES.get(row['approach'], row['approach']):25}{row['accuracy']:9.3f}  "
+            f"{interval:16}{row['train_seconds']:9.1f}{row['stored_mb']:11.2f}"
+            f"{row['latency_ms']:12.2f}{row['runs']:6d}"
+        )
+    lines += ["", "What would change the rule's answer:"]
+    lines += [f"  {flip['why']}" for flip in made["flips"] if not flip["applied"]]
+    return "\n".join(lines)
