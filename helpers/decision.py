@@ -110,7 +110,8 @@ def _rules(situation: Situation, thresholds: Thresholds) -> list[tuple[str, bool
         (
             "R4",
             size == "large" and distance == "very distant" and all_out,
-            "a large data set, a very distant domain and accuracy above all (no limit on training time)",
+            "a large data set, a very distant domain and accuracy above all (no limit on training "
+            "time)",
             "full_fine_tuning",
         ),
     ]
