@@ -1,0 +1,88 @@
+"""Answers to notebook 03: partial and full fine-tuning."""
+
+from typing import Any
+
+from helpers.answers import Answer, choice, number
+from helpers.errors import UserError
+from helpers.records import load, summarise
+
+
+def top_share(top_stages: int) -> float:
+    """Share of pocket's backbone parameters that lie in its top stages."""
+    from helpers.backbones import load_backbone  # slow, and only wanted when asked
+
+    counts = [
+        sum(p.numel() for p in stage.parameters()) for stage in load_backbone("pocket").stages
+    ]
+    return sum(counts[-top_stages:]) / sum(counts)
+
+
+def keeps_statistics(function: Any) -> bool | str:
+    """Try the reader's function on a model that forgets, and look at what moved."""
+    if not callable(function):
+        return "A function is wanted: answer = keep_statistics, without brackets."
+    import torch
+
+    from helpers.approaches import TransferModel
+    from helpers.backbones import load_backbone
+
+    model = TransferModel(load_backbone("pocket"), 5)
+    model.train()
+    function(model)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    model(torch.randint(0, 256, (8, 28, 28, 1), dtype=torch.uint8)).sum().backward()
+    moved = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
+    if moved:
+        return f"{len(moved)} running statistics still changed, such as {moved[0]}."
+    if any(p.grad is None for p in model.parameters()):
+        return "The statistics stay, but some weights no longer get a gradient."
+    if not model.training:
+        return "The statistics stay, but now the whole model is in evaluation mode."
+    return True
+
+
+def most_kept() -> str:
+    """The approach that overwrites the base and kept most of the source task, from the records."""
+    movers = ["partial_fine_tuning", "full_fine_tuning", "lp_ft"]
+    runs = load(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
+    if runs.empty:
+        raise UserError("these runs have not been recorded here")
+    table = summarise(runs, by=("approach",))
+    return str(table.loc[table["source_accuracy_after"].idxmax(), "approach"])
+
+
+ANSWERS = {
+    "03.1": Answer(
+        number(lambda: top_share(3), within=0.02),
+        hints=(
+            "Which three stages are the top ones?",
+            "Add the last three numbers of the column `share`.",
+        ),
+        praise="Three stages of five, and nearly all of the weights.",
+    ),
+    "03.2": Answer(
+        number(1e-3 * 0.5**4, within=0.01),
+        hints=(
+            "How many stages lie above the first one?",
+            "Each step down halves the rate, and it takes four steps from stage 5 to stage 1.",
+        ),
+        praise="The general features below learn sixteen times more slowly.",
+    ),
+    "03.3": Answer(
+        keeps_statistics,
+        hints=(
+            "Which module holds the running statistics, and which mode stops it updating them?",
+            "Go over model.modules() and look for torch.nn.BatchNorm2d.",
+            "for m in model.modules(): if isinstance(m, torch.nn.BatchNorm2d): m.eval()",
+        ),
+        praise="Scale and shift of each BatchNorm still learn; only its statistics stay.",
+    ),
+    "03.4": Answer(
+        choice(most_kept),
+        hints=(
+            "Look at the list in section 6, and leave out what does not overwrite the base.",
+            "records.load(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
+        ),
+        praise="Now look at what that approach reached on the new task: was the rest worth it?",
+    ),
+}

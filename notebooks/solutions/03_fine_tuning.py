@@ -1,0 +1,51 @@
+# %% [markdown]
+# # Worked answers to notebook 03
+
+# %%
+import torch
+
+from helpers import records
+from helpers.backbones import load_backbone
+from helpers.checks import check
+from helpers.costs import count_parameters
+
+# %% [markdown]
+# **03.1** The top three stages are the last three in the list.
+
+# %%
+sizes = [count_parameters(stage)[1] for stage in load_backbone("pocket").stages]
+answer = sum(sizes[-3:]) / sum(sizes)
+check("03.1", answer)
+
+# %% [markdown]
+# **03.2** Four stages lie above the first, and each step down halves the rate.
+
+# %%
+answer = 1e-3 * 0.5**4
+check("03.2", answer)
+
+# %% [markdown]
+# **03.3** In evaluation mode a BatchNorm layer uses its statistics and leaves them alone. Its scale
+# and shift are parameters and go on learning. `model.train()` undoes this, so call the function after
+# it, in every epoch.
+
+
+# %%
+def keep_statistics(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+
+
+answer = keep_statistics
+check("03.3", answer)
+
+# %% [markdown]
+# **03.4** `summarise` carries the mean accuracy on the source task along.
+
+# %%
+movers = ["partial_fine_tuning", "full_fine_tuning", "lp_ft"]
+runs = records.load(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
+table = records.summarise(runs, by=("approach",)).sort_values("source_accuracy_after")
+answer = table["approach"].iloc[-1]
+check("03.4", answer)
