@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import statistics
 import time
 import tracemalloc
@@ -55,9 +56,23 @@ def training_step(model: nn.Module, inputs: Any, labels: Tensor) -> None:
 def step_flops(model: nn.Module, inputs: Any, labels: Tensor) -> int:
     """FLOPs of one training step on these inputs, backward pass included."""
     model = copy.deepcopy(model).train()
-    with FlopCounterMode(display=False) as counter:
+    counts = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=counts) as counter:
         training_step(model, inputs, labels)
     return counter.get_total_flops()
+
+
+def _convolution_backward_flops(
+    grad_shape: list[int], x_shape: list[int], w_shape: list[int], *rest: Any, **_: Any
+) -> int:
+    """Each gradient of a convolution costs what its forward pass does.
+
+    PyTorch's own count forgets that the weight's gradient is grouped, and so makes depthwise
+    convolutions as dear as dense ones. `w_shape` is (out, in / groups, height, width).
+    """
+    output_mask = next(part for part in reversed(rest) if isinstance(part, list | tuple))
+    positions = grad_shape[0] * math.prod(grad_shape[2:])
+    return 2 * positions * math.prod(w_shape) * sum(map(bool, output_mask[:2]))
 
 
 class TensorMemory(TorchDispatchMode):

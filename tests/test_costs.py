@@ -35,6 +35,16 @@ def test_flops_of_a_linear_layer_are_its_formula():
     assert costs.step_flops(layer, x, torch.zeros(8, dtype=torch.long)) == 4 * 8 * 30 * 20
 
 
+@pytest.mark.parametrize("groups", [1, 4, 16])
+def test_flops_of_a_convolution_step_are_three_forwards_less_the_inputs_gradient(groups):
+    first = nn.Conv2d(16, 16, 3, padding=1, groups=groups, bias=False)
+    second = nn.Conv2d(16, 16, 3, padding=1, groups=groups, bias=False)
+    model = nn.Sequential(first, second, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    forward = 2 * 2 * 10 * 10 * 16 * (16 // groups) * 9
+    step = costs.step_flops(model, torch.randn(2, 16, 10, 10), torch.zeros(2, dtype=torch.long))
+    assert step == 2 * forward + 4 * forward - forward
+
+
 def test_memory_of_a_step_is_its_formula():
     """Weights, gradients and AdamW's two moments, plus what the layers in between keep."""
     layers = [nn.Linear(500, 500, bias=False) for _ in range(4)]
