@@ -67,7 +67,9 @@ def prepare(path: Path | None = None) -> None:
             _mended(file, path)
 
 
-def load(path: Path | None = None, sweep: str | list[str] | None = None, **filters: Any):
+def load(
+    path: Path | None = None, sweep: str | list[str] | None = None, **filters: Any
+) -> pd.DataFrame:
     """Return the recorded runs as a DataFrame with the schema's columns and dtypes.
 
     sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
