@@ -6,6 +6,7 @@ import textwrap
 import build_notebooks as build
 import nbformat
 import pytest
+from notebook_cleaning import VIEW
 
 FIRST = """\
 # %% [markdown]
@@ -52,8 +53,9 @@ SECOND = """\
 
 
 @pytest.fixture
-def collection(tmp_path):
-    """Return a repository of two sources and a README."""
+def collection(tmp_path, monkeypatch):
+    """Return a repository of two sources and a README, on a machine with nothing else to do."""
+    monkeypatch.setattr(build.psutil, "cpu_percent", lambda interval: 0.0)
     sources = tmp_path / "notebooks" / "sources"
     sources.mkdir(parents=True)
     (sources / "00_first.py").write_text(FIRST, encoding="utf-8")
@@ -75,7 +77,7 @@ def test_a_build_is_clean_and_an_equal_run_gives_an_equal_file(collection):
     assert built(collection).read_bytes() == first
     notebook = nbformat.reads(first.decode(), as_version=4)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
-    assert build.VIEW not in first.decode()
+    assert VIEW not in first.decode()
     assert not any("execution" in cell.metadata for cell in notebook.cells)
     slider, words = (cell.outputs for cell in notebook.cells if cell.get("outputs"))
     assert set(slider[0].data) == {"image/png", "text/plain"}
@@ -176,3 +178,10 @@ def test_a_readme_without_marks_is_refused(collection):
     collection.readme.write_text("# Title\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="lacks <!-- notebooks -->"):
         collection.readme_text()
+
+
+def test_a_busy_machine_measures_no_time(collection, monkeypatch, capsys):
+    monkeypatch.setattr(build.psutil, "cpu_percent", lambda interval: 90.0)
+    assert build.build(collection, collection.sources[1])
+    assert not collection.minutes.exists()
+    assert "others used 90 %" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import notebook_rules as rules
 import pytest
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from notebook_cleaning import VIEW
 
 from helpers.plots import figure, png_bytes
 from helpers.widgets import encode
@@ -157,7 +158,7 @@ def test_settings_and_published_numbers_may_be_typed(words):
         (new_output("stream", name="stdout", text="<A at 0x7f00aa11>"), "memory address"),
         (picture(alt=""), "without alt text"),
         (table(20), "more than twelve rows"),
-        (new_output("display_data", data={build.VIEW: {}}), "widget's view"),
+        (new_output("display_data", data={VIEW: {}}), "widget's view"),
     ],
 )
 def test_each_fault_of_an_output_is_seen(output, fault):

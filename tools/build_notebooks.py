@@ -23,17 +23,17 @@ from typing import Any
 
 import jupytext
 import nbformat
+import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from notebook_cleaning import KERNEL, clean
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 1200  # a cell that runs longer hangs
 MADE = "made-by-build"  # the tag of cells that no source has
 MARKS = ("<!-- notebooks -->", "<!-- /notebooks -->")
-VIEW = "application/vnd.jupyter.widget-view+json"
-PROGRESS = re.compile(r"\d+%\|")
-KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+BUSY = 15  # percent of the processors that others use, over which a time says nothing
 
 
 class Collection:
@@ -158,46 +158,9 @@ def execute(collection: Collection, source: Path, profile: str) -> nbformat.Note
     return clean(notebook)
 
 
-def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop what differs between equal runs or fails to show without a kernel, in place."""
-    notebook.metadata = nbformat.from_dict(
-        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    )
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        cell.metadata.pop("execution", None)
-        cell.outputs = [kept for kept in map(clean_output, joined(cell.outputs)) if kept]
-    return notebook
-
-
-def clean_output(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    """Return an output without widget view and progress bars; None when nothing is left."""
-    if output.output_type == "stream":
-        lines = [line.split("\r")[-1] for line in output.text.rstrip("\r").split("\n")]
-        kept = "\n".join(line for line in lines if not PROGRESS.search(line))
-        output.text = kept.lstrip("\n")
-        return output if output.text.strip() else None
-    if VIEW in output.get("data", {}):
-        del output.data[VIEW]
-        return output if "image/png" in output.data else None
-    return output
-
-
-def joined(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Return outputs with neighbouring pieces of one stream made one: how they are cut varies."""
-    kept: list[nbformat.NotebookNode] = []
-    for output in outputs:
-        same = kept and output.output_type == "stream" == kept[-1].output_type
-        if same and output.name == kept[-1].name:
-            kept[-1].text += output.text
-        else:
-            kept.append(output)
-    return kept
-
-
 def build(collection: Collection, source: Path, profile: str = "full") -> bool:
     """Run one source and write its notebook; return whether it ran to its end."""
+    busy = psutil.cpu_percent(interval=1.0)
     begun = time.perf_counter()
     try:
         notebook = execute(collection, source, profile)
@@ -207,7 +170,10 @@ def build(collection: Collection, source: Path, profile: str = "full") -> bool:
     seconds = time.perf_counter() - begun
     target = collection.built(source)
     if profile == "full":
-        collection.note_seconds(source, seconds)
+        if busy <= BUSY:
+            collection.note_seconds(source, seconds)
+        else:
+            print(f"the time is not kept: others used {busy:.0f} % of the processors")
         notebook.cells[1].source = collection.cells(source)[1].source
     else:
         target = collection.tries / target.name
