@@ -53,10 +53,9 @@ def step_costs(
 ) -> pd.DataFrame:
     """One row per approach: what a training step on `size` examples costs on this CPU.
 
-    Columns: approach, trainable (parameters), gflops, step_ms, and the peak memory in three parts:
-    weights_mb, optimizer_mb (gradients and AdamW's two moments) and activations_mb (the rest).
-    step_ms is the median of `repeats` steps, taken in turns, so that a busy moment of the machine
-    meets all approaches alike.
+    Columns: approach, trainable (parameters), gflops, step_ms, and peak memory as `memory_parts`
+    splits it. step_ms is the median of `repeats` steps, taken in turns, so that a busy moment of
+    the machine meets all approaches alike.
     """
     steps = {name: first_step(backbone, task, name, size) for name in approaches}
     times = _in_turns(steps, repeats)
@@ -72,8 +71,12 @@ def step_costs(
 def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, float]:
     """Peak megabytes of a training step once training runs, split by what holds them.
 
-    The second step is looked at: AdamW makes its moments in the first, after the activations are
-    gone, so the first step alone shows too little. The parts add up to the peak.
+    weights_mb: parameters and buffers. moments_mb: AdamW's two numbers for each trained one.
+    passing_mb: gradients and activations, which come and go; the backward pass frees activations
+    while gradients fill up, so the two are never there in full at once. The parts add up.
+
+    The second step is looked at: AdamW makes its moments at the end of the first, after the
+    activations are gone, so the first step alone shows too little.
     """
     model = copy.deepcopy(model).train()
     held = [*model.parameters(), *model.buffers()]
@@ -85,12 +88,11 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
         for _ in range(2):
             _step(model, optimizer, inputs, labels)
     weights = sum(tensor.nbytes for tensor in held)
-    # A gradient and two moments for each trained number; an optimizer's counters are a few bytes.
-    training = 3 * sum(parameter.nbytes for parameter in trainable(model))
+    moments = 2 * sum(parameter.nbytes for parameter in trainable(model))
     return {
         "weights_mb": weights / 1e6,
-        "optimizer_mb": training / 1e6,
-        "activations_mb": max(0, memory.peak - weights - training) / 1e6,
+        "moments_mb": moments / 1e6,
+        "passing_mb": (memory.peak - weights - moments) / 1e6,
     }
 
 

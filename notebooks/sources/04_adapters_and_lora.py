@@ -391,7 +391,7 @@ ranks = sorted(by_rank)
 def draw_rank(rank):
     made, ax = figure(f"LoRA at rank {rank}: a file of {by_rank[rank][0]:,.0f} kB")
     look = APPROACH_STYLE["lora"]
-    ax.plot(*zip(*(by_rank[r] for r in ranks), strict=True), color=look.colour, alpha=0.4)
+    ax.plot(*zip(*(by_rank[r] for r in ranks), strict=True), ".-", color=look.colour, alpha=0.5)
     ax.plot(*by_rank[rank], marker=look.marker, color=look.colour, ms=12, label=f"rank {rank}")
     for name in ("feature_extraction", "full_fine_tuning"):
         style, score = APPROACH_STYLE[name], lean["test accuracy"][name]
@@ -491,7 +491,7 @@ def draw_shelf(network, tasks, rank):
     now = table[table["tasks"] == tasks].set_index("approach")["mb"]
     ratio = now["full_fine_tuning"] / now["lora"]
     title = f"{network}, {tasks} tasks: full copies take {ratio:.1f} × LoRA at rank {rank}"
-    made = plot_curves(table, "tasks", "mb", title=title, ylabel="MB (log scale)", log_x=True)
+    made = plot_curves(table, "tasks", "mb", title=title, ylabel="MB with the base", log_x=True)
     made.axes[0].set_yscale("log")
     made.axes[0].axvline(tasks, color="#7f7f7f", ls=":")
     return made
@@ -584,9 +584,10 @@ pd.DataFrame(rows, columns=columns).round(2)
 # %% [markdown]
 # ## 6. What they don't save
 #
-# Training needs room for three things: the weights; for each *trained* number a gradient and the two
-# moments of AdamW; and the activations that the backward pass will ask for. Only the second shrinks
-# with the number of trained parameters.
+# Training needs room for the weights, and for the two moments that AdamW keeps of each *trained*
+# number. These stay. Gradients and activations come and go within a step: the forward pass piles up
+# the activations that the backward pass will ask for, and the backward pass frees them while it fills
+# in the gradients.
 #
 # We look at one training step of each approach on the same batch, for the two networks.
 # **Predict first:** LoRA trains a small share of what full fine-tuning trains. Which share of its
@@ -600,14 +601,15 @@ costs = {
     "minilm": steps.step_costs(minilm, tweets, names, size=size, repeats=pick(full=3, fast=1)),
 }
 for table in costs.values():
-    table["memory_mb"] = table[["weights_mb", "optimizer_mb", "activations_mb"]].sum(axis=1)
+    table["memory_mb"] = table[["weights_mb", "moments_mb", "passing_mb"]].sum(axis=1)
 print(f"pocket: a step on 32 images; minilm: on {size} tweets")
 
 # %% [markdown]
-# Look at the dark part, gradients and moments: that is all that "few trainable parameters" can save.
+# Look at the dark part first. Moments shrink with the trained parameters, and gradients with them. The
+# light part holds these gradients and all activations: how much is left of it?
 
 # %%
-parts = {"weights": "#bbbbbb", "optimizer": "#333333", "activations": "#f0c27b"}
+parts = {"weights": "#bbbbbb", "moments": "#333333", "passing": "#f0c27b"}
 made, axes = figure("What fills memory in a training step", width=8, height=3.4, columns=2)
 for ax, (name, table) in zip(axes, costs.items(), strict=True):
     left = np.zeros(len(table))
@@ -616,7 +618,9 @@ for ax, (name, table) in zip(axes, costs.items(), strict=True):
         ax.barh(shown, table[f"{part}_mb"], left=left, color=colour)
         left += table[f"{part}_mb"]
     ax.set(xlabel="peak memory (MB)", title=name)
-axes[0].legend(["weights", "gradients, moments", "activations"], fontsize="small")
+axes[1].legend(
+    ["weights", "moments", "gradients and activations"], fontsize="small", loc="lower right"
+)
 made
 
 # %% [markdown]
@@ -644,8 +648,8 @@ Markdown("\n".join(lines))
 # 13,657 MB, while *Partial-1* trains 12.60 million in 7,301 MB; full fine-tuning takes 17,061 MB
 # ([V-PETL Bench](https://github.com/synbol/Parameter-Efficient-Transfer-Learning-Benchmark)).
 #
-# So it depends on the batch. Gradients and moments are the same for any batch, activations grow with
-# it. Here `pocket` again, every bar measured:
+# So it depends on the batch. Moments and gradients are the same for any batch, activations grow with it.
+# Here `pocket` again, every bar measured:
 
 # %%
 by_batch = {}
@@ -666,12 +670,12 @@ def draw_memory(batch):
     left = np.zeros(len(names))
     for part, colour in parts.items():
         width = np.array([by_batch[batch, name][f"{part}_mb"] for name in names])
-        ax.barh(shown, width, left=left, color=colour, label=part)
+        ax.barh(shown, width, left=left, color=colour)
         left += width
     share = left[names.index("lora")] / left[names.index("full_fine_tuning")]
     ax.set_title(f"pocket, batches of {batch}: LoRA takes {share:.0%} of full fine-tuning's memory")
     ax.set(xlabel="peak memory of a training step (MB)")
-    ax.legend(fontsize="small")
+    ax.legend(["weights", "moments", "gradients and activations"], fontsize="small")
     return made
 
 
