@@ -80,7 +80,8 @@ class Classical(Approach):
 
     def predict(self, fitted: Fitted, split) -> Tensor:
         """Log-probabilities; a class the training set lacks gets −∞ (it can't be predicted)."""
-        scores = fitted.model.predict_log_proba(split.inputs)
+        with np.errstate(divide="ignore"):  # the log of a probability that rounds to zero
+            scores = fitted.model.predict_log_proba(split.inputs)
         n_classes = int(max(fitted.model[-1].classes_.max(), split.labels.max())) + 1
         logits = np.full((len(scores), n_classes), -1e9, dtype=np.float32)
         logits[:, fitted.model[-1].classes_] = np.maximum(scores, -1e9)
