@@ -181,26 +181,33 @@ SWEEPS: dict[str, Sweep] = {
                     rates=(0.01,),
                     image_size=224,
                 ),
-                Block(
-                    "efficientnet_lite0",
-                    _SOLAR,
-                    (ALL,),
-                    ("feature_extraction",),
-                    settings=("augment=flips;views=8",),
-                    rates=(1e-3,),
-                    image_size=224,
+                *(
+                    Block(
+                        "efficientnet_lite0",
+                        _SOLAR,
+                        (ALL,),
+                        ("feature_extraction",),
+                        settings=(f"augment=flips;views={views}",),
+                        rates=(1e-3,),
+                        image_size=side,
+                    )
+                    for side, views in ((224, 8), (300, 4))
                 ),
                 # The lower four stages frozen: their output is computed once for each of eight
-                # flipped views, which makes 224 pixels affordable without a GPU.
-                Block(
-                    "efficientnet_lite0",
-                    _SOLAR,
-                    (ALL,),
-                    ("partial_fine_tuning",),
-                    settings=("top_stages=5;augment=flips;views=8",),
-                    rates=(3e-4,),
-                    epochs=16,
-                    image_size=224,
+                # flipped views, which makes 224 pixels affordable without a GPU. With 16 epochs
+                # early stopping can cut in while the rate is still high; 8 let it fall.
+                *(
+                    Block(
+                        "efficientnet_lite0",
+                        _SOLAR,
+                        (ALL,),
+                        ("partial_fine_tuning",),
+                        settings=("top_stages=5;augment=flips;views=8",),
+                        rates=(3e-4,),
+                        epochs=epochs,
+                        image_size=224,
+                    )
+                    for epochs in (8, 16)
                 ),
             ),
         ),
