@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[1]
 START = ROOT / "notebooks" / "00_start_here.ipynb"
 TOKEN = "for-this-test"
-RUN_SECONDS = 300  # for all cells of notebook 00, in the fast profile on a busy machine
+RUN_SECONDS = 600  # for all cells of notebook 00, in the fast profile on a busy machine
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # No windowing, so that every cell is in the page; no questions to the network.
