@@ -188,7 +188,8 @@ def test_torchvision_models_cut_into_stages(name):
 
 
 def test_weights_out_of_reach_give_one_sentence(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # Read once at import, so the variable alone would come too late: no waiting for the network.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for name in ("timm:resnet10t", "hf:nobody/no-such-model"):
         with pytest.raises(UserError, match="weights could not be loaded") as caught:
             load_backbone(name)
