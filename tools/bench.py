@@ -179,6 +179,7 @@ def loop_overhead() -> tuple[float, float, float, str]:
 def full_vs_fastai() -> tuple[float, float, float, str]:
     """Full fine-tuning against fastai's `fit` on the same model, data and batch size."""
     try:
+        import fastai.callback.progress  # noqa: F401  gives learners no_bar
         from fastai.data.core import DataLoaders
         from fastai.learner import Learner
     except ImportError as error:
