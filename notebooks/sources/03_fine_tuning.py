@@ -266,6 +266,8 @@ made
 # %%
 rows = []
 for (task, approach), block in rates.groupby(["task", "approach"]):
+    if len(block) < 5:
+        continue  # too few rates recorded to speak of a range
     block = block.sort_values("lr")
     good = block[block["mean"] >= block["mean"].max() - 0.02]["lr"]
     best = block.loc[block["mean"].idxmax()]
