@@ -10,6 +10,9 @@ from scipy.stats import binomtest
 
 from helpers.errors import UserError
 from helpers.pictures import looks
+from helpers.summaries import summarise
+
+MIN_SEEDS = 3  # below, a t interval over seeds is wider than the scale it stands on
 
 
 def binomial_interval(accuracy: float, n: int) -> tuple[float, float]:
@@ -40,6 +43,28 @@ def race_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return table.sort_values(["mean", "seconds"], ascending=[False, True], ignore_index=True)
 
 
+def recorded_race(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Recorded runs of one race at its largest size, and a sentence on what the bars say.
+
+    Means over seeds with their t interval where each approach has three seeds or more; else the
+    runs of the first seed, with the interval that their test split allows.
+    """
+    if runs.empty:
+        return pd.DataFrame(columns=[*runs.columns, "mean", "seconds"]), "Nothing is recorded yet."
+    runs = runs[runs["n_train"] == runs["n_train"].max()]
+    fewest = runs.groupby("approach")["seed"].nunique().min()
+    if fewest >= MIN_SEEDS:
+        words = "Each bar is a 95 % interval for the mean over seeds, which draw other training"
+        words += f" examples, other starts and other batches ({fewest} or more for each approach)."
+        return with_seconds(summarise(runs)).reset_index(drop=True), words
+    first = runs[runs["seed"] == runs["seed"].min()]
+    words = f"Fewer than {MIN_SEEDS} seeds are recorded for some approach, so this is one seed's "
+    words += (
+        f"race; a bar says what another {first['n_test'].iloc[0]} test photos could have shown."
+    )
+    return race_table(first.to_dict("records")), words
+
+
 def with_seconds(table: pd.DataFrame) -> pd.DataFrame:
     """The table with `seconds`: preparation (frozen features, a first probe) and training."""
     return table.assign(seconds=table["prepare_seconds"] + table["train_seconds"])
@@ -64,6 +89,8 @@ def race_in_words(table: pd.DataFrame) -> str:
     labels = {name: f"*{look.label}*" for name, look in looks(table["approach"]).items()}
     best, near = table.loc[table["mean"].idxmax()], contenders(table)
     said = [f"First came {labels[best.approach]} with {_accuracy(best)}."]
+    if pd.isna(best["low"]):
+        return f"{said[0]} That is a single run without an interval: the order can't be called."
     others = [labels[name] for name in near["approach"] if name != best.approach]
     if not others:
         return f"{said[0]} No other approach comes within its interval."

@@ -24,7 +24,7 @@ from helpers.comparisons import coverage
 from helpers.experiments import RunConfig, run
 from helpers.plots import APPROACH_STYLE, image_grid, plot_race, text_figure
 from helpers.profile import pick
-from helpers.races import race_in_words, race_table, with_seconds
+from helpers.races import race_in_words, race_table, recorded_race, with_seconds
 from helpers.tasks import load_task
 from helpers.widgets import explore
 
@@ -192,16 +192,15 @@ Markdown(
 #
 # Now the other extreme: EfficientNet-Lite0, pretrained on ImageNet, on real photos of clothing in
 # ten classes. That takes too long to run while you wait, so these runs were **recorded** with the
-# very same `run`, with several seeds for each approach. The bars now say how much the *mean over
-# seeds* may be off: seeds draw other training examples, other starts, other batches.
+# very same `run`. The cell prints how many there are and what the bars mean.
 #
 # **Predict first.** From scratch held its own above, or it didn't. Where will it land here?
 
 # %%
 runs = records.load(sweep="clothing", dial=0.0, settings="")
-photos = with_seconds(records.summarise(runs))
-photos = photos[photos.n_train == photos.n_train.max()].reset_index(drop=True)
+photos, bars = recorded_race(runs)
 print(coverage(runs))
+print(bars)
 
 # %% [markdown]
 # Read it like the first picture, and compare the *gaps*: between the frozen network and the best,
@@ -240,12 +239,14 @@ Markdown(f"{race_in_words(photos)} Without ImageNet: {scores or 'nothing recorde
 # %%
 runs = records.load(sweep=["pocket", "clothing"], dial=0.0, settings="")
 curves = with_seconds(records.summarise(runs))
+curves.loc[curves.runs < 3, ["low", "high"]] = None  # two seeds bound next to nothing
 curves["race"] = curves.backbone + " on " + curves.task
 races = sorted(curves.race.unique(), key=lambda name: "near" not in name) or ["none recorded"]
 print(coverage(runs))
 
 # %% [markdown]
-# The axes stay put while you move the slider, so what moves is the result.
+# The axes stay put while you move the slider, so what moves is the result. A point has a bar where
+# three seeds or more were recorded.
 
 
 # %%
