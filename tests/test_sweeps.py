@@ -24,13 +24,15 @@ from helpers.tasks.dial import DIAL_STEPS
 
 # Imports once, then forks a run of the toy sweep for every line it reads: "WORKERS SECONDS".
 RUNNER = """
-import os, sys
+import os, signal, sys
 from functools import partial
 from pathlib import Path
 from test_sweeps import fake, toy
 from helpers import grids, sweeps
 path, log = Path(sys.argv[1]), Path(sys.argv[2])
 grids.SWEEPS["toy"] = toy(seeds=30)
+# A shell that starts tests in the background has them ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for line in sys.stdin:
     count, seconds = line.split()
     child = os.fork()
