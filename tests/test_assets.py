@@ -8,6 +8,7 @@ import http.server
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -612,3 +613,24 @@ def test_a_given_folder_comes_first(place, two_files, monkeypatch):
     monkeypatch.setenv("TRANSFER_DATA", str(place / "given"))
     assert asset_path("far") == (place / "given" / "far").resolve()
     assert [result.status for result in fetch(progress=False)] == ["there"]
+
+
+def test_counting_bytes_bears_folders_that_vanish(tmp_path):
+    """pip deletes its folders while the progress bar looks into them."""
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            folder = tmp_path / "a" / "b" / "c"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "file").write_bytes(b"1234")
+            shutil.rmtree(tmp_path / "a", ignore_errors=True)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        counts = {sources._bytes_in(tmp_path) for _ in range(3000)}
+    finally:
+        stop.set()
+        thread.join()
+    assert counts <= {0, 4}

