@@ -23,6 +23,8 @@ SIX = (
     "from_scratch",
 )
 EIGHT = ("classical", *SIX, "lp_ft")
+_CACHED = ("classical", "feature_extraction", "partial_fine_tuning")
+_UNCACHED = tuple(name for name in EIGHT if name not in _CACHED)
 DIALS = tuple(step / 6 for step in range(1, 7))  # the domain dial's steps after 0
 DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
 FOUR_DECADES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
@@ -110,7 +112,10 @@ POOLS = {
     "reuters8": 4_937,
     "tweets": 4_512,
 }
-_SIZES = (50, 200, 1_000, 5_000)
+_SIZES = (50, 200, 1_000)
+_POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
+_PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
+_TEXT_TASKS = ("newsgroups", "reuters8", "tweets")
 _SOLAR = ("solar_cells",)
 
 SWEEPS: dict[str, Sweep] = {
@@ -120,40 +125,58 @@ SWEEPS: dict[str, Sweep] = {
             "pocket",
             "every approach on a network whose pretraining data we know, near and far",
             (
-                Block(
-                    "pocket", ("products_near", "digits", "textile", "solar_cells"), _SIZES, seeds=5
-                ),
-                Block("pocket", ("products_near",), _SIZES, seeds=5, dials=DIALS),
+                Block("pocket", _POCKET_TASKS, _SIZES, seeds=5),
+                Block("pocket", ("products_near",), _SIZES, dials=DIALS),
             ),
         ),
         Sweep(
             "pocket_large",
-            "the same where data is no longer scarce",
-            (Block("pocket", ("products_near",), (20_000, ALL), tuning_size=2_000),),
+            "the same where data is no longer scarce, and on the dial's middle and end",
+            (
+                Block("pocket", ("products_near",), (5_000, 20_000, ALL)),
+                Block("pocket", ("products_near",), (5_000,), dials=(DIALS[2], DIALS[-1])),
+            ),
         ),
         Sweep(
             "lite0",
-            "every approach on an ImageNet backbone, photos at 128 pixels",
-            (
+            "every approach on an ImageNet backbone, pictures at 64 pixels",
+            (Block("efficientnet_lite0", _PHOTO_TASKS, _SIZES, image_size=64, tuning_size=200),),
+        ),
+        Sweep(
+            "lite0_all",
+            "the same on every training example",
+            (Block("efficientnet_lite0", _PHOTO_TASKS, (ALL,), image_size=64, tuning_size=200),),
+        ),
+        Sweep(
+            "resolution",
+            "what more pixels are worth: frozen features at three picture sizes",
+            tuple(
                 Block(
                     "efficientnet_lite0",
-                    ("clothing", "solar_cells", "textile", "digits"),
-                    (50, 200, 1_000, ALL),
-                    image_size=128,
-                ),
-                Block("efficientnet_lite0", ("products",), _SIZES, image_size=128),
+                    ("clothing", "solar_cells", "textile"),
+                    (200,),
+                    ("feature_extraction",),
+                    image_size=side,
+                    rates=DEFAULT_RATE,
+                )
+                for side in (64, 128, 224)
             ),
         ),
         Sweep(
             "minilm",
-            "every approach on a sentence encoder",
-            (
+            "every approach on a sentence encoder that reads 32 tokens, at default learning rates",
+            tuple(
                 Block(
                     "minilm",
-                    ("newsgroups", "reuters8", "tweets"),
-                    (100, 500, 2_000),
-                    tuning_size=300,
-                ),
+                    _TEXT_TASKS,
+                    _SIZES,
+                    approaches,
+                    image_size=32,
+                    epochs=epochs,
+                    rates=DEFAULT_RATE,
+                )
+                # What trains from the first layer on gets ten epochs, and cannot be cached.
+                for approaches, epochs in ((_CACHED, None), (_UNCACHED, 10))
             ),
         ),
         Sweep(
