@@ -27,6 +27,7 @@ from helpers.training import pick_device
 
 BATCH_SIZE = 64
 CACHE_LIMIT_GB = 8.0
+PARTIAL = "partial-"  # begins the name of an entry that is being made
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def prefix(
     if not (folder / "facts.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _trim(cache_dir() / "features")
-        scratch = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
+        scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
         try:
             _compute(backbone, encoded, stop, augment, view, scratch, device)
             # Another process may have been faster; either result is the same.
@@ -198,11 +199,25 @@ def _content(encoded: np.ndarray) -> str:
 
 def _trim(folder: Path) -> None:
     """Delete the entries used longest ago while the cache is over its limit."""
-    entries = [path.parent for path in folder.rglob("facts.json")]
-    sizes = {e: sum(f.stat().st_size for f in e.iterdir()) for e in entries}
+    found = {path.parent for path in folder.rglob("facts.json")}
+    entries = {e: facts for e in found if (facts := _used_and_size(e)) is not None}
+    sizes = {e: size for e, (_, size) in entries.items()}
     total = sum(sizes.values())
-    for entry in sorted(entries, key=lambda e: e.stat().st_mtime):
+    for entry in sorted(entries, key=lambda e: entries[e][0]):
         if total <= CACHE_LIMIT_GB * 1e9:
             break
         shutil.rmtree(entry, ignore_errors=True)
         total -= sizes[entry]
+
+
+def _used_and_size(entry: Path) -> tuple[float, int] | None:
+    """When an entry was last used and its bytes; None for one that is being made or is gone.
+
+    Other processes fill and trim the same cache.
+    """
+    if entry.name.startswith(PARTIAL):
+        return None
+    try:
+        return entry.stat().st_mtime, sum(file.stat().st_size for file in entry.iterdir())
+    except FileNotFoundError:
+        return None

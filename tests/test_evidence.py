@@ -159,17 +159,24 @@ def test_a_curve_that_lacks_an_approach_is_not_mixed_in():
     [
         made(three(0.6, 0.8, 0.7)).iloc[:0],
         made({name: values[:2] for name, values in three(0.6, 0.8, 0.7).items()}),
-        made(three(0.6, 0.8, 0.7), sweep="trial/tuning"),
         made(three(0.6, 0.8, 0.7), origin="sample"),
         made(three(0.6, 0.8, 0.7), task="somewhere"),
         made({"lora": [0.1, 0.2, 0.3], "full_fine_tuning": [0.1, 0.2, 0.3]}),
     ],
-    ids=["empty", "two seeds", "trials", "sample", "unknown distance", "no baseline"],
+    ids=["empty", "two seeds", "sample", "unknown distance", "no baseline"],
 )
 def test_too_little_is_no_evidence(runs):
     found = evidence(Situation(100, FAR), runs, {})
     assert (found.verdict, found.take, found.candidates) == (NONE, "", ())
     assert found.reasons[0].startswith("No evidence")
+
+
+def test_a_trial_at_a_size_of_the_grid_is_one_of_its_runs():
+    runs = made(three(0.6, 0.8, 0.7))
+    runs.loc[runs["seed"] == 0, "sweep"] = runs["sweep"] + "/tuning"
+    other = made({name: values[:1] for name, values in three(0.9, 0.1, 0.1).items()}, lr=0.5)
+    found = evidence(Situation(100, FAR), pd.concat([runs, other]), {})
+    assert found.take == "lora" and {c.runs for c in found.candidates} == {3}
 
 
 def test_a_language_model_has_no_evidence_in_small_ones():

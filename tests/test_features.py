@@ -138,3 +138,25 @@ def test_the_cache_forgets_what_was_used_longest_ago(pocket, own_cache, monkeypa
     monkeypatch.setattr(features, "CACHE_LIMIT_GB", 1e-9)
     features.prefix(pocket, task.test.inputs, 2)
     assert len(list(own_cache.rglob("facts.json"))) == 1
+
+
+def test_trimming_leaves_what_another_process_is_making(pocket, own_cache, monkeypatch):
+    making = own_cache / "features" / "pocket" / f"{features.PARTIAL}1"
+    making.mkdir(parents=True)
+    (making / "facts.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(features, "CACHE_LIMIT_GB", 1e-9)
+    features.extract(pocket, tiny_task().train.inputs)
+    assert (making / "facts.json").exists()
+
+
+def test_trimming_bears_an_entry_that_vanishes(pocket, own_cache, monkeypatch):
+    features.extract(pocket, tiny_task(40).train.inputs)
+    listed = features.Path.iterdir
+
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(features.Path, "iterdir", gone)
+    features._trim(own_cache / "features")
+    monkeypatch.setattr(features.Path, "iterdir", listed)
+    assert list(own_cache.rglob("facts.json"))
