@@ -175,8 +175,8 @@ SWEEPS: dict[str, Sweep] = {
                     epochs=epochs,
                     rates=DEFAULT_RATE,
                 )
-                # What trains from the first layer on gets ten epochs, and cannot be cached.
-                for approaches, epochs in ((_CACHED, None), (_UNCACHED, 10))
+                # What trains from the first layer on gets six epochs; it cannot be cached.
+                for approaches, epochs in ((_CACHED, None), (_UNCACHED, 6))
             ),
         ),
         Sweep(

@@ -43,7 +43,7 @@ REUTERS8 = ("acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "tr
 TWEETS = ("HillaryClinton", "realDonaldTrump")
 EXCERPTS = ("adult", "children")
 EXCERPTS_PER_BOOK = 10
-TEST_CAP = 2_000  # of the published test texts, at every class's share: read in each run
+TEST_CAP = 1_000  # of the published test texts, at every class's share: read in each run
 
 
 def read_tab(file: Path, label: str, text: str) -> tuple[list[str], list[str]]:
@@ -126,7 +126,7 @@ TASKS = (
         licence="public Usenet posts, no licence stated; for research and teaching",
         provenance=f"20 Newsgroups by date, {_CACHOPO}",
         citation="Lang: NewsWeeder, ICML (1995); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
-        split="published: 11,293 train, 2,000 of 7,528 test (at class shares); validation is a "
+        split="published: 11,293 train, 1,000 of 7,528 test (at class shares); validation is a "
         "tenth of train, stratified, equal texts kept together",
         loader=partial(_load_published, "20newsgroups", NEWSGROUPS),
     ),
@@ -137,7 +137,7 @@ TASKS = (
         licence="Reuters-21578, for research only",
         provenance=f"Reuters-21578, the eight largest topics, {_CACHOPO}",
         citation="Lewis: Reuters-21578 (1997); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
-        split="published: 5,485 train, 2,000 of 2,189 test (at class shares); validation is a "
+        split="published: 5,485 train, 1,000 of 2,189 test (at class shares); validation is a "
         "tenth of train, stratified, equal texts kept together",
         loader=partial(_load_published, "reuters-r8", REUTERS8),
     ),
