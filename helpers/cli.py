@@ -107,6 +107,16 @@ def _decide(options: argparse.Namespace) -> int:
     return decide_command(**given)
 
 
+def _claims_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from helpers.claims import claims_command
+
+    return claims_command(as_json=options.as_json)
+
+
 # name, module that does it, one line of help, its arguments, what runs
 COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
     (
@@ -129,5 +139,12 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "the rule's answer for a situation, beside what was measured near it",
         _decide_arguments,
         _decide,
+    ),
+    (
+        "claims",
+        "helpers.claims",
+        "the article's claims, each with its verdict on the recorded runs",
+        _claims_arguments,
+        _claims,
     ),
 )
