@@ -29,7 +29,7 @@ LAYERS = (
     },
     {"assets", "images", "summaries", "plots", "answers", "distance", "decision"},
     {"records", "comparisons", "curves", "races", "tasks", "backbones", "checks"},
-    {"pooling"},
+    {"pooling", "curves_plots"},
     {"training", "evidence", "claim_tests"},
     {"features", "storage", "rules"},
     {"approaches"},

@@ -1,0 +1,207 @@
+"""How far each task of the sweeps lies from its backbone, measured on frozen features and kept.
+
+`data/results/distances.csv` holds one line per backbone, task, dial and picture size; whole lines
+are appended and never edited. What the scores are is told in `helpers.distance`.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from helpers.backbones import BACKBONES, load_backbone
+from helpers.distance import frechet_distance, log_me, probe
+from helpers.errors import UserError
+from helpers.experiments import SOURCE_TASKS, RunConfig, task_for
+from helpers.features import extract
+from helpers.grids import get_sweep
+from helpers.paths import results_dir
+
+EXAMPLES = 1_000
+KEY = ["backbone", "task", "dial", "image_size"]
+SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
+COLUMNS = [*KEY, *SCORES, "n", "seed", "reference"]
+SWEEPS = ("pocket", "lite0", "minilm")
+# Whose features a Fréchet distance is taken to. ImageNet and a billion sentence pairs are out of
+# reach here, so these are stand-ins: photos of everyday things, and mails on many subjects.
+STAND_INS = {"efficientnet_lite0": "clothing", "minilm": "newsgroups"}
+REFERENCES = SOURCE_TASKS | STAND_INS
+DIRECTIONS = 64  # of greatest joint spread, where features are wider than the examples support
+
+
+@dataclass(frozen=True)
+class Place:
+    """One task on one backbone, at one step of the dial and one size (pixels or tokens)."""
+
+    backbone: str
+    task: str
+    dial: float
+    image_size: int
+
+
+def distances_path() -> Path:
+    """Return the file of measured distances."""
+    return results_dir() / "distances.csv"
+
+
+def places() -> list[Place]:
+    """List what the sweeps compare approaches on, and first each known source on itself."""
+    found = []
+    for name in SWEEPS:
+        for block in get_sweep(name).blocks:
+            size = block.image_size or BACKBONES[block.backbone].default_size
+            source = SOURCE_TASKS.get(block.backbone)
+            tasks = ((source,) if source else ()) + tuple(block.tasks)
+            for task in tasks:
+                dials = (0.0,) if task == source else block.dials
+                found += [Place(block.backbone, task, dial, size) for dial in dials]
+    return list(dict.fromkeys(found))
+
+
+def as_distance(frechet: float) -> float:
+    """Turn a Fréchet distance F into one from 0 (like the reference) to 1: F / (1 + F).
+
+    F's unit is the spread of the reference's own features, so 1/2 is a cloud that lies as far off
+    as the reference is wide. The unit makes backbones comparable; what the reference is does not
+    where it is a stand-in. A probe's shortfall would mix in how hard a task is.
+    """
+    return frechet / (1 + frechet)
+
+
+def cloud_distance(source: np.ndarray, target: np.ndarray) -> float:
+    """Fréchet distance of features (N,F), (M,F), in at most DIRECTIONS directions.
+
+    Covariances of wide features can't be told from so few examples: the directions kept are those
+    of greatest spread of both clouds together, so that a gap between them stays in.
+    """
+    if source.shape[1] > 2 * DIRECTIONS:
+        both = np.concatenate([source, target]).astype(np.float64)
+        *_, directions = np.linalg.svd(both - both.mean(0), full_matrices=False)
+        source, target = (cloud @ directions[:DIRECTIONS].T for cloud in (source, target))
+    return frechet_distance(source, target)
+
+
+def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, float | str]:
+    """Measure one row: features of n training examples drawn with `seed` (all, where fewer).
+
+    The Fréchet distance is taken to as many test examples of the backbone's reference,
+    or to all of them where there are fewer.
+    """
+    asked = RunConfig(
+        place.task,
+        place.backbone,
+        "feature_extraction",
+        n,
+        seed=seed,
+        dial=place.dial,
+        image_size=place.image_size,
+    )
+    examples = task_for(asked, n_test=1).train
+    backbone = load_backbone(place.backbone, size=place.image_size)
+    found = np.asarray(extract(backbone, examples.inputs, cache=False))
+    frechet = cloud_distance(_reference(place.backbone, place.image_size, n), found)
+    score = probe(found, examples.labels, seed=seed)
+    return {
+        "backbone": place.backbone,
+        "task": place.task,
+        "dial": round(place.dial, 6),
+        "image_size": place.image_size,
+        "probe": score.accuracy,
+        "low": score.low,
+        "high": score.high,
+        "chance": score.chance,
+        "above_chance": score.above_chance,
+        "frechet": frechet,
+        "log_me": log_me(found, examples.labels),
+        "distance": as_distance(frechet),
+        "n": len(examples),
+        "seed": seed,
+        "reference": REFERENCES[place.backbone],
+    }
+
+
+@functools.lru_cache(maxsize=2)
+def _reference(backbone: str, size: int, n: int) -> np.ndarray:
+    """Frozen features (n,F) of test examples of what stands for the pretraining data."""
+    asked = RunConfig(REFERENCES[backbone], backbone, "feature_extraction", n, image_size=size)
+    examples = task_for(asked).test
+    examples = examples.take(slice(n))
+    return np.asarray(extract(load_backbone(backbone, size=size), examples.inputs, cache=False))
+
+
+def missing(path: Path | None = None) -> list[Place]:
+    """List the places that the file lacks."""
+    held = load(path)
+    known = {Place(*row) for row in held[KEY].itertuples(index=False, name=None)}
+    return [
+        place
+        for place in places()
+        if Place(place.backbone, place.task, round(place.dial, 6), place.image_size) not in known
+    ]
+
+
+def append(row: dict[str, float | str], path: Path | None = None) -> None:
+    """Append one whole line. Raises UserError for a row that lacks a column, or a bad place."""
+    path = distances_path() if path is None else path
+    if set(row) != set(COLUMNS):
+        odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
+        raise UserError(f"a distance has the columns of COLUMNS; these differ: {odd}")
+    line = io.StringIO()
+    pd.DataFrame([row])[COLUMNS].to_csv(
+        line, index=False, header=False, float_format="%.6g", lineterminator="\n"
+    )
+    try:
+        with FileLock(f"{path}.lock", timeout=60):
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            whole = text[: text.rfind("\n") + 1] or ",".join(COLUMNS) + "\n"
+            if whole != text:  # new, or a killed writer left half a line
+                path.write_text(whole, encoding="utf-8")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line.getvalue())
+    except OSError as error:
+        raise UserError(f"cannot write to {path} ({error.strerror}); make it writable") from error
+
+
+def load(path: Path | None = None) -> pd.DataFrame:
+    """Return the measured distances; no rows where nothing is measured yet.
+
+    Raises UserError for a file with other columns.
+    """
+    path = distances_path() if path is None else path
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    table = pd.read_csv(path, encoding="utf-8")
+    if list(table.columns) != COLUMNS:
+        raise UserError(f"{path} has other columns than {', '.join(COLUMNS)}; take it from git")
+    return table
+
+
+def gains_by_distance(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation of each score with a gain, for each backbone and number of examples.
+
+    gains: rows of `comparisons.paired_gain` (backbone, task, dial, n_train, mean). Signs are
+    turned so that 1 says "the farther by this score, the larger the gain".
+    Columns: backbone, n_train, places, distance, frechet, probe, log_me (Spearman's rank
+    correlation; NaN with fewer than four places).
+    """
+    joined = gains.assign(dial=gains["dial"].round(4)).merge(
+        distances.assign(dial=distances["dial"].round(4)), on=["backbone", "task", "dial"]
+    )
+    rows = []
+    for (backbone, n), own in joined.groupby(["backbone", "n_train"], observed=True):
+        row = {"backbone": backbone, "n_train": int(n), "places": len(own)}
+        for name, sign in {"distance": 1, "frechet": 1, "above_chance": -1, "log_me": -1}.items():
+            both = own[[name, "mean"]].dropna()
+            enough = len(both) >= 4 and both[name].nunique() > 1 and both["mean"].nunique() > 1
+            ranks = both.rank()
+            row[name] = sign * ranks[name].corr(ranks["mean"]) if enough else math.nan
+        rows.append(row)
+    names = ["backbone", "n_train", "places", "distance", "frechet", "above_chance", "log_me"]
+    return pd.DataFrame(rows, columns=names)
