@@ -79,7 +79,8 @@ def cloud_distance(source: np.ndarray, target: np.ndarray) -> float:
     """Fréchet distance of features (N,F), (M,F), in at most DIRECTIONS directions.
 
     Covariances of wide features can't be told from so few examples: the directions kept are those
-    of greatest spread of both clouds together, so that a gap between them stays in.
+    of greatest spread of both clouds together, so that a gap between them stays in. The unit is
+    then the source's spread within these directions.
     """
     if source.shape[1] > 2 * DIRECTIONS:
         both = np.concatenate([source, target]).astype(np.float64)

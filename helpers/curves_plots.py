@@ -1,0 +1,88 @@
+"""Small multiples of learning curves, and where one approach overtakes another on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from helpers.comparisons import paired_gain
+from helpers.pictures import figure
+from helpers.plots import plot_curves
+
+PANELS = 6
+PLACE = ("task", "backbone", "dial")
+
+
+def overtakes(
+    runs: pd.DataFrame, approach: str = "full_fine_tuning", baseline: str = "feature_extraction"
+) -> pd.DataFrame:
+    """Where `approach` overtakes `baseline` as examples grow, one row per task, backbone and dial.
+
+    Columns: those of PLACE; `examples`, where the mean paired gain turns from below zero to above
+    (straight over log n; the smallest size where it lies above from the start; NaN: never up to
+    `largest`); `clear`, the smallest size at which its 95 % interval lies above zero (NaN: none);
+    `smallest` and `largest` size measured.
+    """
+    gains = paired_gain(runs, approach, baseline)
+    rows = []
+    for place, own in gains.groupby(list(PLACE), observed=True):
+        own = own.sort_values("n_train")
+        clear = own[own["low"] > 0]["n_train"].min()
+        sizes = own["n_train"]
+        rows.append((*place, _upcrossing(own), clear, int(sizes.min()), int(sizes.max())))
+    return pd.DataFrame(rows, columns=[*PLACE, "examples", "clear", "smallest", "largest"])
+
+
+def _upcrossing(gains: pd.DataFrame) -> float:
+    """Size from which the mean gain stays above zero, as far as measured; rows sorted by size."""
+    sizes, means = gains["n_train"].to_numpy(float), gains["mean"].to_numpy(float)
+    below = np.flatnonzero(means <= 0)
+    if not len(below):
+        return float(sizes[0])
+    last = int(below[-1])
+    if last == len(sizes) - 1:
+        return math.nan
+    share = -means[last] / (means[last + 1] - means[last])
+    low, high = np.log(sizes[last : last + 2])
+    return float(np.exp(low + share * (high - low)))
+
+
+def small_multiples(
+    table: pd.DataFrame,
+    by: str = "task",
+    *,
+    title: str = "",
+    marks: Sequence[float] | None = None,
+    mark: str = "",
+) -> Figure:
+    """Draw one panel of learning curves for each value of `by`, with one legend.
+
+    table: from `records.summarise`. marks: for each panel, in order, an x to mark with a dashed
+    line (NaN: none), which `mark` names below the title.
+    """
+    names = list(dict.fromkeys(table[by]))[:PANELS]
+    columns = 2 if len(names) > 1 else 1
+    rows = -(-len(names) // columns)
+    height = min(5.0, 0.6 + 2.2 * rows)
+    made, axes = figure(title, width=8, height=height, rows=rows, columns=columns, squeeze=False)
+    for place, (ax, name) in enumerate(zip(axes.ravel(), names, strict=False)):
+        plot_curves(table[table[by] == name], "n_train", log_x=True, ax=ax)
+        at = math.nan if marks is None else marks[place]
+        ax.set_title(str(name), loc="left", size="medium")
+        ax.set(xlabel="", ylabel="test accuracy" if place % columns == 0 else "")
+        if not math.isnan(at):
+            ax.axvline(at, color="#333333", ls="--", lw=1)
+            ax.set_title(f"{mark} {at:,.0f}", loc="right", size="small")
+        if place != columns - 1:
+            ax.get_legend().remove()
+        sizes = sorted(set(table["n_train"]))
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes], size="small")
+        ax.minorticks_off()
+    for ax in axes.ravel()[len(names) :]:
+        ax.set_visible(False)
+    made.supxlabel("training examples (log scale)", size="medium")
+    return made
