@@ -15,8 +15,8 @@
 #
 # There is no single number. What decides is where two learning curves cross: one that starts high
 # because little has to be learned, and one that starts low and climbs for longer. Where the frozen
-# features already fit, the crossing lies far to the right; where they don't, it can lie at fifty
-# examples, and then a rule such as "below a few thousand, freeze" costs you accuracy. This notebook
+# features already fit, the crossing lies far to the right; where they don't, it can lie
+# below the smallest size we measured, and then a rule such as "below a few thousand, freeze" costs you accuracy. This notebook
 # reads the crossings off recorded runs, tests that rule on every situation measured, and separates
 # what is real from the luck of one draw.
 #
@@ -180,6 +180,7 @@ def draw_duels(backbone):
         xlabel="training examples (log scale)", ylabel="difference in test accuracy", log_x=True,
     )  # fmt: skip
     made.axes[0].axhline(0, color="#333333", lw=1)
+    made.axes[0].minorticks_off()
     return made
 
 
@@ -294,8 +295,8 @@ Markdown(race_in_words(race))
 #
 # - A threshold in examples is a crossing of two curves, and it moves with the task and the network.
 #   Ask for *your* crossing: train both at a quarter, half and all of your data.
-# - Freezing and LoRA are the safe start with few examples: cheap, and rarely far behind. "Almost
-#   always better" is another claim; section 3 says how it fares.
+# - Freezing and LoRA are the cheap start with few examples. That they are "almost always better" is
+#   another claim; section 3 says how it fares.
 # - A training curve that runs away from validation is no verdict. Only the other approach's score is.
 # - Below a few hundred examples, run several draws. One draw ranks little.
 #

@@ -210,7 +210,12 @@ gains = {
     for name in ["full_fine_tuning", "lora", "partial_fine_tuning"]
 }
 
+# %% [markdown]
+# Each point is a task or a step of the dial. **Is there one cloud that rises, or one cloud for each
+# backbone?**
 
+
+# %%
 def draw_gains(approach, n_train):
     rows = gains[approach].assign(dial=gains[approach]["dial"].round(4))
     held = table.assign(dial=table["dial"].round(4))[["backbone", "task", "dial", "distance"]]
@@ -225,11 +230,6 @@ def draw_gains(approach, n_train):
     return made
 
 
-# %% [markdown]
-# Each point is a task or a step of the dial. **Is there one cloud that rises, or one cloud for each
-# backbone?**
-
-# %%
 explore(draw_gains, approach=list(gains), n_train=[50, 200, 1000], start={"n_train": 200})
 
 # %% [markdown]
@@ -242,6 +242,9 @@ found = pd.concat(
     for name, gain in gains.items()
 )
 found.set_index(["approach", "backbone", "n_train"]).round(2)
+
+# %% [markdown]
+# Averaged over all rows, which score foretells best?
 
 # %%
 scores = ["frechet", "above_chance", "log_me"]
@@ -289,6 +292,9 @@ kept = kept.merge(held[["task", "dial", "distance"]], on=["task", "dial"])
 means = kept.groupby(["approach", "distance"], observed=True)["source_accuracy_after"].mean()
 plot_curves(means.rename("mean").reset_index(), "distance", xlabel="measured distance",
             ylabel="accuracy on the source", title="What is left, 200 examples")  # fmt: skip
+
+# %% [markdown]
+# Is there a trend in it, for each approach?
 
 # %%
 corr = {
