@@ -1,0 +1,67 @@
+"""The records that ship: all that the grids declare is there or listed, and a run repeats."""
+
+from dataclasses import fields
+
+import pandas as pd
+import pytest
+
+from helpers import records
+from helpers.experiments import RunConfig, run
+from helpers.grids import SWEEPS, TUNING
+from helpers.paths import results_dir
+from helpers.races import binomial_interval
+from helpers.sweeps import cells, missing
+
+STEPS = [
+    step
+    for sweep in SWEEPS.values()
+    for step in ([sweep.name + TUNING] if sweep.tuned else []) + [sweep.name]
+]
+KEYS = ["sweep", "backbone", "task", "dial", "approach", "n_train", "settings"]
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return records.load()
+
+
+@pytest.fixture(scope="module")
+def listed():
+    table = pd.read_csv(results_dir() / "missing.csv", keep_default_na=False)
+    names = table[KEYS].itertuples(index=False, name=None)
+    return dict(zip(names, table["reason"], strict=True)), table
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_declared_cell_is_recorded_or_listed_with_a_reason(step, runs, listed):
+    reasons, _ = listed
+    assert len(cells(step, runs)) > 0
+    for config in missing(step, runs):
+        cell = (step, config.backbone, config.task, round(config.dial, 4), config.approach)
+        assert reasons.get((*cell, config.n_train, config.settings)), config
+
+
+def test_nothing_listed_as_missing_is_unknown_to_the_grids(listed):
+    _, table = listed
+    assert set(table["sweep"]) <= set(STEPS)
+    assert table["seeds"].astype(str).str.fullmatch(r"\d+( \d+)*").all()
+    assert table["reason"].str.startswith("not measured yet").all()
+
+
+def test_the_records_are_as_many_and_as_varied_as_promised(runs):
+    assert len(runs) >= 1_500
+    assert len(runs[["task", "backbone", "dial"]].drop_duplicates()) >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("approach", ["feature_extraction", "full_fine_tuning", "lora"])
+def test_a_recorded_run_repeats(approach, runs):
+    chosen = runs["sweep"].eq("pocket") & runs["task"].eq("digits") & runs["n_train"].eq(50)
+    row = runs[chosen & runs["approach"].eq(approach) & runs["seed"].eq(1)].iloc[0]
+    asked = {field.name: row[field.name] for field in fields(RunConfig)}
+    plain = {k: v.item() if hasattr(v, "item") else v for k, v in asked.items()}
+    again = run(RunConfig(**plain))
+    assert again["run_id"] == row["run_id"]
+    low, high = binomial_interval(row["test_accuracy"], int(row["n_test"]))
+    assert low <= again["test_accuracy"] <= high
+    assert again["trainable_params"] == row["trainable_params"]
