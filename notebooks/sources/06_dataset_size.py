@@ -234,7 +234,7 @@ Markdown(
 # by more than two approaches do.
 
 # %%
-near = runs[(runs["backbone"] == "pocket") & (runs["dial"] == 0)]
+near = runs[(runs["backbone"] == "pocket") & (runs["dial"] == 0) & (runs["n_train"] <= 1000)]
 spread = near.groupby(["task", "n_train", "approach"], observed=True)["test_accuracy"].agg(
     ["mean", "std"]
 )
@@ -322,8 +322,8 @@ answer = ...
 check("06.2", answer)
 
 # %% [markdown]
-# **06.3** A curve reads 0.60 at 100 examples and 0.80 at 1,000, straight over log n. At how many
-# examples does it reach 0.70?
+# **06.3** A curve reads `0.60` at 100 examples and `0.80` at 1,000, straight over log n. At how many
+# examples does it reach `0.70`?
 
 # %%
 answer = ...
