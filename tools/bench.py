@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from bench_sweeps import sweep_seconds
 from PIL import Image
 from scipy.stats import t as student
 from tqdm import tqdm
@@ -227,6 +228,13 @@ def memory_5000_photos() -> tuple[float, float, float, str]:
     return peak / MEMORY_LIMIT_MB, math.nan, math.nan, what
 
 
+def two_workers() -> tuple[float, float, float, str]:
+    """Runs per hour of a sweep with two workers of one thread each, over those of one."""
+    sweep_seconds(2)  # the workers' start is not a run's
+    what = "24 small runs of a sweep: seconds with one worker / with two, one thread each"
+    return *compare(lambda: sweep_seconds(1), lambda: sweep_seconds(2), 3), what
+
+
 BENCHES = {
     bench.__name__: bench
     for bench in (
@@ -236,6 +244,7 @@ BENCHES = {
         loop_overhead,
         full_vs_fastai,
         memory_5000_photos,
+        two_workers,
     )
 }
 

@@ -1,0 +1,30 @@
+"""The speed of sweeps as a ratio: runs per hour of two workers against one, for tools/bench.py."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from helpers.experiments import RunConfig
+from helpers.sweeps import identity
+from helpers.workers import Job, measure, run_jobs
+
+SEEDS = range(100, 108)  # no grid asks for these, and nothing of them is kept
+APPROACHES = ("full_fine_tuning", "lora", "from_scratch")
+
+
+def sweep_seconds(workers: int) -> float:
+    """Seconds for 24 small runs on so many workers of one thread each, rows recorded."""
+    configs = [
+        RunConfig("products_near", "pocket", approach, 200, seed=seed).resolved()
+        for approach in APPROACHES
+        for seed in SEEDS
+    ]
+    jobs = [Job("bench", config, identity(config)) for config in configs]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        failures = run_jobs(jobs, measure, Path(folder) / "runs.csv", workers, None, 1)
+        if failures:
+            raise RuntimeError(next(iter(failures.values())))
+        return time.perf_counter() - started
