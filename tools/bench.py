@@ -231,7 +231,7 @@ def memory_5000_photos() -> tuple[float, float, float, str]:
 def two_workers() -> tuple[float, float, float, str]:
     """Runs per hour of a sweep with two workers of one thread each, over those of one."""
     sweep_seconds(2)  # the workers' start is not a run's
-    what = "24 small runs of a sweep: seconds with one worker / with two, one thread each"
+    what = "8 small runs of a sweep: seconds with one worker / with two, one thread each"
     return *compare(lambda: sweep_seconds(1), lambda: sweep_seconds(2), 3), what
 
 
