@@ -6,7 +6,8 @@ A curve is one task on one backbone, measured at several sizes on equal terms fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,9 @@ REACH_SIZE = 3.0  # beyond a curve's ends by this factor its end stands in; fart
 LEAST_SEEDS = 3
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
+COSTS = ["train_seconds", "stored_mb", "latency_ms", "all_seconds", "cpu_seconds"]
+# Tasks that share their pictures: what one of them shows is no news about the other.
+FAMILIES = {"products_near": "products"}
 # Where a task lies from a backbone's pretraining, judged by what both show, for want of a measured
 # number: `data/results/distances.csv` (task, backbone, dial, distance) replaces these.
 JUDGED = {
@@ -39,14 +43,61 @@ JUDGED = {
 
 
 @dataclass(frozen=True)
+class Curve:
+    """One task on one backbone: tables by size.
+
+    accuracy and validation: seeds x approaches. costs: approaches x costs, medians.
+    """
+
+    task: str
+    backbone: str
+    dial: float
+    image_size: int
+    modality: str
+    distance: float
+    how: str  # the distance is measured or judged
+    accuracy: dict[int, pd.DataFrame]
+    validation: dict[int, pd.DataFrame]
+    costs: dict[int, pd.DataFrame]
+    seen: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # worked out
+
+    @property
+    def family(self) -> str:
+        """What must be left out with it, where a rule is scored on it: tasks of the same data."""
+        return family(self.task)
+
+    @property
+    def name(self) -> str:
+        """The curve in words."""
+        dialled = f", dial {self.dial:.2f}" if self.dial else ""
+        place = f"{self.task}{dialled} on {self.backbone} at {self.image_size}"
+        return f"{place} (distance {self.how}: {self.distance:.2f})"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All comparable curves, ready to be read again and again."""
+
+    curves: tuple[Curve, ...]
+
+    def without(self, left_out: str) -> Measured:
+        """Return the same without one family of tasks."""
+        return replace(self, curves=tuple(c for c in self.curves if c.family != left_out))
+
+
+@dataclass(frozen=True)
 class Reading:
     """One curve read at a number of examples: approach → accuracy by seed, and → costs."""
 
     name: str
-    gap: float
     accuracy: dict[str, pd.Series]
     costs: dict[str, pd.Series]
     runs: dict[str, int]
+
+
+def family(task: str) -> str:
+    """Return the family of a task: all that is made of the same data, such as the dial's steps."""
+    return FAMILIES.get(task, task)
 
 
 def comparable(runs: pd.DataFrame) -> pd.DataFrame:
@@ -74,62 +125,88 @@ def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.merge(best[[*cell, *VARIANT]], on=[*cell, *VARIANT])
 
 
-def nearest(
-    situation: Situation,
-    runs: pd.DataFrame,
-    distances: Mapping[tuple[str, str, float], float] | None,
-) -> list[Reading]:
-    """The nearest curves that reach the situation; each has all approaches that the first has."""
+def measured(
+    runs: pd.DataFrame, distances: Mapping[tuple[str, str, float], float] | None = None
+) -> Measured:
+    """Return the comparable curves of recorded runs whose task has a distance.
+
+    distances: (task, backbone, dial) → distance; None: what is recorded in `distances.csv`.
+    """
     distances = recorded_distances() if distances is None else distances
-    readings = []
-    for (task, backbone, dial, size), rows in runs.groupby(CURVE, observed=True):
+    held = []
+    for (task, backbone, dial, size), rows in comparable(runs).groupby(CURVE, observed=True):
         distance = task_distance(task, backbone, dial, distances)
-        if distance is None or rows["modality"].iloc[0] != situation.modality:
+        if distance is None:
             continue
-        gap = abs(distance - situation.distance)
-        if gap <= REACH_DISTANCE + 1e-9:
-            dialled = f", dial {dial:.2f}" if dial else ""
-            how = "measured" if (task, backbone, round(dial, 4)) in distances else "judged"
-            name = f"{task}{dialled} on {backbone} at {size} (distance {how}: {distance:.2f})"
-            readings.append(_read(name, gap / REACH_DISTANCE, rows, situation.examples))
-    readings = sorted((r for r in readings if r is not None), key=lambda r: (r.gap, r.name))
-    kept = readings[:1]
-    for reading in readings[1:]:
-        if set(kept[0].accuracy) <= set(reading.accuracy) and len(kept) < NEAREST:
+        how = "measured" if (task, backbone, round(dial, 4)) in distances else "judged"
+        facts = (task, backbone, dial, int(size), rows["modality"].iloc[0], distance, how)
+        held.append(Curve(*facts, *_tables(rows)))
+    return Measured(tuple(held))
+
+
+def _tables(rows: pd.DataFrame) -> tuple[dict[int, pd.DataFrame], ...]:
+    """Test and validation accuracies by seed and approach, and median costs, for each size.
+
+    A floor keeps logarithms finite where something took no time.
+    """
+    rows = rows.assign(
+        all_seconds=rows["train_seconds"] + rows["prepare_seconds"],
+        cpu_seconds=rows["train_cpu_seconds"],  # preparation is in it
+    )
+    accuracy, validation, costs = {}, {}, {}
+    for size, own in rows.groupby("n_train"):
+        both = own.pivot(index="seed", columns="approach", values=["test_accuracy", "val_accuracy"])
+        accuracy[int(size)], validation[int(size)] = both["test_accuracy"], both["val_accuracy"]
+        costs[int(size)] = own.groupby("approach", observed=True)[COSTS].median().clip(lower=1e-9)
+    return accuracy, validation, costs
+
+
+def nearest(situation: Situation, held: Measured, backbone: str | None = None) -> list[Reading]:
+    """The nearest curves that reach the situation; each has all approaches that the first has.
+
+    backbone: only curves on it; None: on any.
+    """
+    reached = []
+    for place, curve in enumerate(held.curves):
+        if curve.modality != situation.modality or backbone not in (None, curve.backbone):
+            continue
+        gap, beyond = abs(curve.distance - situation.distance), _beyond(curve, situation.examples)
+        if gap <= REACH_DISTANCE + 1e-9 and beyond <= REACH_SIZE:
+            reached.append((gap / REACH_DISTANCE + np.log10(beyond), curve.name, place))
+    kept: list[Reading] = []
+    for _, _, place in sorted(reached):
+        reading = _read(held.curves[place], situation.examples)
+        if reading and (not kept or set(kept[0].accuracy) <= set(reading.accuracy)):
             kept.append(reading)
+        if len(kept) == NEAREST:
+            break
     return kept
 
 
-def _read(name: str, gap: float, rows: pd.DataFrame, examples: int) -> Reading | None:
+def _beyond(curve: Curve, examples: int) -> float:
+    """By which factor a number of examples lies outside of the measured sizes; 1: inside."""
+    inside = np.clip(examples, min(curve.accuracy), max(curve.accuracy))
+    return float(max(examples / inside, inside / examples))
+
+
+def _read(curve: Curve, examples: int) -> Reading | None:
     """Read a curve at a number of examples; straight over log n between two measured sizes."""
-    sizes = np.sort(rows["n_train"].unique())
+    sizes = np.array(sorted(curve.accuracy))
     inside = int(np.clip(examples, sizes[0], sizes[-1]))
-    beyond = max(examples / inside, inside / examples)
-    if beyond > REACH_SIZE:
-        return None
     lower, upper = sizes[sizes <= inside].max(), sizes[sizes >= inside].min()
     share = 0.0 if lower == upper else np.log(inside / lower) / np.log(upper / lower)
+    ends = [curve.accuracy[size] for size in (lower, upper)]
     accuracy, costs, used = {}, {}, {}
-    for approach, own in rows.groupby("approach", observed=True):
-        ends = [own[own["n_train"] == size].set_index("seed") for size in (lower, upper)]
-        seeds = ends[0].index.intersection(ends[1].index)
+    for approach in ends[0].columns.intersection(ends[1].columns):
+        low, high = (end[approach].dropna() for end in ends)
+        seeds = low.index.intersection(high.index)
         if len(seeds) < LEAST_SEEDS:
             continue
-        values = [end.loc[seeds, "test_accuracy"] for end in ends]
-        accuracy[approach] = (1 - share) * values[0] + share * values[1]
-        medians = [_costs(end) for end in ends]
-        costs[approach] = np.exp((1 - share) * np.log(medians[0]) + share * np.log(medians[1]))
-        used[approach] = len(ends[0]) + (len(ends[1]) if lower != upper else 0)
-    if len(accuracy) < 2:
-        return None
-    return Reading(name, gap + np.log10(beyond), accuracy, costs, used)
-
-
-def _costs(rows: pd.DataFrame) -> pd.Series:
-    """Median costs; a floor keeps logarithms finite where something took no time."""
-    table = rows[["train_seconds", "stored_mb", "latency_ms"]].copy()
-    table["all_seconds"] = rows["train_seconds"] + rows["prepare_seconds"]
-    return table.median().clip(lower=1e-9)
+        accuracy[approach] = (1 - share) * low[seeds] + share * high[seeds]
+        medians = [np.log(curve.costs[size].loc[approach]) for size in (lower, upper)]
+        costs[approach] = np.exp((1 - share) * medians[0] + share * medians[1])
+        used[approach] = len(low) + (len(high) if lower != upper else 0)
+    return Reading(curve.name, accuracy, costs, used) if len(accuracy) > 1 else None
 
 
 def task_distance(

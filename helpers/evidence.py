@@ -1,8 +1,9 @@
-"""What the records say near a situation: accuracies with intervals, and whether they decide it.
+"""What the records say near a situation: accuracies with intervals, and what to take.
 
 The nearest curves are read at the asked number of examples, seed by seed, and approaches are
 compared on the same curves and seeds. Intervals cover the luck of the seed on these tasks; another
-task may lie outside of them.
+task may lie outside of them. Where the nearest curves leave the choice open, every measured
+situation has a say in it (`helpers.pooling`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from helpers import records
-from helpers.curves import LEAST_SEEDS, REACH_DISTANCE, Reading, comparable, nearest
+from helpers.curves import LEAST_SEEDS, REACH_DISTANCE, Measured, Reading, measured, nearest
 from helpers.decision import TITLES, Situation, Thresholds, decide
+from helpers.pooling import WEIGHTS, cheapest_credible, expected_regret
 from helpers.summaries import CONFIDENCE
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
@@ -40,33 +42,45 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The measured answer. `take` is empty where there is no evidence."""
+    """The measured answer. `take` is empty where there is no evidence.
+
+    lean: what all measured situations together point to, near or not; it is there without evidence
+    near by, too, unless nothing of this kind is measured.
+    """
 
     verdict: str
     take: str
     candidates: tuple[Candidate, ...]  # best accuracy first
     reasons: tuple[str, ...]
+    lean: str = ""
 
 
 def evidence(
     situation: Situation,
-    runs: pd.DataFrame | None = None,
+    runs: pd.DataFrame | Measured | None = None,
     distances: Mapping[tuple[str, str, float], float] | None = None,
+    backbone: str | None = None,
 ) -> Evidence:
     """Read the records near a situation. Approaches over its budget or latency are left out.
 
-    The verdict is "clear" where the best approach lies above every other by more than the interval
-    of their difference, "too close to call" where it does not (take the cheapest of those that the
-    records can't tell from the best), and "no evidence" where too little is recorded near.
+    The verdict is "clear" where the best approach near by lies above every other by more than the
+    interval of their difference, and all measured situations together point to it as well. Else it
+    is "too close to call": take the cheapest of those that may be expected to give up the least.
+    It is "no evidence" where too little is recorded near.
+
+    runs: the records, loaded when None; `curves.measured(runs)` made once answers many questions
+    faster. backbone: the one that is to be adapted, where that is known; only its curves are near.
     """
     if situation.llm:
         return _nothing("no large language model has been measured here")
-    runs = records.load() if runs is None else runs
-    readings = nearest(situation, comparable(runs), distances)
+    held = _held(runs, distances)
+    readings = nearest(situation, held, backbone)
     if not readings:
         return _nothing(
             f"no {situation.modality} task within {REACH_DISTANCE} of distance "
-            f"{situation.distance:.2f} has {LEAST_SEEDS} seeds near {situation.examples:,} examples"
+            f"{situation.distance:.2f} has {LEAST_SEEDS} seeds near "
+            f"{situation.examples:,} examples",
+            _lean(situation, held, None, backbone),
         )
     names = [name for name in readings[0].accuracy if all(name in r.accuracy for r in readings)]
     found = sorted(
@@ -83,36 +97,95 @@ def evidence(
         reasons.append(f"Over the budget or the latency as measured, so left out: {gone}.")
     if len(fitting) < 2:
         return _nothing("fewer than two measured approaches fit the budget and the latency")
-    return _judge(fitting, readings, reasons)
+    lean = _lean(situation, held, [c.approach for c in fitting], backbone)
+    return _judge(fitting, readings, reasons, lean)
 
 
-def _judge(candidates: list[Candidate], readings: list[Reading], reasons: list[str]) -> Evidence:
+def _held(
+    runs: pd.DataFrame | Measured | None,
+    distances: Mapping[tuple[str, str, float], float] | None,
+) -> Measured:
+    if isinstance(runs, Measured):
+        return runs
+    return measured(records.load() if runs is None else runs, distances)
+
+
+@dataclass(frozen=True)
+class _Lean:
+    """What all measured situations point to. `best` gives up least, `take` is cheapest near it."""
+
+    best: str
+    take: str
+    regret: float
+    families: int
+
+
+def _lean(
+    situation: Situation, held: Measured, names: list[str] | None, backbone: str | None
+) -> _Lean | None:
+    """Without names: among all approaches, and only where nothing limits them."""
+    if names is None and (situation.budget_minutes, situation.latency_ms) != (None, None):
+        return None
+    table = expected_regret(situation, held, names, backbone)
+    if table.empty:
+        return None
+    take = cheapest_credible(table)
+    regret, families = table.loc[take, ["regret", "families"]]
+    return _Lean(str(table.index[0]), take, float(regret), int(families))
+
+
+def _judge(
+    candidates: list[Candidate], readings: list[Reading], reasons: list[str], lean: _Lean | None
+) -> Evidence:
     best, *others = candidates
     gains = {c.approach: _difference(best.approach, c.approach, readings) for c in others}
     tied = [c for c in others if not gains[c.approach][1] > 0]
-    take = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
     told = f"{_title(best)} reaches {best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
-    if not tied:
+    if not tied and (lean is None or lean.best == best.approach):
         runner = min(gains.values(), key=lambda gain: gain[0])
         reasons.append(
             f"Clear: {told}, {100 * runner[0]:.1f} points above the next "
             f"({100 * runner[1]:.1f} to {100 * runner[2]:.1f})."
         )
-        return Evidence(CLEAR, best.approach, tuple(candidates), tuple(reasons))
+        return Evidence(CLEAR, best.approach, tuple(candidates), tuple(reasons), best.approach)
+    by_name = {c.approach: c for c in candidates}
+    cheapest = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
+    take = by_name[lean.take] if lean else cheapest
     alike = ", ".join(_title(c) for c in tied)
-    reasons.append(
-        f"Too close to call: {told}, and the records can't tell it from {alike}; so take the "
-        f"cheapest of them, {_title(take)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)."
+    rest = f"the records near by can't tell it from {alike}" if tied else "other tasks disagree"
+    reasons.append(f"Too close to call: {told}, and {rest}.")
+    reasons.append(_advice(take, lean))
+    return Evidence(CLOSE, take.approach, tuple(candidates), tuple(reasons), take.approach)
+
+
+def _advice(take: Candidate, lean: _Lean | None) -> str:
+    costs = f"{_title(take)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)"
+    if lean is None:
+        return f"So take the cheapest of them, {costs}."
+    return (
+        f"So take the cheapest that gives up the least over everything measured: {costs}, expected "
+        f"{100 * lean.regret:.1f} points below the best ({_counted(lean.families)}; approaches "
+        f"within {100 * WEIGHTS.margin:.1f} points of the lowest count as equal)."
     )
-    return Evidence(CLOSE, take.approach, tuple(candidates), tuple(reasons))
+
+
+def _counted(families: int) -> str:
+    return f"{families} {'family' if families == 1 else 'families'} of tasks"
 
 
 def _title(candidate: Candidate) -> str:
     return TITLES.get(candidate.approach, candidate.approach.replace("_", " "))
 
 
-def _nothing(why: str) -> Evidence:
-    return Evidence(NONE, "", (), (f"No evidence: {why}.",))
+def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
+    reasons = [f"No evidence: {why}."]
+    if lean is not None:
+        title = TITLES.get(lean.take, lean.take.replace("_", " "))
+        reasons.append(
+            f"What is measured farther off leans to {title}: the cheapest of those that give up "
+            f"least there ({_counted(lean.families)}), so measure it against a frozen probe first."
+        )
+    return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")
 
 
 def _candidate(name: str, readings: list[Reading]) -> Candidate:
@@ -153,7 +226,7 @@ def _fits(candidate: Candidate, readings: list[Reading], situation: Situation) -
 
 def answer(
     situation: Situation,
-    runs: pd.DataFrame | None = None,
+    runs: pd.DataFrame | Measured | None = None,
     thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """Return the rule's answer beside the measured one, as `decide --json` prints them.

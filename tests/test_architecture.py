@@ -27,7 +27,7 @@ LAYERS = (
         "grids",
         "situations",
     },
-    {"assets", "images", "summaries", "plots", "answers", "distance", "decision"},
+    {"assets", "images", "summaries", "cost_model", "plots", "answers", "distance", "decision"},
     {"records", "comparisons", "curves", "races", "tasks", "backbones", "checks"},
     {"pooling", "curves_plots"},
     {"training", "evidence", "claim_tests"},

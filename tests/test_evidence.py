@@ -33,6 +33,7 @@ def made(values: dict[str, list[float]], n_train: int = 100, **changes) -> pd.Da
                 "seed": seed,
                 "test_accuracy": accuracy,
                 "train_seconds": SECONDS.get(approach, 5.0) * n_train / 100,
+                "train_cpu_seconds": SECONDS.get(approach, 5.0) * n_train / 100,
                 "prepare_seconds": 0.0,
                 "latency_ms": 1.0 + (approach == "lora"),
             }
@@ -254,6 +255,7 @@ CANDIDATE = ["approach", "accuracy", "low", "high", *COSTS, "runs"]
 
 
 def test_json_has_the_keys_that_were_promised(monkeypatch, capsys):
+    monkeypatch.setattr(curves, "recorded_distances", dict)
     runs = made(three(0.6, 0.8, 0.7))
     monkeypatch.setattr(records, "load", lambda: runs)
     assert decide_command(as_json=True, examples=100, distance="far") == 0
@@ -265,6 +267,7 @@ def test_json_has_the_keys_that_were_promised(monkeypatch, capsys):
 
 
 def test_words_name_the_answer_the_table_and_the_changes(monkeypatch, capsys):
+    monkeypatch.setattr(curves, "recorded_distances", dict)
     runs = made(three(0.6, 0.8, 0.7))
     monkeypatch.setattr(records, "load", lambda: runs)
     assert decide_command(examples=100, distance="far") == 0
@@ -276,6 +279,7 @@ def test_words_name_the_answer_the_table_and_the_changes(monkeypatch, capsys):
 
 
 def test_the_command_line_answers_without_torch(monkeypatch, capsys):
+    monkeypatch.setattr(curves, "recorded_distances", dict)
     monkeypatch.setattr(records, "load", lambda: made(three(0.6, 0.8, 0.7)))
     given = "--examples 100 --distance 0.9 --modality image --tasks 12 --local-only --json"
     assert cli.main(["decide", *given.split()]) == 0
@@ -310,7 +314,7 @@ def test_bad_input_is_one_line_and_status_two(wrong, capsys):
 
 
 def test_random_situations_all_get_an_answer_from_the_records_there_are():
-    rng, runs = random.Random(1), records.load()
+    rng, runs = random.Random(1), curves.measured(records.load())
     for _ in range(150):
         told = answer(random_situation(rng), runs)
         assert list(told) == KEYS
