@@ -199,7 +199,8 @@ def _content(encoded: np.ndarray) -> str:
 
 def _trim(folder: Path) -> None:
     """Delete the entries used longest ago while the cache is over its limit."""
-    found = {path.parent for path in folder.rglob("facts.json")}
+    # os.walk bears folders that vanish under it; Path.rglob does not in Python 3.11.
+    found = [Path(path) for path, _, files in os.walk(folder) if "facts.json" in files]
     entries = {e: facts for e in found if (facts := _used_and_size(e)) is not None}
     sizes = {e: size for e, (_, size) in entries.items()}
     total = sum(sizes.values())

@@ -1,6 +1,8 @@
 """Cached features: equal to computing them each time, keyed by content, safe on a full disk."""
 
 import errno
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -160,3 +162,24 @@ def test_trimming_bears_an_entry_that_vanishes(pocket, own_cache, monkeypatch):
     features._trim(own_cache / "features")
     monkeypatch.setattr(features.Path, "iterdir", listed)
     assert list(own_cache.rglob("facts.json"))
+
+
+def test_trimming_bears_folders_that_come_and_go(own_cache):
+    """Another process makes and renames entries all the while."""
+    place = own_cache / "features" / "pocket"
+    place.mkdir(parents=True)
+    code = (
+        "import pathlib, shutil, sys, time\n"
+        "place, end, i = pathlib.Path(sys.argv[1]), time.time() + 3, 0\n"
+        "while time.time() < end:\n"
+        "    i += 1\n"
+        "    scratch = place / f'partial-{i}'\n"
+        "    scratch.mkdir()\n"
+        "    (scratch / 'facts.json').write_text('{}')\n"
+        "    scratch.rename(place / str(i))\n"
+        "    shutil.rmtree(place / str(i))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(place)]) as other:
+        while other.poll() is None:
+            features._trim(own_cache / "features")
+    assert other.returncode == 0
