@@ -1,0 +1,76 @@
+"""Answers to notebook 10: rules and their regret."""
+
+import functools
+from typing import Any
+
+from helpers.answers import Answer, choice, number
+
+
+@functools.cache
+def _scored() -> tuple[Any, Any, Any]:
+    from helpers import records, rules  # slow, and only wanted when asked
+    from helpers.curves import measured
+
+    held = measured(records.load())
+    table, _ = rules.situations(held)
+    return held, table, rules.score(table, held)
+
+
+def _mean_regret(rule: str) -> float:
+    picks = _scored()[2]
+    return float(picks[picks["rule"] == rule]["regret"].mean())
+
+
+def gap() -> float:
+    """Points between always LoRA and the measured answer."""
+    return 100 * (_mean_regret("always lora") - _mean_regret("measured"))
+
+
+def worst_task() -> str:
+    """Where always tuning everything gave up most."""
+    picks = _scored()[2]
+    own = picks[picks["rule"] == "always full_fine_tuning"]
+    return str(own.loc[own["regret"].idxmax(), "task"])
+
+
+def own_rule(answer: Any) -> bool | str:
+    """Judge a rule by its mean regret on the recorded situations."""
+    from helpers import rules
+
+    if not callable(answer):
+        return "A function of two arguments is wanted: examples and distance."
+    _, table, _ = _scored()
+    known = set(table["approach"])
+    regrets = table.set_index([*rules.SITUATION, "approach"])["regret"]
+    lost = []
+    for case in rules.cases(table):
+        named = answer(case.n_train, case.distance)
+        if named not in known:
+            return f"It named {named!r}; the approaches are {', '.join(sorted(known))}."
+        lost.append(regrets[case.task, case.backbone, case.n_train, case.dial, named])
+    mean, goal = sum(lost) / len(lost), _mean_regret("article")
+    if mean < goal:
+        return True
+    return f"It gives up {100 * mean:.1f} points, the four-step rule {100 * goal:.1f}."
+
+
+ANSWERS = {
+    "10.1": Answer(
+        number(gap, within=0.05),
+        hints=("Both stand in `scores`.", "Subtract the mean regrets and multiply by 100."),
+        praise="One sentence of advice against a table of measurements, priced.",
+    ),
+    "10.2": Answer(
+        choice(worst_task),
+        hints=("Look at the table of worst situations.", "It is in the column `task`."),
+        praise="The most powerful approach has the deepest hole.",
+    ),
+    "10.3": Answer(
+        own_rule,
+        hints=(
+            "Start from a constant: lambda examples, distance: 'lora'.",
+            "Then look where it fails, in section 4, and treat that case on its own.",
+        ),
+        praise="It was scored on tasks that you have looked at; the measured answer was not.",
+    ),
+}
