@@ -37,7 +37,7 @@ LAYERS = (
     {"counting"},
     {"claims"},
     {"experiments", "inspection", "prices", "steps"},
-    {"measured_distances"},
+    {"measured_distances", "tradeoffs"},
     {"workers"},
     {"sweeps"},
     {"widgets", "exercises"},
