@@ -180,6 +180,45 @@ def test_a_trial_at_a_size_of_the_grid_is_one_of_its_runs():
     assert found.take == "lora" and {c.runs for c in found.candidates} == {3}
 
 
+def test_prepared_records_give_the_same_answer():
+    runs = pd.concat([made(three(0.6, 0.8, 0.7), 100), made(three(0.7, 0.9, 0.6), 10_000)])
+    held = curves.measured(runs, {})
+    for examples in (100, 1_000, 30_000, 90_000):
+        situation = Situation(examples, FAR)
+        assert evidence(situation, held) == evidence(situation, runs, {})
+
+
+def test_a_clear_answer_needs_the_other_tasks_to_agree():
+    """One near task is clear in itself; one just out of reach disagrees."""
+    places = {("digits", "pocket", 0.0): FAR, ("products_near", "pocket", 0.0): FAR - 0.21}
+    near = made(three(0.6, 0.8, 0.7))
+    assert evidence(Situation(100, FAR), near, places).verdict == CLEAR
+    farther = made(three(0.9, 0.2, 0.85), task="products_near")
+    found = evidence(Situation(100, FAR), pd.concat([near, farther]), places)
+    assert found.verdict == CLOSE and found.candidates[0].approach == "lora"
+    assert "other tasks disagree" in found.reasons[-2]
+    assert found.take == found.lean == "full_fine_tuning"  # gives up a little in both
+
+
+def test_without_evidence_near_by_it_still_says_where_the_rest_leans():
+    found = evidence(Situation(100, "close"), made(three(0.6, 0.8, 0.7)), {})
+    assert (found.verdict, found.take, found.lean) == (NONE, "", "lora")
+    assert "leans to LoRA" in found.reasons[-1]
+    limited = evidence(Situation(100, "close", latency_ms=1.5), made(three(0.6, 0.8, 0.7)), {})
+    assert (limited.verdict, limited.lean) == (NONE, "")
+    assert evidence(Situation(100, "close", "text"), made(three(0.6, 0.8, 0.7)), {}).lean == ""
+
+
+def test_where_the_backbone_is_known_only_its_curves_are_near():
+    other = made(three(0.9, 0.5, 0.7), task="textile", backbone="efficientnet_lite0")
+    runs = pd.concat([made(three(0.6, 0.8, 0.7)), other])
+    assert evidence(Situation(100, FAR), runs, {}).candidates[0].runs == 6
+    for backbone, best in (("pocket", "lora"), ("efficientnet_lite0", "feature_extraction")):
+        found = evidence(Situation(100, FAR), runs, {}, backbone)
+        assert found.candidates[0].approach == best and found.candidates[0].runs == 3
+        assert backbone in found.reasons[0]
+
+
 def test_a_language_model_has_no_evidence_in_small_ones():
     runs = made(three(0.6, 0.8, 0.7), task="newsgroups", backbone="minilm", modality="text")
     assert evidence(Situation(100, "close", "text"), runs, {}).verdict == CLEAR
