@@ -1,0 +1,171 @@
+"""The file of one task: safetensors with a description and a digest of every byte, written whole.
+
+The digest lies in the file's own metadata and is taken over the file with zeros in its place, so
+header, description, padding and tensors are all covered and no index can fall out of step. It tells
+damage, not forgery: whoever alters a file on purpose can compute the digest too.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+from torch import Tensor, nn
+
+from helpers.errors import UserError
+
+SCHEMA = 1  # raised when the description or the digest changes its meaning
+NO_DIGEST = "0" * 32
+LOCK_SECONDS = 60.0  # a save takes milliseconds; a longer wait means a stuck process
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a task's file says of itself.
+
+    base: hash of the base's weights. whole: the file holds the full network (a tuned copy), which
+    needs no base but its architecture. scale: LoRA's alpha over its rank. input_size: pixels or
+    tokens. digest: of every byte of the file.
+    """
+
+    task: str
+    approach: str
+    backbone: str
+    base: str
+    settings: str = ""
+    scale: float = 1.0
+    classes: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    input_size: int = 0
+    whole: bool = False
+    created: str = ""
+    schema: int = SCHEMA
+    digest: str = NO_DIGEST
+
+
+def base_hash(module: nn.Module) -> str:
+    """Hash of all weights and statistics of a base: 16 hex digits."""
+    made = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(module.state_dict().items()):
+        made.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        made.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return made.hexdigest()
+
+
+def read_entry(path: Path) -> Entry:
+    """Read a file's description, not its tensors; nothing is verified but that it can be read.
+
+    Raises UserError for a file that can't be.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            return _entry(file.metadata())
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def read(path: Path) -> tuple[Entry, dict[str, Tensor]]:
+    """Read a file's description and tensors, every byte verified.
+
+    Raises UserError for a file that is cut off or altered, or has another schema.
+    """
+    entry = read_entry(path)
+    if entry.schema != SCHEMA:
+        raise UserError(
+            f"{path} has schema {entry.schema}, and this version reads {SCHEMA}; update the project"
+        )
+    data = path.read_bytes()
+    if entry.digest != _digest(data, entry.digest):
+        raise _damaged(path)
+    return entry, safetensors.load(data)
+
+
+def write(path: Path, entry: Entry, state: Mapping[str, Tensor], *, overwrite: bool) -> Entry:
+    """Write a task's file under a temporary name and rename it; returns the signed entry.
+
+    A kill at any moment leaves the file that was there before, or the new one. Raises UserError
+    where a file is there and may not be replaced, or the folder can't be written to.
+    """
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    entry = replace(entry, created=created, schema=SCHEMA, digest=NO_DIGEST)
+    unsigned = safetensors.save(dict(state), _metadata(entry))
+    entry = replace(entry, digest=_digest(unsigned, NO_DIGEST))
+    data = unsigned.replace(_quoted(NO_DIGEST), _quoted(entry.digest), 1)
+    with locked(path.parent):
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} is there; add the task with replace=True for a new version")
+        descriptor, scratch = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(scratch).chmod(0o644)  # mkstemp's 0600 would keep the file from other users
+            Path(scratch).replace(path)
+        finally:
+            Path(scratch).unlink(missing_ok=True)
+    return entry
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the only writer of a folder, which is made where it is missing.
+
+    Raises UserError for a folder that can't be written to, a full disk, or a stuck process.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise UserError(
+            f"another process has held {folder / '.lock'} for {LOCK_SECONDS:g} s; end it and retry"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"can't write to {folder} ({error.strerror or error}); free some space there, or make "
+            "the folder writable"
+        ) from error
+
+
+def _metadata(entry: Entry) -> dict[str, str]:
+    values = {key: value for key, value in asdict(entry).items() if key != "digest"}
+    return {"digest": entry.digest, "entry": json.dumps(values, sort_keys=True)}
+
+
+def _entry(metadata: Mapping[str, str] | None) -> Entry:
+    """The description in a file's metadata; ValueError, KeyError or TypeError where it is none."""
+    held = metadata or {}
+    values = json.loads(held["entry"])
+    known = {one.name for one in fields(Entry)}
+    entry = Entry(**{key: value for key, value in values.items() if key in known})
+    digest, classes, scores = held["digest"], tuple(entry.classes), dict(entry.scores)
+    return replace(entry, digest=digest, classes=classes, scores=scores)
+
+
+def _quoted(digest: str) -> bytes:
+    """As the header, which is JSON, has it."""
+    return f'"digest":"{digest}"'.encode()
+
+
+def _digest(data: bytes, stored: str) -> str:
+    """Hash of a file's bytes with zeros where its own digest is stored; 32 hex digits."""
+    blank = data.replace(_quoted(stored), _quoted(NO_DIGEST), 1)
+    return hashlib.blake2b(blank, digest_size=16).hexdigest()
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path} is damaged (cut off, or altered after it was saved); take it back from a copy, or "
+        "train the task again"
+    )
