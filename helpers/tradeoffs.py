@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers.backbones import Backbone
 from helpers.comparisons import mean_interval, paired_gain
 from helpers.costs import count_parameters, step_flops
 from helpers.errors import UserError
+from helpers.pictures import APPROACH_STYLE, figure, set_title
 from helpers.plots import plot_race
 from helpers.steps import first_step
 from helpers.summaries import pareto, summarise
@@ -99,6 +101,29 @@ def plot_front(
     ax = made.axes[0] if ax is None else ax
     line = {"color": "#7f7f7f", "lw": 1.2, "zorder": 0, "drawstyle": "steps-post"}
     ax.plot(front[cost], front["mean"], **line)
+    low, high = ax.get_xlim()
+    # Over a few decades the powers of ten are enough, over one they are too few.
+    steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
+    ax.xaxis.set_major_locator(LogLocator(subs=steps))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    return made
+
+
+def plot_budget(chosen: pd.DataFrame) -> Figure:
+    """One line a situation of `within_budget`: what fits (filled), the best without it (ring)."""
+    made, ax = figure(width=8, height=4.6)
+    labels = []
+    for place, row in enumerate(chosen.sort_values(["backbone", "task"]).itertuples()):
+        ax.plot(row.best_mean, place, "o", ms=15, mfc="none", mec="#7f7f7f")
+        look = APPROACH_STYLE.get(row.approach)
+        if look:
+            ax.plot(row.mean, place, look.marker, color=look.colour, ms=8)
+        labels.append(f"{row.task} ({row.backbone}): {look.short if look else 'nothing fits'}")
+    ax.set_yticks(range(len(labels)), labels, fontsize="small")
+    ax.set(xlim=(0, 1), xlabel="test accuracy (ring: best without a budget)")
+    fits, lost = (chosen["approach"] != "").sum(), 100 * chosen["given_up"].mean()
+    given = f", {lost:.1f} points given up on average" if fits else ""
+    set_title(ax, f"Something fits on {fits} of {len(chosen)} tasks{given}")
     return made
 
 

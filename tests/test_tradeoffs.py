@@ -15,6 +15,7 @@ from helpers.tradeoffs import (
     cost_ratios,
     front_counts,
     generalisation_gaps,
+    plot_budget,
     plot_front,
     price_of_points,
     ship,
@@ -91,6 +92,11 @@ def test_a_budget_leaves_what_fits():
     assert none["best"] == "lora"
     assert math.isnan(none["mean"])
     assert within_budget(table, 100, latency_ms=0.5).iloc[0]["approach"] == ""
+    made = plot_budget(within_budget(table, 5))
+    assert "on 1 of 1 tasks, 2.0 points given up" in made.axes[0].get_title(loc="left")
+    assert made.axes[0].get_yticklabels()[0].get_text() == "digits (pocket): freeze"
+    made = plot_budget(within_budget(table, 0.1))
+    assert made.axes[0].get_title(loc="left").endswith("on 0 of 1 tasks")
 
 
 def test_what_is_shipped_is_worth_its_points():
