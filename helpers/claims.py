@@ -192,7 +192,8 @@ def _state(measured: Measured | None, query: Mapping[str, Any]) -> str:
         return UNTESTED
     margin = query.get("margin", 1.0 if query["test"] == "ratio" else 0.0)
     if query["test"] == "first case":
-        return HOLDS if measured.low > margin else FAILS
+        # That nothing was found fails the claim only where nothing could have been missed.
+        return HOLDS if measured.low > margin else FAILS if measured.high < margin else UNDECIDED
     if query["test"] == "share":  # a claim of "almost always" is about the share itself
         return (
             HOLDS if measured.effect >= margin else FAILS if measured.high < margin else UNDECIDED
