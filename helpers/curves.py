@@ -67,6 +67,13 @@ class Curve:
         return family(self.task)
 
     @property
+    def whole(self) -> list[int]:
+        """The sizes that have most approaches. At others the dear ones are still to be measured,
+        and a comparison of the cheap ones alone would answer another question."""
+        held = {size: len(table.columns) for size, table in self.accuracy.items()}
+        return sorted(size for size, count in held.items() if count == max(held.values()))
+
+    @property
     def name(self) -> str:
         """The curve in words."""
         dialled = f", dial {self.dial:.2f}" if self.dial else ""
@@ -185,13 +192,13 @@ def nearest(situation: Situation, held: Measured, backbone: str | None = None) -
 
 def _beyond(curve: Curve, examples: int) -> float:
     """By which factor a number of examples lies outside of the measured sizes; 1: inside."""
-    inside = np.clip(examples, min(curve.accuracy), max(curve.accuracy))
+    inside = np.clip(examples, curve.whole[0], curve.whole[-1])
     return float(max(examples / inside, inside / examples))
 
 
 def _read(curve: Curve, examples: int) -> Reading | None:
     """Read a curve at a number of examples; straight over log n between two measured sizes."""
-    sizes = np.array(sorted(curve.accuracy))
+    sizes = np.array(curve.whole)
     inside = int(np.clip(examples, sizes[0], sizes[-1]))
     lower, upper = sizes[sizes <= inside].max(), sizes[sizes >= inside].min()
     share = 0.0 if lower == upper else np.log(inside / lower) / np.log(upper / lower)

@@ -19,6 +19,7 @@ from helpers.decision import Situation, Thresholds, decide, distance_word, size_
 from helpers.errors import UserError
 from helpers.evidence import evidence
 from helpers.grids import EIGHT
+from helpers.pooling import WEIGHTS, Weights, cheapest_credible, expected_regret
 from helpers.summaries import SITUATION, regret
 
 ARTICLE, FOLK, MEASURED = "article", "folk 2x2", "measured"
@@ -82,6 +83,16 @@ def measured_answer(case: Case, others: Measured) -> str:
     """What `evidence` takes or, with nothing near, leans to; the article's where neither is."""
     found = evidence(case.situation, others, backbone=case.backbone)
     return found.take or found.lean or article(case, others)
+
+
+def pooled(
+    case: Case, others: Measured, weights: Weights = WEIGHTS, thresholds: Thresholds | None = None
+) -> str:
+    """The pooled part of the measured answer alone, to see what each of its weights is worth."""
+    table = expected_regret(case.situation, others, None, case.backbone, weights)
+    if table.empty:
+        return article(case, others, thresholds)
+    return cheapest_credible(table, weights.margin)
 
 
 RULES: dict[str, Rule] = {

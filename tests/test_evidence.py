@@ -209,6 +209,14 @@ def test_without_evidence_near_by_it_still_says_where_the_rest_leans():
     assert evidence(Situation(100, "close", "text"), made(three(0.6, 0.8, 0.7)), {}).lean == ""
 
 
+def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
+    cheap = {name: values for name, values in three(0.9, 0.8, 0.7).items() if "full" not in name}
+    runs = pd.concat([made(three(0.6, 0.8, 0.7), 100), made(cheap, 1_000)])
+    near = evidence(Situation(200, FAR), runs, {})
+    assert len(near.candidates) == 3 and near.candidates[0].accuracy == pytest.approx(0.8)
+    assert evidence(Situation(1_000, FAR), runs, {}).verdict == NONE
+
+
 def test_where_the_backbone_is_known_only_its_curves_are_near():
     other = made(three(0.9, 0.5, 0.7), task="textile", backbone="efficientnet_lite0")
     runs = pd.concat([made(three(0.6, 0.8, 0.7)), other])

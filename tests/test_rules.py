@@ -92,6 +92,17 @@ def test_the_article_and_the_2x2_are_the_rules_they_say():
     assert rules.always("adapter", case, nothing) == "adapter"
 
 
+def test_the_pooled_part_alone_answers_and_falls_back_to_the_article(scored):
+    table, _, picks = scored
+    held = measured(made(), {})
+    alone = rules.score(table, held, {"pooled": rules.pooled})
+    assert alone[alone["task"] == "textile"]["approach"].eq("lora").all()
+    case = rules.cases(table)[0]
+    empty = measured(made().iloc[:0], {})
+    assert rules.pooled(case, empty) == rules.measured_answer(case, empty)
+    assert rules.pooled(case, empty) == rules.article(case, empty)
+
+
 def test_standing_by_hand():
     picks = pd.DataFrame(
         {

@@ -22,6 +22,9 @@
 # **Needs:** this clone.
 
 # %%
+import math
+from functools import partial
+
 import pandas as pd
 from IPython.display import Markdown
 
@@ -30,8 +33,10 @@ from helpers.checks import check
 from helpers.curves import measured
 from helpers.decision import Situation, Thresholds, decide
 from helpers.evidence import answer as both_answers
+from helpers.evidence import evidence
 from helpers.pictures import looks
 from helpers.plots import figure
+from helpers.pooling import Weights
 from helpers.widgets import explore
 
 # %% [markdown]
@@ -104,20 +109,47 @@ scores[shown].round(4)
 
 
 # %%
-def draw_standing(scores):
-    made, ax = figure("What each rule gives up, and what it spends")
-    for place, (_, row) in enumerate(scores[::-1].iterrows()):
-        style = looks([name := row["rule"].removeprefix("always ")])[name]
-        mean, low, high = (100 * row[key] for key in ("mean_regret", "low", "high"))
-        ends = [[mean - low], [high - mean]]
-        ax.errorbar(mean, place, xerr=ends, marker=style.marker, color=style.colour, capsize=3)
-    names = [f"{r['rule']} ({r['mean_train_seconds']:.2g} s)" for _, r in scores[::-1].iterrows()]
-    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
-    ax.set(xlabel="mean regret (points of accuracy)", xlim=(0, None))
-    return made
+MARKS = {"measured": ("#b2182b", "h"), "article": ("#542788", "p"), "folk 2x2": ("#8c510a", "<")}
 
 
-draw_standing(scores)
+def look(rule):
+    name = rule.removeprefix("always ")
+    style = looks([name])[name]
+    return MARKS.get(name, (style.colour, style.marker))
+
+
+made, ax = figure("What each rule gives up, and what it spends")
+for place, row in scores[::-1].reset_index().iterrows():
+    mean, low, high = (100 * row[key] for key in ("mean_regret", "low", "high"))
+    style = dict(zip(("color", "marker"), look(row["rule"]), strict=True))
+    ax.errorbar(mean, place, xerr=[[mean - low], [high - mean]], capsize=3, **style)
+names = [f"{r['rule']} ({r['mean_train_seconds']:.2g} s)" for _, r in scores[::-1].iterrows()]
+ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+ax.set(xlabel="mean regret (points of accuracy)", xlim=(0, None))
+made
+
+# %% [markdown]
+# Now with the cost as an axis. A filled mark is the mean, the hollow one above it the worst single
+# situation; the dotted line joins the rules that no other beats in mean regret and cost at once. Marks
+# that lie on each other belong to rules that named the same approach.
+#
+# **Predict first:** is the dearest rule the safest?
+
+# %%
+made, ax = figure("Regret against cost: low and left is better", width=8, height=4.4)
+for row in scores.to_dict("records"):
+    seconds, ends = row["mean_train_seconds"], [100 * row["mean_regret"], 100 * row["worst_regret"]]
+    colour, marker = look(row["rule"])
+    ax.plot([seconds] * 2, ends, color=colour, lw=1, alpha=0.4)
+    ax.plot(seconds, ends[1], marker, color=colour, mfc="white", ms=7)
+    ax.plot(seconds, ends[0], marker, color=colour, ms=8, label=row["rule"].replace("_", " "))
+gains = scores.assign(kept=-scores["mean_regret"])
+front = records.pareto(gains, "mean_train_seconds", "kept")
+ax.plot(front["mean_train_seconds"], -100 * front["kept"], ":", color="#444444", zorder=0)
+ax.set(xscale="log", xlabel="mean training time (processor seconds, log scale)", ylim=(0, None))
+ax.set_ylabel("regret (points of accuracy)")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+made
 
 # %% [markdown]
 # Which rule lies lowest, and is it dearer than tuning everything each time?
@@ -142,12 +174,24 @@ Markdown(
 # ## 4. Where each rule fails
 #
 # A mean hides its worst cases. Each cell is a rule's mean regret on one task, in points.
+# **Predict first:** which column has the darkest cell?
 
 # %%
 kept = ["measured", "article", "folk 2x2", "always lora", "always full_fine_tuning"]
-places = picks.assign(place=picks["task"] + " on " + picks["backbone"])
-cells = places.pivot_table(index="place", columns="rule", values="regret")[kept]
-(100 * cells).round(1)
+places = picks.assign(place=picks["task"] + " on " + picks["backbone"].str.replace("_", " "))
+cells = 100 * places.pivot_table(index="place", columns="rule", values="regret")[kept]
+made, ax = figure("Mean regret by task, in points of accuracy", width=8, height=4.6)
+ax.imshow(cells, cmap="OrRd", aspect="auto", vmin=0, vmax=cells.to_numpy().max())
+ax.grid(visible=False)
+for y, values in enumerate(cells.to_numpy()):
+    for x, value in enumerate(values):
+        shade = "white" if value > 0.6 * cells.to_numpy().max() else "black"
+        ax.text(x, y, f"{value:.1f}", ha="center", va="center", color=shade)
+ax.set_xticks(
+    range(len(kept)), [name.replace("_", " ").replace("always ", "always\n") for name in kept]
+)
+ax.set_yticks(range(len(cells)), cells.index)
+made
 
 # %% [markdown]
 # The worst single situation of each of them, with what it took and what would have been better:
@@ -188,6 +232,66 @@ yours = Situation(examples=300, distance="medium")
 made = both_answers(yours, held)
 print(f"rule: {made['approach']} ({made['rule']}); measured: {made['verdict']}")
 print(*made["reasons"], sep="\n")
+
+# %% [markdown]
+# With a known network the same reading is sharper: only its own curves are near, and other networks
+# count a quarter. What does it take where, and what makes it change?
+
+# %%
+grid = {
+    f"{backbone.replace('_', ' ')}, {n} examples": {
+        word: evidence(Situation(n, word, modality), held, backbone=backbone)
+        for word in ("close", "medium", "far")
+    }
+    for backbone, modality in (
+        ("pocket", "image"),
+        ("efficientnet_lite0", "image"),
+        ("minilm", "text"),
+    )
+    for n in (50, 200, 1_000)
+}
+table_of = pd.DataFrame(grid).T.map(lambda found: found.take or f"({found.lean or 'nothing'})")
+table_of.map(lambda name: name.replace("_", " "))
+
+# %% [markdown]
+# In brackets: nothing near is measured, so that is only where the rest leans.
+#
+# ## 7. What carries the measured answer?
+#
+# Its weights were fixed before it was scored: a measured situation counts half as much for every
+# factor of 4 in examples and every 0.2 in distance, and a quarter on another network. Take them away
+# one at a time and score again. **Predict first:** which one hurts most?
+
+# %%
+without = {
+    "as it is": Weights(),
+    "size plays no part": Weights(size_factor=math.inf),
+    "distance plays no part": Weights(distance=math.inf),
+    "neither plays a part": Weights(size_factor=math.inf, distance=math.inf),
+    "other networks count in full": Weights(other_backbone=1.0),
+    "cheaper only on a dead heat": Weights(margin=0.0),
+}
+variants = {name: partial(rules.pooled, weights=weights) for name, weights in without.items()}
+worth = rules.standing(rules.score(table, held, variants)).set_index("rule").loc[list(variants)]
+worth[["mean_regret", "low", "high", "worst_regret", "mean_train_seconds"]].round(4)
+
+# %% [markdown]
+# Read the first column against the intervals beside it before you believe in an order.
+
+# %%
+plain, whole = 100 * worth["mean_regret"][["neither plays a part", "as it is"]]
+taken = picks[picks["rule"] == "measured"].groupby("backbone")["approach"]
+habits = "; ".join(f"{b}: *{a.mode()[0].replace('_', ' ')}* in {a.eq(a.mode()[0]).mean():.0%}"
+                   for b, a in taken)  # fmt: skip
+verdict = (
+    "so here size and distance add little to knowing which network and what kind of data it is"
+    if plain - whole < 0.5
+    else "so size and distance earn their place"
+)
+Markdown(
+    f"Without size and distance it gives up {plain:.1f} points, with them {whole:.1f}, {verdict}. "
+    f"What it took most often: {habits} of the situations."
+)
 
 # %% [markdown]
 # ## Try it
