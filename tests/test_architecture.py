@@ -31,6 +31,7 @@ LAYERS = (
     {"records", "comparisons", "curves", "races", "tasks", "backbones", "checks"},
     {"pooling", "curves_plots"},
     {"training", "evidence", "claim_tests"},
+    {"lattice"},
     {"features", "storage", "rules", "flips"},
     {"approaches"},
     {"costs", "plugs", "task_files", "pretext", "embedding_service"},
@@ -43,6 +44,8 @@ LAYERS = (
     {"workers"},
     {"sweeps"},
     {"widgets", "exercises"},
+    {"page", "live", "still"},
+    {"explorer"},
     {"cli"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}

@@ -1,0 +1,184 @@
+"""The records of the three flips: what overrides the rules, measured and kept.
+
+`data/results/flips.csv` holds one line per question; whole lines are appended by
+`tools/measure_flips.py` and never edited. Its columns:
+
+    flip                 unlabelled, or local
+    task, backbone       as in runs.csv; of a hosted model the backbone that the service holds
+    variant              unlabelled: plain (the backbone as it came), statistics (BatchNorm's taken
+                         anew, no weight moved), continued (pretrained on without labels);
+                         local: local (on this machine), hosted (embeddings over HTTP)
+    approach             how it was trained on the labels
+    n_labelled           training examples with labels, drawn with `seed`
+    n_unlabelled         examples that continued pretraining saw, labels unread; 0 without it
+    seed, dial, lr       as in runs.csv; lr is the best of the approach's three on validation
+    val_accuracy, test_accuracy, n_test
+    pretrain_cpu_seconds continued pretraining alone, processor seconds over threads
+    train_cpu_seconds    training on the labels and the features it needs, likewise; a hosted
+                         model's own seconds are its owner's and not counted
+    bytes_sent           body of one request for one prediction; 0: nothing leaves
+    latency_ms           one prediction, the HTTP trip included; median of 30
+    created, git         when, and the commit the code was at
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+
+from helpers.claim_tests import Measured, gain
+from helpers.comparisons import mean_interval
+from helpers.errors import UserError
+from helpers.paths import results_dir
+
+QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
+            "seed", "dial"]  # fmt: skip
+NUMBERS = ["lr", "val_accuracy", "test_accuracy", "n_test", "pretrain_cpu_seconds",
+           "train_cpu_seconds", "bytes_sent", "latency_ms"]  # fmt: skip
+COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
+WHOLE = ["n_labelled", "n_unlabelled", "seed", "n_test", "bytes_sent"]
+VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local", "hosted")}
+PLACE = ["task", "backbone", "dial", "n_labelled"]
+PROBE, NAIVE = "feature_extraction", "full_fine_tuning"
+
+
+def flips_path() -> Path:
+    """The file of recorded flips."""
+    return results_dir() / "flips.csv"
+
+
+def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
+    """The recorded rows, of one flip or of all; none where nothing was recorded yet.
+
+    Raises UserError for a file with other columns, or a flip that is not there.
+    """
+    path = flips_path() if path is None else path
+    if flip is not None and flip not in VARIANTS:
+        raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
+    table = pd.read_csv(path, encoding="utf-8") if path.exists() else pd.DataFrame(columns=COLUMNS)
+    if list(table.columns) != COLUMNS:
+        raise UserError(f"{path} has other columns than {', '.join(COLUMNS)}; take it from git")
+    return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
+
+
+def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a row answers: equal questions are measured once."""
+    return tuple(round(row[k], 4) if k == "dial" else row[k] for k in QUESTION)
+
+
+def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
+    """The questions that the file answers."""
+    return {question(row) for row in load(path=path).to_dict("records")}
+
+
+def append(row: Mapping[str, Any], path: Path | None = None) -> None:
+    """Append one whole line. Raises UserError for wrong columns, or a variant that is not there."""
+    path = flips_path() if path is None else path
+    if set(row) != set(COLUMNS):
+        odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
+        raise UserError(f"a flip has the columns of COLUMNS; these differ: {odd}")
+    if row["variant"] not in VARIANTS.get(row["flip"], ()):
+        raise UserError(f"{row['flip']!r} has no variant {row['variant']!r}; see flips.VARIANTS")
+    line = io.StringIO()
+    cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    try:
+        with FileLock(f"{path}.lock", timeout=60):
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            whole = text[: text.rfind("\n") + 1] or ",".join(COLUMNS) + "\n"
+            if whole != text:  # new, or a killed writer left half a line
+                path.write_text(whole, encoding="utf-8")
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line.getvalue())
+    except OSError as error:
+        raise UserError(f"cannot write to {path} ({error.strerror}); make it writable") from error
+
+
+def arms(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line for each arm (place, variant, approach): mean accuracy, interval, what it cost.
+
+    Columns: those of PLACE, variant, approach, arm (in words), mean, low, high (95 % by Student's
+    t over seeds), runs, and the medians of cpu_seconds (pretraining and training), bytes_sent,
+    latency_ms.
+    """
+    made = []
+    for key, own in rows.groupby([*PLACE, "variant", "approach"], sort=True):
+        mean, low, high = mean_interval(own["test_accuracy"])
+        cpu = own["pretrain_cpu_seconds"] + own["train_cpu_seconds"]
+        costs = (cpu.median(), own["bytes_sent"].median(), own["latency_ms"].median())
+        made.append((*key, _arm(*key[-2:]), mean, low, high, len(own), *costs))
+    names = [*PLACE, "variant", "approach", "arm", "mean", "low", "high", "runs", "cpu_seconds",
+             "bytes_sent", "latency_ms"]  # fmt: skip
+    return pd.DataFrame(made, columns=names)
+
+
+def _arm(variant: str, approach: str) -> str:
+    words = {PROBE: "probe", NAIVE: "fine-tuning"}.get(approach, approach.replace("_", " "))
+    before = {"statistics": "new statistics, ", "continued": "continued, ", "hosted": "hosted "}
+    return before.get(variant, "") + words
+
+
+def paired(rows: pd.DataFrame, ours: tuple[str, str], theirs: tuple[str, str]) -> pd.DataFrame:
+    """How much one (variant, approach) lies above another, seed by seed: a line for each place.
+
+    Columns: those of PLACE, mean, low, high (95 % by Student's t) and runs.
+    """
+    sides = []
+    for variant, approach in (ours, theirs):
+        chosen = rows[(rows["variant"] == variant) & (rows["approach"] == approach)]
+        keys = ["task", "dial", "n_labelled", "seed"]
+        sides.append(chosen[[*keys, "backbone", "test_accuracy"]])
+    # Hosted and local arms run on different backbones: ours names the place.
+    both = sides[0].merge(sides[1], on=["task", "dial", "n_labelled", "seed"], suffixes=("", "_b"))
+    if ours[0] in VARIANTS["unlabelled"]:
+        both = both[both["backbone"] == both["backbone_b"]]
+    both["gain"] = both["test_accuracy"] - both["test_accuracy_b"]
+    made = [
+        (*key, *mean_interval(own["gain"]), len(own)) for key, own in both.groupby(PLACE, sort=True)
+    ]
+    return pd.DataFrame(made, columns=[*PLACE, "mean", "low", "high", "runs"])
+
+
+def best_continued(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of flip `unlabelled` with the continued arm that validation prefers in each place.
+
+    Who goes on pretraining still has to pick probe or fine-tuning; picked by test accuracy the
+    comparison with naive fine-tuning would be rigged. Only these and the naive rows are returned.
+    """
+    naive = rows[(rows["variant"] == "plain") & (rows["approach"] == NAIVE)]
+    mine = rows[rows["variant"] == "continued"]
+    means = mine.groupby([*PLACE, "approach"])["val_accuracy"].mean().reset_index()
+    best = means.sort_values([*PLACE, "val_accuracy", "approach"]).drop_duplicates(
+        PLACE, keep="last"
+    )
+    return pd.concat([mine.merge(best[[*PLACE, "approach"]], on=[*PLACE, "approach"]), naive])
+
+
+def measured(flip: str, rows: pd.DataFrame | None = None) -> Measured | None:
+    """The gain a claim is judged by, over families of tasks; None where nothing is recorded.
+
+    unlabelled: continued pretraining, then what validation prefers, over naive fine-tuning.
+    local: a small model fully tuned here over a probe on a larger one's embeddings.
+    """
+    rows = load(flip) if rows is None else rows
+    if flip == "unlabelled":
+        rows, ours, theirs = best_continued(rows), "continued", "plain"
+    else:
+        ours, theirs = "local", "hosted"
+    table = rows.rename(columns={"n_labelled": "n_train"}).assign(image_size=0)
+    if flip == "local":
+        table["backbone"] = "either"  # the two arms differ in it, which is the comparison
+    query = {"arm": "variant", "ours": [ours], "theirs": [theirs]}
+    return gain(table, query) if len(table) else None
+
+
+def times_ahead(table: pd.DataFrame) -> dict[str, int]:
+    """How many places of a `paired` table are clearly ahead, clearly behind, or too close."""
+    ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
+    return {"ahead": ahead, "behind": behind, "too close": len(table) - ahead - behind}
