@@ -165,6 +165,25 @@ def ship(table: pd.DataFrame, seconds: float, points: float) -> pd.Series:
     return near.loc[near["seconds"].idxmin()]
 
 
+def plot_ship(table: pd.DataFrame, seconds: float, points: float) -> Figure:
+    """`ship`'s choice (filled) among the approaches of a situation; grey: over the budget."""
+    chosen = ship(table, seconds, points)
+    label = APPROACH_STYLE[chosen["approach"]].label
+    made, ax = figure(f"Ship {label}: {chosen['mean']:.3f} for {chosen['seconds']:.1f} s")
+    for row in table.itertuples():
+        look = APPROACH_STYLE[row.approach]
+        fill = look.colour if row.approach == chosen["approach"] else "none"
+        ax.plot(row.seconds, row.mean, look.marker, mfc=fill, mec=look.colour, ms=10)
+        ax.annotate(look.short, (row.seconds, row.mean), (8, -3), textcoords="offset points")
+    end = 3 * max(seconds, table["seconds"].max())
+    ax.axvspan(seconds, end, color="#dddddd", alpha=0.6)
+    ax.set(xscale="log", xlim=(table["seconds"].min() / 2, end))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="processor seconds (log scale; grey: over the budget)")
+    ax.set_ylabel("test accuracy (mean over draws)")
+    return made
+
+
 def price_of_points(runs: pd.DataFrame, baseline: str = "feature_extraction") -> pd.DataFrame:
     """What each approach gains on `baseline` and what that costs, seed by seed.
 

@@ -17,6 +17,7 @@ from helpers.tradeoffs import (
     generalisation_gaps,
     plot_budget,
     plot_front,
+    plot_ship,
     price_of_points,
     ship,
     step_parts,
@@ -108,6 +109,13 @@ def test_what_is_shipped_is_worth_its_points():
         ship(table, 0.1, 0)
     with pytest.raises(UserError, match="several situations"):
         ship(pd.concat([table, table]), 100, 0)
+
+
+def test_what_is_shipped_is_filled():
+    ax = plot_ship(bill(runs(THREE)), 100, 1).axes[0]
+    assert ax.get_title(loc="left") == "Ship LoRA: 0.670 for 12.0 s"
+    filled = [line for line in ax.lines if line.get_markerfacecolor() != "none"]
+    assert [line.get_xdata()[0] for line in filled] == [12.0]
 
 
 def test_points_have_a_price_where_there_are_any():
