@@ -88,9 +88,11 @@ def evidence(
     )
     fitting = [c for c in found if _fits(c, readings, situation)]
     where = "; ".join(reading.name for reading in readings)
+    lacking = ", ".join(title for name, title in TITLES.items() if name not in names)
     reasons = [
         f"Measured near here, at {situation.examples:,} examples: {where}. Intervals are over "
         "seeds on these; another task may lie outside of them."
+        + (f" Not measured there, so not compared: {lacking}." if lacking else "")
     ]
     if len(fitting) < len(found):
         gone = ", ".join(TITLES.get(c.approach, c.approach) for c in found if c not in fitting)

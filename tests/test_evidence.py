@@ -215,6 +215,7 @@ def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
     near = evidence(Situation(200, FAR), runs, {})
     assert len(near.candidates) == 3 and near.candidates[0].accuracy == pytest.approx(0.8)
     assert evidence(Situation(1_000, FAR), runs, {}).verdict == NONE
+    assert "not compared: partial fine-tuning, adapters" in near.reasons[0]
 
 
 def test_where_the_backbone_is_known_only_its_curves_are_near():
