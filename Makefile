@@ -1,5 +1,6 @@
 # make lab    set up, fetch the data, open JupyterLab at notebook 00   (ARGS=--no-browser)
 # make test   set up, fetch the data, run every test                   (ARGS="-m unit")
+# make site   write build/site/explorer.html, the explorer as one page (no kernel, no network)
 # The first call makes .venv and installs the tested versions; the next ones start at once.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BENCH := $(VENV)/bench-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks results bench clean
+.PHONY: lab test fetch notebooks results bench site clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -34,8 +35,11 @@ results: $(READY) fetch
 bench: $(BENCH) fetch
 	$(PY) tools/bench.py $(ARGS)
 
+site: $(READY)
+	$(PY) tools/build_site.py $(ARGS)
+
 clean:
-	rm -rf $(VENV) data/cache
+	rm -rf $(VENV) data/cache build/site
 
 $(READY):
 	@command -v $(PYTHON) > /dev/null || { \
