@@ -34,6 +34,7 @@ from helpers.curves import measured
 from helpers.decision import Situation, Thresholds, decide
 from helpers.evidence import answer as both_answers
 from helpers.evidence import evidence
+from helpers.explorer import explorer
 from helpers.pictures import looks
 from helpers.plots import figure
 from helpers.pooling import Weights
@@ -292,6 +293,16 @@ Markdown(
     f"Without size and distance it gives up {plain:.1f} points, with them {whole:.1f}, {verdict}. "
     f"What it took most often: {habits} of the situations."
 )
+
+# %% [markdown]
+# ## 8. All four axes at once
+#
+# The rule with its reasons beside the measured answer, over size, distance, compute and latency, and
+# the number of tasks. Start at your own situation and move one slider at a time: which of them
+# changes the rule, and which the records? The button trains the chosen point here and now.
+
+# %%
+explorer()
 
 # %% [markdown]
 # ## Try it
