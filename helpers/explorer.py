@@ -208,8 +208,5 @@ def _measured_part(point: Point) -> tuple[Any, ...]:
 
 
 def _note(words: str) -> str:
-    return (
-        f'<div class="fta"><p class="note" role="status">{html.escape(words, quote=False)}</p></div>'
-        if words
-        else ""
-    )
+    told = html.escape(words, quote=False)
+    return f'<div class="fta"><p class="note" role="status">{told}</p></div>' if words else ""
