@@ -32,6 +32,12 @@ class EmbeddingClient:
         self.bytes_sent = self.bytes_received = self.requests = 0
         self._connection = http.client.HTTPConnection(address.netloc, timeout=seconds)
 
+    def __enter__(self) -> EmbeddingClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def info(self) -> dict[str, Any]:
         """What the service is."""
         return json.loads(self._ask("GET", "/info", None, {}))

@@ -32,7 +32,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from helpers.claim_tests import Measured, gain
+from helpers.claim_tests import Measured, first_case, gain
 from helpers.comparisons import mean_interval
 from helpers.errors import UserError
 from helpers.paths import results_dir
@@ -161,24 +161,76 @@ def best_continued(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def measured(flip: str, rows: pd.DataFrame | None = None) -> Measured | None:
-    """The gain a claim is judged by, over families of tasks; None where nothing is recorded.
+    """The effect a claim is judged by; None where nothing is recorded.
 
-    unlabelled: continued pretraining, then what validation prefers, over naive fine-tuning.
-    local: a small model fully tuned here over a probe on a larger one's embeddings.
+    unlabelled ("often beats"): the mean gain, over families of tasks, of continued pretraining and
+    then what validation prefers over naive fine-tuning.
+    local ("can beat"): the clearest gain, corrected for having looked at all, of a small model
+    fully tuned here over a probe on a larger one's embeddings.
     """
+    table = _compared(flip, rows)
+    if table.empty:
+        return None
+    ours, theirs = ("continued", "plain") if flip == "unlabelled" else ("local", "hosted")
+    test = gain if flip == "unlabelled" else first_case
+    return test(table, {"arm": "variant", "ours": [ours], "theirs": [theirs]})
+
+
+def _compared(flip: str, rows: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows of both sides, with the columns that tests of claims know."""
     rows = load(flip) if rows is None else rows
     if flip == "unlabelled":
-        rows, ours, theirs = best_continued(rows), "continued", "plain"
-    else:
-        ours, theirs = "local", "hosted"
+        rows = best_continued(rows)
     table = rows.rename(columns={"n_labelled": "n_train"}).assign(image_size=0)
-    if flip == "local":
-        table["backbone"] = "either"  # the two arms differ in it, which is the comparison
-    query = {"arm": "variant", "ours": [ours], "theirs": [theirs]}
-    return gain(table, query) if len(table) else None
+    if flip == "local":  # the sides differ in their backbone: the local one names the situation
+        small = table[table["variant"] == "local"]["backbone"]
+        table["backbone"] = small.iloc[0] if len(small) else ""
+    return table
+
+
+def over_naive(rows: pd.DataFrame) -> pd.DataFrame:
+    """`paired` gains of continued pretraining, then what validation prefers, over fine-tuning."""
+    kept = best_continued(rows)
+    return paired(kept.assign(approach=NAIVE), ("continued", NAIVE), ("plain", NAIVE))
+
+
+def verdict(found: Measured | None) -> str:
+    """The claim in one sentence, from the interval alone."""
+    if found is None:
+        return "Not recorded yet."
+    if found.low > 0:
+        return "It holds on these records."
+    return "It fails on these records." if found.high < 0 else "Undecided on these records."
+
+
+def in_words(found: Measured, against: str) -> str:
+    """An effect with its interval and what it rests on."""
+    return (
+        f"{found.effect:+.3f} accuracy {against} ({found.low:+.3f} to {found.high:+.3f}; "
+        f"{found.note}; {found.runs} rows)."
+    )
 
 
 def times_ahead(table: pd.DataFrame) -> dict[str, int]:
-    """How many places of a `paired` table are clearly ahead, clearly behind, or too close."""
+    """How many rows of paired gains lie clearly above zero, clearly below, or too close."""
     ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
     return {"ahead": ahead, "behind": behind, "too close": len(table) - ahead - behind}
+
+
+def told(table: pd.DataFrame) -> str:
+    """Where a `paired` table is clearly ahead, clearly behind and too close to call, in words."""
+    table = table.reset_index()
+    sides = {
+        "clearly ahead": table[table["low"] > 0],
+        "clearly behind": table[table["high"] < 0],
+        "too close to call": table[~(table["low"] > 0) & ~(table["high"] < 0)],
+    }
+    return "; ".join(f"{words}: {_places(rows)}" for words, rows in sides.items())
+
+
+def _places(rows: pd.DataFrame) -> str:
+    found = []
+    for (task, dial), own in rows.groupby(["task", "dial"], sort=True):
+        where = f"{task} at dial {dial:.2g}" if dial else str(task)
+        found.append(f"{where} ({', '.join(f'{n:,}' for n in sorted(own['n_labelled']))} labels)")
+    return ", ".join(found) if found else "nowhere"

@@ -29,7 +29,7 @@ LAYERS = (
     },
     {"assets", "images", "summaries", "cost_model", "plots", "answers", "distance", "decision"},
     {"records", "comparisons", "curves", "races", "tasks", "backbones", "checks"},
-    {"pooling", "curves_plots"},
+    {"pooling", "curves_plots", "flips_plots"},
     {"training", "evidence", "claim_tests"},
     {"lattice"},
     {"features", "storage", "rules", "flips"},

@@ -77,7 +77,8 @@ def test_texts_go_as_json():
         "words", "text", [Stage()], torch.nn.Identity(), 2, Recipe(8), tokenizer=encode
     )
     with serve(words) as url:
-        found = EmbeddingClient(url, batch_size=2).embed(["a", "bb", "ünï"])
+        with EmbeddingClient(url, batch_size=2) as client:
+            found = client.embed(["a", "bb", "ünï"])
         np.testing.assert_array_equal(found, [[1, 1], [2, 1], [3, 1]])
         for body in (b"{", b"[]", b'{"texts": "a"}', b'{"texts": [1]}', b"[" * 50_000):
             status, told = ask(url, body=body, kind=JSON)
@@ -134,7 +135,7 @@ def test_only_this_machine_can_ask(url):
 def test_the_server_stops_with_its_block_open_connections_included(pocket):
     images = tiny_task(4).train.inputs
     with serve(pocket) as url:
-        client = EmbeddingClient(url)
+        client = EmbeddingClient(url)  # its connection stays open
         client.embed(images)
     with pytest.raises(UserError, match="can't be reached"):
         client.embed(images)

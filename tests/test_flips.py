@@ -5,7 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from helpers import flips
+from helpers import flips, flips_plots
+from helpers.claim_tests import Measured
 from helpers.errors import UserError
 from helpers.tasks import TASKS
 
@@ -63,6 +64,8 @@ def test_a_gain_is_paired_by_seed():
     assert table["mean"].tolist() == pytest.approx([0.1])
     assert table["low"].iloc[0] == pytest.approx(0.1)
     assert flips.times_ahead(table) == {"ahead": 1, "behind": 0, "too close": 0}
+    words = flips.told(table)
+    assert words.startswith("clearly ahead: digits (50 labels); clearly behind: nowhere")
 
 
 def test_arms_have_intervals_and_the_cost_of_both_steps():
@@ -94,10 +97,30 @@ def test_local_against_hosted_compares_two_backbones():
     ]  # fmt: skip
     found = flips.measured("local", pd.DataFrame(rows))
     assert found.effect == pytest.approx(0.1)
-    assert found.tasks == 3
+    assert "clear in 3 of 3" in found.note
+    assert "on pocket" in found.note
     table = flips.paired(pd.DataFrame(rows), ("local", flips.NAIVE), ("hosted", flips.PROBE))
     assert len(table) == 3
     assert (table["mean"].round(6) == 0.1).all()
+
+
+def test_a_verdict_is_read_from_the_interval():
+    assert flips.verdict(None) == "Not recorded yet."
+    for ends, words in (((0.1, 0.3), "holds"), ((-0.3, -0.1), "fails"), ((-0.1, 0.1), "Undecided")):
+        found = Measured(sum(ends) / 2, *ends, 3, 18, "interval over 3 seeds")
+        assert words in flips.verdict(found)
+        assert "over 3 seeds" in flips.in_words(found, "over that")
+
+
+def test_the_bars_keep_an_approachs_colour_and_a_variants_strength():
+    rows = duel(plain_feature_extraction=0.4, continued_feature_extraction=0.5)
+    made = flips_plots.plot_arms(flips.arms(rows), "digits")
+    bars = [bar for bar in made.axes[0].patches if bar.get_width() > 0.1]
+    assert len({bar.get_facecolor()[:3] for bar in bars}) == 1
+    assert len({bar.get_facecolor()[3] for bar in bars}) == 2
+    assert "95 % interval" in made.axes[0].get_xlabel()
+    bare = flips.arms(rows).drop(columns=["low", "high"])
+    assert "interval" not in flips_plots.plot_arms(bare).axes[0].get_xlabel()
 
 
 def test_nothing_recorded_measures_nothing():
