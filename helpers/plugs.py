@@ -56,18 +56,21 @@ class LowRank:
         rank = max(part.A.shape[0] for part in parts if part)
         model = next(part for part in parts if part)
         A = torch.stack([_padded(part and part.A, model.A, 0, rank) for part in parts])[rows]
-        B = torch.stack([_padded(part and part.scale * part.B, model.B, 1, rank) for part in parts])
-        B = B[rows].flatten(2)
+        B = torch.stack([_padded(part and part.B, model.B, 1, rank) for part in parts])[rows]
+        scale = y.new_tensor([part.scale if part else 0.0 for part in parts])[rows].view(-1, 1, 1)
+        B = B.flatten(2).transpose(1, 2)
         if isinstance(layer, nn.Linear):
-            return y + _product(_product(_flat(x), A), B).view_as(y)
-        n, _, height, width = x.shape
+            hidden = torch.bmm(_flat(x), A.transpose(1, 2)).mul_(scale)
+            return _flat(y).baddbmm_(hidden, B).view_as(y)  # in place: nobody else has this output
         if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding == (0, 0):
-            return y + _as_images(_product(_product(_flat(x), A.flatten(2)), B), y)
+            hidden = torch.bmm(_flat(x), A.flatten(2).transpose(1, 2)).mul_(scale)
+            return y + _as_images(torch.bmm(hidden, B), y)
         hidden = F.conv2d(
-            x.reshape(1, -1, height, width), A.flatten(0, 1), None,
-            layer.stride, layer.padding, layer.dilation, groups=n,
+            x.reshape(1, -1, *x.shape[2:]), A.flatten(0, 1), None,
+            layer.stride, layer.padding, layer.dilation, groups=len(x),
         )  # fmt: skip
-        return y + torch.bmm(B, hidden.view(n, rank, -1)).view(y.shape)
+        hidden = hidden.view(len(x), rank, -1).transpose(1, 2) * scale
+        return y + _as_images(torch.bmm(hidden, B), y)
 
     def update(self, weight: Tensor) -> Tensor:
         """What merging adds to the layer's weight."""
@@ -106,8 +109,10 @@ class Bottleneck:
             torch.stack([_padded(p and p.tensors[i], like, axis, hidden) for p in parts])
             for i, (like, axis) in enumerate(zip(model.tensors, (0, 0, 1, None), strict=True))
         )
-        inner = _product(_flat(y), down[rows].flatten(2)) + down_bias[rows].unsqueeze(1)
-        change = _product(torch.relu(inner), up[rows].flatten(2)) + up_bias[rows].unsqueeze(1)
+        change = _flat(y)
+        for weight, bias, act in ((down, down_bias, torch.relu), (up, up_bias, lambda x: x)):
+            weight = weight[rows].flatten(2).transpose(1, 2)
+            change = act(torch.baddbmm(bias[rows].unsqueeze(1), change, weight))
         return y + (change.view_as(y) if y.ndim != 4 else _as_images(change, y))
 
     def misfit(self, width: int | None) -> bool:
@@ -144,11 +149,6 @@ def _flat(x: Tensor) -> Tensor:
 def _as_images(flat: Tensor, y: Tensor) -> Tensor:
     """(N, positions, width) → the shape of images `y`."""
     return flat.view(len(y), *y.shape[2:], y.shape[1]).permute(0, 3, 1, 2)
-
-
-def _product(x: Tensor, weight: Tensor) -> Tensor:
-    """Each row's own linear map: (N, positions, in), (N, out, in) → (N, positions, out)."""
-    return torch.bmm(x, weight.transpose(1, 2))
 
 
 @dataclass
