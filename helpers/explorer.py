@@ -178,7 +178,9 @@ def make_controls() -> dict[str, ipywidgets.ValueWidget]:
         "latency_ms": slider("one prediction, at most", "latency_ms", latency_words),
         "tasks": slider("similar tasks to keep up", "tasks", str),
         "modality": ipywidgets.Dropdown(
-            options=[("pictures", "image"), ("texts", "text")], description="examples are"
+            options=[("a picture", "image"), ("a text", "text")],
+            description="an example is",
+            layout={"width": "16em"},
         ),
         "llm": language,
         "unlabelled": switch("much unlabelled data (10 per example)"),

@@ -113,9 +113,10 @@ def comparison(ruled: Decision, found: Evidence) -> str:
     if ruled.approach == found.take:
         return "The rule and the records agree here."
     own, taken = by_name[ruled.approach], by_name[found.take]
-    points = 100 * (own.accuracy - taken.accuracy)
+    # Rounded as they are printed, so that the sentence agrees with the table.
+    points = 100 * (round(own.accuracy, 4) - round(taken.accuracy, 4))
     side = "above" if points >= 0 else "below"
-    ratio = own.train_seconds / taken.train_seconds
+    ratio = float(f"{own.train_seconds:.4g}") / float(f"{taken.train_seconds:.4g}")
     times = f"{_times(ratio)} times" if ratio >= 1 else f"1/{_times(1 / ratio)} of"
     return (
         f"The rule's {name} came out {abs(points):.1f} points {side} {title(found.take)}, at "

@@ -69,6 +69,14 @@ def test_the_first_call_sets_up_and_the_second_does_not(clone):
     assert lines == ["-m helpers fetch", "-m pytest -n 2 --dist worksteal -m unit"]
 
 
+def test_make_site_needs_no_data(clone):
+    _, make = clone
+    make("lab")
+    done, lines = make("site")
+    assert done.returncode == 0, done.stderr
+    assert lines == ["tools/build_site.py"]
+
+
 def test_a_changed_pin_installs_again(clone):
     folder, make = clone
     make("lab")

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from bench_explorer import explorer_page_first_paint_ms, slider_update_ms
 from bench_sweeps import sweep_seconds
 from PIL import Image
 from scipy.stats import t as student
@@ -245,13 +246,17 @@ BENCHES = {
         full_vs_fastai,
         memory_5000_photos,
         two_workers,
+        slider_update_ms,
+        explorer_page_first_paint_ms,
     )
 }
 
 
-def write(rows: dict[str, dict[str, str]], path: Path) -> None:
-    """Replace the file whole, rows in the order of BENCHES."""
+def write(row: dict[str, str], path: Path) -> None:
+    """Put a row into the file, which is replaced whole, rows in the order of BENCHES."""
     order = {name: i for i, name in enumerate(BENCHES)}
+    held = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    rows = {one["name"]: one for one in csv.DictReader(held)} | {row["name"]: row}
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".csv.partial")
     with scratch.open("w", encoding="utf-8", newline="") as file:
@@ -266,11 +271,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=", ".join(BENCHES))
     names = parser.parse_args().names or list(BENCHES)
-    path = results_dir() / "bench.csv"
-    rows: dict[str, dict[str, str]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = {row["name"]: row for row in csv.DictReader(file)}
     for name in names:
         if name not in BENCHES:
             print(f"no bench is named {name!r}; known: {', '.join(BENCHES)}", file=sys.stderr)
@@ -281,7 +281,7 @@ def main() -> int:
             print(f"{name}: {error}", file=sys.stderr)
             return 2
         facts = environment(pick_device())
-        rows[name] = {
+        row = {
             "name": name,
             "ratio": f"{ratio:.3f}",
             "low": f"{low:.3f}",
@@ -291,7 +291,7 @@ def main() -> int:
             "threads": str(facts["threads"]),
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
-        write(rows, path)
+        write(row, results_dir() / "bench.csv")
         print(f"{name}: {ratio:.3f} [{low:.3f}, {high:.3f}] {what}", flush=True)
     return 0
 

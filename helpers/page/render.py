@@ -86,7 +86,7 @@ def candidate_table(ruled: Decision, found: Evidence) -> str:
 def _row(c: Candidate, ends: tuple[float, float], best: float, told: bool, taken: bool) -> str:
     tags = "".join(f'<span class="tag">{tag}</span>'
                    for tag, on in (("rule", told), ("take", taken)) if on)  # fmt: skip
-    points = 100 * (best - c.accuracy)
+    points = 100 * (round(best, 4) - round(c.accuracy, 4))
     below = f"{points:.1f}" if points >= 0.05 else "–"
     costs = (
         (HEADS[3], below),
@@ -150,7 +150,8 @@ def curves_card(
         tables.append(f'<h3>{html.escape(panel.name)}</h3><div class="scroll">{panel.table}</div>')
     return (
         '<section class="card block"><h2>Learning curves</h2>'
-        f'<p class="hint">{apart_words(near)} Bands: 95 % intervals over seeds.</p>'
+        f'<p class="hint">{apart_words(near)} Bands: 95 % intervals over seeds. The dashed line is '
+        f"you.{' Circled dots are live runs.' if live else ''}</p>"
         f'{legend()}<div class="curves">{"".join(figures)}</div>'
         f"<details><summary>The same numbers as a table</summary>{''.join(tables)}</details>"
         "</section>"
