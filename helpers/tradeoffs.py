@@ -209,7 +209,8 @@ def generalisation_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, own in gaps.groupby([runs[name] for name in (*PLACE, "approach")], observed=True):
         rows.append((*key, *mean_interval(own), len(own)))
-    return pd.DataFrame(rows, columns=[*PLACE, "approach", "mean", "low", "high", "runs"])
+    made = pd.DataFrame(rows, columns=[*PLACE, "approach", "mean", "low", "high", "runs"])
+    return made.astype({name: runs[name].dtype for name in (*PLACE, "approach")})  # of no rows too
 
 
 class _Calls(TorchDispatchMode):

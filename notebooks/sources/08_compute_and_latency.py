@@ -408,7 +408,7 @@ for kind, column in (("lora", "latency_unmerged_ms"), ("lora", "latency_ms"),
                      ("adapter", "latency_ms")):  # fmt: skip
     own = bill[bill["approach"] == kind].drop_duplicates("race").set_index("race")
     ratio = (own[column] / plain["latency_ms"]).dropna()
-    ratio = ratio.groupby(ratio.index.str.partition(" on ").get_level_values(0))
+    ratio = ratio.groupby([race.partition(" on ")[0] for race in ratio.index])
     merged = ", unmerged" if "unmerged" in column else ", merged" if kind == "lora" else ""
     rows += [
         (network, kind + merged, tradeoffs.typical(r), r.min(), r.max()) for network, r in ratio
