@@ -148,8 +148,8 @@ def shown_curves(situation: Situation, found: Evidence, held: Measured) -> tuple
 
 
 def _drawable(curve: Curve) -> bool:
-    """Tell whether a curve has several approaches with an interval."""
-    return any(
+    """Tell whether a curve has several sizes, and several approaches with an interval."""
+    return len(curve.accuracy) > 1 and any(
         (table.count() >= LEAST_SEEDS).sum() > 2  # rows are seeds
         for table in curve.accuracy.values()
     )

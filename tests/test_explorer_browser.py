@@ -10,11 +10,11 @@ from test_browser import run_all_cells, wait_for
 
 from helpers.decision import decide
 from helpers.evidence import evidence
-from helpers.lattice import comparison, headline
+from helpers.lattice import comparison, headline, title
 
 pytestmark = pytest.mark.browser
 NOTEBOOK = test_browser.ROOT / "notebooks" / "10_decision_rule.ipynb"
-chromium, lab, page = test_browser.chromium, test_browser.lab, test_browser.page  # fixtures
+chromium, lab = test_browser.chromium, test_browser.lab  # fixtures
 SEEN = """settings => settings.map(one => {
   explorer.set(one);
   const text = id => document.getElementById(id).textContent;
@@ -37,6 +37,13 @@ def browser(chromium):
         browser = playwright.chromium.launch(executable_path=chromium, args=test_browser.FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +145,8 @@ def test_200_random_points_agree_with_decide(opened, written):
         assert (seen["rule"], seen["measured"]) == headline(ruled, found), at
         assert (seen["approach"], seen["take"]) == (ruled.approach, found.take), at
         assert seen["reasons"] == list(ruled.reasons), at
-        assert sorted(seen["flips"]) == sorted(f"{f.name}: {f.why}" for f in ruled.flips), at
+        flips = [f"{f.name}: {title(f.approach) if f.applied else f.why}" for f in ruled.flips]
+        assert sorted(seen["flips"]) == sorted(flips), at
         side = comparison(ruled, found)
         assert seen["said"][: bool(side)] == [side] * bool(side), at
         assert sorted(seen["said"][bool(side) :]) == sorted(found.reasons), at

@@ -145,7 +145,7 @@ def _source(runs: pd.DataFrame, held: Measured, commit: str) -> str:
         f"{'; '.join(sorted(set(used['device'])))}"
         if commits
         else "nothing is recorded yet",
-        "This page": f"made at commit {commit}, from rows up to {used['created'].max()}"
+        "This page": f"made at commit {commit}, from rows up to {used['created'].max()[:10]}"
         if commits
         else f"made at commit {commit}",
     }

@@ -158,9 +158,8 @@ def _axes(panel: Panel, sizes: Sequence[int]) -> list[str]:
         parts.append(f'<text x="{x}" y="{BOTTOM + 17}" text-anchor="middle">{size:,}</text>')
     middle = (LEFT + RIGHT) / 2
     parts.append(f'<path class="axis" d="M{LEFT} {BOTTOM}H{RIGHT}"/>')
-    parts.append(f'<text class="name" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">'
-                 "training examples (log scale)</text>")  # fmt: skip
-    parts.append('<text class="name" x="2" y="12">accuracy</text>')
+    words = "test accuracy, by training examples (log scale)"
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{words}</text>')
     return parts
 
 

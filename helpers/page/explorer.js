@@ -88,7 +88,7 @@ function reasonClass(text) {
 
 function flips(head, kind, some) {
   return some.length ? `<h3 class="block">${head}</h3><ul class="flips">` + some.map(f =>
-    `<li class="${kind}">${esc(f.name)}: ${esc(f.why)}</li>`).join("") + "</ul>" : "";
+    `<li class="${kind}">${esc(f.name)}: ${esc(f.applied ? title(f.approach) : f.why)}</li>`).join("") + "</ul>" : "";
 }
 
 function showRule(a) {
@@ -124,7 +124,7 @@ function showTable(a) {
     const told = c.approach === a.approach, taken = c.approach === a.take;
     const points = 100 * (a.candidates[0].accuracy - c.accuracy);
     const tags = [["rule", told], ["take", taken]].map(([tag, on]) => on ? `<span class="tag">${tag}</span>` : "").join("");
-    const costs = [["points below best", points >= 0.05 ? points.toFixed(1) : "–"],
+    const costs = [["below best", points >= 0.05 ? points.toFixed(1) : "–"],
       ["training", duration(c.train_seconds)], ["stored", `${short(c.stored_mb)} MB`],
       ["latency", `${short(c.latency_ms)} ms`], ["runs", c.runs]];
     return `<tr class="${told || taken ? "told" : ""}"><th scope="row">${D.swatches[c.approach]}${title(c.approach)}${tags}</th>`

@@ -42,8 +42,10 @@ def reason_class(reason: str) -> str:
 
 
 def _flips(head: str, kind: str, flips: Iterable) -> str:
+    # The reasons say why an applied flip applies; here stands what it turned the answer to.
     items = "".join(
-        f'<li class="{kind}">{html.escape(flip.name)}: {html.escape(flip.why)}</li>'
+        f'<li class="{kind}">{html.escape(flip.name)}: '
+        f"{html.escape(title(flip.approach) if flip.applied else flip.why)}</li>"
         for flip in flips
     )
     return f'<h3 class="block">{head}</h3><ul class="flips">{items}</ul>' if items else ""
@@ -89,7 +91,7 @@ def _row(c: Candidate, ends: tuple[float, float], best: float, told: bool, taken
     points = 100 * (round(best, 4) - round(c.accuracy, 4))
     below = f"{points:.1f}" if points >= 0.05 else "–"
     costs = (
-        (HEADS[3], below),
+        ("below best", below),
         (HEADS[4], duration(c.train_seconds)),
         (HEADS[5], f"{short(c.stored_mb)} MB"),
         (HEADS[6], f"{short(c.latency_ms)} ms"),
@@ -150,8 +152,8 @@ def curves_card(
         tables.append(f'<h3>{html.escape(panel.name)}</h3><div class="scroll">{panel.table}</div>')
     return (
         '<section class="card block"><h2>Learning curves</h2>'
-        f'<p class="hint">{apart_words(near)} Bands: 95 % intervals over seeds. The dashed line is '
-        f"you.{' Circled dots are live runs.' if live else ''}</p>"
+        f'<p class="hint">{apart_words(near)} Bands: 95&nbsp;% intervals over seeds. '
+        f"The dashed line is you.{' Circled dots are live runs.' if live else ''}</p>"
         f'{legend()}<div class="curves">{"".join(figures)}</div>'
         f"<details><summary>The same numbers as a table</summary>{''.join(tables)}</details>"
         "</section>"
