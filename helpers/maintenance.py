@@ -8,7 +8,8 @@ all their weights and are left as they are (they gain nothing from the new base 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -69,6 +70,20 @@ def totals(costs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     storage = (1 + plan.upgrades) * costs["base_mb"] + plan.tasks * versions * costs["file_mb"]
     hours = plan.tasks * versions * costs["cpu_seconds"] / 3600
     return costs.assign(versions=versions, storage_mb=storage, cpu_hours=hours)
+
+
+def totals_over(costs: pd.DataFrame, plan: Plan, name: str, values: Iterable[int]) -> pd.DataFrame:
+    """`totals` of plans that differ in one field, which is a column then: lines to draw."""
+    plans = [replace(plan, **{name: int(value)}) for value in values]
+    return pd.concat([totals(costs, one).assign(**{name: getattr(one, name)}) for one in plans])
+
+
+def less_over(
+    costs: pd.DataFrame, approaches: Iterable[str], counts: Iterable[int]
+) -> pd.DataFrame:
+    """`times_less` of each approach over numbers of tasks: columns approach, tasks, times."""
+    rows = [(one, n, times_less(costs, one, n)) for one in approaches for n in counts]
+    return pd.DataFrame(rows, columns=["approach", "tasks", "times"])
 
 
 def tasks_to_pay(costs: pd.DataFrame, approach: str, plan: Plan) -> float:

@@ -89,6 +89,16 @@ def test_the_ratio_of_a_shelf_nears_that_of_the_files(costs):
     assert m.times_less(costs, "lora", 1) < 1
 
 
+def test_lines_to_draw_hold_the_same_numbers(costs):
+    plan = m.Plan(5, 2, 3)
+    lines = m.totals_over(costs, plan, "upgrades", range(3))
+    assert len(lines) == 3 * len(SIZES) and list(lines["upgrades"].unique()) == [0, 1, 2]
+    alone = m.totals(costs, m.Plan(5, 2, 3, 2))["cpu_hours"]
+    assert list(lines[lines["upgrades"] == 2]["cpu_hours"]) == list(alone)
+    less = m.less_over(costs, ["lora"], [1, 100])
+    assert list(less["times"]) == [m.times_less(costs, "lora", 1), m.times_less(costs, "lora", 100)]
+
+
 def test_bad_plans_and_costs_are_named(costs):
     for bad in ({"tasks": 0}, {"tasks": 1, "upgrades": -1}, {"tasks": 1, "years": -2}):
         with pytest.raises(UserError, match="plan"):

@@ -1,0 +1,32 @@
+# %% [markdown]
+# # Worked answers to notebook 09
+
+# %%
+from helpers.checks import check
+
+# %% [markdown]
+# **09.1** 400·T = 100 · (400 + 2·T), so 200·T = 40,000.
+
+# %%
+answer = 100 * 400 / (400 - 100 * 2)
+check("09.1", answer)
+
+# %% [markdown]
+# **09.2** (12 + U) · 40 = 12 · 60.
+
+# %%
+answer = 12 * 60 / 40 - 12
+check("09.2", answer)
+
+# %% [markdown]
+# **09.3** The table says what can't be used on this base.
+
+
+# %%
+def to_train(library):
+    table = library.list()
+    return sorted(table.loc[table["problem"] != "", "task"])
+
+
+answer = to_train
+check("09.3", answer)
