@@ -120,7 +120,8 @@ def arms(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _arm(variant: str, approach: str) -> str:
     words = {PROBE: "probe", NAIVE: "fine-tuning"}.get(approach, approach.replace("_", " "))
-    before = {"statistics": "new statistics, ", "continued": "continued, ", "hosted": "hosted "}
+    before = {"statistics": "new statistics, ", "continued": "continued, "}
+    before |= {"hosted": "hosted ", "local": "local "}
     return before.get(variant, "") + words
 
 

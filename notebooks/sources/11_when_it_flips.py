@@ -447,9 +447,8 @@ def draw_shelf(tasks):
     made, ax = figure(f"{tasks} tasks: a library against full copies", width=8.0, height=3.2)
     kinds = {"feature_extraction": "#0072b2", "adapter": "#cc79a7", "lora": "#009e73"}
     for place, (_, row) in enumerate(sizes_mb.iterrows()):
-        copies = tasks * row["full_fine_tuning"]
         for step, (kind, colour) in enumerate(kinds.items()):
-            times = copies / (row["full_fine_tuning"] + tasks * row[kind])
+            times = tasks / (1 + tasks * row[kind] / row["full_fine_tuning"])
             ax.barh(place + 0.25 * (1 - step), times, 0.22, color=colour,
                     label=TITLES[kind] if place == 0 else None)  # fmt: skip
     ax.axvline(10, color="#333333", ls="--", lw=1)
@@ -491,7 +490,7 @@ Markdown(
 
 # %%
 comparisons = {"unlabelled": "continued pretraining, over naive fine-tuning",
-               "local": "small and tuned here, over a hosted probe"}  # fmt: skip
+               "local": "small and tuned here, over a hosted probe: clearest case"}  # fmt: skip
 rows = []
 for flip, about in comparisons.items():
     found = flips.measured(flip)
@@ -508,9 +507,11 @@ pd.DataFrame(rows, columns=names).set_index("flip").round(3)
 #
 # - A flip is a claim like any other. It names a comparison; make it on your own data before you believe
 #   it, and count the step that comes first into the bill.
-# - Continued pretraining is worth a try when you have pictures, few labels, and a base that is far
-#   from them. Try the free thing, fresh BatchNorm statistics, beside it.
-# - Views are assumptions. They must keep what tells your classes apart.
+# - Continued pretraining is worth a try when labels are few and pictures many; price it, since it costs
+#   a multiple of the tuning it is to improve. Try the nearly free thing, fresh BatchNorm statistics,
+#   beside it.
+# - Views are assumptions. Where they keep what tells your classes apart, matching them can be worth
+#   more than tuning; where they throw it away, it can cost you. Look at your pictures first.
 # - "Local only" is not settled by accuracy. Measure what it costs, and look at latency and at
 #   what leaves the building too.
 # - A library saves by the ratio of one file to one copy, so it depends on the backbone. The base
