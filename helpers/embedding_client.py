@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import statistics
+import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +16,8 @@ import torch
 from torch import nn
 
 from helpers.approaches.frozen import FeatureExtraction, StandardisedHead
-from helpers.embedding_service import JSON, NPY, read_npy, to_npy
+from helpers.backbones import Backbone
+from helpers.embedding_service import JSON, NPY, read_npy, serve, to_npy
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.training import History, train
@@ -55,6 +60,15 @@ class EmbeddingClient:
             raise UserError("there is nothing to embed; give one input or more")
         return np.concatenate(parts)
 
+    def latency_ms(self, inputs: np.ndarray | list[str], repeats: int = 30) -> float:
+        """Median milliseconds of a request, the trip included, after three that warm it up."""
+        times = []
+        for _ in range(repeats + 3):
+            started = time.perf_counter()
+            self.embed(inputs)
+            times.append(time.perf_counter() - started)
+        return 1000 * statistics.median(times[3:])
+
     def close(self) -> None:
         """Close the connection; the next question opens another."""
         self._connection.close()
@@ -80,6 +94,13 @@ class EmbeddingClient:
             self._connection.close()
             raise UserError(f"{self.url} answered {response.status}: {_sentence(answer)}")
         return answer
+
+
+@contextlib.contextmanager
+def hosted(backbone: Backbone, *, batch_size: int = 32) -> Iterator[EmbeddingClient]:
+    """A client of a service that holds `backbone` while the block runs."""
+    with serve(backbone) as url, EmbeddingClient(url, batch_size=batch_size) as client:
+        yield client
 
 
 def _sentence(answer: bytes) -> str:

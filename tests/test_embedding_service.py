@@ -10,7 +10,7 @@ import torch
 
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, Recipe, load_backbone
-from helpers.embedding_client import EmbeddingClient, fit_probe
+from helpers.embedding_client import EmbeddingClient, fit_probe, hosted
 from helpers.embedding_service import JSON, NPY, read_npy, serve, to_npy
 from helpers.errors import UserError
 from helpers.examples import Examples
@@ -56,6 +56,17 @@ def test_embeddings_equal_direct_ones_over_several_requests(pocket, client):
     assert client.requests == 3
     assert client.bytes_sent == sum(len(to_npy(images[i : i + 16])) for i in (0, 16, 32))
     assert client.bytes_received > 40 * pocket.feature_size * 4
+
+
+def test_a_hosted_model_is_asked_and_timed_and_gone_with_its_block(pocket):
+    images = tiny_task(4).train.inputs
+    with hosted(pocket, batch_size=2) as client:
+        assert client.embed(images).shape == (4, pocket.feature_size)
+        assert client.requests == 2
+        assert client.latency_ms(images[:1], repeats=3) > 0
+        assert client.requests == 8
+    with pytest.raises(UserError, match="can't be reached"):
+        client.embed(images)
 
 
 def test_info_tells_what_is_served(pocket, client):

@@ -24,26 +24,17 @@
 
 # %%
 import tempfile
-import time
 
 import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown
-from torch.nn import functional as F
 
-from helpers import claims, flips, pretext, sweeps
-from helpers.approaches import TransferModel, get_approach
+from helpers import approaches, claims, comparisons, costs, flips, flips_plots, pretext, sweeps
 from helpers.backbones import clone, load_backbone
 from helpers.checks import check
-from helpers.comparisons import paired_gain
-from helpers.costs import latency_ms
 from helpers.decision import TITLES, Situation, decide
-from helpers.embedding_client import EmbeddingClient, fit_probe
-from helpers.embedding_service import serve
-from helpers.errors import UserError
-from helpers.features import extract
-from helpers.flips_plots import plot_arms
+from helpers.embedding_client import fit_probe, hosted
 from helpers.library import Library
 from helpers.plots import figure, image_grid
 from helpers.profile import pick
@@ -116,11 +107,12 @@ image_grid([tile.clip(0, 1) for tile in tiles], titles, title="What must be matc
 
 # %%
 def match_loss(first, second, temperature):
-    views = F.normalize(torch.cat([first, second]), dim=1)
+    nn = torch.nn.functional
+    views = nn.normalize(torch.cat([first, second]), dim=1)
     alike = views @ views.T / temperature
     alike.fill_diagonal_(-torch.inf)  # a view is not its own partner
     partners = torch.arange(len(views)).roll(len(first))
-    return F.cross_entropy(alike, partners)
+    return nn.cross_entropy(alike, partners)
 
 
 first, second = torch.randn(2, 32, 64, generator=torch.Generator().manual_seed(0))
@@ -154,9 +146,9 @@ made
 
 # %%
 def live_probe(network, task):
-    sides = [(extract(network, part.inputs, cache=False), part.labels)
-             for part in (task.train, task.validation)]  # fmt: skip
-    return max(fit_probe(*sides, len(task.classes))[1].val_accuracy)
+    approach = approaches.get_approach("feature_extraction")
+    config = approach.config("image", len(task.train))
+    return max(approach.fit(clone(network), task, config).history.val_accuracy)
 
 
 refreshed = pretext.refresh_statistics(pocket, unlabelled, config)
@@ -191,7 +183,7 @@ def draw_gain(unlabelled, labelled):
     title = f"{unlabelled:,} unlabelled, {labelled} labelled: gain {means[1] - means[0]:+.3f}"
     rows = pd.DataFrame({"approach": PROBE, "variant": ["plain", "continued"], "mean": means,
                          "arm": ["as it came", "continued"]})  # fmt: skip
-    return plot_arms(rows, title, xlabel="validation accuracy of the probe")
+    return flips_plots.plot_arms(rows, title, xlabel="validation accuracy of the probe")
 
 
 explore(draw_gain, unlabelled=sizes, labelled=label_counts)
@@ -227,9 +219,9 @@ def draw_arms(place, labelled):
     for column, value in zip(("task", "backbone", "dial"), places[place], strict=True):
         chosen = chosen[chosen[column] == value]
     if chosen.empty:
-        raise UserError(f"{place}: {labelled} labels have not been recorded")
+        return f"{place}: {labelled} labels have not been recorded."
     title = f"{place}, {labelled} labels"
-    return plot_arms(chosen.sort_values("mean", ascending=False), title)
+    return flips_plots.plot_arms(chosen.sort_values("mean", ascending=False), title)
 
 
 if places:
@@ -287,24 +279,21 @@ Markdown(
 # %%
 larger = load_backbone("efficientnet_lite0", size=64)
 photos = load_task("digits", n_train=n_labelled, n_test=1)
-one, spent = photos.validation.inputs[:1], []
-with serve(larger) as url, EmbeddingClient(url) as client:
-    facts = client.info()
-    for _ in range(10):
-        started = time.perf_counter()
-        vector = client.embed(one)
-        spent.append(1000 * (time.perf_counter() - started))
+one = photos.validation.inputs[:1]
+with hosted(larger) as client:
+    facts, spent = client.info(), client.latency_ms(one, repeats=10)
+    asked = client.requests, client.bytes_sent
     sides = [(client.embed(part.inputs), part.labels) for part in (photos.train, photos.validation)]
-print(f"{facts['name']} takes {client.bytes_sent / client.requests:,.0f} bytes a request on "
-      f"average and returns {vector.shape[1]:,} numbers a picture")  # fmt: skip
+print(f"{facts['name']} gets {asked[1] / asked[0]:,.0f} bytes for a picture and returns "
+      f"{facts['feature_size']:,} numbers")  # fmt: skip
 
 # %% [markdown]
 # So much for what leaves. The time of one answer, through the door and without it:
 
 # %%
 tensor = torch.from_numpy(np.array(one))
-alone = latency_ms(TransferModel(larger, 10), tensor, repeats=10)
-print(f"one request: {np.median(spent):.1f} ms; the same network called directly: {alone:.1f} ms")
+alone = costs.latency_ms(approaches.TransferModel(larger, 10), tensor, repeats=10)
+print(f"one request: {spent:.1f} ms; the same network called directly: {alone:.1f} ms")
 
 # %% [markdown]
 # The trip here is one within this machine. Over a real network add the round trip, and queues.
@@ -312,11 +301,11 @@ print(f"one request: {np.median(spent):.1f} ms; the same network called directly
 # The door opens to one kind of request. Anything else gets one sentence, and nothing is logged:
 
 # %%
-with serve(larger) as url, EmbeddingClient(url, batch_size=100) as client:
+with hosted(larger, batch_size=100) as client:
     for wrong in (one.astype(np.float32), np.zeros((65, 28, 28, 1), np.uint8)):
         try:
             client.embed(wrong)
-        except UserError as error:
+        except ValueError as error:
             print(str(error).partition(" answered ")[2])
 
 # %% [markdown]
@@ -324,14 +313,14 @@ with serve(larger) as url, EmbeddingClient(url, batch_size=100) as client:
 # move. **Predict first:** with so few labels, which of the two is ahead?
 
 # %%
-hosted = max(fit_probe(*sides, len(photos.classes))[1].val_accuracy)
-tuning = get_approach("full_fine_tuning")
+there = max(fit_probe(*sides, len(photos.classes))[1].val_accuracy)
+tuning = approaches.get_approach("full_fine_tuning")
 settings = tuning.config("image", n_labelled, lr=1e-3, epochs=pick(None, 2))
 home = tuning.fit(clone(pocket), photos, settings)
-at_home = latency_ms(home.model, tensor, repeats=10)
+at_home = costs.latency_ms(home.model, tensor, repeats=10)
 Markdown(
-    f"Validation accuracy on {n_labelled} digits: hosted probe **{hosted:.3f}**, `pocket` tuned here "
-    f"**{max(home.history.val_accuracy):.3f}**. One answer: {np.median(spent):.1f} ms and "
+    f"Validation accuracy on {n_labelled} digits: hosted probe **{there:.3f}**, `pocket` tuned here "
+    f"**{max(home.history.val_accuracy):.3f}**. One answer: {spent:.1f} ms and "
     f"{at_home:.1f} ms."
 )
 
@@ -357,7 +346,7 @@ def draw_duel(labelled):
                         squeeze=False)  # fmt: skip
     for ax, task in zip(axes[0], local_tasks, strict=True):
         own = duel[(duel["task"] == task) & (duel["n_labelled"] == labelled)]
-        plot_arms(own, task, band="", named=task == local_tasks[0], ax=ax)
+        flips_plots.plot_arms(own, task, band="", named=task == local_tasks[0], ax=ax)
     return made
 
 
@@ -404,7 +393,7 @@ Markdown(
 # %%
 shelf = tempfile.TemporaryDirectory()
 library, tasks3, before = Library(shelf.name, pocket), {}, {}
-adapters = get_approach("adapter")
+adapters = approaches.get_approach("adapter")
 for name in ("products_near", "digits", "textile"):
     tasks3[name] = load_task(name, n_train=pick(100, 50), image_size=28, n_test=1)
     settings = adapters.config("image", pick(100, 50), epochs=pick(None, 2))
@@ -468,7 +457,7 @@ explore(draw_shelf, tasks=[1, 2, 5, 10, 20, 50, 100, 500], start={"tasks": 20})
 # copies, seed by seed, in every recorded situation.
 
 # %%
-lost = paired_gain(every.drop_duplicates("run_id"), "adapter", "full_fine_tuning")
+lost = comparisons.paired_gain(every.drop_duplicates("run_id"), "adapter", "full_fine_tuning")
 lost, whole = lost[lost["runs"] >= 3], sizes_mb["full_fine_tuning"]
 times = 20 * whole / (whole + 20 * sizes_mb["adapter"])
 counts = flips.times_ahead(lost)
@@ -490,7 +479,7 @@ Markdown(
 
 # %%
 comparisons = {"unlabelled": "continued pretraining, over naive fine-tuning",
-               "local": "small and tuned here, over a hosted probe: clearest case"}  # fmt: skip
+               "local": "tuned here, over a hosted probe: clearest case"}  # fmt: skip
 rows = []
 for flip, about in comparisons.items():
     found = flips.measured(flip)
