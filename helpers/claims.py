@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers import records
+from helpers import flips, records
 from helpers.claim_tests import SITUATION, TESTS, Measured
 from helpers.curves import comparable, recorded_distances, task_distance
 from helpers.errors import UserError
@@ -165,6 +165,9 @@ def _tested(query: Mapping[str, Any], tables: _Tables) -> tuple[Measured | None,
     if query["test"] == "count":
         measured = _counted()
         return measured, _state(measured, query)
+    if query["test"] == "flip":
+        measured = flips.measured(query["flip"])
+        return measured, _state(measured, query)
     rows = tables.get(query.get("rows", "compared"))
     measured = _measure(query, rows)
     state = _state(measured, query)
@@ -179,8 +182,6 @@ def _tested(query: Mapping[str, Any], tables: _Tables) -> tuple[Measured | None,
 
 
 def _measure(query: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:
-    if query["test"] == "flip":
-        return None
     if "where" in query and len(rows):
         rows = rows.query(query["where"])
     return TESTS[query["test"]](rows, dict(query)) if len(rows) else None

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_CELL = 15  # lines that are not blank
-LONGEST_IMPORTS = 24  # of the first code cell: a list to look things up in, not to read
 LARGEST_FILE = 1_000_000  # bytes
 LARGEST_FIGURE = (800, 500)  # pixels: 8 by 5 inches at 100 dpi
 LONGEST_TABLE = 14  # rows in HTML: twelve and the header's
@@ -32,13 +31,12 @@ def faults(cells: list[Any]) -> list[str]:
 
 def code_faults(cells: list[Any]) -> Iterator[str]:
     """Yield cells that are too long, meddle, or follow another without a word between."""
-    before, longest = None, LONGEST_IMPORTS
+    before = None
     for place, cell in enumerate(cells):
         if cell["cell_type"] == "code":
             lines = [line for line in cell["source"].splitlines() if line.strip()]
-            if len(lines) > longest:
-                yield f"cell {place} has {len(lines)} lines, {longest} at most"
-            longest = LONGEST_CELL
+            if len(lines) > LONGEST_CELL:
+                yield f"cell {place} has {len(lines)} lines, {LONGEST_CELL} at most"
             if before == "code":
                 yield f"cell {place} follows code without a text cell between"
             for word in FORBIDDEN:
