@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_task
 
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, Recipe, load_backbone
@@ -16,7 +17,6 @@ from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.features import extract
 from helpers.training import predict
-from tests.tiny import tiny_task
 
 
 @pytest.fixture(scope="module")
