@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import tiny_task
 from torch import nn
 
 from helpers import pretext
@@ -11,7 +12,6 @@ from helpers.approaches.model import freeze
 from helpers.backbones import Backbone, Recipe, load_backbone
 from helpers.errors import UserError
 from helpers.pretext import PretextConfig
-from tests.tiny import tiny_task
 
 QUICK = PretextConfig(steps=3, batch_size=16)
 
