@@ -23,17 +23,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from helpers.claim_tests import Measured, first_case, gain
 from helpers.comparisons import mean_interval
+from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.paths import results_dir
 
@@ -61,9 +60,7 @@ def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     path = flips_path() if path is None else path
     if flip is not None and flip not in VARIANTS:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
-    table = pd.read_csv(path, encoding="utf-8") if path.exists() else pd.DataFrame(columns=COLUMNS)
-    if list(table.columns) != COLUMNS:
-        raise UserError(f"{path} has other columns than {', '.join(COLUMNS)}; take it from git")
+    table = pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
     return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
 
 
@@ -85,19 +82,8 @@ def append(row: Mapping[str, Any], path: Path | None = None) -> None:
         raise UserError(f"a flip has the columns of COLUMNS; these differ: {odd}")
     if row["variant"] not in VARIANTS.get(row["flip"], ()):
         raise UserError(f"{row['flip']!r} has no variant {row['variant']!r}; see flips.VARIANTS")
-    line = io.StringIO()
     cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    try:
-        with FileLock(f"{path}.lock", timeout=60):
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            whole = text[: text.rfind("\n") + 1] or ",".join(COLUMNS) + "\n"
-            if whole != text:  # new, or a killed writer left half a line
-                path.write_text(whole, encoding="utf-8")
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line.getvalue())
-    except OSError as error:
-        raise UserError(f"cannot write to {path} ({error.strerror}); make it writable") from error
+    RowFile(path, COLUMNS).append(cells)
 
 
 def arms(rows: pd.DataFrame) -> pd.DataFrame:

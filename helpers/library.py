@@ -24,11 +24,12 @@ from helpers.approaches import Fitted, LoRAConv2d, LoRALinear, TransferModel
 from helpers.approaches.adapter import Adapted
 from helpers.approaches.lora import lora_layers
 from helpers.backbones import Backbone
+from helpers.durable import locked
 from helpers.errors import UserError, unknown_name
 from helpers.plugs import BASE, Plug, adapter_widths
 from helpers.serving import Server
 from helpers.storage import task_state
-from helpers.task_files import Entry, base_hash, locked, read, read_entry, write
+from helpers.task_files import LOCK, Entry, base_hash, read, read_entry, write
 from helpers.tasks import Task
 
 SUFFIX = ".safetensors"
@@ -134,7 +135,7 @@ class Library:
     def remove(self, name: str) -> None:
         """Delete a task's file, and forget the task."""
         path = self._there(name)
-        with locked(self.folder):
+        with locked(self.folder / LOCK):
             path.unlink(missing_ok=True)
         self.server.unplug(name)
         self._seen.pop(name, None)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from helpers.backbones import BACKBONES, load_backbone
 from helpers.distance import frechet_distance, log_me, probe
+from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.experiments import SOURCE_TASKS, RunConfig, task_for
 from helpers.features import extract
@@ -154,20 +154,8 @@ def append(row: dict[str, float | str], path: Path | None = None) -> None:
     if set(row) != set(COLUMNS):
         odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
         raise UserError(f"a distance has the columns of COLUMNS; these differ: {odd}")
-    line = io.StringIO()
-    pd.DataFrame([row])[COLUMNS].to_csv(
-        line, index=False, header=False, float_format="%.6g", lineterminator="\n"
-    )
-    try:
-        with FileLock(f"{path}.lock", timeout=60):
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            whole = text[: text.rfind("\n") + 1] or ",".join(COLUMNS) + "\n"
-            if whole != text:  # new, or a killed writer left half a line
-                path.write_text(whole, encoding="utf-8")
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line.getvalue())
-    except OSError as error:
-        raise UserError(f"cannot write to {path} ({error.strerror}); make it writable") from error
+    cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
+    RowFile(path, COLUMNS).append(cells)
 
 
 def load(path: Path | None = None) -> pd.DataFrame:
@@ -176,12 +164,7 @@ def load(path: Path | None = None) -> pd.DataFrame:
     Raises UserError for a file with other columns.
     """
     path = distances_path() if path is None else path
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    table = pd.read_csv(path, encoding="utf-8")
-    if list(table.columns) != COLUMNS:
-        raise UserError(f"{path} has other columns than {', '.join(COLUMNS)}; take it from git")
-    return table
+    return pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
 
 
 def gains_by_distance(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:

@@ -10,23 +10,20 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
+from helpers.durable import locked, write_whole
 from helpers.errors import UserError
 
 SCHEMA = 1  # raised when the description or the digest changes its meaning
 NO_DIGEST = "0" * 32
-LOCK_SECONDS = 60.0  # a save takes milliseconds; a longer wait means a stuck process
+LOCK = ".lock"  # of a folder of tasks
 
 
 @dataclass(frozen=True)
@@ -101,41 +98,11 @@ def write(path: Path, entry: Entry, state: Mapping[str, Tensor], *, overwrite: b
     unsigned = safetensors.save(dict(state), _metadata(entry))
     entry = replace(entry, digest=_digest(unsigned, NO_DIGEST))
     data = unsigned.replace(_quoted(NO_DIGEST), _quoted(entry.digest), 1)
-    with locked(path.parent):
+    with locked(path.parent / LOCK):
         if path.exists() and not overwrite:
             raise UserError(f"{path} is there; add the task with replace=True for a new version")
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(scratch).chmod(0o644)  # mkstemp's 0600 would keep the file from other users
-            Path(scratch).replace(path)
-        finally:
-            Path(scratch).unlink(missing_ok=True)
+        write_whole(path, data)
     return entry
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Be the only writer of a folder, which is made where it is missing.
-
-    Raises UserError for a folder that can't be written to, a full disk, or a stuck process.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-            yield
-    except Timeout as error:
-        raise UserError(
-            f"another process has held {folder / '.lock'} for {LOCK_SECONDS:g} s; end it and retry"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"can't write to {folder} ({error.strerror or error}); free some space there, or make "
-            "the folder writable"
-        ) from error
 
 
 def _metadata(entry: Entry) -> dict[str, str]:

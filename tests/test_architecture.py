@@ -26,6 +26,7 @@ LAYERS = (
         "augment",
         "grids",
         "situations",
+        "durable",
     },
     {
         "assets",

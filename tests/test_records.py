@@ -16,7 +16,7 @@ import pytest
 import scipy.stats
 from rows import make_row
 
-from helpers import records, schema
+from helpers import durable, records, schema
 from helpers.errors import UserError
 
 WRITER = """
@@ -205,7 +205,7 @@ def test_read_only_folder_is_a_clear_error(path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     before = filled(path, 1)
-    monkeypatch.setattr(records.FileLock, "acquire", refuse)
+    monkeypatch.setattr(durable.FileLock, "acquire", refuse)
     with pytest.raises(UserError, match="make the folder writable"):
         records.append(make_row(seed=5), path)
     assert path.read_bytes() == before
@@ -387,4 +387,4 @@ def test_recorded_runs_are_whole_unique_and_rehashable():
     for position, row in enumerate(runs.to_dict("records")):
         assert records.run_id(row) == row["run_id"], f"row {position}"
         made = schema.cells(row)
-        assert records._line(made).strip() == data.splitlines()[position + 1], f"row {position}"
+        assert durable.csv_line(made).strip() == data.splitlines()[position + 1], f"row {position}"
