@@ -7,6 +7,7 @@ averaged first: intervals are over such families, and where there are fewer than
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ FAMILY = ["backbone", "task"]  # the dial's steps are one task seen from afar
 SITUATION = [*FAMILY, "dial", "image_size", "n_train"]
 LEAST_FAMILIES = LEAST_SEEDS = 3
 RESAMPLES = 2_000
+HOLDS, FAILS, UNTESTED, UNDECIDED = "holds", "fails", "not tested", "undecided"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,19 @@ class Measured:
     tasks: int
     runs: int
     note: str = ""
+
+
+def judge(measured: Measured | None, margin: float = 0.0) -> str:
+    """Return HOLDS above the margin, FAILS below it, UNDECIDED where the interval spans it.
+
+    A first case that was not found fails only where nothing could have been missed, which is the
+    same: its highest bound lies below the margin. UNTESTED where nothing was measured.
+    """
+    if measured is None or math.isnan(measured.effect):
+        return UNTESTED
+    if measured.low > margin:
+        return HOLDS
+    return FAILS if measured.high < margin else UNDECIDED
 
 
 def arms_table(

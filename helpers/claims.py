@@ -6,20 +6,28 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers import flips, records
-from helpers.claim_tests import SITUATION, TESTS, Measured
+from helpers.claim_tests import (
+    FAILS,
+    HOLDS,
+    SITUATION,
+    TESTS,
+    UNDECIDED,
+    UNTESTED,
+    Measured,
+    judge,
+)
 from helpers.curves import comparable, recorded_distances, task_distance
 from helpers.errors import UserError
 from helpers.paths import data_dir
 from helpers.tasks import TASKS
 
-HOLDS, FAILS, UNTESTED, UNDECIDED = "holds", "fails", "not tested", "undecided"
 COUNTED = "7 B"  # the language model whose weights are counted
 
 
@@ -147,7 +155,7 @@ def _judged(claim: Mapping[str, Any], tables: _Tables) -> Verdict:
         {"about": part["about"]} | {key: row[key] for key in kept}
         for (part, *_), row in zip(parts, listed, strict=True)
     ]
-    return Verdict(**{**made.__dict__, "parts": tuple(shown)})
+    return replace(made, parts=tuple(shown))
 
 
 def _all_of(words: Mapping[str, str]) -> str:
@@ -189,17 +197,12 @@ def _measure(query: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:
 
 def _state(measured: Measured | None, query: Mapping[str, Any]) -> str:
     """holds above the margin, fails below it, undecided where the interval spans it."""
-    if measured is None or math.isnan(measured.effect):
+    if measured is None:
         return UNTESTED
     margin = query.get("margin", 1.0 if query["test"] == "ratio" else 0.0)
-    if query["test"] == "first case":
-        # That nothing was found fails the claim only where nothing could have been missed.
-        return HOLDS if measured.low > margin else FAILS if measured.high < margin else UNDECIDED
-    if query["test"] == "share":  # a claim of "almost always" is about the share itself
-        return (
-            HOLDS if measured.effect >= margin else FAILS if measured.high < margin else UNDECIDED
-        )
-    return HOLDS if measured.low > margin else FAILS if measured.high < margin else UNDECIDED
+    if query["test"] == "share" and measured.effect >= margin:
+        return HOLDS  # a claim of "almost always" is about the share itself
+    return judge(measured, margin)
 
 
 def _verdict(

@@ -70,8 +70,13 @@ def examples_to_reach(table: pd.DataFrame, level: float) -> float:
     first = int(above[0])
     if first == 0:
         return float(sizes[0])
-    share = (level - means[first - 1]) / (means[first] - means[first - 1])
-    low, high = np.log(sizes[first - 1 : first + 1])
+    return between(sizes[first - 1 : first + 1], means[first - 1 : first + 1], level)
+
+
+def between(sizes: np.ndarray, means: np.ndarray, level: float) -> float:
+    """Size at which a line over log n through two points (2,), (2,) reaches `level`."""
+    share = (level - means[0]) / (means[1] - means[0])
+    low, high = np.log(sizes)
     return float(np.exp(low + share * (high - low)))
 
 

@@ -190,6 +190,11 @@ def nearest(situation: Situation, held: Measured, backbone: str | None = None) -
     return kept
 
 
+def training_minutes(approach: str, readings: list[Reading]) -> float:
+    """Minutes an approach trains, preparation in: the median over readings."""
+    return float(np.median([r.costs[approach]["all_seconds"] for r in readings])) / 60
+
+
 def _beyond(curve: Curve, examples: int) -> float:
     """By which factor a number of examples lies outside of the measured sizes; 1: inside."""
     inside = np.clip(examples, curve.whole[0], curve.whole[-1])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.comparisons import paired_gain
+from helpers.comparisons import between, paired_gain
 from helpers.pictures import figure
 from helpers.plots import plot_curves
 
@@ -46,9 +46,7 @@ def _upcrossing(gains: pd.DataFrame) -> float:
     last = int(below[-1])
     if last == len(sizes) - 1:
         return math.nan
-    share = -means[last] / (means[last + 1] - means[last])
-    low, high = np.log(sizes[last : last + 2])
-    return float(np.exp(low + share * (high - low)))
+    return between(sizes[last : last + 2], means[last : last + 2], 0.0)
 
 
 def small_multiples(

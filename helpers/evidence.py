@@ -18,7 +18,15 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from helpers import records
-from helpers.curves import LEAST_SEEDS, REACH_DISTANCE, Measured, Reading, measured, nearest
+from helpers.curves import (
+    LEAST_SEEDS,
+    REACH_DISTANCE,
+    Measured,
+    Reading,
+    measured,
+    nearest,
+    training_minutes,
+)
 from helpers.decision import TITLES, Situation, Thresholds, decide
 from helpers.pooling import WEIGHTS, cheapest_credible, expected_regret
 from helpers.summaries import CONFIDENCE
@@ -86,7 +94,8 @@ def evidence(
     found = sorted(
         (_candidate(name, readings) for name in names), key=lambda c: (-c.accuracy, c.train_seconds)
     )
-    fitting = [c for c in found if _fits(c, readings, situation)]
+    minutes = {c.approach: training_minutes(c.approach, readings) for c in found}
+    fitting = [c for c in found if situation.allows(minutes[c.approach], c.latency_ms)]
     where = "; ".join(reading.name for reading in readings)
     lacking = ", ".join(title for name, title in TITLES.items() if name not in names)
     reasons = [
@@ -217,13 +226,6 @@ def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
     )
     half = stdtrit(freedom, 0.5 + CONFIDENCE / 2) * np.sqrt(parts.sum()) / len(curves)
     return mean, float(mean - half), float(mean + half)
-
-
-def _fits(candidate: Candidate, readings: list[Reading], situation: Situation) -> bool:
-    seconds = np.median([r.costs[candidate.approach]["all_seconds"] for r in readings])
-    limits = (situation.budget_minutes, situation.latency_ms)
-    costs = (seconds / 60, candidate.latency_ms)
-    return all(limit is None or cost <= limit for cost, limit in zip(costs, limits, strict=True))
 
 
 def answer(

@@ -7,7 +7,6 @@ import datetime
 import functools
 import math
 import platform
-import subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from helpers.approaches import Fitted, TransferModel, get_approach, parse_option
 from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.errors import UserError
 from helpers.examples import Examples
-from helpers.paths import data_dir
+from helpers.paths import commit
 from helpers.records import SCHEMA, run_id
 from helpers.tasks import TASKS, Task, load_task
 from helpers.training import pick_device, predict
@@ -174,7 +173,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": f"{device.type}: {name}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "git": _commit(),
+        "git": commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
@@ -188,16 +187,3 @@ def _processor() -> str:
         return names[0] if names else platform.machine()
     except OSError:
         return platform.processor() or platform.machine()
-
-
-@functools.cache
-def _commit() -> str:
-    """The commit the code was at, or "unknown" outside a checkout."""
-    try:
-        command = ["git", "rev-parse", "--short=10", "HEAD"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=data_dir(), timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

@@ -30,7 +30,16 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.claim_tests import Measured, first_case, gain
+from helpers.claim_tests import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    UNTESTED,
+    Measured,
+    first_case,
+    gain,
+    judge,
+)
 from helpers.comparisons import mean_interval
 from helpers.durable import RowFile
 from helpers.errors import UserError
@@ -45,6 +54,12 @@ WHOLE = ["n_labelled", "n_unlabelled", "seed", "n_test", "bytes_sent"]
 VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local", "hosted")}
 PLACE = ["task", "backbone", "dial", "n_labelled"]
 PROBE, NAIVE = "feature_extraction", "full_fine_tuning"
+SENTENCES = {
+    UNTESTED: "Not recorded yet.",
+    HOLDS: "It holds on these records.",
+    FAILS: "It fails on these records.",
+    UNDECIDED: "Undecided on these records.",
+}
 
 
 def flips_path() -> Path:
@@ -183,11 +198,7 @@ def over_naive(rows: pd.DataFrame) -> pd.DataFrame:
 
 def verdict(found: Measured | None) -> str:
     """The claim in one sentence, from the interval alone."""
-    if found is None:
-        return "Not recorded yet."
-    if found.low > 0:
-        return "It holds on these records."
-    return "It fails on these records." if found.high < 0 else "Undecided on these records."
+    return SENTENCES[judge(found)]
 
 
 def in_words(found: Measured, against: str) -> str:

@@ -5,7 +5,9 @@
 """
 
 import errno
+import functools
 import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,19 @@ def sample_dir() -> Path:
 def weights_dir() -> Path:
     """Return the folder of weights that ship with a clone."""
     return data_dir() / "weights"
+
+
+@functools.cache
+def commit() -> str:
+    """Return the commit the code was at, or "unknown" outside a checkout; asked once."""
+    command = ["git", "rev-parse", "--short=10", "HEAD"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=data_dir(), timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
 
 
 def transfer_data() -> Path | None:

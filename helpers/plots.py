@@ -134,14 +134,15 @@ def plot_bars(
 def plot_history(history: Any, *, title: str = "", chance: float | None = None) -> Figure:
     """Draw a training history: losses on the left, validation accuracy on the right.
 
-    history: has the lists `train_loss`, `val_loss`, `val_accuracy` and the index `best_epoch`.
+    history: has the lists `train_loss`, `val_loss`, `val_accuracy`, and `best_epoch`, counted
+    from 1 (0: the weights before training).
     """
     made, (left, right) = figure(title, width=8.0, height=3.2, columns=2)
     epochs = range(1, len(history.train_loss) + 1)
     left.plot(epochs, history.train_loss, color="#000000", marker="o", label="training")
     left.plot(epochs, history.val_loss, color="#d55e00", marker="s", label="validation")
     right.plot(epochs, history.val_accuracy, color="#d55e00", marker="s", label="validation")
-    right.axvline(history.best_epoch + 1, color="#7f7f7f", ls="--", label="weights kept")
+    right.axvline(history.best_epoch, color="#7f7f7f", ls="--", label="weights kept")
     _chance(right, chance)
     for panel, ylabel in ((left, "loss (cross-entropy)"), (right, "accuracy")):
         panel.xaxis.get_major_locator().set_params(integer=True)

@@ -73,6 +73,11 @@ class Situation:
             if value is not None and not (number and math.isfinite(value) and value > 0):
                 raise UserError(f"{name} must be a number above 0, not {value!r}")
 
+    def allows(self, minutes: float, latency_ms: float) -> bool:
+        """Tell whether what training and one prediction take lies within both limits."""
+        spent = ((minutes, self.budget_minutes), (latency_ms, self.latency_ms))
+        return all(limit is None or cost <= limit for cost, limit in spent)
+
 
 def parse_distance(distance: float | str) -> float:
     """Return a distance as a number. Raises UserError for other words and numbers outside 0–1."""

@@ -80,7 +80,7 @@ def test_bars_keep_the_tables_order(table):
 
 def test_history_marks_the_epoch_that_was_kept():
     history = types.SimpleNamespace(
-        train_loss=[2.0, 1.0], val_loss=[2.1, 1.5], val_accuracy=[0.3, 0.6], best_epoch=1
+        train_loss=[2.0, 1.0], val_loss=[2.1, 1.5], val_accuracy=[0.3, 0.6], best_epoch=2
     )
     left, right = plots.plot_history(history, title="Two epochs").axes
     assert [line.get_label() for line in left.lines] == ["training", "validation"]

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from helpers import records
 from helpers.errors import UserError
 from helpers.page import build
+from helpers.paths import commit
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 3_000_000  # bytes
-
-
-def commit() -> str:
-    """Return the checkout's commit, or "unknown" outside of one."""
-    command = ["git", "rev-parse", "--short=10", "HEAD"]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def main() -> int:

@@ -32,10 +32,11 @@ from helpers.costs import sample_batch, serving_latency
 from helpers.embedding_client import EmbeddingClient, fit_probe
 from helpers.embedding_service import serve, to_npy
 from helpers.examples import Examples
-from helpers.experiments import RunConfig, environment, task_for
+from helpers.experiments import RunConfig, task_for
+from helpers.paths import commit
 from helpers.pretext import PretextConfig, contrast, predict_words, refresh_statistics
 from helpers.tasks import Split, Task
-from helpers.training import pick_device, predict
+from helpers.training import predict
 
 PROBE, NAIVE = flips.PROBE, flips.NAIVE
 ARMS = (("plain", PROBE), ("plain", NAIVE), ("statistics", PROBE), ("continued", PROBE),
@@ -250,8 +251,7 @@ def main() -> None:
         for cell in left:
             cpu = time.process_time()
             found = hosted.measure(cell) if cell.variant == "hosted" else measure_here(cell)
-            facts = environment(pick_device())
-            facts = {"created": _now(), "git": facts["git"]}
+            facts = {"created": _now(), "git": commit()}
             flips.append(cell.row() | found | facts)
             print(*flips.question(cell.row()), f"accuracy {found['test_accuracy']:.3f}",
                   f"({time.process_time() - cpu:.0f} s)", flush=True)  # fmt: skip

@@ -11,9 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 import joblib
-import numpy as np
 
-from helpers.curves import Measured, nearest
+from helpers.curves import Measured, nearest, training_minutes
 from helpers.decision import Decision, decide
 from helpers.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence
 from helpers.lattice import KINDS, Axes, Point, headline, shown_curves
@@ -143,49 +142,26 @@ def _answers(
         free = Point(examples, distance, modality=modality)
         several = [evidence(free.situation(), held)]
         known: dict[Any, int] = {frozenset(c.approach for c in several[0].candidates): 0}
-        costs = _costs(free, several[0], held)
+        near = nearest(free.situation(), held)
+        spent = {
+            c.approach: (training_minutes(c.approach, near), c.latency_ms)
+            for c in several[0].candidates
+        }
         row = []
         for minutes, latency in itertools.product(axes.budget_minutes, axes.latency_ms):
             limited = (minutes, latency) != (None, None)
-            key = frozenset(_fitting(costs, minutes, latency))
+            asked_for = Point(examples, distance, minutes, latency, modality=modality).situation()
+            key = frozenset(name for name, costs in spent.items() if asked_for.allows(*costs))
             key = key if len(key) > 1 else frozenset({"too few"} if limited else key)
             if key not in known:
-                point = Point(examples, distance, minutes, latency, modality=modality)
-                told = evidence(point.situation(), held)
+                told = evidence(asked_for, held)
                 if told.candidates and {c.approach for c in told.candidates} != key:
-                    raise RuntimeError(f"other approaches fit at {point} than were worked out")
+                    raise RuntimeError(f"other approaches fit {asked_for} than were worked out")
                 known[key] = len(several)
                 several.append(told)
             row.append(known[key] if limited else 0)
         made.append((row, several))
     return made
-
-
-def _costs(point: Point, free: Evidence, held: Measured) -> dict[str, tuple[float, float]]:
-    """Minutes (preparation in) and latency of each candidate, as its limits are judged by."""
-    if not free.candidates:
-        return {}
-    readings = nearest(point.situation(), held)
-    return {
-        c.approach: (
-            float(np.median([r.costs[c.approach]["all_seconds"] for r in readings])) / 60,
-            c.latency_ms,
-        )
-        for c in free.candidates
-    }
-
-
-def _fitting(
-    costs: dict[str, tuple[float, float]], minutes: float | None, latency: float | None
-) -> list[str]:
-    return [
-        name
-        for name, spent in costs.items()
-        if all(
-            limit is None or cost <= limit
-            for limit, cost in zip((minutes, latency), spent, strict=True)
-        )
-    ]
 
 
 def _evidence(told: Evidence, texts: Pool, candidates: Pool) -> tuple[Any, ...]:
