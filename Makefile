@@ -31,6 +31,8 @@ notebooks: $(READY) fetch
 
 results: $(READY) fetch
 	$(PY) -m helpers sweep $(or $(ARGS),all)
+	$(PY) tools/list_missing.py
+	$(PY) tools/score_rules.py
 
 bench: $(BENCH) fetch
 	$(PY) tools/bench.py $(ARGS)

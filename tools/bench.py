@@ -13,11 +13,9 @@ import csv
 import datetime
 import itertools
 import math
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,10 +23,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from bench_explorer import explorer_page_first_paint_ms, slider_update_ms
-from bench_sweeps import sweep_seconds
+from bench_library import adapter_swap_ms, library_memory, mixed_batch_throughput
+from bench_sweeps import two_workers
 from PIL import Image
-from scipy.stats import t as student
-from tqdm import tqdm
+from timing import compare
 
 from helpers.approaches import TransferModel, get_approach
 from helpers.approaches.fine_tuning import PartialOptions
@@ -56,23 +54,6 @@ def photo_task(n: int) -> Task:
 
     parts = split(n), split(max(32, n // 8)), split(32)
     return Task("noise", "image", tuple("0123456789"), "MIT", "drawn here", "full", *parts)
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Wall-clock seconds of a call."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-def compare(
-    first: Callable[[], object], second: Callable[[], object], repeats: int
-) -> tuple[float, float, float]:
-    """(ratio, low, high) of first's seconds over second's, from interleaved repeats."""
-    logs = [math.log(seconds(first) / seconds(second)) for _ in tqdm(range(repeats), leave=False)]
-    mean = statistics.mean(logs)
-    half = student.ppf(0.975, repeats - 1) * statistics.stdev(logs) / math.sqrt(repeats)
-    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
 
 
 def fit_lite0(task: Task, name: str, *, cache: bool, epochs: int, options=None):
@@ -229,13 +210,6 @@ def memory_5000_photos() -> tuple[float, float, float, str]:
     return peak / MEMORY_LIMIT_MB, math.nan, math.nan, what
 
 
-def two_workers() -> tuple[float, float, float, str]:
-    """Runs per hour of a sweep with two workers of one thread each, over those of one."""
-    sweep_seconds(2)  # the workers' start is not a run's
-    what = "8 small runs of a sweep: seconds with one worker / with two, one thread each"
-    return *compare(lambda: sweep_seconds(1), lambda: sweep_seconds(2), 3), what
-
-
 BENCHES = {
     bench.__name__: bench
     for bench in (
@@ -248,6 +222,9 @@ BENCHES = {
         two_workers,
         slider_update_ms,
         explorer_page_first_paint_ms,
+        adapter_swap_ms,
+        mixed_batch_throughput,
+        library_memory,
     )
 }
 

@@ -9,7 +9,7 @@ import random
 import shutil
 import time
 
-import numpy as np
+from timing import percentiles
 
 from helpers.errors import UserError
 from helpers.paths import data_dir
@@ -40,7 +40,7 @@ def slider_update_ms() -> tuple[float, float, float, str]:
         f"ms (no ratio; at most 50, 95th percentile 120) from a moved slider to the explorer's new "
         f"answer, median, 5th and 95th percentile of {MOVES} random moves"
     )
-    return *_percentiles(spent), what
+    return *percentiles(spent), what
 
 
 def explorer_page_first_paint_ms() -> tuple[float, float, float, str]:
@@ -68,9 +68,4 @@ def explorer_page_first_paint_ms() -> tuple[float, float, float, str]:
         f"ms (no ratio; at most 1000) to the explorer page's first contentful paint, {size:.2f} MB "
         f"from a file, offline: median, 5th and 95th percentile of {LOADS} loads"
     )
-    return *_percentiles(spent), what
-
-
-def _percentiles(spent: list[float]) -> tuple[float, float, float]:
-    middle, low, high = np.percentile(spent, (50, 5, 95))
-    return float(middle), float(low), float(high)
+    return *percentiles(spent), what

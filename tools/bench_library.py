@@ -3,8 +3,6 @@
 adapter_swap_ms         milliseconds from a file to a live model that answers the task
 mixed_batch_throughput  one text of each task: seconds loading full copies in turn / mixed
 library_memory          resident memory of the base and 20 tasks / of the base
-
-Run: python tools/bench_library.py   (a minute or two; NAME … for some)
 """
 
 from __future__ import annotations
@@ -21,11 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import bench
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from scipy.stats import t as student
+from timing import compare, geometric, seconds
 
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
@@ -35,7 +32,6 @@ from helpers.training import History, trainable
 
 TASKS, TOKENS, CLASSES = 20, 32, 4
 NAMES = [f"task-{i:02}" for i in range(TASKS)]
-RESIDENT = "--resident"  # measures memory in a process of its own
 SWAP_LIMIT_MS, REPEATS = 20, 5
 
 
@@ -71,19 +67,14 @@ def adapter_swap_ms() -> tuple[float, float, float, str]:
     with shelf() as (folder, base):
         for _ in range(REPEATS):
             library = Library(folder, base)
-            times += [
-                1000 * bench.seconds(lambda n=name, one=library: one.use(n)) for name in NAMES
-            ]
-        held = [1000 * bench.seconds(lambda n=name: library.use(n)) for name in NAMES]
+            times += [1000 * seconds(lambda n=name, one=library: one.use(n)) for name in NAMES]
+        held = [1000 * seconds(lambda n=name: library.use(n)) for name in NAMES]
         size = (folder / f"{NAMES[0]}.safetensors").stat().st_size / 1e6
-    logs = [math.log(time) for time in times]
-    mean, count = statistics.mean(logs), len(logs)
-    half = student.ppf(0.975, count - 1) * statistics.stdev(logs) / math.sqrt(count)
     what = (
         f"milliseconds (no ratio; at most {SWAP_LIMIT_MS}) until MiniLM answers another LoRA task, "
         f"{size:.1f} MB read and verified; {statistics.median(held):.2f} when it is in memory"
     )
-    return math.exp(mean), math.exp(mean - half), math.exp(mean + half), what
+    return *geometric(times), what
 
 
 def mixed_batch_throughput() -> tuple[float, float, float, str]:
@@ -109,8 +100,8 @@ def mixed_batch_throughput() -> tuple[float, float, float, str]:
             library.predict(batch, NAMES)
 
         unchecked(), mixed()
-        bare, *_ = bench.compare(unchecked, mixed, REPEATS)
-        ratio = bench.compare(in_turn, mixed, REPEATS)
+        bare, *_ = compare(unchecked, mixed, REPEATS)
+        ratio = compare(in_turn, mixed, REPEATS)
     return *ratio, (
         "20 texts of 20 tasks on MiniLM: seconds loading and verifying full copies in turn / as "
         f"one mixed batch over LoRA tasks in memory; {bare:.1f} where copies lie in the file cache "
@@ -128,7 +119,7 @@ def settled_mb() -> float:
 
 def resident() -> tuple[float, float]:
     """(megabytes for the base, for the base and 20 tasks), each having answered a batch."""
-    folder, batch = Path(sys.argv[2]), texts()
+    folder, batch = Path(sys.argv[1]), texts()
     load_backbone("minilm", pretrained=False, size=TOKENS)  # so that code is loaded
     before = settled_mb()
     base = load_backbone("minilm", size=TOKENS)
@@ -143,25 +134,12 @@ def resident() -> tuple[float, float]:
 def library_memory() -> tuple[float, float, float, str]:
     """Resident memory of one base with 20 tasks, over that of the base alone."""
     with shelf() as (folder, _):
-        command = [sys.executable, __file__, RESIDENT, str(folder)]
+        command = [sys.executable, __file__, str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     alone, together = map(float, done.stdout.split()[-2:])
     what = f"resident MB of MiniLM with 20 LoRA tasks ({together:.0f}) / alone ({alone:.0f})"
     return together / alone, math.nan, math.nan, what
 
 
-OURS = {one.__name__: one for one in (adapter_swap_ms, mixed_batch_throughput, library_memory)}
-
-
-def main() -> int:
-    """Run these benches, all or the named ones, and put their rows beside the others."""
-    if RESIDENT in sys.argv:
-        print(*resident())
-        return 0
-    bench.BENCHES.update(OURS)
-    sys.argv[1:] = sys.argv[1:] or list(OURS)
-    return bench.main()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+if __name__ == "__main__":  # the process of its own, whose memory is looked at
+    print(*resident())

@@ -6,6 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from timing import compare
+
 from helpers.experiments import RunConfig
 from helpers.sweeps import identity
 from helpers.workers import Job, measure, run_jobs
@@ -28,3 +30,10 @@ def sweep_seconds(workers: int) -> float:
         if failures:
             raise RuntimeError(next(iter(failures.values())))
         return time.perf_counter() - started
+
+
+def two_workers() -> tuple[float, float, float, str]:
+    """Runs per hour of a sweep with two workers of one thread each, over those of one."""
+    sweep_seconds(2)  # the workers' start is not a run's
+    what = "8 small runs of a sweep: seconds with one worker / with two, one thread each"
+    return *compare(lambda: sweep_seconds(1), lambda: sweep_seconds(2), 3), what

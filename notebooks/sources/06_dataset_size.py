@@ -194,7 +194,7 @@ explore(draw_duels, backbone=["pocket", "efficientnet_lite0", "minilm"])
 
 # %%
 approach, pocket = get_approach("full_fine_tuning"), load_backbone("pocket")
-tiny = load_task("products_near", n_train=50, n_test=1000)
+tiny = load_task("products_near", n_train=50, n_test=1)
 config = approach.config("image", 50, epochs=pick(full=20, fast=4))
 fitted = approach.fit(clone(pocket), tiny, config)
 plot_history(fitted.history, title="Full fine-tuning on 50 photos")
@@ -280,7 +280,7 @@ asked = [
     experiments.RunConfig("products_near", "pocket", name, n_train, epochs=pick(None, 2))
     for name in entrants
 ]
-race = race_table(experiments.run(config, n_test=pick(2000, 200)) for config in asked)
+race = race_table(experiments.run(config, n_test=pick(500, 200)) for config in asked)
 plot_race(race, "seconds", title=f"One race on {n_train} photos", band="95 %, of test photos")
 
 # %% [markdown]

@@ -45,7 +45,7 @@ from helpers.widgets import explore
 # The source itself is our zero.
 
 # %%
-n = pick(full=600, fast=150)
+n = pick(full=500, fast=150)
 pocket, random = load_backbone("pocket"), load_backbone("pocket", pretrained=False)
 source = extract(pocket, load_task("products_source", n_test=n).test.inputs)
 names = ["products_source", "products_near", "digits", "textile", "solar_cells"]
