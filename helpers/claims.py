@@ -23,10 +23,9 @@ from helpers.claim_tests import (
     Measured,
     judge,
 )
-from helpers.curves import comparable, recorded_distances, task_distance
+from helpers.curves import comparable, recorded_chances, recorded_distances, task_distance
 from helpers.errors import UserError
 from helpers.paths import data_dir
-from helpers.tasks import TASKS
 
 COUNTED = "7 B"  # the language model whose weights are counted
 
@@ -103,19 +102,20 @@ def situations(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with what claims are about: distance, seconds, overfit, forgotten, above_chance.
 
     seconds: processor seconds of training and of what it prepared, since those of the clock depend
-    on what else ran. above_chance: of the frozen probe in the same situation, 0 to 1.
+    on what else ran. above_chance: of the frozen probe in the same situation, 0 (always naming the
+    largest class) to 1; NaN where the classes of the task were not counted.
     """
     distances = recorded_distances()
     keys = zip(runs["task"], runs["backbone"], runs["dial"], strict=True)
     known = [task_distance(*key, distances) for key in keys]
-    chance = [1 / len(TASKS[task].classes) if task in TASKS else np.nan for task in runs["task"]]
+    chance = runs["task"].map(recorded_chances())
     made = runs.assign(
         distance=np.array(known, dtype=float),
         seconds=runs["train_cpu_seconds"],
         overfit=runs["train_accuracy"] - runs["test_accuracy"],
         kept=runs["source_accuracy_after"],
         forgotten=runs["source_accuracy_before"] - runs["source_accuracy_after"],
-        chance=np.array(chance, dtype=float),
+        chance=chance.astype(float),
     )
     made["log_cost_less_log_accuracy"] = np.log(made["seconds"].clip(lower=1e-9)) - np.log(
         made["test_accuracy"].clip(lower=1e-9)

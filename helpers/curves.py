@@ -237,9 +237,17 @@ def task_distance(
 
 def recorded_distances() -> dict[tuple[str, str, float], float]:
     """Return the measured distances by (task, backbone, dial); none where there is no file."""
-    path = results_dir() / "distances.csv"
-    if not path.exists():
-        return {}
-    table = pd.read_csv(path, encoding="utf-8")
+    table = _distances()
     keys = zip(table["task"], table["backbone"], table["dial"].round(4), strict=True)
     return dict(zip(keys, table["distance"].astype(float), strict=True))
+
+
+def recorded_chances() -> dict[str, float]:
+    """Return the accuracy of always naming a task's largest class, where it was measured."""
+    return _distances().groupby("task")["chance"].mean().to_dict()
+
+
+def _distances() -> pd.DataFrame:
+    path = results_dir() / "distances.csv"
+    columns = ["task", "backbone", "dial", "distance", "chance"]
+    return pd.read_csv(path, encoding="utf-8") if path.exists() else pd.DataFrame(columns=columns)
