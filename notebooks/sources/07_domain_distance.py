@@ -292,8 +292,11 @@ held = table[table["backbone"] == "pocket"].assign(dial=lambda t: t["dial"].roun
 kept = kept[kept["n_train"] == 200].assign(dial=lambda t: t["dial"].round(4))
 kept = kept.merge(held[["task", "dial", "distance"]], on=["task", "dial"])
 means = kept.groupby(["approach", "distance"], observed=True)["source_accuracy_after"].mean()
-plot_curves(means.rename("mean").reset_index(), "distance", xlabel="measured distance",
-            ylabel="accuracy on the source", title="What is left, 200 examples")  # fmt: skip
+made = plot_curves(means.rename("mean").reset_index(), "distance", xlabel="measured distance",
+                   ylabel="accuracy on the source", title="What is left, 200 examples")  # fmt: skip
+for line in made.axes[0].lines:
+    line.set_linestyle("")  # tasks and steps of the dial are no series
+made
 
 # %% [markdown]
 # Is there a trend in it, for each approach?

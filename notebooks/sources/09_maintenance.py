@@ -387,9 +387,9 @@ Markdown("Times less for a hundred tasks:\n\n" + "\n".join(told))
 # %% [markdown]
 # So it is no promise of a method, but of a method on a network. A weight matrix grows with the square
 # of the width, a low-rank update of fixed rank with the width alone: LoRA's ratio is a matter of how
-# wide the network is (notebook 13 counts models of billions of weights). The bottleneck of an adapter
-# is a fixed share of the width here, so its ratio stays about where it is. A head is small everywhere,
-# because it holds no part of the network at all.
+# wide the network is (`python -m helpers claims`, number 24, counts a model of 7 billion weights). The
+# bottleneck of an adapter is a fixed share of the width here, so its ratio stays about where it is. A
+# head is small everywhere, because it holds no part of the network at all.
 #
 # ## 4. What retraining takes
 #
