@@ -60,10 +60,10 @@ def small_multiples(
     """Draw one panel of learning curves for each value of `by`, with one legend.
 
     table: from `records.summarise`. marks: for each panel, in order, an x to mark with a dashed
-    line (NaN: none), which `mark` names below the title.
+    line (NaN: none), which `mark` names below the panel.
     """
     names = list(dict.fromkeys(table[by]))[:PANELS]
-    columns = 2 if len(names) > 1 else 1
+    columns = 1 if len(names) == 1 else 2 if len(names) <= 4 else 3
     rows = -(-len(names) // columns)
     height = min(5.0, 0.6 + 2.2 * rows)
     made, axes = figure(title, width=8, height=height, rows=rows, columns=columns, squeeze=False)
@@ -72,10 +72,12 @@ def small_multiples(
         at = math.nan if marks is None else marks[place]
         ax.set_title(str(name), loc="left", size="medium")
         ax.set(xlabel="", ylabel="test accuracy" if place % columns == 0 else "")
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(0.0, low), min(1.0, high))  # a t interval may leave the scale
         if not math.isnan(at):
             ax.axvline(at, color="#333333", ls="--", lw=1)
-            ax.set_title(f"{mark} {at:,.0f}", loc="right", size="small")
-        if place != columns - 1:
+            ax.set_xlabel(f"{mark} {at:,.0f}", size="small")
+        if place != min(columns, len(names)) - 1:
             ax.get_legend().remove()
         sizes = sorted(set(table["n_train"]))
         ax.set_xticks(sizes, [f"{size:,}" for size in sizes], size="small")

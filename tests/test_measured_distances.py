@@ -118,6 +118,6 @@ def test_small_multiples_has_a_panel_for_each_task_and_one_legend():
     made = curves_plots.small_multiples(table, marks=[100, math.nan, 50], mark="from")
     shown = [ax for ax in made.axes if ax.get_visible()]
     assert [ax.get_title("left") for ax in shown] == ["a", "b", "c"]
-    assert shown[0].get_title("right") == "from 100"
-    assert shown[1].get_title("right") == ""
+    assert shown[0].get_xlabel() == "from 100"
+    assert shown[1].get_xlabel() == ""
     assert sum(ax.get_legend() is not None for ax in shown) == 1

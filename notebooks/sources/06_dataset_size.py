@@ -44,12 +44,13 @@ from helpers.widgets import explore
 # ## 1. Eight learning curves
 #
 # Every point is a mean over seeds; each seed draws other training examples. The band is a 95 %
-# interval for that mean, and it is missing where only one seed is recorded so far.
+# interval for that mean, and it is missing where fewer than three seeds are recorded so far.
 
 # %%
 names = ["pocket", "pocket_large", "lite0", "lite0_all", "minilm"]
 runs = pd.concat([sweeps.recorded(name) for name in names]).drop_duplicates("run_id")
 curves = records.summarise(runs)
+curves.loc[curves["runs"] < 3, ["low", "high"]] = float("nan")
 print(coverage(runs))
 
 # %% [markdown]

@@ -32,7 +32,7 @@ from helpers.checks import check
 from helpers.comparisons import coverage, paired_gain
 from helpers.distance import frechet_distance, log_me, probe
 from helpers.features import extract
-from helpers.plots import figure, image_grid, plot_curves
+from helpers.plots import APPROACH_STYLE, figure, image_grid, plot_curves
 from helpers.profile import pick
 from helpers.tasks import load_task
 from helpers.tasks.dial import DIAL_STEPS
@@ -220,13 +220,14 @@ def draw_gains(approach, n_train):
     rows = gains[approach].assign(dial=gains[approach]["dial"].round(4))
     held = table.assign(dial=table["dial"].round(4))[["backbone", "task", "dial", "distance"]]
     rows = rows[rows["n_train"] == n_train].merge(held, on=["backbone", "task", "dial"])
-    made, ax = figure(f"Gain of {approach} over the probe, {n_train} examples")
+    label = APPROACH_STYLE[approach].label
+    made, ax = figure(f"Gain of {label} over the probe, {n_train} examples")
     for backbone, marker in zip(sorted(set(rows["backbone"])), "os^", strict=False):
         own = rows[rows["backbone"] == backbone]
         ax.plot(own["distance"], own["mean"], marker, label=backbone, alpha=0.8)
     ax.axhline(0, color="#333333", lw=1)
     ax.set(xlabel="measured distance (0 to 1)", ylabel="gain in test accuracy")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return made
 
 
