@@ -307,8 +307,9 @@ explorer()
 # %% [markdown]
 # ## Try it
 #
-# Move the wall between small and moderate, and the one between close and distant. Does any place
-# make the four-step rule better than "always partial fine-tuning"?
+# Move the wall between small and moderate (in examples), and the one between close and distant. Does
+# any place make the four-step rule better than "always partial fine-tuning"? At 5,000 examples, where
+# the rule has its wall, the other slider does nothing: why?
 
 
 # %%
@@ -338,8 +339,8 @@ explore(
     draw_walls,
     small=[25, 100, 500, 5_000],
     distant=[0.1, 0.2, 0.33, 0.5, 0.6],
-    labels={"small": "small below (examples)", "distant": "distant from"},
-    start={"small": 5_000, "distant": 0.33},
+    labels={"small": "small: below", "distant": "distant: from"},
+    start={"small": 100, "distant": 0.33},
 )
 
 # %% [markdown]
