@@ -180,6 +180,7 @@ def make_controls() -> dict[str, ipywidgets.ValueWidget]:
         "modality": ipywidgets.Dropdown(
             options=[("a picture", "image"), ("a text", "text")],
             description="an example is",
+            style={"description_width": "initial"},
             layout={"width": "16em"},
         ),
         "llm": language,
