@@ -57,6 +57,7 @@ LAYERS = (
     {"widgets", "exercises"},
     {"page", "live", "still"},
     {"explorer"},
+    {"advisor"},
     {"cli"},
 )
 HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
