@@ -1,0 +1,175 @@
+"""Methods of the `peft` library on our text encoders, trained by our loop, and their records.
+
+`data/results/peft.csv` holds one line for each trained model; whole lines are appended by
+`tools/measure_peft.py` and never edited. Its columns:
+
+    method               a name in METHODS
+    task, n_train, seed  as in runs.csv, and so the same training texts
+    lr                   the rates tried are METHODS[...].rates, on TRIAL with seed 0
+    epochs, tokens       as the sweep `minilm` has them
+    val_accuracy         the best epoch's
+    test_accuracy, n_test
+    half_accuracy        test accuracy with the task's file rounded to 16 bits; empty: not asked
+    trainable_params, stored_bytes
+    train_cpu_seconds    processor seconds over threads
+    created, git         when, and the commit the code was at
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from helpers.approaches import Approach, Options, TransferModel, freeze
+from helpers.backbones import Backbone
+from helpers.durable import RowFile
+from helpers.errors import UserError, unknown_name
+from helpers.paths import results_dir
+
+QUESTION = ["method", "task", "n_train", "seed", "lr"]
+NUMBERS = ["epochs", "tokens", "val_accuracy", "test_accuracy", "n_test", "half_accuracy",
+           "trainable_params", "stored_bytes", "train_cpu_seconds"]  # fmt: skip
+COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
+TRIAL = "reuters8"  # the task that learning rates are chosen on, by validation
+FEED_FORWARD = r".*layer\.output\.dense"  # a BERT layer's second half, behind 1,536 activations
+
+
+@dataclass(frozen=True)
+class PeftMethod:
+    """One method: what `peft` calls it, its settings, and the rates to try.
+
+    kind: the name of a `peft` configuration. source: the paper.
+    """
+
+    title: str
+    kind: str
+    settings: Mapping[str, Any]
+    rates: tuple[float, ...]
+    source: str
+
+
+METHODS = {
+    # Rank, alpha, layers and rate of our own `lora`, so that the two differ in their authors alone.
+    "lora": PeftMethod(
+        "LoRA, by peft",
+        "LoraConfig",
+        {"r": 8, "lora_alpha": 16, "target_modules": ["query", "key", "value", "dense"]},
+        (1e-3,),
+        "Hu et al. 2021, arXiv 2106.09685",
+    ),
+    "ia3": PeftMethod(
+        "IA³, by peft",
+        "IA3Config",
+        {
+            "target_modules": rf".*\.key|.*\.value|{FEED_FORWARD}",
+            "feedforward_modules": FEED_FORWARD,
+        },
+        (3e-3, 1e-2, 3e-2),
+        "Liu et al. 2022, arXiv 2205.05638",
+    ),
+    "ln_tuning": PeftMethod(
+        "LayerNorm tuning, by peft",
+        "LNTuningConfig",
+        {"target_modules": ["LayerNorm"]},
+        (1e-3, 3e-3, 1e-2),
+        "Zhao et al. 2023, arXiv 2312.11420",
+    ),
+}
+
+
+class PeftApproach(Approach):
+    """One of `peft`'s methods on a frozen text encoder; not in the registry, since it is theirs.
+
+    The base is frozen as ours is (weights, statistics, dropout), so that accuracies compare.
+    """
+
+    epochs = 12
+
+    def __init__(self, method: str) -> None:
+        self.method = _method(method)
+        self.name, self.title = f"peft:{method}", self.method.title
+        rates = self.method.rates
+        self.learning_rates = {"text": (rates * 3)[:3]}
+
+    def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
+        """Insert the method's parts into the backbone's layers, in place, and add a head."""
+        import peft
+
+        if backbone.modality != "text":
+            raise UserError(f"{self.name} is set up for text encoders, not for {backbone.name}")
+        freeze(backbone)
+        config = getattr(peft, self.method.kind)(**self.method.settings)
+        with warnings.catch_warnings():  # peft doubts LayerNorm, which LN tuning is about
+            warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)
+            peft.inject_adapter_in_model(config, backbone.stages)
+        return TransferModel(backbone, n_classes)
+
+
+def merge_peft(root: nn.Module) -> nn.Module:
+    """Have `peft` add every update below `root` to the weights it changes, in place."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in [part for part in root.modules() if isinstance(part, BaseTunerLayer)]:
+        layer.merge()
+    return root
+
+
+def chosen_rate(method: str, rows: pd.DataFrame) -> float | None:
+    """The method's rate that validation prefers on TRIAL, the lower one of equals.
+
+    None where a trial is not recorded yet.
+    """
+    rates = _method(method).rates
+    if len(rates) == 1:
+        return rates[0]
+    mine = rows[(rows["method"] == method) & (rows["task"] == TRIAL) & (rows["seed"] == 0)]
+    if not set(rates) <= set(mine["lr"]):
+        return None
+    best = mine.sort_values(["val_accuracy", "lr"], ascending=[False, True])
+    return float(best["lr"].iloc[0])
+
+
+def chosen(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows at each method's chosen rate: what is compared, without the other trials."""
+    kept = [rows[(rows["method"] == m) & (rows["lr"] == chosen_rate(m, rows))] for m in METHODS]
+    return pd.concat(kept, ignore_index=True)
+
+
+def peft_path() -> Path:
+    """The file of recorded rows."""
+    return results_dir() / "peft.csv"
+
+
+def load(path: Path | None = None) -> pd.DataFrame:
+    """The recorded rows; none where nothing was recorded. Raises UserError for other columns."""
+    held = RowFile(peft_path() if path is None else path, COLUMNS)
+    return pd.read_csv(io.BytesIO(held.read()), encoding="utf-8")
+
+
+def append(row: Mapping[str, Any], path: Path | None = None) -> None:
+    """Append one whole line. Raises UserError for wrong columns, or an unknown method."""
+    if set(row) != set(COLUMNS):
+        odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
+        raise UserError(f"a row of peft.csv has the columns of COLUMNS; these differ: {odd}")
+    _method(row["method"])
+    cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
+    cells = ["" if cell == "nan" else cell for cell in cells]
+    RowFile(peft_path() if path is None else path, COLUMNS).append(cells)
+
+
+def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a row answers: equal questions are measured once."""
+    return tuple(float(f"{row[k]:.6g}") if k == "lr" else row[k] for k in QUESTION)
+
+
+def _method(name: str) -> PeftMethod:
+    if name not in METHODS:
+        raise unknown_name("method of peft", name, METHODS)
+    return METHODS[name]
