@@ -10,6 +10,7 @@ import numpy as np
 
 SPLITS = ("train", "validation", "test")
 SEVERITIES = ("refused", "warning", "note", "passed")  # worst first
+MOST_EXAMPLES = 20  # of a finding: enough to see a pattern, few enough to look at
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class OwnData:
     splits: str (N,), one of SPLITS each, or "" throughout where the data brings no split.
     groups: str (N,) that says which examples belong together (one product, one patient), or None.
     findings: what reading alone showed: files skipped, rows without a label, and so on.
+    where: N places in a table ("line 17"), or None where files name themselves.
+    listed: every picture file that was listed, those that cannot be read too, or None: `items`.
+        The cache of decoded pictures is keyed by this list.
+    rows: int64 (N,), which of `listed` the items are, or None: all of them.
     """
 
     root: Path
@@ -51,6 +56,9 @@ class OwnData:
     splits: np.ndarray = field(repr=False)
     groups: np.ndarray | None = field(default=None, repr=False)
     findings: tuple[Finding, ...] = field(default=(), repr=False)
+    where: Sequence[str] | None = field(default=None, repr=False)
+    listed: Sequence[Path] | None = field(default=None, repr=False)
+    rows: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,10 +70,44 @@ class OwnData:
 
     def take(self, rows: np.ndarray) -> OwnData:
         """Return some of the examples, with the classes as they are. rows: int64 (M,)."""
+        before = np.arange(len(self)) if self.rows is None else self.rows
         return replace(
             self,
             items=[self.items[row] for row in rows],
             labels=self.labels[rows],
             splits=self.splits[rows],
             groups=None if self.groups is None else self.groups[rows],
+            where=None if self.where is None else [self.where[row] for row in rows],
+            listed=self.items if self.listed is None else self.listed,
+            rows=before[rows],
         )
+
+    def found(self, *findings: Finding) -> OwnData:
+        """Return the same examples with further findings."""
+        return replace(self, findings=(*self.findings, *findings))
+
+    def name(self, row: int) -> str:
+        """Return what a reader finds one example by: its file below the root, or its line."""
+        if self.modality == "image":
+            base = self.root if self.root.is_dir() else self.root.parent
+            file = Path(self.items[row])
+            return file.relative_to(base).as_posix() if file.is_relative_to(base) else str(file)
+        words = " ".join(str(self.items[row]).split())
+        start = words if len(words) <= 60 else words[:59] + "…"
+        place = f"row {row + 1}" if self.where is None else self.where[row]
+        return f"{place}: {start}"
+
+    def names(self, rows: Sequence[int] | np.ndarray) -> tuple[str, ...]:
+        """Return the names of the first of these rows, as many as a finding shows."""
+        return tuple(self.name(int(row)) for row in rows[:MOST_EXAMPLES])
+
+
+def listing(names: Sequence[str], most: int = 5) -> str:
+    """Return "a, b, c and 4 more"."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def counted(n: int, singular: str, plural: str = "") -> str:
+    """Return "1 file" or "1,200 files"."""
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"

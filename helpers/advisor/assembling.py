@@ -1,0 +1,238 @@
+"""From what a folder or a table lists to `OwnData`: labels named, splits named, the rest told."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from helpers.advisor.data import MOST_EXAMPLES, SPLITS, Finding, OwnData, counted, listing
+from helpers.errors import UserError
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), "test"),
+}
+_NO_LABEL = {"", "nan", "null", "<na>"}
+_MOST_CLASSES = 1000
+
+
+@dataclass
+class Listed:
+    """Examples as they were listed, N of each; nothing is checked yet.
+
+    labels: a name each, or None or "" where there is none.
+    splits, groups: a name each, or None where nothing names any.
+    where: places in a table, or None.
+    """
+
+    items: list
+    labels: list
+    splits: list | None = None
+    groups: list | None = None
+    where: list[str] | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep some of the examples, in this order."""
+        for name in ("items", "labels", "splits", "groups", "where"):
+            values = getattr(self, name)
+            if values is not None:
+                setattr(self, name, [values[row] for row in rows])
+
+
+def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
+    """Return the data. Raises UserError where no classifier can be trained on it."""
+    _name_labels(root, listed)
+    _name_splits(root, listed)
+    classes = sorted(set(listed.labels), key=_natural)
+    _check_classes(root, classes, listed)
+    index = {name: i for i, name in enumerate(classes)}
+    data = OwnData(
+        root=root,
+        modality=modality,
+        items=listed.items,
+        labels=np.array([index[name] for name in listed.labels], dtype=np.int64),
+        classes=tuple(classes),
+        splits=np.array(listed.splits if listed.splits else [""] * len(listed.items), dtype="U10"),
+        groups=_groups(listed),
+        findings=tuple(listed.findings),
+        where=listed.where,
+    )
+    return _learnable(data)
+
+
+def _name_labels(root: Path, listed: Listed) -> None:
+    """Make every label a clean string; leave out examples that have none."""
+    for row, label in enumerate(listed.labels):
+        if isinstance(label, list | tuple | dict | set | np.ndarray | bytes):
+            raise UserError(
+                f"{root}: the label of {_place(listed, row)} is a {type(label).__name__}, not one "
+                "name; give each example one label"
+            )
+    named = [_label(label) for label in listed.labels]
+    kept = [row for row, label in enumerate(named) if label.lower() not in _NO_LABEL]
+    gone = sorted(set(range(len(named))) - set(kept))
+    if named and not kept:
+        raise UserError(f"{root}: no example has a label; name the column that holds them")
+    listed.labels = named
+    if gone:
+        listed.findings.append(
+            Finding(
+                "examples without a label",
+                "warning",
+                f"{counted(len(gone), 'example')} of {len(named):,} have an empty label and were "
+                "left out.",
+                tuple(_place(listed, row) for row in gone[:MOST_EXAMPLES]),
+                "Give them a label, or count them as unlabelled examples.",
+            )
+        )
+        listed.keep(kept)
+
+
+def _label(value: object) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return " ".join(str(value).split())
+
+
+def _name_splits(root: Path, listed: Listed) -> None:
+    """Bring the names of splits to ours. A split that is named for some rows only is refused."""
+    if listed.splits is None:
+        return
+    given = [str(name or "").strip().lower() for name in listed.splits]
+    unknown = sorted({name for name in given if name not in SPLIT_NAMES})
+    if unknown:
+        row = next(row for row, name in enumerate(given) if name not in SPLIT_NAMES)
+        raise UserError(
+            f"{root}: {_place(listed, row)} has the split {unknown[0]!r}; name each train, "
+            "validation or test"
+        )
+    listed.splits = [SPLIT_NAMES[name] for name in given]
+    if "train" not in listed.splits:
+        raise UserError(f"{root}: its splits hold nothing to train on; add a split named train")
+
+
+def _check_classes(root: Path, classes: Sequence[str], listed: Listed) -> None:
+    n = len(listed.items)
+    if n == 0:
+        raise UserError(f"{root} holds no labelled example; name a folder or table that does")
+    if len(classes) == 1:
+        raise UserError(
+            f"{root} has a single class, {classes[0]!r}; a classifier needs examples of two or more"
+        )
+    if len(classes) > _MOST_CLASSES or (n > 20 and len(classes) > n / 2):
+        raise UserError(
+            f"{root}: {n:,} examples have {len(classes):,} different labels, such as "
+            f"{listing([repr(name) for name in classes], 3)}; name the column of classes, this "
+            "looks like a number or an identifier"
+        )
+    alike = defaultdict(list)
+    for name in classes:
+        alike[re.sub(r"[\W_]+", "", name.lower()) or name].append(name)
+    twins = [names for names in alike.values() if len(names) > 1]
+    if twins:
+        listed.findings.append(
+            Finding(
+                "class names",
+                "warning",
+                f"{counted(len(twins), 'class', 'classes')} go by several spellings: "
+                f"{listing([' and '.join(map(repr, names)) for names in twins])}.",
+                (),
+                "Give each class one spelling; as it is they count as different classes.",
+            )
+        )
+
+
+def _groups(listed: Listed) -> np.ndarray | None:
+    """Name the group of each example; an example whose group is empty stands alone."""
+    if listed.groups is None:
+        return None
+    names = [_label(name) for name in listed.groups]
+    if len(set(names)) in (1, len(names)):  # all in one or each alone: it says nothing
+        return None
+    return np.array([name or f"alone {row}" for row, name in enumerate(names)])
+
+
+def _learnable(data: OwnData) -> OwnData:
+    """Leave out classes that a given train split has no example of: nothing can learn them."""
+    if not data.has_splits:
+        return data
+    held = {split: set(data.labels[data.splits == split].tolist()) for split in SPLITS}
+    strange = sorted(set(range(len(data.classes))) - held["train"])
+    unseen = [
+        f"{data.classes[c]} (not in {split})"
+        for split in ("validation", "test")
+        if held[split]
+        for c in sorted(held["train"] - held[split])
+    ]
+    if unseen:
+        data = data.found(
+            Finding(
+                "classes differ between splits",
+                "warning",
+                f"{counted(len(unseen), 'class is', 'classes are')} in train and not in another "
+                f"split: {listing(unseen)}.",
+                (),
+                "Check the names of the folders, or draw the splits anew.",
+            )
+        )
+    if not strange:
+        return data
+    kept = np.flatnonzero(~np.isin(data.labels, strange))
+    gone = np.flatnonzero(np.isin(data.labels, strange))
+    names = [data.classes[c] for c in strange]
+    if len(names) > len(data.classes) - 2:
+        raise UserError(
+            f"{data.root}: the train split has examples of {len(held['train'])} class only and the "
+            f"others {listing(names)}; give the classes the same names in every split"
+        )
+    finding = Finding(
+        "classes differ between splits",
+        "warning",
+        f"{counted(len(names), 'class has', 'classes have')} no example in train "
+        f"({listing(names)}); {counted(len(gone), 'example')} of other splits were left out.",
+        data.names(gone),
+        "Check the names of the classes, or put examples of them into train.",
+    )
+    return _without(data.take(kept), strange).found(finding)
+
+
+def _without(data: OwnData, gone: Sequence[int]) -> OwnData:
+    from dataclasses import replace
+
+    left = [c for c in range(len(data.classes)) if c not in set(gone)]
+    number = {c: i for i, c in enumerate(left)}
+    labels = np.array([number[c] for c in data.labels.tolist()], dtype=np.int64)
+    return replace(
+        data,
+        classes=tuple(data.classes[c] for c in left),
+        labels=labels,
+        listed=None,
+        rows=None,
+    )
+
+
+def _place(listed: Listed, row: int) -> str:
+    return listed.where[row] if listed.where else str(listed.items[row])
+
+
+def _natural(name: str) -> tuple:
+    """Sort 2 before 10, and names by their letters."""
+    return tuple(
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", name)
+        if part
+    )
+
+
+def most_common(names: Sequence[str], most: int = 5) -> str:
+    """Return "31 .txt, 2 .xml", the most frequent first."""
+    return ", ".join(f"{n:,} {name}" for name, n in Counter(names).most_common(most))

@@ -1,0 +1,172 @@
+"""What each approach costs on this machine: a few steps of each, timed on the user's own inputs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers.advisor.own_task import OwnTask
+from helpers.advisor.recipes import BATCH_SIZE, Recipe
+from helpers.approaches import get_approach
+from helpers.backbones import Backbone
+from helpers.costs import latency_ms, measure, sample_batch
+from helpers.durable import write_whole
+from helpers.experiments import environment
+from helpers.steps import first_step, step_costs
+from helpers.storage import task_state
+from helpers.training import pick_device
+
+STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit
+# What is trained in the same steps is timed once.
+SAME_STEP = {"lp_ft": "full_fine_tuning", "from_scratch": "full_fine_tuning"}
+# What is served as the plain network, LoRA merged, is timed once too.
+OTHER_GRAPH = ("adapter", "classical")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one approach costs here, in seconds an example where nothing else is said.
+
+    prepare: the frozen stages below what is trained, once. step: one training step. judge: one
+    prediction while it trains. fit: of `classical`, which has no steps, all in all.
+    memory_mb: at the peak of a step on BATCH_SIZE examples. stored_mb: on disk for each task.
+    """
+
+    approach: str
+    prepare: float
+    step: float
+    judge: float
+    fit: float
+    memory_mb: float
+    stored_mb: float
+    latency_ms: float
+    trainable: int
+
+    def seconds(self, recipe: Recipe, n_train: int, n_validation: int) -> float:
+        """Seconds of one training run, preparation and early stopping as recorded included."""
+        if self.approach == "classical":
+            return self.fit * n_train
+        epochs = max(1.0, recipe.share * recipe.epochs)
+        each = n_train * self.step + n_validation * self.judge
+        return self.prepare * (n_train + n_validation) + epochs * each + 0.3
+
+
+def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -> dict[str, Cost]:
+    """Costs of every approach, timed here; kept in the cache for this data and machine."""
+    facts = environment(pick_device())
+    place = {k: facts[k] for k in ("device", "threads", "torch")}
+    place |= {"size": backbone.recipe.size, "backbone": backbone.name}
+    file = own_folder(own.name) / "costs.json"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        if held["place"] == place and set(held["costs"]) >= set(recipes):
+            return {name: Cost(**held["costs"][name]) for name in recipes}
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # not there, or of an older version: it is measured anew
+    made = _timed(backbone, own, list(recipes))
+    told = {"place": place, "costs": {name: asdict(cost) for name, cost in made.items()}}
+    write_whole(file, json.dumps(told, indent=1).encode("utf-8"))
+    return made
+
+
+def own_folder(name: str) -> Path:
+    """The folder in the cache of what was worked out for one data set; made if needed."""
+    from helpers.paths import cache_dir
+
+    folder = cache_dir() / "advisor" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
+    trained = [name for name in names if name != "classical" and name not in SAME_STEP]
+    table = step_costs(backbone, own.task, trained, size=STEP, repeats=REPEATS)
+    table = table.set_index("approach")
+    size = min(STEP, len(own.task.train))
+    plain = made = {}
+    for name in trained:
+        model, inputs, _ = first_step(backbone, own.task, name, STEP)
+        row = table.loc[name]
+        grown = BATCH_SIZE / size  # activations grow with the batch
+        if name in OTHER_GRAPH or not plain:
+            served = _latency(model, own)
+            plain = plain or {"latency": served}
+        made = made | {
+            name: Cost(
+                approach=name,
+                prepare=_forward(model, own, size) if model.start else 0.0,
+                step=row["step_ms"] / 1000 / size,
+                judge=_judge(model, inputs) / size,
+                fit=0.0,
+                memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
+                stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
+                latency_ms=served if name in OTHER_GRAPH else plain["latency"],
+                trainable=int(row["trainable"]),
+            )
+        }
+    probe = made["feature_extraction"].prepare if "feature_extraction" in made else 0.0
+    for name, twin in SAME_STEP.items():
+        if name in names and twin in made:
+            extra = probe if name == "lp_ft" else 0.0
+            made[name] = replace(made[twin], approach=name, prepare=extra)
+    if "classical" in names:
+        made["classical"] = _classical(own)
+    return made
+
+
+def _latency(model, own: OwnTask) -> float:
+    raw = sample_batch(model.backbone.encode(own.task.train.inputs[:1]), 1)
+    before, model.start = model.start, 0
+    taken = latency_ms(model, raw, repeats=15)
+    model.start = before
+    return taken
+
+
+@torch.no_grad()
+def _forward(model, own: OwnTask, size: int) -> float:
+    """Seconds an example through the frozen stages."""
+    batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
+    model.eval()
+    run = functools.partial(_prefix, model, batch)
+    return _fastest(run) / size
+
+
+@torch.no_grad()
+def _prefix(model, batch) -> object:
+    return model.backbone(model.backbone.prepare(batch), stop=model.start)
+
+
+@torch.no_grad()
+def _judge(model, inputs) -> float:
+    model.eval()
+    return _fastest(lambda: model(inputs))
+
+
+def _fastest(function) -> float:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return min(times[1:])  # other processes only ever add
+
+
+def _classical(own: OwnTask) -> Cost:
+    """Fit the pipeline on some examples; its seconds grow with their number."""
+    approach, task = get_approach("classical"), own.task
+    few = np.arange(min(CLASSICAL, len(task.train)))
+    small = replace(task, train=task.train.take(few), validation=task.validation.take(slice(50)))
+    config = approach.config(task.modality, len(few))
+    started = time.perf_counter()
+    fitted = approach.fit(None, small, config)
+    seconds = time.perf_counter() - started
+    row = measure(fitted, small, config, approach.options())
+    facts = (row["peak_memory_mb"], row["stored_mb"], row["latency_ms"], row["trainable_params"])
+    return Cost("classical", 0.0, 0.0, 0.0, seconds / len(few), *facts)

@@ -1,0 +1,174 @@
+"""Own data as a task: decoded once, named by its content, found by the loop, caches and workers."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from helpers.advisor.data import SPLITS, OwnData
+from helpers.errors import UserError
+from helpers.images import image_memmap
+from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
+from helpers.tasks.splits import SPLIT_SEED, stratified_order
+
+LOOKED_AT = 64  # pictures whose headers tell size and colour
+GREY = {"1", "L", "I", "F", "LA", "I;16", "I;16B", "I;16L"}
+
+
+@dataclass(frozen=True)
+class OwnTask:
+    """Own data, decoded and split.
+
+    name: "own-" and a hash of inputs, labels, splits and classes: the same data has the same name
+        wherever its files lie. rows: for each split the rows of `data` that it holds, in order.
+    skipped: (file, reason) of pictures that could not be read.
+    """
+
+    data: OwnData
+    task: Task
+    name: str
+    rows: dict[str, np.ndarray] = field(repr=False)
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pool(self) -> np.ndarray:
+        """Rows that may be learned and chosen from: training, then validation."""
+        return np.concatenate([self.rows["train"], self.rows["validation"]])
+
+
+def make_own_task(data: OwnData, image_size: int) -> OwnTask:
+    """Decode the examples of data that has splits, and register them as a task.
+
+    image_size: side in pixels that the backbone reads; smaller pictures are kept as they are, to
+    be enlarged when they are read. Raises UserError where a split, or a training class, is empty.
+    """
+    side, channels = _shape(data, image_size) if data.modality == "image" else (None, 0)
+    parts, rows, skipped = {}, {}, []
+    for name in SPLITS:
+        own = np.flatnonzero(data.splits == name)
+        own = own[stratified_order(data.labels[own], SPLIT_SEED)] if len(own) else own
+        if not len(own):
+            raise UserError(f"{data.root}: there is no {name} example; give that split some")
+        parts[name], rows[name] = _decoded(data, own, side, channels, skipped)
+    _check_classes(data, parts["train"])
+    name = f"own-{_content(data, parts)}"
+    facts = {
+        "name": name,
+        "modality": data.modality,
+        "classes": data.classes,
+        "licence": "your own",
+        "provenance": str(data.root),
+    }
+    if name not in TASKS:
+        register_task(_info(facts, Source(**parts), side, channels))
+    return OwnTask(data, Task(**facts, origin="full", **parts), name, rows, tuple(skipped))
+
+
+def part_of(
+    task: Task, n_train: int, fold: int, folds: int, groups: Sequence | None = None
+) -> Task:
+    """A task for choosing with: n_train examples to train on, a fold of the rest to judge by.
+
+    Fold 0 is the task's own split, the others come from training and validation together, each
+    example in the validation part of one of them; groups (one label per example of train, then
+    validation) stay together. The test split is not in it: an empty stand-in is.
+    """
+    if fold:
+        task = _refolded(task, fold - 1, folds, groups)
+    train = task.train
+    if n_train < len(train):
+        train = train.take(np.sort(stratified_order(train.labels, SPLIT_SEED)[:n_train]))
+    return replace(task, train=train, test=task.validation.take(slice(1)))
+
+
+def _refolded(task: Task, fold: int, folds: int, groups: Sequence | None) -> Task:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    pool = joined(task.train, task.validation)
+    round_, place = divmod(fold, folds)
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
+        cuts = kind(folds, shuffle=True, random_state=round_).split(
+            pool.labels, pool.labels, groups
+        )
+        train, held = list(cuts)[place]
+    return replace(task, train=pool.take(train), validation=pool.take(held))
+
+
+def joined(first: Split, second: Split) -> Split:
+    """Two splits as one, first then second; pictures are copied."""
+    labels = np.concatenate([first.labels, second.labels])
+    if isinstance(first.inputs, list):
+        return Split([*first.inputs, *second.inputs], labels)
+    return Split(np.concatenate([first.inputs, second.inputs]), labels)
+
+
+def _decoded(
+    data: OwnData, own: np.ndarray, side: int | None, channels: int, skipped: list
+) -> tuple[Split, np.ndarray]:
+    if side is None:
+        return Split([str(data.items[row]) for row in own], data.labels[own]), own
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what is skipped is told among the findings
+        array = image_memmap([Path(data.items[row]) for row in own], side, channels, progress=True)
+    skipped += array.skipped
+    kept = own[array.kept]
+    return Split(array.images, data.labels[kept]), kept
+
+
+def _shape(data: OwnData, image_size: int) -> tuple[int, int]:
+    """(side to decode to, channels): no more pixels than most pictures have, grey where all are."""
+    places = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
+    sides, grey = [], True
+    for place in places:
+        try:
+            with Image.open(data.items[place]) as image:
+                sides.append(min(image.size))
+                grey &= image.mode in GREY
+        except Exception:  # damaged ones are counted when all are read
+            continue
+    side = int(np.median(sides)) if sides else image_size
+    return max(8, min(image_size, side)), 1 if sides and grey else 3
+
+
+def _check_classes(data: OwnData, train: Split) -> None:
+    counts = np.bincount(train.labels, minlength=len(data.classes))
+    if (counts == 0).any():
+        gone = data.classes[int(np.argmin(counts))]
+        raise UserError(
+            f"{data.root}: class {gone!r} has no training example that can be read; add some or "
+            "leave the class out"
+        )
+
+
+def _content(data: OwnData, parts: dict[str, Split]) -> str:
+    """Hash of what a network is shown, read in pieces so that memory stays bounded."""
+    digest = hashlib.blake2b(repr(data.classes).encode("utf-8"), digest_size=6)
+    for name, split in parts.items():
+        digest.update(name.encode() + split.labels.tobytes())
+        if isinstance(split.inputs, list):
+            digest.update("\0".join(split.inputs).encode("utf-8", "replace"))
+            continue
+        digest.update(repr(split.inputs.shape).encode())
+        for start in range(0, len(split), 256):
+            digest.update(np.ascontiguousarray(split.inputs[start : start + 256]).data)
+    return digest.hexdigest()
+
+
+def _info(facts: dict, source: Source, side: int | None, channels: int) -> TaskInfo:
+    return TaskInfo(
+        **facts,
+        title=f"Which of {len(facts['classes'])} classes is it?",
+        citation="",
+        split="as the data says, or drawn here",
+        loader=lambda _size: source,
+        image_size=side,
+        channels=channels,
+    )
