@@ -47,21 +47,25 @@ APPROACH_STYLE: dict[str, ApproachStyle] = {
     "adapter": ApproachStyle("#cc79a7", "v", "adapter", "adapter"),
     "from_scratch": ApproachStyle("#000000", "X", "from scratch", "scratch"),
 }
+# For approaches that have no style yet: colours and markers that no other has (Tol's palette).
+SPARE_STYLES = (("#882255", "<"), ("#117733", ">"), ("#332288", "p"), ("#999933", "h"))
 
 
 def looks(names: Iterable[Any]) -> dict[Any, ApproachStyle]:
     """Return the look of each name: its own for an approach, one of the palette for others.
 
     Approaches come first, in the order of `APPROACH_STYLE`; others keep the order they came in.
+    Beside approaches the others look like none of them.
     """
     order = list(APPROACH_STYLE)
     names = sorted(dict.fromkeys(names), key=lambda n: order.index(n) if n in order else len(order))
-    spare = [look for look in APPROACH_STYLE.values() if look.colour != "#7f7f7f"]
+    known = sum(name in APPROACH_STYLE for name in names)
+    own = [(look.colour, look.marker) for look in APPROACH_STYLE.values()]
+    spare = SPARE_STYLES if known else [pair for pair in own if pair[0] != "#7f7f7f"]
     found = {}
     for place, name in enumerate(names):
-        words, other = str(name).replace("_", " "), spare[place % len(spare)]
-        default = ApproachStyle(other.colour, other.marker, words, words)
-        found[name] = APPROACH_STYLE.get(name, default)
+        words, (colour, marker) = str(name).replace("_", " "), spare[(place - known) % len(spare)]
+        found[name] = APPROACH_STYLE.get(name, ApproachStyle(colour, marker, words, words))
     return found
 
 

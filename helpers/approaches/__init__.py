@@ -22,6 +22,9 @@ from helpers.approaches.lora import (
 )
 from helpers.approaches.model import TransferModel, freeze, unfreeze
 from helpers.approaches.scratch import FromScratch
+from helpers.discovery import import_members
+
+import_members(__name__)  # a new file here registers by being here
 
 __all__ = [
     "APPROACHES",

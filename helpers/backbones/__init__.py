@@ -1,6 +1,5 @@
 """Registry of pretrained models with uniform access to ordered stages."""
 
-from helpers.backbones import efficientnet, external, pocket, text_encoder  # noqa: F401  registers
 from helpers.backbones.base import (
     BACKBONES,
     Backbone,
@@ -13,6 +12,9 @@ from helpers.backbones.base import (
     prepare_images,
     register_backbone,
 )
+from helpers.discovery import import_members
+
+import_members(__name__)  # every file here registers what it holds
 
 __all__ = [
     "BACKBONES",

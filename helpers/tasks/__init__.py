@@ -3,6 +3,7 @@
 `load_task(name)` gives the splits; `TASKS` describes them; a new task is one `register_task`.
 """
 
+from helpers.discovery import import_members
 from helpers.tasks import photos, products, texts
 from helpers.tasks.dial import DIAL_STEPS, apply_dial
 from helpers.tasks.loading import load_or_fallback, load_task
@@ -11,6 +12,7 @@ from helpers.tasks.registry import TASKS, Source, Split, Task, TaskInfo, registe
 for _module in (products, photos, texts):
     for _info in _module.TASKS:
         register_task(_info)
+import_members(__name__)  # a new file here that calls register_task is found by being here
 
 __all__ = [
     "DIAL_STEPS",

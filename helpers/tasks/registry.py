@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from helpers.errors import UserError
+from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
 MODALITIES = ("image", "text")
 ORIGINS = ("full", "sample")
@@ -49,6 +50,21 @@ class Source:
     validation: Split
     test: Split
     origin: str = "full"  # "sample" when the shipped sample stands in
+
+    @classmethod
+    def drawn(
+        cls, inputs: np.ndarray | list[str], labels: np.ndarray, *, n_test: int, n_validation: int
+    ) -> "Source":
+        """Cut test, validation and train off one fixed shuffle, stratified by class.
+
+        For examples that are independent of each other: where some belong together (photos of
+        one thing, pages of one book), cut with `splits.grouped_parts` instead.
+        """
+        labels = np.asarray(labels, dtype=np.int64)
+        order = stratified_order(labels, SPLIT_SEED)
+        whole, cuts = Split(inputs, labels), [n_test, n_test + n_validation]
+        test, validation, train = (whole.take(rows) for rows in np.split(order, cuts))
+        return cls(train, validation, test)
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,11 @@ from helpers.approaches import APPROACHES
 from helpers.checks import check
 from helpers.comparisons import coverage
 from helpers.experiments import RunConfig, run
-from helpers.plots import APPROACH_STYLE, image_grid, plot_race, text_figure
+from helpers.plots import image_grid, looks, plot_race, text_figure
 from helpers.profile import pick
 from helpers.races import race_in_words, race_table, recorded_race, with_seconds
 from helpers.tasks import load_task
+from helpers.tracks import live_tracks, plot_tracks, race_tracks
 from helpers.widgets import explore
 
 # %% [markdown]
@@ -104,7 +105,8 @@ race = race_table(rows)
 # go before you drop out of the winner's bar**.
 
 # %%
-winner = APPROACH_STYLE[race.approach[0]].label
+style = looks(APPROACHES)
+winner = style[race.approach[0]].label
 plot_race(race, "seconds", title=f"{n_train} examples, pocket: {winner} comes first")
 
 # %% [markdown]
@@ -121,7 +123,7 @@ Markdown(race_in_words(race))
 # %%
 place = race.index[race.approach == bet][0]
 behind = 100 * (race["mean"][0] - race["mean"][place])
-label = APPROACH_STYLE[bet].label
+label = style[bet].label
 Markdown(
     f"You bet on *{label}*: place **{place + 1} of {len(race)}**, "
     f"**{behind:.1f} points** behind the first."
@@ -137,7 +139,7 @@ Markdown(
 # %%
 bill = pd.DataFrame(
     {
-        "approach": [APPROACH_STYLE[name].label for name in race.approach],
+        "approach": [style[name].label for name in race.approach],
         "test accuracy": race["mean"].round(3),
         "training (s)": race.seconds.round(2),
         "trained parameters": race.trainable_params,
@@ -174,7 +176,7 @@ Markdown(
 outsiders = race[[not APPROACHES[name].uses_pretrained for name in race.approach]]
 ahead = outsiders[outsiders["mean"] > frozen["mean"]]
 scores = ", ".join(
-    f"*{APPROACH_STYLE[row.approach].label}* {row['mean']:.3f}" for _, row in outsiders.iterrows()
+    f"*{style[row.approach].label}* {row['mean']:.3f}" for _, row in outsiders.iterrows()
 )
 Markdown(
     f"**{len(ahead)} of {len(outsiders)}** did: {scores}, against {frozen['mean']:.3f} "
@@ -186,6 +188,35 @@ Markdown(
 # pixels already say a lot; and a small network that studied five products has no reason to hold
 # every feature that five others need. Transfer is not free accuracy: it pays when the network knows
 # something that your examples alone can't teach. The anchor tells you, in less than a second.
+
+# %% [markdown]
+# ## Other tracks, and yours
+#
+# One race is one track. The registries know more tasks and more networks, and each pair that is
+# small enough to wait for runs here: no network, frozen, and all of it tuned, on a hundred examples.
+# Nothing below names a task or a network, so **a task or a network that you add
+# is on the next picture when you run this again** (`CONTRIBUTING.md` shows each in 15 lines).
+#
+# **Predict first:** is the order of the three the same on every track?
+
+# %%
+three = ["classical", "feature_extraction", "full_fine_tuning"]
+laps, missing = race_tracks(tqdm(live_tracks()), three, pick(full=100, fast=20), n_test=n_test)
+print("\n".join([f"{laps.track.nunique()} tracks raced", *missing]))
+
+# %% [markdown]
+# Compare *within* a row, never between rows: tracks differ in how hard they are and in how
+# many classes one guesses among (the grey stroke).
+
+# %%
+plot_tracks(laps, f"The same three entrants on {laps.track.nunique()} tracks")
+
+# %% [markdown]
+# Who came first, counted, so that you need not trust your eyes:
+
+# %%
+firsts = laps.loc[laps.groupby("track")["mean"].idxmax(), "approach"].value_counts()
+Markdown(", ".join(f"*{style[name].label}* first on **{n}**" for name, n in firsts.items()) + ".")
 
 # %% [markdown]
 # ## The same race with a network that saw a million photos
@@ -217,9 +248,7 @@ plot_race(photos, "seconds", title=title, chance=0.1) if len(photos) else text_f
 
 # %%
 outside = photos[photos.approach.isin(outsiders.approach)]
-scores = ", ".join(
-    f"*{APPROACH_STYLE[r.approach].label}* {r['mean']:.3f}" for _, r in outside.iterrows()
-)
+scores = ", ".join(f"*{style[r.approach].label}* {r['mean']:.3f}" for _, r in outside.iterrows())
 Markdown(f"{race_in_words(photos)} Without ImageNet: {scores or 'nothing recorded yet'}.")
 
 # %% [markdown]
