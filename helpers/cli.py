@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from helpers.errors import UserError
@@ -107,6 +108,36 @@ def _decide(options: argparse.Namespace) -> int:
     return decide_command(**given)
 
 
+def _advise_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "path",
+        metavar="PATH",
+        help="class folders, a table, or a datasets folder",
+    )
+    add("--minutes", type=float, metavar="M", help="of training here; with --measure, of the race")
+    add("--tasks", type=_count, default=1, metavar="T", help="similar tasks to keep up (1)")
+    add("--measure", action="store_true", help="race the credible approaches on your data")
+    add("--json", type=Path, metavar="FILE", dest="json_file", help="write the answer for programs")
+    add("--html", type=Path, metavar="FILE", dest="html_file", help="write a page of its own")
+    add("--export", type=Path, metavar="DIR", help="write the recommended model, trained")
+    add("--exclude", action="append", default=[], metavar="TASK", help="a recorded task to ignore")
+    add("--backbone", metavar="NAME", help="efficientnet_lite0 for pictures, minilm for texts")
+    add("--image-size", type=_count, metavar="N", help="pixels a side (128), or tokens (64)")
+    for name in ("text", "label", "image", "group"):
+        add(f"--{name}-column", metavar="NAME", help=f"the table's column of the {name}")
+    add("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster that runs the race")
+    add("--seed", type=int, default=0, metavar="S", help="of splits, folds and training (0)")
+
+
+def _advise(options: argparse.Namespace) -> int:
+    from helpers.advisor.command import Request, advise_command
+
+    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
+    files = {key: given.pop(key) for key in ("json_file", "html_file", "export")}
+    return advise_command(Request(**given), **files)
+
+
 def _claims_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
@@ -139,6 +170,13 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "the rule's answer for a situation, beside what was measured near it",
         _decide_arguments,
         _decide,
+    ),
+    (
+        "advise",
+        "helpers.advisor",
+        "your own data: checks, a probe, and which approach to take",
+        _advise_arguments,
+        _advise,
     ),
     (
         "claims",

@@ -107,7 +107,7 @@ def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, f
     examples = task_for(asked, n_test=1).train
     backbone = load_backbone(place.backbone, size=place.image_size)
     found = np.asarray(extract(backbone, examples.inputs, cache=False))
-    frechet = cloud_distance(_reference(place.backbone, place.image_size, n), found)
+    frechet = cloud_distance(reference_features(place.backbone, place.image_size, n), found)
     score = probe(found, examples.labels, seed=seed)
     return {
         "backbone": place.backbone,
@@ -129,7 +129,7 @@ def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, f
 
 
 @functools.lru_cache(maxsize=2)
-def _reference(backbone: str, size: int, n: int) -> np.ndarray:
+def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     """Frozen features (n,F) of test examples of what stands for the pretraining data."""
     asked = RunConfig(REFERENCES[backbone], backbone, "feature_extraction", n, image_size=size)
     examples = task_for(asked).test

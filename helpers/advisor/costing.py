@@ -7,12 +7,11 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from helpers.advisor.own_task import OwnTask
+from helpers.advisor.own_task import OwnTask, own_folder
 from helpers.advisor.recipes import BATCH_SIZE, Recipe
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
@@ -74,15 +73,6 @@ def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -
     told = {"place": place, "costs": {name: asdict(cost) for name, cost in made.items()}}
     write_whole(file, json.dumps(told, indent=1).encode("utf-8"))
     return made
-
-
-def own_folder(name: str) -> Path:
-    """The folder in the cache of what was worked out for one data set; made if needed."""
-    from helpers.paths import cache_dir
-
-    folder = cache_dir() / "advisor" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from PIL import Image
 
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
-from helpers.images import image_memmap
+from helpers.images import array_memmap, image_memmap
+from helpers.paths import cache_dir
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
@@ -48,14 +48,20 @@ def make_own_task(data: OwnData, image_size: int) -> OwnTask:
     image_size: side in pixels that the backbone reads; smaller pictures are kept as they are, to
     be enlarged when they are read. Raises UserError where a split, or a training class, is empty.
     """
-    side, channels = _shape(data, image_size) if data.modality == "image" else (None, 0)
-    parts, rows, skipped = {}, {}, []
+    side, channels = shape_of(data, image_size) if data.modality == "image" else (None, 0)
+    place, images, skipped = _readable(data, side, channels)
+    parts, rows = {}, {}
     for name in SPLITS:
-        own = np.flatnonzero(data.splits == name)
-        own = own[stratified_order(data.labels[own], SPLIT_SEED)] if len(own) else own
+        own = np.flatnonzero((data.splits == name) & (place >= 0))
         if not len(own):
             raise UserError(f"{data.root}: there is no {name} example; give that split some")
-        parts[name], rows[name] = _decoded(data, own, side, channels, skipped)
+        own = own[stratified_order(data.labels[own], SPLIT_SEED)]
+        rows[name] = own
+        if images is None:
+            inputs = [str(data.items[row]) for row in own]
+        else:
+            inputs = _in_order(images, place[own], name)
+        parts[name] = Split(inputs, data.labels[own])
     _check_classes(data, parts["train"])
     name = f"own-{_content(data, parts)}"
     facts = {
@@ -67,11 +73,11 @@ def make_own_task(data: OwnData, image_size: int) -> OwnTask:
     }
     if name not in TASKS:
         register_task(_info(facts, Source(**parts), side, channels))
-    return OwnTask(data, Task(**facts, origin="full", **parts), name, rows, tuple(skipped))
+    return OwnTask(data, Task(**facts, origin="full", **parts), name, rows, skipped)
 
 
 def part_of(
-    task: Task, n_train: int, fold: int, folds: int, groups: Sequence | None = None
+    task: Task, n_train: int, fold: int, folds: int, groups: np.ndarray | None = None
 ) -> Task:
     """A task for choosing with: n_train examples to train on, a fold of the rest to judge by.
 
@@ -87,17 +93,16 @@ def part_of(
     return replace(task, train=train, test=task.validation.take(slice(1)))
 
 
-def _refolded(task: Task, fold: int, folds: int, groups: Sequence | None) -> Task:
+def _refolded(task: Task, fold: int, folds: int, groups: np.ndarray | None) -> Task:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     pool = joined(task.train, task.validation)
-    round_, place = divmod(fold, folds)
+    number, place = divmod(fold, folds)
+    labels = pool.labels
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
-        cuts = kind(folds, shuffle=True, random_state=round_).split(
-            pool.labels, pool.labels, groups
-        )
+        cuts = kind(folds, shuffle=True, random_state=number).split(labels, labels, groups)
         train, held = list(cuts)[place]
     return replace(task, train=pool.take(train), validation=pool.take(held))
 
@@ -110,20 +115,50 @@ def joined(first: Split, second: Split) -> Split:
     return Split(np.concatenate([first.inputs, second.inputs]), labels)
 
 
-def _decoded(
-    data: OwnData, own: np.ndarray, side: int | None, channels: int, skipped: list
-) -> tuple[Split, np.ndarray]:
+def _readable(
+    data: OwnData, side: int | None, channels: int
+) -> tuple[np.ndarray, np.ndarray | None, tuple[tuple[str, str], ...]]:
+    """Where each example lies among the decoded pictures (-1: unreadable), these, what is skipped.
+
+    Everything that was listed is decoded, so that the checks and the task share one cache entry.
+    """
     if side is None:
-        return Split([str(data.items[row]) for row in own], data.labels[own]), own
+        return np.arange(len(data)), None, ()
+    listed = data.items if data.listed is None else data.listed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is skipped is told among the findings
-        array = image_memmap([Path(data.items[row]) for row in own], side, channels, progress=True)
-    skipped += array.skipped
-    kept = own[array.kept]
-    return Split(array.images, data.labels[kept]), kept
+        array = image_memmap([Path(item) for item in listed], side, channels, progress=True)
+    where = np.full(len(listed), -1, dtype=np.int64)
+    where[array.kept] = np.arange(len(array.kept))
+    rows = np.arange(len(data)) if data.rows is None else data.rows
+    return where[rows], array.images, array.skipped
 
 
-def _shape(data: OwnData, image_size: int) -> tuple[int, int]:
+@dataclass(frozen=True)
+class _Reordered:
+    """Rows of an array in another order, read a slice at a time."""
+
+    images: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.rows), *self.images.shape[1:])
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        return np.asarray(self.images)[self.rows[part]]
+
+
+def _in_order(images: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
+    """A memory map of its own for a split: an index into the whole would copy it into memory."""
+    key = [Path(images.filename).stem, name, hashlib.sha256(rows.tobytes()).hexdigest()]
+    return array_memmap(lambda: _Reordered(images, rows), images.shape[1], key)
+
+
+def shape_of(data: OwnData, image_size: int) -> tuple[int, int]:
     """(side to decode to, channels): no more pixels than most pictures have, grey where all are."""
     places = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
     sides, grey = [], True
@@ -172,3 +207,10 @@ def _info(facts: dict, source: Source, side: int | None, channels: int) -> TaskI
         image_size=side,
         channels=channels,
     )
+
+
+def own_folder(name: str) -> Path:
+    """The folder in the cache of what was worked out for one data set; made if needed."""
+    folder = cache_dir() / "advisor" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from helpers import features as feature_cache
 from helpers.advisor.data import SPLITS
-from helpers.advisor.own_task import OwnTask, joined
+from helpers.advisor.own_task import OwnTask, joined, own_folder
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.distance import log_me, wilson_interval
@@ -117,6 +118,22 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 def probe_own(backbone: Backbone, own: OwnTask, seed: int = 0) -> Probing:
     """Everything that frozen features say, from training and validation examples alone."""
     found = frozen_features(backbone, own)
+    key = f"{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+    file = own_folder(own.name) / f"probe-{key}.json"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        scores = {name: Score(**held.pop(name)) for name in ("probe", "classical")}
+        return Probing(**scores, **held, features=found)
+    except (OSError, ValueError, TypeError, KeyError):
+        made = _probed(backbone, own, found, seed)
+    facts = {f.name: getattr(made, f.name) for f in fields(made) if f.name != "features"}
+    facts |= {name: asdict(facts[name]) for name in ("probe", "classical")}
+    if made.distance is not None:  # else it is asked for again, since the reference may be fetched
+        write_whole(file, json.dumps(facts, indent=1).encode("utf-8"))
+    return made
+
+
+def _probed(backbone: Backbone, own: OwnTask, found: np.ndarray, seed: int) -> Probing:
     rows, split = joined_sample(own, seed)
     labels = split.labels
     seen, classical = _out_of_fold(own, found[rows], rows, split, seed)

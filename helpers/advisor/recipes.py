@@ -54,7 +54,9 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Recip
     votes = rows.drop_duplicates(["task", "n_train", "lr"])["lr"].value_counts()
     best = votes[votes == votes.max()].index
     lr = default.lr if default.lr in best else float(best.max())
-    told = f"best in {votes.max()} of {votes.sum()} recorded situations on {rows['backbone'].iloc[0]}"
+    told = (
+        f"best in {votes.max()} of {votes.sum()} recorded situations on {rows['backbone'].iloc[0]}"
+    )
     patience = [
         APPROACHES[name].config(modality, int(n)).patience for n in rows["n_train"].to_numpy()
     ]

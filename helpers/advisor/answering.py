@@ -1,0 +1,264 @@
+"""The answer for own data: the article's rule, the records near it, costs here, what would change.
+
+It is built twice: from the probe and the records, and (with `--measure`) from the race as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+from scipy.stats import norm
+
+from helpers.advisor.costing import Cost
+from helpers.advisor.data import Finding
+from helpers.advisor.expecting import Expected, cheapest_near, expected_accuracies
+from helpers.advisor.own_task import OwnTask
+from helpers.advisor.probing import DISTANT, DOUBTFUL, Probing
+from helpers.advisor.recipes import Recipe
+from helpers.curves import Measured, family, measured
+from helpers.decision import TITLES, Decision, Situation, decide, distance_word
+from helpers.evidence import CLEAR, CLOSE, NONE, Evidence, evidence
+from helpers.pooling import WEIGHTS, expected_regret
+
+UNKNOWN_DISTANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Everything that was found out about own data before training anything on it."""
+
+    own: OwnTask
+    findings: tuple[Finding, ...]
+    probing: Probing
+    recipes: Mapping[str, Recipe]
+    costs: Mapping[str, Cost]
+    backbone: str
+    image_size: int
+    minutes: float | None = None
+    tasks: int = 1
+    exclude: tuple[str, ...] = ()
+    seed: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def situation(self) -> Situation:
+        """What the rule and the records are asked about."""
+        distance = self.probing.distance
+        return Situation(
+            examples=len(self.own.task.train),
+            distance=UNKNOWN_DISTANCE if distance is None else min(1.0, distance),
+            modality=self.own.task.modality,
+            budget_minutes=self.minutes,
+            tasks=self.tasks,
+        )
+
+    def seconds(self, approach: str) -> float:
+        """Predicted seconds of training an approach here, on every training example."""
+        task = self.own.task
+        cost, recipe = self.costs[approach], self.recipes[approach]
+        return cost.seconds(recipe, len(task.train), len(task.validation))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to take, how sure that is, and why. `expected`: approach → accuracy to expect here."""
+
+    approach: str
+    verdict: str
+    ruled: Decision
+    found: Evidence
+    expected: Mapping[str, Expected]
+    reasons: tuple[str, ...]
+    headline: tuple[str, ...]  # the reasons that count most
+    next_measurement: str
+
+
+def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
+    """The answer from the probe, the records without the excluded tasks, and the costs here."""
+    situation = looked.situation
+    held = held_records(runs, looked.exclude)
+    ruled = decide(situation)
+    expected = expected_accuracies(situation, held, looked.backbone, looked.probing)
+    expected = {name: one for name, one in expected.items() if name in looked.costs}
+    fitting = within_budget(looked, expected)
+    free = Situation(situation.examples, situation.distance, situation.modality)
+    found = evidence(free, held, backbone=looked.backbone)
+    table = expected_regret(free, held, sorted(fitting), looked.backbone)
+    take = _take(found, table, fitting, looked)
+    verdict = found.verdict if found.verdict != NONE or table.empty else CLOSE
+    if take != found.take and verdict == CLEAR:
+        verdict = CLOSE
+    seen = _probe_reasons(looked.probing)
+    because = _take_reasons(take, table, looked, expected)
+    reasons = (*seen, *ruled.reasons, *found.reasons, *because)
+    change = next_measurement(take, expected, looked)
+    headline = (*seen, *because)
+    return Answer(take, verdict, ruled, found, expected, reasons, headline, change)
+
+
+def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
+    """Comparable curves without the families of the excluded tasks."""
+    held = measured(runs)
+    for name in {family(task) for task in exclude}:
+        held = held.without(name)
+    return held
+
+
+def within_budget(looked: Looked, names: Mapping[str, Any] | Sequence[str]) -> list[str]:
+    """The approaches whose training fits the minutes here; all of them where none does."""
+    if looked.minutes is None:
+        return list(names)
+    fit = [name for name in names if looked.seconds(name) <= 60 * looked.minutes]
+    return fit or list(names)
+
+
+def _take(found: Evidence, table: pd.DataFrame, fitting: list[str], looked: Looked) -> str:
+    if found.verdict == CLEAR and found.take in fitting:
+        return found.take
+    seconds = {name: looked.seconds(name) for name in fitting}
+    if not table.empty:
+        return cheapest_near(table["regret"], seconds)
+    ruled = decide(looked.situation).approach
+    return ruled if ruled in fitting else min(seconds, key=seconds.__getitem__)
+
+
+def _probe_reasons(probing: Probing) -> list[str]:
+    probe, chance = probing.probe, probing.chance
+    told = (
+        f"A linear probe on frozen features gets {probe.accuracy:.3f} right out of fold "
+        f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f})"
+    )
+    means = {
+        DISTANT: "no better than chance, so this domain is too distant for frozen features",
+        DOUBTFUL: "barely above chance, so it is doubtful that the features transfer",
+    }.get(probing.verdict, "well above chance, so the features transfer")
+    classical = probing.classical.accuracy
+    same = probing.p_value >= 0.05
+    beside = "about as good" if same else "worse" if classical < probe.accuracy else "better"
+    return [
+        f"{told}: {means}.",
+        f"Without a network {classical:.3f} is reached, {beside} (McNemar p = "
+        f"{probing.p_value:.2g} on {probe.n:,} examples).",
+    ]
+
+
+def _take_reasons(
+    take: str, table: pd.DataFrame, looked: Looked, expected: Mapping[str, Expected]
+) -> list[str]:
+    told = []
+    if take in expected:
+        one = expected[take]
+        told.append(
+            f"{_title(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
+            f"{one.high:.3f}: {one.origin}), in {_seconds(looked.seconds(take))} of training."
+        )
+    if take in table.index:
+        families = int(table.loc[take, "families"])
+        told.append(
+            f"Over everything recorded ({families} {'family' if families == 1 else 'families'} of "
+            f"tasks, nearer ones weighing more) it gives up {100 * table.loc[take, 'regret']:.1f} "
+            f"points; approaches within {100 * WEIGHTS.margin:.1f} points of the least count as "
+            "equal, and a clearly cheaper one is preferred."
+        )
+    return told
+
+
+def next_measurement(take: str, expected: Mapping[str, Expected], looked: Looked) -> str:
+    """The one training run that would most likely change the answer, and what it has to show.
+
+    Of the other approaches the one that may be expected to win most accuracy a second: what its
+    recorded gains leave open, against how long it takes here.
+    """
+    if take not in expected:
+        return f"Train {_title(take)} once: nothing recorded says what it reaches here."
+    own, best, most = expected[take], "", 0.0
+    for name in within_budget(looked, expected):
+        other = expected[name]
+        if name == take or not other.runs:
+            continue
+        odds = other.accuracy * (1 - other.accuracy)
+        width = max(1e-6, odds * (other.spread**2 + own.spread**2) ** 0.5)
+        gap = (other.accuracy - own.accuracy) / width
+        gain = width * (norm.pdf(gap) + gap * norm.cdf(gap)) / looked.seconds(name)
+        if gain > most:
+            best, most = name, gain
+    if not best:
+        return f"Train {_title(take)} once, to see whether it reaches {own.accuracy:.3f}."
+    return (
+        f"Train {_title(best)} once ({_seconds(looked.seconds(best))} here), on the same split as "
+        f"{_title(take)}: the answer changes if it comes out more than "
+        f"{100 * WEIGHTS.margin:.1f} points above."
+    )
+
+
+def as_json(
+    looked: Looked, answer: Answer, race: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
+    probing, task = looked.probing, looked.own.task
+    distance = probing.distance
+    return {
+        "approach": answer.approach,
+        "rule": answer.ruled.rule,
+        "rule_approach": answer.ruled.approach,
+        "reasons": list(answer.reasons),
+        "headline": list(answer.headline),
+        "flips": [asdict(flip) for flip in answer.ruled.flips],
+        "verdict": answer.verdict,
+        "candidates": candidate_rows(looked, answer),
+        "checks": [asdict(finding) for finding in looked.findings],
+        "n_examples": len(looked.own.data),
+        "n_classes": len(task.classes),
+        "n_train": len(task.train),
+        "n_validation": len(task.validation),
+        "n_test": len(task.test),
+        "distance": None if distance is None else round(distance, 4),
+        "distance_word": None if distance is None else distance_word(distance),
+        "distance_how": probing.how,
+        "probe": probing.as_dict(),
+        "measured": list((race or {}).get("measured", [])),
+        "test": (race or {}).get("test"),
+        "next_measurement": answer.next_measurement,
+        "settings": dict(looked.settings),
+    }
+
+
+def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
+    """A row for each approach, best expected accuracy first; costs are of this machine."""
+    rows = []
+    order = sorted(answer.expected.values(), key=lambda one: -one.accuracy)
+    for one in order:
+        cost, recipe = looked.costs[one.approach], looked.recipes[one.approach]
+        rows.append(
+            {
+                "approach": one.approach,
+                "accuracy": round(one.accuracy, 4),
+                "low": round(one.low, 4),
+                "high": round(one.high, 4),
+                "train_seconds": _digits(looked.seconds(one.approach)),
+                "stored_mb": _digits(cost.stored_mb),
+                "latency_ms": _digits(cost.latency_ms),
+                "runs": one.runs,
+                "memory_mb": _digits(cost.memory_mb),
+                "origin": one.origin,
+                "lr": recipe.lr,
+                "epochs": recipe.epochs,
+                "lr_origin": recipe.origin,
+            }
+        )
+    return rows
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " "))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

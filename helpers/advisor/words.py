@@ -1,0 +1,72 @@
+"""An advice in words, for a terminal: the answer first, then what it rests on."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from helpers.decision import TITLES
+
+WIDTH = 100
+
+
+def in_words(advice: Any) -> str:
+    """Return the answer, the warnings, the candidates and what would change it, as text."""
+    told = advice.as_dict()
+    title = TITLES.get(told["approach"], told["approach"])
+    lines = [f"{title[0].upper()}{title[1:]} ({told['verdict']})", ""]
+    lines += _bullets(_short(told))
+    warnings = [check for check in told["checks"] if check["severity"] == "warning"]
+    if warnings:
+        lines += ["", "Look at these first:"]
+        lines += _bullets([f"{one['check']}: {one['found']} {one['mend']}" for one in warnings])
+    lines += ["", _head()]
+    lines += [_row(row, told["approach"]) for row in told["candidates"]]
+    changes = [told["next_measurement"]] if told["next_measurement"] else []
+    changes += [flip["why"] for flip in told["flips"] if not flip["applied"]]
+    if changes:
+        lines += ["", "What would change the answer:", *_bullets(changes)]
+    return "\n".join(lines)
+
+
+def _short(told: dict[str, Any]) -> list[str]:
+    """The reasons that a reader of a terminal needs; all of them stand in the JSON and the page."""
+    rule = TITLES.get(told["rule_approach"], told["rule_approach"])
+    said = [
+        f"{told['n_examples']:,} examples of {told['n_classes']} classes: {told['n_train']:,} "
+        f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
+        *told["headline"],
+    ]
+    how = told["distance_how"]
+    if told["distance"] is None:
+        said.append(f"How far the data lie from the pretraining is not known: {how}.")
+    else:
+        said.append(f"Distance from the pretraining: {told['distance']:.2f} "
+                    f"({told['distance_word']}, {how}).")  # fmt: skip
+    said.append(f"The article's rule ({told['rule']}) says {rule}.")
+    return said
+
+
+def _bullets(sentences: list[str]) -> list[str]:
+    lines = []
+    for sentence in sentences:
+        lines += textwrap.wrap(sentence.strip(), WIDTH - 2, initial_indent="- ",
+                               subsequent_indent="  ")  # fmt: skip
+    return lines
+
+
+def _head() -> str:
+    return (
+        f"  {'approach':24}{'accuracy':>9}  {'95 % interval':16}{'train s':>9}{'memory MB':>11}"
+        f"{'stored MB':>11}{'ms each':>9}"
+    )
+
+
+def _row(row: dict[str, Any], taken: str) -> str:
+    interval = f"{row['low']:.3f} to {row['high']:.3f}"
+    mark = "> " if row["approach"] == taken else "  "
+    return (
+        f"{mark}{TITLES.get(row['approach'], row['approach']):24}{row['accuracy']:9.3f}  "
+        f"{interval:16}{row['train_seconds']:9.1f}{row['memory_mb']:11.0f}{row['stored_mb']:11.2f}"
+        f"{row['latency_ms']:9.2f}"
+    )
