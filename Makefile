@@ -1,5 +1,6 @@
 # make lab    set up, fetch the data, open JupyterLab at notebook 00   (ARGS=--no-browser)
 # make test   set up, fetch the data, run every test                   (ARGS="-m unit")
+# make student  write build/student, what a class gets, for nbgrader   (ARGS="03 10 --trial")
 # make site   write build/site/explorer.html, the explorer as one page (no kernel, no network)
 # The first call makes .venv and installs the tested versions; the next ones start at once.
 
@@ -11,16 +12,17 @@ PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 KEY := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/ready-$(KEY)
 BENCH := $(VENV)/bench-$(KEY)
+CLASSROOM := $(VENV)/classroom-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks results bench site clean
+.PHONY: lab test fetch notebooks results bench student site clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
 	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ROOT) $(ARGS)
 
-test: $(READY) fetch
+test: $(CLASSROOM) fetch
 	$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
 fetch: $(READY)
@@ -37,6 +39,9 @@ results: $(READY) fetch
 bench: $(BENCH) fetch
 	$(PY) tools/bench.py $(ARGS)
 
+student: $(CLASSROOM)
+	$(PY) tools/make_student.py $(ARGS)
+
 site: $(READY)
 	$(PY) tools/build_site.py $(ARGS)
 
@@ -48,11 +53,15 @@ $(READY):
 	    echo "$(PYTHON) is not here: install Python 3.11 or newer, or name another:" \
 	        "make PYTHON=/path/to/python" >&2; exit 1; }
 	@$(PYTHON) tools/check_python.py
-	@rm -f $(VENV)/ready-* $(VENV)/bench-*
+	@rm -f $(VENV)/ready-* $(VENV)/bench-* $(VENV)/classroom-*
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -c constraints.txt -e ".[dev]"
 	@touch $@
 
 $(BENCH): $(READY)
 	$(PY) -m pip install -c constraints.txt -e ".[dev,bench]"
+	@touch $@
+
+$(CLASSROOM): $(READY)
+	$(PY) -m pip install -c constraints.txt -e ".[dev,classroom]"
 	@touch $@

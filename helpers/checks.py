@@ -1,20 +1,23 @@
 """Exercise answers, judged with a hint and never with an exception."""
 
+import contextlib
 import importlib
+import io
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.answers import Answer
+from helpers.answers import Answer, Score
 
 _tries: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` has to say about an answer."""
+    """What `check` has to say about an answer; credit: its right share, from 0 to 1."""
 
     right: bool
     message: str
+    credit: float = 0.0
 
 
 def check(exercise: str, answer: Any) -> None:
@@ -23,6 +26,19 @@ def check(exercise: str, answer: Any) -> None:
     if answer is not ... and not verdict.right:
         _tries[exercise] = _tries.get(exercise, 0) + 1
     print(verdict.message)
+
+
+def grade(exercise: str, answer: Any, points: float = 1.0) -> float:
+    """Return the points that an answer earns, for an autograder; it raises where there are none.
+
+    Raises AssertionError with the hint. What the judging warns of is kept from the screen: nbgrader
+    takes a word on stderr for a failure.
+    """
+    with contextlib.redirect_stderr(io.StringIO()):
+        verdict = judge(exercise, answer)
+    if verdict.credit <= 0:
+        raise AssertionError(verdict.message)
+    return round(points * verdict.credit, 2)
 
 
 def judge(exercise: str, answer: Any, tries: int = 0) -> Verdict:
@@ -37,11 +53,16 @@ def judge(exercise: str, answer: Any, tries: int = 0) -> Verdict:
         result = known.rule(answer)
     except Exception as error:  # a reader's answer can be anything, and a check must not stop them
         result = f"This answer cannot be judged ({type(error).__name__}: {error})."
+    if isinstance(result, Score) and result.credit < 1:
+        said = f"Exercise {exercise}: {result.credit:.0%} of the credit. {result.message}"
+        return Verdict(False, f"{said} Hint: {hint}", max(0.0, result.credit))
     if isinstance(result, str):
         return Verdict(False, f"Exercise {exercise}: not yet. {result} Hint: {hint}")
     if not result:
         return Verdict(False, f"Exercise {exercise}: not yet. Hint: {hint}")
-    return Verdict(True, f"Exercise {exercise}: right. {known.praise}".rstrip())
+    said = result.message if isinstance(result, Score) else ""
+    words = [f"Exercise {exercise}: right.", said, known.praise]
+    return Verdict(True, " ".join(filter(None, words)), 1.0)
 
 
 def find(exercise: str) -> Answer | None:

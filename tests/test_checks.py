@@ -6,7 +6,7 @@ import types
 import pytest
 
 from helpers import checks
-from helpers.answers import Answer, choice, number
+from helpers.answers import Answer, Score, choice, number
 
 
 def broken(answer):
@@ -15,7 +15,7 @@ def broken(answer):
 
 @pytest.fixture(autouse=True)
 def exercises(monkeypatch):
-    """Put a notebook 99 with four exercises beside the real ones, and forget earlier tries."""
+    """Put a notebook 99 with each kind of exercise beside the real ones; forget earlier tries."""
     module = types.ModuleType("helpers.answers.n99")
     module.ANSWERS = {
         "99.1": Answer(
@@ -24,6 +24,8 @@ def exercises(monkeypatch):
         "99.2": Answer(choice("LoRA"), ("Two matrices.",)),
         "99.3": Answer(broken, ("Name a layer.",)),
         "99.4": Answer(lambda answer: len(answer) == 3 or "Three are wanted.", ("Count.",)),
+        "99.5": Answer(lambda got: Score(got, f"It got {got}."), ("All of it.",), "Well done."),
+        "99.6": Answer(lambda answer: print("beware", file=sys.stderr) is None, ("Any.",)),
     }
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(checks, "_tries", {})
@@ -86,3 +88,25 @@ def test_a_rule_can_say_what_is_off():
 def test_an_unknown_exercise_is_said(exercise, capsys):
     checks.check(exercise, 1)
     assert "There is no exercise" in capsys.readouterr().out
+
+
+def test_partial_credit_is_said_with_a_hint_and_full_credit_is_right():
+    half = checks.judge("99.5", 0.5)
+    assert (half.right, half.credit) == (False, 0.5)
+    assert half.message == "Exercise 99.5: 50% of the credit. It got 0.5. Hint: All of it."
+    whole = checks.judge("99.5", 1.0)
+    assert (whole.right, whole.credit) == (True, 1.0)
+    assert whole.message == "Exercise 99.5: right. It got 1.0. Well done."
+
+
+def test_a_grade_is_points_or_an_error_with_the_hint():
+    assert checks.grade("99.5", 0.25, points=4) == 1.0
+    assert checks.grade("99.1", 200, points=3) == 3.0
+    for exercise, answer in [("99.1", 1), ("99.1", ...), ("99.5", 0.0), ("99.3", 1), ("99.9", 1)]:
+        with pytest.raises(AssertionError, match="99"):
+            checks.grade(exercise, answer)
+
+
+def test_grading_leaves_nothing_on_stderr(capsys):
+    assert checks.grade("99.6", 1) == 1.0
+    assert capsys.readouterr().err == ""

@@ -88,7 +88,7 @@ def test_every_import_is_declared(root, project):
     core = set(requirements(project["dependencies"]))
     extras = project["optional-dependencies"]
     beside = core | set(requirements([*extras["bench"], *extras["distributed"]]))
-    every = beside | set(requirements(extras["dev"]))
+    every = beside | set(requirements([*extras["dev"], *extras["classroom"]]))
     files = [*(root / "tools").glob("*.py"), *(root / "tests").glob("*.py")]
     own = {"helpers", *(path.stem for path in files)}
     providers = packages_distributions()

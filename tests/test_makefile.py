@@ -66,7 +66,13 @@ def test_the_first_call_sets_up_and_the_second_does_not(clone):
         f"-m jupyterlab {START} --no-browser",
     ]
     _, lines = make("test", "ARGS=-m unit")
-    assert lines == ["-m helpers fetch", "-m pytest -n 2 --dist worksteal -m unit"]
+    assert lines == [
+        "-m pip install -c constraints.txt -e .[dev,classroom]",
+        "-m helpers fetch",
+        "-m pytest -n 2 --dist worksteal -m unit",
+    ]
+    _, lines = make("student", "ARGS=03")
+    assert lines == ["tools/make_student.py 03"]
 
 
 def test_make_site_needs_no_data(clone):

@@ -8,26 +8,38 @@ helpers/answers/n03.py:
         "03.3": Answer(my_rule, hints=("Return a list of names.",)),
     }
 
-A rule takes the answer and returns True, False, or a sentence that says what is off.
+A rule takes the answer and returns True, False, a sentence that says what is off or, where part of
+an answer can be right, a `Score`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Rule = Callable[[Any], bool | str]
+
+@dataclass(frozen=True)
+class Score:
+    """How much of an answer is right: `credit` from 0 to 1, and a sentence that says why."""
+
+    credit: float
+    message: str
+
+
+Rule = Callable[[Any], bool | str | Score]
 
 
 @dataclass(frozen=True)
 class Answer:
     """How one exercise is judged.
 
-    hints: from gentle to plain. praise: what a right answer shows.
+    hints: from gentle to plain. praise: what a right answer shows. points: what a right answer is
+    worth in a class.
     """
 
     rule: Rule
     hints: tuple[str, ...]
     praise: str = ""
+    points: int = 1
 
 
 def number(value: float | Callable[[], float], *, within: float = 0.0) -> Rule:
