@@ -1,7 +1,9 @@
 # make lab    set up, fetch the data, open JupyterLab at notebook 00   (ARGS=--no-browser)
 # make test   set up, fetch the data, run every test                   (ARGS="-m unit")
 # make student  write build/student, what a class gets, for nbgrader   (ARGS="03 10 --trial")
-# make site   write build/site/explorer.html, the explorer as one page (no kernel, no network)
+# make site   write build/site/: every notebook as a page, search, glossary, the explorer; open
+#             build/site/index.html (no kernel, no network)
+# make offline  write build/offline, one folder for a room without a network
 # The first call makes .venv and installs the tested versions; the next ones start at once.
 
 PYTHON ?= python3
@@ -16,7 +18,7 @@ CLASSROOM := $(VENV)/classroom-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks results bench student site clean
+.PHONY: lab test fetch notebooks results bench student site offline clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -44,6 +46,9 @@ student: $(CLASSROOM)
 
 site: $(READY)
 	$(PY) tools/build_site.py $(ARGS)
+
+offline: $(READY) fetch
+	$(PY) tools/make_offline.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) data/cache build/site

@@ -176,19 +176,31 @@ def test_a_panel_has_its_numbers_as_words_and_as_a_table(small):
 
 
 def test_build_site_writes_it_whole_or_says_why_not(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(build_site, "build", lambda runs, **how: "page " + how["commit"])
-    monkeypatch.setattr("sys.argv", ["build_site.py", str(tmp_path / "site")])
-    assert build_site.main() == 0
+    monkeypatch.setattr(build_site, "build", lambda runs, **how: "{home} {commit}".format(**how))
+    alone = ["--only-explorer", str(tmp_path / "site")]
+    assert build_site.main(alone) == 0
     written = tmp_path / "site" / "explorer.html"
-    assert re.fullmatch(r"page [0-9a-f]{10}|page unknown", written.read_text(encoding="utf-8"))
+    assert re.fullmatch(r" [0-9a-f]{10}| unknown", written.read_text(encoding="utf-8"))
     assert [path.name for path in written.parent.iterdir()] == ["explorer.html"]
     monkeypatch.setattr(build_site, "LARGEST", 3)
-    assert build_site.main() == 2
+    assert build_site.main(alone) == 2
     assert "more than 3; coarsen its axes" in capsys.readouterr().err
     monkeypatch.setattr(build_site, "LARGEST", 3_000_000)
-    monkeypatch.setattr("sys.argv", ["build_site.py", str(written / "below-a-file")])
-    assert build_site.main() == 2
+    assert build_site.main(["--only-explorer", str(written / "below-a-file")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_build_site_writes_the_pages_around_the_explorer(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(build_site, "build", lambda runs, **how: how["home"])
+    monkeypatch.setattr(build_site, "build_pages", lambda root, folder: ["a warning"])
+    assert build_site.main([str(tmp_path)]) == 0
+    assert (tmp_path / "explorer.html").read_text(encoding="utf-8") == "index.html"
+    assert capsys.readouterr().err == "a warning\n"
+
+
+def test_the_page_leads_home_where_there_is_one():
+    page = build(records.load().iloc[:0], axes=SMALL, home="index.html")
+    assert page.count('href="index.html"') == 1
 
 
 def test_candidates_are_rounded_as_decide_prints_them(small):

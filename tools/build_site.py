@@ -1,4 +1,10 @@
-"""Write the explorer as one HTML page: `make site`, or `python tools/build_site.py [FOLDER]`."""
+"""Write the site, every notebook as a page and the explorer: `make site`.
+
+    python tools/build_site.py [FOLDER]              the whole site, into build/site
+    python tools/build_site.py --only-explorer       explorer.html alone, and nothing else is needed
+
+Open `index.html`: it is read from files, and asks no network.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +13,48 @@ import os
 import sys
 from pathlib import Path
 
+from site_pages import build_pages
+
 from helpers import records
 from helpers.errors import UserError
 from helpers.page import build
 from helpers.paths import commit
 
 ROOT = Path(__file__).resolve().parents[1]
-LARGEST = 3_000_000  # bytes
+LARGEST = 3_000_000  # bytes of the explorer
 
 
-def main() -> int:
-    """Build the page and write it whole; returns 2 with a sentence where it can't be written."""
+def main(arguments: list[str] | None = None) -> int:
+    """Build the pages, then the explorer; returns 2 with a sentence where that can't be done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "site")
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
-    options = parser.parse_args()
-    path = options.folder / "explorer.html"
+    parser.add_argument("--only-explorer", action="store_true", help="write explorer.html alone")
+    options = parser.parse_args(arguments)
     try:
-        page = build(records.load(), commit=commit(), workers=max(1, options.workers))
-        size = len(page.encode("utf-8"))
-        if size > LARGEST:
-            raise UserError(f"the page has {size:,} bytes, more than {LARGEST:,}; coarsen its axes")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(".html.partial")
-        scratch.write_text(page, encoding="utf-8", newline="\n")
-        scratch.replace(path)
+        if not options.only_explorer:
+            for warning in build_pages(ROOT, options.folder):
+                print(warning, file=sys.stderr)
+            print(f"{options.folder / 'index.html'}: the first page")
+        home = "" if options.only_explorer else "index.html"
+        write_explorer(options.folder / "explorer.html", home, max(1, options.workers))
     except (UserError, OSError) as error:
-        print(f"cannot make {path}: {error}", file=sys.stderr)
+        print(f"cannot make {options.folder}: {error}", file=sys.stderr)
         return 2
-    print(f"{path}: {size / 1e6:.2f} MB")
     return 0
+
+
+def write_explorer(path: Path, home: str, workers: int) -> None:
+    """Write the explorer whole or not at all, with a link to `home` where that is a page."""
+    page = build(records.load(), commit=commit(), workers=workers, home=home)
+    size = len(page.encode("utf-8"))
+    if size > LARGEST:
+        raise UserError(f"the page has {size:,} bytes, more than {LARGEST:,}; coarsen its axes")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".html.partial")
+    scratch.write_text(page, encoding="utf-8", newline="\n")
+    scratch.replace(path)
+    print(f"{path}: {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

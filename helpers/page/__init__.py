@@ -18,6 +18,7 @@ from helpers.page.style import page_colours, sheet
 from helpers.page.tables import APPROACHES, RULES, VERDICTS, worked_out
 from helpers.pictures import APPROACH_STYLE
 
+HOME = '<nav aria-label="Back"><a href="{}">All notebooks as pages, and the glossary</a></nav>'
 # axis, its question, the words at both ends
 SLIDERS = (
     ("examples", "Labelled examples", "few", "many"),
@@ -29,11 +30,17 @@ SLIDERS = (
 
 
 def build(
-    runs: pd.DataFrame, *, axes: Axes = AXES, commit: str = "unknown", workers: int = 1
+    runs: pd.DataFrame,
+    *,
+    axes: Axes = AXES,
+    commit: str = "unknown",
+    workers: int = 1,
+    home: str = "",
 ) -> str:
     """Return the page: every answer over the axes, worked out from recorded runs.
 
     commit: the code's, to be named in the page. workers: processes that work the answers out.
+    home: the page that this one belongs to, linked at the top where there is one.
     """
     held = measured(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
@@ -44,6 +51,7 @@ def build(
     }
     return Template((folder / "explorer.html").read_text(encoding="utf-8")).substitute(
         parts,
+        home=HOME.format(html.escape(home)) if home else "",
         colours=page_colours(),
         sheet=sheet(),
         sliders="\n".join(_slider(axes, *about) for about in SLIDERS),
