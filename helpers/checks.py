@@ -54,15 +54,20 @@ def judge(exercise: str, answer: Any, tries: int = 0) -> Verdict:
     except Exception as error:  # a reader's answer can be anything, and a check must not stop them
         result = f"This answer cannot be judged ({type(error).__name__}: {error})."
     if isinstance(result, Score) and result.credit < 1:
-        said = f"Exercise {exercise}: {result.credit:.0%} of the credit. {result.message}"
-        return Verdict(False, f"{said} Hint: {hint}", max(0.0, result.credit))
+        said = f"Exercise {exercise}: {result.credit:.0%} of the credit."
+        return Verdict(False, _joined(said, result.message, f"Hint: {hint}"), result.credit)
     if isinstance(result, str):
         return Verdict(False, f"Exercise {exercise}: not yet. {result} Hint: {hint}")
     if not result:
         return Verdict(False, f"Exercise {exercise}: not yet. Hint: {hint}")
     said = result.message if isinstance(result, Score) else ""
-    words = [f"Exercise {exercise}: right.", said, known.praise]
-    return Verdict(True, " ".join(filter(None, words)), 1.0)
+    return Verdict(True, _joined(f"Exercise {exercise}: right.", said, known.praise), 1.0)
+
+
+def _joined(*parts: str) -> str:
+    """Join sentences in one line, or in lines where one of them has lines of its own."""
+    gap = "\n" if any("\n" in part for part in parts) else " "
+    return gap.join(part.strip("\n") for part in parts if part)
 
 
 def find(exercise: str) -> Answer | None:

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 from helpers.answers import Answer, choice, number
+from helpers.scenarios import chosen
 
 
 @functools.cache
@@ -72,5 +73,15 @@ ANSWERS = {
             "Then look where it fails, in section 4, and treat that case on its own.",
         ),
         praise="It was scored on tasks that you have looked at; the measured answer was not.",
+    ),
+    "10.4": Answer(
+        chosen("fabric", "scrambled", "tickets", "letters", "nightly"),
+        hints=(
+            "Which lost most? Ask what its base has seen, and what the pictures kept of it.",
+            "Freezing needs a close domain. Where nothing is close, look at LoRA and at classical.",
+            "scenarios.options(scenarios.get_scenario('fabric')) is the whole bill, best first.",
+        ),
+        praise="Now count: how many different approaches did five situations take?",
+        points=5,
     ),
 }

@@ -28,7 +28,7 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown
 
-from helpers import records, rules
+from helpers import records, rules, scenarios
 from helpers.checks import check
 from helpers.curves import measured
 from helpers.decision import Situation, Thresholds, decide
@@ -380,3 +380,25 @@ check("10.2", answer)
 # %%
 answer = ...
 check("10.3", answer)
+
+# %% [markdown]
+# **10.4 Choose.** Five situations, told as they are brought to you. For each one name the approach
+# that you would take: `classical`, `feature_extraction`, `partial_fine_tuning`, `full_fine_tuning`,
+# `lora`, `adapter`, `from_scratch` or `lp_ft`. The check looks up what your choice would have cost in
+# points of accuracy and in minutes; what is nearly right earns part of the credit.
+
+# %%
+Markdown(scenarios.tell())
+
+# %% [markdown]
+# Replace the dots one by one.
+
+# %%
+answer = {
+    "fabric": ...,
+    "scrambled": ...,
+    "tickets": ...,
+    "letters": ...,
+    "nightly": ...,
+}
+check("10.4", answer)
