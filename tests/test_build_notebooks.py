@@ -61,7 +61,8 @@ def collection(tmp_path, monkeypatch):
     (sources / "00_first.py").write_text(FIRST, encoding="utf-8")
     (sources / "01_second.py").write_text(SECOND, encoding="utf-8")
     marks = "# Title\n<!-- notebooks -->\n<!-- /notebooks -->\nend\n"
-    (tmp_path / "README.md").write_text(marks, encoding="utf-8")
+    for name in build.PAGES:
+        (tmp_path / name).write_text(marks, encoding="utf-8")
     return build.Collection(tmp_path)
 
 
@@ -98,11 +99,16 @@ def test_times_navigation_and_table_are_written(collection):
     seconds = json.loads(collection.minutes.read_text(encoding="utf-8"))
     assert set(seconds) == {"00", "01"}
     assert all(0 < value < 60 for value in seconds.values())
-    readme = collection.readme.read_text(encoding="utf-8")
+    readme, teaching = (page.read_text(encoding="utf-8") for page in collection.pages)
     link = "[Is one enough?](notebooks/00_first.ipynb)"
     assert f"| 00 | {link} | under a minute | nothing |" in readme
     assert readme.startswith("# Title\n")
     assert readme.endswith("\nend\n")
+    taken = json.loads(collection.memory.read_text(encoding="utf-8"))
+    assert set(taken) == {"00", "01"} and all(
+        20 < megabytes < 4_000 for megabytes in taken.values()
+    )
+    assert f"| 00 | {seconds['00'] / 60:.1f} | {taken['00']:,.0f} | 14 | 1 | 0 |" in teaching
 
 
 def test_a_failing_cell_leaves_the_old_notebook(collection, capsys):
@@ -134,8 +140,10 @@ def test_check_names_what_differs(collection):
     wrong = "\n".join(build.check(collection))
     assert "01_second.ipynb differs from its source" in wrong
     assert "07_lost.ipynb has no source" in wrong
-    source.write_text(SECOND.replace("two better", "three better"), encoding="utf-8")
-    assert "README.md holds an old table" in "\n".join(build.check(collection))
+    source.write_text(SECOND.replace("two better", "three or more better"), encoding="utf-8")
+    wrong = "\n".join(build.check(collection))
+    assert "README.md holds an old table" in wrong
+    assert "TEACHING.md holds an old table" in wrong
 
 
 @pytest.mark.parametrize(
@@ -174,10 +182,11 @@ def test_sources_lose_metadata_and_empty_cells(tmp_path):
     assert not any(cell.metadata for cell in cells)
 
 
-def test_a_readme_without_marks_is_refused(collection):
-    collection.readme.write_text("# Title\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match="lacks <!-- notebooks -->"):
-        collection.readme_text()
+def test_a_page_without_marks_is_refused(collection):
+    for page in collection.pages:
+        page.write_text("# Title\n", encoding="utf-8")
+        with pytest.raises(SystemExit, match=f"{page.name} lacks <!-- notebooks -->"):
+            collection.page_text(page)
 
 
 def test_a_busy_machine_measures_no_time(collection, monkeypatch, capsys):

@@ -3,12 +3,12 @@
     python tools/build_notebooks.py 03            one notebook, or several
     python tools/build_notebooks.py --all         every one
     python tools/build_notebooks.py --check       are the two sides alike? nothing runs
-    python tools/build_notebooks.py --refresh     navigation and the README's table; nothing runs
+    python tools/build_notebooks.py --refresh     navigation and the tables of README and TEACHING
     python tools/build_notebooks.py 03 --profile fast    a quick try, kept out of git
 
 A notebook is written only when it ran to its end. Widget views, timestamps, random ids and
 progress bars are left out, so an equal run gives an equal file. The line that says how long it
-takes, the navigation at its end and the README's table are written here, not typed.
+takes, the navigation at its end and the tables of README and TEACHING are written here, not typed.
 """
 
 import argparse
@@ -24,14 +24,17 @@ from typing import Any
 import jupytext
 import nbformat
 import psutil
+from kernel_memory import watched_children
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_cleaning import KERNEL, clean
+from teaching_table import HEAD, row
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS = 1200  # a cell that runs longer hangs
 MADE = "made-by-build"  # the tag of cells that no source has
+PAGES = ("README.md", "TEACHING.md")  # each has its table between MARKS
 MARKS = ("<!-- notebooks -->", "<!-- /notebooks -->")
 BUSY = 15  # percent of the processors that others use, over which a time says nothing
 
@@ -41,9 +44,10 @@ class Collection:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.folder = root / "notebooks"
-        self.readme = root / "README.md"
+        self.pages = [root / name for name in PAGES]
         self.tries = root / "data" / "cache" / "notebooks"
         self.minutes = self.folder / "minutes.json"
+        self.memory = self.folder / "memory.json"
         self.sources = sorted((self.folder / "sources").glob("[0-9][0-9]_*.py"))
 
     def find(self, name: str) -> Path:
@@ -57,20 +61,17 @@ class Collection:
         """Return the file that people read."""
         return self.folder / f"{source.stem}.ipynb"
 
-    def seconds(self) -> dict[str, float]:
-        """Return the measured seconds of each notebook, by its number."""
-        if not self.minutes.exists():
-            return {}
-        return json.loads(self.minutes.read_text(encoding="utf-8"))
+    def measured(self, file: Path) -> dict[str, float]:
+        """Return what was measured of each notebook, by its number."""
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
-    def note_seconds(self, source: Path, seconds: float) -> None:
-        """Keep how long a full run took; a run alike (within a fifth) changes nothing."""
-        known = self.seconds()
+    def note(self, file: Path, source: Path, value: float) -> None:
+        """Keep what a full run took; a run alike (within a fifth) changes nothing."""
+        known = self.measured(file)
         before = known.get(source.stem[:2], 0.0)
-        if abs(seconds - before) > 0.2 * before:
-            known[source.stem[:2]] = round(seconds, 1)
-            text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
-            write(self.minutes, text)
+        if abs(value - before) > 0.2 * before:
+            known[source.stem[:2]] = round(value, 1)
+            write(file, json.dumps(dict(sorted(known.items())), indent=1) + "\n")
 
     def footer(self, source: Path) -> str:
         """Return the navigation line: previous, contents, next."""
@@ -87,29 +88,36 @@ class Collection:
     def cells(self, source: Path) -> list[nbformat.NotebookNode]:
         """Return the cells a notebook has: those of its source, the time line and the footer."""
         parts = read_source(source)
-        takes = words_for(self.seconds().get(source.stem[:2]))
+        takes = words_for(self.measured(self.minutes).get(source.stem[:2]))
         parts.insert(1, _made(f"Runs in {takes} on two CPU cores."))
         parts.append(_made(self.footer(source)))
         for place, cell in enumerate(parts):
             cell["id"] = f"{source.stem[:2]}-{place:03d}"
         return parts
 
-    def table(self) -> str:
+    def readme_table(self) -> str:
         """Return the README's table of notebooks."""
-        rows = ["| | question | takes | needs |", "|---|---|---|---|"]
+        rows, seconds = ["| | question | takes | needs |", "|---|---|---|---|"], self.minutes
         for source in self.sources:
-            number, takes = source.stem[:2], words_for(self.seconds().get(source.stem[:2]))
+            number = source.stem[:2]
+            takes = words_for(self.measured(seconds).get(number))
             link = f"[{title(source)}](notebooks/{source.stem}.ipynb)"
             rows.append(f"| {number} | {link} | {takes} | {needs(source)} |")
         return "\n".join(rows)
 
-    def readme_text(self) -> str:
-        """Return the README with today's table between its two marks."""
-        before, begin, rest = self.readme.read_text(encoding="utf-8").partition(MARKS[0])
+    def teaching_table(self) -> str:
+        """Return TEACHING's table of what each notebook takes."""
+        taken = self.measured(self.minutes), self.measured(self.memory)
+        return "\n".join([*HEAD, *(row(s.stem[:2], read_source(s), *taken) for s in self.sources)])
+
+    def page_text(self, page: Path) -> str:
+        """Return a page with today's table between its two marks."""
+        table = self.readme_table() if page.name == PAGES[0] else self.teaching_table()
+        before, begin, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
         _, end, after = rest.partition(MARKS[1])
         if not end:
-            raise SystemExit(f"README.md lacks {MARKS[0]} or {MARKS[1]}: its table goes between")
-        return f"{before}{begin}\n{self.table()}\n{end}{after}"
+            raise SystemExit(f"{page.name} lacks {MARKS[0]} or {MARKS[1]}: its table goes between")
+        return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def read_source(source: Path) -> list[nbformat.NotebookNode]:
@@ -163,7 +171,8 @@ def build(collection: Collection, source: Path, profile: str = "full") -> bool:
     busy = psutil.cpu_percent(interval=1.0)
     begun = time.perf_counter()
     try:
-        notebook = execute(collection, source, profile)
+        with watched_children() as peak:
+            notebook = execute(collection, source, profile)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"{source.name} stopped, and nothing was written:\n{error}", file=sys.stderr)
         return False
@@ -171,9 +180,10 @@ def build(collection: Collection, source: Path, profile: str = "full") -> bool:
     target = collection.built(source)
     if profile == "full":
         if busy <= BUSY:
-            collection.note_seconds(source, seconds)
+            collection.note(collection.minutes, source, seconds)
         else:
             print(f"the time is not kept: others used {busy:.0f} % of the processors")
+        collection.note(collection.memory, source, peak.megabytes)
         notebook.cells[1].source = collection.cells(source)[1].source
     else:
         target = collection.tries / target.name
@@ -183,7 +193,7 @@ def build(collection: Collection, source: Path, profile: str = "full") -> bool:
 
 
 def refresh(collection: Collection) -> None:
-    """Write today's navigation into every notebook, and today's table into the README."""
+    """Write today's navigation into every notebook, and today's tables into README and TEACHING."""
     for source in collection.sources:
         target = collection.built(source)
         if target.exists():
@@ -191,11 +201,12 @@ def refresh(collection: Collection) -> None:
             fresh = [cell.source for cell in collection.cells(source)]
             notebook.cells[1].source, notebook.cells[-1].source = fresh[1], fresh[-1]
             write_notebook(target, notebook)
-    write(collection.readme, collection.readme_text())
+    for page in collection.pages:
+        write(page, collection.page_text(page))
 
 
 def check(collection: Collection) -> list[str]:
-    """Return what differs between sources, notebooks and the README, one sentence each."""
+    """Return what differs between sources, notebooks and the pages' tables, one sentence each."""
     wrong = []
     names = {source.stem for source in collection.sources}
     for orphan in sorted(collection.folder.glob("*.ipynb")):
@@ -209,8 +220,9 @@ def check(collection: Collection) -> list[str]:
         there = nbformat.read(target, as_version=4).cells
         if _plain(there) != _plain(collection.cells(source)):
             wrong.append(f"notebooks/{target.name} differs from its source: build it again")
-    if collection.readme.read_text(encoding="utf-8") != collection.readme_text():
-        wrong.append("README.md holds an old table: say --refresh")
+    for page in collection.pages:
+        if page.read_text(encoding="utf-8") != collection.page_text(page):
+            wrong.append(f"{page.name} holds an old table: say --refresh")
     return wrong
 
 
@@ -236,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="numbers, such as 03")
     parser.add_argument("--all", action="store_true", help="every notebook")
     parser.add_argument("--check", action="store_true", help="compare only")
-    parser.add_argument("--refresh", action="store_true", help="navigation and table only")
+    parser.add_argument("--refresh", action="store_true", help="navigation and tables only")
     parser.add_argument("--profile", choices=("full", "fast"), default="full")
     options = parser.parse_args(arguments)
     collection = Collection()
