@@ -77,7 +77,7 @@ ANSWERS = {
     "10.4": Answer(
         chosen("fabric", "scrambled", "tickets", "letters", "nightly"),
         hints=(
-            "Which lost most? Ask what its base has seen, and what the pictures kept of it.",
+            "What has each base seen before, and what do the new pictures or words share with it?",
             "Freezing needs a close domain. Where nothing is close, look at LoRA and at classical.",
             "scenarios.options(scenarios.get_scenario('fabric')) is the whole bill, best first.",
         ),
