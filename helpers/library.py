@@ -28,7 +28,7 @@ from helpers.durable import locked
 from helpers.errors import UserError, unknown_name
 from helpers.plugs import BASE, Plug, adapter_widths
 from helpers.serving import Server
-from helpers.storage import task_state
+from helpers.storage import halved, task_state, widened
 from helpers.task_files import LOCK, Entry, base_hash, read, read_entry, write
 from helpers.tasks import Task
 
@@ -60,22 +60,28 @@ class Library:
         *,
         scores: Mapping[str, float] | None = None,
         replace: bool = False,
+        bits: int = 32,
     ) -> Entry:
         """Save what a task adds to the base; its file appears whole or not at all.
 
         task: a Task, whose name and classes are kept, or just a name. replace: save a new version
-        of a task that is there, which is refused otherwise.
+        of a task that is there, which is refused otherwise. bits: 32 keeps every tensor to the
+        bit; 16 halves the file and rounds to three digits (measure what that costs: `scores`).
 
         Raises UserError for a model that was not trained on this base, one that has none
-        (`classical`), a name that makes no file name, or a folder that can't be written to.
+        (`classical`), a name that makes no file name, values that 16 bits can't hold, or a folder
+        that can't be written to.
         """
         name, classes = (task.name, task.classes) if isinstance(task, Task) else (task, ())
         path, model = self._path(name), fitted.model
         if not isinstance(model, TransferModel):
             raise UserError(f"{fitted.approach.name} has no base to share; keep its own file")
+        if bits not in (16, 32):
+            raise UserError(f"a task's file has floats of 16 or 32 bits, not {bits!r}")
         state = task_state(model)
+        state = halved(state, name) if bits == 16 else state
         own = {key.removeprefix(BASE) for key in state}
-        plug = Plug.from_state(state, _scale(model))
+        plug = Plug.from_state(widened(state), _scale(model))
         entry = Entry(
             task=name,
             approach=fitted.approach.name,
@@ -87,6 +93,7 @@ class Library:
             scores={key: float(value) for key, value in (scores or {}).items()},
             input_size=model.backbone.recipe.size,
             whole=self.base.state_dict().keys() <= own,
+            bits=bits,
         )
         self._check_fit(plug, entry, name)
         self._check_frozen(model, own, name)
@@ -128,7 +135,7 @@ class Library:
         if entry.task != name:
             raise UserError(f"{path} holds the task {entry.task!r}; give it back that file name")
         self._check_base(entry, name)
-        plug = Plug.from_state(state, entry.scale)
+        plug = Plug.from_state(widened(state), entry.scale)
         self._check_fit(plug, entry, name)
         return plug
 
@@ -272,6 +279,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "backbone": entry.backbone,
         "base": entry.base,
         "whole": entry.whole,
+        "bits": entry.bits,
         "created": entry.created,
         "schema": entry.schema,
         "digest": entry.digest,

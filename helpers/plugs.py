@@ -24,7 +24,11 @@ BASE = "backbone."  # begins the names of a model's tensors that lie outside the
 BOTTLENECK = ("down.weight", "down.bias", "up.weight", "up.bias")
 
 
-@dataclass
+Factors = tuple[Tensor, Tensor, Tensor]
+"""A (runs, rank, in, …), B (runs, out, rank, …), scale (runs, 1, 1): one for each run of rows."""
+
+
+@dataclass(eq=False)
 class LowRank:
     """A LoRA update of one layer: A (rank, in, …), B (out, rank, …), and the scale of both."""
 
@@ -45,23 +49,19 @@ class LowRank:
         return y + self.scale * F.conv2d(hidden, self.B)
 
     @staticmethod
-    def mixed(
-        parts: Sequence[LowRank | None], rows: Tensor, layer: nn.Module, x: Tensor, y: Tensor
-    ) -> Tensor:
-        """`y` with every row updated by its own task's part. rows (N,): which of `parts`.
+    def mixed(factors: Factors, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """`y` with equal runs of rows updated by the factors of their tasks.
 
-        Each row's factors are gathered; linear layers and 1×1 convolutions are then two batched
-        products, other convolutions one grouped convolution with a group per row and a product.
+        Linear layers and 1×1 convolutions take two batched products, other convolutions one
+        grouped convolution, with a group for each run, and a product.
         """
-        rank = max(part.A.shape[0] for part in parts if part)
-        model = next(part for part in parts if part)
-        A = torch.stack([_padded(part and part.A, model.A, 0, rank) for part in parts])[rows]
-        B = torch.stack([_padded(part and part.B, model.B, 1, rank) for part in parts])[rows]
-        scale = y.new_tensor([part.scale if part else 0.0 for part in parts])[rows].view(-1, 1, 1)
+        A, B, scale = factors
         B = B.flatten(2).transpose(1, 2)
         if isinstance(layer, nn.Linear):
-            hidden = torch.bmm(_flat(x), A.transpose(1, 2)).mul_(scale)
-            return _flat(y).baddbmm_(hidden, B).view_as(y)  # in place: nobody else has this output
+            runs, width = len(A), y.shape[-1]
+            hidden = torch.bmm(A, x.reshape(runs, -1, x.shape[-1]).transpose(1, 2)).mul_(scale)
+            # In place: nobody else has this output.
+            return y.view(runs, -1, width).baddbmm_(hidden.transpose(1, 2), B).view_as(y)
         if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding == (0, 0):
             hidden = torch.bmm(_flat(x), A.flatten(2).transpose(1, 2)).mul_(scale)
             return y + _as_images(torch.bmm(hidden, B), y)
@@ -69,8 +69,18 @@ class LowRank:
             x.reshape(1, -1, *x.shape[2:]), A.flatten(0, 1), None,
             layer.stride, layer.padding, layer.dilation, groups=len(x),
         )  # fmt: skip
-        hidden = hidden.view(len(x), rank, -1).transpose(1, 2) * scale
+        hidden = hidden.view(len(x), A.shape[1], -1).transpose(1, 2) * scale
         return y + _as_images(torch.bmm(hidden, B), y)
+
+    @staticmethod
+    def gathered(parts: Sequence[LowRank | None], rows: Tensor) -> Factors:
+        """Factors of every row, padded to the highest rank. rows (N,): which of `parts`."""
+        rank = max(part.A.shape[0] for part in parts if part)
+        model = next(part for part in parts if part)
+        A = torch.stack([_padded(part and part.A, model.A, 0, rank) for part in parts])[rows]
+        B = torch.stack([_padded(part and part.B, model.B, 1, rank) for part in parts])[rows]
+        scale = model.A.new_tensor([part.scale if part else 0.0 for part in parts])
+        return A, B, scale[rows].view(-1, 1, 1)
 
     def update(self, weight: Tensor) -> Tensor:
         """What merging adds to the layer's weight."""

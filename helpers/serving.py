@@ -5,39 +5,64 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from helpers.allocator import keep_freed_memory
 from helpers.backbones import Backbone, State
 from helpers.errors import UserError, unknown_name
-from helpers.plugs import Bottleneck, LowRank, Plug, shared_copy
+from helpers.plugs import Bottleneck, Factors, LowRank, Plug, shared_copy
+from helpers.stacks import Stacks
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Whose rows a batch holds: `rows` (N,) index into `plugs`."""
+    """Whose rows a batch holds: `rows` (N,) index into `plugs`, in rising order."""
 
     plugs: tuple[Plug, ...]
     rows: Tensor
+    stacks: Stacks | None = None
 
     def first(self, count: int) -> Mix:
         """The same for the first `count` rows."""
-        return Mix(self.plugs, self.rows[:count])
+        return replace(self, rows=self.rows[:count])
+
+    def of(self, plugs: tuple[Plug, ...]) -> Mix:
+        """The same for the first plugs alone, whose rows these are."""
+        return replace(self, plugs=plugs)
+
+    @functools.cached_property
+    def even(self) -> bool:
+        """Whether every task has as many rows as any other."""
+        counts = torch.bincount(self.rows, minlength=len(self.plugs))
+        return bool((counts == counts[0]).all()) and len(self.rows) > 0
 
     def change(self, site: str, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """A layer's output with what each row's task inserts there."""
         parts = [plug.parts.get(site) for plug in self.plugs]
         if len(parts) == 1:
             return parts[0].alone(layer, x, y) if parts[0] else y
-        for kind in (LowRank, Bottleneck):
-            chosen = [part if isinstance(part, kind) else None for part in parts]
-            if any(chosen):
-                y = kind.mixed(chosen, self.rows, layer, x, y)
+        low_rank = [part if isinstance(part, LowRank) else None for part in parts]
+        if any(low_rank):
+            y = LowRank.mixed(self._factors(site, layer, low_rank), layer, x, y)
+        bottlenecks = [part if isinstance(part, Bottleneck) else None for part in parts]
+        if any(bottlenecks):
+            y = Bottleneck.mixed(bottlenecks, self.rows, layer, x, y)
         return y
+
+    def _factors(self, site: str, layer: nn.Module, parts: list[LowRank | None]) -> Factors:
+        """One entry for each task where tasks have equal shares, else one for each row."""
+        found = self.stacks.factors(site, parts) if self.stacks else None
+        if found is None:
+            return LowRank.gathered(parts, self.rows)
+        one_each = len(self.rows) == len(parts)
+        if self.even and (one_each or isinstance(layer, nn.Linear)):
+            return found
+        return tuple(tensor[self.rows] for tensor in found)
 
 
 class Server(nn.Module):
@@ -53,6 +78,7 @@ class Server(nn.Module):
         self.plugs: dict[str, Plug] = {}
         self.using = ""
         self._mix: Mix | None = None
+        self._stacks: Stacks | None = None  # None: to be made from what is plugged in
         self._hooked: set[str] = set()
 
     def plug_in(self, name: str, plug: Plug) -> None:
@@ -67,10 +93,11 @@ class Server(nn.Module):
             layers[site].register_forward_hook(functools.partial(self._hook, site))
             self._hooked.add(site)
         self.plugs[name] = plug
+        self._stacks = None
 
     def unplug(self, name: str) -> None:
         """Forget a task; what is not held is ignored."""
-        self.plugs.pop(name, None)
+        self._stacks = None if self.plugs.pop(name, None) else self._stacks
         self.using = "" if self.using == name else self.using
 
     def use(self, name: str) -> Server:
@@ -98,14 +125,17 @@ class Server(nn.Module):
         """
         if len(tasks) != len(batch) or not len(tasks):
             raise UserError(f"a batch of {len(batch)} needs a task for each row; got {len(tasks)}")
+        keep_freed_memory()
         plugs = {name: self._plug(name) for name in sorted(set(tasks))}
+        if self._stacks is None and len(plugs) > 1:
+            self._stacks = Stacks(self.plugs[name] for name in sorted(self.plugs))
         n_stages = self.base.n_stages
         # Rows that leave the shared pass first stand last, tasks in one piece.
         leaves = {name: plug.first_own_stage(n_stages) for name, plug in plugs.items()}
         names = sorted(plugs, key=lambda name: (-leaves[name], name))
         order = sorted(range(len(tasks)), key=lambda row: names.index(tasks[row]))
         rows = torch.tensor([names.index(tasks[row]) for row in order], device=batch.device)
-        mix = Mix(tuple(plugs[name] for name in names), rows)
+        mix = Mix(tuple(plugs[name] for name in names), rows, self._stacks)
         state = self.base.prepare(batch[torch.tensor(order, device=batch.device)])
         features = self._features(state, mix, [leaves[name] for name in names])
         answers: list[Tensor] = [features] * len(tasks)
@@ -128,7 +158,7 @@ class Server(nn.Module):
                 state, mix = _cut(state, 0, count), mix.first(count)
             if not place:
                 break
-            with self._mixing(Mix(mix.plugs[:place], mix.rows)):
+            with self._mixing(mix.of(mix.plugs[:place])):
                 state = self.base(state, start=stage, stop=stage + 1)
         shared = [self.base.pool(state)] if place else []
         return torch.cat([*shared, *reversed(apart)])
@@ -165,6 +195,7 @@ class Server(nn.Module):
         super()._apply(fn, recurse)
         for plug in self.plugs.values():
             plug.move(fn)
+        self._stacks = None
         return self
 
 

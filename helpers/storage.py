@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -27,6 +29,25 @@ def task_state(model: nn.Module) -> dict[str, Tensor]:
     """The tensors that differ from the base: trained weights and moved BatchNorm statistics."""
     state = model.state_dict()
     return {name: state[name].detach().cpu().contiguous() for name in moving_names(model)}
+
+
+def halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors with 16-bit floats: half the bytes, about three decimal digits.
+
+    name: of the task, for the message. Raises UserError where a value does not fit (past 65,504).
+    """
+    made = {key: t.half() if t.is_floating_point() else t for key, t in state.items()}
+    for key, tensor in made.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{key} of the task {name!r} has values beyond 16 bits; save it with bits=32"
+            )
+    return made
+
+
+def widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with 32-bit floats, as models compute: exact, whatever they were."""
+    return {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
 
 
 def task_bytes(model: nn.Module) -> bytes:

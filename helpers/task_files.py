@@ -32,7 +32,7 @@ class Entry:
 
     base: hash of the base's weights. whole: the file holds the full network (a tuned copy), which
     needs no base but its architecture. scale: LoRA's alpha over its rank. input_size: pixels or
-    tokens. digest: of every byte of the file.
+    tokens. bits: of the floats in the file; 16 halves it and rounds. digest: of every byte.
     """
 
     task: str
@@ -45,6 +45,7 @@ class Entry:
     scores: Mapping[str, float] = field(default_factory=dict)
     input_size: int = 0
     whole: bool = False
+    bits: int = 32
     created: str = ""
     schema: int = SCHEMA
     digest: str = NO_DIGEST

@@ -1,5 +1,6 @@
 """Backbones: right weights, right preprocessing, stages that add up to the whole model."""
 
+import copy
 import json
 
 import numpy as np
@@ -222,3 +223,27 @@ def test_texts_for_an_image_model_are_refused():
         load_backbone("pocket", pretrained=False).encode(["a text"])
     with pytest.raises(UserError, match="reads texts"):
         load_backbone("minilm").encode(np.zeros((1, 28, 28, 1), np.uint8))
+
+
+def test_texts_are_tokenised_once_and_what_is_kept_stays_as_it_was(monkeypatch):
+    minilm = load_backbone("minilm", size=8)
+    texts = ["one cat", "two dogs and a bird that sings all day long"]
+    first = minilm.encode(texts)
+    wanted = first.copy()
+    first[:] = 7  # whoever got the ids may write into them
+    import transformers
+
+    def never(*_, **__):
+        raise AssertionError("tokenised again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transformers.PreTrainedTokenizerBase, "__call__", never)
+        assert np.array_equal(minilm.encode(list(texts)), wanted)
+        assert np.array_equal(copy.deepcopy(minilm).encode(texts), wanted)  # clones share them
+        for other in (texts[:1], [texts[1], texts[0]], [*texts, ""], ["one ", "cat" + texts[1]]):
+            with pytest.raises(AssertionError, match="again"):
+                minilm.encode(other)
+    for number in range(20):  # more lists than are kept
+        minilm.encode([f"text {number}"])
+    assert np.array_equal(minilm.encode(texts), wanted)
+    assert not np.array_equal(minilm.tokenizer(texts, 4), wanted)

@@ -21,6 +21,7 @@ from helpers.backbones import clone, load_backbone
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.library import Library
+from helpers.storage import task_state
 from helpers.task_files import base_hash
 from helpers.training import History, moving_names, predict
 
@@ -392,6 +393,117 @@ def test_bad_batches_are_refused(shelf, pocket):
     with pytest.raises(UserError, match="did you mean 'lora'"):
         shelf.predict(raw(pocket, 1), ["loraa"])
     assert shelf.server._mix is None
+
+
+# Files of 16 bits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("approach", SHARED)
+def test_a_file_of_16_bits_is_half_as_large_and_exact_to_its_rounding(approach, bases, tmp_path):
+    """What is served is the trained model with its tensors rounded, to the bit."""
+    base = bases["minilm"]
+    fitted, library, batch = tuned(base, approach), Library(tmp_path, base), raw(base)
+    library.add(fitted, "wide")
+    entry = library.add(fitted, "narrow", bits=16)
+    sizes = {name: (tmp_path / f"{name}.safetensors").stat().st_size for name in library.names()}
+    tensors = len(library.load("wide").parts) * 2 + 2
+    assert sizes["narrow"] < sizes["wide"] / 2 + 120 * tensors + 800  # names don't shrink
+    assert entry.bits == 16 and library.list().set_index("task").loc["wide", "bits"] == 32
+    rounded = copy.deepcopy(fitted.model)
+    state = {k: v.half().float() for k, v in task_state(rounded).items()}
+    rounded.load_state_dict(state, strict=False)
+    wanted = answers(rounded, batch)
+    assert torch.equal(answers(library.use("narrow"), batch), wanted)
+    full = answers(fitted.model, batch)
+    assert torch.allclose(wanted, full, atol=5e-3 * float(full.abs().max()))
+    assert torch.equal(full, answers(library.use("wide"), batch))
+    again = Fitted(fitted.approach, rounded, History())  # rounding twice is rounding once
+    library.add(again, "again", bits=16)
+    assert torch.equal(answers(library.use("again"), batch), wanted)
+    if approach == "lora":
+        merged = answers(library.merge("narrow"), batch)
+        assert torch.allclose(merged, wanted, atol=1e-5, rtol=1e-4)
+    assert all(tensor.dtype == torch.float32 for tensor in library.load("narrow").tensors)
+
+
+def test_minilms_task_file_is_below_a_megabyte_and_eighty_times_below_a_copy(bases, tmp_path):
+    base = bases["minilm"]
+    library = Library(tmp_path, base)
+    library.add(tuned(base, "lora", n_classes=20), "task", bits=16)
+    library.add(tuned(base, "full_fine_tuning", n_classes=20), "copy")
+    sizes = {name: (tmp_path / f"{name}.safetensors").stat().st_size for name in library.names()}
+    assert sizes["task"] <= 1e6
+    assert sizes["copy"] >= 80 * sizes["task"]
+
+
+def test_values_beyond_16_bits_and_other_widths_are_refused(tmp_path, pocket):
+    fitted, library = tuned(pocket, "lora"), Library(tmp_path, pocket)
+    with pytest.raises(UserError, match="16 or 32 bits, not 8"):
+        library.add(fitted, "x", bits=8)
+    with torch.no_grad():
+        fitted.model.head.bias[0] = 1e5
+    with pytest.raises(UserError, match=r"head\.bias of the task 'x' .* bits=32") as error:
+        library.add(fitted, "x", bits=16)
+    assert one_sentence(error) and not library.names()
+    library.add(fitted, "x")
+    assert answers(library.use("x"), raw(pocket)).isfinite().all()
+
+
+# Stacks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backbone", ["pocket", "minilm"])
+def test_stacked_tasks_answer_alone_as_before_and_hold_no_second_copy(backbone, bases, tmp_path):
+    base, batch = bases[backbone], raw(bases[backbone], 8)
+    library, models = Library(tmp_path, base), {}
+    for seed in range(4):
+        fitted = tuned(base, "lora", 2 + seed, seed)
+        models[f"task-{seed}"] = fitted.model
+        library.add(fitted, f"task-{seed}")
+    names = sorted(models)
+    for tasks in (
+        names * 2,  # all tasks, equal shares: nothing is gathered
+        names[1:3] * 4,  # some, equal shares
+        [names[0]] * 5 + [names[3]] * 2 + [names[2]],  # unequal shares
+    ):
+        made = library.predict(batch, tasks)
+        for row, name in enumerate(tasks):
+            alone = answers(models[name], batch[row : row + 1])[0]
+            assert torch.allclose(made[row], alone, atol=1e-5, rtol=1e-4), (tasks, row)
+    for name in names:
+        assert torch.equal(answers(library.use(name), batch), answers(models[name], batch))
+    plugs = library.server.plugs.values()
+    held = {part.A.untyped_storage().data_ptr() for plug in plugs for part in plug.parts.values()}
+    assert len(held) == len(next(iter(plugs)).parts)  # one store for each layer, not for each task
+
+
+def test_stacks_follow_what_is_plugged_in_and_stand_aside_for_odd_shapes(tmp_path, pocket):
+    library, batch, models = Library(tmp_path, pocket), raw(pocket, 4), {}
+
+    def add(name, approach="lora", settings="", seed=0):
+        fitted = tuned(pocket, approach, 3, seed, settings)
+        models[name] = fitted.model
+        library.add(fitted, name, replace=True)
+
+    def right(tasks):
+        for row, made in enumerate(library.predict(batch, tasks)):
+            alone = answers(models[tasks[row]], batch[row : row + 1])[0]
+            assert torch.allclose(made, alone, atol=1e-5, rtol=1e-4), (tasks, row)
+
+    add("a"), add("b", seed=1)
+    right(["a", "b", "a", "b"])
+    add("c", seed=2)
+    right(["c", "b", "a", "a"])
+    add("a", seed=7)  # a new version of a task in memory
+    right(["a", "b", "c", "a"])
+    add("d", settings="rank=2", seed=3)
+    right(["a", "d", "b", "d"])
+    add("e", "feature_extraction", seed=4)
+    right(["e", "a", "d", "e"])
+    library.remove("d")
+    right(["a", "b", "e", "c"])
+    library.server.to(torch.float32)
+    right(["a", "b", "c", "a"])
 
 
 # Writers -------------------------------------------------------------------------------------

@@ -23,8 +23,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from bench_explorer import explorer_page_first_paint_ms, slider_update_ms
-from bench_library import adapter_swap_ms, library_memory, mixed_batch_throughput
+from bench_library import (
+    adapter_swap_ms,
+    library_memory,
+    mixed_batch_throughput,
+    task_file_ratio,
+)
 from bench_sweeps import two_workers
+from bench_texts import batched_by_length, tokenised_once
 from PIL import Image
 from timing import compare
 
@@ -225,6 +231,9 @@ BENCHES = {
         adapter_swap_ms,
         mixed_batch_throughput,
         library_memory,
+        task_file_ratio,
+        tokenised_once,
+        batched_by_length,
     )
 }
 

@@ -2,6 +2,7 @@
 
 adapter_swap_ms         milliseconds from a file to a live model that answers the task
 mixed_batch_throughput  one text of each task: seconds loading full copies in turn / mixed
+task_file_ratio         bytes of a full copy on the disk / of a LoRA task
 library_memory          resident memory of the base and 20 tasks / of the base
 """
 
@@ -32,7 +33,7 @@ from helpers.training import History, trainable
 
 TASKS, TOKENS, CLASSES = 20, 32, 4
 NAMES = [f"task-{i:02}" for i in range(TASKS)]
-SWAP_LIMIT_MS, REPEATS = 20, 5
+SWAP_LIMIT_MS, REPEATS, BITS = 20, 5, 16
 
 
 def fill(folder: Path, base: Backbone) -> None:
@@ -43,7 +44,7 @@ def fill(folder: Path, base: Backbone) -> None:
         with torch.no_grad():
             for parameter in trainable(model):
                 parameter.normal_(std=0.02)
-        library.add(Fitted(approach, model, History()), name)
+        library.add(Fitted(approach, model, History()), name, bits=BITS)
 
 
 @contextmanager
@@ -107,6 +108,26 @@ def mixed_batch_throughput() -> tuple[float, float, float, str]:
         f"one mixed batch over LoRA tasks in memory; {bare:.1f} where copies lie in the file cache "
         "and nothing is verified"
     )
+
+
+def task_file_ratio() -> tuple[float, float, float, str]:
+    """Bytes on the disk of a full copy, over those of a LoRA task in 16 bits."""
+    with shelf() as (folder, base):
+        library, lora, full = Library(folder, base), get_approach("lora"), "full_fine_tuning"
+        model = lora.build(clone(base), CLASSES, lora.options())
+        library.add(Fitted(lora, model, History()), "wide")
+        copy = get_approach(full)
+        model = copy.build(clone(base), CLASSES, copy.options())
+        library.add(Fitted(copy, model, History()), "copy")
+        names = (NAMES[0], "wide", "copy")
+        narrow, wide, whole = ((folder / f"{n}.safetensors").stat().st_size / 1e6 for n in names)
+    ratio = whole / narrow
+    what = (
+        f"MB on the disk of a full copy of MiniLM ({whole:.1f}) / of a LoRA task in {BITS} bits "
+        f"({narrow:.2f}); {whole / wide:.0f} in 32 bits; 100 tasks: {100 * whole:,.0f} MB of "
+        f"copies against {whole + 100 * narrow:.0f} MB, one base included"
+    )
+    return ratio, math.nan, math.nan, what
 
 
 def settled_mb() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from helpers.errors import UserError
 
 PRETRAINED_ON = "English web text, then 1 billion sentence pairs (all-MiniLM-L6-v2)"
 DEFAULT_LENGTH = 64
+LISTS_KEPT = 12  # of token ids: three splits of four tasks, a few megabytes
 
 
 class EmbeddingStage(nn.Module):
@@ -57,6 +59,9 @@ class MeanPool(nn.Module):
 def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
     """A function (texts, longest) → token ids (int32 N,L), padded with zeros.
 
+    Each list of texts is tokenised once: the ids of the last few lists are kept, because a run
+    asks for the same split several times and each new model for the same tasks.
+
     Raises UserError when the tokenizer pads with another id than 0 (BERT's).
     """
     from transformers import AutoTokenizer
@@ -65,7 +70,17 @@ def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
     if tokenizer.pad_token_id != 0:
         raise UserError(f"{path}: padding id is {tokenizer.pad_token_id}; only 0 is supported")
 
+    held: dict[bytes, np.ndarray] = {}  # the one used longest ago first
+
     def encode(texts: list[str], longest: int) -> np.ndarray:
+        key = _content(texts, longest)
+        ids = held.pop(key) if key in held else tokenise(texts, longest)
+        held[key] = ids
+        if len(held) > LISTS_KEPT:
+            del held[next(iter(held))]
+        return ids.copy()  # nobody may write into what is kept
+
+    def tokenise(texts: list[str], longest: int) -> np.ndarray:
         rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
         ids = np.zeros((len(rows), max(map(len, rows), default=1)), dtype=np.int32)
         for i, row in enumerate(rows):
@@ -73,6 +88,14 @@ def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
         return ids
 
     return encode
+
+
+def _content(texts: list[str], longest: int) -> bytes:
+    """Hash of a list of texts and of what they are cut to."""
+    digest = hashlib.blake2b(f"{longest}".encode(), digest_size=16)
+    for text in texts:
+        digest.update(f"{len(text)} {text}".encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def encoder_backbone(
