@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -166,34 +166,18 @@ def _learnable(data: OwnData) -> OwnData:
     if not data.has_splits:
         return data
     held = {split: set(data.labels[data.splits == split].tolist()) for split in SPLITS}
+    data = _tell_unseen(data, held)
     strange = sorted(set(range(len(data.classes))) - held["train"])
-    unseen = [
-        f"{data.classes[c]} (not in {split})"
-        for split in ("validation", "test")
-        if held[split]
-        for c in sorted(held["train"] - held[split])
-    ]
-    if unseen:
-        data = data.found(
-            Finding(
-                "classes differ between splits",
-                "warning",
-                f"{counted(len(unseen), 'class is', 'classes are')} in train and not in another "
-                f"split: {listing(unseen)}.",
-                (),
-                "Check the names of the folders, or draw the splits anew.",
-            )
-        )
     if not strange:
         return data
-    kept = np.flatnonzero(~np.isin(data.labels, strange))
-    gone = np.flatnonzero(np.isin(data.labels, strange))
     names = [data.classes[c] for c in strange]
-    if len(names) > len(data.classes) - 2:
+    if len(held["train"]) < 2:
         raise UserError(
-            f"{data.root}: the train split has examples of {len(held['train'])} class only and the "
-            f"others {listing(names)}; give the classes the same names in every split"
+            f"{data.root}: the train split has examples of a single class and the other splits of "
+            f"{listing(names)}; give the classes the same names in every split"
         )
+    lost = np.isin(data.labels, strange)
+    gone = np.flatnonzero(lost)
     finding = Finding(
         "classes differ between splits",
         "warning",
@@ -202,12 +186,31 @@ def _learnable(data: OwnData) -> OwnData:
         data.names(gone),
         "Check the names of the classes, or put examples of them into train.",
     )
-    return _without(data.take(kept), strange).found(finding)
+    return _without(data.take(np.flatnonzero(~lost)), strange).found(finding)
+
+
+def _tell_unseen(data: OwnData, held: dict[str, set[int]]) -> OwnData:
+    unseen = [
+        f"{data.classes[c]} (not in {split})"
+        for split in ("validation", "test")
+        if held[split]
+        for c in sorted(held["train"] - held[split])
+    ]
+    if not unseen:
+        return data
+    return data.found(
+        Finding(
+            "classes differ between splits",
+            "warning",
+            f"{counted(len(unseen), 'class is', 'classes are')} in train and not in another "
+            f"split: {listing(unseen)}.",
+            (),
+            "Check the names of the classes, or draw the splits anew.",
+        )
+    )
 
 
 def _without(data: OwnData, gone: Sequence[int]) -> OwnData:
-    from dataclasses import replace
-
     left = [c for c in range(len(data.classes)) if c not in set(gone)]
     number = {c: i for i, c in enumerate(left)}
     labels = np.array([number[c] for c in data.labels.tolist()], dtype=np.int64)

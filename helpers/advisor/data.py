@@ -32,6 +32,18 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Which examples are copies of each other: N numbers, equal within a set.
+
+    exact: int64 (N,), files or texts that are equal. near: int64 (N,), those that show or say
+    nearly the same too.
+    """
+
+    exact: np.ndarray
+    near: np.ndarray
+
+
+@dataclass(frozen=True)
 class OwnData:
     """Labelled examples of one classification task, as found on disk; nothing is decoded yet.
 
@@ -46,6 +58,7 @@ class OwnData:
     listed: every picture file that was listed, those that cannot be read too, or None: `items`.
         The cache of decoded pictures is keyed by this list.
     rows: int64 (N,), which of `listed` the items are, or None: all of them.
+    copies: the sets of copies, or None where nobody has looked for them.
     """
 
     root: Path
@@ -59,6 +72,7 @@ class OwnData:
     where: Sequence[str] | None = field(default=None, repr=False)
     listed: Sequence[Path] | None = field(default=None, repr=False)
     rows: np.ndarray | None = field(default=None, repr=False)
+    copies: Copies | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +84,7 @@ class OwnData:
 
     def take(self, rows: np.ndarray) -> OwnData:
         """Return some of the examples, with the classes as they are. rows: int64 (M,)."""
+        copies = self.copies
         before = np.arange(len(self)) if self.rows is None else self.rows
         return replace(
             self,
@@ -80,6 +95,7 @@ class OwnData:
             where=None if self.where is None else [self.where[row] for row in rows],
             listed=self.items if self.listed is None else self.listed,
             rows=before[rows],
+            copies=copies and Copies(copies.exact[rows], copies.near[rows]),
         )
 
     def found(self, *findings: Finding) -> OwnData:

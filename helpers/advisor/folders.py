@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from helpers.advisor.assembling import SPLIT_NAMES, Listed, most_common
-from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 from helpers.errors import UserError
 
 PICTURE_SUFFIXES = frozenset(
@@ -34,6 +34,39 @@ PICTURE_SUFFIXES = frozenset(
     ]
 )
 _JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__"}
+# Of what lies in a folder and is no example: its name, its name in the plural, what, the mend.
+_ODD = {
+    "empty class folders": (
+        "class folder holds",
+        "class folders hold",
+        " no picture and did not count as a class.",
+        "Fill the folder or remove it.",
+    ),
+    "pictures outside class folders": (
+        "picture lies",
+        "pictures lie",
+        " in no class folder and were left out.",
+        "Move them into the folder of their class.",
+    ),
+    "folders that cannot be opened": (
+        "folder",
+        "folders",
+        " cannot be opened, and what lies in there was left out.",
+        "Ask for the right to read there.",
+    ),
+    "links that go in a circle": (
+        "link leads",
+        "links lead",
+        " back to a folder above and were not followed.",
+        "Remove the links.",
+    ),
+    "other files": (
+        "file is",
+        "files are",
+        " no picture by name and were left alone.",
+        "Convert to JPEG or PNG what is a picture.",
+    ),
+}
 
 
 @dataclass
@@ -157,56 +190,29 @@ def _levels(parts: Sequence[tuple[str, ...]]) -> tuple[int, int]:
 
 
 def _findings(walk: _Walk, base: Path, loose: Sequence[Path], depth: int) -> list[Finding]:
-    def tell(
-        check: str, severity: str, paths: Sequence[Path], what: str, mend: str
-    ) -> list[Finding]:
-        if not paths:
-            return []
-        names = tuple(str(path.relative_to(walk.root)) for path in paths[:MOST_EXAMPLES])
-        return [Finding(check, severity, what, names, mend)]
-
-    empty = [path for path in walk.empty if len(path.relative_to(base).parts) <= depth]
-    kinds = most_common([path.suffix.lower() or "without suffix" for path in walk.others])
+    """Tell what lies below the root and is no example, and why."""
+    empty = [
+        path
+        for path in walk.empty
+        if path.is_relative_to(base) and 0 < len(path.relative_to(base).parts) <= depth
+    ]
+    paths = {
+        "empty class folders": empty,
+        "pictures outside class folders": loose,
+        "folders that cannot be opened": walk.closed,
+        "links that go in a circle": walk.loops,
+        "other files": walk.others,
+    }
     return [
-        *tell(
-            "empty class folders",
-            "warning",
-            empty,
-            f"{counted(len(empty), 'class folder holds', 'class folders hold')} no picture: "
-            f"{listing([path.name for path in empty])}.",
-            "Fill the folder or remove it; it was not counted as a class.",
-        ),
-        *tell(
-            "pictures outside class folders",
-            "warning",
-            loose,
-            f"{counted(len(loose), 'picture lies', 'pictures lie')} in no class folder and "
-            "were left out.",
-            "Move them into the folder of their class.",
-        ),
-        *tell(
-            "folders that cannot be opened",
-            "warning",
-            walk.closed,
-            f"{counted(len(walk.closed), 'folder')} cannot be opened; what they hold was left out.",
-            "Ask for the right to read them.",
-        ),
-        *tell(
-            "links that go in a circle",
-            "warning",
-            walk.loops,
-            f"{counted(len(walk.loops), 'link leads', 'links lead')} back to a folder above and "
-            "were not followed.",
-            "Remove the links.",
-        ),
-        *tell(
-            "other files",
-            "note",
-            walk.others,
-            f"{counted(len(walk.others), 'file is', 'files are')} no picture by name and were left "
-            f"alone: {kinds}.",
-            "Convert them to JPEG or PNG if they are pictures.",
-        ),
+        Finding(
+            check,
+            "note" if check == "other files" else "warning",
+            f"{counted(len(found), *_ODD[check][:2])}{_ODD[check][2]}",
+            tuple(path.relative_to(walk.root).as_posix() for path in found[:MOST_EXAMPLES]),
+            _ODD[check][3],
+        )
+        for check, found in paths.items()
+        if found
     ]
 
 

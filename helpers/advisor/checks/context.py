@@ -1,0 +1,58 @@
+"""What checks are given, worked out once and only where one asks for it, and how one is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from helpers.advisor.copies import find_copies
+from helpers.advisor.data import Copies, Finding, OwnData
+from helpers.advisor.looking import Headers, read_headers, thumbnails
+
+
+@dataclass
+class Context:
+    """The data and what can be seen of it.
+
+    features: float32 (N, F) of a frozen backbone in the order of the data, or None.
+    side, channels: the backbone's input, or None and 3 where none is chosen yet.
+    """
+
+    data: OwnData
+    features: np.ndarray | None = None
+    side: int | None = None
+    channels: int = 3
+    progress: bool = False
+
+    @cached_property
+    def thumbnails(self) -> np.ndarray:
+        """Small grey pictures, uint8 (N, 32, 32)."""
+        return thumbnails(self.data, self.side, self.channels, progress=self.progress)
+
+    @cached_property
+    def copies(self) -> Copies:
+        """The sets of copies."""
+        return find_copies(self.data, self.side, self.channels, progress=self.progress)
+
+    @cached_property
+    def headers(self) -> Headers:
+        """What the headers of pictures say."""
+        return read_headers(self.data)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One entry of the registry.
+
+    run: returns what it found, nothing where all is well, None where the data gives it nothing to
+        look at.
+    passed: the sentence for "all is well".
+    """
+
+    name: str
+    run: Callable[[Context], Iterable[Finding] | None]
+    passed: str
+    modalities: tuple[str, ...] = ("image", "text")

@@ -1,0 +1,116 @@
+"""Copies within a class, across classes and across splits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from helpers.advisor.checks.context import Check, Context
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+
+REFUSED = 0.2  # of a test split that stands in train: its accuracy says nothing then
+
+
+def _sets(numbers: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each set of two or more."""
+    order = np.argsort(numbers, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(numbers[order]) != 0])
+    return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
+
+
+def _kind(context: Context, rows: np.ndarray) -> str:
+    return "=" if len(set(context.copies.exact[rows].tolist())) == 1 else "≈"
+
+
+def _shown(context: Context, pairs: list[np.ndarray]) -> tuple[str, ...]:
+    name = context.data.name
+    return tuple(
+        f"{name(int(a))} {_kind(context, np.array([a, b]))} {name(int(b))}"
+        for a, b in pairs[:MOST_EXAMPLES]
+    )
+
+
+def _within(context: Context) -> Iterator[Finding]:
+    sets = _sets(context.copies.near)
+    if not sets:
+        return
+    data = context.data
+    exact = sum(len(rows) - 1 for rows in _sets(context.copies.exact))
+    near = sum(len(rows) - 1 for rows in sets) - exact
+    what = "file" if data.modality == "image" else "text"
+    share = (exact + near) / len(data)
+    pairs = [np.array(pair) for rows in sets for pair in pairwise(rows)]
+    yield Finding(
+        "duplicates",
+        "warning" if share > 0.05 else "note",
+        f"{counted(exact + near, 'example')} of {len(data):,} ({100 * share:.1f} %) are copies of "
+        f"another: {counted(exact, f'equal {what}')} and {near:,} that "
+        f"{'show' if data.modality == 'image' else 'say'} nearly the same.",
+        _shown(context, pairs),
+        "Keep one of each: copies count an example twice and teach nothing.",
+    )
+
+
+def _across_classes(context: Context) -> Iterator[Finding]:
+    labels = context.data.labels
+    sets = [rows for rows in _sets(context.copies.near) if len(set(labels[rows].tolist())) > 1]
+    if not sets:
+        return
+    pairs = [_differing(rows, labels) for rows in sets]
+    equal = sum(_kind(context, pair) == "=" for pair in pairs)
+    yield Finding(
+        "duplicates across classes",
+        "warning",
+        f"{counted(len(sets), 'set')} of copies stand in more than one class, "
+        f"{equal:,} of them equal throughout.",
+        tuple(
+            f"{pair} ({context.data.classes[labels[a]]} or {context.data.classes[labels[b]]})"
+            for pair, (a, b) in zip(_shown(context, pairs), pairs, strict=False)
+        ),
+        "Decide on one label; if both are right, the classes overlap and no model can part them.",
+    )
+
+
+def _across_splits(context: Context) -> Iterator[Finding] | None:
+    data = context.data
+    if not data.has_splits:
+        return None
+    return _shared(context, data)
+
+
+def _shared(context: Context, data: OwnData) -> Iterator[Finding]:
+    numbers = context.copies.near
+    for split in ("test", "validation"):
+        rows = np.flatnonzero(data.splits == split)
+        others = np.flatnonzero(data.splits == "train")
+        seen = rows[np.isin(numbers[rows], numbers[others])]
+        if not len(seen):
+            continue
+        first = {int(numbers[row]): row for row in others[::-1]}
+        pairs = [np.array([row, first[int(numbers[row])]]) for row in seen]
+        share = len(seen) / len(rows)
+        yield Finding(
+            "duplicates across splits",
+            "refused" if split == "test" and share > REFUSED else "warning",
+            f"{counted(len(seen), f'{split} example')} of {len(rows):,} ({100 * share:.1f} %) are "
+            "copies of training examples, so the accuracy measured there is too high.",
+            _shown(context, pairs),
+            f"Remove them from {split}, or give the data without splits and have them drawn with "
+            "copies on one side.",
+        )
+
+
+def _differing(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Two of these rows whose values differ."""
+    return np.array([rows[0], next(row for row in rows if values[row] != values[rows[0]])])
+
+
+CHECKS = (
+    Check("duplicates", _within, "No example is a copy of another."),
+    Check("duplicates across classes", _across_classes, "No copies stand in two classes."),
+    Check(
+        "duplicates across splits", _across_splits, "No test example is a copy of another split's."
+    ),
+)

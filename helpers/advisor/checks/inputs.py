@@ -1,0 +1,143 @@
+"""Whether the inputs can show anything: blank pictures, sizes and colours, lengths of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from helpers.advisor.checks.context import Check, Context
+from helpers.advisor.copies import FLAT
+from helpers.advisor.data import Finding, counted
+
+_LONG = 2.0  # longer side over shorter side: the crop at the centre drops half or more
+_FEW_WORDS = 3
+
+
+def _blank(context: Context) -> Iterator[Finding]:
+    data = context.data
+    deviation = np.array([thumbnail.std() for thumbnail in context.thumbnails])
+    rows = np.flatnonzero(deviation < FLAT)
+    if len(rows):
+        share = len(rows) / len(data)
+        yield Finding(
+            "blank pictures",
+            "refused" if share > 0.5 else "warning",
+            f"{counted(len(rows), 'picture')} of {len(data):,} ({100 * share:.1f} %) are blank: "
+            "one shade all over.",
+            data.names(rows),
+            "Remove them, or take them again.",
+        )
+
+
+def _resolution(context: Context) -> Iterator[Finding] | None:
+    return _sizes(context, context.side) if context.side else None
+
+
+def _sizes(context: Context, side: int) -> Iterator[Finding]:
+    headers = context.headers
+    shorter, longer = headers.sizes.min(axis=1), headers.sizes.max(axis=1)
+    small = np.flatnonzero(shorter < side)
+    if len(small) > 0.1 * len(shorter):
+        yield Finding(
+            "resolution",
+            "note" if np.median(shorter) > side / 2 else "warning",
+            f"{100 * len(small) / len(shorter):.0f} % of the pictures are smaller than the "
+            f"{side} pixels that the backbone is given (half have a shorter side of at most "
+            f"{np.median(shorter):.0f}); they are enlarged, which adds no detail.",
+            context.data.names(headers.rows[small]),
+            "Take larger originals if there are any, or a backbone with smaller inputs.",
+        )
+    if np.median(shorter) > 4 * side:
+        yield Finding(
+            "resolution",
+            "note",
+            f"Half of the pictures have a shorter side of {np.median(shorter):.0f} pixels or more "
+            f"and are reduced to {side}: what is smaller than {np.median(shorter) / side:.0f} "
+            "pixels is lost.",
+            (),
+            "If the class shows in small details, cut the pictures to them or use larger inputs.",
+        )
+    wide = np.flatnonzero(longer > _LONG * shorter)
+    if len(wide) > 0.05 * len(shorter):
+        yield Finding(
+            "shape",
+            "note",
+            f"{100 * len(wide) / len(shorter):.0f} % of the pictures are more than {_LONG:.0f} "
+            "times as long as wide; the square at their centre is used, and the rest is not seen.",
+            context.data.names(headers.rows[wide]),
+            "Cut them to the subject, or pad them to squares.",
+        )
+
+
+def _colour(context: Context) -> Iterator[Finding] | None:
+    return _modes(context, context.channels) if context.side else None
+
+
+def _modes(context: Context, channels: int) -> Iterator[Finding]:
+    headers = context.headers
+    grey = np.isin(headers.modes, ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"))
+    if channels == 3 and grey.any():
+        yield Finding(
+            "colour",
+            "note",
+            f"{100 * grey.mean():.0f} % of the pictures are grey, and the backbone learned from "
+            "colour; their one channel is given three times.",
+            context.data.names(headers.rows[grey]),
+            "Nothing need be done; grey pictures are farther from the backbone's own.",
+        )
+    if channels == 1 and not grey.all():
+        yield Finding(
+            "colour",
+            "warning",
+            f"{100 * (~grey).mean():.0f} % of the pictures have colour, which a backbone for grey "
+            "ones does not see.",
+            (),
+            "Take a backbone for colour if it tells the classes apart.",
+        )
+    odd = ~grey & (headers.modes != "RGB")
+    if odd.any():
+        names, counts = np.unique(headers.modes[odd], return_counts=True)
+        kinds = ", ".join(f"{n:,} {name}" for name, n in zip(names, counts, strict=True))
+        yield Finding(
+            "colour",
+            "note",
+            f"{counted(int(odd.sum()), 'picture')} of {len(grey):,} looked at are stored otherwise "
+            f"than RGB ({kinds}); they are converted, transparent parts to white.",
+            context.data.names(headers.rows[odd]),
+            "Look at some of them as they are used.",
+        )
+
+
+def _texts(context: Context) -> Iterator[Finding]:
+    data = context.data
+    words = np.array([len(text.split()) for text in data.items])
+    short = np.flatnonzero(words < _FEW_WORDS)
+    if len(short) > 0.05 * len(data):
+        yield Finding(
+            "short texts",
+            "note",
+            f"{counted(len(short), 'text')} of {len(data):,} have fewer than {_FEW_WORDS} words.",
+            data.names(short),
+            "Look whether they can be classed by a reader; leave out those that cannot.",
+        )
+    if context.side is None:
+        return
+    long = np.flatnonzero(words > context.side)
+    if len(long) > 0.1 * len(data):
+        yield Finding(
+            "long texts",
+            "note",
+            f"{100 * len(long) / len(data):.0f} % of the texts have more words than the "
+            f"{context.side} tokens that the backbone reads; their ends are not seen.",
+            data.names(long),
+            "Put what matters first, or allow more tokens.",
+        )
+
+
+CHECKS = (
+    Check("blank pictures", _blank, "No picture is blank.", ("image",)),
+    Check("resolution", _resolution, "The pictures fit the backbone's input.", ("image",)),
+    Check("colour", _colour, "The pictures have the backbone's colours.", ("image",)),
+    Check("lengths of texts", _texts, "Texts are neither too short nor too long.", ("text",)),
+)
