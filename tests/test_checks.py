@@ -6,7 +6,7 @@ import types
 import pytest
 
 from helpers import checks
-from helpers.answers import Answer, Score, choice, number
+from helpers.answers import Answer, Score, choice, number, predicted
 
 
 def broken(answer):
@@ -110,3 +110,57 @@ def test_a_grade_is_points_or_an_error_with_the_hint():
 def test_grading_leaves_nothing_on_stderr(capsys):
     assert checks.grade("99.6", 1) == 1.0
     assert capsys.readouterr().err == ""
+
+
+GUESS = predicted(lambda: {"a": 10.0, "b": -2.0}, full=1.0, nothing=5.0, unit="points")
+
+
+@pytest.mark.parametrize(
+    ("answer", "credit"),
+    [
+        ({"a": 10, "b": -2}, 1.0),
+        ({"a": 11, "b": -3}, 1.0),
+        ({"a": 13, "b": -5}, 0.5),
+        ({"a": 30, "b": -2}, 0.0),
+        ({"a": float("nan"), "b": -2}, 0.0),
+    ],
+)
+def test_a_guess_earns_by_how_near_it_is(answer, credit):
+    score = GUESS(answer)
+    assert score.credit == pytest.approx(credit)
+    assert "b: -2.0 points, and you said" in score.message
+
+
+def test_a_guess_needs_every_name():
+    assert GUESS({"a": 1}) == "A dict with the keys a, b is wanted."
+    assert GUESS({"a": 1, "b": ...}) == "Still to guess: b."
+
+
+def head_loop(parameters, counts):
+    """Return exercise 03.5's loop over some parameters, with BatchNorm counting or not."""
+    import torch
+
+    def train_head(model, X, y, steps):
+        model.train()
+        model.backbone.train(counts)
+        optimizer = torch.optim.SGD(parameters(model), lr=0.01)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(X), y).backward()
+            optimizer.step()
+
+    return train_head
+
+
+@pytest.mark.parametrize(
+    ("parameters", "counts", "words"),
+    [
+        (lambda model: model.backbone.parameters(), True, "weights of the backbone moved"),
+        (lambda model: model.parameters(), False, "weights of the backbone moved"),
+        (lambda model: model.head.parameters(), True, "that are no weights moved"),
+        (lambda model: list(model.head.parameters())[:1], False, "the head did not learn"),
+        (lambda model: model.head.parameters(), False, "right."),
+    ],
+)
+def test_each_bug_of_the_loop_is_named(parameters, counts, words):
+    assert words in checks.judge("03.5", head_loop(parameters, counts)).message

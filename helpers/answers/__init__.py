@@ -12,7 +12,8 @@ A rule takes the answer and returns True, False, a sentence that says what is of
 an answer can be right, a `Score`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,5 +66,32 @@ def choice(value: str | Callable[[], str]) -> Rule:
             return f"A word in quotes is wanted, and this is {type(answer).__name__}."
         wanted = value() if callable(value) else value
         return answer.strip().casefold() == wanted.casefold()
+
+    return rule
+
+
+def predicted(
+    values: Callable[[], Mapping[str, float]], *, full: float, nothing: float, unit: str
+) -> Rule:
+    """Score a dict of guesses by how far they lie off on average, and say what it was.
+
+    values: works out the truth by name. Up to `full` (in `unit`) off is right, from `nothing` on
+    there is no credit, and in between it falls along a line.
+    """
+
+    def rule(answer: Any) -> str | Score:
+        truth = dict(values())
+        if not isinstance(answer, Mapping) or set(answer) != set(truth):
+            return f"A dict with the keys {', '.join(truth)} is wanted."
+        if open_ones := [name for name in truth if answer[name] is ...]:
+            return f"Still to guess: {', '.join(open_ones)}."
+        misses = [abs(float(answer[name]) - wanted) for name, wanted in truth.items()]
+        miss = sum(misses) / len(misses)
+        credit = min(1.0, max(0.0, (nothing - miss) / (nothing - full)))
+        said = [
+            f"  {name}: {wanted:.1f} {unit}, and you said {float(answer[name]):.1f}."
+            for name, wanted in truth.items()
+        ]
+        return Score(credit if math.isfinite(miss) else 0.0, "\n".join(["", *said]))
 
     return rule

@@ -41,6 +41,37 @@ def keeps_statistics(function: Any) -> bool | str:
     return True
 
 
+def trains_the_head_alone(function: Any) -> bool | str:
+    """Run the reader's mended loop on `pocket`, and look at what moved."""
+    if not callable(function):
+        return "A function is wanted: answer = train_head, without brackets."
+    import torch
+
+    from helpers.approaches import TransferModel
+    from helpers.backbones import load_backbone
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = TransferModel(load_backbone("pocket"), 5)
+        X = torch.randint(0, 256, (16, 28, 28, 1), dtype=torch.uint8)
+        y = torch.arange(16) % 5
+        model.eval()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        loss = float(torch.nn.functional.cross_entropy(model(X), y).detach())
+        function(model, X, y, 20)
+        model.eval()
+        after = float(torch.nn.functional.cross_entropy(model(X), y).detach())
+    moved = [n for n, value in model.state_dict().items() if not torch.equal(value, before[n])]
+    weights = {name for name, _ in model.named_parameters() if name.startswith("backbone")}
+    if wrong := [name for name in moved if name in weights]:
+        return f"{len(wrong)} weights of the backbone moved, such as {wrong[0]}."
+    if not {"head.weight", "head.bias"} <= set(moved):
+        return "The backbone's weights stay, but the head did not learn."
+    if wrong := [name for name in moved if not name.startswith("head")]:
+        return f"{len(wrong)} numbers that are no weights moved, such as {wrong[0]}."
+    return after < loss or "Only the head moved, but its loss did not fall."
+
+
 def most_kept() -> str:
     """The approach that overwrites the base and kept most of the source task, from the records."""
     movers = ["partial_fine_tuning", "full_fine_tuning", "lp_ft"]
@@ -84,5 +115,15 @@ ANSWERS = {
             "records.load(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
         ),
         praise="Now look at what that approach reached on the new task: was the rest worth it?",
+    ),
+    "03.5": Answer(
+        trains_the_head_alone,
+        hints=(
+            "Compare model.state_dict() before and after: what moved, and what did not?",
+            "Whose parameters does the optimizer hold? And in which mode is the backbone?",
+            "SGD(model.head.parameters(), ...), and model.backbone.eval() after model.train().",
+        ),
+        praise="Both mistakes run, and the loss falls. Only a comparison of tensors finds them.",
+        points=2,
     ),
 }

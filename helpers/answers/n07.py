@@ -1,6 +1,6 @@
 """Answers to notebook 07: distance from the pretraining data."""
 
-from helpers.answers import Answer, choice, number
+from helpers.answers import Answer, choice, number, predicted
 from helpers.errors import UserError
 
 
@@ -13,6 +13,23 @@ def farthest() -> str:
     if table.empty:
         raise UserError("no distances have been recorded here")
     return str(table.loc[table["distance"].idxmax(), "task"])
+
+
+def lost_on_the_dial() -> dict[str, float]:
+    """Points that approaches lose from dial 0 to its end, 200 examples, over common seeds."""
+    from helpers import sweeps  # slow, and only wanted when asked
+
+    runs = sweeps.recorded("pocket")
+    runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
+    lost = {}
+    for name in ("feature_extraction", "from_scratch", "classical"):
+        own = runs[runs["approach"] == name].pivot(
+            index="seed", columns="dial", values="test_accuracy"
+        )
+        if not {0.0, 1.0} <= set(own.columns):
+            raise UserError("these runs have not been recorded here")
+        lost[name] = 100 * float((own[0.0] - own[1.0]).mean())
+    return lost
 
 
 ANSWERS = {
@@ -30,5 +47,16 @@ ANSWERS = {
         number(0.25, within=0.01),
         hints=("How much of the way from 0.80 to 1 has it gone?", "0.05 of 0.20."),
         praise="An accuracy of 85 % can be a quarter of the way.",
+    ),
+    "07.4": Answer(
+        predicted(lost_on_the_dial, full=2.0, nothing=10.0, unit="points"),
+        hints=(
+            "Which of the three can tell one order of the pixels from another?",
+            "Raw pixels in another order are as good as before; what then of a probe, and of "
+            "convolutions that start from nothing?",
+            "Filter the runs by task, n_train and approach, pivot seed by dial, subtract.",
+        ),
+        praise="What pretraining gave is what the dial takes away.",
+        points=2,
     ),
 }

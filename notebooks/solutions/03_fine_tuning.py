@@ -49,3 +49,22 @@ runs = records.load(sweep="pocket", task="textile", dial=0.0, n_train=200, appro
 table = records.summarise(runs, by=("approach",)).sort_values("source_accuracy_after")
 answer = table["approach"].iloc[-1]
 check("03.4", answer)
+
+# %% [markdown]
+# **03.5** The optimizer held the backbone's weights, and `model.train()` let BatchNorm count on.
+
+
+# %%
+def train_head(model, X, y, steps):
+    model.train()
+    model.backbone.eval()
+    optimizer = torch.optim.SGD(model.head.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(X), y)
+        loss.backward()
+        optimizer.step()
+
+
+answer = train_head
+check("03.5", answer)

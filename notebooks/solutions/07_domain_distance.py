@@ -2,7 +2,7 @@
 # # Worked answers to notebook 07
 
 # %%
-from helpers import measured_distances
+from helpers import measured_distances, sweeps
 from helpers.checks import check
 
 # %% [markdown]
@@ -27,3 +27,16 @@ check("07.2", answer)
 # %%
 answer = (0.85 - 0.80) / (1 - 0.80)
 check("07.3", answer)
+
+# %% [markdown]
+# **07.4** Both runs of a pair have the same seed, so they saw the same photos.
+
+# %%
+runs = sweeps.recorded("pocket")
+runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
+answer = {}
+for name in ("feature_extraction", "from_scratch", "classical"):
+    own = runs[runs["approach"] == name]
+    own = own.pivot(index="seed", columns="dial", values="test_accuracy")
+    answer[name] = 100 * (own[0.0] - own[1.0]).mean()
+check("07.4", answer)

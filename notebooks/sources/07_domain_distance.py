@@ -351,3 +351,13 @@ check("07.2", answer)
 # %%
 answer = ...
 check("07.3", answer)
+
+# %% [markdown]
+# **07.4 Predict, then run.** Turn the dial from 0 to its end, with 200 examples: how many *points* of
+# test accuracy do frozen features, the same network from scratch, and a classical model on raw pixels
+# lose? Guess before you look at any record (a gain is a negative loss). The nearer, the more credit;
+# then read the truth off the records.
+
+# %%
+answer = {"feature_extraction": ..., "from_scratch": ..., "classical": ...}
+check("07.4", answer)
