@@ -133,7 +133,7 @@ def list_folder(root: Path) -> Listed:
             f"{root} holds no pictures ({'files: ' + kinds if kinds else 'it is empty'}); point at "
             "a folder that has one folder of pictures for each class"
         )
-    base = _base(root, walk.pictures)
+    base = _base(walk)
     parts = [path.relative_to(base).parts for path in walk.pictures]
     split_at, class_at = _levels(parts)
     depth = max(split_at, class_at) + 1
@@ -157,20 +157,14 @@ def list_folder(root: Path) -> Listed:
     return listed
 
 
-def _base(root: Path, pictures: Sequence[Path]) -> Path:
+def _base(walk: _Walk) -> Path:
     """Go into a lone folder that wraps the others, as archives are often packed."""
-    base = root
+    base = walk.root
     while True:
-        below = {path.relative_to(base).parts[:2] for path in pictures}
-        tops = {names[0] for names in below}
-        wraps = len(tops) == 1 and all(len(names) == 2 for names in below)
-        (top, *_) = sorted(tops)
-        inner = base / top
-        if not wraps or all(path.parent == inner for path in pictures):
-            return base
-        if len({path.relative_to(inner).parts[0] for path in pictures}) < 2:
-            return base
-        if any(path.parent == inner for path in pictures):
+        tops = {path.relative_to(base).parts[0] for path in walk.pictures}
+        inner = base / min(tops)
+        lone = len(tops) == 1 and all(path.parent not in (base, inner) for path in walk.pictures)
+        if not lone or any(path.parent == base for path in walk.empty):
             return base
         base = inner
 

@@ -184,7 +184,7 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     if column in table.picture_columns:
         arrow.unpack_pictures(table, column, listed)
     else:
-        listed.items = [_picture(table.file.parent, value) for value in listed.items]
+        listed.items = [_picture(table.file, value) for value in listed.items]
     kept = [row for row, file in enumerate(listed.items) if file is not None and file.is_file()]
     gone = sorted(set(range(len(listed.items))) - set(kept))
     if not gone:
@@ -211,14 +211,16 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     listed.keep(kept)
 
 
-def _picture(folder: Path, value: object) -> Path | None:
+def _picture(table: Path, value: object) -> Path | None:
     name = str(value or "").strip()
     if name.lower().startswith(("http://", "https://", "s3://", "gs://")):
-        raise UserError(f"{name!r:.120} is an address, not a file; download the pictures first")
+        raise UserError(
+            f"{table} names the address {name:.120}; download the pictures first and name the files"
+        )
     if not name:
         return None
-    file = folder / name
-    return file if "\\" not in name or file.exists() else folder / name.replace("\\", "/")
+    file = table.parent / name
+    return file if "\\" not in name or file.exists() else table.parent / name.replace("\\", "/")
 
 
 def _check_texts(table: Table, column: str, listed: Listed) -> None:
