@@ -25,10 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
-from helpers.approaches import Approach, Options, TransferModel, freeze
+from helpers.approaches import Approach, LoRALinear, Options, TransferModel, freeze
 from helpers.backbones import Backbone
+from helpers.comparisons import mean_interval
 from helpers.durable import RowFile
 from helpers.errors import UserError, unknown_name
 from helpers.paths import results_dir
@@ -56,12 +58,12 @@ class PeftMethod:
 
 
 METHODS = {
-    # Rank, alpha, layers and rate of our own `lora`, so that the two differ in their authors alone.
+    # Rank, alpha, layers and first rate of our own `lora`, so that the two differ in their authors.
     "lora": PeftMethod(
         "LoRA, by peft",
         "LoraConfig",
         {"r": 8, "lora_alpha": 16, "target_modules": ["query", "key", "value", "dense"]},
-        (1e-3,),
+        (1e-3, 3e-3, 1e-2),
         "Hu et al. 2021, arXiv 2106.09685",
     ),
     "ia3": PeftMethod(
@@ -95,8 +97,7 @@ class PeftApproach(Approach):
     def __init__(self, method: str) -> None:
         self.method = _method(method)
         self.name, self.title = f"peft:{method}", self.method.title
-        rates = self.method.rates
-        self.learning_rates = {"text": (rates * 3)[:3]}
+        self.learning_rates = {"text": self.method.rates}
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
         """Insert the method's parts into the backbone's layers, in place, and add a head."""
@@ -110,6 +111,33 @@ class PeftApproach(Approach):
             warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)
             peft.inject_adapter_in_model(config, backbone.stages)
         return TransferModel(backbone, n_classes)
+
+
+def copy_lora(ours: nn.Module, theirs: nn.Module) -> int:
+    """Write the updates of our LoRA layers into peft's of the same names; returns how many.
+
+    ours, theirs: two copies of a network, such as two backbones.
+    """
+    layers, count = dict(theirs.named_modules()), 0
+    with torch.no_grad():
+        for name, layer in ours.named_modules():
+            if isinstance(layer, LoRALinear):
+                layers[name].lora_A["default"].weight.copy_(layer.A)
+                layers[name].lora_B["default"].weight.copy_(layer.B)
+                count += 1
+    return count
+
+
+def lora_gradients(root: nn.Module) -> list[torch.Tensor]:
+    """Gradients of A and B of every LoRA layer, ours or peft's, layer by layer in one order."""
+    found = {}
+    for name, layer in root.named_modules():
+        if isinstance(layer, LoRALinear):
+            found[name] = layer.A.grad, layer.B.grad
+        elif hasattr(layer, "lora_A"):
+            pair = layer.lora_A["default"], layer.lora_B["default"]
+            found[name] = tuple(part.weight.grad for part in pair)
+    return [gradient for name in sorted(found) for gradient in found[name]]
 
 
 def merge_peft(root: nn.Module) -> nn.Module:
@@ -127,8 +155,6 @@ def chosen_rate(method: str, rows: pd.DataFrame) -> float | None:
     None where a trial is not recorded yet.
     """
     rates = _method(method).rates
-    if len(rates) == 1:
-        return rates[0]
     mine = rows[(rows["method"] == method) & (rows["task"] == TRIAL) & (rows["seed"] == 0)]
     if not set(rates) <= set(mine["lr"]):
         return None
@@ -140,6 +166,25 @@ def chosen(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows at each method's chosen rate: what is compared, without the other trials."""
     kept = [rows[(rows["method"] == m) & (rows["lr"] == chosen_rate(m, rows))] for m in METHODS]
     return pd.concat(kept, ignore_index=True)
+
+
+def beside(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Methods of peft beside our approaches on the same training texts: one line for each task.
+
+    rows: of peft.csv. runs: of the sweep `minilm`; sizes that peft.csv lacks are left out. Columns:
+    method, task, mean, low, high (95 % over seeds), runs, trainable, file_mb, cpu_seconds.
+    """
+    theirs = chosen(rows).assign(file_mb=lambda t: t["stored_bytes"] / 1e6)
+    theirs["method"] = "peft: " + theirs["method"]
+    ours = runs[runs["n_train"].isin(theirs["n_train"])]
+    ours = ours.assign(method=ours["approach"], file_mb=ours["stored_mb"])
+    made = []
+    for key, own in pd.concat([ours, theirs]).groupby(["method", "task"], sort=True):
+        costs = own[["trainable_params", "file_mb", "train_cpu_seconds"]].median()
+        made.append((*key, *mean_interval(own["test_accuracy"]), len(own), *costs))
+    names = ["method", "task", "mean", "low", "high", "runs", "trainable", "file_mb",
+             "cpu_seconds"]  # fmt: skip
+    return pd.DataFrame(made, columns=names)
 
 
 def peft_path() -> Path:

@@ -43,13 +43,8 @@ def built(base, approach, n_classes=2, seed=0):
 def pair(minilm):
     """(ours, peft's): LoRA with the same update in every layer, and the same head."""
     ours, theirs = built(minilm, get_approach("lora")), built(minilm, PeftApproach("lora"))
-    layers = dict(theirs.backbone.named_modules())
-    with torch.no_grad():
-        for name, parameter in ours.named_parameters():
-            if name.endswith((".A", ".B")):
-                site, which = name.removeprefix("backbone.").rsplit(".", 1)
-                getattr(layers[site], f"lora_{which}")["default"].weight.copy_(parameter)
-        theirs.head.load_state_dict(ours.head.state_dict())
+    assert peft_methods.copy_lora(ours.backbone, theirs.backbone) == 36
+    theirs.head.load_state_dict(ours.head.state_dict())
     return ours, theirs
 
 
@@ -69,15 +64,11 @@ def test_lora_on_minilm_equals_peft_in_outputs_and_gradients(pair, minilm):
         F.cross_entropy(logits, labels).backward()
         outputs.append(logits.detach())
     assert torch.allclose(*outputs, atol=1e-5, rtol=1e-5)
-    layers, compared = dict(theirs.backbone.named_modules()), 0
-    for name, layer in ours.backbone.named_modules():
-        for which in ("A", "B"):
-            if hasattr(layer, which):
-                wanted = getattr(layers[name], f"lora_{which}")["default"].weight.grad
-                assert float(wanted.abs().max()) > 0
-                assert torch.allclose(getattr(layer, which).grad, wanted, atol=1e-5, rtol=1e-5)
-                compared += 1
-    assert compared == 2 * len(list(lora_layers(ours))) == 2 * 36
+    mine, wanted = (peft_methods.lora_gradients(model) for model in pair)
+    assert len(mine) == len(wanted) == 2 * len(list(lora_layers(ours))) == 2 * 36
+    for ours_grad, theirs_grad in zip(mine, wanted, strict=True):
+        assert float(theirs_grad.abs().max()) > 0
+        assert torch.allclose(ours_grad, theirs_grad, atol=1e-5, rtol=1e-5)
     assert torch.allclose(ours.head.weight.grad, theirs.head.weight.grad, atol=1e-5, rtol=1e-5)
 
 
@@ -176,8 +167,25 @@ def test_a_rate_is_chosen_on_validation_once_all_trials_are_there():
                          for rate, score in zip(rates, (0.5, 0.7, 0.7), strict=True)])  # fmt: skip
     assert peft_methods.chosen_rate("ia3", rows) == rates[1]
     assert peft_methods.chosen_rate("ia3", rows[:2]) is None
-    assert peft_methods.chosen_rate("lora", rows) == METHODS["lora"].rates[0]
+    assert {len(method.rates) for method in METHODS.values()} == {3}  # equal trials for each
     assert peft_methods.chosen(rows)["lr"].tolist() == [rates[1]]
+
+
+def test_methods_stand_beside_our_approaches_on_the_same_texts():
+    rows = [a_row(method="lora", lr=3e-3, seed=seed, test_accuracy=0.6 + seed / 100,
+                  stored_bytes=1_500_000) for seed in range(3)]  # fmt: skip
+    rows += [a_row(method="lora", lr=rate, val_accuracy=0.4) for rate in (1e-3, 1e-2)]
+    rows = pd.DataFrame(rows)
+    ours = [{"approach": "lora", "task": "reuters8", "n_train": n, "seed": seed,
+             "test_accuracy": n / 1000, "trainable_params": 7, "stored_mb": 2.0,
+             "train_cpu_seconds": 3.0} for n in (50, 200) for seed in range(3)]  # fmt: skip
+    table = peft_methods.beside(rows, pd.DataFrame(ours)).set_index("method")
+    assert sorted(table.index) == ["lora", "peft: lora"]
+    assert table.loc["lora", "mean"] == pytest.approx(0.2) and table.loc["lora", "file_mb"] == 2
+    assert table.loc["peft: lora", "mean"] == pytest.approx(0.61)
+    assert table.loc["peft: lora", "file_mb"] == 1.5
+    assert table.loc["peft: lora", "low"] < 0.61 < table.loc["peft: lora", "high"]
+    assert peft_methods.beside(rows[:0], pd.DataFrame(ours)).empty
 
 
 def test_what_ships_is_whole():

@@ -2,8 +2,8 @@
 
 Methods of `peft` on MiniLM (columns: `helpers.peft_methods`), on the training texts, validation
 texts and test texts of the sweep `minilm`, with its 32 tokens and six epochs, so that rows compare
-with those of runs.csv. Where a method has several learning rates they are tried on one task with
-seed 0, and the best on validation is used on every task; the test split is read once for each row.
+with those of runs.csv. Each method's three learning rates are tried on one task with seed 0, and
+the best on validation is used on every task; the test split is read once for each row.
 """
 
 from __future__ import annotations
@@ -36,8 +36,7 @@ def cells() -> Iterator[dict[str, Any]]:
     """All questions in their order: learning rates first; lr is None where it is to be chosen."""
     asked = {"n_train": N_TRAIN, "seed": 0}
     for name, method in METHODS.items():
-        if len(method.rates) > 1:
-            yield from ({"method": name, "task": TRIAL, "lr": r} | asked for r in method.rates)
+        yield from ({"method": name, "task": TRIAL, "lr": r} | asked for r in method.rates)
     for seed in range(SEEDS):
         for task in TASKS:
             for name in METHODS:
