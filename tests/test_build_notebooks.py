@@ -12,7 +12,8 @@ FIRST = """\
 # %% [markdown]
 # # Is one enough?
 #
-# Yes. **Needs:** nothing.
+# Yes. **Needs:** nothing but
+# the clone.
 
 # %%
 import sys
@@ -101,14 +102,14 @@ def test_times_navigation_and_table_are_written(collection):
     assert all(0 < value < 60 for value in seconds.values())
     readme, teaching = (page.read_text(encoding="utf-8") for page in collection.pages)
     link = "[Is one enough?](notebooks/00_first.ipynb)"
-    assert f"| 00 | {link} | under a minute | nothing |" in readme
+    assert f"| 00 | {link} | under a minute | nothing but the clone |" in readme
     assert readme.startswith("# Title\n")
     assert readme.endswith("\nend\n")
     taken = json.loads(collection.memory.read_text(encoding="utf-8"))
     assert set(taken) == {"00", "01"} and all(
         20 < megabytes < 4_000 for megabytes in taken.values()
     )
-    assert f"| 00 | {seconds['00'] / 60:.1f} | {taken['00']:,.0f} | 14 | 1 | 0 |" in teaching
+    assert f"| 00 | {seconds['00'] / 60:.1f} | {taken['00']:,.0f} | 17 | 1 | 0 |" in teaching
 
 
 def test_a_failing_cell_leaves_the_old_notebook(collection, capsys):

@@ -137,9 +137,9 @@ def title(source: Path) -> str:
 
 
 def needs(source: Path) -> str:
-    """Return what the line `**Needs:** …` of the first cell says."""
-    found = re.search(r"\*\*Needs:\*\*\s*(.+)", read_source(source)[0].source)
-    return found[1].strip().rstrip(".") if found else "this clone"
+    """Return what `**Needs:** …` of the first cell says, up to an empty line."""
+    found = re.search(r"\*\*Needs:\*\*\s*(.+?)(\n\s*\n|\Z)", read_source(source)[0].source, re.S)
+    return " ".join(found[1].split()).rstrip(".") if found else "this clone"
 
 
 def words_for(seconds: float | None) -> str:
