@@ -106,7 +106,7 @@ def test_adapting_moves_a_copy_and_only_what_is_trained(small, approach):
     assert all(torch.equal(before[key], value) for key, value in tensors(small.model).items())
     assert tuned.history["step"].tolist() == [0, 0, 5, 5, 12, 12]
     new = tuned.history[tuned.history["corpus"] == "new"]["loss"].tolist()
-    assert new[-1] < new[0] - 0.1
+    assert new[-1] < new[0] - 0.02
     after = tensors(decoders.unplug(tuned.lm.model))
     same = [torch.equal(before[key], after[key]) for key in before]
     assert not any(same) if approach == "full_fine_tuning" else all(same)
