@@ -145,7 +145,7 @@ class _Pool:
 @contextmanager
 def _pool(scheduler: str | None, workers: int, threads: int | None) -> Iterator[_Pool]:
     if scheduler is not None:
-        with _client(scheduler) as (client, died):
+        with dask_client(scheduler) as (client, died):
             size = sum(client.nthreads().values())
             with joblib.parallel_config(backend="dask", client=client):
                 yield _Pool(size, threads or 1, False, (died,))
@@ -156,7 +156,7 @@ def _pool(scheduler: str | None, workers: int, threads: int | None) -> Iterator[
 
 
 @contextmanager
-def _client(address: str) -> Iterator[tuple[Any, type[BaseException]]]:
+def dask_client(address: str) -> Iterator[tuple[Any, type[BaseException]]]:
     """Connect to a Dask scheduler. Raises UserError without Dask, a scheduler or workers."""
     try:
         from distributed import Client, KilledWorker

@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -19,11 +21,13 @@ from helpers.advisor.answering import Answer, Looked, as_json, first_answer
 from helpers.advisor.checks import run_checks
 from helpers.advisor.costing import own_costs
 from helpers.advisor.data import Finding, OwnData
+from helpers.advisor.measuring import MEASURE_MINUTES, measure_own
 from helpers.advisor.own_task import OwnTask, make_own_task, own_folder
 from helpers.advisor.probing import probe_own
 from helpers.advisor.reading import read_data
 from helpers.advisor.recipes import recipes
 from helpers.advisor.splitting import with_splits
+from helpers.advisor.threads import fastest_threads
 from helpers.advisor.words import in_words
 from helpers.backbones import Backbone, load_backbone
 from helpers.curves import family
@@ -34,7 +38,6 @@ from helpers.training import pick_device
 
 BACKBONES = {"image": "efficientnet_lite0", "text": "minilm"}
 SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens
-MEASURE_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,43 +87,59 @@ def advise(request: Request) -> Advice:
 
     Raises UserError for data that no answer can be trusted on.
     """
+    started = time.monotonic()
     runs = records.load()
     _check_excluded(request.exclude, runs["task"].unique())
-    looked, backbone = look(request, runs)
-    answer = first_answer(looked, runs)
-    if not request.measure:
-        return Advice(looked, answer)
-    from helpers.advisor.measuring import measure_own
-
-    race = measure_own(looked, answer, backbone, request.minutes or MEASURE_MINUTES,
-                       scheduler=request.scheduler)  # fmt: skip
+    data = read(request)
+    backbone = _backbone(request, data)
+    with fastest_threads(backbone):
+        looked = look(request, runs, data, backbone)
+        answer = first_answer(looked, runs)
+        if not request.measure:
+            return Advice(looked, answer)
+        minutes = request.minutes or MEASURE_MINUTES
+        race = measure_own(looked, answer, backbone, minutes, started, scheduler=request.scheduler)
     return Advice(looked, race.answer, race)
 
 
-def look(request: Request, runs: Any) -> tuple[Looked, Backbone]:
-    """Read, check, probe and price; nothing is trained but linear models."""
+def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone) -> Looked:
+    """Check, probe and price; nothing is trained but linear models."""
     with _stages() as stage:
-        stage("reading")
-        data = read(request)
-        name = request.backbone or BACKBONES[data.modality]
-        size = request.image_size or SIZES[data.modality]
-        backbone = load_backbone(name, size=size)
-        if backbone.modality != data.modality:
-            raise UserError(f"{name} reads {backbone.modality}s, and {data.root} holds "
-                            f"{data.modality}s; name another backbone")  # fmt: skip
         stage("decoding")
-        own = make_own_task(data, size)
+        own = make_own_task(data, backbone.recipe.size)
         stage("frozen features and probe")
         probing = probe_own(backbone, own, request.seed)
         stage("checks")
         findings = checked(own, probing.features)
         stage("timing a few steps of each approach")
-        chosen = recipes(runs, name, data.modality, len(own.task.train), request.exclude)
+        n_train, modality = len(own.task.train), data.modality
+        chosen = recipes(runs, backbone.name, modality, n_train, request.exclude)
         costs = own_costs(backbone, own, chosen)
-    settings = _settings(request, own, backbone)
-    looked = Looked(own, findings, probing, chosen, costs, name, size, request.minutes,
-                    request.tasks, request.exclude, request.seed, settings)  # fmt: skip
-    return looked, backbone
+    return Looked(
+        own,
+        findings,
+        probing,
+        chosen,
+        costs,
+        backbone.name,
+        backbone.recipe.size,
+        request.minutes,
+        request.tasks,
+        request.exclude,
+        request.seed,
+        _settings(request, own, backbone),
+    )
+
+
+def _backbone(request: Request, data: OwnData) -> Backbone:
+    name = request.backbone or BACKBONES[data.modality]
+    backbone = load_backbone(name, size=request.image_size or SIZES[data.modality])
+    if backbone.modality != data.modality:
+        raise UserError(
+            f"{name} reads {backbone.modality}s, and {data.root} holds {data.modality}s; name "
+            "another backbone"
+        )
+    return backbone
 
 
 def read(request: Request) -> OwnData:
@@ -229,7 +248,7 @@ def _settings(request: Request, own: OwnTask, backbone: Backbone) -> dict[str, A
 @contextlib.contextmanager
 def _stages() -> Iterator[Callable[[str], None]]:
     """A bar over the stages of looking; it keeps quiet where nobody watches a terminal."""
-    with tqdm(total=5, leave=False, disable=None, bar_format="{desc} ({n_fmt}/5)") as bar:
+    with tqdm(total=4, leave=False, disable=None, bar_format="{desc} ({n_fmt}/4)") as bar:
 
         def stage(name: str) -> None:
             bar.set_description_str(name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
@@ -76,35 +77,60 @@ def make_own_task(data: OwnData, image_size: int) -> OwnTask:
     return OwnTask(data, Task(**facts, origin="full", **parts), name, rows, skipped)
 
 
-def part_of(
-    task: Task, n_train: int, fold: int, folds: int, groups: np.ndarray | None = None
-) -> Task:
-    """A task for choosing with: n_train examples to train on, a fold of the rest to judge by.
+@dataclass(frozen=True)
+class Folds:
+    """Ways to cut the pool (training, then validation examples) into parts to train and to judge.
 
-    Fold 0 is the task's own split, the others come from training and validation together, each
-    example in the validation part of one of them; groups (one label per example of train, then
-    validation) stay together. The test split is not in it: an empty stand-in is.
+    Fold 0 is the task's own split. Folds 1 to `count` judge each example of the pool once, the
+    next `count` do so again with another draw. groups: (pool,), examples kept on one side, or None.
     """
+
+    labels: np.ndarray = field(repr=False)
+    n_train: int
+    groups: np.ndarray | None = field(default=None, repr=False)
+    seed: int = 0
+
+    @property
+    def count(self) -> int:
+        """Folds that judge everything once; the judged part is as large as the own validation."""
+        share = len(self.labels) / max(1, len(self.labels) - self.n_train)
+        return int(np.clip(round(share), 2, 10))
+
+    def rows(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the pool to train on and to judge by, int64 each."""
+        everything = np.arange(len(self.labels))
+        if fold == 0:
+            return everything[: self.n_train], everything[self.n_train :]
+        number, place = divmod(fold - 1, self.count)
+        kind = StratifiedKFold if self.groups is None else StratifiedGroupKFold
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
+            cuts = kind(self.count, shuffle=True, random_state=self.seed + number).split(
+                self.labels, self.labels, self.groups
+            )
+            return list(cuts)[place]
+
+
+def folds_of(own: OwnTask, seed: int = 0) -> Folds:
+    """The folds of a task's pool."""
+    task, groups = own.task, own.data.groups
+    labels = np.concatenate([task.train.labels, task.validation.labels])
+    return Folds(labels, len(task.train), None if groups is None else groups[own.pool], seed)
+
+
+def part_of(task: Task, folds: Folds, fold: int, n_train: int) -> Task:
+    """A task to choose by: at most n_train examples to train on, and a fold to judge by.
+
+    A smaller part is contained in a larger one. The test split is not in it; an example of the
+    validation split stands there.
+    """
+    train, validation = task.train, task.validation
     if fold:
-        task = _refolded(task, fold - 1, folds, groups)
-    train = task.train
+        pool = joined(train, validation)
+        train, validation = (pool.take(rows) for rows in folds.rows(fold))
     if n_train < len(train):
         train = train.take(np.sort(stratified_order(train.labels, SPLIT_SEED)[:n_train]))
-    return replace(task, train=train, test=task.validation.take(slice(1)))
-
-
-def _refolded(task: Task, fold: int, folds: int, groups: np.ndarray | None) -> Task:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    pool = joined(task.train, task.validation)
-    number, place = divmod(fold, folds)
-    labels = pool.labels
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
-        cuts = kind(folds, shuffle=True, random_state=number).split(labels, labels, groups)
-        train, held = list(cuts)[place]
-    return replace(task, train=pool.take(train), validation=pool.take(held))
+    return replace(task, train=train, validation=validation, test=validation.take(slice(1)))
 
 
 def joined(first: Split, second: Split) -> Split:

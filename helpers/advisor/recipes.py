@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -19,7 +19,8 @@ class Recipe:
     """How an approach is trained here. lr: C for `classical`; epochs: its solver's iterations.
 
     share: of the epochs, how many ran in the records before early stopping, 1 where none is known.
-    origin: where the learning rate comes from, in words.
+    origin: where the learning rate comes from, in words. fixed: whether the epochs are the same
+    at every size, as the records have it, and not the approach's own choice.
     """
 
     approach: str
@@ -27,6 +28,14 @@ class Recipe:
     epochs: int
     share: float
     origin: str
+    fixed: bool = False
+
+    def at(self, modality: str, n_train: int) -> Recipe:
+        """The same for another number of examples."""
+        if self.fixed:
+            return self
+        epochs = APPROACHES[self.approach].config(modality, n_train).epochs
+        return replace(self, epochs=epochs)
 
 
 def recipes(
@@ -62,13 +71,14 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Recip
     ]
     ran = ((rows["best_epoch"] + patience) / rows["epochs"]).clip(upper=1.0)
     share = 1.0 if name == "classical" else float(ran.mean())
-    return Recipe(name, lr, _epochs(name, rows, modality, default.epochs), share, told)
+    fixed = _fixed_epochs(name, rows, modality)
+    epochs = min(default.epochs, fixed) if fixed else default.epochs
+    return Recipe(name, lr, epochs, share, told, bool(fixed))
 
 
-def _epochs(name: str, rows: pd.DataFrame, modality: str, default: int) -> int:
-    """The default, unless the records cut it short: one number for all sizes, below the default."""
+def _fixed_epochs(name: str, rows: pd.DataFrame, modality: str) -> int:
+    """One number for all recorded sizes that lies below the defaults, or 0: the defaults hold."""
     usual = [APPROACHES[name].config(modality, int(n)).epochs for n in rows["n_train"]]
     asked = rows["epochs"]
-    fixed = asked.nunique() == 1 and rows["n_train"].nunique() > 1
-    fixed = fixed and bool((asked < usual).all())
-    return min(default, int(asked.iloc[0])) if fixed else default
+    same = asked.nunique() == 1 and rows["n_train"].nunique() > 1
+    return int(asked.iloc[0]) if same and bool((asked < usual).all()) else 0

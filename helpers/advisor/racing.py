@@ -1,0 +1,158 @@
+"""One run of a race on own data, and the file that keeps every finished one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers.advisor.data import OwnData
+from helpers.advisor.exporting import RECIPE, model_facts, save_fitted
+from helpers.advisor.own_task import OwnTask, folds_of, make_own_task, own_folder, part_of
+from helpers.advisor.recipes import BATCH_SIZE
+from helpers.approaches import Fitted, get_approach
+from helpers.backbones import Backbone, clone, load_backbone
+from helpers.durable import RowFile
+from helpers.experiments import environment
+from helpers.training import pick_device
+
+VERSION = 1  # raised when a run of the same settings would come out otherwise
+COLUMNS = ("run_id", "approach", "n_train", "fold", "lr", "epochs", "seed", "n_judged", "accuracy",
+           "right", "best_epoch", "seconds", "prepare_seconds", "train_cpu_seconds", "device",
+           "threads", "torch", "git", "created")  # fmt: skip
+
+
+class OutOfTime(Exception):
+    """The run was stopped, because it took much longer than was predicted."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run: which approach, on how many examples, judged by which fold."""
+
+    approach: str
+    n_train: int
+    fold: int
+    lr: float
+    epochs: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class RaceFile:
+    """Finished runs on one data set, one backbone and one input size; whole lines are appended."""
+
+    own: OwnTask
+    backbone: str
+    image_size: int
+
+    @property
+    def path(self) -> Path:
+        """Where the rows are: in the cache, by content."""
+        plain = self.backbone.replace(":", "_").replace("/", "_")
+        return own_folder(self.own.name) / f"race-{plain}-{self.image_size}.csv"
+
+    def run_id(self, job: Job) -> str:
+        """Hash of everything that was asked."""
+        place = [VERSION, self.own.name, self.backbone, self.image_size, BATCH_SIZE]
+        text = json.dumps([place, asdict(job)], sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a finished run; it is on the disk when this returns."""
+        cells = [row[name] for name in COLUMNS]
+        cells = [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells]
+        self._file().append(cells, key=True)
+
+    def load(self) -> pd.DataFrame:
+        """Every finished run, `right` as text of hexadecimal digits."""
+        kinds = {"right": str, "run_id": str, "git": str}
+        return pd.read_csv(
+            io.BytesIO(self._file().read()), encoding="utf-8", dtype=kinds, keep_default_na=False
+        )
+
+    def model_folder(self, job: Job) -> Path:
+        """Where the trained model of a job is kept; it is whole where it has a recipe."""
+        return own_folder(self.own.name) / "models" / self.run_id(job)
+
+    def has_model(self, job: Job) -> bool:
+        """Whether the trained model is there."""
+        return (self.model_folder(job) / RECIPE).is_file()
+
+    def _file(self) -> RowFile:
+        return RowFile(self.path, COLUMNS)
+
+
+def execute(
+    job: Job, race: RaceFile, backbone: Backbone | None = None, deadline: float | None = None
+) -> dict[str, Any]:
+    """Train and judge; returns the row. The model of fold 0 is kept, to be tested or exported.
+
+    deadline: `time.monotonic` after which training is given up. Raises OutOfTime then.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    approach, own = get_approach(job.approach), race.own
+    folds = folds_of(own, job.seed)
+    task = part_of(own.task, folds, job.fold, job.n_train)
+    if backbone is None or not approach.uses_pretrained:
+        pretrained = approach.uses_pretrained
+        backbone = load_backbone(
+            race.backbone, pretrained=pretrained, size=race.image_size, seed=job.seed
+        )
+    config = approach.config(
+        task.modality, job.n_train, lr=job.lr, epochs=job.epochs, batch_size=BATCH_SIZE,
+        seed=job.seed,
+    )  # fmt: skip
+    fitted = approach.fit(clone(backbone), task, config, on_epoch=_watch(deadline))
+    right = fitted.predict(task.validation).argmax(1).numpy() == task.validation.labels
+    facts = environment(pick_device())
+    row = asdict(job) | {
+        "run_id": race.run_id(job),
+        "n_judged": len(right),
+        "accuracy": float(right.mean()),
+        "right": np.packbits(right).tobytes().hex(),
+        "best_epoch": fitted.history.best_epoch,
+        "seconds": time.perf_counter() - started,
+        "prepare_seconds": fitted.prepare_seconds,
+        "train_cpu_seconds": (time.process_time() - cpu) / torch.get_num_threads(),
+        **{key: facts[key] for key in ("device", "threads", "torch", "git", "created")},
+    }
+    if job.fold == 0:
+        _keep(fitted, race, job, row)
+    return row
+
+
+def _keep(fitted: Fitted, race: RaceFile, job: Job, row: dict[str, Any]) -> None:
+    facts = model_facts(race.own, race.backbone, race.image_size, row)
+    save_fitted(fitted, facts, race.model_folder(job))
+
+
+def _watch(deadline: float | None) -> Callable[[int, Any], None] | None:
+    if deadline is None:
+        return None
+
+    def look(epoch: int, history: Any) -> None:
+        if time.monotonic() > deadline:
+            raise OutOfTime(f"stopped after epoch {epoch + 1}")
+
+    return look
+
+
+def right_of(row: Any) -> np.ndarray:
+    """Which of the judged examples a run got right, bool (n_judged,)."""
+    bits = np.frombuffer(bytes.fromhex(row.right), dtype=np.uint8)
+    return np.unpackbits(bits, count=int(row.n_judged)).astype(bool)
+
+
+def execute_remotely(job: Job, data: OwnData, backbone: str, image_size: int) -> dict[str, Any]:
+    """`execute` on a worker of a cluster, which has to see the same files."""
+    return execute(job, RaceFile(make_own_task(data, image_size), backbone, image_size))
