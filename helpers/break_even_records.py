@@ -62,6 +62,12 @@ def load(path: Path | None = None) -> pd.DataFrame:
     path = break_even_path() if path is None else path
     data = io.BytesIO(RowFile(path, COLUMNS).read())
     table = pd.read_csv(data, encoding="utf-8", dtype={"setting": str}).fillna({"setting": ""})
+    return in_words(table)
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `COLUMNS` with the columns that `load` adds."""
+    table = table.copy()
     table["method"] = [_words(*pair) for pair in table[METHOD].to_numpy()]
     inserted = table["approach"].isin(["lora", "adapter"])
     table["base_params"] = table["total_params"] - table["trainable_params"].where(inserted, 0)
