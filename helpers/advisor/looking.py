@@ -126,11 +126,11 @@ def _text(value: object) -> str:
 
 
 def _shrunk(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey, each pixel the mean of its area."""
+    """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey."""
     small = np.empty((len(images), THUMBNAIL, THUMBNAIL, 1), dtype=np.uint8)
     for row, picture in enumerate(images):
         image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-        grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+        grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
         small[row, ..., 0] = np.asarray(grey)
     return small
 

@@ -59,8 +59,8 @@ def with_splits(
     finding = Finding(
         "splits",
         "note",
-        f"{' and '.join(made)} {'were' if len(made) > 1 else 'was'} drawn from the training "
-        f"examples, stratified, with groups and copies on one side (seed {seed}): {counts}.",
+        f"{' and '.join(made).capitalize()} {'were' if len(made) > 1 else 'was'} drawn from the "
+        f"training examples, stratified, groups and copies on one side (seed {seed}): {counts}.",
     )
     return replace(data, splits=splits).found(finding, *findings)
 

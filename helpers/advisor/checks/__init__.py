@@ -40,18 +40,20 @@ def run_checks(
     side: int | None = None,
     channels: int = 3,
     progress: bool = False,
+    decoded: tuple[int | None, int] | None = None,
 ) -> list[Finding]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
     data: as `with_splits` returns it, without pictures that cannot be read and its copies known.
     features: float (N, F) of a frozen backbone in the order of the data, for label suspects.
     side, channels: the backbone's input: pixels and 1 or 3 for pictures, tokens for texts.
+    decoded: side and channels that pictures are decoded at, where these differ.
 
     A check that found nothing returns one finding that passed.
     """
     if features is not None and len(features) != len(data):
         raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
-    context = Context(data, features, side, channels, progress)
+    context = Context(data, features, side, channels, progress, decoded)
     fitting = [check for check in CHECKS if data.modality in check.modalities]
     found = list(data.findings)
     for check in tqdm(

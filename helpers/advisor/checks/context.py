@@ -18,7 +18,8 @@ class Context:
     """The data and what can be seen of it.
 
     features: float32 (N, F) of a frozen backbone in the order of the data, or None.
-    side, channels: the backbone's input, or None and 3 where none is chosen yet.
+    side, channels: the backbone's input, or None and 3 where none is chosen yet. decoded: side and
+        channels that pictures are decoded at, where these differ (small or grey ones); None: same.
     """
 
     data: OwnData
@@ -26,16 +27,21 @@ class Context:
     side: int | None = None
     channels: int = 3
     progress: bool = False
+    decoded: tuple[int | None, int] | None = None
+
+    @property
+    def _looked_at(self) -> tuple[int | None, int]:
+        return (self.side, self.channels) if self.decoded is None else self.decoded
 
     @cached_property
     def thumbnails(self) -> np.ndarray:
         """Small grey pictures, uint8 (N, 32, 32)."""
-        return thumbnails(self.data, self.side, self.channels, progress=self.progress)
+        return thumbnails(self.data, *self._looked_at, progress=self.progress)
 
     @cached_property
     def copies(self) -> Copies:
         """The sets of copies."""
-        return find_copies(self.data, self.side, self.channels, progress=self.progress)
+        return find_copies(self.data, *self._looked_at, progress=self.progress)
 
     @cached_property
     def headers(self) -> Headers:
