@@ -3,6 +3,7 @@
 # make student  write build/student, what a class gets, for nbgrader   (ARGS="03 10 --trial")
 # make site   write build/site/: every notebook as a page, search, glossary, the explorer; open
 #             build/site/index.html (no kernel, no network)
+# make slides  write build/slides, a deck for each notebook (no network)       (ARGS="03 10")
 # make offline  write build/offline, one folder for a room without a network
 # The first call makes .venv and installs the tested versions; the next ones start at once.
 
@@ -18,7 +19,7 @@ CLASSROOM := $(VENV)/classroom-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks results bench student site offline clean
+.PHONY: lab test fetch notebooks results bench student slides site offline clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -37,12 +38,18 @@ results: $(READY) fetch
 	$(PY) -m helpers sweep $(or $(ARGS),all)
 	$(PY) tools/list_missing.py
 	$(PY) tools/score_rules.py
+	$(PY) tools/measure_decoder.py
+	$(PY) tools/measure_break_even.py
 
 bench: $(BENCH) fetch
 	$(PY) tools/bench.py $(ARGS)
 
 student: $(CLASSROOM)
 	$(PY) tools/make_student.py $(ARGS)
+
+slides: $(READY)
+	@$(PY) -m helpers fetch reveal
+	$(PY) tools/make_slides.py $(ARGS)
 
 site: $(READY)
 	$(PY) tools/build_site.py $(ARGS)
@@ -51,7 +58,7 @@ offline: $(READY) fetch
 	$(PY) tools/make_offline.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) data/cache build/site
+	rm -rf $(VENV) data/cache build/site build/slides
 
 $(READY):
 	@command -v $(PYTHON) > /dev/null || { \

@@ -73,6 +73,8 @@ def test_the_first_call_sets_up_and_the_second_does_not(clone):
     ]
     _, lines = make("student", "ARGS=03")
     assert lines == ["tools/make_student.py 03"]
+    _, lines = make("slides")
+    assert lines == ["-m helpers fetch reveal", "tools/make_slides.py"]
 
 
 def test_make_site_needs_no_data(clone):
