@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
@@ -22,7 +23,7 @@ from helpers.advisor.checks import run_checks
 from helpers.advisor.costing import own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.measuring import MEASURE_MINUTES, measure_own
-from helpers.advisor.own_task import OwnTask, make_own_task, own_folder
+from helpers.advisor.own_task import OwnTask, make_own_task, own_folder, shape_of
 from helpers.advisor.probing import probe_own
 from helpers.advisor.reading import read_data
 from helpers.advisor.recipes import recipes
@@ -106,11 +107,12 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
     """Check, probe and price; nothing is trained but linear models."""
     with _stages() as stage:
         stage("decoding")
-        own = make_own_task(data, backbone.recipe.size)
+        shape = shape_of(data, backbone.recipe.size)
+        own = make_own_task(split(data, request.seed, shape), *shape)
         stage("frozen features and probe")
         probing = probe_own(backbone, own, request.seed)
         stage("checks")
-        findings = checked(own, probing.features)
+        findings = checked(own, probing.features, backbone.recipe.size, shape)
         stage("timing a few steps of each approach")
         n_train, modality = len(own.task.train), data.modality
         chosen = recipes(runs, backbone.name, modality, n_train, request.exclude)
@@ -143,13 +145,19 @@ def _backbone(request: Request, data: OwnData) -> Backbone:
 
 
 def read(request: Request) -> OwnData:
-    """The data at a path, with splits."""
-    columns = {name: getattr(request, name) for name in
-               ("text_column", "label_column", "image_column", "group_column")}  # fmt: skip
-    return with_splits(read_data(request.path, **columns), request.seed)
+    """The labelled examples at a path."""
+    names = ("text_column", "label_column", "image_column", "group_column")
+    return read_data(request.path, **{name: getattr(request, name) for name in names})
 
 
-def checked(own: OwnTask, features: Any) -> tuple[Finding, ...]:
+def split(data: OwnData, seed: int, shape: tuple[int | None, int]) -> OwnData:
+    """The data with splits, decoded for that at the side and channels that it will be used at."""
+    return with_splits(data, seed, side=shape[0], channels=shape[1] or 3, progress=True)
+
+
+def checked(
+    own: OwnTask, features: np.ndarray, size: int, shape: tuple[int | None, int]
+) -> tuple[Finding, ...]:
     """Findings of reading and of every check, worst first; kept while the files stay as they are.
 
     Raises UserError where one refuses: no answer on such data can be trusted.
@@ -160,7 +168,7 @@ def checked(own: OwnTask, features: Any) -> tuple[Finding, ...]:
         held = json.loads(file.read_text(encoding="utf-8"))
         found = [Finding(**row | {"examples": tuple(row["examples"])}) for row in held]
     except (OSError, ValueError, TypeError, KeyError):
-        found = list(run_checks(data, features=features))
+        found = list(run_checks(data, features=features, side=size, decoded=shape, progress=True))
         told = [asdict(finding) for finding in found]
         write_whole(file, json.dumps(told, ensure_ascii=False).encode("utf-8"))
     refused = [finding for finding in found if finding.severity == "refused"]
@@ -189,7 +197,7 @@ def advise_command(
         _write(html_file, report(advice))
     print(in_words(advice))
     if export is not None:
-        from helpers.advisor.exporting import export_model
+        from helpers.advisor.delivering import export_model
 
         print(f"\n{export_model(advice, export)}")
     return 0

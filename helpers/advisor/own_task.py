@@ -43,13 +43,12 @@ class OwnTask:
         return np.concatenate([self.rows["train"], self.rows["validation"]])
 
 
-def make_own_task(data: OwnData, image_size: int) -> OwnTask:
+def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask:
     """Decode the examples of data that has splits, and register them as a task.
 
-    image_size: side in pixels that the backbone reads; smaller pictures are kept as they are, to
-    be enlarged when they are read. Raises UserError where a split, or a training class, is empty.
+    side, channels: what pictures are decoded to (`shape_of`), None for texts.
+    Raises UserError where a split, or a training class, is empty.
     """
-    side, channels = shape_of(data, image_size) if data.modality == "image" else (None, 0)
     place, images, skipped = _readable(data, side, channels)
     parts, rows = {}, {}
     for name in SPLITS:
@@ -184,8 +183,14 @@ def _in_order(images: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
     return array_memmap(lambda: _Reordered(images, rows), images.shape[1], key)
 
 
-def shape_of(data: OwnData, image_size: int) -> tuple[int, int]:
-    """(side to decode to, channels): no more pixels than most pictures have, grey where all are."""
+def shape_of(data: OwnData, image_size: int) -> tuple[int | None, int]:
+    """(side, channels) to decode to: small pictures as they are, grey ones grey; None for texts.
+
+    image_size: side in pixels that the backbone reads; smaller pictures are enlarged only when
+    they are read, so that fifty thousand of them stay small in the cache.
+    """
+    if data.modality == "text":
+        return None, 0
     places = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
     sides, grey = [], True
     for place in places:

@@ -17,7 +17,7 @@ import torch
 
 from helpers.advisor.data import OwnData
 from helpers.advisor.exporting import RECIPE, model_facts, save_fitted
-from helpers.advisor.own_task import OwnTask, folds_of, make_own_task, own_folder, part_of
+from helpers.advisor.own_task import OwnTask, folds_of, make_own_task, own_folder, part_of, shape_of
 from helpers.advisor.recipes import BATCH_SIZE
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
@@ -155,4 +155,5 @@ def right_of(row: Any) -> np.ndarray:
 
 def execute_remotely(job: Job, data: OwnData, backbone: str, image_size: int) -> dict[str, Any]:
     """`execute` on a worker of a cluster, which has to see the same files."""
-    return execute(job, RaceFile(make_own_task(data, image_size), backbone, image_size))
+    own = make_own_task(data, *shape_of(data, image_size))
+    return execute(job, RaceFile(own, backbone, image_size))

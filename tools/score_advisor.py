@@ -1,0 +1,194 @@
+"""Score the advisor on eight recorded cases, for data/results/advisor.csv.
+
+    python tools/score_advisor.py [--minutes 10] [--mode look|measure] [CASE …]
+
+Each case is a recorded task, written out as a user has it (folders of PNG files, a CSV of texts,
+the split of the records in it) and held out from the records. The advisor answers once without and
+once with `--measure`. regret_points: the best recorded mean test accuracy among all approaches
+trained to the end at that size, minus that of the recommended one, times 100. A case whose size is
+not recorded yet waits for a later call; rows that are there are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from helpers import records
+from helpers.advisor.command import Request, advise
+from helpers.curves import comparable
+from helpers.durable import RowFile
+from helpers.errors import UserError
+from helpers.paths import commit, results_dir
+from helpers.tasks import Task, load_task
+
+COLUMNS = ("key", "case", "mode", "n_train", "backbone", "recommended", "verdict", "best",
+           "recommended_accuracy", "best_accuracy", "regret_points", "probe_accuracy", "distance",
+           "tested_accuracy", "runs_measured", "seconds", "minutes", "threads", "device", "git",
+           "created")  # fmt: skip
+MODES = ("look", "measure")
+WITHIN = 1.5  # points: what counts as right
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recorded situation. size: pixels a side, or tokens, as its sweep has them."""
+
+    name: str
+    task: str
+    n_train: int
+    backbone: str
+    size: int
+
+
+def _photo(task: str) -> Case:
+    return Case(task, task, 200, "efficientnet_lite0", 64)
+
+
+def _text(task: str, n: int = 200) -> Case:
+    name = task if n == 200 else f"{task}-{n}"
+    return Case(name, task, n, "minilm", 32)
+
+
+CASES = {
+    case.name: case
+    for case in (
+        *(_photo(task) for task in ("clothing", "solar_cells", "textile", "digits")),
+        *(_text(task) for task in ("newsgroups", "reuters8", "tweets")),
+        _text("newsgroups", 1_000),
+    )
+}
+
+
+def write_out(case: Case, folder: Path) -> Path:
+    """Write a case's examples as a user would have them; returns what to point the advisor at."""
+    task = _load(case)
+    if task.modality == "text":
+        path = folder / f"{case.name}.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label", "split"])
+            for name in ("train", "validation", "test"):
+                split = getattr(task, name)
+                for text, label in zip(split.inputs, split.labels, strict=True):
+                    writer.writerow([text, task.classes[label], name])
+        return path
+    for name in ("train", "validation", "test"):
+        split = getattr(task, name)
+        for row, (picture, label) in enumerate(zip(split.inputs, split.labels, strict=True)):
+            place = folder / case.name / name / task.classes[label]
+            place.mkdir(parents=True, exist_ok=True)
+            pixels = picture[:, :, 0] if picture.shape[2] == 1 else picture
+            Image.fromarray(pixels).save(place / f"{row:05}.png")
+    return folder / case.name
+
+
+def _load(case: Case) -> Task:
+    """The task as its sweep read it: digits stay at their own 28 pixels."""
+    own = case.backbone == "minilm" or case.task == "digits"
+    size = None if own else case.size
+    return load_task(case.task, n_train=case.n_train, seed=0, image_size=size)
+
+
+def recorded(case: Case, runs: pd.DataFrame) -> pd.Series:
+    """Mean test accuracy by approach at the case's size, over the seeds; empty: not recorded."""
+    rows = comparable(runs)
+    rows = rows[(rows["task"] == case.task) & (rows["backbone"] == case.backbone)]
+    rows = rows[(rows["image_size"] == case.size) & (rows["n_train"] == case.n_train)]
+    return rows[rows["dial"] == 0].groupby("approach")["test_accuracy"].mean()
+
+
+def score(case: Case, mode: str, minutes: float, means: pd.Series) -> dict[str, Any]:
+    """Ask the advisor, and look up what its answer is worth."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_out(case, Path(folder))
+        request = Request(
+            path,
+            minutes=minutes if mode == "measure" else None,
+            measure=mode == "measure",
+            exclude=(case.task,),
+            image_size=case.size,
+        )
+        started = time.monotonic()
+        told = advise(request).as_dict()
+        seconds = time.monotonic() - started
+    settings, tested = told["settings"], told.get("test") or {}
+    taken = told["approach"]
+    return {
+        "key": f"{case.name}/{mode}",
+        "case": case.name,
+        "mode": mode,
+        "n_train": case.n_train,
+        "backbone": case.backbone,
+        "recommended": taken,
+        "verdict": told["verdict"],
+        "best": means.idxmax(),
+        "recommended_accuracy": round(float(means[taken]), 4),
+        "best_accuracy": round(float(means.max()), 4),
+        "regret_points": round(100 * float(means.max() - means[taken]), 2),
+        "probe_accuracy": told["probe"]["accuracy"],
+        "distance": told["distance"],
+        "tested_accuracy": tested.get("accuracy", ""),
+        "runs_measured": sum(row["runs"] for row in told["measured"]),
+        "seconds": round(seconds, 1),
+        "minutes": minutes if mode == "measure" else "",
+        "threads": settings["torch_threads"],
+        "device": settings["device"],
+        "git": commit(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def main() -> int:
+    """Score the cases that the file lacks; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--mode", choices=MODES, help="look or measure alone")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.cases if name not in CASES]
+    if unknown:
+        print(f"no case is named {unknown[0]!r}; known: {', '.join(CASES)}", file=sys.stderr)
+        return 2
+    file = RowFile(results_dir() / "advisor.csv", COLUMNS)
+    runs = records.load()
+    failed = 0
+    for mode in [asked.mode] if asked.mode else MODES:
+        for case in (CASES[name] for name in asked.cases or CASES):
+            failed += _scored(case, mode, asked.minutes, runs, file)
+    return int(failed > 0)
+
+
+def _scored(case: Case, mode: str, minutes: float, runs: pd.DataFrame, file: RowFile) -> bool:
+    """Score one case and append its row, unless it is there; returns whether that failed."""
+    key = f"{case.name}/{mode}".encode()
+    if any(line.startswith(key + b",") for line in file.read().splitlines()):
+        return False
+    means = recorded(case, runs)
+    if len(means) < len(comparable(runs)["approach"].unique()):
+        print(f"{case.name}: not every approach is recorded at {case.n_train} examples yet")
+        return False
+    try:
+        row = score(case, mode, minutes, means)
+    except UserError as error:
+        print(f"{case.name}/{mode}: {error}", file=sys.stderr)
+        return True
+    file.append([row[name] for name in COLUMNS], key=True)
+    shown = {k: row[k] for k in ("key", "recommended", "best", "regret_points", "seconds")}
+    print(json.dumps(shown), flush=True)
+    return False
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
