@@ -67,11 +67,11 @@ def plot_ratios(
         ax.set_xticks(ticks, [_short(size) for size in ticks], size="small")
         ax.minorticks_off()
         ax.set_title(f"{batch} × {seq} tokens a step", loc="left", size="medium")
+        ax.set_xlabel("parameters of the base (log scale)")
     axes[0][0].set_ylabel(ylabel)
     axes[0][0].set_ylim(bottom=0)
-    made.supxlabel("parameters of the base (log scale); bar: 95 % interval", size="medium")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
+    varies = bool((table["high"] > table["low"] * (1 + 1e-9)).any())  # bytes do not
+    _legend(made, axes[0][0], columns=3, title="bar: 95 % interval" if varies else "")
     return made
 
 
@@ -91,7 +91,7 @@ def plot_memory(table: pd.DataFrame, title: str = "", *, unit: float = 1e6) -> F
     ax.set_yticks(places, table["method"])
     ax.grid(visible=False, axis="y")
     ax.set_xlabel("megabytes of a training step" if unit == 1e6 else "gigabytes of a training step")
-    made.legend(loc="outside lower center", ncols=2, fontsize="small")
+    _legend(made, ax, columns=2)
     return made
 
 
@@ -116,9 +116,7 @@ def plot_learning_forgetting(
         ax.set_title(words, loc="left", size="medium")
         ax.set_xlabel("training steps")
     axes[0].set_ylabel(ylabel)
-    handles, labels = axes[0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small",
-                title="band: 95 % interval over seeds", title_fontsize="small")  # fmt: skip
+    _legend(made, axes[0], columns=3, title="band: 95 % interval over seeds")
     return made
 
 
@@ -143,8 +141,16 @@ def plot_tradeoff(
     ax.axhline(0.0, color="#7f7f7f", lw=1)
     ax.set(xlabel=f"learned on the new domain ({unit} saved)",
            ylabel=f"forgotten on the old one ({unit} lost)")  # fmt: skip
-    ax.legend(title="bars: 95 % interval over seeds", title_fontsize="small", fontsize="small")
+    ax.legend(title="bars: 95 % interval over seeds", title_fontsize="small", fontsize="small",
+              frameon=False)  # fmt: skip
     return ax.figure
+
+
+def _legend(made: Figure, ax: Axes, *, columns: int, title: str = "") -> None:
+    """One legend below all panels, where it covers no point."""
+    handles, labels = ax.get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small",
+                title=title or None, title_fontsize="small", frameon=False)  # fmt: skip
 
 
 def _line(ax: Axes, rows: pd.DataFrame, label: str, stroke: Stroke) -> None:
