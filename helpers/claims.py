@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers import flips, records
+from helpers import decoder_evidence, flips, records
 from helpers.claim_tests import (
     FAILS,
     HOLDS,
@@ -134,6 +134,8 @@ class _Tables:
         self._made: dict[str, pd.DataFrame] = {}
 
     def get(self, name: str) -> pd.DataFrame:
+        if name == "decoder" and name not in self._made:
+            self._made[name] = decoder_evidence.compared()
         if name not in self._made:
             plain = self.runs["sweep"].str.removesuffix("/tuning") == name
             rows = comparable(self.runs) if name == "compared" else self.runs[plain]

@@ -1,0 +1,47 @@
+# %% [markdown]
+# # Worked answers to notebook 13
+
+# %%
+import math
+
+from helpers import counting, sweeps
+from helpers.checks import check
+
+# %% [markdown]
+# **13.1** Two matrices of 4,096 by 4,096 in each of 32 layers, and $r\,(m + n)$ for each.
+
+# %%
+model = next(one for one in counting.ARCHITECTURES if one.name == "7 B")
+answer = 2 * model.layers * 16 * (model.width + model.width)
+check("13.1", answer)
+
+# %% [markdown]
+# **13.2** Two moments of four bytes for every weight.
+
+# %%
+trained, total = counting.count_lora(model)
+answer = 2 * 4 * total / 1e9
+check("13.2", answer)
+
+# %% [markdown]
+# **13.3** Means over draws, one column for each approach.
+
+# %%
+runs = sweeps.recorded("minilm")
+runs = runs[runs["n_train"] == 200]
+means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
+answer = (means["classical"] - means["lora"]).idxmax()
+check("13.3", answer)
+
+# %% [markdown]
+# **13.4** The same sum twice: averaged over tokens, and shared out over bytes in bits.
+
+
+# %%
+def foresight(logs, size):
+    nats = -sum(logs)
+    return math.exp(nats / len(logs)), nats / math.log(2) / size
+
+
+answer = foresight
+check("13.4", answer)
