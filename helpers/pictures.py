@@ -7,10 +7,14 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 DPI = 100
 MAX_SIZE = (8.0, 5.0)  # inches
+EDGE = "#1a1d21"  # around pale marks
 RC = {
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -129,9 +133,46 @@ def text_figure(text: str) -> Picture:
 
 def png_bytes(drawn: Figure) -> bytes:
     """Return a figure as PNG; equal figures give equal bytes, so no version or date is written."""
+    outline_pale(drawn)
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def contrast(colour: str, ground: str = "#ffffff") -> float:
+    """Return the contrast of two colours, 1 to 21, as WCAG 2.1 defines it."""
+    light, dark = sorted((_luminance(colour), _luminance(ground)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = mpl.colors.to_rgb(colour)
+    linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def outline_pale(drawn: Figure) -> None:
+    """Give marks and bars that hardly show on white (contrast under 3) a dark edge, in place.
+
+    The palette's light blue and orange are two of these; darker ones would be taken for their
+    neighbours by colour-blind readers.
+    """
+    palette = {look.colour for look in APPROACH_STYLE.values()}
+
+    def is_pale(colour: Any) -> bool:
+        *parts, alpha = mpl.colors.to_rgba(colour)
+        on_white = mpl.colors.to_hex([1 - alpha * (1 - part) for part in parts])
+        return mpl.colors.to_hex(colour) in palette and alpha > 0 and contrast(on_white) < 3.0
+
+    for mark in drawn.findobj(Line2D):
+        if mark.get_marker() in Line2D.filled_markers and is_pale(mark.get_markerfacecolor()):
+            mark.set(markeredgecolor=EDGE, markeredgewidth=0.7)
+    for bar in drawn.findobj(Rectangle):
+        if is_pale(bar.get_facecolor()):
+            bar.set(edgecolor=EDGE, linewidth=0.7)
+    for points in drawn.findobj(PathCollection):
+        if any(is_pale(colour) for colour in points.get_facecolors()):
+            points.set(edgecolor=EDGE, linewidth=0.7)
 
 
 def set_title(ax: Axes, title: str) -> None:
