@@ -59,8 +59,6 @@ def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     sides = [table[table["approach"] == name] for name in (LORA, FULL)]
     right = sides[1][[*keys, "learned", "forgotten"]]
     both = sides[0].merge(right, on=keys, suffixes=("", "_full"))
-        sides[1][[*keys, "learned", "forgotten"]], on=keys, suffixes=("", "_full")
-    )
     for domain, own in both.groupby("domain", sort=True):
         ends = [mean_interval(own[k] - own[f"{k}_full"]) for k in ("learned", "forgotten")]
         made.append((domain, own["arm"].iloc[0], *ends[0], *ends[1], len(own)))
