@@ -331,9 +331,7 @@ def test_a_saved_data_set_of_texts(tmp_path):
                 TEXT_FEATURES)  # fmt: skip
     data = read_data(tmp_path / "d")
     assert data.classes == ("bad", "good")
-    assert finding(data, "examples without a label").examples == (
-        "data-00000-of-00001.arrow row 1",
-    )
+    assert finding(data, "examples without a label").examples == ("row 1",)
     assert len(data) == 39
 
 
@@ -351,6 +349,7 @@ def test_a_saved_dictionary_of_pictures(tmp_path):
     assert (len(data), data.modality) == (24, "image")
     assert data.items[0].read_bytes() == files[0].read_bytes()
     assert data.items[11] == files[11]
+    assert data.name(12) == f"test row 1: {data.items[12]}"
     assert sorted(set(data.splits)) == ["test", "train"]
     assert read_data(tmp_path / "d").items == data.items
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from helpers import paths
@@ -25,7 +27,16 @@ def read_parquet(file: Path) -> Table:
     from pyarrow import parquet
 
     try:
-        return _table(file, parquet.read_table(file))
+        source = parquet.ParquetFile(file)
+        schema = source.schema_arrow
+        pictures = _picture_columns(schema)
+        rest = [name for name in schema.names if name not in pictures]
+
+        def cells(name: str) -> Iterator[list]:
+            for batch in source.iter_batches(_BATCH, columns=[name]):
+                yield batch.column(0).to_pylist()
+
+        return _table(file, source.read(rest), schema, source.metadata.num_rows, cells)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, "Parquet", error) from error
 
@@ -35,14 +46,20 @@ def read_arrow(file: Path) -> Table:
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(file)) as source:
-            try:
-                return _table(file, pa.ipc.open_stream(source).read_all())
-            except pa.ArrowInvalid:
-                source.seek(0)
-                return _table(file, pa.ipc.open_file(source).read_all())
+        source = pa.memory_map(str(file))  # what is read of it later comes from the disk then
+        try:
+            table = pa.ipc.open_stream(source).read_all()
+        except pa.ArrowInvalid:
+            source.seek(0)
+            table = pa.ipc.open_file(source).read_all()
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, "Arrow", error) from error
+
+    def cells(name: str) -> Iterator[list]:
+        for start in range(0, table.num_rows, _BATCH):
+            yield table[name].slice(start, _BATCH).to_pylist()
+
+    return _table(file, table, table.schema, table.num_rows, cells)
 
 
 def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
@@ -61,11 +78,12 @@ def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
                 f"{folder} has a split {strange!r}; save the data set with train, validation and "
                 "test alone"
             )
-        return [(split, table) for split in splits for table in _shards(folder / split)]
+        return [(split, table) for split in splits for table in _shards(folder / split, split)]
     return [(None, table) for table in _shards(folder)]
 
 
-def _shards(folder: Path) -> list[Table]:
+def _shards(folder: Path, split: str = "") -> list[Table]:
+    """Read the files of one split; their rows are counted through."""
     state = _json(folder / "state.json")
     if state.get("_indices_data_files"):
         raise UserError(f"{folder} was saved with a selection beside the data; save it flattened")
@@ -75,7 +93,12 @@ def _shards(folder: Path) -> list[Table]:
     for file in files:
         if not file.is_file():
             raise UserError(f"{file} is missing, and state.json names it; copy the whole folder")
-    return [read_arrow(file) for file in files]
+    tables = [read_arrow(file) for file in files]
+    before = 0
+    for table in tables:
+        table.where = [f"{split} row {before + n + 1}".strip() for n in range(len(table))]
+        before += len(table)
+    return tables
 
 
 def _json(file: Path) -> dict:
@@ -89,29 +112,31 @@ def _damaged(file: Path, kind: str, error: Exception) -> UserError:
     return UserError(f"{file} is no readable {kind} file ({error}); copy or save it again")
 
 
-def _table(file: Path, table: object) -> Table:
-    """Turn an Arrow table into ours; columns of pictures stay in Arrow until they are unpacked."""
-    import pyarrow as pa
+def _table(file: Path, held: object, schema: object, n: int, cells: Callable) -> Table:
+    """Turn an Arrow table into ours; pictures stay where they are until they are unpacked.
 
-    features = _features(table.schema)
-    pictures = tuple(
-        field.name
-        for field in table.schema
-        if features.get(field.name, {}).get("_type") == "Image" or _holds_pictures(field.type)
-    )
-    columns = {}
-    for name in table.column_names:
-        column = table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        columns[name] = _Lazy(column) if name in pictures else column.to_pylist()
+    cells: called with a column's name, yields lists of its cells, a batch at a time.
+    """
+    pictures = _picture_columns(schema)
+    columns: dict[str, list] = {}
+    for name in schema.names:
+        columns[name] = _Pictures(n, name, cells) if name in pictures else held[name].to_pylist()
     names = {
         name: feature["names"]
-        for name, feature in features.items()
+        for name, feature in _features(schema).items()
         if feature.get("_type") == "ClassLabel" and feature.get("names")
     }
-    where = [f"row {row + 1}" for row in range(table.num_rows)]
+    where = [f"row {row + 1}" for row in range(n)]
     return Table(file, columns, where, class_names=names, picture_columns=pictures)
+
+
+def _picture_columns(schema: object) -> tuple[str, ...]:
+    features = _features(schema)
+    return tuple(
+        field.name
+        for field in schema
+        if features.get(field.name, {}).get("_type") == "Image" or _holds_pictures(field.type)
+    )
 
 
 def _features(schema: object) -> dict:
@@ -130,12 +155,12 @@ def _holds_pictures(kind: object) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
-class _Lazy(list):
-    """A column that stays in Arrow: its cells are pictures, too many to hold at once."""
+class _Pictures(list):
+    """A column that stays in its file: its cells are pictures, too many to hold at once."""
 
-    def __init__(self, column: object) -> None:
-        super().__init__(range(len(column)))
-        self.column = column
+    def __init__(self, n: int, name: str, cells: Callable) -> None:
+        super().__init__(range(n))
+        self.batches = partial(cells, name)
 
 
 def unpack_pictures(table: Table, column: str, listed: Listed) -> None:
@@ -145,11 +170,15 @@ def unpack_pictures(table: Table, column: str, listed: Listed) -> None:
     """
     folder = paths.cache_dir() / "advisor" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
-    cells = table.columns[column].column
     files: list[Path | None] = []
-    for start in range(0, len(cells), _BATCH):
-        for cell in cells.slice(start, _BATCH).to_pylist():
-            files.append(_unpacked(cell, folder, table.file.parent))
+    try:
+        for batch in table.columns[column].batches():
+            files += [_unpacked(cell, folder, table.file.parent) for cell in batch]
+    except OSError as error:
+        raise UserError(
+            f"the pictures in {table.file} cannot be unpacked into {folder} ({error.strerror}); "
+            "free some space or let TRANSFER_CACHE name another disk"
+        ) from error
     listed.items = files
 
 

@@ -186,7 +186,9 @@ def _label(table: Table, taken: set[str], item: str) -> str:
     found = []
     for name in table.columns:
         values = table.columns[name]
-        if name in taken or any(isinstance(v, list | dict) for v in values[:_LOOK_AT]):
+        if name in {*taken, *table.picture_columns} or any(
+            isinstance(v, list | dict) for v in values[:_LOOK_AT]
+        ):
             continue
         distinct = len(set(values))
         if 2 <= distinct <= min(1000, len(values) / 2):

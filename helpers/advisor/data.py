@@ -107,7 +107,9 @@ class OwnData:
         if self.modality == "image":
             base = self.root if self.root.is_dir() else self.root.parent
             file = Path(self.items[row])
-            return file.relative_to(base).as_posix() if file.is_relative_to(base) else str(file)
+            if file.is_relative_to(base):
+                return file.relative_to(base).as_posix()
+            return f"{self.where[row]}: {file}" if self.where else str(file)
         words = " ".join(str(self.items[row]).split())
         start = words if len(words) <= 60 else words[:59] + "…"
         place = f"row {row + 1}" if self.where is None else self.where[row]

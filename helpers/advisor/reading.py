@@ -140,7 +140,7 @@ def _listed(
     """Turn the rows of a table into examples. Returns the modality too."""
     columns = choose_columns(table, modality=modality, **named)
     places = table.where
-    if root.is_dir():
+    if root.is_dir() and table.file.suffix.lower() != ".arrow":
         places = [f"{table.file.name} {place}" for place in places]
     labels = table.columns[columns.label]
     names = table.class_names.get(columns.label)
