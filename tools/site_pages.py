@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ HERE = Path(__file__).resolve().parent / "site"
 MENDS = (
     ('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="The site">'),
     ('<aside class="toc-drawer', '<aside aria-label="This page" class="toc-drawer'),
+    ('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">'),
 )
 MARK = ".built-by-build_site"  # says that a folder's old pages may go
 
@@ -49,7 +51,8 @@ def build_pages(root: Path, folder: Path) -> list[str]:
         aside = shutil.ignore_patterns(".buildinfo*", "objects.inv", ".doctrees", "_sources")
         shutil.copytree(made, folder, dirs_exist_ok=True, ignore=aside)
         (folder / MARK).write_text("", encoding="utf-8")
-    return [line for line in warnings.getvalue().splitlines() if line.strip()]
+    said = re.sub(r"\x1b\[[\d;]*m", "", warnings.getvalue())  # without colours
+    return [line.replace(f"{source}/", "") for line in said.splitlines() if line.strip()]
 
 
 def mend(folder: Path) -> None:
