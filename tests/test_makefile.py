@@ -85,6 +85,14 @@ def test_make_site_needs_no_data(clone):
     assert lines == ["tools/build_site.py"]
 
 
+def test_make_offline_fetches_what_it_copies(clone):
+    _, make = clone
+    make("lab")
+    done, lines = make("offline", "ARGS=--no-wheels")
+    assert done.returncode == 0, done.stderr
+    assert lines == ["-m helpers fetch", "tools/make_offline.py --no-wheels"]
+
+
 def test_a_changed_pin_installs_again(clone):
     folder, make = clone
     make("lab")
