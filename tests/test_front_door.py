@@ -17,6 +17,7 @@ import yaml
 from packaging.specifiers import SpecifierSet
 from PIL import Image
 
+from helpers.cli import build_parser
 from helpers.decision import Thresholds
 from helpers.errors import UserError
 from helpers.paths import data_dir
@@ -64,6 +65,28 @@ def test_the_changelog_has_every_part_and_this_version(root, citation, project):
     assert versions[1] == (project["version"], citation["date-released"].isoformat())
     kinds = set(re.findall(r"^### (.+)$", text, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.mark.parametrize("page", ["README.md", "TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_commands_and_options_of_a_page_exist(root, page):
+    (commands,) = build_parser()._subparsers._group_actions
+    for name, rest in re.findall(r"python -m helpers ([a-z]+)([^`\n]*)", read(root, page)):
+        assert name in commands.choices, f"{page}: python -m helpers {name}"
+        known = commands.choices[name]._option_string_actions
+        for option in re.findall(r"--[a-z][a-z-]*", rest):
+            assert option in known, f"{page}: python -m helpers {name} {option}"
+
+
+def test_messages_that_troubleshooting_quotes_are_said_somewhere(root):
+    quoted = ["is not here", "or newer is needed", "which is not a folder"]
+    quoted += ["no network: pip cannot reach the package index for"]
+    text = read(root, "README.md").partition("## Troubleshooting")[2]
+    files = [root / "Makefile", *(root / "tools").glob("*.py"), *(root / "helpers").rglob("*.py")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    for words in quoted:
+        assert words in text and words in code, words
+    for variable in re.findall(r"\b(T(?:L|RANSFER)_[A-Z]+|REQUIRE_[A-Z]+)\b", text):
+        assert variable in code or variable == "REQUIRE_BROWSER", variable
 
 
 @pytest.mark.parametrize("name", ["decision", "explorer"])
