@@ -73,6 +73,8 @@ def with_mathml(text: str) -> str:
 
 def make(collection: Collection, source: Path, folder: Path) -> Path:
     """Write the deck of one notebook, and return its path."""
+    if not collection.built(source).exists():
+        raise UserError(f"{source.stem} is not built: tools/build_notebooks.py {source.stem[:2]}")
     built = nbformat.read(collection.built(source), as_version=4)
     path = folder / f"{source.stem}.html"
     write(path, page(deck(source, built), inlined()))

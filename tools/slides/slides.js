@@ -24,8 +24,11 @@
     navigationMode: "linear",
     slideNumber: "c/t",
     transition: still ? "none" : "slide",
+    pdfMaxPagesPerSlide: 1,
+    pdfSeparateFragments: false,
     plugins: [RevealNotes],
   });
   Reveal.on("ready", (event) => fit(event.currentSlide));
+  Reveal.on("pdf-ready", () => Reveal.getSlides().forEach(fit));
   Reveal.on("slidechanged", (event) => fit(event.currentSlide));
 })();
