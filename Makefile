@@ -38,6 +38,7 @@ results: $(READY) fetch
 	$(PY) -m helpers sweep $(or $(ARGS),all)
 	$(PY) tools/list_missing.py
 	$(PY) tools/score_rules.py
+	$(PY) tools/make_pictures.py decision
 	$(PY) tools/measure_decoder.py
 	$(PY) tools/measure_break_even.py
 

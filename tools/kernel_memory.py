@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-EVERY = 0.25  # seconds between two looks
+EVERY = 0.5  # seconds between two looks
 
 
 @dataclass
