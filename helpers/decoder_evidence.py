@@ -48,6 +48,12 @@ def compared(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def tally(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`decoder_records.tally` of the recorded rows (loaded when None)."""
+    rows = decoder_records.load() if rows is None else rows
+    return decoder_records.tally(decoder_records.learned_and_forgotten(rows))
+
+
 def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """LoRA minus full fine-tuning, paired by seed: a line for each domain.
 

@@ -24,12 +24,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from helpers.approaches import Approach, LoRALinear, Options, TransferModel, freeze
-from helpers.backbones import Backbone
+from helpers.approaches import (
+    Approach,
+    LoRALinear,
+    Options,
+    TransferModel,
+    freeze,
+    get_approach,
+    merge_lora,
+)
+from helpers.backbones import Backbone, clone
 from helpers.comparisons import mean_interval
 from helpers.durable import RowFile
 from helpers.errors import UserError, unknown_name
@@ -147,6 +157,34 @@ def merge_peft(root: nn.Module) -> nn.Module:
     for layer in [part for part in root.modules() if isinstance(part, BaseTunerLayer)]:
         layer.merge()
     return root
+
+
+def gaps(backbone: Backbone, texts: list[str], labels: np.ndarray) -> dict[str, float]:
+    """Largest differences of our LoRA and peft's on a whole network: the same update, one loss.
+
+    Both get our random matrices and one head. Keys: outputs, gradients, and merged against
+    unmerged of either.
+    """
+    theirs, ours = PeftApproach("lora"), get_approach("lora")
+    count = int(labels.max()) + 1
+    pair = [a.build(clone(backbone), count, a.options()).eval() for a in (ours, theirs)]
+    for name, parameter in pair[0].named_parameters():
+        if name.endswith(".B"):
+            nn.init.normal_(parameter, std=0.05)  # zeros would hide every mistake
+    copy_lora(pair[0].backbone, pair[1].backbone)
+    pair[1].head.load_state_dict(pair[0].head.state_dict())
+    ids, wanted = torch.from_numpy(backbone.encode(texts)), torch.from_numpy(labels)
+    outputs = [model(ids) for model in pair]
+    for logits in outputs:
+        F.cross_entropy(logits, wanted).backward()
+    sides = zip(*(lora_gradients(model.backbone) for model in pair), strict=True)
+    with torch.no_grad():
+        merged = merge_lora(pair[0])(ids), merge_peft(pair[1])(ids)
+        found = {"outputs": outputs[0] - outputs[1]}
+        found["gradients"] = torch.cat([(mine - other).flatten() for mine, other in sides])
+        found["merged, ours"] = merged[0] - outputs[0]
+        found["merged, peft's"] = merged[1] - outputs[1]
+    return {name: float(gap.detach().abs().max()) for name, gap in found.items()}
 
 
 def chosen_rate(method: str, rows: pd.DataFrame) -> float | None:

@@ -7,13 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, load_backbone
 from helpers.comparisons import paired_gain
 from helpers.curves import LEAST_SEEDS
+from helpers.errors import UserError
+from helpers.examples import Examples
 from helpers.races import binomial_interval
-from helpers.tasks import Split, Task
+from helpers.tasks import Split, Task, load_task
+from helpers.training import predict
 
 ANCHOR = "classical"  # TF-IDF with logistic regression
 ENDS = 2  # tokens that stand for no word: the encoder's first and last
@@ -127,3 +131,52 @@ def share_read(backbone: Backbone, texts: Sequence[str], tokens: int) -> float:
     read = [len(text.split()) for text in cut(backbone, texts, tokens)]
     whole = [max(1, len(text.split())) for text in texts]
     return float(np.mean(np.array(read) / np.array(whole)))
+
+
+def reachable(
+    names: Sequence[str], *, size: int, n_train: int, n_test: int
+) -> tuple[Backbone | None, dict[str, Task], str]:
+    """(MiniLM, the tasks, a sentence); None and no tasks where one of them is out of reach."""
+    try:
+        backbone = load_backbone("minilm", size=size)
+        tasks = {name: load_task(name, n_train=n_train, n_test=n_test) for name in names}
+    except UserError as error:
+        return None, {}, f"Out of reach here, so the records stand alone: {error}"
+    told = (f"- **{name}**: {task.train.inputs[0][:60]} …" for name, task in tasks.items())
+    return backbone, tasks, "\n".join(told)
+
+
+def in_words(best: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """What `best_against_anchor` says of the best approach, and the records of LoRA alone."""
+    good, poor = best[best["mean"] >= 0]["task"], best[best["mean"] < 0]["task"]
+    told = f"On average over draws the best approach reaches word counts on {len(good)} of "
+    told += f"{len(best)} tasks ({', '.join(good) or 'none'})"
+    told += f", and not on {', '.join(poor)}." if len(poor) else "."
+    for rival, words in ((ANCHOR, "word counts"), ("feature_extraction", "a frozen probe")):
+        gains = paired_gain(runs, "lora", rival)
+        gains = gains[gains["runs"] >= LEAST_SEEDS]
+        ahead, behind = int((gains["low"] > 0).sum()), int((gains["high"] < 0).sum())
+        told += (
+            f" Against {words}, LoRA at its default settings is clearly ahead in **{ahead}** and "
+            f"clearly behind in **{behind}** of {len(gains)} situations."
+        )
+    return told
+
+
+def lengths_in_words(table: pd.DataFrame, share: float, short: int) -> str:
+    """What `accuracy_by_length` says; share: of a text's words within its first `short` tokens."""
+    at = table.pivot_table(index="tokens", columns="approach", values="accuracy")
+    words, probe, most = at[ANCHOR], at["feature_extraction"], max(at.index)
+    side = "behind" if words[short] < probe[short] else "not behind"
+    return (
+        f"{short} tokens are **{share:.0%}** of a post's words. Given only these, word counts go "
+        f"from {words[0]:.3f} to **{words[short]:.3f}**, {side} the probe's {probe[short]:.3f}. "
+        f"Given {most}, the probe reaches **{probe[most]:.3f}** ({probe[most] - probe[short]:+.3f})"
+        f" and word counts {words[most]:.3f} ({words[most] - words[short]:+.3f})."
+    )
+
+
+def answers(model: nn.Module, backbone: Backbone, split: Split) -> np.ndarray:
+    """Classes (N,) that a model gives to a split's texts, in one batch after the other."""
+    logits = predict(model, Examples.raw(backbone.encode(split.inputs), split.labels))
+    return logits.argmax(1).numpy()

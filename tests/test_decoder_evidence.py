@@ -2,8 +2,12 @@
 
 import pandas as pd
 import pytest
+from tiny import tiny_text_task
 
 from helpers import claims, decoder_evidence, decoder_records
+from helpers.break_even_plots import plot_learning_forgetting
+from helpers.causal_lm import load_causal_lm
+from helpers.decoder_live import adapt_briefly, as_curves
 
 
 def adaptation(approach, rank, seed, learned, forgotten, validation, domain="news"):
@@ -68,3 +72,19 @@ def test_the_rule_for_language_models_is_tested_on_the_decoder_too(monkeypatch):
         None,
         "not tested",
     )
+
+
+def test_one_short_adaptation_looks_like_the_records():
+    lm = load_causal_lm("tiny")
+    task = tiny_text_task()
+    tuned = adapt_briefly(lm, {"new": task, "old": task}, "lora", lr=3e-3, steps=2, tokens=40)
+    curves = as_curves("lora", tuned)
+    assert set(curves["corpus"]) == {"new", "old"} and curves["step"].max() == 2
+    assert (curves["mean"] > 0).all() and curves["arm"].iloc[0] == "LoRA rank 8"
+    made = plot_learning_forgetting(curves, "one")
+    assert len(made.axes) == 2 and all(ax.lines for ax in made.axes)
+
+
+def test_a_tally_of_nothing_is_empty():
+    assert decoder_evidence.tally(records().iloc[:0]).empty
+    assert set(decoder_evidence.tally(records())["arm"]) >= {"full fine-tuning", "LoRA rank 8"}

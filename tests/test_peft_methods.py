@@ -72,6 +72,13 @@ def test_lora_on_minilm_equals_peft_in_outputs_and_gradients(pair, minilm):
     assert torch.allclose(ours.head.weight.grad, theirs.head.weight.grad, atol=1e-5, rtol=1e-5)
 
 
+def test_the_gaps_shown_to_readers_are_rounding(minilm):
+    task = tiny_text_task()
+    found = peft_methods.gaps(minilm, task.train.inputs, task.train.labels)
+    assert set(found) == {"outputs", "gradients", "merged, ours", "merged, peft's"}
+    assert max(found.values()) <= 1e-5
+
+
 def test_merged_equals_unmerged_and_both_libraries_merge_alike(pair, minilm):
     ids, _ = batch(minilm)
     with torch.inference_mode():

@@ -8,6 +8,7 @@ from tiny import tiny_text_task
 from helpers import text_lab
 from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
+from helpers.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,38 @@ def test_the_words_of_a_class_are_its_own():
     words = text_lab.topic_words(fitted, task.classes, top=3)
     assert set(words["cat"]) <= {"cat", "fur", "purrs", "whiskers"}
     assert set(words["engine"]) <= {"engine", "piston", "torque", "gear"}
+
+
+def test_what_is_said_follows_the_table(monkeypatch):
+    table = runs(classical_50=(0.5, 0.5), lora_50=(0.6, 0.6), feature_extraction_50=(0.7, 0.7))
+    said = text_lab.in_words(text_lab.best_against_anchor(table), table)
+    assert "on 1 of 1 tasks (reuters8)." in said
+    assert "clearly ahead in **1** and clearly behind in **0** of 1" in said
+    assert "clearly ahead in **0** and clearly behind in **1** of 1" in said
+    lost = runs(classical_50=(0.9, 0.9), lora_50=(0.6, 0.6))
+    said = text_lab.in_words(text_lab.best_against_anchor(lost), lost)
+    assert "on 0 of 1 tasks (none), and not on reuters8." in said
+    rows = [("feature_extraction", 8, 0.5), ("classical", 8, 0.3), ("feature_extraction", 32, 0.6),
+            ("classical", 32, 0.7), ("classical", 0, 0.8)]  # fmt: skip
+    by_length = pd.DataFrame(rows, columns=["approach", "tokens", "accuracy"])
+    said = text_lab.lengths_in_words(by_length, 0.25, 8)
+    assert "0.800 to **0.300**, behind the probe's 0.500" in said and "**25%**" in said
+    assert "**0.600** (+0.100)" in said
+
+
+def test_what_is_out_of_reach_is_said_and_raises_nothing(monkeypatch):
+    def gone(*_, **__):
+        raise UserError("no texts here; fetch them")
+
+    backbone, tasks, said = text_lab.reachable(["reuters8"], size=8, n_train=20, n_test=5)
+    assert backbone.recipe.size == 8 and len(tasks["reuters8"].train) == 20 and "reuters8" in said
+    lora = get_approach("lora")
+    model = lora.build(backbone, 8, lora.options())
+    guessed = text_lab.answers(model, backbone, tasks["reuters8"].test)
+    assert guessed.shape == (5,)
+    monkeypatch.setattr(text_lab, "load_task", gone)
+    assert text_lab.reachable(["reuters8"], size=8, n_train=20, n_test=5) == (
+        None,
+        {},
+        "Out of reach here, so the records stand alone: no texts here; fetch them",
+    )

@@ -1,0 +1,82 @@
+"""Figures of the text tasks: approaches beside word counts, and shelves of tasks at scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from helpers.pictures import APPROACH_STYLE, figure
+
+ANCHOR = "classical"
+
+
+def plot_texts(table: pd.DataFrame, tasks: Sequence[str], title: str = "") -> Figure:
+    """Draw a panel for each task: every approach with its interval, word counts as a line.
+
+    table: from `records.summarise`, one size. An approach that a task lacks leaves its row empty.
+    """
+    order = [name for name in APPROACH_STYLE if name in set(table["approach"])][::-1]
+    made, axes = figure(title, width=8, height=3.6, columns=len(tasks), sharey=True, squeeze=False)
+    for ax, task in zip(axes[0], tasks, strict=True):
+        for row in table[table["task"] == task].itertuples():
+            look, half = APPROACH_STYLE[row.approach], np.nan_to_num(row.high - row.mean)
+            place = order.index(row.approach)
+            ax.errorbar(row.mean, place, xerr=half, fmt=look.marker, color=look.colour, ms=7,
+                        capsize=3)  # fmt: skip
+            if row.approach == ANCHOR:
+                ax.axvline(row.mean, color=look.colour, lw=2, alpha=0.5, zorder=0)
+        ax.set_title(task, loc="left", size="medium")
+        ax.set_ylim(-0.7, len(order) - 0.3)
+        ax.set_yticks(range(len(order)), [APPROACH_STYLE[name].label for name in order])
+    axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval)")
+    return made
+
+
+def plot_lengths(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draw accuracy over the tokens read, for both readers, and word counts on whole texts.
+
+    table: from `text_lab.accuracy_by_length`.
+    """
+    made, ax = figure(title, height=3.6)
+    for approach, own in table[table["tokens"] > 0].groupby("approach", sort=False):
+        look = APPROACH_STYLE[approach]
+        label = "word counts" if approach == ANCHOR else "a frozen probe"
+        ax.plot(own["tokens"], own["accuracy"], f"{look.marker}-", color=look.colour, label=label)
+        ax.fill_between(own["tokens"], own["low"], own["high"], color=look.colour, alpha=0.15, lw=0)
+    whole = table[table["tokens"] == 0]["accuracy"].iloc[0]
+    look = APPROACH_STYLE[ANCHOR]
+    ax.axhline(whole, color=look.colour, ls=":", label="word counts, whole texts")
+    ticks = sorted(set(table["tokens"]) - {0})
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.set(xlabel="first tokens of each text that are read (log scale)",
+           ylabel="test accuracy (bands: 95 %)")  # fmt: skip
+    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    return made
+
+
+def plot_shelf(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draw what a shelf of tasks weighs: full copies against one base and its LoRA files.
+
+    table: from `counting.at_scale`.
+    """
+    made, ax = figure(title, width=7.5, height=3.2)
+    wide = table.pivot(index="model", columns="approach", values="tasks_gb")
+    wide = wide.reindex(list(dict.fromkeys(table["model"]))[::-1])
+    for name, shift in (("full_fine_tuning", 0.2), ("lora", -0.2)):
+        label = "full copies" if name == "full_fine_tuning" else "one base and a LoRA file each"
+        ax.barh(np.arange(len(wide)) + shift, wide[name], 0.38, label=label,
+                color=APPROACH_STYLE[name].colour)  # fmt: skip
+    for place, (_, row) in enumerate(wide.iterrows()):
+        ax.annotate(f"{row['full_fine_tuning'] / row['lora']:.3g} times smaller",
+                    (row["lora"], place - 0.2), (5, 0), textcoords="offset points",
+                    va="center", size="small")  # fmt: skip
+    ax.set_yticks(range(len(wide)), list(wide.index))
+    ax.set(xscale="log", xlabel="gigabytes on the disk (log scale)", xlim=(1, 1e6))
+    ax.grid(visible=False, axis="y")
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    return made
