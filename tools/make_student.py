@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,15 @@ from student_cells import student_notebook
 
 CONFIG = '''\
 """nbgrader's settings for this course: https://nbgrader.readthedocs.io"""
+
+import os
+import sys
+from pathlib import Path
+
+# Grading runs every notebook of every student: in the small sizes, which change no answer.
+os.environ.setdefault("TL_PROFILE", "fast")
+# nbgrader calls `alembic` by its bare name, and a virtual environment need not be activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 c = get_config()
 c.CourseDirectory.course_id = "freeze-tune-adapt"
@@ -63,10 +72,6 @@ def nbgrader_api(course: Path) -> Any:
     from nbgrader.coursedir import CourseDirectory
     from traitlets.config import PyFileConfigLoader
 
-    # nbgrader calls `alembic` by its bare name, and a virtual environment need not be activated.
-    folder = str(Path(sys.executable).parent)
-    if folder not in os.environ["PATH"].split(os.pathsep):
-        os.environ["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
     config = PyFileConfigLoader("nbgrader_config.py", path=str(course)).load_config()
     config.CourseDirectory.root = str(course)
     return NbGraderAPI(CourseDirectory(config=config), config=config)
@@ -82,11 +87,10 @@ def release(course: Path, names: Iterable[str]) -> None:
 def trial(course: Path, names: Iterable[str]) -> list[Marks]:
     """Hand in the worked answers and a blank of each released notebook; let nbgrader grade them.
 
-    Notebooks are run in the small sizes. Raises RuntimeError with nbgrader's log where it fails.
+    Raises RuntimeError with nbgrader's log where it fails.
     """
     from nbgrader.api import Gradebook
 
-    os.environ["TL_PROFILE"] = "fast"
     api, marks = nbgrader_api(course), []
     for name in names:
         for student, taken in ((SOLVED, "source"), (BLANK, "release")):
@@ -122,11 +126,18 @@ def main(arguments: list[str] | None = None) -> int:
             f"{course / 'source'}: {len(names)} notebooks with answers. {MISSING}", file=sys.stderr
         )
         return 1
-    release(course, names)
+    try:
+        release(course, names)
+        marks = []
+        if options.trial:  # elsewhere: the course's gradebook is for its students
+            with tempfile.TemporaryDirectory() as folder:
+                write_sources(Path(folder), collection, sources)
+                release(Path(folder), names)
+                marks = trial(Path(folder), names)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"{course / 'release'}: {len(names)} notebooks with stubs")
-    if not options.trial:
-        return 0
-    marks = trial(course, names)
     for one in marks:
         print(f"{one.assignment}, {one.student}: {one.score:g} of {one.highest:g} points")
     return int(any(one.score != (one.highest if one.student == SOLVED else 0) for one in marks))

@@ -48,7 +48,12 @@ def worked(path: Path) -> dict[str, str]:
     """Return the worked answer of each exercise, without its check, by the exercise's number.
 
     What a solutions file does before its first exercise (its imports) belongs to the first answer.
+    Raises SystemExit where the file is missing.
     """
+    if not path.exists():
+        raise SystemExit(
+            f"notebooks/solutions/{path.name} is missing: each exercise needs an answer"
+        )
     found, waiting = {}, []
     for cell in read_source(path):
         if not is_code(cell):
