@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -49,12 +49,12 @@ class Cell:
         return {"model": MODEL, "source": SOURCE} | vars(self)
 
 
-def cells() -> Iterator[Cell]:
-    """All adaptations in their order: an arm's trials before its runs, which take their rate.
+def cells(domains: Sequence[str]) -> Iterator[Cell]:
+    """The adaptations to these domains: an arm's trials before its runs, which take their rate.
 
     Where an arm's trials are not recorded yet, its runs are left out.
     """
-    for domain in DOMAINS:
+    for domain in domains:
         for approach, rank in ARMS:
             for lr in RATES[approach]:
                 yield Cell(domain, approach, rank, lr, 0, "trial")
@@ -118,13 +118,14 @@ def main() -> None:
     """Measure adaptation by adaptation and print each one's end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="only print what is missing")
-    listing = parser.parse_args().list
+    parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=DOMAINS)
+    given = parser.parse_args()
     torch.set_num_threads(1)
     known = records.recorded()
-    for cell in cells():  # each is asked for when the one before is recorded
+    for cell in cells(given.domains):  # each is asked for when the one before is recorded
         if records.question(cell.row()) in known:
             continue
-        if listing:
+        if given.list:
             print(cell)
             continue
         try:
