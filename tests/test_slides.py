@@ -176,6 +176,22 @@ def test_which_code_is_shown(tmp_path, code, outputs, tags, shown, with_code):
         assert found[0].metadata.transient.remove_source != with_code
 
 
+def test_code_to_mend_stands_on_the_slide_of_its_exercise(tmp_path):
+    stub = 'def loop(x):\n    return x\n\n\nanswer = loop\ncheck("03.2", answer)'
+    cells = [
+        new_markdown_cell("**03.2 Fix it.** Two bugs."),
+        new_code_cell(stub, outputs=PRINTS),
+        new_markdown_cell("**03.3** Say."),
+        new_code_cell('answer = ...\ncheck("03.3", answer)', outputs=PRINTS),
+    ]
+    made = told(*lesson(tmp_path, *cells))[3:]
+    assert [shown for _, shown in made if not shown.startswith("Hints: ")] == [
+        "**03.2 Fix it.** Two bugs.",
+        "def loop(x):\n    return x",
+        "**03.3** Say.",
+    ]
+
+
 def test_tags_skip_a_cell_or_show_all_of_a_text(tmp_path):
     cells = [
         new_markdown_cell("## A\n\nOne. Two.", metadata={"tags": ["all"]}),

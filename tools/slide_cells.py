@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from nbformat.v4 import new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from notebook_rules import exercises, is_code
 from student_cells import text_cells
 
@@ -28,6 +28,7 @@ EXERCISE = re.compile(r"\*\*(\d\d\.\d+)\b")
 MARKUP = re.compile(r"^(?:#|[-*>] |\d+\. |\$\$|\|)", re.MULTILINE)  # what a slide shows whole
 SHORT_CODE = 4  # lines of code that may stand beside what they print
 MOST_PARAGRAPHS = 3  # first sentences on one slide
+DEFINED = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 DRAWN = re.compile(r"explore\(\s*(\w+)")
 
 
@@ -70,7 +71,11 @@ def deck(source: Path, built: nbformat.NotebookNode) -> nbformat.NotebookNode:
     title = cells[0].source
     slides = []
     for cell, tags in zip(cells[1:], wants[1:], strict=True):
-        if "skip" in tags or (is_code(cell) and exercises(cell.source)):
+        if "skip" in tags:
+            continue
+        if is_code(cell) and exercises(cell.source):
+            if slides and DEFINED.search(cell.source):  # code to mend
+                slides[-1].outputs += [new_code_cell(cell.source.rpartition("\n\n\n")[0])]
             continue
         if not is_code(cell):
             for part in parts(cell.source):
@@ -173,7 +178,7 @@ def code_slides(
     cell: nbformat.NotebookNode, tags: set[str], drawn: set[str]
 ) -> list[nbformat.NotebookNode]:
     """Return a code cell as it is shown: with or without its code, or nothing."""
-    defines = re.findall(r"^(?:def|class) (\w+)", cell.source, re.MULTILINE)
+    defines = DEFINED.findall(cell.source)
     plain = all(one.output_type == "stream" for one in cell.outputs)
     subject = plain and bool(defines) and not drawn & set(defines)
     brief = plain and bool(cell.outputs) and len(cell.source.splitlines()) <= SHORT_CODE
