@@ -156,3 +156,17 @@ def test_nbgrader_takes_part_of_the_points_from_the_last_line(tmp_path, monkeypa
     text = {"text/plain": repr(grade("10.9", 1, points=4))}
     test.outputs = [nbformat.v4.new_output("execute_result", data=text)]
     assert determine_grade(test) == (1.0, 4.0)
+
+
+def test_without_nbgrader_the_answers_are_there_and_the_mend_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert make_student.main(["07", "--to", str(tmp_path)]) == 1
+    assert (tmp_path / "source" / "07_domain_distance" / "07_domain_distance.ipynb").exists()
+    said = capsys.readouterr().err
+    assert "1 notebooks with answers" in said
+    assert 'pip install -e ".[classroom]"' in said
+
+
+def test_a_notebook_without_worked_answers_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="solutions/99_x.py is missing"):
+        student_cells.worked(tmp_path / "99_x.py")
