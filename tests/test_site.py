@@ -95,6 +95,7 @@ def test_the_readme_is_the_first_page(small):
     assert re.search(r'href="_downloads/\w+/LICENSE"', page)
     assert "See " in page and ".ipynb" not in page and "gone.md" not in page
     assert page.index("make lab") > page.index("Open the explorer")
+    assert re.search(r'<th class="head"><p>no\.</p></th>', page)  # a head for the numbers
 
 
 def test_a_picture_is_a_file_with_its_words(small):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -16,7 +15,8 @@ from helpers.errors import UserError
 MADE = "made-by-build"  # the tag of cells that the notebooks' build added
 PAGES = ("TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
-CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+CODE = re.compile(r"(```.*?```|`[^`]*`)", re.DOTALL)
+NUMBERED = re.compile(r"^\| \|(?=[^\n]*\n\|[-|: ]+\|$)", re.MULTILINE)  # a column without a head
 SLIDER = re.compile(r"\b(explore|explorer)\(")
 STILL = (
     "*A picture of the first state. In JupyterLab {what} once the notebook runs; here, "
@@ -57,7 +57,7 @@ def landing_page(root: Path, folder: Path, titles: dict[str, str], pages: list[s
     """Return the README as the first page, with the ways in and the tables of contents."""
     readme = root / "README.md"
     text = local_links(readme.read_text(encoding="utf-8"), readme, root, folder)
-    text = text.replace("\n| | question |", "\n| no. | question |")
+    text = text.replace("`build/site/explorer.html`", '<a href="explorer.html">this page</a>')
     title, opening, rest = text.split("\n\n", 2)
     first = next(iter(titles))
     doors = DOORS.format(first=first[:2], stem=first)
@@ -157,6 +157,7 @@ def local_links(text: str, page: Path, root: Path, folder: Path) -> str:
             _copy(there, folder / within)
         return link[0]
 
+    text = NUMBERED.sub("| no. |", text)
     return "".join(
         part if part.startswith("`") else LINK.sub(moved, part) for part in CODE.split(text)
     )
@@ -169,8 +170,3 @@ def _copy(source: Path, target: Path) -> None:
 
 def _markdown(text: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_output("display_data", data={"text/markdown": text})
-
-
-def pictures(folder: Path) -> Iterator[Path]:
-    """Yield the pictures that were written, in order."""
-    yield from sorted((folder / "notebooks").glob("*.png"))

@@ -1,5 +1,6 @@
-/* Two things that a style sheet can't do: say which boxes scroll, and close a drawer with Escape. */
+/* What a style sheet can't do: say which page this is and which boxes scroll, and close a drawer with Escape. */
 (() => {
+  document.querySelector(".sidebar-tree .current-page > a")?.setAttribute("aria-current", "page");
   const boxes = document.querySelectorAll("article pre, .table-frame, .table-wrapper, div.math");
   const mark = () => boxes.forEach(box => {
     const scrolls = box.scrollWidth > box.clientWidth;
