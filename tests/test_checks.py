@@ -137,7 +137,7 @@ def test_a_guess_needs_every_name():
 
 
 def head_loop(parameters, counts):
-    """Return exercise 03.5's loop over some parameters, with BatchNorm counting or not."""
+    """Return exercise 03.2's loop over some parameters, with BatchNorm counting or not."""
     import torch
 
     def train_head(model, X, y, steps):
@@ -163,4 +163,4 @@ def head_loop(parameters, counts):
     ],
 )
 def test_each_bug_of_the_loop_is_named(parameters, counts, words):
-    assert words in checks.judge("03.5", head_loop(parameters, counts)).message
+    assert words in checks.judge("03.2", head_loop(parameters, counts)).message

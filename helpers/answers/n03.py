@@ -92,12 +92,14 @@ ANSWERS = {
         praise="Three stages of five, and nearly all of the weights.",
     ),
     "03.2": Answer(
-        number(1e-3 * 0.5**4, within=0.01),
+        trains_the_head_alone,
         hints=(
-            "How many stages lie above the first one?",
-            "Each step down halves the rate, and it takes four steps from stage 5 to stage 1.",
+            "Compare model.state_dict() before and after: what moved, and what did not?",
+            "Whose parameters does the optimizer hold? And in which mode is the backbone?",
+            "SGD(model.head.parameters(), ...), and model.backbone.eval() after model.train().",
         ),
-        praise="The general features below learn sixteen times more slowly.",
+        praise="Both mistakes run, and the loss falls. Only a comparison of tensors finds them.",
+        points=2,
     ),
     "03.3": Answer(
         keeps_statistics,
@@ -115,15 +117,5 @@ ANSWERS = {
             "records.load(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
         ),
         praise="Now look at what that approach reached on the new task: was the rest worth it?",
-    ),
-    "03.5": Answer(
-        trains_the_head_alone,
-        hints=(
-            "Compare model.state_dict() before and after: what moved, and what did not?",
-            "Whose parameters does the optimizer hold? And in which mode is the backbone?",
-            "SGD(model.head.parameters(), ...), and model.backbone.eval() after model.train().",
-        ),
-        praise="Both mistakes run, and the loss falls. Only a comparison of tensors finds them.",
-        points=2,
     ),
 }

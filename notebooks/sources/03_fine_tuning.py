@@ -655,11 +655,23 @@ answer = ...
 check("03.1", answer)
 
 # %% [markdown]
-# **03.2** The top stage of a five-stage network learns at `1e-3`, with `layer_decay=0.5`. At which rate
-# does the first stage learn?
+# **03.2 Fix the bugs.** This loop is to train the head alone, on a backbone that stays as it was. It
+# runs and the loss falls, and yet it does something else, for two reasons. Mend it.
+
 
 # %%
-answer = ...
+def train_head(model, X, y, steps):
+    """Train the head of `model` on one batch; the backbone stays as it was pretrained."""
+    model.train()
+    optimizer = torch.optim.SGD(model.backbone.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(X), y)
+        loss.backward()
+        optimizer.step()
+
+
+answer = train_head
 check("03.2", answer)
 
 # %% [markdown]
@@ -679,23 +691,3 @@ check("03.3", answer)
 # %%
 answer = ...
 check("03.4", answer)
-
-# %% [markdown]
-# **03.5 Fix the bugs.** This loop is to train the head alone, on a backbone that stays as it was. It
-# runs and the loss falls, and yet it does something else, for two reasons. Mend it.
-
-
-# %%
-def train_head(model, X, y, steps):
-    """Train the head of `model` on one batch; the backbone stays as it was pretrained."""
-    model.train()
-    optimizer = torch.optim.SGD(model.backbone.parameters(), lr=0.01)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(X), y)
-        loss.backward()
-        optimizer.step()
-
-
-answer = train_head
-check("03.5", answer)
