@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from helpers import decoder_records
 from helpers.causal_lm import CausalLM, read
 from helpers.causal_tuning import TuneConfig, Tuned, adapt
 from helpers.tasks import Task
@@ -35,5 +34,5 @@ def adapt_briefly(
 def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
     """One adaptation's history as `decoder_records.curves` has many, without an interval."""
     mean = tuned.history["bits_per_byte"]
-    arm = decoder_records.arm_in_words(approach, TuneConfig().rank)
+    arm = f"LoRA rank {TuneConfig().rank}" if approach == "lora" else approach.replace("_", " ")
     return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

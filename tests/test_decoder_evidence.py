@@ -15,7 +15,8 @@ def adaptation(approach, rank, seed, learned, forgotten, validation, domain="new
     facts = {"model": "tiny", "source": "posts", "domain": domain, "approach": approach,
              "rank": rank, "lr": 1e-3, "seed": seed, "role": "run", "steps": 100,
              "tokens_seen": 10, "trainable_params": 5, "cpu_seconds": 1.0,
-             "arm": decoder_records.arm_in_words(approach, rank)}  # fmt: skip
+             "embeddings": 0,
+             "arm": f"LoRA rank {rank}" if rank else "full fine-tuning"}  # fmt: skip
     ends = {("new", 0): 3.0, ("new", 100): 3.0 - learned, ("old", 0): 2.0,
             ("old", 100): 2.0 + forgotten}  # fmt: skip
     rows = []

@@ -237,7 +237,7 @@ if texts:
 print(f"{lm.name} was pretrained on {lm.pretrained_on}")
 
 # %% [markdown]
-# Left what is learned, right what is forgotten; lower is better in both.
+# Left what is learned, right what is forgotten; lower is better in both. (One run each: no bands.)
 
 # %%
 shown = Markdown("Not computed, for want of the texts; the records below stand alone.")
