@@ -36,6 +36,7 @@ class TuneConfig:
     approach: str = "lora"  # one of helpers.decoders.APPROACHES
     rank: int = 8  # of LoRA
     targets: tuple[str, ...] = ()  # of LoRA: endings of layer names; empty: every linear layer
+    embeddings: bool = False  # word vectors move too, where the approach would freeze them
     lr: float = 3e-3  # peak; a linear rise over the first tenth of the steps, then a cosine to zero
     steps: int = 150
     batch_size: int = 8  # rows of `context` tokens
@@ -77,7 +78,8 @@ def adapt(lm: CausalLM, train: Corpus, held: Mapping[str, Corpus], config: TuneC
     made = copied(lm)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        plug(made.model, config.approach, rank=config.rank, targets=config.targets)
+        plug(made.model, config.approach, rank=config.rank, targets=config.targets,
+             embeddings=config.embeddings)  # fmt: skip
     tuned = Tuned(made, pd.DataFrame())
     tuned.trainable_params, tuned.total_params = count_parameters(made.model)
     stops = {0, config.steps, *(step for step in config.measured_at if step < config.steps)}

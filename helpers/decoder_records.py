@@ -6,6 +6,7 @@ adaptation are appended by `tools/measure_decoder.py` when it is done, and never
     model, source        the decoder, and the domain that it was pretrained on
     domain               what it was adapted to
     approach, rank, lr   rank: 0 where there is none
+    embeddings           1: the word vectors move too, besides LoRA; full fine-tuning moves them too
     seed                 draws the order of rows and LoRA's start; the text is the same
     role                 `trial`: one of the rates tried with seed 0, `run`: at the best of them
     steps, tokens_seen   of the whole adaptation
@@ -31,13 +32,13 @@ from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.paths import results_dir
 
-QUESTION = ["model", "source", "domain", "approach", "rank", "lr", "seed", "role"]
+QUESTION = ["model", "source", "domain", "approach", "rank", "embeddings", "lr", "seed", "role"]
 FACTS = ["steps", "tokens_seen", "trainable_params", "cpu_seconds"]
 PLACE = ["corpus", "split", "step"]
 NUMBERS = ["loss", "per_token", "per_word", "bits_per_byte"]
 COLUMNS = [*QUESTION, *FACTS, *PLACE, *NUMBERS, "created", "git"]
-WHOLE = ["rank", "seed", "steps", "tokens_seen", "trainable_params", "step"]
-ARM = ["domain", "approach", "rank"]
+WHOLE = ["rank", "embeddings", "seed", "steps", "tokens_seen", "trainable_params", "step"]
+ARM = ["domain", "approach", "rank", "embeddings"]
 
 
 def decoder_path() -> Path:
@@ -52,14 +53,15 @@ def load(path: Path | None = None) -> pd.DataFrame:
     """
     path = decoder_path() if path is None else path
     table = pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
-    table["arm"] = [arm_in_words(*pair) for pair in table[["approach", "rank"]].to_numpy()]
+    table["arm"] = [arm_in_words(*one) for one in table[ARM[1:]].to_numpy()]
     return table
 
 
-def arm_in_words(approach: str, rank: int) -> str:
-    """Such as "LoRA rank 8" or "full fine-tuning"."""
+def arm_in_words(approach: str, rank: int, embeddings: int) -> str:
+    """Such as "LoRA rank 8 and word vectors" or "full fine-tuning"."""
     words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
-    return f"LoRA rank {rank}" if approach == "lora" else words
+    words = f"LoRA rank {rank}" if approach == "lora" else words
+    return words + " and word vectors" * bool(embeddings)
 
 
 def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -92,13 +94,16 @@ def runs(rows: pd.DataFrame) -> pd.DataFrame:
     return kept.drop_duplicates([*QUESTION, *PLACE], keep="last").reset_index(drop=True)
 
 
-def chosen_lr(rows: pd.DataFrame, domain: str, approach: str, rank: int) -> float | None:
+def chosen_lr(
+    rows: pd.DataFrame, domain: str, approach: str, rank: int, embeddings: int = 0
+) -> float | None:
     """The rate whose trial foresees the new domain's validation text best at its end.
 
     None where nothing was tried.
     """
     own = rows[(rows["role"] == "trial") & (rows["corpus"] == "new") & (rows["split"] != "test")]
-    own = own[(own["domain"] == domain) & (own["approach"] == approach) & (own["rank"] == rank)]
+    for name, value in zip(ARM, (domain, approach, rank, embeddings), strict=True):
+        own = own[own[name] == value]
     own = own[own["step"] == own["steps"]]
     return None if own.empty else float(own.sort_values(["loss", "lr"])["lr"].iloc[0])
 

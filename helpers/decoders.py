@@ -72,6 +72,7 @@ def plug(
     rank: int = 8,
     targets: tuple[str, ...] = (),
     reduction: int = 8,
+    embeddings: bool = False,
 ) -> nn.Module:
     """Make trainable what `approach` trains, in place, inserting what it inserts.
 
@@ -79,6 +80,7 @@ def plug(
     not the output, which may share its weight with the word vectors), with alpha = 2 · rank.
     adapter: bottlenecks behind each attention and feed-forward output, width / reduction wide.
     partial_fine_tuning: the top third of the layers and the last normalisation.
+    embeddings: the word vectors move too, and with them an output that shares their weight.
 
     Raises UserError for another approach, or a model without such layers.
     """
@@ -97,6 +99,8 @@ def plug(
         for layer in layers[-max(1, len(layers) // TOP) :]:
             unfreeze(layer)
         unfreeze(body.norm)
+    if embeddings:
+        unfreeze(model.get_input_embeddings())
     return model
 
 

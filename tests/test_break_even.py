@@ -196,7 +196,7 @@ def test_the_shipped_adaptations_keep_their_schema():
         assert (held[name] == held[name].astype(int)).all(), name
     kept = adaptations.runs(held)
     assert (kept.groupby(adaptations.ARM)["lr"].nunique() == 1).all()
-    for (domain, approach, rank), own in kept.groupby(adaptations.ARM):
-        assert own["lr"].iloc[0] == adaptations.chosen_lr(held, domain, approach, rank)
+    for arm, own in kept.groupby(adaptations.ARM):
+        assert own["lr"].iloc[0] == adaptations.chosen_lr(held, *arm)
     tally = adaptations.tally(adaptations.learned_and_forgotten(held))
     assert (tally["runs"] >= 3).all()

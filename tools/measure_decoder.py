@@ -1,10 +1,11 @@
 """Measure what `data/results/decoder.csv` lacks; stop it at will and start it again.
 
 The decoder `tiny`, pretrained on newsgroup posts, is adapted to another domain by full fine-tuning
-and by LoRA, with the same steps and batches (columns: `helpers.decoder_records`). Each arm gets
-three learning rates with seed 0, and the one that foresees the new domain's validation text best
-at its end is used with every seed; what is forgotten plays no part in the choice. Test texts are
-read once before training and once at the end of a run. One thread.
+and by LoRA, with and without its word vectors, with the same steps and batches (columns:
+`helpers.decoder_records`). Each arm gets four learning rates with seed 0, and the one that foresees
+the new domain's validation text best at its end is used with every seed; what is forgotten plays no
+part in the choice. Test texts are read once before training and once at the end of a run. One
+thread.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from helpers.tasks import Task, load_task
 
 MODEL, SOURCE = "tiny", "newsgroups"
 DOMAINS = ("tweets", "reuters8")
-ARMS = (("full_fine_tuning", 0), ("lora", 2), ("lora", 16))
-RATES = {"full_fine_tuning": (3e-4, 1e-3, 3e-3), "lora": (1e-3, 3e-3, 1e-2)}
+# (approach, rank, do word vectors move too)
+ARMS = (("full_fine_tuning", 0, 0), ("lora", 2, 0), ("lora", 16, 0), ("lora", 16, 1))
+RATES = {"full_fine_tuning": (1e-3, 3e-3, 1e-2, 3e-2), "lora": (3e-3, 1e-2, 3e-2, 1e-1)}
 SEEDS = 3
 STEPS, BATCH = 100, 8  # of 128 tokens
 TRAIN_TOKENS, HELD_TOKENS, TEST_TOKENS = 100_000, 6_000, 15_000
@@ -40,6 +42,7 @@ class Cell:
     domain: str
     approach: str
     rank: int
+    embeddings: int
     lr: float
     seed: int
     role: str
@@ -55,14 +58,14 @@ def cells(domains: Sequence[str]) -> Iterator[Cell]:
     Where an arm's trials are not recorded yet, its runs are left out.
     """
     for domain in domains:
-        for approach, rank in ARMS:
-            for lr in RATES[approach]:
-                yield Cell(domain, approach, rank, lr, 0, "trial")
+        for arm in ARMS:
+            for lr in RATES[arm[0]]:
+                yield Cell(domain, *arm, lr, 0, "trial")
         for seed in range(SEEDS):
-            for approach, rank in ARMS:
-                lr = records.chosen_lr(records.load(), domain, approach, rank)
+            for arm in ARMS:
+                lr = records.chosen_lr(records.load(), domain, *arm)
                 if lr is not None:
-                    yield Cell(domain, approach, rank, lr, seed, "run")
+                    yield Cell(domain, *arm, lr, seed, "run")
 
 
 @functools.cache
@@ -98,8 +101,9 @@ def tested_before(domain: str) -> list[dict[str, object]]:
 
 def measure(cell: Cell) -> list[dict[str, object]]:
     """Every line of one adaptation."""
-    config = TuneConfig(cell.approach, rank=cell.rank or 8, lr=cell.lr, steps=STEPS,
-                        batch_size=BATCH, measured_at=(10, 30, 60), seed=cell.seed)  # fmt: skip
+    config = TuneConfig(cell.approach, rank=cell.rank or 8, embeddings=bool(cell.embeddings),
+                        lr=cell.lr, steps=STEPS, batch_size=BATCH, measured_at=(10, 30, 60),
+                        seed=cell.seed)  # fmt: skip
     if cell.role == "trial":
         config = replace(config, measured_at=())
     held = {"new": corpora(cell.domain)["validation"], "old": corpora(SOURCE)["validation"]}
