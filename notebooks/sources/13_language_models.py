@@ -117,7 +117,7 @@ Markdown(text_lab.in_words(best, runs))
 # **Predict first:** which of the two gains more from longer texts?
 
 # %%
-n_train, lengths, shown = pick(400, 40), pick([16, 32, 64, 128], [8, 16]), None
+n_train, lengths, shown = pick(300, 40), pick([16, 32, 128], [8, 16]), None
 if minilm:
     _, found, _ = text_lab.reachable(["newsgroups"], size=32, n_train=n_train, n_test=pick(300, 40))
     posts = found["newsgroups"]
@@ -232,7 +232,7 @@ if texts:
     domains = {"new": texts["reuters8"], "old": texts["newsgroups"]}
     for approach, lr in {"full_fine_tuning": 1e-3, "lora": 3e-3}.items():
         live[approach] = adapt_briefly(
-            lm, domains, approach, lr=lr, steps=steps, tokens=pick(6_000, 500)
+            lm, domains, approach, lr=lr, steps=steps, tokens=pick(4_000, 500)
         )
 print(f"{lm.name} was pretrained on {lm.pretrained_on}")
 
