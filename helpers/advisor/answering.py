@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from helpers.advisor.costing import Cost
-from helpers.advisor.data import Finding
+from helpers.advisor.data import SPLITS, Finding
 from helpers.advisor.expecting import Expected, cheapest_near, expected_accuracies
 from helpers.advisor.own_task import OwnTask
 from helpers.advisor.probing import DISTANT, DOUBTFUL, Probing
@@ -215,15 +216,28 @@ def as_json(
         "n_train": len(task.train),
         "n_validation": len(task.validation),
         "n_test": len(task.test),
+        "classes": _class_rows(task),
         "distance": None if distance is None else round(distance, 4),
         "distance_word": None if distance is None else distance_word(distance),
         "distance_how": probing.how,
         "probe": probing.as_dict(),
         "measured": list((race or {}).get("measured", [])),
         "test": (race or {}).get("test"),
+        "left_out": (race or {}).get("left_out", {}),
+        "race_seconds": (race or {}).get("race_seconds"),
         "next_measurement": answer.next_measurement,
         "settings": dict(looked.settings),
     }
+
+
+def _class_rows(task: Any) -> list[dict[str, Any]]:
+    """How many examples of each class each split has."""
+    n = len(task.classes)
+    counts = {name: np.bincount(getattr(task, name).labels, minlength=n) for name in SPLITS}
+    return [
+        {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
+        for i, name in enumerate(task.classes)
+    ]
 
 
 def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from helpers import records
 from helpers.advisor.answering import Answer, Looked, as_json, first_answer
-from helpers.advisor.checks import run_checks
+from helpers.advisor.checks import CHECKS, run_checks
 from helpers.advisor.costing import own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.measuring import MEASURE_MINUTES, measure_own
@@ -125,7 +125,7 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         costs,
         backbone.name,
         backbone.recipe.size,
-        request.minutes,
+        None if request.measure else request.minutes,  # a race keeps to its minutes itself
         request.tasks,
         request.exclude,
         request.seed,
@@ -194,7 +194,7 @@ def advise_command(
     if html_file is not None:
         from helpers.advisor.report import report
 
-        _write(html_file, report(advice))
+        _write(html_file, report(advice.as_dict()))
     print(in_words(advice))
     if export is not None:
         from helpers.advisor.delivering import export_model
@@ -222,7 +222,7 @@ def _check_excluded(names: Sequence[str], known: Sequence[str]) -> None:
 
 def _stamp(data: OwnData) -> str:
     """Names, sizes and times of the files, with what the data says of them."""
-    digest = hashlib.blake2b(digest_size=6)
+    digest = hashlib.blake2b(repr([check.name for check in CHECKS]).encode(), digest_size=6)
     for array in (data.labels, data.splits, data.groups):
         digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
     digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))

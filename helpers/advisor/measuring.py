@@ -162,6 +162,13 @@ class Race:
             except UserError as error:  # such as a loss that became NaN
                 self.left_out[job.approach] = str(error)
 
+    def largest(self, n_train: int) -> int:
+        """The largest size that two approaches were measured at, in this call or an earlier one."""
+        names = list(self.looked.costs)
+        sizes = sorted({int(n) for n in self.rows["n_train"]} - {n_train}, reverse=True)
+        bigger = [n for n in sizes if n > n_train and len(self.arms(n, names)) > 1]
+        return bigger[0] if bigger else n_train
+
     def waiting(self, n_train: int) -> list[str]:
         """Approaches that never had a turn, for want of time: the records alone speak of them."""
         held = set(self.rows["approach"])
@@ -272,6 +279,7 @@ def judge_on(race: Race, n_train: int, names: list[str], bar: tqdm) -> None:
 
 def _finish(race: Race, answer: Answer, n_train: int, minutes: float, bar: tqdm) -> RaceResult:
     """Choose on validation, train the chosen one on as much as fits, read the test once."""
+    n_train = race.largest(n_train)
     arms = race.arms(n_train, list(race.looked.costs))
     if not arms:
         told = "; ".join(f"{name}: {why}" for name, why in race.left_out.items())

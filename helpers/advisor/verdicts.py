@@ -93,7 +93,7 @@ def measured_answer(
         verdict=verdict,
         expected=expected,
         reasons=(*told, *before.reasons),
-        headline=(*told, *before.headline[:2]),
+        headline=(*told, *before.headline[:2]),  # the probe's two sentences
         next_measurement=_next(open_ones, place, take, looked),
     )
 
