@@ -1,0 +1,147 @@
+"""The state of a race on own data: the clock, what is finished, and how fast this machine is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from helpers.advisor.answering import Looked
+from helpers.advisor.cluster import remote_rows
+from helpers.advisor.expecting import Expected
+from helpers.advisor.judging import Arm, arms_of
+from helpers.advisor.own_task import Folds, folds_of
+from helpers.advisor.racing import Job, OutOfTime, RaceFile, execute
+from helpers.backbones import Backbone
+from helpers.errors import UserError
+
+OVERRUN = 1.5  # times what was predicted, before a run is given up
+NO_TIME = "no time left"
+
+
+@dataclass
+class Race:
+    """The state of a race: the clock, the runs that are there, and how fast this machine is."""
+
+    looked: Looked
+    prior: Mapping[str, Expected]
+    backbone: Backbone
+    seconds: float
+    scheduler: str | None = None
+    started: float = field(default_factory=time.monotonic)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        looked = self.looked
+        self.file = RaceFile(looked.own, looked.backbone, looked.image_size)
+        self.folds: Folds = folds_of(looked.own, looked.seed)
+        self.rows = self.file.load()
+        task = looked.own.task
+        self.n_full, self.modality = len(task.train), task.modality
+        self.n_judged = len(task.validation)
+        self.reserve = 2 + 1.3 * len(task.test) * max(
+            (cost.prepare + cost.judge for cost in looked.costs.values()), default=0
+        )
+
+    @property
+    def left(self) -> float:
+        """Seconds that may still be spent on runs."""
+        return self.seconds - self.reserve - (time.monotonic() - self.started)
+
+    def job(self, name: str, n_train: int, fold: int) -> Job:
+        """The run of an approach on so many examples, judged by a fold."""
+        recipe = self.looked.recipes[name].at(self.modality, n_train)
+        return Job(name, n_train, fold, recipe.lr, recipe.epochs, self.looked.seed)
+
+    def predicted(self, name: str, n_train: int) -> float:
+        """Seconds that a run will take, corrected by how this machine did so far."""
+        recipe = self.looked.recipes[name].at(self.modality, n_train)
+        plain = self.looked.costs[name].seconds(recipe, n_train, self.n_judged)
+        return plain * self._pace(name)
+
+    def _pace(self, name: str) -> float:
+        """Measured over predicted seconds: of this approach, else of all, else 1."""
+        if self.rows.empty:
+            return 1.0
+        known = self.rows[self.rows["approach"] == name]
+        known = self.rows if known.empty else known
+        ratios = []
+        for row in known.tail(10).itertuples():
+            recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)
+            cost = self.looked.costs[row.approach]
+            ratios.append(row.seconds / cost.seconds(recipe, row.n_train, self.n_judged))
+        return float(np.clip(np.median(ratios), 0.2, 5.0))
+
+    def done(self, job: Job) -> bool:
+        """Whether this run is in the file."""
+        return bool((self.rows["run_id"] == self.file.run_id(job)).any())
+
+    def missing(self, names: Sequence[str], n_train: int, fold: int) -> list[Job]:
+        """Runs of a round that are not in the file, the cheapest first."""
+        jobs = [self.job(name, n_train, fold) for name in names]
+        jobs = [job for job in jobs if not self.done(job)]
+        return sorted(jobs, key=lambda job: self.predicted(job.approach, n_train))
+
+    def price(self, names: Sequence[str], n_train: int, fold: int) -> float:
+        """Predicted seconds of what a round lacks."""
+        jobs = self.missing(names, n_train, fold)
+        return sum(self.predicted(job.approach, n_train) for job in jobs) / self.workers
+
+    @property
+    def workers(self) -> int:
+        """How many runs go on at once; a cluster has at least two."""
+        return 2 if self.scheduler else 1
+
+    def run(self, jobs: Sequence[Job], bar: tqdm) -> None:
+        """Do what fits into the time, and keep each run as it ends."""
+        for row in self._rows(jobs, bar):
+            self.file.append(row)
+            self.rows = self.file.load()
+            bar.n = min(bar.total, round(time.monotonic() - self.started))
+            bar.refresh()
+
+    def _rows(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
+        if self.scheduler:
+            yield from remote_rows(jobs, self.file, self.scheduler, self.left)
+            return
+        for job in jobs:
+            needed = self.predicted(job.approach, job.n_train)
+            if needed > self.left:
+                self.left_out.setdefault(job.approach, f"{NO_TIME}: it takes {needed:.0f} s")
+                continue
+            bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")
+            deadline = time.monotonic() + max(self.left, OVERRUN * needed)
+            deadline = min(deadline, time.monotonic() + self.left + self.reserve / 2)
+            try:
+                yield execute(job, self.file, self.backbone, deadline)
+                self.left_out.pop(job.approach, None)
+            except OutOfTime as error:
+                self.left_out[job.approach] = f"it took longer than predicted and was {error}"
+            except UserError as error:  # such as a loss that became NaN
+                self.left_out[job.approach] = str(error)
+
+    def largest(self, n_train: int) -> int:
+        """The largest size that two approaches were measured at, in this call or an earlier one."""
+        names = list(self.looked.costs)
+        sizes = sorted({int(n) for n in self.rows["n_train"]} - {n_train}, reverse=True)
+        bigger = [n for n in sizes if n > n_train and len(self.arms(n, names)) > 1]
+        return bigger[0] if bigger else n_train
+
+    def waiting(self, n_train: int) -> list[str]:
+        """Approaches that never had a turn, for want of time: the records alone speak of them."""
+        held = set(self.rows["approach"])
+        short = [name for name, why in self.left_out.items() if why.startswith(NO_TIME)]
+        return [name for name in short if name not in held and name in self.prior]
+
+    def arms(self, n_train: int, names: Sequence[str]) -> dict[str, Arm]:
+        """What is known of these approaches at a size, with today's settings alone."""
+        rows = self.rows[self.rows["approach"].isin(list(names))]
+        keep = [self.file.run_id(self._asked(row)) == row.run_id for row in rows.itertuples()]
+        return arms_of(rows[np.array(keep, dtype=bool)], self.folds, n_train)
+
+    def _asked(self, row: Any) -> Job:
+        return self.job(row.approach, int(row.n_train), int(row.fold))
