@@ -37,6 +37,7 @@ METHODS = (
     Method("adapter", reduction=8),
 )
 MODELS = {
+    "1M": Shape(128, 4, 4, 384, 1024),  # as `tiny` is
     "5M": Shape(256, 4, 4, 688),
     "20M": Shape(512, 5, 8, 1376),
     "60M": Shape(640, 11, 10, 1728),

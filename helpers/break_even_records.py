@@ -16,8 +16,8 @@
     checkpoint_bytes     on disk, of what was trained
     step_ms              processor milliseconds, over threads, of one training step
     step_wall_ms         the same by the clock
-    merged_ms, unmerged_ms   processor milliseconds of a forward pass on the batch; empty for the
-                         long texts of the largest models
+    merged_ms, unmerged_ms   processor milliseconds of a forward pass on the batch; empty for
+                         many long texts, and for long ones of the largest models
     threads, torch, created, git
 """
 

@@ -1,7 +1,7 @@
 """Measure what `data/results/break_even.csv` lacks; stop it at will and start it again.
 
 One training step by full and partial fine-tuning, LoRA and adapters on decoders with random
-weights, from 5 million parameters to a billion, in turns (columns: `helpers.break_even_records`).
+weights, from a million parameters to a billion, in turns (columns: `helpers.break_even_records`).
 A method whose step would need more than `--gigabytes` by the formula is left out, and said so.
 One thread, so that processor time and the clock agree on a machine with nothing else to do.
 """
@@ -24,8 +24,9 @@ from helpers.memory_formula import Method, step_memory
 from helpers.paths import commit
 
 FEWER = tuple(method for method in METHODS if method.rank != 64)  # where a step takes seconds
-TURNS = {"5M": 8, "20M": 6, "60M": 5, "110M": 4, "350M": 3, "1B": 3}
-BATCHED = ("5M", "20M")
+TURNS = {"1M": 10, "5M": 8, "20M": 6, "60M": 5, "110M": 4, "350M": 3, "1B": 3}
+BATCHED = ("1M", "5M", "20M")
+HEAVY = (*BATCHED, "60M")
 LARGE = ("350M", "1B")
 
 
@@ -45,7 +46,9 @@ class Group:
 
     def missing(self, known: set, limit: float) -> list[int]:
         """Turns of which some method is not recorded."""
-        return [turn for turn in range(TURNS[self.model])
+        turns = TURNS[self.model]
+        turns = max(3, turns // 2) if self.batch * self.seq > 1000 else turns
+        return [turn for turn in range(turns)
                 if any(records.question(self.asked(m, turn)) not in known
                        for m in self.methods(limit))]  # fmt: skip
 
@@ -63,6 +66,8 @@ def groups() -> Iterator[Group]:
             yield Group(model, 1, 128)
         if model in BATCHED:
             yield Group(model, 4, 32)
+        if model in HEAVY:
+            yield Group(model, 8, 128)
 
 
 def main() -> None:
@@ -92,10 +97,9 @@ def _measure(group: Group, base: torch.nn.Module, known: set, limit: float) -> N
     started, methods = time.perf_counter(), group.methods(limit)
     skipped = (len(FEWER) if group.model in LARGE else len(METHODS)) - len(methods)
     missing = group.missing(known, limit)
-    shape = MODELS[group.model]
-    for row in measure(shape, tuple(methods), batch=group.batch, seq=group.seq,
-                       turns=len(missing), base=base,
-                       latency=group.model not in LARGE or group.seq <= 32):  # fmt: skip
+    forward = group.seq <= 32 or (group.batch == 1 and group.model not in LARGE)
+    for row in measure(MODELS[group.model], tuple(methods), batch=group.batch, seq=group.seq,
+                       turns=len(missing), latency=forward, base=base):  # fmt: skip
         row |= {"model": group.model, "turn": missing[row["turn"]]}
         if records.question(row) in known:
             continue
