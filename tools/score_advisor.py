@@ -66,7 +66,7 @@ CASES = {
     for case in (
         *(_photo(task) for task in ("clothing", "solar_cells", "textile", "digits")),
         *(_text(task) for task in ("newsgroups", "reuters8", "tweets")),
-        _text("newsgroups", 1_000),
+        _text("newsgroups", 50),
     )
 }
 
