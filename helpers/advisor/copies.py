@@ -34,7 +34,7 @@ _CHUNK = 1_000_000  # pairs in memory at a time
 _CLOSER = 0.06  # a copy is at most this share as far away as the nearest twentieth of the others
 _LEAST, _SURE = 0.9, 0.9995  # correlations that are never, and always, a copy
 _REFERENCE = 1_000  # pictures that stand for the rest
-_WORDS = 2_000_000  # of all texts together: what their phrases may take of memory
+_WORDS = 4_000_000  # of all texts together: what their phrases may take of memory
 
 
 def find_copies(
@@ -227,8 +227,11 @@ def joined(numberings: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _beginnings(texts: Sequence[str]) -> list[str]:
-    """Cut texts so that all of them together keep to so many words."""
-    most = max(20, _WORDS // max(1, len(texts)))
+    """Cut the longest texts so that all of them together keep to so many words."""
+    lengths = np.array([text.count(" ") + 1 for text in texts])
+    most = int(lengths.max(initial=1))
+    while most > 20 and np.minimum(lengths, most).sum() > _WORDS:
+        most = max(20, most * 4 // 5)
     return [" ".join(text.split(" ", most)[:most]) for text in texts]
 
 

@@ -45,8 +45,8 @@ def _within(context: Context) -> Iterator[Finding]:
     yield Finding(
         "duplicates",
         "warning" if share > 0.05 else "note",
-        f"{counted(exact + near, 'example')} of {len(data):,} ({100 * share:.1f} %) are copies of "
-        f"another: {counted(exact, f'equal {what}')} and {near:,} that "
+        f"Of {len(data):,} examples {exact + near:,} ({100 * share:.1f} %) repeat another: "
+        f"{counted(exact, f'equal {what}')} and {near:,} that "
         f"{'show' if data.modality == 'image' else 'say'} nearly the same.",
         _shown(context, pairs),
         "Keep one of each: copies count an example twice and teach nothing.",
@@ -63,8 +63,8 @@ def _across_classes(context: Context) -> Iterator[Finding]:
     yield Finding(
         "duplicates across classes",
         "warning",
-        f"{counted(len(sets), 'set')} of copies stand in more than one class, "
-        f"{equal:,} of them equal throughout.",
+        f"{counted(len(sets), 'set of copies is', 'sets of copies are')} found in more than one "
+        f"class, {equal:,} of them equal throughout.",
         tuple(
             f"{pair} ({context.data.classes[labels[a]]} or {context.data.classes[labels[b]]})"
             for pair, (a, b) in zip(_shown(context, pairs), pairs, strict=False)
@@ -94,8 +94,8 @@ def _shared(context: Context, data: OwnData) -> Iterator[Finding]:
         yield Finding(
             "duplicates across splits",
             "refused" if split == "test" and share > REFUSED else "warning",
-            f"{counted(len(seen), f'{split} example')} of {len(rows):,} ({100 * share:.1f} %) are "
-            "copies of training examples, so the accuracy measured there is too high.",
+            f"Of {len(rows):,} {split} examples {len(seen):,} ({100 * share:.1f} %) repeat a "
+            "training example, so the accuracy measured there is too high.",
             _shown(context, pairs),
             f"Remove them from {split}, or give the data without splits and have them drawn with "
             "copies on one side.",
