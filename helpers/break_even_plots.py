@@ -36,7 +36,7 @@ def strokes(table: pd.DataFrame, name: str) -> dict[str, Stroke]:
     for approach, words in table[["approach", name]].drop_duplicates().to_numpy():
         place = seen[approach] = seen.get(approach, -1) + 1
         look = APPROACH_STYLE[approach]
-        fill = look.colour if place == 0 else "white"
+        fill = (look.colour, "white", "black")[place % 3]
         found[words] = Stroke(look.colour, look.marker, DASHES[place % len(DASHES)], fill)
     return found
 
