@@ -64,10 +64,10 @@ def plot_ratios(
         ax.axhline(1.0, color="#000000", lw=1)
         ax.set_xscale("log")
         ticks = sorted(set(own["base_params"]))
-        ax.set_xticks(ticks, [_short(size) for size in ticks], size="small")
+        ax.set_xticks(ticks, [f"{size / 1e6:,.0f}" for size in ticks], size="small")
         ax.minorticks_off()
         ax.set_title(f"{batch} × {seq} tokens a step", loc="left", size="medium")
-        ax.set_xlabel("parameters of the base (log scale)")
+        ax.set_xlabel("million parameters of the base (log scale)")
     axes[0][0].set_ylabel(ylabel)
     axes[0][0].set_ylim(bottom=0)
     varies = bool((table["high"] > table["low"] * (1 + 1e-9)).any())  # bytes do not
@@ -158,7 +158,3 @@ def _line(ax: Axes, rows: pd.DataFrame, label: str, stroke: Stroke) -> None:
     ends = [(rows["mean"] - rows["low"]).fillna(0), (rows["high"] - rows["mean"]).fillna(0)]
     ax.errorbar(rows["base_params"], rows["mean"], yerr=ends, label=label, color=stroke.colour,
                 ls=stroke.dash, marker=stroke.marker, mfc=stroke.fill, capsize=3)  # fmt: skip
-
-
-def _short(size: float) -> str:
-    return f"{size / 1e9:.2g} B" if size >= 1e9 else f"{size / 1e6:.0f} M"
