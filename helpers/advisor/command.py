@@ -30,14 +30,14 @@ from helpers.advisor.recipes import recipes
 from helpers.advisor.splitting import with_splits
 from helpers.advisor.threads import fastest_threads
 from helpers.advisor.words import in_words
-from helpers.backbones import Backbone, load_backbone
+from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.curves import family
 from helpers.durable import write_whole
 from helpers.errors import UserError, unknown_name
 from helpers.experiments import environment
 from helpers.training import pick_device
 
-BACKBONES = {"image": "efficientnet_lite0", "text": "minilm"}
+USUAL = {"image": "efficientnet_lite0", "text": "minilm"}
 SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens
 
 
@@ -134,14 +134,20 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
 
 
 def _backbone(request: Request, data: OwnData) -> Backbone:
-    name = request.backbone or BACKBONES[data.modality]
+    name = request.backbone or USUAL[data.modality]
+    if name in BACKBONES:
+        _check_modality(name, BACKBONES[name].modality, data)  # before any weights are fetched
     backbone = load_backbone(name, size=request.image_size or SIZES[data.modality])
-    if backbone.modality != data.modality:
-        raise UserError(
-            f"{name} reads {backbone.modality}s, and {data.root} holds {data.modality}s; name "
-            "another backbone"
-        )
+    _check_modality(name, backbone.modality, data)
     return backbone
+
+
+def _check_modality(name: str, modality: str, data: OwnData) -> None:
+    if modality != data.modality:
+        raise UserError(
+            f"{name} reads {modality}s, and {data.root} holds {data.modality}s; name another "
+            "backbone"
+        )
 
 
 def read(request: Request) -> OwnData:
