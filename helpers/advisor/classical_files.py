@@ -1,4 +1,4 @@
-"""The classical pipeline without pickle: its arrays as safetensors, its words as JSON."""
+"""The classical pipeline as plain data: its arrays as safetensors, its words as JSON."""
 
 from __future__ import annotations
 
