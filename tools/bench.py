@@ -22,6 +22,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from bench_advisor import (
+    advise_5000_again,
+    advise_5000_memory,
+    advise_5000_seconds,
+    advise_50000_memory,
+)
 from bench_explorer import explorer_page_first_paint_ms, slider_update_ms
 from bench_library import (
     adapter_swap_ms,
@@ -234,6 +240,10 @@ BENCHES = {
         task_file_ratio,
         tokenised_once,
         batched_by_length,
+        advise_5000_seconds,
+        advise_5000_again,
+        advise_5000_memory,
+        advise_50000_memory,
     )
 }
 
