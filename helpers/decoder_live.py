@@ -34,5 +34,6 @@ def adapt_briefly(
 def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
     """One adaptation's history as `decoder_records.curves` has many, without an interval."""
     mean = tuned.history["bits_per_byte"]
-    arm = f"LoRA rank {TuneConfig().rank}" if approach == "lora" else approach.replace("_", " ")
+    words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
+    arm = f"LoRA rank {TuneConfig().rank}" if approach == "lora" else words
     return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)
