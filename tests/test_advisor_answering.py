@@ -1,0 +1,170 @@
+"""What is expected before measuring, what a race says, and how data become a task."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from own import write_texts
+
+from helpers import records
+from helpers.advisor.answering import held_records
+from helpers.advisor.command import Request, advise
+from helpers.advisor.data import OwnData
+from helpers.advisor.delivering import export_model
+from helpers.advisor.expecting import CHEAPER, Expected, cheapest_near, expected_accuracies
+from helpers.advisor.exporting import load_model
+from helpers.advisor.judging import Arm, chances, standing
+from helpers.advisor.own_task import Folds, make_own_task, part_of
+from helpers.advisor.probing import DISTANT, Probing, Score, mcnemar
+from helpers.advisor.recipes import recipes
+from helpers.approaches import APPROACHES
+from helpers.decision import Situation
+from helpers.errors import UserError
+
+
+def expected(name, accuracy, spread=0.3):
+    return Expected(name, accuracy, accuracy - 0.1, accuracy + 0.1, spread, 9, "your probe")
+
+
+def arm(name, right):
+    right = np.asarray(right, dtype=bool)
+    return Arm(name, {0: right}, pd.Series(right.astype(float)))
+
+
+def probing(accuracy=0.7, chance=0.2):
+    score = Score(accuracy, accuracy - 0.05, accuracy + 0.05, 300)
+    return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0, np.zeros((1, 1)))
+
+
+def texts(n=40, groups=None):
+    labels = np.arange(n) % 2
+    splits = np.array((["train"] * 5 + ["validation"] * 2 + ["test"] * 3) * n)[:n]
+    items = [f"text {i} of {label}" for i, label in enumerate(labels)]
+    from pathlib import Path
+
+    return OwnData(Path("made"), "text", items, labels, ("a", "b"), splits, groups)
+
+
+def test_the_cheaper_is_taken_only_where_it_is_clearly_cheaper_and_near():
+    short = pd.Series({"lora": 0.0, "feature_extraction": 0.004, "classical": 0.02})
+    seconds = {"lora": 30.0, "feature_extraction": 30.0 / CHEAPER, "classical": 0.1}
+    assert cheapest_near(short, seconds) == "feature_extraction"
+    assert cheapest_near(short, seconds | {"feature_extraction": 25.0}) == "lora"
+
+
+def test_a_race_with_a_clear_winner_says_so():
+    rng = np.random.default_rng(0)
+    good, bad = rng.random(300) < 0.9, rng.random(300) < 0.6
+    prior = {name: expected(name, 0.75) for name in ("lora", "adapter")}
+    place = standing({"lora": arm("lora", good), "adapter": arm("adapter", bad)}, prior)
+    assert place.leader == "lora" and place.alive() == ["lora"]
+    assert place.p_values["adapter"] < 0.001
+    assert 0.15 < place.shortfall["adapter"] < 0.3  # the records, which saw none, hold it back
+
+
+def test_equal_arms_stay_open_and_the_cheaper_is_taken():
+    right = np.arange(100) % 4 > 0
+    arms = {"lora": arm("lora", right), "feature_extraction": arm("feature_extraction", right)}
+    prior = {name: expected(name, 0.75) for name in arms}
+    place = standing(arms, prior)
+    assert set(place.alive()) == set(arms)
+    assert place.take({"lora": 30.0, "feature_extraction": 1.0}) == "feature_extraction"
+
+
+def test_the_records_weigh_until_enough_is_measured():
+    few = {"lora": arm("lora", [1, 0, 1, 0]), "adapter": arm("adapter", [1, 1, 1, 0])}
+    prior = {"lora": expected("lora", 0.8), "adapter": expected("adapter", 0.6)}
+    assert standing(few, prior).leader == "lora"
+    many = {"lora": arm("lora", [1, 0] * 200), "adapter": arm("adapter", [1, 1] * 200)}
+    assert standing(many, prior).leader == "adapter"
+
+
+def test_chances_are_those_of_being_near_the_best():
+    prior = {"lora": expected("lora", 0.9, 0.05), "adapter": expected("adapter", 0.4, 0.05)}
+    found = chances(prior, ["lora", "adapter", "new"])
+    assert found["lora"] > 0.99 and found["adapter"] < 0.01 and found["new"] == 1.0
+
+
+def test_mcnemar_counts_disagreements_alone():
+    both = np.ones(500, dtype=bool)
+    assert mcnemar(both, both) == 1.0
+    one, other = np.zeros(16, dtype=bool), np.ones(16, dtype=bool)
+    one[:4], other[:4] = True, False
+    assert mcnemar(one, other) == pytest.approx(0.0768, abs=1e-3)
+
+
+def test_a_probe_at_chance_is_too_distant():
+    assert probing(0.22, 0.2).verdict == DISTANT
+    assert probing(0.7, 0.2).verdict == "features transfer"
+    assert probing(0.3, 0.2).verdict == "doubtful"
+
+
+def test_expectations_leave_out_what_is_excluded():
+    runs = records.load()
+    situation = Situation(200, 0.6)
+    whole = expected_accuracies(situation, held_records(runs, ()), "pocket", probing())
+    less = expected_accuracies(situation, held_records(runs, ("textile",)), "pocket", probing())
+    assert set(whole) == set(less) and len(whole) > 4
+    for name, one in whole.items():
+        assert one.low <= one.accuracy <= one.high
+        if name not in ("feature_extraction", "classical"):
+            assert less[name].runs < one.runs
+    assert not any(c.task == "textile" for c in held_records(runs, ("textile",)).curves)
+
+
+def test_recipes_cover_every_approach_and_fall_back_on_defaults():
+    found = recipes(records.load(), "minilm", "text", 200)
+    assert set(found) == set(APPROACHES)
+    assert found["lora"].epochs == 6 and found["lora"].at("text", 5_000).epochs == 6
+    none = recipes(records.load(), "timm:unheard", "image", 200)
+    assert all(one.lr == APPROACHES[name].config("image", 200).lr for name, one in none.items())
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_folds_judge_each_example_once_and_keep_groups_together(grouped):
+    labels = np.arange(60) % 3
+    groups = np.arange(60) // 4 if grouped else None
+    folds = Folds(labels, 40, groups)
+    judged = np.concatenate([folds.rows(fold)[1] for fold in range(1, folds.count + 1)])
+    assert sorted(judged) == list(range(60))
+    for fold in range(folds.count + 1):
+        train, held = folds.rows(fold)
+        assert not set(train) & set(held)
+        if grouped and fold:
+            assert not set(groups[train]) & set(groups[held])
+
+
+def test_a_part_never_holds_the_test_split():
+    own = make_own_task(texts(), None)
+    folds = Folds(own.data.labels[own.pool], len(own.task.train))
+    for fold in range(3):
+        part = part_of(own.task, folds, fold, 10)
+        assert len(part.train) == 10
+        assert not set(own.task.test.inputs) & {*part.train.inputs, *part.validation.inputs}
+
+
+def test_the_name_follows_the_content():
+    first, again = make_own_task(texts(), None), make_own_task(texts(), None)
+    assert first.name == again.name
+    changed = texts()
+    changed.items[0] = "another text"
+    assert make_own_task(changed, None).name != first.name
+
+
+def test_a_class_without_training_examples_is_refused():
+    data = texts()
+    data.splits[data.labels == 1] = "test"
+    with pytest.raises(UserError, match="no training example|no validation"):
+        make_own_task(data, None)
+
+
+def test_texts_are_advised_and_the_classical_model_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    advice = advise(Request(write_texts(tmp_path / "cats.csv"), image_size=16, minutes=0.001))
+    told = advice.as_dict()
+    assert told["n_classes"] == 2 and told["settings"]["backbone"] == "minilm"
+    assert {row["approach"] for row in told["candidates"]} >= {"lora", "classical"}
+    assert told["approach"] == "classical"  # nothing else fits into so little time
+    export_model(advice, tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    assert model.classify(["purrs and fur whiskers", "piston torque gear"]) == ["cat", "engine"]
+    assert model.test_accuracy() == pytest.approx(model.recipe["test"]["accuracy"])
