@@ -366,7 +366,7 @@ Markdown("\n".join(f"- {name}: **{np.mean(found):.3f}**" for name, found in scor
 # | check | what it prevents | where |
 # |---|---|---|
 # | Count examples and classes; name the largest class as the level to beat | calling guessing a success | [02](02_feature_extraction.ipynb) |
-# | Split by product, person or day; look for copies across splits | mistake 7 | 14 |
+# | Split by product, person or day; look for copies across splits | mistake 7 | [14](14_your_own_data.ipynb) |
 # | Lock the test set; choose everything on validation | mistake 1 | this notebook |
 # | Ask whether the test set can show the difference you care about | chasing noise | below |
 # | Check preprocessing with one number at both ends | mistake 3 | [01](01_inside_a_pretrained_network.ipynb) |
