@@ -124,6 +124,8 @@ def _output_faults(output: Any) -> Iterator[str]:
     text = output.get("text", "") + data.get("text/plain", "") + data.get("text/html", "")
     if re.search(r"\bat 0x[0-9a-f]{6,}", text):
         yield "prints a memory address"
+    if re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|opt|mnt)/", text):
+        yield "prints where a file lies on the machine that built it"
     if data.get("text/html", "").count("<tr") > LONGEST_TABLE:
         yield "shows a table of more than twelve rows"
 

@@ -26,16 +26,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import HTML, Markdown, display
+from IPython.display import Markdown, display
 
-from helpers.advisor.choosing import Chooser
+from helpers.advisor import choosing, delivering, example, exporting, words
 from helpers.advisor.command import Request, advise
-from helpers.advisor.delivering import export_model
-from helpers.advisor.example import example_folder
-from helpers.advisor.exporting import load_model
-from helpers.advisor.words import in_words
 from helpers.checks import check
-from helpers.decision import TITLES
 from helpers.distance import wilson_interval
 from helpers.paths import cache_dir, results_dir
 from helpers.plots import figure, looks
@@ -51,7 +46,7 @@ from helpers.widgets import explore
 # and a few photos in the wrong class's folder.
 
 # %%
-planted = example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
+planted = example.example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
 own_path = planted.folder  # put your own path here
 print(f"a copy in test: {planted.copy[0]} is {planted.copy[1]}\nblank: {planted.blank}")
 for file, name in planted.mislabelled.items():
@@ -70,10 +65,9 @@ for file, name in planted.mislabelled.items():
 request = Request(own_path, backbone="pocket", image_size=28, exclude=("products_near",))
 advice = advise(request)
 told = advice.as_dict()
-found = pd.DataFrame(told["checks"])[["check", "severity", "found"]]
-found[found["severity"] != "passed"].style.hide(axis="index").set_properties(
-    **{"text-align": "left", "white-space": "normal"}
-)
+found = [one for one in told["checks"] if one["severity"] != "passed"]
+lines = [f"| {one['check']} | {one['severity']} | {one['found']} |" for one in found]
+Markdown("\n".join(["| check | severity | found |", "|---|---|---|", *lines]))
 
 # %% [markdown]
 # Each row says what was found; the files are in `examples`, and `mend` says what to do. Label suspects
@@ -99,7 +93,7 @@ Markdown(
 # it in recorded tasks. Its interval says how much tasks differ in that.
 
 # %%
-print(in_words(advice))
+print(words.in_words(advice))
 
 # %% [markdown]
 # Nothing of this trained a network. Seconds and memory come from a few timed steps on these inputs. The
@@ -116,6 +110,9 @@ raced = advise(replace(request, measure=True, minutes=pick(full=0.75, fast=0.3))
 measured = pd.DataFrame(raced.as_dict()["measured"])
 measured[["approach", "accuracy", "low", "high", "runs", "judged", "p_value", "seconds"]].round(3)
 
+# %% [markdown]
+# What that makes of the answer, and what the chosen one gets on the test split:
+
 # %%
 Markdown("\n".join(f"- {sentence}" for sentence in raced.as_dict()["headline"][:3]))
 
@@ -130,8 +127,8 @@ Markdown("\n".join(f"- {sentence}" for sentence in raced.as_dict()["headline"][:
 
 # %%
 folder = cache_dir() / "example_model"
-print(export_model(raced, folder))
-model = load_model(folder)
+print(delivering.export_model(raced, folder).replace(str(folder), folder.name))
+model = exporting.load_model(folder)
 print(model.about())
 print(f"worked out again: {model.test_accuracy():.4f}")
 
@@ -146,12 +143,19 @@ print(f"worked out again: {model.test_accuracy():.4f}")
 scores = results_dir() / "advisor.csv"
 columns = ["case", "mode", "recommended", "best", "regret_points", "seconds"]
 table = pd.read_csv(scores)[columns] if scores.exists() else pd.DataFrame(columns=columns)
+lines = []
 for mode, own in table.groupby("mode"):
     right = int((own["regret_points"] <= 1.5).sum())
-    display(
-        Markdown(f"`{mode}`: within 1.5 points of the best in **{right} of {len(own)}** cases.")
-    )
-table.sort_values(["mode", "case"]).head(16) if len(table) else Markdown("Not scored yet.")
+    lines.append(f"- `{mode}`: within 1.5 points of the best in **{right} of {len(own)}** cases")
+Markdown("\n".join(lines) or "Not scored yet.")
+
+# %% [markdown]
+# `look` is the answer without a race, `measure` with one of ten minutes. What it named in each case,
+# and the points that this gave up:
+
+# %%
+told = table["recommended"].str.replace("_", " ") + " (" + table["regret_points"].map(str) + ")"
+table.assign(told=told).pivot(index="case", columns="mode", values="told")
 
 # %% [markdown]
 # ## Try it
@@ -168,7 +172,9 @@ def draw_test_size(n):
         look = looks([row.approach])[row.approach]
         ax.plot([low, high], [place, place], color=look.colour, lw=3)
         ax.plot(row.accuracy, place, look.marker, color=look.colour, ms=9)
-    ax.set_yticks(range(len(measured)), [TITLES[name] for name in measured["approach"]])
+    ax.set_yticks(
+        range(len(measured)), [looks([name])[name].label for name in measured["approach"]]
+    )
     ax.set(xlabel="accuracy (bar: 95 % interval)", ylim=(-0.6, len(measured) - 0.4))
     return made
 
@@ -189,8 +195,8 @@ explore(
 # And now your own: choose a folder or a table, and press the button. (`Chooser` only calls `advise`.)
 
 # %%
-chooser = Chooser(Path.home(), lambda path: in_words(advise(Request(path))))
-display(HTML("<p>Run this cell in JupyterLab to choose a folder or table.</p>"), chooser.box)
+chooser = choosing.Chooser(Path.home(), lambda path: words.in_words(advise(Request(path))))
+display(Markdown("Run this cell in JupyterLab to choose a folder or table."), chooser.box)
 
 # %% [markdown]
 # ## What to remember
