@@ -36,7 +36,14 @@ def clone(tmp_path, root):
     def make(*arguments, **environment):
         calls = tmp_path / "calls.txt"
         calls.unlink(missing_ok=True)
-        clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
+        ours = (
+            "MAKEFLAGS",
+            "MAKELEVEL",
+            "MAKEOVERRIDES",
+            "MFLAGS",
+            "ARGS",
+        )  # of `make test ARGS=…`
+        clean = {k: v for k, v in os.environ.items() if k not in ours}
         done = subprocess.run(
             ["make", f"PYTHON={python}", *arguments],
             cwd=tmp_path,
