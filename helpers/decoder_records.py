@@ -81,11 +81,7 @@ def append(rows: list[Mapping[str, Any]], path: Path | None = None) -> None:
     """Append the lines of one adaptation. Raises UserError for wrong columns."""
     path = decoder_path() if path is None else path
     for row in rows:
-        if set(row) != set(COLUMNS):
-            odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
-            raise UserError(f"an adaptation has the columns of COLUMNS; these differ: {odd}")
-        cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
-        RowFile(path, COLUMNS).append(cells)
+        RowFile(path, COLUMNS).append_row(row)
 
 
 def runs(rows: pd.DataFrame) -> pd.DataFrame:

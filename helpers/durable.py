@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,18 @@ class RowFile:
             self._write(file, csv_line(cells))
         return True
 
+    def append_row(self, row: Mapping[str, object], *, key: bool = False) -> bool:
+        """`append` of named cells: numbers to six digits, NaN as an empty cell.
+
+        Raises UserError for a row with other columns, too.
+        """
+        if set(row) != set(self.columns):
+            odd = ", ".join(sorted(set(row) ^ set(self.columns)))
+            raise UserError(
+                f"a row of {self.path.name} has the columns of its header; these differ: {odd}"
+            )
+        return self.append([_cell(row[name]) for name in self.columns], key=key)
+
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
         with locked(Path(f"{self.path}.lock")):
@@ -160,6 +173,12 @@ class RowFile:
             raise UserError(
                 f"cannot append to {self.path} ({error.strerror or error}); free some disk space"
             ) from error
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def _first_cells(data: bytes) -> set[bytes]:

@@ -18,7 +18,6 @@ import pandas as pd
 from helpers.backbones import BACKBONES, load_backbone
 from helpers.distance import frechet_distance, log_me, probe
 from helpers.durable import RowFile
-from helpers.errors import UserError
 from helpers.experiments import SOURCE_TASKS, RunConfig, task_for
 from helpers.features import extract
 from helpers.grids import get_sweep
@@ -151,11 +150,7 @@ def missing(path: Path | None = None) -> list[Place]:
 def append(row: dict[str, float | str], path: Path | None = None) -> None:
     """Append one whole line. Raises UserError for a row that lacks a column, or a bad place."""
     path = distances_path() if path is None else path
-    if set(row) != set(COLUMNS):
-        odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
-        raise UserError(f"a distance has the columns of COLUMNS; these differ: {odd}")
-    cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
-    RowFile(path, COLUMNS).append(cells)
+    RowFile(path, COLUMNS).append_row(row)
 
 
 def load(path: Path | None = None) -> pd.DataFrame:

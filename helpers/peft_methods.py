@@ -238,13 +238,8 @@ def load(path: Path | None = None) -> pd.DataFrame:
 
 def append(row: Mapping[str, Any], path: Path | None = None) -> None:
     """Append one whole line. Raises UserError for wrong columns, or an unknown method."""
-    if set(row) != set(COLUMNS):
-        odd = ", ".join(sorted(set(row) ^ set(COLUMNS)))
-        raise UserError(f"a row of peft.csv has the columns of COLUMNS; these differ: {odd}")
-    _method(row["method"])
-    cells = [f"{row[k]:.6g}" if isinstance(row[k], float) else row[k] for k in COLUMNS]
-    cells = ["" if cell == "nan" else cell for cell in cells]
-    RowFile(peft_path() if path is None else path, COLUMNS).append(cells)
+    _method(row.get("method", ""))
+    RowFile(peft_path() if path is None else path, COLUMNS).append_row(row)
 
 
 def question(row: Mapping[str, Any]) -> tuple[Any, ...]:

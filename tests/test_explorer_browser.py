@@ -1,11 +1,11 @@
 """The explorer in a real Chromium: the page from its file with the network off, and JupyterLab."""
 
 import nbformat
+import offline as in_chromium
 import pytest
 import test_browser
 from nbformat.v4 import new_code_cell, new_notebook
 from pages import SMALL, as_point, settings, small_page
-from playwright.sync_api import sync_playwright
 from test_browser import run_all_cells, wait_for
 
 from helpers.decision import decide
@@ -15,6 +15,7 @@ from helpers.lattice import comparison, headline, title
 pytestmark = pytest.mark.browser
 NOTEBOOK = test_browser.ROOT / "notebooks" / "10_decision_rule.ipynb"
 chromium, lab = test_browser.chromium, test_browser.lab  # fixtures
+browser, offline = in_chromium.browser, in_chromium.offline
 SEEN = """settings => settings.map(one => {
   explorer.set(one);
   const text = id => document.getElementById(id).textContent;
@@ -29,14 +30,6 @@ SEEN = """settings => settings.map(one => {
     wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
   };
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=test_browser.FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -56,25 +49,9 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, written):
-    """Return what opens the page, offline, at an address; nothing may be said on the console."""
-    troubles, contexts = [], []
-
-    def at(hash="", **how):
-        context = browser.new_context(offline=True, **how)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("requestfailed", lambda request: troubles.append(request.url))
-        page.goto(written[0] + hash)
-        return page
-
-    yield at
-    for context in contexts:
-        context.close()
-    assert troubles == []
+def opened(offline, written):
+    """Return what opens the page, offline, at a hash; nothing may be said on the console."""
+    return lambda hash="", **how: offline(written[0] + hash, **how)
 
 
 def verdict(page):

@@ -8,12 +8,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import offline as in_chromium
 import pytest
 import test_browser
 from axe_playwright_python.sync_playwright import Axe
 from filelock import FileLock
 from pages import SMALL
-from playwright.sync_api import sync_playwright
 from site_pages import build_pages
 from test_browser import wait_for
 
@@ -37,6 +37,7 @@ PICTURES = """() => [...document.images].map(image => {
   return {src: image.src, alt: image.alt, width: image.naturalWidth, done: image.complete};
 })"""
 chromium = test_browser.chromium  # a fixture
+browser, offline = in_chromium.browser, in_chromium.offline
 
 
 @pytest.fixture(scope="session")
@@ -55,34 +56,10 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=test_browser.FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser, site):
+def opened(offline, site):
     """Return what opens a page of the site, offline; nothing may be said on the console."""
-    troubles, contexts = [], []
-
-    def at(name="index.html", **how):
-        context = browser.new_context(offline=True, **how)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: troubles.append(f"{name}: {message.text}"))
-        page.on("pageerror", lambda error: troubles.append(f"{name}: {error}"))
-        page.on("requestfailed", lambda request: troubles.append(f"{name}: {request.url}"))
-        page.goto((site / name).as_uri() if "?" not in name else f"{site.as_uri()}/{name}")
-        return page
-
-    yield at
-    for context in contexts:
-        context.close()
-    assert troubles == []
+    return lambda name="index.html", **how: offline(f"{site.as_uri()}/{name}", **how)
 
 
 def names(site):

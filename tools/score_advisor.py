@@ -184,7 +184,7 @@ def _scored(case: Case, mode: str, minutes: float, runs: pd.DataFrame, file: Row
     except UserError as error:
         print(f"{case.name}/{mode}: {error}", file=sys.stderr)
         return True
-    file.append([row[name] for name in COLUMNS], key=True)
+    file.append_row(row, key=True)
     shown = {k: row[k] for k in ("key", "recommended", "best", "regret_points", "seconds")}
     print(json.dumps(shown), flush=True)
     return False

@@ -69,9 +69,7 @@ class RaceFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a finished run; it is on the disk when this returns."""
-        cells = [row[name] for name in COLUMNS]
-        cells = [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells]
-        self._file().append(cells, key=True)
+        self._file().append_row({name: row[name] for name in COLUMNS}, key=True)
 
     def load(self) -> pd.DataFrame:
         """Every finished run, `right` as text of hexadecimal digits."""

@@ -67,6 +67,22 @@ def said(*numbers):
 print(f"{len(runs):,} runs, {runs.groupby(['task', 'backbone']).ngroups} pairs of task and network")
 
 # %% [markdown]
+# Two of the answers come as a cloud with one mark a situation, what it gained against something else:
+
+
+# %%
+def cloud(table, x, title):
+    made, ax = figure(title, height=3.8)
+    for name, look in looks(table["backbone"]).items():
+        own = table[table["backbone"] == name]
+        ax.scatter(own[x], own["mean"], color=look.colour, marker=look.marker, label=name)
+    ax.axhline(0, color="#000000", lw=0.8)
+    ax.set_ylabel("gain (points)")
+    ax.legend(fontsize="small", title="network", loc="center left", bbox_to_anchor=(1, 0.5))
+    return made, ax
+
+
+# %% [markdown]
 # ### Is fine-tuning always better than feature extraction?
 #
 # **Predict first:** in how many situations out of ten does full fine-tuning lie *clearly* above the
@@ -110,13 +126,8 @@ Markdown(
 # %%
 told = claims.situations(runs).groupby(PLACE)["above_chance"].mean()
 both = full.join(told, on=PLACE).dropna(subset=["above_chance"])
-made, ax = figure("Does a good probe mean that little is left to gain?", height=3.8)
-for name, look in looks(both["backbone"]).items():
-    own = both[both["backbone"] == name]
-    ax.scatter(own["above_chance"], own["mean"], color=look.colour, marker=look.marker, label=name)
-ax.axhline(0, color="#000000", lw=0.8)
+made, ax = cloud(both, "above_chance", "Does a good probe mean that little is left to gain?")
 ax.set(xlabel="probe above guessing (0: like guessing, 1: perfect)", ylabel="left to gain (points)")
-ax.legend(fontsize="small", title="network", loc="center left", bbox_to_anchor=(1, 0.5))
 made
 
 # %% [markdown]
@@ -178,16 +189,10 @@ Markdown(
 seconds = runs.groupby([*PLACE, "approach"])["train_cpu_seconds"].mean().unstack()
 times = (seconds["full_fine_tuning"] / seconds["feature_extraction"]).rename("times")
 priced = full.join(times, on=PLACE)
-made, ax = figure("What full fine-tuning costs, and what it gains", height=3.8)
-for name, look in looks(priced["backbone"]).items():
-    own = priced[priced["backbone"] == name]
-    ax.scatter(own["times"], own["mean"], color=look.colour, marker=look.marker, label=name)
-ax.axhline(0, color="#000000", lw=0.8)
+made, ax = cloud(priced, "times", "What full fine-tuning costs, and what it gains")
 ax.set(xscale="log", xlabel="times the seconds of the frozen network (log scale)")
 ax.minorticks_off()
 ax.set_xticks([5, 10, 20, 40], ["5", "10", "20", "40"])
-ax.set_ylabel("gain (points)")
-ax.legend(fontsize="small", title="network", loc="center left", bbox_to_anchor=(1, 0.5))
 made
 
 # %% [markdown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -57,9 +58,31 @@ def _typical(values: np.ndarray, labels: np.ndarray, data: OwnData) -> tuple[str
     return tuple(lines[:MOST_EXAMPLES])
 
 
+def _telling(
+    data: OwnData,
+    labels: np.ndarray,
+    values: np.ndarray,
+    finding: Finding,
+    told: str,
+) -> Iterator[Finding]:
+    """Yield the finding, completed, where `values` alone give the class away.
+
+    labels, values: of the examples that were looked at. told: what tells it, for the sentence.
+    """
+    if len(values) < _LEAST or len(np.unique(values)) < 2:
+        return
+    accuracy, chance = told_by(values, labels)
+    if tells(accuracy, chance, len(values)):
+        things = "texts" if data.modality == "text" else "pictures"
+        found = (
+            f"In {100 * accuracy:.0f} % of {len(values):,} {things} {told} alone names the class, "
+            f"where the largest class makes {100 * chance:.0f} %."
+        )
+        yield replace(finding, found=found, examples=_typical(values, labels, data))
+
+
 def _headers(context: Context) -> Iterator[Finding]:
     data, headers = context.data, context.headers
-    labels = data.labels[headers.rows]
     sizes = np.array([f"{width} x {height}" for width, height in headers.sizes], dtype=str)
     properties = (
         ("camera", "the camera in EXIF", headers.cameras),
@@ -69,38 +92,24 @@ def _headers(context: Context) -> Iterator[Finding]:
         ("format", "the file format", headers.formats),
         ("mode", "the colour mode", headers.modes),
     )
+    mend = (
+        "A network can learn the source instead of the subject: mix the sources within each class, "
+        "or test on pictures from a new one."
+    )
     for short, name, values in properties:
-        if len(values) < _LEAST or len(np.unique(values)) < 2:
-            continue
-        accuracy, chance = told_by(values, labels)
-        if tells(accuracy, chance, len(values)):
-            yield Finding(
-                f"class told by {short}",
-                "warning",
-                f"In {100 * accuracy:.0f} % of {len(values):,} pictures {name} alone names the "
-                f"class, where the largest class makes {100 * chance:.0f} %.",
-                _typical(values, labels, data),
-                "A network can learn the source instead of the subject: mix the sources within "
-                "each class, or test on pictures from a new one.",
-            )
+        finding = Finding(f"class told by {short}", "warning", "", mend=mend)
+        yield from _telling(data, data.labels[headers.rows], np.asarray(values), finding, name)
 
 
 def _names(context: Context) -> Iterator[Finding]:
     data = context.data
     starts = np.array([_start(data, row) for row in range(len(data))])
-    if len(np.unique(starts)) < 2 or not (starts != "").any():
-        return
-    accuracy, chance = told_by(starts, data.labels)
-    if tells(accuracy, chance, len(data)):
-        yield Finding(
-            "class told by file name",
-            "note",
-            f"In {100 * accuracy:.0f} % of {len(data):,} pictures the beginning of the file name "
-            f"names the class, where the largest class makes {100 * chance:.0f} %.",
-            _typical(starts, data.labels, data),
-            "Harmless if names were made from labels; if they tell of cameras or sites, mix these "
-            "within each class.",
-        )
+    mend = (
+        "Harmless if names were made from labels; if they tell of cameras or sites, mix these "
+        "within each class."
+    )
+    finding = Finding("class told by file name", "note", "", mend=mend)
+    yield from _telling(data, data.labels, starts, finding, "the beginning of the file name")
 
 
 def _start(data: OwnData, row: int) -> str:
@@ -177,18 +186,9 @@ def _words(text: str) -> str:
 def _first_words(context: Context) -> Iterator[Finding]:
     data = context.data
     first = np.array([(text.split() or [""])[0][:40].lower() for text in data.items])
-    if len(np.unique(first)) < 2:
-        return
-    accuracy, chance = told_by(first, data.labels)
-    if tells(accuracy, chance, len(data)):
-        yield Finding(
-            "class told by the first word",
-            "warning",
-            f"In {100 * accuracy:.0f} % of {len(data):,} texts the first word alone names the "
-            f"class, where the largest class makes {100 * chance:.0f} %.",
-            _typical(first, data.labels, data),
-            "Look whether texts of each class come from another template or source.",
-        )
+    mend = "Look whether texts of each class come from another template or source."
+    finding = Finding("class told by the first word", "warning", "", mend=mend)
+    yield from _telling(data, data.labels, first, finding, "the first word")
 
 
 CHECKS = (
