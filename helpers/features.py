@@ -19,7 +19,7 @@ from torch import Tensor
 
 from helpers.allocator import keep_freed_memory
 from helpers.augment import get_augment
-from helpers.backbones import Backbone
+from helpers.backbones import Backbone, weights_hash
 from helpers.errors import UserError
 from helpers.examples import Arrays, Examples, batches
 from helpers.paths import cache_dir
@@ -182,11 +182,7 @@ def _open(folder: Path) -> Prefix:
 
 def _fingerprint(backbone: Backbone, stop: int) -> str:
     """Hash of the weights below `stop` and of the input recipe."""
-    digest = hashlib.blake2b(repr(backbone.recipe).encode(), digest_size=8)
-    for name, value in backbone.stages[:stop].state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return weights_hash(backbone.stages[:stop].state_dict(), repr(backbone.recipe))
 
 
 def _content(encoded: np.ndarray) -> str:

@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from helpers.approaches import Fitted, LoRAConv2d, LoRALinear, TransferModel
 from helpers.approaches.adapter import Adapted
 from helpers.approaches.lora import lora_layers
-from helpers.backbones import Backbone
+from helpers.backbones import Backbone, weights_hash
 from helpers.durable import locked
 from helpers.errors import UserError, unknown_name
 from helpers.plugs import BASE, Plug, adapter_widths
 from helpers.serving import Server
 from helpers.storage import halved, task_state, widened
-from helpers.task_files import LOCK, Entry, base_hash, read, read_entry, write
+from helpers.task_files import LOCK, Entry, read, read_entry, write
 from helpers.tasks import Task
 
 SUFFIX = ".safetensors"
@@ -46,7 +46,7 @@ class Library:
     def __init__(self, folder: Path | str, base: Backbone) -> None:
         self.folder = Path(folder)
         self.base = base
-        self.base_hash = base_hash(base)
+        self.base_hash = weights_hash(base.state_dict())
         self.server = Server(base)
         self._widths = adapter_widths(base)
         self._seen: dict[str, tuple[int, int]] = {}  # what the files of plugs in memory looked like

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,18 +10,15 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from helpers.backbones import weights_hash
 from helpers.errors import UserError
 from helpers.training import moving_names
 
 
 def base_fingerprint(model: nn.Module) -> str:
     """Hash of everything in the model that its task did not train: 16 hex digits."""
-    trained, digest = set(moving_names(model)), hashlib.blake2b(digest_size=8)
-    for name, value in sorted(model.state_dict().items()):
-        if name not in trained:
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    trained = set(moving_names(model))
+    return weights_hash({k: v for k, v in model.state_dict().items() if k not in trained})
 
 
 def task_state(model: nn.Module) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from helpers.durable import locked, write_whole
 from helpers.errors import UserError
@@ -49,15 +49,6 @@ class Entry:
     created: str = ""
     schema: int = SCHEMA
     digest: str = NO_DIGEST
-
-
-def base_hash(module: nn.Module) -> str:
-    """Hash of all weights and statistics of a base: 16 hex digits."""
-    made = hashlib.blake2b(digest_size=8)
-    for name, value in sorted(module.state_dict().items()):
-        made.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-        made.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return made.hexdigest()
 
 
 def read_entry(path: Path) -> Entry:

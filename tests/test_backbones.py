@@ -11,7 +11,7 @@ from PIL import Image
 from helpers import backbones
 from helpers.approaches import TransferModel
 from helpers.assets import asset_path
-from helpers.backbones import Recipe, load_backbone, prepare_images
+from helpers.backbones import Recipe, load_backbone, prepare_images, weights_hash
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.paths import weights_dir
@@ -247,3 +247,12 @@ def test_texts_are_tokenised_once_and_what_is_kept_stays_as_it_was(monkeypatch):
         minilm.encode([f"text {number}"])
     assert np.array_equal(minilm.encode(texts), wanted)
     assert not np.array_equal(minilm.tokenizer(texts, 4), wanted)
+
+
+def test_equal_weights_have_equal_hashes():
+    state = load_backbone("pocket").state_dict()
+    turned = dict(reversed([(name, value.clone()) for name, value in state.items()]))
+    assert weights_hash(state) == weights_hash(turned) != weights_hash(state, "another recipe")
+    name = next(iter(state))
+    turned[name] = turned[name].reshape(-1)  # the same bytes in another shape
+    assert weights_hash(state) != weights_hash(turned)

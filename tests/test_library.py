@@ -17,12 +17,11 @@ from tiny import tiny_task
 
 from helpers import task_files
 from helpers.approaches import Fitted, get_approach, merge_lora, parse_options
-from helpers.backbones import clone, load_backbone
+from helpers.backbones import clone, load_backbone, weights_hash
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.library import Library
 from helpers.storage import task_state
-from helpers.task_files import base_hash
 from helpers.training import History, moving_names, predict
 
 SHARED = ("feature_extraction", "lora", "adapter")
@@ -139,7 +138,7 @@ def test_merged_is_unmerged(backbone, bases, tmp_path):
     assert torch.allclose(answers(merged, batch), live, atol=1e-5, rtol=1e-4)
     usual = merge_lora(copy.deepcopy(fitted.model))
     assert torch.allclose(answers(merged, batch), answers(usual, batch), atol=1e-6, rtol=1e-5)
-    assert base_hash(base) == library.base_hash
+    assert weights_hash(base.state_dict()) == library.base_hash
 
 
 def test_what_cannot_be_merged_says_so_and_copies_can(tmp_path, pocket):
@@ -177,7 +176,9 @@ def test_the_table_says_what_is_there(shelf, pocket):
     assert list(table.index) == sorted(SHARED)
     assert table.loc["lora", "settings"] == "rank=8;alpha=16"
     assert table.loc["lora", "test_accuracy"] == 0.6
-    assert set(table["base"]) == {base_hash(pocket)} and set(table["problem"]) == {""}
+    assert set(table["base"]) == {weights_hash(pocket.state_dict())} and set(table["problem"]) == {
+        ""
+    }
     assert (
         set(table["schema"]) == {task_files.SCHEMA} and table["created"].str.startswith("20").all()
     )
@@ -227,7 +228,7 @@ def test_training_mode_moves_no_statistics(shelf, pocket):
     model = shelf.use("lora").train()
     model(raw(pocket))
     assert not any(module.training for module in model.modules())
-    assert base_hash(pocket) == shelf.base_hash
+    assert weights_hash(pocket.state_dict()) == shelf.base_hash
 
 
 # Refusals ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from helpers.backbones.base import (
     load_backbone,
     prepare_images,
     register_backbone,
+    weights_hash,
 )
 from helpers.discovery import import_members
 
@@ -27,4 +28,5 @@ __all__ = [
     "load_backbone",
     "prepare_images",
     "register_backbone",
+    "weights_hash",
 ]

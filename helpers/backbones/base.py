@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -183,6 +184,18 @@ def load_backbone(
     if backbone.modality == "image":
         backbone = backbone.to(memory_format=torch.channels_last)
     return backbone.eval()
+
+
+def weights_hash(state: Mapping[str, Tensor], about: str = "") -> str:
+    """Hash of named tensors, with their shapes and types, and of what else matters: 16 hex digits.
+
+    Equal weights have equal hashes in any order and on any device.
+    """
+    digest = hashlib.blake2b(about.encode(), digest_size=8)
+    for name, value in sorted(state.items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def clone(backbone: Backbone) -> Backbone:
