@@ -429,8 +429,8 @@ Markdown("\n".join(lines))
 # %% [markdown]
 # ## Try it
 #
-# Mistake 1 with its two knobs. **Predict first:** what shrinks the optimism more, half as many models
-# tried, or twice the test pictures?
+# Mistake 1 with its two knobs: test pictures on the slider, models tried along the axis. **Predict
+# first:** what shrinks the optimism more, half as many models, or twice the test pictures?
 
 # %%
 TRIED = [n for n in (1, 2, 5, 10, 20, 40) if n <= len(right)]
