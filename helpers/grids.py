@@ -180,6 +180,20 @@ SWEEPS: dict[str, Sweep] = {
             ),
         ),
         Sweep(
+            "anchor",
+            "counted words against a frozen encoder that reads 64 tokens, where texts are many",
+            (
+                Block(
+                    "minilm",
+                    ("newsgroups",),
+                    (2_000,),
+                    ("classical", "feature_extraction"),
+                    image_size=64,
+                    rates=DEFAULT_RATE,
+                ),
+            ),
+        ),
+        Sweep(
             "clothing",
             "the race on product photos, every approach at its default learning rate",
             (
