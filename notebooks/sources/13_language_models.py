@@ -38,7 +38,7 @@ from helpers import decoder_evidence as decoder
 from helpers.backbones import clone, load_backbone
 from helpers.causal_lm import load_causal_lm, sample
 from helpers.checks import check
-from helpers.comparisons import coverage
+from helpers.comparisons import coverage, paired_gain
 from helpers.decoder_live import adapt_briefly, as_curves
 from helpers.library import Library
 from helpers.profile import pick
@@ -134,6 +134,22 @@ if minilm:
     share = text_lab.share_read(minilm, posts.test.inputs, lengths[1])
     said = text_lab.lengths_in_words(by_length, share, lengths[1])
 Markdown(said)
+
+# %% [markdown]
+# With two thousand posts word counts have seen most words that matter. Recorded, several draws, the
+# probe on the first 64 tokens, word counts on the whole post. **Predict first:** has the probe caught up?
+
+# %%
+many = sweeps.recorded("anchor")
+gain = paired_gain(many, "classical", "feature_extraction")
+means = many.groupby("approach")["test_accuracy"].mean()
+Markdown(
+    f"{gain['n_train'][0]:,} posts: word counts **{means['classical']:.3f}**, the frozen probe "
+    f"**{means['feature_extraction']:.3f}**; draw by draw {gain['mean'][0]:+.3f} "
+    f"({gain['low'][0]:+.3f} to {gain['high'][0]:+.3f}, {gain['runs'][0]} draws)."
+    if len(gain)
+    else "Not recorded yet: `python -m helpers sweep anchor`."
+)
 
 # %% [markdown]
 # The second reason is what topics are made of. Here are the words that speak most for a group, as the
