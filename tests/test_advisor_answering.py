@@ -10,8 +10,15 @@ from helpers.advisor.answering import held_records
 from helpers.advisor.command import Request, advise
 from helpers.advisor.data import OwnData
 from helpers.advisor.delivering import export_model
-from helpers.advisor.expecting import CHEAPER, Expected, cheapest_near, expected_accuracies
+from helpers.advisor.expecting import (
+    CHEAPER,
+    Expected,
+    Prior,
+    cheapest_near,
+    expected_accuracies,
+)
 from helpers.advisor.exporting import load_model
+from helpers.advisor.gains import NOTHING, Gains, recorded_gains
 from helpers.advisor.judging import Arm, chances, standing
 from helpers.advisor.own_task import Folds, make_own_task, part_of
 from helpers.advisor.probing import DISTANT, Probing, Score, mcnemar
@@ -23,6 +30,10 @@ from helpers.errors import UserError
 
 def expected(name, accuracy, spread=0.3):
     return Expected(name, accuracy, accuracy - 0.1, accuracy + 0.1, spread, 9, "your probe")
+
+
+def prior(**accuracies):
+    return Prior({name: expected(name, value) for name, value in accuracies.items()}, NOTHING)
 
 
 def arm(name, right):
@@ -54,8 +65,8 @@ def test_the_cheaper_is_taken_only_where_it_is_clearly_cheaper_and_near():
 def test_a_race_with_a_clear_winner_says_so():
     rng = np.random.default_rng(0)
     good, bad = rng.random(300) < 0.9, rng.random(300) < 0.6
-    prior = {name: expected(name, 0.75) for name in ("lora", "adapter")}
-    place = standing({"lora": arm("lora", good), "adapter": arm("adapter", bad)}, prior)
+    arms = {"lora": arm("lora", good), "adapter": arm("adapter", bad)}
+    place = standing(arms, prior(lora=0.75, adapter=0.75))
     assert place.leader == "lora" and place.alive() == ["lora"]
     assert place.p_values["adapter"] < 0.001
     assert 0.15 < place.shortfall["adapter"] < 0.3  # the records, which saw none, hold it back
@@ -64,23 +75,22 @@ def test_a_race_with_a_clear_winner_says_so():
 def test_equal_arms_stay_open_and_the_cheaper_is_taken():
     right = np.arange(100) % 4 > 0
     arms = {"lora": arm("lora", right), "feature_extraction": arm("feature_extraction", right)}
-    prior = {name: expected(name, 0.75) for name in arms}
-    place = standing(arms, prior)
+    place = standing(arms, prior(lora=0.75, feature_extraction=0.75))
     assert set(place.alive()) == set(arms)
     assert place.take({"lora": 30.0, "feature_extraction": 1.0}) == "feature_extraction"
 
 
 def test_the_records_weigh_until_enough_is_measured():
     few = {"lora": arm("lora", [1, 0, 1, 0]), "adapter": arm("adapter", [1, 1, 1, 0])}
-    prior = {"lora": expected("lora", 0.8), "adapter": expected("adapter", 0.6)}
-    assert standing(few, prior).leader == "lora"
+    before = prior(lora=0.8, adapter=0.6)
+    assert standing(few, before).leader == "lora"
     many = {"lora": arm("lora", [1, 0] * 200), "adapter": arm("adapter", [1, 1] * 200)}
-    assert standing(many, prior).leader == "adapter"
+    assert standing(many, before).leader == "adapter"
 
 
 def test_chances_are_those_of_being_near_the_best():
-    prior = {"lora": expected("lora", 0.9, 0.05), "adapter": expected("adapter", 0.4, 0.05)}
-    found = chances(prior, ["lora", "adapter", "new"])
+    known = {"lora": expected("lora", 0.9, 0.05), "adapter": expected("adapter", 0.4, 0.05)}
+    found = chances(Prior(known, NOTHING), ["lora", "adapter", "new"])
     assert found["lora"] > 0.99 and found["adapter"] < 0.01 and found["new"] == 1.0
 
 
@@ -101,8 +111,12 @@ def test_a_probe_at_chance_is_too_distant():
 def test_expectations_leave_out_what_is_excluded():
     runs = records.load()
     situation = Situation(200, 0.6)
-    whole = expected_accuracies(situation, held_records(runs, ()), "pocket", probing())
-    less = expected_accuracies(situation, held_records(runs, ("textile",)), "pocket", probing())
+    whole, less = (
+        expected_accuracies(
+            probing(), recorded_gains(situation, held_records(runs, gone), "pocket")
+        )
+        for gone in ((), ("textile",))
+    )
     assert set(whole) == set(less) and len(whole) > 4
     for name, one in whole.items():
         assert one.low <= one.accuracy <= one.high

@@ -35,9 +35,8 @@ def test_every_entry_is_pinned_and_described(root):
     for name, asset in all_assets().items():
         assert asset.about and asset.licence, name
         assert f"`{name}`" in readme, f"data/README.md does not describe {name}"
-        pins = {"wheel": asset.sha256, "archive": asset.commit, "files": asset.contents}
-        assert pins[asset.kind], name
-        assert asset.kind != "wheel" or re.fullmatch("[0-9a-f]{64}", asset.sha256)
+        pins = {"archive": asset.commit, "files": asset.contents}
+        assert pins.get(asset.kind) or re.fullmatch("[0-9a-f]{64}", asset.sha256), name
         assert bool(asset.fallback) == asset.needs_other_host
 
 
@@ -160,6 +159,68 @@ def test_a_given_wheel_of_another_content_is_passed_over(place, wheel, monkeypat
     assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt", "deep/b.txt"]
 
 
+# --- a source package, for data that its wheel leaves out ----------------------------------------
+
+SETUP = """
+from pathlib import Path
+from setuptools import setup
+Path({log!r}).write_text("ran")
+setup(name="tiny-asset", version="1.0", packages=[])
+"""
+
+
+@pytest.fixture
+def sdist(place):
+    """A source package whose setup leaves a trace."""
+    file = place / "wheels" / "tiny_asset-1.0.tar.gz"
+    info = "Metadata-Version: 2.1\nName: tiny-asset\nVersion: 1.0\n"
+    members = {"PKG-INFO": info, "setup.py": SETUP.format(log=str(place / "ran")),
+               "more/a.txt": "a", "LICENSE": "free", "tiny/x.py": "x"}  # fmt: skip
+    with tarfile.open(file, "w:gz") as archive:
+        for name, text in members.items():
+            member = tarfile.TarInfo(f"tiny_asset-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    register_sdist(place, sources.sha256_of(file))
+    return file
+
+
+def register_sdist(place, sha256):
+    register_wheel(place, sha256)
+    file = place / "data" / "assets.toml"
+    text = file.read_text(encoding="utf-8").replace('"wheel"', '"sdist"')
+    text = text.replace('"tiny/data/*", "*.dist-info/LICENSE"', '"more/*", "LICENSE"')
+    file.write_text(text.replace('strip = "tiny/data"', 'strip = "more"'), encoding="utf-8")
+
+
+def test_a_given_source_package_needs_no_pip_and_runs_nothing(place, sdist, monkeypatch):
+    monkeypatch.setenv("TRANSFER_WHEELS", str(sdist.parent))
+    monkeypatch.setattr(sources, "_pip_download", lambda *_: pytest.fail("pip was asked"))
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt"]
+    assert not (place / "ran").exists()
+
+
+def test_a_source_package_comes_through_pip(place, sdist, monkeypatch):
+    monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")  # pip's way to say: use what is installed
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt"]
+
+
+def test_a_source_package_of_another_content_is_refused_before_its_setup_runs(place, sdist):
+    register_sdist(place, "0" * 64)
+    with pytest.raises(UserError, match="is not SHA-256 0000.*nothing was unpacked"):
+        asset_path("tiny")
+    assert nothing_kept(place) and not (place / "ran").exists()
+
+
+def test_a_damaged_source_package(place, sdist, monkeypatch):
+    sdist.write_bytes(sdist.read_bytes()[:200])
+    register_sdist(place, sources.sha256_of(sdist))
+    monkeypatch.setenv("TRANSFER_WHEELS", str(sdist.parent))
+    with pytest.raises(UserError, match="damaged.*delete it"):
+        asset_path("tiny")
+    assert nothing_kept(place)
+
+
 def test_what_is_there_is_not_fetched_again(place, wheel, monkeypatch):
     asset_path("tiny")
     monkeypatch.setattr(sources, "bring", lambda *_, **__: pytest.fail("fetched again"))
@@ -214,6 +275,7 @@ def test_an_index_without_it(place, wheel):
         ("/venv/bin/python: No module named pip", "ensurepip"),
         ("ERROR: Could not install: [Errno 28] No space left on device", "disk is full"),
         ("ERROR: something new", "something new"),
+        ("error: metadata-generation-failed\nhint: See above for details.", "metadata-gen"),
         ("", "no reason given"),
     ],
 )

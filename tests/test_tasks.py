@@ -47,6 +47,9 @@ SIZES = {  # train, validation, test, classes
     "reuters8": (4937, 548, 1000, 8),
     "tweets": (4512, 644, 1288, 2),
     "excerpts": (80, 20, 40, 2),
+    "film_reviews": (8065, 1007, 1000, 2),
+    "product_reviews": (2073, 307, 605, 2),
+    "posts": (2403, 343, 686, 2),
 }
 FULL = {
     "products": (54_000, 6000, 10_000, 10),
@@ -245,12 +248,20 @@ def test_pictures_are_in_one_split_only(name):
     assert len(where) == sum(SIZES[name][:3]) and all(len(s) == 1 for s in where.values())
 
 
-@pytest.mark.parametrize("name", ["newsgroups", "reuters8", "tweets", "excerpts"])
+RATED = {
+    "film_reviews": "movieReviewSnippets",
+    "product_reviews": "amazonReviewSnippets",
+    "posts": "tweets",
+}
+OURS = ("tweets", "excerpts", *RATED)
+
+
+@pytest.mark.parametrize("name", ["newsgroups", "reuters8", *OURS])
 def test_equal_texts_never_face_each_other(name):
     task = load_task(name)
     train = set(task.train.inputs)
     assert not train & set(task.validation.inputs)
-    if name in ("tweets", "excerpts"):  # the published splits share a few; ours must not
+    if name in OURS:  # the published splits share a few; ours must not
         assert not (train | set(task.validation.inputs)) & set(task.test.inputs)
 
 
@@ -269,6 +280,35 @@ def test_excerpts_are_split_by_book():
     books = {n: {book[t] for t in s.inputs} for n, s in splits_of(load_task("excerpts")).items()}
     assert [len(books[name]) for name in ("train", "validation", "test")] == [8, 2, 4]
     assert len(set.union(*books.values())) == 14
+
+
+@pytest.mark.parametrize("name", RATED)
+def test_moods_are_the_signs_of_clear_ratings(name):
+    table = texts.read_ratings(RATED[name])
+    rating = {}
+    for text, value in zip(table["text"], table["rating"], strict=True):
+        rating.setdefault(text, set()).add(value)
+    assert table["rating"].between(-4, 4).all()
+    for split in splits_of(load_task(name)).values():
+        for text, label in zip(split.inputs, split.labels, strict=True):
+            assert any(abs(v) >= 0.5 and (v > 0) == label for v in rating[text])
+
+
+def test_a_reviews_sentences_stay_in_one_split():
+    table = texts.read_ratings("amazonReviewSnippets").drop_duplicates("text", keep=False)
+    review = dict(zip(table["text"], table["id"].str.split("_").str[0], strict=True))
+    seen = {
+        name: {review[t] for t in split.inputs if t in review}
+        for name, split in splits_of(load_task("product_reviews")).items()
+    }
+    assert all(len(reviews) > 20 for reviews in seen.values())
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert not seen[one] & seen[other]
+
+
+def test_ratings_that_cannot_be_read_are_one_sentence():
+    with pytest.raises(UserError, match="cannot read 'nothing'"):
+        texts.read_ratings("nothing")
 
 
 @pytest.fixture
@@ -314,6 +354,9 @@ def test_photo_splits_do_not_move(rows_chosen, name, fixed):
         ("reuters8", "2c091995"),
         ("tweets", "32526408"),
         ("excerpts", "e205ddeb"),
+        ("film_reviews", "3bfe01e0"),
+        ("product_reviews", "89f969c8"),
+        ("posts", "64ebccaf"),
     ],
 )
 def test_splits_do_not_move(name, fixed):

@@ -15,7 +15,8 @@ from scipy.stats import norm
 
 from helpers.advisor.costing import Cost
 from helpers.advisor.data import SPLITS, Finding
-from helpers.advisor.expecting import Expected, cheapest_near, expected_accuracies
+from helpers.advisor.expecting import Expected, Prior, cheapest_near, expected_accuracies
+from helpers.advisor.gains import NOTHING, Gains, recorded_gains
 from helpers.advisor.own_task import OwnTask
 from helpers.advisor.probing import DISTANT, DOUBTFUL, Probing
 from helpers.advisor.recipes import Recipe
@@ -75,6 +76,12 @@ class Answer:
     reasons: tuple[str, ...]
     headline: tuple[str, ...]  # the reasons that count most
     next_measurement: str
+    gains: Gains = field(default=NOTHING, repr=False)
+
+    @property
+    def prior(self) -> Prior:
+        """What is expected before a race, of each approach and of their differences."""
+        return Prior(self.expected, self.gains)
 
 
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
@@ -82,7 +89,8 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     situation = looked.situation
     held = held_records(runs, looked.exclude)
     ruled = decide(situation)
-    expected = expected_accuracies(situation, held, looked.backbone, looked.probing)
+    gains = recorded_gains(situation, held, looked.backbone)
+    expected = expected_accuracies(looked.probing, gains)
     expected = {name: one for name, one in expected.items() if name in looked.costs}
     fitting = within_budget(looked, expected)
     free = Situation(situation.examples, situation.distance, situation.modality)
@@ -95,9 +103,9 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     seen = _probe_reasons(looked.probing)
     because = _take_reasons(take, table, looked, expected)
     reasons = (*seen, *ruled.reasons, *found.reasons, *because)
-    change = next_measurement(take, expected, looked)
+    change = next_measurement(take, Prior(expected, gains), looked)
     headline = (*seen, *because)
-    return Answer(take, verdict, ruled, found, expected, reasons, headline, change)
+    return Answer(take, verdict, ruled, found, expected, reasons, headline, change, gains)
 
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
@@ -167,12 +175,13 @@ def _take_reasons(
     return told
 
 
-def next_measurement(take: str, expected: Mapping[str, Expected], looked: Looked) -> str:
+def next_measurement(take: str, prior: Prior, looked: Looked) -> str:
     """The one training run that would most likely change the answer, and what it has to show.
 
     Of the other approaches the one that may be expected to win most accuracy a second: what its
     recorded gains leave open, against how long it takes here.
     """
+    expected = prior.expected
     if take not in expected:
         return f"Train {_title(take)} once: nothing recorded says what it reaches here."
     own, best, most = expected[take], "", 0.0
@@ -180,9 +189,8 @@ def next_measurement(take: str, expected: Mapping[str, Expected], looked: Looked
         other = expected[name]
         if name == take or not other.runs:
             continue
-        odds = other.accuracy * (1 - other.accuracy)
-        width = max(1e-6, odds * (other.spread**2 + own.spread**2) ** 0.5)
-        gap = (other.accuracy - own.accuracy) / width
+        mean, width = prior.difference(name, take)
+        gap = mean / max(1e-6, width)
         gain = width * (norm.pdf(gap) + gap * norm.cdf(gap)) / looked.seconds(name)
         if gain > most:
             best, most = name, gain

@@ -1,35 +1,27 @@
-"""What each approach can be expected to reach on own data: the probe here, plus recorded gains.
-
-A gain is a difference in log-odds to feature extraction on the same task, size and seeds, so that
-a task near 0.5 and one near 0.95 can speak of the same gain.
-"""
+"""What each approach can be expected to reach on own data: the probe here, plus recorded gains."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from helpers.advisor.gains import BASE, Gains, Z
 from helpers.advisor.probing import Probing, Score
-from helpers.curves import LEAST_SEEDS, Measured
-from helpers.decision import Situation
 from helpers.pooling import WEIGHTS
 
-BASE = "feature_extraction"
-LEAST_SPREAD = 0.1  # log-odds; two families that agree by luck do not make a certainty
-LONE_SPREAD = 0.5  # log-odds, where a single family speaks
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
-Z = 1.96
+LEAST_SLOPE = 0.02  # of accuracy over log-odds: near 0 and 1 gains are small, and never none
 
 
 @dataclass(frozen=True)
 class Expected:
     """An approach's expected accuracy here, 95 % interval, and what it rests on.
 
-    spread: of the recorded gains, in log-odds: how sure the expectation is before measuring.
+    spread: of the gain over the probe, in log-odds: how sure the expectation is before measuring.
     """
 
     approach: str
@@ -40,14 +32,40 @@ class Expected:
     runs: int
     origin: str
 
+    @property
+    def width(self) -> float:
+        """The spread as a deviation of the accuracy."""
+        return self.spread * _slope(self.accuracy)
 
-def expected_accuracies(
-    situation: Situation, held: Measured, backbone: str, probing: Probing
-) -> dict[str, Expected]:
+
+@dataclass(frozen=True)
+class Prior:
+    """What is expected before anything is raced: of each approach, and of their differences."""
+
+    expected: Mapping[str, Expected]
+    gains: Gains
+
+    def difference(self, one: str, other: str) -> tuple[float, float]:
+        """(mean, deviation) of how far `one` lies above `other` in accuracy.
+
+        Recorded gains are compared within families. Nothing is known of an unrecorded approach.
+        """
+        if one == other:
+            return 0.0, 0.0
+        if one not in self.expected or other not in self.expected:
+            return 0.0, 1.0
+        first, second = self.expected[one], self.expected[other]
+        mean = first.accuracy - second.accuracy
+        if self.gains.knows(one) and self.gains.knows(other):
+            _, spread = self.gains.difference(one, other)
+            return mean, spread * _slope((first.accuracy + second.accuracy) / 2)
+        return mean, float(np.hypot(first.width, second.width))
+
+
+def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     """Expected accuracy of every approach that the records compare with feature extraction.
 
-    The probe and the classical pipeline are what was measured here. Situations weigh as they do in
-    `helpers.pooling`: by distance, size and backbone, one say for each family.
+    The probe and the classical pipeline are what was measured here.
     """
     found = {
         BASE: _measured(BASE, probing.probe, "probe on your data, out of fold"),
@@ -55,15 +73,15 @@ def expected_accuracies(
     }
     base, n = _odds(probing.probe.accuracy), probing.probe.n
     noise = 1 / max(1e-9, n * expit(base) * expit(-base))
-    for name, rows in _gains(situation, held, backbone).groupby("approach"):
+    count = f"{gains.families} recorded {'family' if gains.families == 1 else 'families'} of tasks"
+    for name in gains.names:
         if name in found:
             continue
-        gain, spread, families = _pooled(rows)
+        gain, spread = gains.of(name)
         width = np.sqrt(noise + spread**2)
         ends = [float(expit(base + gain + side * width)) for side in (0, -Z, Z)]
-        count = f"{families} recorded {'family' if families == 1 else 'families'} of tasks"
         told = f"your probe, and the gain over it in {count}"
-        found[name] = Expected(name, *ends, float(spread), int(rows["runs"].sum()), told)
+        found[name] = Expected(name, *ends, spread, gains.runs[name], told)
     return found
 
 
@@ -77,45 +95,8 @@ def _odds(accuracy: float) -> float:
     return float(logit(np.clip(accuracy, 0.01, 0.99)))
 
 
-def _gains(situation: Situation, held: Measured, backbone: str) -> pd.DataFrame:
-    """One row per recorded situation and approach: gain, weight, family, runs."""
-    rows = list(_cells(situation, held, backbone))
-    return pd.DataFrame(rows, columns=["approach", "gain", "weight", "family", "runs"])
-
-
-def _cells(situation: Situation, held: Measured, backbone: str) -> Iterator[tuple]:
-    for curve in held.curves:
-        if curve.modality != situation.modality:
-            continue
-        near = 0.5 ** (abs(curve.distance - situation.distance) / WEIGHTS.distance)
-        near *= 1.0 if curve.backbone == backbone else WEIGHTS.other_backbone
-        for size, table in curve.accuracy.items():
-            if BASE not in table:
-                continue
-            steps = abs(np.log(size / situation.examples)) / np.log(WEIGHTS.size_factor)
-            for name in table.columns.drop(BASE):
-                both = table[[BASE, name]].dropna()
-                if len(both) >= LEAST_SEEDS:
-                    means = logit(both.mean().clip(0.01, 0.99))
-                    gain = means[name] - means[BASE]
-                    family = f"{curve.family} {curve.backbone}"
-                    yield name, gain, near * 0.5**steps, family, len(both)
-
-
-def _pooled(rows: pd.DataFrame) -> tuple[float, float, int]:
-    """(mean gain, spread of one more family, families): each family has its strongest weight."""
-    values, weights = [], []
-    for _, own in rows.groupby("family"):
-        values.append(np.average(own["gain"], weights=own["weight"]))
-        weights.append(own["weight"].max())
-    mean = np.average(values, weights=weights)
-    families = len({name.split()[0] for name in rows["family"]})
-    if len(values) < 2:
-        return float(mean), LONE_SPREAD, families
-    spread = np.sqrt(np.average((np.array(values) - mean) ** 2, weights=weights))
-    share = np.sum(weights) ** 2 / np.sum(np.square(weights))  # so many equal weights
-    grown = spread * np.sqrt(1 + 1 / share) * np.sqrt(share / max(share - 1, 0.5))
-    return float(mean), max(LEAST_SPREAD, float(grown)), families
+def _slope(accuracy: float) -> float:
+    return max(LEAST_SLOPE, accuracy * (1 - accuracy))
 
 
 def cheapest_near(

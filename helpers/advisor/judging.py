@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from helpers.advisor.expecting import Expected, cheapest_near
+from helpers.advisor.expecting import Prior, cheapest_near
+from helpers.advisor.gains import BASE
 from helpers.advisor.own_task import Folds
 from helpers.advisor.probing import mcnemar
 from helpers.advisor.racing import right_of
@@ -86,7 +87,7 @@ class Standing:
         return cheapest_near(self.shortfall, seconds)
 
 
-def standing(arms: Mapping[str, Arm], prior: Mapping[str, Expected]) -> Standing:
+def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
     """Compare every arm with the one that has been judged most, and then with the leader."""
     first = max(arms.values(), key=lambda arm: (len(arm.runs), arm.accuracy)).approach
     scores = {name: difference(arm, arms[first], prior)[0] for name, arm in arms.items()}
@@ -104,11 +105,11 @@ def standing(arms: Mapping[str, Arm], prior: Mapping[str, Expected]) -> Standing
     return Standing(leader, pd.Series(shortfall) - lowest, beats, p_values)
 
 
-def difference(one: Arm, other: Arm, prior: Mapping[str, Expected]) -> tuple[float, float]:
+def difference(one: Arm, other: Arm, prior: Prior) -> tuple[float, float]:
     """(mean, deviation) of how far `one` lies above `other`, records and measurements together."""
     if one.approach == other.approach:
         return 0.0, 1e-9
-    before, spread = prior_difference(one.approach, other.approach, prior)
+    before, spread = prior.difference(one.approach, other.approach)
     common = one.share.index.intersection(other.share.index)
     if len(common) < 2:
         return before, spread
@@ -121,15 +122,6 @@ def difference(one: Arm, other: Arm, prior: Mapping[str, Expected]) -> tuple[flo
     return mean, float(np.sqrt(weight * noise))
 
 
-def prior_difference(one: str, other: str, prior: Mapping[str, Expected]) -> tuple[float, float]:
-    """(mean, deviation) from the records alone; nothing is known of an unrecorded approach."""
-    if one not in prior or other not in prior:
-        return 0.0, 1.0
-    first, second = prior[one], prior[other]
-    widths = [e.spread * max(0.02, e.accuracy * (1 - e.accuracy)) for e in (first, second)]
-    return first.accuracy - second.accuracy, float(np.hypot(*widths))
-
-
 def paired_p(one: Arm, other: Arm) -> float:
     """McNemar's exact p-value over the first time that both judged an example."""
     pairs = [(one.runs[f], other.runs[f]) for f in sorted(set(one.runs) & set(other.runs))]
@@ -139,20 +131,19 @@ def paired_p(one: Arm, other: Arm) -> float:
     return mcnemar(right, also)
 
 
-def chances(
-    prior: Mapping[str, Expected], names: list[str], draws: int = 2_000
-) -> dict[str, float]:
+def chances(prior: Prior, names: list[str], draws: int = 2_000) -> dict[str, float]:
     """Chance of each approach to lie within the margin of the best, from the records alone."""
     rng = np.random.default_rng(0)
-    known = [name for name in names if name in prior]
-    columns = []
-    for name in known:
-        one = prior[name]
-        width = one.spread * max(0.02, one.accuracy * (1 - one.accuracy))
-        columns.append(rng.normal(one.accuracy, width, draws))
-    if not columns:
+    known = [name for name in names if name in prior.expected]
+    if not known:
         return dict.fromkeys(names, 1.0)
-    drawn = np.stack(columns, 1)
+    centre = np.array([prior.expected[name].accuracy for name in known])
+    # Around feature extraction: whatever else is true, the approaches are compared with it.
+    size = range(len(known))
+    apart = np.array([[prior.difference(known[i], known[j])[1] ** 2 for j in size] for i in size])
+    to_base = np.array([prior.difference(name, BASE)[1] ** 2 for name in known])
+    shared = (to_base[:, None] + to_base[None, :] - apart) / 2
+    drawn = rng.multivariate_normal(centre, shared, draws, check_valid="ignore")
     near = drawn >= drawn.max(1, keepdims=True) - WEIGHTS.margin
     found = dict(zip(known, near.mean(0).tolist(), strict=True))
     return {name: found.get(name, 1.0) for name in names}

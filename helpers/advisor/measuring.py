@@ -29,7 +29,7 @@ MEASURE_MINUTES = 10.0  # where no limit is given
 HOPE = 0.05  # an approach with less chance to be among the best, by the records, is not raced
 FIRST_ROUND = 0.45  # of the time, at most, for every approach once
 LEAST_EXAMPLES, GROWTH = 50, 3
-ROUNDS = 2  # how often every example is judged, at most
+ROUNDS = 6  # how often every example is judged, at most
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def measure_own(
     started: `time.monotonic` from which the minutes count, such as when looking began.
     """
     started = time.monotonic() if started is None else started
-    race = Race(looked, answer.expected, backbone, 60 * minutes, scheduler, started)
+    race = Race(looked, answer.prior, backbone, 60 * minutes, scheduler, started)
     with tqdm(
         total=round(race.seconds), leave=False, disable=None,
         bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from helpers.advisor.answering import Looked
 from helpers.advisor.cluster import remote_rows
-from helpers.advisor.expecting import Expected
+from helpers.advisor.expecting import Prior
 from helpers.advisor.judging import Arm, arms_of
 from helpers.advisor.own_task import Folds, folds_of
 from helpers.advisor.racing import Job, OutOfTime, RaceFile, execute
@@ -28,7 +28,7 @@ class Race:
     """The state of a race: the clock, the runs that are there, and how fast this machine is."""
 
     looked: Looked
-    prior: Mapping[str, Expected]
+    prior: Prior
     backbone: Backbone
     seconds: float
     scheduler: str | None = None
@@ -135,7 +135,7 @@ class Race:
         """Approaches that never had a turn, for want of time: the records alone speak of them."""
         held = set(self.rows["approach"])
         short = [name for name, why in self.left_out.items() if why.startswith(NO_TIME)]
-        return [name for name in short if name not in held and name in self.prior]
+        return [name for name in short if name not in held and name in self.prior.expected]
 
     def arms(self, n_train: int, names: Sequence[str]) -> dict[str, Arm]:
         """What is known of these approaches at a size, with today's settings alone."""

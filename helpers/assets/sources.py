@@ -157,7 +157,8 @@ def _pip_error(asset: Asset, log: str) -> UserError:
             f"the package index has no {what}; check the index that pip uses (pip config list), "
             f"{_BY_HAND}"
         )
-    lines = [line for line in log.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if line.lower().startswith("error")] or lines
     return UserError(f"pip could not download {what}: {lines[-1] if lines else 'no reason given'}")
 
 

@@ -1,0 +1,133 @@
+"""What the records say of gains over feature extraction, and how far one more task may lie off.
+
+A gain is a difference in log-odds to feature extraction on the same task, size and seeds, so that
+a task near 0.5 and one near 0.95 can speak of the same gain. Families of tasks are few, so how
+much they differ is known badly too: each approach's spread is drawn towards that of all, and the
+interval is a t interval. Differences between approaches are taken within families: where
+everything that moves the whole network fails on a family, it fails there together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from scipy.stats import t as student
+
+from helpers.curves import LEAST_SEEDS, Measured
+from helpers.decision import Situation
+from helpers.pooling import WEIGHTS
+
+BASE = "feature_extraction"
+MEASURED = "classical"  # on own data, like the probe: the records need not be asked
+# How many families the spread of all approaches together counts for, in the spread of one. Chosen
+# where the records, each family foreseen from the others, are likeliest (2 to 5 do about as well).
+SHARED = 3.0
+LONE_SPREAD = 0.5  # log-odds, where a single family speaks
+LEAST_SPREAD = 0.05  # log-odds; families that agree by luck do not make a certainty
+Z = 1.96
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Expected gains (A,) of approaches `names` and their covariance (A, A), in log-odds.
+
+    The covariance is of one more family of tasks, widened so that 1.96 deviations are the half
+    width of a 95 % t interval. families: of tasks. runs: recorded runs by approach.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray = field(repr=False)
+    covariance: np.ndarray = field(repr=False)
+    families: int
+    runs: Mapping[str, int]
+
+    def of(self, name: str) -> tuple[float, float]:
+        """(gain, spread) of an approach over feature extraction."""
+        return self.difference(name, BASE)
+
+    def knows(self, name: str) -> bool:
+        """Whether anything is known of an approach; feature extraction gains 0 over itself."""
+        return name == BASE or name in self.names
+
+    def difference(self, one: str, other: str) -> tuple[float, float]:
+        """(mean, spread) of how far `one` lies above `other`, log-odds."""
+        sides = np.zeros(len(self.names))
+        for name, sign in ((one, 1.0), (other, -1.0)):
+            if name != BASE:
+                sides[self.names.index(name)] += sign
+        return float(sides @ self.mean), float(np.sqrt(max(0.0, sides @ self.covariance @ sides)))
+
+
+NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
+
+
+def recorded_gains(situation: Situation, held: Measured, backbone: str) -> Gains:
+    """Gains of every approach that the records compare with feature extraction.
+
+    Situations weigh as they do in `helpers.pooling`: by distance, size and backbone, and each
+    family on each backbone has one say, of its strongest weight.
+    """
+    cells = pd.DataFrame(
+        _cells(situation, held, backbone), columns=["approach", "gain", "weight", "family", "runs"]
+    )
+    if cells.empty:
+        return NOTHING
+    cells["weighed"] = cells["gain"] * cells["weight"]
+    sums = cells.groupby(["family", "approach"])[["weighed", "weight"]].sum()
+    table = (sums["weighed"] / sums["weight"]).unstack()
+    weights = cells.groupby("family")["weight"].max()[table.index].to_numpy()
+    table = table.fillna(pd.Series({c: _average(table[c], weights) for c in table}))
+    mean, covariance = _pooled(table.to_numpy(), weights)
+    families = len({name.split()[0] for name in table.index})
+    runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
+    return Gains(tuple(table.columns), mean, covariance, families, runs)
+
+
+def _cells(situation: Situation, held: Measured, backbone: str) -> Iterator[tuple]:
+    for curve in held.curves:
+        if curve.modality != situation.modality:
+            continue
+        near = 0.5 ** (abs(curve.distance - situation.distance) / WEIGHTS.distance)
+        near *= 1.0 if curve.backbone == backbone else WEIGHTS.other_backbone
+        for size, table in curve.accuracy.items():
+            if BASE not in table:
+                continue
+            steps = abs(np.log(size / situation.examples)) / np.log(WEIGHTS.size_factor)
+            for name in table.columns.difference([BASE, MEASURED]):
+                both = table[[BASE, name]].dropna()
+                if len(both) >= LEAST_SEEDS:
+                    means = logit(both.mean().clip(0.01, 0.99))
+                    gain = means[name] - means[BASE]
+                    family = f"{curve.family} {curve.backbone}"
+                    yield name, gain, near * 0.5**steps, family, len(both)
+
+
+def _average(column: pd.Series, weights: np.ndarray) -> float:
+    there = column.notna().to_numpy()
+    return float(np.average(column[there], weights=weights[there]))
+
+
+def _pooled(gains: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean (A,), covariance (A, A)) of one more family, from gains (families, A)."""
+    mean = np.average(gains, axis=0, weights=weights)
+    number = weights.sum() ** 2 / np.square(weights).sum()  # so many families of equal weight
+    if len(gains) < 2 or number < 1.01:
+        return mean, LONE_SPREAD**2 * (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
+    gaps = gains - mean
+    found = (gaps.T * weights) @ gaps / weights.sum() * number / (number - 1)
+    found = (SHARED * _alike(found) + (number - 1) * found) / (SHARED + number - 1)
+    found[np.diag_indices_from(found)] += LEAST_SPREAD**2
+    wide = student.ppf(0.975, SHARED + number - 1) / Z
+    return mean, found * (1 + 1 / number) * wide**2
+
+
+def _alike(covariance: np.ndarray) -> np.ndarray:
+    """The same mean variance and mean covariance for all approaches."""
+    size = len(covariance)
+    variance = np.trace(covariance) / size
+    shared = (covariance.sum() - np.trace(covariance)) / max(1, size * (size - 1))
+    return np.full((size, size), shared) + (variance - shared) * np.eye(size)
