@@ -28,6 +28,7 @@ from helpers.training import pick_device
 BATCH_SIZE = 64
 CACHE_LIMIT_GB = 8.0
 PARTIAL = "partial-"  # begins the name of an entry that is being made
+MARKS = "marks.npy"  # in an entry: which inputs its rows came from
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def prefix(
             arrays = tuple(np.array(array) for array in made.arrays)
         return Prefix(arrays, made.seconds, made.cpu_seconds)
     key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
-    folder = cache_dir() / "features" / backbone.name.replace(":", "_").replace("/", "_") / key
+    folder = _place(backbone) / key
     if not (folder / "facts.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         _trim(cache_dir() / "features")
@@ -90,6 +91,38 @@ def prefix(
     else:
         os.utime(folder)
     return _open(folder)
+
+
+def marks(encoded: np.ndarray) -> np.ndarray:
+    """Hash of each encoded input, S32 (N,): equal inputs have equal marks, in whatever array.
+
+    Texts are read to their last word, because each array pads them to its own longest.
+    """
+    about = f"{encoded.shape[2:]}{encoded.dtype}".encode()
+    found = []
+    for row in np.asarray(encoded):
+        kept = np.trim_zeros(row, "b") if encoded.ndim == 2 else np.ascontiguousarray(row)
+        digest = hashlib.blake2b(about + str(len(kept)).encode(), digest_size=16)
+        digest.update(kept.tobytes())
+        found.append(digest.hexdigest())
+    return np.array(found, dtype="S32")
+
+
+def held(backbone: Backbone, stop: int, wanted: np.ndarray) -> list[tuple[np.ndarray, Arrays]]:
+    """What the cache has of inputs with these marks (S32): (marks, arrays) of each entry with any.
+
+    Entries with augmented inputs, and those of versions that kept no marks, are left out.
+    """
+    found = []
+    for folder in sorted(_place(backbone).glob(f"{_fingerprint(backbone, stop)}-*-{stop}-plain-0")):
+        try:
+            there = np.load(folder / MARKS, allow_pickle=False)
+            if np.isin(there, wanted).any():
+                found.append((there, _open(folder).arrays))
+                os.utime(folder)
+        except (OSError, ValueError, EOFError):  # of an older version, or just trimmed
+            continue
+    return found
 
 
 @torch.inference_mode()
@@ -125,6 +158,8 @@ def _compute(
                 ]
             for output, part in zip(outputs, parts, strict=True):
                 output.write(_padded(part, encoded).tobytes())
+        if not augment:
+            np.save(folder / MARKS, marks(encoded))
         seconds = time.perf_counter() - started
         cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
         facts = {"arrays": len(outputs), "seconds": seconds, "cpu_seconds": cpu_seconds}
@@ -178,6 +213,11 @@ def _open(folder: Path) -> Prefix:
     facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     arrays = tuple(np.load(folder / f"{i}.npy", mmap_mode="r") for i in range(facts["arrays"]))
     return Prefix(arrays, facts["seconds"], facts["cpu_seconds"])
+
+
+def _place(backbone: Backbone) -> Path:
+    """The folder of a backbone's entries."""
+    return cache_dir() / "features" / backbone.name.replace(":", "_").replace("/", "_")
 
 
 def _fingerprint(backbone: Backbone, stop: int) -> str:

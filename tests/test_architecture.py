@@ -53,6 +53,7 @@ LAYERS = (
     {"training", "evidence", "claim_tests"},
     {"lattice"},
     {"features", "storage", "rules", "flips"},
+    {"pools"},
     {"approaches"},
     {
         "costs",

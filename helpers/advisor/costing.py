@@ -48,13 +48,19 @@ class Cost:
     latency_ms: float
     trainable: int
 
-    def seconds(self, recipe: Recipe, n_train: int, n_validation: int) -> float:
-        """Seconds of one training run, preparation and early stopping as recorded included."""
+    def seconds(
+        self, recipe: Recipe, n_train: int, n_validation: int, missing: int | None = None
+    ) -> float:
+        """Seconds of one training run, preparation and early stopping as recorded included.
+
+        missing: examples whose frozen prefix is not there yet; all of them where None.
+        """
         if self.approach == "classical":
             return self.fit * n_train
         epochs = max(1.0, recipe.share * recipe.epochs)
         each = n_train * self.step + n_validation * self.judge
-        return self.prepare * (n_train + n_validation) + epochs * each + 0.3
+        missing = n_train + n_validation if missing is None else missing
+        return self.prepare * missing + epochs * each + 0.3
 
 
 def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -> dict[str, Cost]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
 from helpers.images import array_memmap, image_memmap
 from helpers.paths import cache_dir
+from helpers.pools import Pool
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
@@ -41,6 +44,11 @@ class OwnTask:
     def pool(self) -> np.ndarray:
         """Rows that may be learned and chosen from: training, then validation."""
         return np.concatenate([self.rows["train"], self.rows["validation"]])
+
+    @functools.cached_property
+    def examples(self) -> Pool:
+        """These examples; parts that are cut from it share what frozen stages return."""
+        return Pool(self.task.train, self.task.validation)
 
 
 def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask:
@@ -88,6 +96,10 @@ class Folds:
     n_train: int
     groups: np.ndarray | None = field(default=None, repr=False)
     seed: int = 0
+    _cuts: dict[int, list] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _parts: dict[tuple[int, int], tuple] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def count(self) -> int:
@@ -101,13 +113,32 @@ class Folds:
         if fold == 0:
             return everything[: self.n_train], everything[self.n_train :]
         number, place = divmod(fold - 1, self.count)
-        kind = StratifiedKFold if self.groups is None else StratifiedGroupKFold
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
-            cuts = kind(self.count, shuffle=True, random_state=self.seed + number).split(
-                self.labels, self.labels, self.groups
-            )
-            return list(cuts)[place]
+        if number not in self._cuts:
+            kind = StratifiedKFold if self.groups is None else StratifiedGroupKFold
+            draw = kind(self.count, shuffle=True, random_state=self.seed + number)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
+                cuts = draw.split(self.labels, self.labels, self.groups)
+                self._cuts[number] = list(cuts)
+        return self._cuts[number][place]
+
+    def part(self, fold: int, n_train: int) -> tuple[np.ndarray, np.ndarray]:
+        """`rows`, with at most n_train to train on; a smaller part is contained in a larger one."""
+        if (fold, n_train) not in self._parts:
+            train, judged = self.rows(fold)
+            if n_train < len(train):
+                keep = stratified_order(self.labels[train], SPLIT_SEED)[:n_train]
+                train = train[np.sort(keep)]
+            self._parts[fold, n_train] = train, judged
+        return self._parts[fold, n_train]
+
+    def lacking(self, fold: int, n_train: int, had: Iterable[tuple[int, int]]) -> int:
+        """How many examples of a part are in none of the parts that were `had`: (fold, n_train)."""
+        new = np.zeros(len(self.labels), dtype=bool)
+        new[np.concatenate(self.part(fold, n_train))] = True
+        for other in had:
+            new[np.concatenate(self.part(*other))] = False
+        return int(new.sum())
 
 
 def folds_of(own: OwnTask, seed: int = 0) -> Folds:
@@ -117,18 +148,14 @@ def folds_of(own: OwnTask, seed: int = 0) -> Folds:
     return Folds(labels, len(task.train), None if groups is None else groups[own.pool], seed)
 
 
-def part_of(task: Task, folds: Folds, fold: int, n_train: int) -> Task:
+def part_of(task: Task, folds: Folds, fold: int, n_train: int, pool: Pool | None = None) -> Task:
     """A task to choose by: at most n_train examples to train on, and a fold to judge by.
 
-    A smaller part is contained in a larger one. The test split is not in it; an example of the
-    validation split stands there.
+    The test split is not in it; an example of the validation split stands there.
+    pool: the task's training and validation examples (`OwnTask.examples`), made where None.
     """
-    train, validation = task.train, task.validation
-    if fold:
-        pool = joined(train, validation)
-        train, validation = (pool.take(rows) for rows in folds.rows(fold))
-    if n_train < len(train):
-        train = train.take(np.sort(stratified_order(train.labels, SPLIT_SEED)[:n_train]))
+    pool = pool or Pool(task.train, task.validation)
+    train, validation = (pool.part(rows) for rows in folds.part(fold, n_train))
     return replace(task, train=train, validation=validation, test=validation.take(slice(1)))
 
 

@@ -100,7 +100,8 @@ def execute(
     started, cpu = time.perf_counter(), time.process_time()
     approach, own = get_approach(job.approach), race.own
     folds = folds_of(own, job.seed)
-    task = part_of(own.task, folds, job.fold, job.n_train)
+    task = part_of(own.task, folds, job.fold, job.n_train, own.examples)
+    prepared = own.examples.seconds
     if backbone is None or not approach.uses_pretrained:
         pretrained = approach.uses_pretrained
         backbone = load_backbone(
@@ -120,7 +121,7 @@ def execute(
         "right": np.packbits(right).tobytes().hex(),
         "best_epoch": fitted.history.best_epoch,
         "seconds": time.perf_counter() - started,
-        "prepare_seconds": fitted.prepare_seconds,
+        "prepare_seconds": own.examples.seconds - prepared,  # 0 where it was there already
         "train_cpu_seconds": (time.process_time() - cpu) / torch.get_num_threads(),
         **{key: facts[key] for key in ("device", "threads", "torch", "git", "created")},
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from helpers import features
+from helpers import pools
 from helpers.approaches.model import TransferModel
 from helpers.augment import get_augment
 from helpers.backbones import Backbone
@@ -158,14 +158,15 @@ class Approach:
 def cached_examples(
     model: TransferModel, split: Split, options: Options | None, config: TrainConfig | None
 ) -> tuple[Examples, float, float]:
-    """Examples that enter the model at `model.start`, with the seconds (wall, CPU) it took."""
+    """Examples that enter the model at `model.start`, with the seconds (wall, CPU) it took.
+
+    A part of a pool shares what was computed for others (`helpers.pools`).
+    """
     augment = options.augment if options else ""
     views = options.views if augment and options else 1
     device = config.device if config else "auto"
     made = [
-        features.prefix(
-            model.backbone, split.inputs, model.start, augment=augment, view=view, device=device
-        )
+        pools.prefix(model.backbone, split, model.start, augment=augment, view=view, device=device)
         for view in range(views)
     ]
     examples = Examples(tuple(p.arrays for p in made), split.labels)
