@@ -1,4 +1,4 @@
-"""Pictures in class folders, with or without train/validation/test folders above or below them."""
+"""Pictures or texts in class folders, with or without train/validation/test folders around them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers.advisor.assembling import SPLIT_NAMES, Listed, most_common
+from helpers.advisor.assembling import Listed, most_common
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.advisor.layout import RARE, base_folder, levels, tell_modality
+from helpers.advisor.text_folders import TEXT_SUFFIXES, has_no_ending, is_about, shown
 from helpers.errors import UserError
 
 PICTURE_SUFFIXES = frozenset(
@@ -34,19 +36,28 @@ PICTURE_SUFFIXES = frozenset(
     ]
 )
 _JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__"}
+_UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
+_OUTSIDE, _UNNAMED = "{one}s outside class folders", "folders without labels"
 # Of what lies in a folder and is no example: its name, its name in the plural, what, the mend.
+# {one} is the kind of example, "picture" or "text".
 _ODD = {
     "empty class folders": (
         "class folder holds",
         "class folders hold",
-        " no picture and did not count as a class.",
+        " no {one} and did not count as a class.",
         "Fill the folder or remove it.",
     ),
-    "pictures outside class folders": (
-        "picture lies",
-        "pictures lie",
+    _OUTSIDE: (
+        "{one} lies",
+        "{one}s lie",
         " in no class folder and were left out.",
         "Move them into the folder of their class.",
+    ),
+    _UNNAMED: (
+        "{one} lies",
+        "{one}s lie",
+        " in a folder for examples without a label and were left out.",
+        "Rename the folder if it is a class.",
     ),
     "folders that cannot be opened": (
         "folder",
@@ -60,25 +71,32 @@ _ODD = {
         " back to a folder above and were not followed.",
         "Remove the links.",
     ),
+    "captions": (
+        "text has",
+        "texts have",
+        " the name of a picture beside it and were left alone.",
+        "If the texts are to be told apart, move them to a folder of their own.",
+    ),
     "other files": (
         "file is",
         "files are",
-        " no picture by name and were left alone.",
-        "Convert to JPEG or PNG what is a picture.",
+        " no {one} by name and were left alone.",
+        "Save what is a {one} as {known}.",
     ),
 }
+_NOTES = {_UNNAMED, "captions", "other files"}
+_KNOWN = {"picture": "JPEG or PNG", "text": ".txt in UTF-8"}
 
 
 @dataclass
 class _Walk:
-    """What lies below one folder, and what was in the way."""
+    """What lies below one folder, in order of names, and what was in the way."""
 
     root: Path
-    pictures: list[Path] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
     loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
-    empty: list[Path] = field(default_factory=list)  # folders with neither folder nor picture
+    leaves: list[Path] = field(default_factory=list)  # folders without folders in them
 
     def below(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> None:
         """Go down in order of names; links to folders are followed, but never in a circle."""
@@ -96,21 +114,17 @@ class _Walk:
         if here in above:
             self.loops.append(folder)
             return
-        before = len(self.pictures)
         folders = 0
         for entry in entries:
-            path = folder / entry.name
             if is_hidden(entry.name):
                 continue
             if entry.is_dir():
                 folders += 1
-                self.below(path, (*above, here))
-            elif path.suffix.lower() in PICTURE_SUFFIXES:
-                self.pictures.append(path)
+                self.below(folder / entry.name, (*above, here))
             else:
-                self.others.append(path)
-        if not folders and len(self.pictures) == before:
-            self.empty.append(folder)
+                self.files.append(folder / entry.name)
+        if not folders:
+            self.leaves.append(folder)
 
 
 def is_hidden(name: str) -> bool:
@@ -118,108 +132,141 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
 
 
-def list_folder(root: Path) -> Listed:
-    """List the pictures of a folder with their classes, splits and what was left out.
+def list_folder(root: Path, modality: str | None = None) -> tuple[str, Listed]:
+    """List the pictures, or the text files, of a folder; returns "image" or "text" and the list.
 
-    Below the root lie class folders, or split folders (train, val, valid, validation, test) with
-    class folders in them, or class folders with split folders in them. Pictures deeper inside a
-    class folder belong to that class. Raises UserError where no class can be told.
+    Below the root lie class folders, or split folders (train, val, valid, validation, test, or
+    news-train and news-test) with class folders in them, or class folders with split folders in
+    them. What lies deeper inside a class folder belongs to that class.
+
+    modality: told from the files when left out. A text with the name of a picture beside it is its
+    caption. Files without an ending are texts, unless nearly all texts have one.
+
+    Raises UserError where no class can be told, or pictures and texts are mixed.
     """
     walk = _Walk(root)
     walk.below(root)
-    if not walk.pictures:
-        kinds = most_common([path.suffix.lower() or "without suffix" for path in walk.others])
+    kind, files = _chosen(walk, modality)
+    one = "text" if kind == "text" else "picture"
+    if not files:
+        names = [path.suffix.lower() or "without suffix" for path in walk.files]
+        held = f"files: {most_common(names)}" if names else "it is empty"
+        wanted = f"{one}s" if modality else "pictures or texts"
         raise UserError(
-            f"{root} holds no pictures ({'files: ' + kinds if kinds else 'it is empty'}); point at "
-            "a folder that has one folder of pictures for each class"
+            f"{root} holds no {wanted} ({held}); point at a folder that has one folder of "
+            f"{wanted} for each class"
         )
-    base = _base(walk)
-    parts = [path.relative_to(base).parts for path in walk.pictures]
-    split_at, class_at = _levels(parts)
-    depth = max(split_at, class_at) + 1
-    kept = [row for row, names in enumerate(parts) if len(names) > depth]
-    if not kept:
-        raise UserError(
-            f"{base}: its {counted(len(parts), 'picture')} lie in no class folder; put each class "
-            "in a folder of its name, or point at a table of paths and labels"
-        )
-    if split_at >= 0:
-        kept = [row for row in kept if parts[row][split_at].lower() in SPLIT_NAMES]
-    listed = Listed(
-        items=[walk.pictures[row] for row in kept],
-        labels=[parts[row][class_at] for row in kept],
-        splits=[parts[row][split_at] for row in kept] if split_at >= 0 else None,
-    )
-    loose = sorted(set(range(len(parts))) - set(kept))
-    listed.findings += _findings(walk, base, [walk.pictures[row] for row in loose], depth)
-    deeper = [walk.pictures[row] for row in kept if len(parts[row]) > depth + 1]
-    listed.findings += _deeper(deeper, base, len(kept))
-    return listed
-
-
-def _base(walk: _Walk) -> Path:
-    """Go into a lone folder that wraps the others, as archives are often packed."""
-    base = walk.root
-    while True:
-        tops = {path.relative_to(base).parts[0] for path in walk.pictures}
-        inner = base / min(tops)
-        lone = len(tops) == 1 and all(path.parent not in (base, inner) for path in walk.pictures)
-        if not lone or any(path.parent == base for path in walk.empty):
-            return base
-        base = inner
-
-
-def _levels(parts: Sequence[tuple[str, ...]]) -> tuple[int, int]:
-    """Tell which part of a path names the split (-1: none) and which the class."""
-    tops = {names[0] for names in parts if len(names) > 1}
-    splits = {top for top in tops if top.lower() in SPLIT_NAMES}
-    # A class may be called "train" (the vehicle): a split folder holds folders, a class pictures.
-    holding = {names[0] for names in parts if len(names) > 2 and names[0] in splits}
-    if any(SPLIT_NAMES[top.lower()] == "train" for top in holding):
-        return 0, 1
-    inner = {names[1].lower() for names in parts if len(names) > 2}
-    if all(len(names) > 2 for names in parts) and inner <= set(SPLIT_NAMES):
-        return 1, 0
-    return -1, 0
-
-
-def _findings(walk: _Walk, base: Path, loose: Sequence[Path], depth: int) -> list[Finding]:
-    """Tell what lies below the root and is no example, and why."""
-    empty = [
+    holding = {path.parent for path in files}
+    empty = [path for path in walk.leaves if path not in holding]
+    base = base_folder(root, files, empty)
+    listed, depth, odd = _listed(base, files, one)
+    odd["empty class folders"] = [
         path
-        for path in walk.empty
+        for path in empty
         if path.is_relative_to(base) and 0 < len(path.relative_to(base).parts) <= depth
     ]
-    paths = {
-        "empty class folders": empty,
-        "pictures outside class folders": loose,
-        "folders that cannot be opened": walk.closed,
-        "links that go in a circle": walk.loops,
-        "other files": walk.others,
-    }
-    return [
-        Finding(
-            check,
-            "note" if check == "other files" else "warning",
-            f"{counted(len(found), *_ODD[check][:2])}{_ODD[check][2]}",
-            tuple(path.relative_to(walk.root).as_posix() for path in found[:MOST_EXAMPLES]),
-            _ODD[check][3],
+    odd["folders that cannot be opened"] = walk.closed
+    odd["links that go in a circle"] = walk.loops
+    odd |= _others(walk, kind, files, odd[_OUTSIDE])
+    listed.findings += _findings(root, odd, one)
+    listed.findings += _deeper(listed.items, base, depth, one)
+    return kind, listed
+
+
+def _chosen(walk: _Walk, modality: str | None) -> tuple[str, list[Path]]:
+    """The modality and its files."""
+    pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
+    named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]
+    bare = {path for path in walk.files if path.parent != walk.root and has_no_ending(path)}
+    kind = modality or tell_modality(walk.root, pictures, named, bare)
+    if kind == "image":
+        return kind, pictures
+    texts = set(named)
+    if len(bare) > RARE * (len(bare) + len(named)):
+        texts |= bare
+    return kind, [path for path in walk.files if path in texts]
+
+
+def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[str, list[Path]]]:
+    """Return the examples, how deep a class folder lies, and the files that are none, by why."""
+    below = {path: path.relative_to(base).parts for path in files if path.is_relative_to(base)}
+    splits, split_at, class_at = levels(list(below.values()))
+    depth = max(split_at, class_at) + 1
+    odd: dict[str, list[Path]] = {_OUTSIDE: [], _UNNAMED: []}
+    kept = []
+    for path in files:
+        names = below.get(path, ())
+        if not _UNLABELLED.isdisjoint(name.lower() for name in names[:-1][:depth]):
+            odd[_UNNAMED].append(path)
+        elif len(names) <= depth or (split_at >= 0 and names[split_at] not in splits):
+            odd[_OUTSIDE].append(path)
+        else:
+            kept.append(path)
+    if not kept:
+        item = "paths" if one == "picture" else "texts"
+        raise UserError(
+            f"{base}: its {counted(len(files), one)} lie in no class folder; put each class in a "
+            f"folder of its name, or point at a table of {item} and labels"
         )
-        for check, found in paths.items()
-        if found
-    ]
+    listed = Listed(
+        items=kept,
+        labels=[shown(below[path][class_at]) for path in kept],
+        splits=[splits[below[path][split_at]] for path in kept] if split_at >= 0 else None,
+    )
+    return listed, depth, odd
 
 
-def _deeper(deeper: Sequence[Path], base: Path, n: int) -> list[Finding]:
+def _others(
+    walk: _Walk, kind: str, files: list[Path], outside: list[Path]
+) -> dict[str, list[Path]]:
+    """What is of another kind: captions of pictures, and the rest with what is about texts."""
+    about = {path for path in outside if is_about(path)} if kind == "text" else set()
+    outside[:] = [path for path in outside if path not in about]
+    own = set(files) - about
+    others = [path for path in walk.files if path not in own]
+    stems = {path.with_suffix("") for path in files} if kind == "image" else set()
+    captions = {
+        path
+        for path in others
+        if path.suffix.lower() in TEXT_SUFFIXES and path.with_suffix("") in stems
+    }
+    return {
+        "captions": [path for path in others if path in captions],
+        "other files": [path for path in others if path not in captions],
+    }
+
+
+def _findings(root: Path, odd: dict[str, list[Path]], one: str) -> list[Finding]:
+    """Tell what lies below the root and is no example, and why."""
+    findings = []
+    for check in _ODD:
+        found = odd[check]
+        if not found:
+            continue
+        words = [word.format(one=one, known=_KNOWN[one]) for word in (check, *_ODD[check])]
+        findings.append(
+            Finding(
+                words[0],
+                "note" if check in _NOTES else "warning",
+                f"{counted(len(found), *words[1:3])}{words[3]}",
+                tuple(shown(path.relative_to(root)) for path in found[:MOST_EXAMPLES]),
+                words[4],
+            )
+        )
+    return findings
+
+
+def _deeper(items: Sequence[Path], base: Path, depth: int, one: str) -> list[Finding]:
+    deeper = [path for path in items if len(path.relative_to(base).parts) > depth + 1]
     if not deeper:
         return []
-    names = tuple(str(path.relative_to(base)) for path in deeper[:MOST_EXAMPLES])
+    names = tuple(shown(path.relative_to(base)) for path in deeper[:MOST_EXAMPLES])
     return [
         Finding(
             "folders inside class folders",
-            "warning" if len(deeper) < n else "note",
-            f"{counted(len(deeper), 'picture')} of {n:,} lie in folders inside a class folder and "
-            "count for the class of the outer folder.",
+            "warning" if len(deeper) < len(items) else "note",
+            f"{counted(len(deeper), one)} of {len(items):,} lie in folders inside a class folder "
+            "and count for the class of the outer folder.",
             names,
             "If the inner folders are the classes, point at the folder right above them.",
         )

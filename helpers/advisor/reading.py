@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from helpers.advisor.columns import choose_columns
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.advisor.folders import PICTURE_SUFFIXES, is_hidden, list_folder
 from helpers.advisor.tables import READERS, Table, read_table
+from helpers.advisor.text_folders import TEXT_SUFFIXES, read_texts
 from helpers.errors import UserError
 from helpers.tasks.registry import MODALITIES
 
@@ -30,9 +32,10 @@ def read_data(
 ) -> OwnData:
     """List the labelled examples at `path`, without decoding any picture.
 
-    path: a folder of class folders (with or without train, validation and test folders); a CSV,
-        TSV, Parquet or JSON-lines table of picture paths or texts and labels, or a folder of such
-        tables named after splits; a folder that `datasets` saved (`save_to_disk`).
+    path: a folder of class folders of pictures or of text files (with or without train, validation
+        and test folders); a CSV, TSV, Parquet or JSON-lines table of picture paths or texts and
+        labels, or a folder of such tables named after splits; a folder that `datasets` saved
+        (`save_to_disk`).
     modality: "image" or "text", told from what is there when left out.
     *_column: names of a table's columns, found by name and content when left out. Paths in a
         table are relative to the table.
@@ -53,12 +56,15 @@ def read_data(
     tables = _tables(root)
     if tables is None:
         given = [f"--{role}-column" for role, name in named.items() if name]
-        if modality == "text" or given:
+        if given:
             raise UserError(
-                f"{root} is a folder of pictures, where {given[0] if given else 'text'} means "
-                "nothing; point at a table to choose columns"
+                f"{root} is a folder of class folders, where {given[0]} means nothing; point at a "
+                "table to choose columns"
             )
-        return assemble(root, "image", list_folder(root))
+        kind, listed = list_folder(root, modality)
+        if kind == "text":
+            read_texts(root, listed)
+        return assemble(root, kind, listed)
     parts = [_listed(table, split, root, modality, named) for split, table in tables]
     if len({kind for kind, _ in parts}) > 1:
         raise UserError(f"{root}: some tables hold texts and others pictures; name the modality")
@@ -70,7 +76,7 @@ def _existing(path: str | Path) -> Path:
     root = Path(path).expanduser()
     try:
         if not root.exists():
-            raise UserError(f"{root} does not exist; name a folder of pictures or a table")
+            raise UserError(f"{root} does not exist; name a folder of class folders or a table")
         is_folder, is_file = root.is_dir(), root.is_file()
     except (OSError, ValueError) as error:
         raise UserError(f"{str(root)!r} cannot be opened ({error}); check the path") from error
@@ -79,6 +85,8 @@ def _existing(path: str | Path) -> Path:
     suffix = root.suffix.lower()
     if suffix in PICTURE_SUFFIXES:
         mend = "name the folder that has one folder of pictures for each class"
+    elif suffix in TEXT_SUFFIXES:
+        mend = "name the folder that has one folder of texts for each class, or a table"
     elif suffix in _PACKED:
         mend = "unpack it and name the folder"
     elif suffix in _SHEETS:
@@ -90,7 +98,7 @@ def _existing(path: str | Path) -> Path:
 
 
 def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
-    """Return the tables of `root` with the split that each stands for; None: a picture folder."""
+    """Return the tables of `root` with the split that each stands for; None: class folders."""
     if root.is_file():
         table = arrow.read_arrow(root) if root.suffix.lower() == ".arrow" else read_table(root)
         return [(None, table)]
@@ -109,7 +117,7 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
     metadata = [file for file in tables if file.stem == "metadata"]
     if metadata and len(tables) == 1:
         return [(None, read_table(metadata[0]))]
-    if folders and any(file.suffix.lower() in PICTURE_SUFFIXES for file in _deep(folders)):
+    if _hold_examples(folders):
         return None
     if all(split for split, _ in by_split):
         return [(split, read_table(file)) for split, file in by_split]
@@ -121,11 +129,17 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
     )
 
 
-def _deep(folders: Sequence[Path]):
-    """Yield files two levels down: enough to see whether folders hold pictures."""
+def _hold_examples(folders: Sequence[Path]) -> bool:
+    """Whether folders hold pictures or, two or more of them, several texts: fewer are notes."""
+    texts: Counter[Path] = Counter()
     for folder in folders:
-        for pattern in ("*", "*/*"):
-            yield from folder.glob(pattern)
+        for pattern in ("*", "*/*"):  # two levels down are enough to see it
+            for file in folder.glob(pattern):
+                if file.suffix.lower() in PICTURE_SUFFIXES:
+                    return True
+                if file.suffix.lower() in TEXT_SUFFIXES:
+                    texts[file.parent] += 1
+    return sum(n > 1 for n in texts.values()) > 1
 
 
 def _split_of(file: Path) -> str | None:
