@@ -335,7 +335,7 @@ def test_captions_belong_to_their_pictures(tmp_path):
     assert read_data(tmp_path, modality="text").modality == "text"
 
 
-def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path):
+def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path, capsys):
     class_folders(tmp_path, n=6)
     for kind in ("neg", "pos"):
         for i in range(4):
@@ -345,6 +345,8 @@ def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path):
     ) as told:
         read_data(tmp_path)
     assert "\n" not in str(told.value)
+    assert main(["advise", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert len(read_data(tmp_path, modality="text")) == 12
     assert len(read_data(tmp_path, modality="image")) == 8
 
@@ -393,6 +395,10 @@ BROKEN = {
     "most texts unreadable": (_unreadable(4), "4 of 6 texts cannot be read.*save them as UTF-8"),
     "every text empty": (_empty, "none of its 8 files holds a text"),
     "no class folder": (lambda r: write(r / "a.txt"), "lie in no class folder.*texts and labels"),
+    "splits without classes": (
+        lambda r: class_folders(r, ("test", "train")),
+        "test, train are splits without class folders",
+    ),
     "one class": (lambda r: class_folders(r, ("pos",)), "single class, 'pos'"),
     "one class can be read": (_unreadable(3), "single class, 'pos'"),
     "web pages": (lambda r: class_folders(r, ending=".html"), r"no pictures or texts .*8 \.html"),

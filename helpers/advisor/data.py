@@ -54,7 +54,8 @@ class OwnData:
     splits: str (N,), one of SPLITS each, or "" throughout where the data brings no split.
     groups: str (N,) that says which examples belong together (one product, one patient), or None.
     findings: what reading alone showed: files skipped, rows without a label, and so on.
-    where: N places in a table ("line 17"), or None where files name themselves.
+    where: N places in a table ("line 17"), or files that hold a text each; None where files name
+        themselves.
     listed: every picture file that was listed, those that cannot be read too, or None: `items`.
         The cache of decoded pictures is keyed by this list.
     rows: int64 (N,), which of `listed` the items are, or None: all of them.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers.advisor.assembling import Listed, most_common
-from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.advisor.assembling import SPLIT_NAMES, Listed, most_common
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
 from helpers.advisor.layout import RARE, base_folder, levels, tell_modality
 from helpers.advisor.text_folders import TEXT_SUFFIXES, has_no_ending, is_about, shown
 from helpers.errors import UserError
@@ -208,6 +208,12 @@ def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[
             f"{base}: its {counted(len(files), one)} lie in no class folder; put each class in a "
             f"folder of its name, or point at a table of {item} and labels"
         )
+    tops = {below[path][class_at] for path in kept}
+    if len(tops) > 1 and all(name.lower() in SPLIT_NAMES for name in tops):
+        raise UserError(
+            f"{base}: {listing(sorted(tops))} are splits without class folders in them; put a "
+            "folder for each class into each"
+        )
     listed = Listed(
         items=kept,
         labels=[shown(below[path][class_at]) for path in kept],
@@ -219,9 +225,8 @@ def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[
 def _others(
     walk: _Walk, kind: str, files: list[Path], outside: list[Path]
 ) -> dict[str, list[Path]]:
-    """What is of another kind: captions of pictures, and the rest with what is about texts."""
+    """What is of another kind, captions or not; what is about the texts is no longer outside."""
     about = {path for path in outside if is_about(path)} if kind == "text" else set()
-    outside[:] = [path for path in outside if path not in about]
     own = set(files) - about
     others = [path for path in walk.files if path not in own]
     stems = {path.with_suffix("") for path in files} if kind == "image" else set()
@@ -231,6 +236,7 @@ def _others(
         if path.suffix.lower() in TEXT_SUFFIXES and path.with_suffix("") in stems
     }
     return {
+        _OUTSIDE: [path for path in outside if path not in about],
         "captions": [path for path in others if path in captions],
         "other files": [path for path in others if path not in captions],
     }
