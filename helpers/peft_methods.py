@@ -209,12 +209,13 @@ def chosen(rows: pd.DataFrame) -> pd.DataFrame:
 def beside(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Methods of peft beside our approaches on the same training texts: one line for each task.
 
-    rows: of peft.csv. runs: of the sweep `minilm`; sizes that peft.csv lacks are left out. Columns:
-    method, task, mean, low, high (95 % over seeds), runs, trainable, file_mb, cpu_seconds.
+    rows: of peft.csv. runs: of the sweep `minilm`; sizes and tasks that peft.csv lacks are left
+    out. Columns: method, task, mean, low, high (95 % over seeds), runs, trainable, file_mb,
+    cpu_seconds.
     """
     theirs = chosen(rows).assign(file_mb=lambda t: t["stored_bytes"] / 1e6)
     theirs["method"] = "peft: " + theirs["method"]
-    ours = runs[runs["n_train"].isin(theirs["n_train"])]
+    ours = runs[runs["n_train"].isin(theirs["n_train"]) & runs["task"].isin(theirs["task"])]
     ours = ours.assign(method=ours["approach"], file_mb=ours["stored_mb"])
     made = []
     for key, own in pd.concat([ours, theirs]).groupby(["method", "task"], sort=True):

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.pictures import APPROACH_STYLE, figure
 
 ANCHOR = "classical"
+PANELS = 3  # beside each other, at most
 
 
 def plot_texts(table: pd.DataFrame, tasks: Sequence[str], title: str = "") -> Figure:
@@ -19,20 +21,27 @@ def plot_texts(table: pd.DataFrame, tasks: Sequence[str], title: str = "") -> Fi
     table: from `records.summarise`, one size. An approach that a task lacks leaves its row empty.
     """
     order = [name for name in APPROACH_STYLE if name in set(table["approach"])][::-1]
-    made, axes = figure(title, width=8, height=3.6, columns=len(tasks), sharey=True, squeeze=False)
-    for ax, task in zip(axes[0], tasks, strict=True):
-        for row in table[table["task"] == task].itertuples():
-            look, half = APPROACH_STYLE[row.approach], np.nan_to_num(row.high - row.mean)
-            place = order.index(row.approach)
-            ax.errorbar(row.mean, place, xerr=half, fmt=look.marker, color=look.colour, ms=7,
-                        capsize=3)  # fmt: skip
-            if row.approach == ANCHOR:
-                ax.axvline(row.mean, color=look.colour, lw=2, alpha=0.5, zorder=0)
+    rows, columns = -(-len(tasks) // PANELS), min(PANELS, len(tasks))
+    made, axes = figure(title, width=8, height=3.6 if rows == 1 else 5.0, rows=rows,
+                        columns=columns, sharey=True, squeeze=False)  # fmt: skip
+    for ax, task in zip(axes.flat, tasks, strict=False):
+        _draw_task(ax, table[table["task"] == task], order)
         ax.set_title(task, loc="left", size="medium")
         ax.set_ylim(-0.7, len(order) - 0.3)
         ax.set_yticks(range(len(order)), [APPROACH_STYLE[name].label for name in order])
-    axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval)")
+    for ax in axes.flat[len(tasks) :]:
+        ax.set_axis_off()
+    axes[-1][columns // 2].set_xlabel("test accuracy (bars: 95 % interval)")
     return made
+
+
+def _draw_task(ax: Axes, own: pd.DataFrame, order: Sequence[str]) -> None:
+    for row in own.itertuples():
+        look, half = APPROACH_STYLE[row.approach], np.nan_to_num(row.high - row.mean)
+        ax.errorbar(row.mean, order.index(row.approach), xerr=half, fmt=look.marker,
+                    color=look.colour, ms=7, capsize=3)  # fmt: skip
+        if row.approach == ANCHOR:
+            ax.axvline(row.mean, color=look.colour, lw=2, alpha=0.5, zorder=0)
 
 
 def plot_lengths(table: pd.DataFrame, title: str = "") -> Figure:

@@ -173,7 +173,7 @@ def test_a_class_without_training_examples_is_refused():
 
 def test_texts_are_advised_and_the_classical_model_comes_back(tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
-    advice = advise(Request(write_texts(tmp_path / "cats.csv"), image_size=16, minutes=0.001))
+    advice = advise(Request(write_texts(tmp_path / "cats.csv"), image_size=16, minutes=0.0045))
     told = advice.as_dict()
     assert told["n_classes"] == 2 and told["settings"]["backbone"] == "minilm"
     assert {row["approach"] for row in told["candidates"]} >= {"lora", "classical"}

@@ -46,11 +46,12 @@ from helpers.records import summarise
 from helpers.widgets import explore
 
 # %% [markdown]
-# Three tasks: posts of twenty newsgroups, news of eight topics, and tweets of two candidates. This is
-# how they begin:
+# Six tasks. Two ask for the **topic**: posts of twenty newsgroups, news of eight kinds. One asks **who**:
+# tweets of two candidates. Three ask for the **mood**, good or bad, as twenty people rated it: sentences
+# of film reviews and of product reviews, and posts. This is how they begin:
 
 # %%
-names = ["newsgroups", "reuters8", "tweets"]
+names = ["newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts"]
 minilm, texts, said = text_lab.reachable(
     names, size=32, n_train=pick(200, 40), n_test=pick(200, 40)
 )
@@ -618,7 +619,7 @@ answer = ...
 check("13.2", answer)
 
 # %% [markdown]
-# **13.3** On which of the three tasks do word counts stand highest above LoRA (mean test accuracy over
+# **13.3** On which of the six tasks do word counts stand highest above LoRA (mean test accuracy over
 # draws, 200 texts, sweep `minilm`)? Answer with the task's name.
 
 # %%
