@@ -176,6 +176,15 @@ def test_a_lone_folder_around_the_classes_is_entered(tmp_path):
     assert finding(data, "other files").examples == ("archive/README.txt",)
 
 
+def test_a_lone_train_folder_with_a_file_beside_it_is_a_split(tmp_path):
+    class_folders(tmp_path, n=20, prefix="train")
+    write(tmp_path / "words.txt", "moon tea dog")
+    data = read_data(tmp_path)
+    assert data.classes == ("neg", "pos")
+    assert set(data.splits) == {"train"}
+    assert finding(data, "texts outside class folders").examples == ("words.txt",)
+
+
 def test_hidden_files_are_not_seen_and_odd_ones_are_told(tmp_path):
     class_folders(tmp_path)
     for name in (".DS_Store", "pos/._0.txt", "pos/.hidden.txt", "__MACOSX/pos/0.txt"):
@@ -397,7 +406,11 @@ BROKEN = {
     "no class folder": (lambda r: write(r / "a.txt"), "lie in no class folder.*texts and labels"),
     "splits without classes": (
         lambda r: class_folders(r, ("test", "train")),
-        "test, train are splits without class folders",
+        "test, train name splits, not classes; make a train folder",
+    ),
+    "no train folder": (
+        lambda r: [class_folders(r, prefix=split) for split in ("test", "val")],
+        "test, val name splits, not classes; make a train folder",
     ),
     "one class": (lambda r: class_folders(r, ("pos",)), "single class, 'pos'"),
     "one class can be read": (_unreadable(3), "single class, 'pos'"),

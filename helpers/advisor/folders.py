@@ -211,8 +211,8 @@ def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[
     tops = {below[path][class_at] for path in kept}
     if len(tops) > 1 and all(name.lower() in SPLIT_NAMES for name in tops):
         raise UserError(
-            f"{base}: {listing(sorted(tops))} are splits without class folders in them; put a "
-            "folder for each class into each"
+            f"{base}: {listing(sorted(tops))} name splits, not classes; make a train folder with a "
+            "folder for each class in it"
         )
     listed = Listed(
         items=kept,

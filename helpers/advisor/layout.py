@@ -55,9 +55,10 @@ def base_folder(root: Path, files: Sequence[Path], empty: Sequence[Path]) -> Pat
         if len(tops) != 1 or any(path.parent == base for path in empty):
             return base
         inner = base / tops.pop()
-        # A few files beside the folders are what somebody says about the data.
+        # A few files beside the folders are what somebody says about the data. A lone train folder
+        # with files beside it is a split.
         loose = [path for path in below if path.parent in (base, inner) and not is_about(path)]
-        if len(loose) > RARE * len(below):
+        if len(loose) > (0 if inner.name.lower() in SPLIT_NAMES else RARE) * len(below):
             return base
         base = inner
 
