@@ -113,7 +113,7 @@ def _advise_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "path",
         metavar="PATH",
-        help="class folders, a table, or a datasets folder",
+        help="class folders of pictures or texts, a table, or a datasets folder",
     )
     add("--minutes", type=float, metavar="M", help="of training here; with --measure, of the race")
     add("--tasks", type=_count, default=1, metavar="T", help="similar tasks to keep up (1)")
