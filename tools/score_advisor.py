@@ -67,6 +67,7 @@ CASES = {
         *(_photo(task) for task in ("clothing", "solar_cells", "textile", "digits")),
         *(_text(task) for task in ("newsgroups", "reuters8", "tweets")),
         _text("newsgroups", 50),
+        *(_text(task) for task in ("film_reviews", "product_reviews", "posts")),
     )
 }
 
