@@ -128,6 +128,14 @@ def _advise_arguments(parser: argparse.ArgumentParser) -> None:
         add(f"--{name}-column", metavar="NAME", help=f"the table's column of the {name}")
     add("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster that runs the race")
     add("--seed", type=int, default=0, metavar="S", help="of splits, folds and training (0)")
+    parser.epilog = (
+        "A race that is stopped (Ctrl-C, a kill) keeps its finished runs; the same command goes on "
+        "from there. With --scheduler, workers need this package at the same version; for "
+        "pictures, the same files at the same paths (texts travel with the runs); the backbone's "
+        "weights, or a way to fetch them. Their cache (TRANSFER_CACHE) may be their own: models "
+        "come back. Each worker runs one training at a time, on the threads it was given "
+        "(dask worker ADDRESS --nworkers 2 --nthreads 1)."
+    )
 
 
 def _advise(options: argparse.Namespace) -> int:

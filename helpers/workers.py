@@ -114,7 +114,7 @@ def run_jobs(
 def work(job: Job, run: Run, path: Path | None, threads: int) -> Result:
     """Measure one job in this process and append its row, or return it where `path` is None."""
     try:
-        with _limited(threads):
+        with limited_threads(threads):
             row = run(job.config) | {"sweep": job.sweep}
         if records.run_id(row) != job.run_id:
             raise UserError("the row answers another question than was asked; is the code older?")
@@ -180,7 +180,7 @@ def dask_client(address: str) -> Iterator[tuple[Any, type[BaseException]]]:
 
 
 @contextmanager
-def _limited(threads: int) -> Iterator[None]:
+def limited_threads(threads: int) -> Iterator[None]:
     """Hold this process to so many threads, in PyTorch and under scikit-learn."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from helpers import records
 from helpers.advisor.answering import Answer, Looked, as_json, first_answer
 from helpers.advisor.checks import CHECKS, run_checks
+from helpers.advisor.cluster import check_cluster
 from helpers.advisor.costing import own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.measuring import MEASURE_MINUTES, measure_own
@@ -47,6 +48,8 @@ class Request:
 
     minutes: that training may take here; with `measure`, that the whole race may take.
     exclude: recorded tasks that are to have no say. image_size: pixels, or tokens of texts.
+    scheduler: address of a Dask cluster that runs the race; `helpers.advisor.cluster` says what its
+        workers must see.
     """
 
     path: Path
@@ -68,6 +71,8 @@ class Request:
         object.__setattr__(self, "exclude", tuple(self.exclude))
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
+        if self.scheduler is not None and not self.measure:
+            raise UserError("a scheduler runs the race of --measure; add --measure")
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def advise(request: Request) -> Advice:
     Raises UserError for data that no answer can be trusted on.
     """
     started = time.monotonic()
+    if request.scheduler is not None:
+        check_cluster(request.scheduler)  # before looking, which may take minutes
     runs = records.load()
     _check_excluded(request.exclude, runs["task"].unique())
     data = read(request)

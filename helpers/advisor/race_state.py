@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers.advisor.answering import Looked
-from helpers.advisor.cluster import remote_rows
+from helpers.advisor.cluster import LEAST_PATIENCE, PATIENCE, Cluster
 from helpers.advisor.expecting import Prior
 from helpers.advisor.judging import Arm, arms_of
 from helpers.advisor.own_task import Folds, folds_of
@@ -25,7 +26,10 @@ NO_TIME = "no time left"
 
 @dataclass
 class Race:
-    """The state of a race: the clock, the runs that are there, and how fast this machine is."""
+    """The state of a race: the clock, the runs that are there, and how fast this machine is.
+
+    scheduler: of a Dask cluster whose workers do the runs, each at the pace of its own machine.
+    """
 
     looked: Looked
     prior: Prior
@@ -40,12 +44,17 @@ class Race:
         self.file = RaceFile(looked.own, looked.backbone, looked.image_size)
         self.folds: Folds = folds_of(looked.own, looked.seed)
         self.rows = self.file.load()
+        self.came: list[str] = []  # the runs that this call did, by id
         task = looked.own.task
         self.n_full, self.modality = len(task.train), task.modality
         self.n_judged = len(task.validation)
         self.reserve = 2 + 1.3 * len(task.test) * max(
             (cost.prepare + cost.judge for cost in looked.costs.values()), default=0
         )
+        self.cluster = None
+        if self.scheduler:
+            self.cluster = Cluster(self.scheduler, self.file)
+            self.cluster.open(min(PATIENCE, max(LEAST_PATIENCE, self.left)))
 
     @property
     def left(self) -> float:
@@ -64,11 +73,17 @@ class Race:
         return plain * self._pace(name)
 
     def _pace(self, name: str) -> float:
-        """Measured over predicted seconds: of this approach, else of all, else 1."""
-        if self.rows.empty:
+        """Measured over predicted seconds: of this approach, else of all, else 1.
+
+        Workers may be other machines than did earlier runs: theirs count, where there are some.
+        """
+        rows = self.rows
+        if self.cluster and self.came:
+            rows = rows[rows["run_id"].isin(self.came)]
+        if rows.empty:
             return 1.0
-        known = self.rows[self.rows["approach"] == name]
-        known = self.rows if known.empty else known
+        known = rows[rows["approach"] == name]
+        known = rows if known.empty else known
         ratios = []
         for row in known.tail(10).itertuples():
             recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)
@@ -93,36 +108,54 @@ class Race:
 
     @property
     def workers(self) -> int:
-        """How many runs go on at once; a cluster has at least two."""
-        return 2 if self.scheduler else 1
+        """How many runs go on at once."""
+        return self.cluster.count if self.cluster else 1
 
     def run(self, jobs: Sequence[Job], bar: tqdm) -> None:
-        """Do what fits into the time, and keep each run as it ends."""
-        for row in self._rows(jobs, bar):
-            self.file.append(row)
-            self.rows = self.file.load()
-            bar.n = min(bar.total, round(time.monotonic() - self.started))
-            bar.refresh()
+        """Do what fits into the time, and keep each run as it ends.
 
-    def _rows(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
-        if self.scheduler:
-            yield from remote_rows(jobs, self.file, self.scheduler, self.left)
-            return
+        Raises UserError when a cluster goes away; the rows so far are kept.
+        """
+        with closing(self._remote(jobs, bar) if self.cluster else self._local(jobs, bar)) as rows:
+            for row in rows:
+                self.file.append(row)
+                self.came.append(row["run_id"])
+                self.rows = self.file.load()
+                bar.n = min(bar.total, round(time.monotonic() - self.started))
+                bar.refresh()
+
+    def _local(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
         for job in jobs:
-            needed = self.predicted(job.approach, job.n_train)
-            if needed > self.left:
-                self.left_out.setdefault(job.approach, f"{NO_TIME}: it takes {needed:.0f} s")
+            allowed = self._allowed(job, bar)
+            if isinstance(allowed, str):
+                self.left_out.setdefault(job.approach, allowed)
                 continue
-            bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")
-            deadline = time.monotonic() + max(self.left, OVERRUN * needed)
-            deadline = min(deadline, time.monotonic() + self.left + self.reserve / 2)
             try:
-                yield execute(job, self.file, self.backbone, deadline)
+                yield execute(job, self.file, self.backbone, time.monotonic() + allowed)
                 self.left_out.pop(job.approach, None)
             except OutOfTime as error:
                 self.left_out[job.approach] = f"it took longer than predicted and was {error}"
             except UserError as error:  # such as a loss that became NaN
                 self.left_out[job.approach] = str(error)
+
+    def _remote(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
+        with closing(self.cluster.rows(jobs, lambda job: self._allowed(job, bar))) as outcomes:
+            for job, came in outcomes:
+                if not isinstance(came, str):
+                    yield came
+                    self.left_out.pop(job.approach, None)
+                elif came.startswith(NO_TIME):
+                    self.left_out.setdefault(job.approach, came)
+                else:
+                    self.left_out[job.approach] = came
+
+    def _allowed(self, job: Job, bar: tqdm) -> float | str:
+        """Seconds after which a run is given up, or why it is not begun."""
+        needed, left = self.predicted(job.approach, job.n_train), self.left
+        if needed > left:
+            return f"{NO_TIME}: it takes {needed:.0f} s"
+        bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")
+        return min(max(left, OVERRUN * needed), left + self.reserve / 2)
 
     def largest(self, n_train: int) -> int:
         """The largest size that two approaches were measured at, in this call or an earlier one."""

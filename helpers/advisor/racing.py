@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.advisor.data import OwnData
 from helpers.advisor.exporting import RECIPE, model_facts, save_fitted
-from helpers.advisor.own_task import OwnTask, folds_of, make_own_task, own_folder, part_of, shape_of
+from helpers.advisor.own_task import OwnTask, folds_of, own_folder, part_of
 from helpers.advisor.recipes import BATCH_SIZE
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
@@ -91,11 +90,16 @@ class RaceFile:
 
 
 def execute(
-    job: Job, race: RaceFile, backbone: Backbone | None = None, deadline: float | None = None
+    job: Job,
+    race: RaceFile,
+    backbone: Backbone | None = None,
+    deadline: float | None = None,
+    wanted: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Train and judge; returns the row. The model of fold 0 is kept, to be tested or exported.
 
-    deadline: `time.monotonic` after which training is given up. Raises OutOfTime then.
+    deadline: `time.monotonic` after which training is given up; wanted: asked after each epoch
+    whether to go on. Raises OutOfTime where either ends it.
     """
     started, cpu = time.perf_counter(), time.process_time()
     approach, own = get_approach(job.approach), race.own
@@ -111,7 +115,7 @@ def execute(
         task.modality, job.n_train, lr=job.lr, epochs=job.epochs, batch_size=BATCH_SIZE,
         seed=job.seed,
     )  # fmt: skip
-    fitted = approach.fit(clone(backbone), task, config, on_epoch=_watch(deadline))
+    fitted = approach.fit(clone(backbone), task, config, on_epoch=_watch(deadline, wanted))
     right = fitted.predict(task.validation).argmax(1).numpy() == task.validation.labels
     facts = environment(pick_device())
     row = asdict(job) | {
@@ -135,12 +139,15 @@ def _keep(fitted: Fitted, race: RaceFile, job: Job, row: dict[str, Any]) -> None
     save_fitted(fitted, facts, race.model_folder(job))
 
 
-def _watch(deadline: float | None) -> Callable[[int, Any], None] | None:
-    if deadline is None:
+def _watch(
+    deadline: float | None, wanted: Callable[[], bool] | None
+) -> Callable[[int, Any], None] | None:
+    if deadline is None and wanted is None:
         return None
 
     def look(epoch: int, history: Any) -> None:
-        if time.monotonic() > deadline:
+        late = deadline is not None and time.monotonic() > deadline
+        if late or not (wanted is None or wanted()):
             raise OutOfTime(f"stopped after epoch {epoch + 1}")
 
     return look
@@ -150,9 +157,3 @@ def right_of(row: Any) -> np.ndarray:
     """Which of the judged examples a run got right, bool (n_judged,)."""
     bits = np.frombuffer(bytes.fromhex(row.right), dtype=np.uint8)
     return np.unpackbits(bits, count=int(row.n_judged)).astype(bool)
-
-
-def execute_remotely(job: Job, data: OwnData, backbone: str, image_size: int) -> dict[str, Any]:
-    """`execute` on a worker of a cluster, which has to see the same files."""
-    own = make_own_task(data, *shape_of(data, image_size))
-    return execute(job, RaceFile(own, backbone, image_size))
