@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.fft import dct
 from sklearn.datasets import load_digits
 
 from helpers.advisor import checks
@@ -20,7 +19,7 @@ from helpers.advisor.checks import (
 )
 from helpers.advisor.checks.labels import out_of_fold
 from helpers.advisor.checks.leakage import tells, told_by
-from helpers.advisor.copies import candidates, equal_files, near_pairs, perceptual_hashes
+from helpers.advisor.copies import equal_files, near_pairs
 from helpers.advisor.data import SEVERITIES, OwnData
 from helpers.advisor.reading import read_data
 from helpers.advisor.splitting import with_splits
@@ -165,31 +164,6 @@ def test_the_size_of_the_test_is_told_with_what_would_do():
 # Copies
 
 
-def test_hashes_are_those_of_imagehash():
-    thumbs = np.stack([np.asarray(scene(i, 32).convert("L")) for i in range(6)])
-    for thumb, bits in zip(thumbs, perceptual_hashes(thumbs), strict=True):
-        low = dct(dct(thumb.astype(float), axis=0), axis=1)[:8, :8]  # imagehash.phash, its words
-        assert np.array_equal(bits.reshape(8, 8), low > np.median(low))
-
-
-def test_candidates_are_the_close_pairs_and_no_others():
-    rng = np.random.default_rng(0)
-    bits = rng.random((300, 64)) < 0.5
-    bits[200:] = bits[:100] ^ (np.arange(64) < 3)  # three bits off
-    pairs = {tuple(pair) for part in candidates(bits) for pair in part.tolist()}
-    distance = (bits[:, None] ^ bits[None]).sum(axis=2)
-    want = {(i, i + 200) for i in range(100)}
-    assert want <= pairs
-    assert all(distance[a, b] <= 8 and a < b for a, b in pairs)
-
-
-def test_candidates_stay_few_where_all_share_a_background():
-    rng = np.random.default_rng(0)
-    bits = np.zeros((3000, 64), dtype=bool)
-    bits[:, :20] = rng.random((3000, 20)) < 0.5
-    assert sum(len(part) for part in candidates(bits)) < 3000 * 32 * 6
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -219,9 +193,7 @@ def _again(image, **options):
 def test_pictures_that_look_alike_by_nature_are_no_copies():
     digits = (load_digits().images * 15.9).astype(np.uint8)[:600]
     thumbs = np.stack([np.asarray(Image.fromarray(d).resize((32, 32))) for d in digits])
-    bits = perceptual_hashes(thumbs)
-    close = np.triu((bits[:, None] ^ bits[None]).sum(axis=2) <= 8, 1).sum()
-    assert close > 100  # by hash alone
+    assert np.triu(np.corrcoef(thumbs.reshape(len(thumbs), -1)) > 0.95, 1).sum() > 100
     assert len(near_pairs(thumbs)) <= 3
 
 

@@ -14,7 +14,7 @@ from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.images import ImageArray, array_memmap, image_memmap
 from helpers.tasks.splits import stratified_order
 
-THUMBNAIL = 32  # pixels: enough for a perceptual hash and for blank pictures
+THUMBNAIL = 32  # pixels: enough to tell copies and blank pictures by
 MOST_HEADERS = 5_000  # pictures whose headers are read: a share to within one and a half points
 _MAKE, _MODEL, _SOFTWARE, _TIME, _EXIF, _TAKEN = 0x010F, 0x0110, 0x0131, 0x0132, 0x8769, 0x9003
 

@@ -47,9 +47,13 @@ def _within(context: Context) -> Iterator[Finding]:
         "warning" if share > 0.05 else "note",
         f"Of {len(data):,} examples {exact + near:,} ({100 * share:.1f} %) repeat another: "
         f"{counted(exact, f'equal {what}')} and {near:,} that "
-        f"{'show' if data.modality == 'image' else 'say'} nearly the same.",
+        + (
+            "show nearly the same, cropped or mirrored ones included."
+            if data.modality == "image"
+            else "say nearly the same."
+        ),
         _shown(context, pairs),
-        "Keep one of each: copies count an example twice and teach nothing.",
+        "Keep one of each: copies count an example twice and teach little.",
     )
 
 
@@ -69,7 +73,12 @@ def _across_classes(context: Context) -> Iterator[Finding]:
             f"{pair} ({context.data.classes[labels[a]]} or {context.data.classes[labels[b]]})"
             for pair, (a, b) in zip(_shown(context, pairs), pairs, strict=False)
         ),
-        "Decide on one label; if both are right, the classes overlap and no model can part them.",
+        "Decide on one label; if both are right, the classes overlap and no model can part them"
+        + (
+            " (or a mirrored picture is of another class, as left and right are)."
+            if context.data.modality == "image"
+            else "."
+        ),
     )
 
 
