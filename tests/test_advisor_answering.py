@@ -18,7 +18,7 @@ from helpers.advisor.expecting import (
     expected_accuracies,
 )
 from helpers.advisor.exporting import load_model
-from helpers.advisor.gains import NOTHING, Gains, recorded_gains
+from helpers.advisor.gains import NOTHING, recorded_gains
 from helpers.advisor.judging import Arm, chances, standing
 from helpers.advisor.own_task import Folds, make_own_task, part_of
 from helpers.advisor.probing import DISTANT, Probing, Score, mcnemar

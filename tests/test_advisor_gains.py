@@ -9,7 +9,7 @@ from scipy.special import logit
 
 from helpers import records
 from helpers.advisor.expecting import Expected, Prior
-from helpers.advisor.gains import BASE, LONE_SPREAD, NOTHING, Z, Gains, recorded_gains
+from helpers.advisor.gains import BASE, LONE_SPREAD, NOTHING, Gains, Z, recorded_gains
 from helpers.advisor.judging import chances
 from helpers.curves import Curve, Measured, measured
 from helpers.decision import Situation

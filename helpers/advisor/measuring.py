@@ -27,8 +27,8 @@ from helpers.errors import UserError
 
 MEASURE_MINUTES = 10.0  # where no limit is given
 HOPE = 0.05  # an approach with less chance to be among the best, by the records, is not raced
-# Of the time, at most, for every approach once. Which approach leads changes with the size (on
-# texts, LoRA is behind with 50 examples and ahead with 200), so the full size comes first if it can.
+# Of the time, at most, for every approach once. Who leads changes with the size (on texts of two
+# classes LoRA is behind with 50 and ahead with 200), so the full size comes first where it can.
 FIRST_ROUND = 0.6
 LEAST_EXAMPLES, GROWTH = 50, 3
 ROUNDS = 6  # how often every example is judged, at most

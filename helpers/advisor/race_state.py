@@ -22,6 +22,7 @@ from helpers.errors import UserError
 
 OVERRUN = 1.5  # times what was predicted, before a run is given up
 NO_TIME = "no time left"
+POOLED = ("feature_extraction", "lp_ft")  # they read the features that the look's probe has made
 
 
 @dataclass
@@ -66,11 +67,23 @@ class Race:
         recipe = self.looked.recipes[name].at(self.modality, n_train)
         return Job(name, n_train, fold, recipe.lr, recipe.epochs, self.looked.seed)
 
-    def predicted(self, name: str, n_train: int) -> float:
-        """Seconds that a run will take, corrected by how this machine did so far."""
+    def predicted(self, name: str, n_train: int, fold: int | None = None) -> float:
+        """Seconds that a run will take, corrected by how this machine did so far.
+
+        fold: frozen prefixes that earlier folds have left in the cache cost nothing; None: all do.
+        """
         recipe = self.looked.recipes[name].at(self.modality, n_train)
-        plain = self.looked.costs[name].seconds(recipe, n_train, self.n_judged)
+        missing = None if fold is None else self._lacking(name, n_train, fold)
+        plain = self.looked.costs[name].seconds(recipe, n_train, self.n_judged, missing)
         return plain * self._pace(name)
+
+    def _lacking(self, name: str, n_train: int, fold: int) -> int:
+        """Examples of a run whose frozen prefix no finished run has left in the cache."""
+        if name in POOLED:
+            return 0
+        own = self.rows[self.rows["approach"] == name]
+        had = zip(own["fold"].astype(int), own["n_train"].astype(int), strict=True)
+        return self.folds.lacking(fold, n_train, had)
 
     def _pace(self, name: str) -> float:
         """Measured over predicted seconds: of this approach, else of all, else 1.
@@ -88,7 +101,8 @@ class Race:
         for row in known.tail(10).itertuples():
             recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)
             cost = self.looked.costs[row.approach]
-            ratios.append(row.seconds / cost.seconds(recipe, row.n_train, self.n_judged))
+            spent = max(0.0, row.seconds - row.prepare_seconds)
+            ratios.append(spent / cost.seconds(recipe, row.n_train, self.n_judged, missing=0))
         return float(np.clip(np.median(ratios), 0.2, 5.0))
 
     def done(self, job: Job) -> bool:
@@ -99,12 +113,12 @@ class Race:
         """Runs of a round that are not in the file, the cheapest first."""
         jobs = [self.job(name, n_train, fold) for name in names]
         jobs = [job for job in jobs if not self.done(job)]
-        return sorted(jobs, key=lambda job: self.predicted(job.approach, n_train))
+        return sorted(jobs, key=lambda job: self.predicted(job.approach, n_train, fold))
 
     def price(self, names: Sequence[str], n_train: int, fold: int) -> float:
         """Predicted seconds of what a round lacks."""
         jobs = self.missing(names, n_train, fold)
-        return sum(self.predicted(job.approach, n_train) for job in jobs) / self.workers
+        return sum(self.predicted(job.approach, n_train, fold) for job in jobs) / self.workers
 
     @property
     def workers(self) -> int:
@@ -151,7 +165,7 @@ class Race:
 
     def _allowed(self, job: Job, bar: tqdm) -> float | str:
         """Seconds after which a run is given up, or why it is not begun."""
-        needed, left = self.predicted(job.approach, job.n_train), self.left
+        needed, left = self.predicted(job.approach, job.n_train, job.fold), self.left
         if needed > left:
             return f"{NO_TIME}: it takes {needed:.0f} s"
         bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")

