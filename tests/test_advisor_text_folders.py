@@ -11,6 +11,7 @@ from tiny import tiny_text_task
 
 from helpers.advisor import text_folders
 from helpers.advisor.checks import run_checks
+from helpers.advisor.command import Request, read
 from helpers.advisor.exporting import load_model
 from helpers.advisor.reading import read_data
 from helpers.advisor.splitting import with_splits
@@ -358,6 +359,8 @@ def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path, ca
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert len(read_data(tmp_path, modality="text")) == 12
     assert len(read_data(tmp_path, modality="image")) == 8
+    assert len(read(Request(tmp_path, backbone="minilm"))) == 12
+    assert len(read(Request(tmp_path, backbone="pocket"))) == 8
 
 
 def test_pictures_with_notes_and_programs_stay_pictures(tmp_path):

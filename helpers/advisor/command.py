@@ -23,6 +23,7 @@ from helpers.advisor.checks import CHECKS, run_checks
 from helpers.advisor.cluster import check_cluster
 from helpers.advisor.costing import own_costs
 from helpers.advisor.data import Finding, OwnData
+from helpers.advisor.layout import MixedKinds
 from helpers.advisor.measuring import MEASURE_MINUTES, measure_own
 from helpers.advisor.own_task import OwnTask, make_own_task, own_folder, shape_of
 from helpers.advisor.probing import probe_own
@@ -158,9 +159,15 @@ def _check_modality(name: str, modality: str, data: OwnData) -> None:
 
 
 def read(request: Request) -> OwnData:
-    """The labelled examples at a path."""
+    """The labelled examples at a path; where pictures and texts are mixed, those of the backbone."""
     names = ("text_column", "label_column", "image_column", "group_column")
-    return read_data(request.path, **{name: getattr(request, name) for name in names})
+    named = {name: getattr(request, name) for name in names}
+    try:
+        return read_data(request.path, **named)
+    except MixedKinds:
+        if request.backbone not in BACKBONES:
+            raise
+        return read_data(request.path, modality=BACKBONES[request.backbone].modality, **named)
 
 
 def split(data: OwnData, seed: int, shape: tuple[int | None, int]) -> OwnData:

@@ -12,6 +12,11 @@ from helpers.advisor.data import counted
 from helpers.advisor.text_folders import is_about
 from helpers.errors import UserError
 
+
+class MixedKinds(UserError):
+    """Pictures and texts lie beside each other, and nothing says which are meant."""
+
+
 _FEW = 0.2  # of the other kind: notes among pictures, or drawings among texts, mix no kinds
 RARE = 0.1  # of all examples: what is rarer than that is not how the data is laid out
 
@@ -22,7 +27,7 @@ def tell_modality(
     """Return "image" or "text", by what lies in folders.
 
     named: texts by their ending, bare: files without one, which count where there is little else.
-    Raises UserError where pictures and texts are mixed.
+    Raises MixedKinds where neither is rare beside the other.
     """
     shown = {path.with_suffix("") for path in pictures}
     own = [path for path in pictures if path.parent != root]
@@ -35,10 +40,10 @@ def tell_modality(
         return "image"
     if len(own) <= _FEW * len(texts):
         return "text"
-    raise UserError(
+    raise MixedKinds(
         f"{root} mixes {counted(len(own), 'picture')} ({own[0].relative_to(root)}) and "
         f"{counted(len(texts), 'text')} ({texts[0].relative_to(root)}), and one kind is learned at "
-        "a time; move the other kind to a folder of its own, or name the modality"
+        "a time; move the other kind to a folder of its own, or name the backbone that reads one"
     )
 
 
