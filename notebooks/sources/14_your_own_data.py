@@ -13,10 +13,11 @@
 # %% [markdown]
 # # Which approach should I take for my own data?
 #
-# Point the advisor at a folder of class folders, or at a table of texts and labels. It looks for what
-# is wrong with the data first, then tries frozen features on them, and then names an approach with
-# what it would reach, what it would cost on this machine and how sure that is. Where that is not sure
-# enough it measures: a race of the credible approaches on your examples, within the minutes you give.
+# Point the advisor at a folder of class folders, with pictures or texts in them, or at a table of texts
+# or picture files and their labels. It looks for what is wrong with the data first, then tries frozen
+# features on them, and then names an approach with what it would reach, what it would cost on this
+# machine and how sure that is. Where that is not sure enough it measures: a race of the credible
+# approaches on your examples, within the minutes you give.
 # In a terminal it is one line: `python -m helpers advise PATH --measure --minutes 10 --html page.html`.
 #
 # **Needs:** this clone alone, for the example; your own data, if you have some.
