@@ -26,7 +26,7 @@ import math
 from functools import partial
 
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from helpers import records, rules, scenarios
 from helpers.checks import check
@@ -169,6 +169,22 @@ Markdown(
     f"{'ahead of every fixed rule' if won else 'not ahead of every fixed rule'}, at "
     f"{ours['mean_train_seconds']:.1f} s against {full['mean_train_seconds']:.1f} s for always "
     "tuning everything."
+)
+
+# %% [markdown]
+# Where do its seconds go? Network by network, with what it took most often there:
+
+# %%
+two = picks[picks["rule"].isin(["measured", "always full_fine_tuning"])]
+spent = two.pivot_table(index="backbone", columns="rule", values="seconds")
+mine = picks[picks["rule"] == "measured"].groupby("backbone")["approach"]
+spent["took most often"] = mine.agg(lambda own: own.mode()[0].replace("_", " "))
+dear = spent.index[spent["measured"] > spent["always full_fine_tuning"]]
+display(spent.round(1))
+Markdown(
+    f"Dearer than tuning everything: **{', '.join(dear) or 'nowhere'}**."
+    + " Probe, then fine-tune, is a full fine-tuning with a probe before it: no rule that takes it"
+    " can be cheaper there." * bool((spent.loc[dear, "took most often"] == "lp ft").any())
 )
 
 # %% [markdown]
