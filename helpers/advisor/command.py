@@ -159,7 +159,7 @@ def _check_modality(name: str, modality: str, data: OwnData) -> None:
 
 
 def read(request: Request) -> OwnData:
-    """The labelled examples at a path; where pictures and texts are mixed, those of the backbone."""
+    """The labelled examples at a path; of pictures and texts mixed, those the backbone reads."""
     names = ("text_column", "label_column", "image_column", "group_column")
     named = {name: getattr(request, name) for name in names}
     try:
