@@ -151,8 +151,9 @@ for mode, own in table.groupby("mode"):
 Markdown("\n".join(lines) or "Not scored yet.")
 
 # %% [markdown]
-# `look` is the answer without a race, `measure` with one of ten minutes. What it named in each case,
-# and the points that this gave up:
+# `look` is the answer without a race, `measure` with one of ten minutes, on one core. A race chooses by
+# at most 300 examples here, and two or three points are what so few leave open: the slider below shows
+# it. What was named in each case, and the points that this gave up:
 
 # %%
 told = table["recommended"].str.replace("_", " ") + " (" + table["regret_points"].map(str) + ")"
