@@ -39,6 +39,9 @@ JUDGED = {
     ("newsgroups", "minilm"): "close",
     ("reuters8", "minilm"): "close",
     ("tweets", "minilm"): "medium",
+    ("film_reviews", "minilm"): "medium",
+    ("product_reviews", "minilm"): "medium",
+    ("posts", "minilm"): "medium",
 }
 
 

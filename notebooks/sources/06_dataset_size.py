@@ -24,7 +24,7 @@
 
 # %%
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from helpers import experiments, records, sweeps
 from helpers.approaches import get_approach
@@ -100,12 +100,18 @@ multiples("minilm")
 table = overtakes(runs)
 table = table[table["dial"] == 0].drop(columns="dial")
 for name in ("examples", "clear"):
-    table[name] = [f"{value:,.0f}" if value == value else "not reached" for value in table[name]]
+    table[name] = [
+        f"{value:,.0f}" if value == value else f"not up to {most:,}"
+        for value, most in zip(table[name], table["largest"], strict=True)
+    ]
 titles = {"examples": "means cross at", "clear": "clear from"}
-table.rename(columns=titles).reset_index(drop=True)
+wide = table.rename(columns=titles).pivot(
+    index="task", columns="backbone", values=list(titles.values())
+)
+wide.swaplevel(axis=1).sort_index(axis=1).fillna("")
 
 # %% [markdown]
-# "Not reached" says: not up to the largest size in that row. It doesn't say never. And a cell that
+# "Not up to" names the largest size that was measured there. It doesn't say never. And a cell that
 # equals the smallest size says "at most".
 #
 # The other way to read crossings is in examples saved. How many examples does training *from
@@ -121,7 +127,16 @@ saved["examples"] = [
     f"{value:,.0f}" if value == value else f"over {most:,}"
     for value, most in zip(saved["examples"], saved["largest"], strict=True)
 ]
-saved.pivot_table(index=["backbone", "task"], columns="target", values="examples", aggfunc="first")
+wide = saved.pivot_table(
+    index=["backbone", "task"], columns="target", values="examples", aggfunc="first"
+)
+never = wide.apply(lambda own: own.str.startswith("over")).all(axis=1)
+display(wide[~never])
+Markdown(
+    "Not reached by any of them within what was measured: "
+    + (", ".join(f"{task} on {backbone}" for backbone, task in wide.index[never]) or "none")
+    + "."
+)
 
 # %% [markdown]
 # ## 3. The rule of thumb, tested

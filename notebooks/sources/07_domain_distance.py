@@ -24,7 +24,7 @@
 # %%
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from helpers import measured_distances, records, sweeps
 from helpers.backbones import load_backbone
@@ -198,7 +198,8 @@ made
 table = measured_distances.load()
 names = ["backbone", "task", "dial", "above_chance", "frechet", "log_me", "distance", "reference"]
 others = table[(table["dial"] == 0) & (table["task"] != "products_source")]
-others[names].drop(columns="dial").round(3).reset_index(drop=True)
+for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False):
+    display(own.round(3).set_index("backbone"))
 
 # %% [markdown]
 # If distance favours moving more weights, the gain of tuning over the frozen probe should grow with it.
