@@ -105,10 +105,8 @@ for name in ("examples", "clear"):
         for value, most in zip(table[name], table["largest"], strict=True)
     ]
 titles = {"examples": "means cross at", "clear": "clear from"}
-wide = table.rename(columns=titles).pivot(
-    index="task", columns="backbone", values=list(titles.values())
-)
-wide.swaplevel(axis=1).sort_index(axis=1).fillna("")
+for _, own in table.rename(columns=titles).groupby("backbone"):
+    display(own.set_index("backbone").drop(columns=["smallest", "largest"]))
 
 # %% [markdown]
 # "Not up to" names the largest size that was measured there. It doesn't say never. And a cell that
@@ -131,7 +129,9 @@ wide = saved.pivot_table(
     index=["backbone", "task"], columns="target", values="examples", aggfunc="first"
 )
 never = wide.apply(lambda own: own.str.startswith("over")).all(axis=1)
-display(wide[~never])
+wide[~never]
+
+# %%
 Markdown(
     "Not reached by any of them within what was measured: "
     + (", ".join(f"{task} on {backbone}" for backbone, task in wide.index[never]) or "none")
