@@ -131,6 +131,9 @@ wide = saved.pivot_table(
 never = wide.apply(lambda own: own.str.startswith("over")).all(axis=1)
 wide[~never]
 
+# %% [markdown]
+# Where no line of it crosses within what was measured, the row is left out:
+
 # %%
 Markdown(
     "Not reached by any of them within what was measured: "
