@@ -50,14 +50,11 @@ def expected_regret(
                    else names)  # fmt: skip
     says: dict[tuple[str, str], list[tuple[float, np.ndarray, np.ndarray]]] = {}
     for curve in curves:
-        near = 0.5 ** (abs(curve.distance - situation.distance) / weights.distance)
-        near *= 1.0 if backbone in (None, curve.backbone) else weights.other_backbone
         for size in curve.accuracy:
             found = _cell(curve, size, names)
-            if found is None:
-                continue
-            steps = abs(np.log(size / situation.examples)) / np.log(weights.size_factor)
-            says.setdefault((curve.family, curve.backbone), []).append((near * 0.5**steps, *found))
+            if found is not None:
+                weight = say(curve, size, situation, backbone, weights)
+                says.setdefault((curve.family, curve.backbone), []).append((weight, *found))
     if not says:
         return pd.DataFrame(columns=["regret", "cost", "families"])
     strongest = [max(weight for weight, _, _ in cells) for cells in says.values()]
@@ -68,6 +65,23 @@ def expected_regret(
     table = pd.DataFrame({"regret": regret, "cost": np.exp(cost)}, index=names)
     table["families"] = len({name for name, _ in says})
     return table.sort_values(["regret", "cost"])
+
+
+def say(
+    curve: Curve,
+    size: int,
+    situation: Situation,
+    backbone: str | None = None,
+    weights: Weights = WEIGHTS,
+) -> float:
+    """Weight of a curve at one of its sizes, at most 1: by distance, size and backbone.
+
+    backbone: the one that is asked about, None for any.
+    """
+    near = 0.5 ** (abs(curve.distance - situation.distance) / weights.distance)
+    near *= 1.0 if backbone in (None, curve.backbone) else weights.other_backbone
+    steps = abs(np.log(size / situation.examples)) / np.log(weights.size_factor)
+    return near * 0.5**steps
 
 
 def cheapest_credible(expected: pd.DataFrame, margin: float = WEIGHTS.margin) -> str:

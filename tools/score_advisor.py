@@ -1,4 +1,4 @@
-"""Score the advisor on eight recorded cases, for data/results/advisor.csv.
+"""Score the advisor on recorded cases, for data/results/advisor.csv.
 
     python tools/score_advisor.py [--minutes 10] [--mode look|measure] [CASE …]
 

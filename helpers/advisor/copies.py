@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from helpers.advisor.alike import alike
 from helpers.advisor.data import Copies, OwnData
 from helpers.advisor.looking import thumbnails
 from helpers.durable import write_whole
 from helpers.paths import cache_dir
-from helpers.tasks.splits import near_duplicate_groups
+from helpers.tasks.splits import connected, joined, near_duplicate_groups
 
 FLAT = 2.0  # grey levels: below this deviation a picture shows nothing to compare
 _WORDS = 4_000_000  # of all texts together: what their phrases may take of memory
@@ -44,7 +42,7 @@ def find_copies(
     if found is None:
         exact = equal_files(data.items)
         pairs = near_pairs(thumbnails(data, side, channels, progress=progress))
-        found = Copies(exact, joined([exact, _sets(len(data), pairs)]))
+        found = Copies(exact, joined([exact, connected(len(data), pairs)]))
     held = io.BytesIO()
     np.savez_compressed(held, exact=found.exact, near=found.near)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -88,23 +86,6 @@ def near_pairs(thumbnails: np.ndarray) -> np.ndarray:
     """Return the pairs of pictures that show the same, int64 (M, 2), from uint8 (N, 32, 32)."""
     seen = np.flatnonzero([thumbnail.std() >= FLAT for thumbnail in thumbnails])
     return seen[alike(thumbnails[seen])]
-
-
-def _sets(n: int, pairs: np.ndarray) -> np.ndarray:
-    """Number the sets that pairs (M, 2) of n examples connect, int64 (n,)."""
-    graph = coo_matrix((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(n, n))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
-
-
-def joined(numberings: Sequence[np.ndarray]) -> np.ndarray:
-    """The finest numbering (N,) that keeps together what any of these (N,) keeps together."""
-    n = len(numberings[0])
-    ends, width = [], n
-    for numbers in numberings:
-        codes = np.unique(numbers, return_inverse=True)[1]
-        ends.append(np.stack([np.arange(n), codes + width], axis=1))
-        width += int(codes.max(initial=-1)) + 1
-    return _sets(width, np.concatenate(ends))[:n]
 
 
 def _beginnings(texts: Sequence[str]) -> list[str]:

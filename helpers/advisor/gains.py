@@ -19,7 +19,7 @@ from scipy.stats import t as student
 
 from helpers.curves import LEAST_SEEDS, Measured
 from helpers.decision import Situation
-from helpers.pooling import WEIGHTS
+from helpers.pooling import say
 
 BASE = "feature_extraction"
 MEASURED = "classical"  # on own data, like the probe: the records need not be asked
@@ -91,19 +91,17 @@ def _cells(situation: Situation, held: Measured, backbone: str) -> Iterator[tupl
     for curve in held.curves:
         if curve.modality != situation.modality:
             continue
-        near = 0.5 ** (abs(curve.distance - situation.distance) / WEIGHTS.distance)
-        near *= 1.0 if curve.backbone == backbone else WEIGHTS.other_backbone
         for size, table in curve.accuracy.items():
             if BASE not in table:
                 continue
-            steps = abs(np.log(size / situation.examples)) / np.log(WEIGHTS.size_factor)
+            weight = say(curve, size, situation, backbone)
             for name in table.columns.difference([BASE, MEASURED]):
                 both = table[[BASE, name]].dropna()
                 if len(both) >= LEAST_SEEDS:
                     means = logit(both.mean().clip(0.01, 0.99))
                     gain = means[name] - means[BASE]
                     family = f"{curve.family} {curve.backbone}"
-                    yield name, gain, near * 0.5**steps, family, len(both)
+                    yield name, gain, weight, family, len(both)
 
 
 def _average(column: pd.Series, weights: np.ndarray) -> float:

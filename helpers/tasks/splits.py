@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 SPLIT_SEED = 2026  # of every split that we drew ourselves
 
@@ -79,6 +81,23 @@ def near_duplicate_groups(texts: Sequence[str], jaccard: float = 0.5) -> np.ndar
     for a, b in _overlapping(words, jaccard):
         group[root(b)] = root(a)
     return np.array([root(row) for row in range(len(texts))], dtype=np.int64)
+
+
+def connected(n: int, pairs: np.ndarray) -> np.ndarray:
+    """Number the sets that pairs (M, 2) of n examples connect, int64 (n,)."""
+    graph = coo_matrix((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(n, n))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def joined(numberings: Sequence[np.ndarray]) -> np.ndarray:
+    """The finest numbering (N,) that keeps together what any of these (N,) keeps together."""
+    n = len(numberings[0])
+    ends, width = [], n
+    for numbers in numberings:
+        codes = np.unique(numbers, return_inverse=True)[1]
+        ends.append(np.stack([np.arange(n), codes + width], axis=1))
+        width += int(codes.max(initial=-1)) + 1
+    return connected(width, np.concatenate(ends))[:n]
 
 
 def _overlapping(words: Sequence[Sequence[str]], jaccard: float) -> list[tuple[int, int]]:

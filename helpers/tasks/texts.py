@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from helpers.assets import asset_path
 from helpers.errors import UserError
@@ -16,6 +14,7 @@ from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
 from helpers.tasks.splits import (
     SPLIT_SEED,
     grouped_parts,
+    joined,
     near_duplicate_groups,
     stratified_order,
 )
@@ -135,19 +134,9 @@ def _load_polarity(stem: str, _: int | None) -> Source:
     groups = near_duplicate_groups(texts)
     reviews = table["id"].str.split("_").str[0].to_numpy()  # sentences are numbered REVIEW_PLACE
     if table["id"].str.contains("_").any():
-        groups = _joined(groups, reviews)
+        groups = joined([groups, reviews])
     n_test = min(TEST_CAP, len(texts) // 5)
     return _grouped(texts, labels, groups, n_test, len(texts) // 10)
-
-
-def _joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Number the groups of rows that share a group of one or the other, int64 (N,)."""
-    _, first = np.unique(one, return_inverse=True)
-    _, second = np.unique(other, return_inverse=True)
-    edges = (np.ones(len(first)), (first, second + first.max() + 1))
-    size = first.max() + second.max() + 2
-    _, found = connected_components(coo_array(edges, shape=(size, size)), directed=False)
-    return found[first].astype(np.int64)
 
 
 def _grouped(
