@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from helpers.advisor.copies import find_copies, joined
+from helpers.advisor.copies import find_copies
 from helpers.advisor.data import MOST_EXAMPLES, Copies, Finding, OwnData, counted, listing
 from helpers.advisor.looking import readable
 from helpers.advisor.series import find_series
 from helpers.errors import UserError
-from helpers.tasks.splits import grouped_parts
+from helpers.tasks.splits import grouped_parts, joined
 
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.15
 _LARGEST = 0.2  # of the data: a larger set of near copies is how this data looks, not copies

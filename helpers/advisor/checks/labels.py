@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.copies import joined
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 from helpers.errors import UserError
-from helpers.tasks.splits import stratified_order
+from helpers.tasks.splits import joined, stratified_order
 
 _FOLDS = 5
 _DOUBT = 0.3  # of the probability that a class usually gets: its label is doubted below
