@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from helpers.backbones import weights_hash
+from helpers.durable import write_whole
 from helpers.errors import UserError
 from helpers.training import moving_names
 
@@ -52,11 +53,9 @@ def task_bytes(model: nn.Module) -> bytes:
 
 
 def save_task(model: nn.Module, path: Path) -> int:
-    """Write the task's file whole (a temporary name, then renamed); returns its bytes."""
+    """Write the task's file whole; returns its bytes."""
     data = task_bytes(model)
-    scratch = path.with_name(path.name + ".partial")
-    scratch.write_bytes(data)
-    scratch.replace(path)
+    write_whole(path, data)
     return len(data)
 
 

@@ -53,12 +53,17 @@ class TrainConfig:
 
 @dataclass
 class History:
-    """What one run of `train` did, an entry per epoch."""
+    """What one run of `train` did, an entry per epoch.
+
+    example_losses, example_right: of each validation example, (N,) float32 and bool.
+    """
 
     train_loss: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     val_accuracy: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
+    example_losses: list[np.ndarray] = field(default_factory=list, repr=False)
+    example_right: list[np.ndarray] = field(default_factory=list, repr=False)
     best_epoch: int = 0  # counted from 1; 0: the untrained weights
     examples_seen: int = 0
     steps: int = 0  # of a solver without epochs
@@ -72,11 +77,15 @@ class History:
         self.lr.append(lr)
         self.examples_seen += n
 
-    def record_validation(self, loss: float, accuracy: float) -> tuple[float, float]:
-        """Add an epoch's validation figures; returns what is compared: accuracy, then loss."""
-        self.val_loss.append(loss)
-        self.val_accuracy.append(accuracy)
-        return accuracy, -loss
+    def record_validation(self, logits: Tensor, labels: np.ndarray) -> tuple[float, float]:
+        """Add an epoch's validation logits (N, C); returns what is compared: accuracy, -loss."""
+        asked = torch.from_numpy(labels)
+        right = logits.argmax(1) == asked
+        self.val_loss.append(float(F.cross_entropy(logits, asked)))
+        self.val_accuracy.append(float(right.float().mean()))
+        self.example_losses.append(F.cross_entropy(logits, asked, reduction="none").numpy())
+        self.example_right.append(right.numpy())
+        return self.val_accuracy[-1], -self.val_loss[-1]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -125,7 +134,8 @@ def train(
             model.unfreeze_to(epoch // config.unfreeze_every)
         loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment)
         history.record_training(loss, len(train_examples), schedule.get_last_lr()[0])
-        if best.offer(history.record_validation(*evaluate(model, validation, config))):
+        logits = predict(model, validation, config)
+        if best.offer(history.record_validation(logits, validation.labels)):
             history.best_epoch = epoch + 1
         if on_epoch is not None:
             on_epoch(epoch, history)

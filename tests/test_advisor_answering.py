@@ -1,5 +1,7 @@
 """What is expected before measuring, what a race says, and how data become a task."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,13 +21,17 @@ from helpers.advisor.expecting import (
 )
 from helpers.advisor.exporting import load_model
 from helpers.advisor.gains import NOTHING, recorded_gains
-from helpers.advisor.judging import Arm, chances, standing
+from helpers.advisor.judging import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.own_task import Folds, make_own_task, part_of
 from helpers.advisor.probing import DISTANT, Probing, Score, mcnemar
+from helpers.advisor.racing import judged
 from helpers.advisor.recipes import recipes
-from helpers.approaches import APPROACHES
+from helpers.approaches import APPROACHES, Fitted
+from helpers.curves import measured
 from helpers.decision import Situation
 from helpers.errors import UserError
+from helpers.tasks import Split
+from helpers.training import History
 
 
 def expected(name, accuracy, spread=0.3):
@@ -38,7 +44,7 @@ def prior(**accuracies):
 
 def arm(name, right):
     right = np.asarray(right, dtype=bool)
-    return Arm(name, {0: right}, pd.Series(right.astype(float)))
+    return Arm(name, 200, {0: right}, pd.Series(right.astype(float)))
 
 
 def probing(accuracy=0.7, chance=0.2):
@@ -86,6 +92,49 @@ def test_the_records_weigh_until_enough_is_measured():
     assert standing(few, before).leader == "lora"
     many = {"lora": arm("lora", [1, 0] * 200), "adapter": arm("adapter", [1, 1] * 200)}
     assert standing(many, before).leader == "adapter"
+
+
+def test_the_epoch_that_judges_is_chosen_by_others():
+    """Epochs that are right by chance alone: the best of twenty flatters, its judgement does not.
+
+    The same epochs for each of two approaches, one of which has a single one.
+    """
+    rng = np.random.default_rng(0)
+    labels, flattering, fair = np.arange(100) % 2, [], []
+    split = Split([""] * 100, labels)
+    for _ in range(200):
+        right = [rng.random(100) < 0.7 for _ in range(20)]
+        losses = [np.where(one, 0.3, 1.0).astype(np.float32) for one in right]
+        history = History(example_right=right, example_losses=losses)
+        flattering.append(max(one.mean() for one in right))
+        fair.append(judged(Fitted(None, None, history), split, 0).mean())
+    assert np.mean(flattering) > 0.76
+    assert np.mean(fair) == pytest.approx(0.7, abs=0.01)
+    single = History(example_right=right[:1], example_losses=losses[:1])
+    assert (judged(Fitted(None, None, single), split, 0) == right[0]).all()
+
+
+def test_an_epoch_that_is_best_everywhere_judges():
+    best, worse = np.arange(40) > 3, np.arange(40) > 20
+    history = History(
+        example_right=[worse, best, worse], example_losses=[np.ones(40), np.zeros(40), np.ones(40)]
+    )
+    split = Split([""] * 40, np.arange(40) % 2)
+    assert (judged(Fitted(None, None, history), split, 0) == best).all()
+
+
+def test_runs_scatter_as_the_records_do():
+    """RUN_NOISE: the deviation between seeds of a network's runs, times the root of their size."""
+    noise = []
+    for one in measured(records.load()).curves:
+        for size, table in one.accuracy.items():
+            own = table.drop(columns=["classical", "from_scratch"], errors="ignore").dropna()
+            if one.dial or len(own) < 3 or own.shape[1] < 4:
+                continue
+            gaps = [own[a] - own[b] for a, b in itertools.combinations(own, 2)]
+            noise.append(size * np.mean([gap.var() for gap in gaps]) / 2)
+    assert len(noise) > 20
+    assert np.sqrt(np.median(noise)) == pytest.approx(RUN_NOISE, rel=0.35)
 
 
 def test_chances_are_those_of_being_near_the_best():

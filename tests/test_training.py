@@ -143,6 +143,20 @@ def test_evaluate_equals_a_plain_computation():
     assert loss == pytest.approx(float(nn.functional.cross_entropy(logits, labels)), abs=1e-5)
 
 
+def test_a_history_holds_what_each_validation_example_got():
+    task = tiny_task()
+    config = TrainConfig(epochs=3, seed=1, device="cpu")
+    history = train(fresh_model(), examples(task.train), examples(task.validation), config)
+    n = len(task.validation)
+    assert [len(one) for one in history.example_right] == [n] * 3
+    for right, losses, accuracy, loss in zip(
+        history.example_right, history.example_losses, history.val_accuracy, history.val_loss,
+        strict=True,
+    ):  # fmt: skip
+        assert right.mean() == pytest.approx(accuracy) and right.dtype == bool
+        assert losses.mean() == pytest.approx(loss, rel=1e-5)
+
+
 def test_bfloat16_trains_close_to_float32():
     task, results = tiny_task(), []
     for amp in (False, True):

@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from helpers.advisor.crew import Crew, Outcome
+from helpers.advisor.crew import KEPT, Crew, Outcome
 from helpers.advisor.racing import Job, RaceFile
 from helpers.errors import UserError
 from helpers.workers import dask_client
@@ -71,7 +71,7 @@ class Cluster:
         Raises UserError when the scheduler or all its workers go away.
         """
         waiting = list(jobs)
-        with _connected(self.address) as client:
+        with _connected(self.address, f"; {KEPT}") as client:
             crew = self._crew(client)
             try:
                 while waiting or crew.flying:
@@ -97,8 +97,11 @@ class Cluster:
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """A client that logs nothing: what goes wrong is told in one sentence, and once."""
+def _connected(address: str, consequence: str = "") -> Iterator[Any]:
+    """A client that logs nothing: what goes wrong is told in one sentence, and once.
+
+    consequence: ends the sentence where there is nothing to connect to.
+    """
     with suppress(ImportError):
         import distributed  # noqa: F401  # its import sets its loggers up
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in LOGGERS]
@@ -107,7 +110,11 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         for logger in loud:
             logger.disabled = True
-        with dask_client(address) as (client, _):
+        with ExitStack() as stack:
+            try:
+                client, _ = stack.enter_context(dask_client(address))
+            except UserError as error:
+                raise UserError(f"{error}{consequence}") from error
             yield client
     finally:
         for logger in loud:

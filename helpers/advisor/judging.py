@@ -22,7 +22,9 @@ from helpers.advisor.racing import right_of
 from helpers.distance import wilson_interval
 from helpers.pooling import WEIGHTS
 
-RUN_NOISE = 0.01  # of an accuracy from one training run to the next: about what seeds show
+# Deviation of an accuracy from one training run to the next, times the root of the number of
+# training examples: what seeds show in the records (0.2 to 0.4, by network and size).
+RUN_NOISE = 0.3
 SURE = 0.05
 
 
@@ -31,9 +33,11 @@ class Arm:
     """What a race knows of one approach at one size.
 
     runs: fold → right (n_judged,). share: pool row → share of the runs that got it right.
+    n_train: examples that each run was trained on.
     """
 
     approach: str
+    n_train: int
     runs: Mapping[int, np.ndarray]
     share: pd.Series
 
@@ -50,7 +54,7 @@ class Arm:
 
 def unmeasured(name: str) -> Arm:
     """An approach that had no turn: what is expected of it rests on the records alone."""
-    return Arm(name, {}, pd.Series(dtype=float))
+    return Arm(name, 0, {}, pd.Series(dtype=float))
 
 
 def arms_of(rows: pd.DataFrame, folds: Folds, n_train: int) -> dict[str, Arm]:
@@ -60,7 +64,7 @@ def arms_of(rows: pd.DataFrame, folds: Folds, n_train: int) -> dict[str, Arm]:
         runs = {int(row.fold): right_of(row) for row in own.itertuples()}
         parts = [pd.Series(right, folds.rows(fold)[1]) for fold, right in sorted(runs.items())]
         whole = pd.concat(parts).astype(float)
-        made[str(name)] = Arm(str(name), runs, whole.groupby(level=0).mean())
+        made[str(name)] = Arm(str(name), n_train, runs, whole.groupby(level=0).mean())
     return made
 
 
@@ -116,7 +120,8 @@ def difference(one: Arm, other: Arm, prior: Prior) -> tuple[float, float]:
     gaps = (one.share[common] - other.share[common]).to_numpy()
     runs = min(len(one.runs), len(other.runs))
     # One more example on each side keeps the deviation above 0 where all were judged alike.
-    noise = (float((gaps**2).sum()) + 1) / (len(gaps) + 1) / len(gaps) + 2 * RUN_NOISE**2 / runs
+    sampled = (float((gaps**2).sum()) + 1) / (len(gaps) + 1) / len(gaps)
+    noise = sampled + 2 * RUN_NOISE**2 / one.n_train / runs
     weight = spread**2 / (spread**2 + noise)
     mean = weight * float(gaps.mean()) + (1 - weight) * before
     return mean, float(np.sqrt(weight * noise))

@@ -22,9 +22,12 @@ from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.durable import RowFile
 from helpers.experiments import environment
+from helpers.tasks import Split
+from helpers.tasks.splits import stratified_order
 from helpers.training import pick_device
 
-VERSION = 1  # raised when a run of the same settings would come out otherwise
+VERSION = 2  # raised when a run of the same settings would come out otherwise
+PARTS = 10  # of the examples that judge a run, for choosing its epoch
 COLUMNS = ("run_id", "approach", "n_train", "fold", "lr", "epochs", "seed", "n_judged", "accuracy",
            "right", "best_epoch", "seconds", "prepare_seconds", "train_cpu_seconds", "device",
            "threads", "torch", "git", "created")  # fmt: skip
@@ -116,7 +119,7 @@ def execute(
         seed=job.seed,
     )  # fmt: skip
     fitted = approach.fit(clone(backbone), task, config, on_epoch=_watch(deadline, wanted))
-    right = fitted.predict(task.validation).argmax(1).numpy() == task.validation.labels
+    right = judged(fitted, task.validation, job.seed)
     facts = environment(pick_device())
     row = asdict(job) | {
         "run_id": race.run_id(job),
@@ -132,6 +135,28 @@ def execute(
     if job.fold == 0:
         _keep(fitted, race, job, row)
     return row
+
+
+def judged(fitted: Fitted, split: Split, seed: int) -> np.ndarray:
+    """Which validation examples were got right, bool (N,), each at an epoch that others chose.
+
+    The best epoch on the very examples that judge it flatters whatever jumps from epoch to epoch,
+    and full fine-tuning jumps more than a probe. So each tenth is judged at the epoch that is best
+    on the other nine.
+    """
+    history = fitted.history
+    if not history.example_right or len(split) < 2:  # no epochs, or nobody else to choose them
+        return fitted.predict(split).argmax(1).numpy() == split.labels
+    right, losses = np.stack(history.example_right), np.stack(history.example_losses)
+    parts = min(PARTS, len(split))
+    part = np.empty(len(split), dtype=np.int64)
+    part[stratified_order(split.labels, seed)] = np.arange(len(split)) % parts
+    made = np.empty(len(split), dtype=bool)
+    for number in range(parts):
+        judges, others = part == number, part != number
+        best = np.lexsort((losses[:, others].mean(1), -right[:, others].mean(1)))[0]
+        made[judges] = right[best, judges]
+    return made
 
 
 def _keep(fitted: Fitted, race: RaceFile, job: Job, row: dict[str, Any]) -> None:
