@@ -116,12 +116,16 @@ POOLS = {
     "posts": 2_403,
 }
 _SIZES = (50, 200, 1_000)
-# Small sets scatter most from seed to seed (by 0.3/sqrt(n) of an accuracy) and cost least.
-_SEEDS = (((50, 200), 5), ((1_000,), 3))
 _POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
 _PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
 _TEXT_TASKS = ("newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts")
 _SOLAR = ("solar_cells",)
+
+
+def _lite0(sizes: tuple[int, ...], seeds: int = 3) -> Block:
+    name, side = "efficientnet_lite0", 64
+    return Block(name, _PHOTO_TASKS, sizes, seeds=seeds, image_size=side, tuning_size=200)
+
 
 SWEEPS: dict[str, Sweep] = {
     sweep.name: sweep
@@ -145,22 +149,12 @@ SWEEPS: dict[str, Sweep] = {
         Sweep(
             "lite0",
             "every approach on an ImageNet backbone, pictures at 64 pixels",
-            tuple(
-                Block(
-                    "efficientnet_lite0",
-                    _PHOTO_TASKS,
-                    sizes,
-                    seeds=seeds,
-                    image_size=64,
-                    tuning_size=200,
-                )
-                for sizes, seeds in _SEEDS
-            ),
+            (_lite0((50, 200), seeds=5), _lite0((1_000,))),  # small sets scatter most, cost least
         ),
         Sweep(
             "lite0_all",
             "the same on every training example",
-            (Block("efficientnet_lite0", _PHOTO_TASKS, (ALL,), image_size=64, tuning_size=200),),
+            (_lite0((ALL,)),),
         ),
         Sweep(
             "resolution",
@@ -184,14 +178,12 @@ SWEEPS: dict[str, Sweep] = {
                 Block(
                     "minilm",
                     _TEXT_TASKS,
-                    sizes,
+                    _SIZES,
                     approaches,
-                    seeds=seeds,
                     image_size=32,
                     epochs=epochs,
                     rates=DEFAULT_RATE,
                 )
-                for sizes, seeds in _SEEDS
                 # What trains from the first layer on gets six epochs; it cannot be cached.
                 for approaches, epochs in ((_CACHED, None), (_UNCACHED, 6))
             ),
