@@ -120,11 +120,11 @@ _POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
 _PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
 _TEXT_TASKS = ("newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts")
 _SOLAR = ("solar_cells",)
+_LITE0 = "efficientnet_lite0"
 
 
 def _lite0(sizes: tuple[int, ...], seeds: int = 3) -> Block:
-    name, side = "efficientnet_lite0", 64
-    return Block(name, _PHOTO_TASKS, sizes, seeds=seeds, image_size=side, tuning_size=200)
+    return Block(_LITE0, _PHOTO_TASKS, sizes, seeds=seeds, image_size=64, tuning_size=200)
 
 
 SWEEPS: dict[str, Sweep] = {
@@ -161,7 +161,7 @@ SWEEPS: dict[str, Sweep] = {
             "what more pixels are worth: frozen features at three picture sizes",
             tuple(
                 Block(
-                    "efficientnet_lite0",
+                    _LITE0,
                     ("clothing", "solar_cells", "textile"),
                     (200,),
                     ("feature_extraction",),
@@ -207,7 +207,7 @@ SWEEPS: dict[str, Sweep] = {
             "the race on product photos, every approach at its default learning rate",
             (
                 Block(
-                    "efficientnet_lite0",
+                    _LITE0,
                     ("clothing",),
                     (200, 1_000),
                     image_size=128,
@@ -219,17 +219,10 @@ SWEEPS: dict[str, Sweep] = {
             "solar",
             "solar cells on the published split, all training images, against published accuracies",
             (
-                Block(
-                    "efficientnet_lite0",
-                    _SOLAR,
-                    (ALL,),
-                    ("classical",),
-                    rates=(0.01,),
-                    image_size=224,
-                ),
+                Block(_LITE0, _SOLAR, (ALL,), ("classical",), rates=(0.01,), image_size=224),
                 *(
                     Block(
-                        "efficientnet_lite0",
+                        _LITE0,
                         _SOLAR,
                         (ALL,),
                         ("feature_extraction",),
@@ -244,7 +237,7 @@ SWEEPS: dict[str, Sweep] = {
                 # early stopping can cut in while the rate is still high; 8 let it fall.
                 *(
                     Block(
-                        "efficientnet_lite0",
+                        _LITE0,
                         _SOLAR,
                         (ALL,),
                         ("partial_fine_tuning",),
