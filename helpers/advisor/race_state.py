@@ -17,12 +17,12 @@ from helpers.advisor.expecting import Prior
 from helpers.advisor.judging import Arm, arms_of
 from helpers.advisor.own_task import Folds, folds_of
 from helpers.advisor.racing import Job, OutOfTime, RaceFile, execute
+from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 
 OVERRUN = 1.5  # times what was predicted, before a run is given up
 NO_TIME = "no time left"
-POOLED = ("feature_extraction", "lp_ft")  # they read the features that the look's probe has made
 
 
 @dataclass
@@ -79,8 +79,8 @@ class Race:
 
     def _lacking(self, name: str, n_train: int, fold: int) -> int:
         """Examples of a run whose frozen prefix no finished run has left in the cache."""
-        if name in POOLED:
-            return 0
+        if get_approach(name).reads_features:
+            return 0  # the look's probe has made them
         own = self.rows[self.rows["approach"] == name]
         had = zip(own["fold"].astype(int), own["n_train"].astype(int), strict=True)
         return self.folds.lacking(fold, n_train, had)

@@ -67,6 +67,7 @@ class Approach:
     learning_rates: dict[str, tuple[float, ...]] = {}  # modality → trials, default in the middle
     moves_base = False  # whether the pretrained weights themselves change
     uses_pretrained = True
+    reads_features = False  # whether it trains on what the whole frozen backbone returns
     epochs = 20
     head_lr_scale = 1.0
 

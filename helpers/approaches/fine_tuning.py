@@ -100,6 +100,7 @@ class ProbeThenFineTuning(FullFineTuning):
     title = "Probe, then fine-tune"
     summary = "Train the head on frozen features first, then let everything move."
     options = ProbeFirstOptions
+    reads_features = True
     head_lr_scale = 1.0
 
     def fit(

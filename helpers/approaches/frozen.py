@@ -44,6 +44,7 @@ class FeatureExtraction(Approach):
     title = "Feature extraction"
     summary = "Freeze the whole backbone, train a new linear head on its features."
     learning_rates = {"image": (3e-4, 1e-3, 3e-3), "text": (3e-4, 1e-3, 3e-3)}
+    reads_features = True
     epochs = 60
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
