@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.advisor import copies
 from helpers.advisor.aligning import align_finely, align_roughly, lay
 from helpers.advisor.checks import run_checks
 from helpers.advisor.copies import near_pairs
 from helpers.advisor.reading import read_data
 from helpers.advisor.splitting import with_splits
 from helpers.images import square
-from helpers.tasks import load_task
+from helpers.tasks import load_task, splits
 
 COPIED = 40
 
@@ -131,3 +132,40 @@ def test_augmentations_of_one_picture_stay_in_one_split(tmp_path, textile):
     assert len(apart) <= 1
     (finding,) = [found for found in run_checks(data) if found.check == "duplicates"]
     assert "mirrored" in finding.found
+
+
+SAID = {
+    "German": (
+        "Die Größe der Hütte überraschte die müden Gäste, als sie über den Hügel spät kamen",
+        "Die Größe der Hütte überraschte die müden Gäste, als sie über den Hügel früh kamen",
+        "Ärzte können während der nächsten Woche keine höheren Löhne für Überstunden erwarten",
+    ),
+    "Russian": (
+        "Вчера вечером мы долго гуляли по набережной и смотрели на корабли в старом порту",
+        "Вчера вечером мы долго гуляли по набережной и смотрели на корабли в новом порту",
+        "Завтра утром поезд из Москвы прибудет на два часа позже обычного времени",
+    ),
+    "Chinese": (
+        "这家餐厅的服务非常好而且菜也很新鲜我们下次一定还会再来",
+        "这家餐厅的服务非常好而且菜也很便宜我们下次一定还会再来",
+        "昨天晚上的电影让人失望因为故事太长演员也没有感情",
+    ),
+    "Greek": (
+        "Το ξενοδοχείο ήταν καθαρό και ήσυχο, αλλά το πρωινό άρχιζε πολύ αργά για εμάς",
+        "Το ξενοδοχείο ήταν καθαρό και ήσυχο, αλλά το πρωινό άρχιζε πολύ νωρίς για εμάς",
+        "Η συναυλία ακυρώθηκε επειδή έβρεχε όλη την ημέρα στην πόλη μας",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", SAID)
+def test_texts_that_say_nearly_the_same_are_found_in_any_script(language):
+    first, changed, other = SAID[language]
+    shouted = f"{first.upper()}!!! https://example.org/x1"
+    near = copies._text_copies([first, changed, other, shouted]).near
+    assert near[0] == near[1] == near[3] != near[2]
+
+
+def test_words_of_english_are_those_that_recorded_splits_rest_on():
+    for text in ("It's 5 o'clock -- DON'T  wait: see https://a.example/b?c=1 now_then", "", "42"):
+        assert copies.words_of(text) == splits._plain(text)

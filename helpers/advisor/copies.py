@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,10 @@ from helpers.tasks.splits import connected, joined, near_duplicate_groups
 
 FLAT = 2.0  # grey levels: below this deviation a picture shows nothing to compare
 _WORDS = 4_000_000  # of all texts together: what their phrases may take of memory
+_LINK = re.compile(r"https?://\S+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+# Thai, Lao, Burmese, Khmer, Japanese, Chinese: no spaces between words, so each letter is one.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 def find_copies(
@@ -53,12 +59,19 @@ def find_copies(
 def _text_copies(texts: Sequence[str]) -> Copies:
     plain = [" ".join(text.lower().split()) for text in texts]
     exact = np.unique(np.array(plain, dtype=object), return_inverse=True)[1]
-    return Copies(exact, joined([exact, near_duplicate_groups(_beginnings(plain))]))
+    said = _beginnings([" ".join(words_of(text)) for text in plain])
+    return Copies(exact, joined([exact, near_duplicate_groups(said, words=str.split)]))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in any script, without links, case, figures and signs."""
+    text = unicodedata.normalize("NFKC", _LINK.sub("", text).casefold())
+    return _LETTERS.findall(_UNSPACED.sub(r" \g<0> ", text))
 
 
 def _stamp(data: OwnData) -> str:
     """Names, sizes and times of files, or the texts."""
-    stamp = hashlib.blake2b(b"copies 2 ", digest_size=12)
+    stamp = hashlib.blake2b(b"copies 3 ", digest_size=12)
     for item in data.items:
         if data.modality == "image":
             status = item.stat()

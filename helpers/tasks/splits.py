@@ -6,7 +6,7 @@ They rest on the raw 64-bit output of PCG64, whose stream numpy guarantees, unli
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -58,14 +58,19 @@ def grouped_parts(
     return [np.array(part, dtype=np.int64) for part in parts]
 
 
-def near_duplicate_groups(texts: Sequence[str], jaccard: float = 0.5) -> np.ndarray:
+def near_duplicate_groups(
+    texts: Sequence[str],
+    jaccard: float = 0.5,
+    words: Callable[[str], list[str]] | None = None,
+) -> np.ndarray:
     """Number the groups of texts that say nearly the same, int64 (N,).
 
     Two texts belong together when they are equal once links, case and everything but letters are
     gone, or when their sets of four-word phrases overlap by more than `jaccard`; groups are closed
     under that. Phrases in more than 50 texts are taken for formulas and not looked at.
+    words: cuts a text into what is compared; None: English words, which splits on record rest on.
     """
-    words = [_plain(text) for text in texts]
+    said = [(words or _plain)(text) for text in texts]
     group = np.arange(len(texts))
 
     def root(row: int) -> int:
@@ -75,10 +80,10 @@ def near_duplicate_groups(texts: Sequence[str], jaccard: float = 0.5) -> np.ndar
         return row
 
     same: dict[tuple[str, ...], int] = {}
-    for row, plain in enumerate(words):
+    for row, plain in enumerate(said):
         if plain:
             group[root(row)] = root(same.setdefault(tuple(plain), row))
-    for a, b in _overlapping(words, jaccard):
+    for a, b in _overlapping(said, jaccard):
         group[root(b)] = root(a)
     return np.array([root(row) for row in range(len(texts))], dtype=np.int64)
 
