@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from tiny import tiny_task, tiny_text_task
 from torch import nn
 
+from helpers import pools
 from helpers.approaches import (
     APPROACHES,
     LoRAConv2d,
@@ -64,6 +65,21 @@ def test_the_registry_holds_the_eight_approaches():
         assert {len(rates) for rates in approach.learning_rates.values()} == {3}
     with pytest.raises(UserError, match="did you mean lora"):
         get_approach("lorra")
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_an_approach_says_whether_it_reads_frozen_features(name, monkeypatch):
+    """A race takes such runs for cheap, because the look has made the features."""
+    starts, prefix = [], pools.prefix
+
+    def watched(backbone, split, start, **choices):
+        starts.append(start)
+        return prefix(backbone, split, start, **choices)
+
+    monkeypatch.setattr(pools, "prefix", watched)
+    backbone = pocket()
+    get_approach(name).fit(backbone, tiny_task(), short(name))
+    assert get_approach(name).reads_features == (backbone.n_stages in starts)
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
