@@ -143,7 +143,7 @@ print(f"worked out again: {model.test_accuracy():.4f}")
 
 # %%
 scores = results_dir() / "advisor.csv"
-columns = ["case", "mode", "recommended", "best", "regret_points", "seconds"]
+columns = ["case", "mode", "n_train", "recommended", "regret_points"]
 table = pd.read_csv(scores)[columns] if scores.exists() else pd.DataFrame(columns=columns)
 lines = []
 for mode, own in table.groupby("mode"):
@@ -154,11 +154,14 @@ Markdown("\n".join(lines) or "Not scored yet.")
 # %% [markdown]
 # `look` is the answer without a race, `measure` with one of ten minutes, on one core. A race chooses by
 # at most 300 examples here, and two or three points are what so few leave open: the slider below shows
-# it. What was named in each case, and the points that this gave up:
+# it. What was named with 50 and with 200 training examples, and the points that this gave up:
 
 # %%
 told = table["recommended"].str.replace("_", " ") + " (" + table["regret_points"].map(str) + ")"
-table.assign(told=told).pivot(index="case", columns="mode", values="told")
+task = table["case"].str.removesuffix("-50")
+named = table.assign(told=told, task=task)
+wide = named.pivot(index="task", columns=["n_train", "mode"], values="told")
+wide.sort_index(axis=1).fillna("not run")
 
 # %% [markdown]
 # ## Try it
