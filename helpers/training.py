@@ -77,13 +77,11 @@ class History:
         self.lr.append(lr)
         self.examples_seen += n
 
-    def record_validation(self, logits: Tensor, labels: np.ndarray) -> tuple[float, float]:
-        """Add an epoch's validation logits (N, C); returns what is compared: accuracy, -loss."""
-        asked = torch.from_numpy(labels)
-        right = logits.argmax(1) == asked
-        self.val_loss.append(float(F.cross_entropy(logits, asked)))
+    def record_validation(self, losses: Tensor, right: Tensor) -> tuple[float, float]:
+        """Add an epoch's `score_examples`; returns what is compared: accuracy, then -loss."""
+        self.val_loss.append(float(losses.mean()))
         self.val_accuracy.append(float(right.float().mean()))
-        self.example_losses.append(F.cross_entropy(logits, asked, reduction="none").numpy())
+        self.example_losses.append(losses.numpy())
         self.example_right.append(right.numpy())
         return self.val_accuracy[-1], -self.val_loss[-1]
 
@@ -134,8 +132,7 @@ def train(
             model.unfreeze_to(epoch // config.unfreeze_every)
         loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment)
         history.record_training(loss, len(train_examples), schedule.get_last_lr()[0])
-        logits = predict(model, validation, config)
-        if best.offer(history.record_validation(logits, validation.labels)):
+        if best.offer(history.record_validation(*score_examples(model, validation, config))):
             history.best_epoch = epoch + 1
         if on_epoch is not None:
             on_epoch(epoch, history)
@@ -284,10 +281,17 @@ def predict(
     return torch.cat(logits)
 
 
+def score_examples(
+    model: nn.Module, examples: Examples, config: TrainConfig | None = None
+) -> tuple[Tensor, Tensor]:
+    """Of each example its cross-entropy, float32 (N,), and whether it is got right, bool (N,)."""
+    logits, labels = predict(model, examples, config), torch.from_numpy(examples.labels)
+    return F.cross_entropy(logits, labels, reduction="none"), logits.argmax(1) == labels
+
+
 def evaluate(
     model: nn.Module, examples: Examples, config: TrainConfig | None = None
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy."""
-    logits, labels = predict(model, examples, config), torch.from_numpy(examples.labels)
-    accuracy = (logits.argmax(1) == labels).float().mean()
-    return float(F.cross_entropy(logits, labels)), float(accuracy)
+    losses, right = score_examples(model, examples, config)
+    return float(losses.mean()), float(right.float().mean())

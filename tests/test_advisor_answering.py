@@ -95,10 +95,7 @@ def test_the_records_weigh_until_enough_is_measured():
 
 
 def test_the_epoch_that_judges_is_chosen_by_others():
-    """Epochs that are right by chance alone: the best of twenty flatters, its judgement does not.
-
-    The same epochs for each of two approaches, one of which has a single one.
-    """
+    """Epochs right by chance alone: the best of twenty flatters, its judgement does not."""
     rng = np.random.default_rng(0)
     labels, flattering, fair = np.arange(100) % 2, [], []
     split = Split([""] * 100, labels)
