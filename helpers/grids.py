@@ -178,14 +178,16 @@ SWEEPS: dict[str, Sweep] = {
                 Block(
                     "minilm",
                     _TEXT_TASKS,
-                    _SIZES,
+                    sizes,
                     approaches,
+                    seeds=seeds,
                     image_size=32,
                     epochs=epochs,
                     rates=DEFAULT_RATE,
                 )
                 # What trains from the first layer on gets six epochs; it cannot be cached.
                 for approaches, epochs in ((_CACHED, None), (_UNCACHED, 6))
+                for sizes, seeds in (((50, 200), 5), ((1_000,), 3))
             ),
         ),
         Sweep(
