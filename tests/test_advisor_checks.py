@@ -327,6 +327,32 @@ def test_texts_that_begin_with_their_class():
     assert finding.examples == ("spam: dear (60 of 60)", "ham: hi (60 of 60)")
 
 
+def test_a_signature_that_one_class_bears():
+    data = texts()
+    rows = np.flatnonzero(data.labels == 0)
+    for row in rows[:40]:  # two thirds: a note; the mark stands at any place
+        data.items[row] = f"{data.items[row]} DoD"
+    finding = found(data, "class told by one word")
+    assert finding.severity == "note"
+    assert "'dod' spam (67 % of its texts)" in finding.found
+    for row in rows:
+        data.items[row] = f"{data.items[row]} dod"
+    assert found(data, "class told by one word").severity == "warning"
+
+
+def test_a_word_that_other_classes_hold_as_well_tells_nothing():
+    data = texts()
+    for row in range(len(data)):
+        if data.labels[row] == 0 or row % 10 == 1:
+            data.items[row] += " dod"
+    assert "class told by one word" not in names(data)
+
+
+def test_texts_without_a_word_pass():
+    data = texts(text="!!!")
+    assert "class told by one word" not in names(data)
+
+
 # Inputs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tqdm import tqdm
 
-from helpers.advisor.checks import counts, duplicates, inputs, labels, leakage
+from helpers.advisor.checks import counts, duplicates, inputs, labels, leakage, wording
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.checks.counts import examples_to_see, visible_difference
 from helpers.advisor.checks.labels import Suspects, label_suspects, suspects_from
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *inputs.CHECKS,
     *duplicates.CHECKS,
     *leakage.CHECKS,
+    *wording.CHECKS,
     *labels.CHECKS,
 )
 

@@ -1,4 +1,7 @@
-"""Ways to the label that will not be there later: names, cameras, sizes, groups on both sides."""
+"""Ways to the label that will not be there later: names, cameras, sizes, groups on both sides.
+
+What the words of texts give away stands in `wording`.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def _typical(values: np.ndarray, labels: np.ndarray, data: OwnData) -> tuple[str
     return tuple(lines[:MOST_EXAMPLES])
 
 
-def _telling(
+def telling(
     data: OwnData,
     labels: np.ndarray,
     values: np.ndarray,
@@ -98,7 +101,7 @@ def _headers(context: Context) -> Iterator[Finding]:
     )
     for short, name, values in properties:
         finding = Finding(f"class told by {short}", "warning", "", mend=mend)
-        yield from _telling(data, data.labels[headers.rows], np.asarray(values), finding, name)
+        yield from telling(data, data.labels[headers.rows], np.asarray(values), finding, name)
 
 
 def _names(context: Context) -> Iterator[Finding]:
@@ -109,7 +112,7 @@ def _names(context: Context) -> Iterator[Finding]:
         "within each class."
     )
     finding = Finding("class told by file name", "note", "", mend=mend)
-    yield from _telling(data, data.labels, starts, finding, "the beginning of the file name")
+    yield from telling(data, data.labels, starts, finding, "the beginning of the file name")
 
 
 def _start(data: OwnData, row: int) -> str:
@@ -152,45 +155,6 @@ def _spanning(data: OwnData, groups: np.ndarray, check: str, word: str) -> Itera
     )
 
 
-def _label_in_text(context: Context) -> Iterator[Finding]:
-    data = context.data
-    plain = [f" {_words(text)} " for text in data.items]
-    telling, examples = [], []
-    for label, name in enumerate(data.classes):
-        words = _words(name)
-        if len(words) < 3:
-            continue
-        holds = np.array([f" {words} " in text for text in plain])
-        own = data.labels == label
-        inside, outside = holds[own].mean(), holds[~own].mean()
-        if inside > 0.5 and inside > 5 * outside:
-            telling.append(
-                f"{name} ({100 * inside:.0f} % of its texts, {100 * outside:.0f} % else)"
-            )
-            examples += np.flatnonzero(own & holds)[:3].tolist()
-    if telling:
-        yield Finding(
-            "class named in the text",
-            "warning",
-            f"{counted(len(telling), 'class is', 'classes are')} named in most of their own texts: "
-            f"{listing(telling, 3)}.",
-            data.names(examples),
-            "Remove the label from the text if it will not be there later.",
-        )
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def _first_words(context: Context) -> Iterator[Finding]:
-    data = context.data
-    first = np.array([(text.split() or [""])[0][:40].lower() for text in data.items])
-    mend = "Look whether texts of each class come from another template or source."
-    finding = Finding("class told by the first word", "warning", "", mend=mend)
-    yield from _telling(data, data.labels, first, finding, "the first word")
-
-
 CHECKS = (
     Check(
         "properties of files",
@@ -201,6 +165,4 @@ CHECKS = (
     Check("file names", _names, "File names do not give the class away.", ("image",)),
     Check("groups across splits", _groups, "Every group stands in one split."),
     Check("series across splits", _series, "Every series of names is in one split.", ("image",)),
-    Check("class named in the text", _label_in_text, "Texts do not name their class.", ("text",)),
-    Check("first words", _first_words, "First words do not give the class away.", ("text",)),
 )
