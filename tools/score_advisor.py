@@ -1,12 +1,15 @@
 """Score the advisor on recorded cases, for data/results/advisor.csv.
 
-    python tools/score_advisor.py [--minutes 10] [--mode look|measure] [CASE …]
+    python tools/score_advisor.py [--minutes 10] [--mode look|measure] [--refresh] [CASE …]
 
 Each case is a recorded task, written out as a user has it (folders of PNG files, a CSV of texts,
 the split of the records in it) and held out from the records. The advisor answers once without and
 once with `--measure`. regret_points: the best recorded mean test accuracy among all approaches
-trained to the end at that size, minus that of the recommended one, times 100. A case whose size is
-not recorded yet waits for a later call; rows that are there are kept.
+trained to the end at that size, minus that of the recommended one, times 100; regret_error: the
+standard error of that difference over the seeds. A race begins with an empty cache: what an earlier
+one has left would be time for nothing. A case whose size is not recorded yet waits for a later
+call; rows that are there are kept. `--refresh` asks nothing again: it works out anew, from runs
+recorded since, what the answers that are there are worth.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ import argparse
 import csv
 import datetime
 import json
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +34,15 @@ from PIL import Image
 from helpers import records
 from helpers.advisor.command import Request, advise
 from helpers.curves import comparable
-from helpers.durable import RowFile
+from helpers.durable import RowFile, write_whole
 from helpers.errors import UserError
-from helpers.paths import commit, results_dir
+from helpers.paths import cache_dir, commit, results_dir
 from helpers.tasks import Task, load_task
 
-COLUMNS = ("key", "case", "mode", "n_train", "backbone", "recommended", "verdict", "best",
-           "recommended_accuracy", "best_accuracy", "regret_points", "probe_accuracy", "distance",
-           "tested_accuracy", "runs_measured", "seconds", "minutes", "threads", "device", "git",
-           "created")  # fmt: skip
+COLUMNS = ("key", "case", "task", "mode", "n_train", "backbone", "recommended", "verdict", "best",
+           "recommended_accuracy", "best_accuracy", "regret_points", "regret_error",
+           "probe_accuracy", "distance", "tested_accuracy", "runs_measured", "seconds", "minutes",
+           "threads", "device", "git", "created")  # fmt: skip
 MODES = ("look", "measure")
 WITHIN = 1.5  # points: what counts as right
 
@@ -96,15 +102,48 @@ def _load(case: Case) -> Task:
     return load_task(case.task, n_train=case.n_train, seed=0, image_size=size)
 
 
-def recorded(case: Case, runs: pd.DataFrame) -> pd.Series:
-    """Mean test accuracy by approach at the case's size, over the seeds; empty: not recorded."""
+def recorded(case: Case, runs: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracies at the case's size, a row a seed and a column an approach; may be empty.
+
+    A seed that some approach lacks is left out: its luck would count for some and not for others.
+    """
     rows = comparable(runs)
     rows = rows[(rows["task"] == case.task) & (rows["backbone"] == case.backbone)]
     rows = rows[(rows["image_size"] == case.size) & (rows["n_train"] == case.n_train)]
-    return rows[rows["dial"] == 0].groupby("approach")["test_accuracy"].mean()
+    rows = rows[rows["dial"] == 0]
+    return rows.pivot_table(index="seed", columns="approach", values="test_accuracy").dropna()
 
 
-def score(case: Case, mode: str, minutes: float, means: pd.Series) -> dict[str, Any]:
+def worth(taken: str, accuracies: pd.DataFrame) -> dict[str, Any]:
+    """Return what naming `taken` gives up, of `accuracies` as `recorded` returns them."""
+    means = accuracies.mean()
+    best = means.idxmax()
+    gaps = accuracies[best] - accuracies[taken]
+    return {
+        "best": best,
+        "recommended_accuracy": round(float(means[taken]), 4),
+        "best_accuracy": round(float(means[best]), 4),
+        "regret_points": round(100 * float(means[best] - means[taken]), 2),
+        "regret_error": round(100 * float(gaps.sem()), 2),
+    }
+
+
+@contextmanager
+def empty_cache() -> Iterator[None]:
+    """Give the advisor a cache with nothing but the assets in it."""
+    before, assets = os.environ.get("TRANSFER_CACHE"), cache_dir() / "assets"
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "assets").symlink_to(assets.resolve(), target_is_directory=True)
+        os.environ["TRANSFER_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("TRANSFER_CACHE")
+            if before is not None:
+                os.environ["TRANSFER_CACHE"] = before
+
+
+def score(case: Case, mode: str, minutes: float, accuracies: pd.DataFrame) -> dict[str, Any]:
     """Ask the advisor, and look up what its answer is worth."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_out(case, Path(folder))
@@ -115,23 +154,20 @@ def score(case: Case, mode: str, minutes: float, means: pd.Series) -> dict[str, 
             exclude=(case.task,),
             image_size=case.size,
         )
-        started = time.monotonic()
-        told = advise(request).as_dict()
-        seconds = time.monotonic() - started
+        with empty_cache():
+            started = time.monotonic()
+            told = advise(request).as_dict()
+            seconds = time.monotonic() - started
     settings, tested = told["settings"], told.get("test") or {}
-    taken = told["approach"]
-    return {
+    row = {
         "key": f"{case.name}/{mode}",
         "case": case.name,
+        "task": case.task,
         "mode": mode,
         "n_train": case.n_train,
         "backbone": case.backbone,
-        "recommended": taken,
+        "recommended": told["approach"],
         "verdict": told["verdict"],
-        "best": means.idxmax(),
-        "recommended_accuracy": round(float(means[taken]), 4),
-        "best_accuracy": round(float(means.max()), 4),
-        "regret_points": round(100 * float(means.max() - means[taken]), 2),
         "probe_accuracy": told["probe"]["accuracy"],
         "distance": told["distance"],
         "tested_accuracy": tested.get("accuracy", ""),
@@ -143,6 +179,18 @@ def score(case: Case, mode: str, minutes: float, means: pd.Series) -> dict[str, 
         "git": commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+    return row | worth(told["approach"], accuracies)
+
+
+def refresh(path: Path, runs: pd.DataFrame) -> None:
+    """Work out again what every answer in the file is worth."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for row, line in table.iterrows():
+        for column, value in worth(
+            line["recommended"], recorded(CASES[line["case"]], runs)
+        ).items():
+            table.loc[row, column] = f"{value:g}" if isinstance(value, float) else value
+    write_whole(path, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode())
 
 
 def main() -> int:
@@ -151,6 +199,7 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--mode", choices=MODES, help="look or measure alone")
+    parser.add_argument("--refresh", action="store_true", help="ask nothing, judge answers again")
     asked = parser.parse_args()
     unknown = [name for name in asked.cases if name not in CASES]
     if unknown:
@@ -158,6 +207,9 @@ def main() -> int:
         return 2
     file = RowFile(results_dir() / "advisor.csv", COLUMNS)
     runs = records.load()
+    if asked.refresh:
+        refresh(file.path, runs)
+        return 0
     failed = 0
     for mode in [asked.mode] if asked.mode else MODES:
         for case in (CASES[name] for name in asked.cases or CASES):
@@ -170,12 +222,12 @@ def _scored(case: Case, mode: str, minutes: float, runs: pd.DataFrame, file: Row
     key = f"{case.name}/{mode}".encode()
     if any(line.startswith(key + b",") for line in file.read().splitlines()):
         return False
-    means = recorded(case, runs)
-    if len(means) < len(comparable(runs)["approach"].unique()):
+    accuracies = recorded(case, runs)
+    if len(accuracies.columns) < len(comparable(runs)["approach"].unique()):
         print(f"{case.name}: not every approach is recorded at {case.n_train} examples yet")
         return False
     try:
-        row = score(case, mode, minutes, means)
+        row = score(case, mode, minutes, accuracies)
     except UserError as error:
         print(f"{case.name}/{mode}: {error}", file=sys.stderr)
         return True

@@ -143,7 +143,7 @@ print(f"worked out again: {model.test_accuracy():.4f}")
 
 # %%
 scores = results_dir() / "advisor.csv"
-columns = ["case", "mode", "n_train", "recommended", "regret_points"]
+columns = ["task", "mode", "n_train", "recommended", "regret_points"]
 table = pd.read_csv(scores)[columns] if scores.exists() else pd.DataFrame(columns=columns)
 lines = []
 for mode, own in table.groupby("mode"):
@@ -158,8 +158,7 @@ Markdown("\n".join(lines) or "Not scored yet.")
 
 # %%
 told = table["recommended"].str.replace("_", " ") + " (" + table["regret_points"].map(str) + ")"
-task = table["case"].str.removesuffix("-50")
-named = table.assign(told=told, task=task)
+named = table.assign(told=told)
 wide = named.pivot(index="task", columns=["n_train", "mode"], values="told")
 wide.sort_index(axis=1).fillna("not run")
 
