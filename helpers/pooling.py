@@ -18,10 +18,15 @@ from helpers.decision import Situation
 
 @dataclass(frozen=True)
 class Weights:
-    """How fast a measured situation loses its say. Fixed before any rule was scored."""
+    """How fast a measured situation loses its say. Fixed before any rule was scored.
+
+    `class_factor` came later, where the records, each family foreseen from the others, are
+    likeliest (`tools/weigh_classes.py`); no rule knows the number of classes.
+    """
 
     size_factor: float = 4.0  # so many times more or fewer examples halve the weight
     distance: float = 0.2  # so does a distance that differs by this
+    class_factor: float = 1.5  # so do so many times more or fewer classes, where they are known
     other_backbone: float = 0.25  # another backbone, where one is asked for, leaves this share
     margin: float = 0.005  # approaches expected this near the best count as equal
 
@@ -35,6 +40,7 @@ def expected_regret(
     names: Sequence[str] | None = None,
     backbone: str | None = None,
     weights: Weights = WEIGHTS,
+    n_classes: int | None = None,
 ) -> pd.DataFrame:
     """Expected regret and relative cost of each approach, a row each, best first.
 
@@ -43,7 +49,8 @@ def expected_regret(
     mean of `names`, averaged the same way. families: how many families of tasks have a say; the
     situations of one (its sizes, the dial's steps) share one say on each backbone, the strongest
     of their weights. names: the approaches that are compared, None for every one that is recorded;
-    situations that lack one of them are left out. The table is empty where none has them all.
+    situations that lack one of them are left out. n_classes: of the task, None where nobody knows.
+    The table is empty where none has them all.
     """
     curves = [curve for curve in held.curves if curve.modality == situation.modality]
     names = sorted({n for c in curves for t in c.accuracy.values() for n in t} if names is None
@@ -53,7 +60,7 @@ def expected_regret(
         for size in curve.accuracy:
             found = _cell(curve, size, names)
             if found is not None:
-                weight = say(curve, size, situation, backbone, weights)
+                weight = say(curve, size, situation, backbone, weights, n_classes)
                 says.setdefault((curve.family, curve.backbone), []).append((weight, *found))
     if not says:
         return pd.DataFrame(columns=["regret", "cost", "families"])
@@ -73,14 +80,18 @@ def say(
     situation: Situation,
     backbone: str | None = None,
     weights: Weights = WEIGHTS,
+    n_classes: int | None = None,
 ) -> float:
-    """Weight of a curve at one of its sizes, at most 1: by distance, size and backbone.
+    """Weight of a curve at one of its sizes, at most 1: by distance, size, backbone and classes.
 
-    backbone: the one that is asked about, None for any.
+    backbone: the one that is asked about, None for any. n_classes: of the task that is asked
+    about, None for any number.
     """
     near = 0.5 ** (abs(curve.distance - situation.distance) / weights.distance)
     near *= 1.0 if backbone in (None, curve.backbone) else weights.other_backbone
     steps = abs(np.log(size / situation.examples)) / np.log(weights.size_factor)
+    if n_classes is not None:
+        steps += abs(np.log(curve.n_classes / n_classes)) / np.log(weights.class_factor)
     return near * 0.5**steps
 
 

@@ -76,7 +76,7 @@ def test_intervals_hold_for_families_that_had_no_say():
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
             asked = Situation(size, min(1.0, one.distance), one.modality)
-            gains = recorded_gains(asked, held.without(one.family), one.backbone)
+            gains = recorded_gains(asked, held.without(one.family), one.backbone, one.n_classes)
             odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
             known = [BASE, *(n for n in gains.names if n in odds)]
             for first, second in itertools.combinations(known, 2):

@@ -9,6 +9,7 @@ from test_evidence import SECONDS, made, three
 from helpers import curves, grids
 from helpers.decision import Situation
 from helpers.pooling import Weights, cheapest_credible, expected_regret
+from helpers.tasks import TASKS
 
 PLACES = {("digits", "pocket", 0.0): 0.8, ("textile", "pocket", 0.0): 0.6}
 
@@ -31,6 +32,27 @@ def test_weights_halve_with_size_and_distance():
     assert table.loc["full_fine_tuning", "regret"] == pytest.approx(0.1)
     assert list(table.index) == ["lora", "full_fine_tuning", "feature_extraction"]
     assert (table["families"] == 2).all()
+
+
+def test_weights_halve_with_the_number_of_classes_where_it_is_known():
+    factor = 3.0
+    weights = Weights(class_factor=factor)
+    table = expected(Situation(100, 0.8), two_tasks(), weights=weights, n_classes=10)
+    classes = 0.5 ** (math.log(10 / 3) / math.log(factor))  # digits has ten, textile three
+    weight = 0.5 * 0.5 * classes
+    assert table.loc["lora", "regret"] == pytest.approx(weight * 0.2 / (1 + weight))
+    # From the other side: digits is the one that lies off.
+    table = expected(Situation(100, 0.8), two_tasks(), weights=weights, n_classes=3)
+    assert table.loc["lora", "regret"] == pytest.approx(0.25 * 0.2 / (classes + 0.25))
+
+
+@pytest.mark.parametrize("task", curves.N_CLASSES)
+def test_classes_are_those_of_the_registry(task):
+    assert curves.N_CLASSES[task] == len(TASKS[task].classes)
+
+
+def test_every_task_of_a_grid_has_its_number_of_classes():
+    assert set(grids.POOLS) == set(curves.N_CLASSES)
 
 
 def test_another_backbone_keeps_a_share_only_where_one_is_asked_for():

@@ -89,13 +89,14 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     situation = looked.situation
     held = held_records(runs, looked.exclude)
     ruled = decide(situation)
-    gains = recorded_gains(situation, held, looked.backbone)
+    n_classes = len(looked.own.task.classes)
+    gains = recorded_gains(situation, held, looked.backbone, n_classes)
     expected = expected_accuracies(looked.probing, gains)
     expected = {name: one for name, one in expected.items() if name in looked.costs}
     fitting = within_budget(looked, expected)
     free = Situation(situation.examples, situation.distance, situation.modality)
     found = evidence(free, held, backbone=looked.backbone)
-    table = expected_regret(free, held, sorted(fitting), looked.backbone)
+    table = expected_regret(free, held, sorted(fitting), looked.backbone, n_classes=n_classes)
     take = _take(found, table, fitting, looked)
     verdict = found.verdict if found.verdict != NONE or table.empty else CLOSE
     if take != found.take and verdict == CLEAR:
@@ -166,11 +167,12 @@ def _take_reasons(
         )
     if take in table.index:
         families = int(table.loc[take, "families"])
+        points = 100 * table.loc[take, "regret"]
         told.append(
             f"Over everything recorded ({families} {'family' if families == 1 else 'families'} of "
-            f"tasks, nearer ones weighing more) it gives up {100 * table.loc[take, 'regret']:.1f} "
-            f"points; approaches within {100 * WEIGHTS.margin:.1f} points of the least count as "
-            "equal, and a clearly cheaper one is preferred."
+            f"tasks, those like yours weighing more) it gives up {points:.1f} points; approaches "
+            f"within {100 * WEIGHTS.margin:.1f} points of the least count as equal, and a clearly "
+            "cheaper one is preferred."
         )
     return told
 

@@ -19,7 +19,7 @@ from scipy.stats import t as student
 
 from helpers.curves import LEAST_SEEDS, Measured
 from helpers.decision import Situation
-from helpers.pooling import say
+from helpers.pooling import WEIGHTS, Weights, say
 
 BASE = "feature_extraction"
 MEASURED = "classical"  # on own data, like the probe: the records need not be asked
@@ -65,36 +65,45 @@ class Gains:
 NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
 
 
-def recorded_gains(situation: Situation, held: Measured, backbone: str) -> Gains:
+def recorded_gains(
+    situation: Situation,
+    held: Measured,
+    backbone: str,
+    n_classes: int | None = None,
+    weights: Weights = WEIGHTS,
+) -> Gains:
     """Gains of every approach that the records compare with feature extraction.
 
-    Situations weigh as they do in `helpers.pooling`: by distance, size and backbone, and each
-    family on each backbone has one say, of its strongest weight.
+    Situations weigh as they do in `helpers.pooling`: by distance, size, backbone and number of
+    classes, and each family on each backbone has one say, of its strongest weight.
     """
     cells = pd.DataFrame(
-        _cells(situation, held, backbone), columns=["approach", "gain", "weight", "family", "runs"]
+        _cells(situation, held, backbone, n_classes, weights),
+        columns=["approach", "gain", "weight", "family", "runs"],
     )
     if cells.empty:
         return NOTHING
     cells["weighed"] = cells["gain"] * cells["weight"]
     sums = cells.groupby(["family", "approach"])[["weighed", "weight"]].sum()
     table = (sums["weighed"] / sums["weight"]).unstack()
-    weights = cells.groupby("family")["weight"].max()[table.index].to_numpy()
-    table = table.fillna(pd.Series({c: _average(table[c], weights) for c in table}))
-    mean, covariance = _pooled(table.to_numpy(), weights)
+    shares = cells.groupby("family")["weight"].max()[table.index].to_numpy()
+    table = table.fillna(pd.Series({c: _average(table[c], shares) for c in table}))
+    mean, covariance = _pooled(table.to_numpy(), shares)
     families = len({name.split()[0] for name in table.index})
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
     return Gains(tuple(table.columns), mean, covariance, families, runs)
 
 
-def _cells(situation: Situation, held: Measured, backbone: str) -> Iterator[tuple]:
+def _cells(
+    situation: Situation, held: Measured, backbone: str, n_classes: int | None, weights: Weights
+) -> Iterator[tuple]:
     for curve in held.curves:
         if curve.modality != situation.modality:
             continue
         for size, table in curve.accuracy.items():
             if BASE not in table:
                 continue
-            weight = say(curve, size, situation, backbone)
+            weight = say(curve, size, situation, backbone, weights, n_classes)
             for name in table.columns.difference([BASE, MEASURED]):
                 both = table[[BASE, name]].dropna()
                 if len(both) >= LEAST_SEEDS:
