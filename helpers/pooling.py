@@ -26,7 +26,7 @@ class Weights:
 
     size_factor: float = 4.0  # so many times more or fewer examples halve the weight
     distance: float = 0.2  # so does a distance that differs by this
-    class_factor: float = 1.5  # so do so many times more or fewer classes, where they are known
+    class_factor: float = 1.35  # so do so many times more or fewer classes, where they are known
     other_backbone: float = 0.25  # another backbone, where one is asked for, leaves this share
     margin: float = 0.005  # approaches expected this near the best count as equal
 

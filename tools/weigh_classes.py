@@ -70,9 +70,9 @@ def main() -> None:
     families = pd.DataFrame(rows).groupby(["factor", "modality", "backbone", "family"])[told].mean()
     print(families.groupby(["factor", "modality"]).mean().unstack().round(2).to_string())
     print(families.groupby("factor").mean().round(3).to_string())
-    mine = families["log_likelihood"].groupby(["family", "factor"]).mean().unstack()
-    nested = {one: mine.drop(one).mean().idxmax() for one in mine.index}
-    print("likeliest without a family:", nested)
+    likely = families["log_likelihood"].unstack("factor")
+    for one in sorted(set(likely.index.get_level_values("family"))):
+        print(f"likeliest without {one}: {likely.drop(one, level='family').mean().idxmax():g}")
 
 
 if __name__ == "__main__":
