@@ -188,7 +188,7 @@ class Race:
         """What is known of these approaches at a size, with today's settings alone."""
         rows = self.rows[self.rows["approach"].isin(list(names))]
         keep = [self.file.run_id(self._asked(row)) == row.run_id for row in rows.itertuples()]
-        return arms_of(rows[np.array(keep, dtype=bool)], self.folds, n_train)
+        return arms_of(rows[np.array(keep, dtype=bool)], self.folds, n_train, self.modality)
 
     def _asked(self, row: Any) -> Job:
         return self.job(row.approach, int(row.n_train), int(row.fold))
