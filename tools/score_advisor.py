@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 from PIL import Image
@@ -34,7 +35,7 @@ from PIL import Image
 from helpers import records
 from helpers.advisor.command import Request, advise
 from helpers.curves import comparable
-from helpers.durable import RowFile, write_whole
+from helpers.durable import RowFile, locked, write_whole
 from helpers.errors import UserError
 from helpers.paths import cache_dir, commit, results_dir
 from helpers.tasks import Task, load_task
@@ -131,16 +132,11 @@ def worth(taken: str, accuracies: pd.DataFrame) -> dict[str, Any]:
 @contextmanager
 def empty_cache() -> Iterator[None]:
     """Give the advisor a cache with nothing but the assets in it."""
-    before, assets = os.environ.get("TRANSFER_CACHE"), cache_dir() / "assets"
+    assets = (cache_dir() / "assets").resolve()
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "assets").symlink_to(assets.resolve(), target_is_directory=True)
-        os.environ["TRANSFER_CACHE"] = folder
-        try:
+        Path(folder, "assets").symlink_to(assets, target_is_directory=True)
+        with patch.dict(os.environ, TRANSFER_CACHE=folder):
             yield
-        finally:
-            os.environ.pop("TRANSFER_CACHE")
-            if before is not None:
-                os.environ["TRANSFER_CACHE"] = before
 
 
 def score(case: Case, mode: str, minutes: float, accuracies: pd.DataFrame) -> dict[str, Any]:
@@ -184,13 +180,13 @@ def score(case: Case, mode: str, minutes: float, accuracies: pd.DataFrame) -> di
 
 def refresh(path: Path, runs: pd.DataFrame) -> None:
     """Work out again what every answer in the file is worth."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    for row, line in table.iterrows():
-        for column, value in worth(
-            line["recommended"], recorded(CASES[line["case"]], runs)
-        ).items():
-            table.loc[row, column] = f"{value:g}" if isinstance(value, float) else value
-    write_whole(path, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode())
+    with locked(Path(f"{path}.lock")):  # the same as a race's that appends its row
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        for row, line in table.iterrows():
+            found = worth(line["recommended"], recorded(CASES[line["case"]], runs))
+            for column, value in found.items():
+                table.loc[row, column] = f"{value:g}" if isinstance(value, float) else value
+        write_whole(path, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode())
 
 
 def main() -> int:

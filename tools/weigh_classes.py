@@ -25,7 +25,7 @@ from helpers.curves import Curve, Measured, measured
 from helpers.decision import Situation
 
 FACTORS = (1.1, 1.2, 1.35, 1.5, 2.0, 3.0, 4.0, 8.0, 1e9)  # the last: classes do not count
-MOST = 8  # approaches: situations with fewer are still being measured
+LEAST = 8  # approaches: situations with fewer are still being measured
 NOISE = 0.02  # variance of a measured gain, log-odds: three to five seeds
 
 
@@ -54,7 +54,7 @@ def given_up(curve: Curve, size: int, held: Measured, weights: pooling.Weights) 
 def main() -> None:
     """Print a table with a row for each factor."""
     held = measured(records.load())
-    asked = [(c, n) for c in held.curves for n in c.accuracy if len(c.accuracy[n].columns) >= MOST]
+    asked = [(c, n) for c in held.curves for n in c.accuracy if len(c.accuracy[n].columns) >= LEAST]
     rows = []
     for factor in tqdm(FACTORS):
         weights = replace(pooling.WEIGHTS, class_factor=factor)
