@@ -24,21 +24,6 @@ VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms", "all_seconds", "cpu_seconds"]
 # Tasks that share their pictures: what one of them shows is no news about the other.
 FAMILIES = {"products_near": "products"}
-# Classes of each task; a test holds them equal to the registry, which records do not load.
-N_CLASSES = {
-    "products_near": 5,
-    "products": 10,
-    "clothing": 10,
-    "solar_cells": 2,
-    "textile": 3,
-    "digits": 10,
-    "newsgroups": 20,
-    "reuters8": 8,
-    "tweets": 2,
-    "film_reviews": 2,
-    "product_reviews": 2,
-    "posts": 2,
-}
 # Where a task lies from a backbone's pretraining, judged by what both show, for want of a measured
 # number: `data/results/distances.csv` (task, backbone, dial, distance) replaces these.
 JUDGED = {
@@ -83,11 +68,6 @@ class Curve:
     def family(self) -> str:
         """What must be left out with it, where a rule is scored on it: tasks of the same data."""
         return family(self.task)
-
-    @property
-    def n_classes(self) -> int:
-        """The task's number of classes."""
-        return N_CLASSES[self.task]
 
     @property
     def whole(self) -> list[int]:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from helpers.curves import LEAST_SEEDS, Curve, Measured
 from helpers.decision import Situation
+from helpers.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,15 @@ def say(
     near = 0.5 ** (abs(curve.distance - situation.distance) / weights.distance)
     near *= 1.0 if backbone in (None, curve.backbone) else weights.other_backbone
     steps = abs(np.log(size / situation.examples)) / np.log(weights.size_factor)
-    if n_classes is not None:
-        steps += abs(np.log(curve.n_classes / n_classes)) / np.log(weights.class_factor)
+    held = classes_of(curve.task)
+    if n_classes is not None and held is not None:
+        steps += abs(np.log(held / n_classes)) / np.log(weights.class_factor)
     return near * 0.5**steps
+
+
+def classes_of(task: str) -> int | None:
+    """A task's number of classes; None where it was recorded but is no longer in the registry."""
+    return len(TASKS[task].classes) if task in TASKS else None
 
 
 def cheapest_credible(expected: pd.DataFrame, margin: float = WEIGHTS.margin) -> str:

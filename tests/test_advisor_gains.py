@@ -13,6 +13,7 @@ from helpers.advisor.gains import BASE, LONE_SPREAD, NOTHING, Gains, Z, recorded
 from helpers.advisor.judging import chances
 from helpers.curves import Curve, Measured, measured
 from helpers.decision import Situation
+from helpers.pooling import classes_of
 
 
 def curve(task, gains, size=200, base=0.6):
@@ -76,7 +77,9 @@ def test_intervals_hold_for_families_that_had_no_say():
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
             asked = Situation(size, min(1.0, one.distance), one.modality)
-            gains = recorded_gains(asked, held.without(one.family), one.backbone, one.n_classes)
+            gains = recorded_gains(
+                asked, held.without(one.family), one.backbone, classes_of(one.task)
+            )
             odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
             known = [BASE, *(n for n in gains.names if n in odds)]
             for first, second in itertools.combinations(known, 2):

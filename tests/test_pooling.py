@@ -46,13 +46,11 @@ def test_weights_halve_with_the_number_of_classes_where_it_is_known():
     assert table.loc["lora", "regret"] == pytest.approx(0.25 * 0.2 / (classes + 0.25))
 
 
-@pytest.mark.parametrize("task", curves.N_CLASSES)
-def test_classes_are_those_of_the_registry(task):
-    assert curves.N_CLASSES[task] == len(TASKS[task].classes)
-
-
-def test_every_task_of_a_grid_has_its_number_of_classes():
-    assert set(grids.POOLS) == set(curves.N_CLASSES)
+def test_a_task_that_left_the_registry_weighs_by_the_rest(monkeypatch):
+    """Records outlive the file that registered a task."""
+    monkeypatch.delitem(TASKS, "textile")
+    table = expected(Situation(100, 0.8), two_tasks(), n_classes=10)
+    assert table.loc["lora", "regret"] == pytest.approx(0.25 * 0.2 / 1.25)
 
 
 def test_another_backbone_keeps_a_share_only_where_one_is_asked_for():

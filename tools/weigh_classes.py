@@ -33,7 +33,8 @@ def log_likelihood(curve: Curve, size: int, held: Measured, weights: pooling.Wei
     """How likely the gains seen in a situation are, foreseen from `held`."""
     means = logit(curve.accuracy[size].dropna().mean().clip(0.01, 0.99))
     asked = Situation(size, curve.distance, curve.modality)
-    gains = recorded_gains(asked, held, curve.backbone, curve.n_classes, weights)
+    n_classes = pooling.classes_of(curve.task)
+    gains = recorded_gains(asked, held, curve.backbone, n_classes, weights)
     names = [name for name in gains.names if name in means]
     places = [gains.names.index(name) for name in names]
     spread = gains.covariance[np.ix_(places, places)] + NOISE * np.eye(len(names))
@@ -44,8 +45,9 @@ def given_up(curve: Curve, size: int, held: Measured, weights: pooling.Weights) 
     """Points below the best of the approach that would be named from `held`."""
     means = curve.accuracy[size].dropna().mean()
     asked = Situation(size, curve.distance, curve.modality)
+    n_classes = pooling.classes_of(curve.task)
     table = pooling.expected_regret(
-        asked, held, sorted(means.index), curve.backbone, weights, curve.n_classes
+        asked, held, sorted(means.index), curve.backbone, weights, n_classes
     )
     seconds = curve.costs[size]["cpu_seconds"].to_dict()
     return 100 * float(means.max() - means[cheapest_near(table["regret"], seconds)])
