@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers.errors import UserError
+from helpers.linear import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Probe:
         return max(0.0, (self.accuracy - self.chance) / max(1e-9, 1 - self.chance))
 
 
+@one_blas_thread
 def probe(features: np.ndarray, labels: np.ndarray, *, folds: int = 5, seed: int = 0) -> Probe:
     """The article's test for "do the features transfer?": features (N,F), labels (N,).
 

@@ -11,16 +11,18 @@ import json
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 from filelock import FileLock
-from joblib import Parallel, delayed
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from helpers import paths
+from helpers.allocator import keep_freed_memory
 from helpers.errors import UserError
 
 MAX_PIXELS = 89_478_485  # PIL's own limit: beyond it a small file may unpack into gigabytes
@@ -57,7 +59,8 @@ def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(file, f"{image.width} x {image.height} pixels")
             image.draft(image.mode, (2 * size, 2 * size))  # JPEG: decode no more than needed
-            return square(_flat(ImageOps.exif_transpose(image), channels), size)
+            ImageOps.exif_transpose(image, in_place=True)  # most are upright: no copy
+            return square(_flat(image, channels), size)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -134,6 +137,9 @@ def _decoded(
 ) -> Iterator[np.ndarray]:
     """Yield the readable pictures chunk by chunk; note the others in `skipped`."""
 
+    keep_freed_memory()
+    hide = None if progress else True  # None: only where someone watches a terminal
+
     def attempt(file: Path) -> np.ndarray | ImageError:
         try:
             return read_image(file, size, channels)
@@ -141,18 +147,12 @@ def _decoded(
             return error
 
     with (
-        tqdm(
-            total=len(files),
-            desc="decoding",
-            unit="pictures",
-            leave=False,
-            disable=None if progress else True,  # None: only where someone watches a terminal
-        ) as bar,
-        Parallel(n_jobs=threads or -1, prefer="threads") as parallel,
+        tqdm(total=len(files), desc="decoding", unit="pictures", leave=False, disable=hide) as bar,
+        ThreadPoolExecutor(threads or joblib.cpu_count()) as pool,
     ):
         for start in range(0, len(files), _CHUNK):
             chunk = files[start : start + _CHUNK]
-            results = parallel(delayed(attempt)(file) for file in chunk)
+            results = list(pool.map(attempt, chunk))
             good = [r for r in results if not isinstance(r, ImageError)]
             for offset, result in enumerate(results):
                 if isinstance(result, ImageError):
@@ -254,7 +254,7 @@ def _flat(image: Image.Image, channels: int) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

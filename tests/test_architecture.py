@@ -28,6 +28,7 @@ LAYERS = (
         "grids",
         "situations",
         "durable",
+        "linear",
     },
     {
         "assets",

@@ -18,7 +18,7 @@ from helpers.backbones import Backbone
 from helpers.costs import latency_ms, measure, sample_batch
 from helpers.durable import write_whole
 from helpers.experiments import environment
-from helpers.steps import first_step, step_costs
+from helpers.steps import first_step, measured_steps
 from helpers.storage import task_state
 from helpers.training import pick_device
 
@@ -83,12 +83,11 @@ def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -
 
 def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
     trained = [name for name in names if name != "classical" and name not in SAME_STEP]
-    table = step_costs(backbone, own.task, trained, size=STEP, repeats=REPEATS)
-    table = table.set_index("approach")
+    steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
+    table = measured_steps(steps, REPEATS).set_index("approach")
     size = min(STEP, len(own.task.train))
     plain = made = {}
-    for name in trained:
-        model, inputs, _ = first_step(backbone, own.task, name, STEP)
+    for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
         grown = BATCH_SIZE / size  # activations grow with the batch
         if name in OTHER_GRAPH or not plain:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
+import torch
+from joblib import parallel_config
 from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -25,6 +27,7 @@ from helpers.backbones import Backbone
 from helpers.distance import log_me, wilson_interval
 from helpers.durable import write_whole
 from helpers.errors import DataNotFound, UserError
+from helpers.linear import one_blas_thread
 from helpers.measured_distances import (
     EXAMPLES,
     REFERENCES,
@@ -173,6 +176,7 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
+@one_blas_thread
 def _out_of_fold(
     own: OwnTask, found: np.ndarray, rows: np.ndarray, split: Split, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -188,8 +192,12 @@ def _out_of_fold(
     approach, modality = get_approach("classical"), own.task.modality
     strength = approach.config(modality, len(labels)).lr
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS)
-    raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
-    with warnings.catch_warnings():
+    if modality == "image":  # made small once, not in every fold: that learns nothing
+        raw, pipeline = pipeline[0].transform(split.inputs), pipeline[1:]
+    else:
+        raw = np.array(split.inputs, dtype=object)
+    threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
+    with threads, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
         cuts = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))

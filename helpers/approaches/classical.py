@@ -18,13 +18,20 @@ from torch import Tensor
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
 from helpers.backbones import Backbone
+from helpers.linear import one_blas_thread
 from helpers.training import History, TrainConfig
 
 PIXEL_SIDE = 28
+_CHUNK = 256  # pictures made small at a time
 
 
 def flatten_pixels(images: np.ndarray) -> np.ndarray:
     """uint8 (N,H,W,C) → float32 (N, 28·28·C) on 0..1; larger images are averaged down."""
+    starts = range(0, max(1, len(images)), _CHUNK)
+    return np.concatenate([_flattened(images[start : start + _CHUNK]) for start in starts])
+
+
+def _flattened(images: np.ndarray) -> np.ndarray:
     # np.array copies: a read-only memory map is no home for a tensor.
     pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
     if pixels.shape[-1] > PIXEL_SIDE:
@@ -54,6 +61,7 @@ class Classical(Approach):
             return make_pipeline(words, regression)
         return make_pipeline(FunctionTransformer(flatten_pixels), StandardScaler(), regression)
 
+    @one_blas_thread
     def fit(
         self,
         backbone: Backbone | None,

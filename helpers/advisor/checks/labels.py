@@ -11,6 +11,7 @@ import numpy as np
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 from helpers.errors import UserError
+from helpers.linear import one_blas_thread
 from helpers.tasks.splits import joined, stratified_order
 
 _FOLDS = 5
@@ -56,6 +57,7 @@ def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     return Suspects(rows, best[rows].astype(np.int64), confidence[rows])
 
 
+@one_blas_thread
 def out_of_fold(
     features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0
 ) -> np.ndarray:
