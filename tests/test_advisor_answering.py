@@ -1,11 +1,13 @@
 """What is expected before measuring, what a race says, and how data become a task."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from own import write_texts
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers import records
 from helpers.advisor.answering import held_records
@@ -23,7 +25,7 @@ from helpers.advisor.exporting import load_model
 from helpers.advisor.gains import NOTHING, recorded_gains
 from helpers.advisor.judging import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.own_task import Folds, make_own_task, part_of
-from helpers.advisor.probing import DISTANT, Probing, Score, mcnemar
+from helpers.advisor.probing import DISTANT, SOLVER_STEPS, Probing, Score, _out_of_fold, mcnemar
 from helpers.advisor.racing import judged
 from helpers.advisor.recipes import recipes
 from helpers.approaches import APPROACHES, Fitted
@@ -153,6 +155,22 @@ def test_a_probe_at_chance_is_too_distant():
     assert probing(0.22, 0.2).verdict == DISTANT
     assert probing(0.7, 0.2).verdict == "features transfer"
     assert probing(0.3, 0.2).verdict == "doubtful"
+
+
+def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
+    """Pictures are made small once, not in every fold; what is predicted stays the same."""
+    data, rng = texts(60), np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (60, 40, 40, 3), dtype=np.uint8)
+    pictures[np.arange(60) % 2 == 1] //= 2
+    split = Split(pictures, np.arange(60) % 2)
+    own = SimpleNamespace(data=data, task=SimpleNamespace(modality="image"))
+    found = rng.normal(size=(60, 5)).astype(np.float32)
+    _, classical = _out_of_fold(own, found, np.arange(60), split, 0)
+    approach = APPROACHES["classical"]
+    pipeline = approach.pipeline("image", approach.config("image", 60).lr, 0, SOLVER_STEPS)
+    cuts = StratifiedKFold(5, shuffle=True, random_state=0)
+    plain = cross_val_predict(pipeline, pictures, split.labels, cv=cuts)
+    assert (classical == plain).all() and (plain == split.labels).mean() > 0.9
 
 
 def test_expectations_leave_out_what_is_excluded():

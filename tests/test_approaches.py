@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from tiny import tiny_task, tiny_text_task
 from torch import nn
@@ -23,6 +24,7 @@ from helpers.approaches import (
     remove_adapters,
     remove_lora,
 )
+from helpers.approaches.classical import flatten_pixels
 from helpers.approaches.fine_tuning import PartialOptions
 from helpers.approaches.lora import lora_layers
 from helpers.backbones import load_backbone
@@ -363,3 +365,11 @@ def test_probe_head_is_folded_to_a_plain_layer():
     fitted.model.start = 0
     whole = fitted.predict(task.test)
     assert np.allclose(cached, whole, atol=1e-4)
+
+
+def test_pictures_are_made_small_a_part_at_a_time_without_a_difference():
+    pictures = np.random.default_rng(0).integers(0, 256, (300, 40, 40, 1), dtype=np.uint8)
+    whole = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    whole = F.interpolate(whole, (28, 28), mode="bilinear", antialias=True).flatten(1).numpy()
+    assert np.allclose(flatten_pixels(pictures), whole, atol=1e-6)
+    assert flatten_pixels(pictures[:0]).shape == (0, 28 * 28)

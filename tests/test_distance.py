@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn.linear_model import BayesianRidge
+from threadpoolctl import threadpool_info
 
 from helpers.distance import frechet_distance, log_me, probe, wilson_interval
 from helpers.errors import UserError
+from helpers.linear import one_blas_thread
 
 
 @pytest.fixture
@@ -71,3 +73,12 @@ def test_log_me_is_the_maximised_evidence(clouds):
         covariance = apart @ apart.T / ridge.lambda_ + np.eye(len(y)) / ridge.alpha_
         evidence.append(multivariate_normal(np.zeros(len(y)), covariance).logpdf(y) / len(y))
     assert log_me(apart, labels) == pytest.approx(np.mean(evidence), abs=1e-3)
+
+
+def test_linear_models_get_one_thread_and_give_the_others_back():
+    def threads():
+        return {i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"}
+
+    before = threads()
+    assert one_blas_thread(threads)() == {1}
+    assert threads() == before

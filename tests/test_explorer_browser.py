@@ -191,3 +191,10 @@ def test_in_jupyterlab_a_slider_moved_by_keyboard_changes_the_verdict(lab, page)
         wait_for(lambda b=before: said.inner_text() != b, 60, "the verdict stayed", page)
     assert output.locator("svg.panel").count() >= 1
     assert output.get_by_role("button", name="Run this point live on pocket").is_enabled()
+    edge = "one => one.getBoundingClientRect().right"
+    edges = f"all => all.map({edge})"
+    for width in (1400, 1000):  # the file browser takes a fifth of it
+        page.set_viewport_size({"width": width, "height": 1000})
+        cards = output.locator(".card").evaluate_all(edges)
+        assert len(cards) >= 3
+        assert max(cards) <= output.evaluate(edge) + 1

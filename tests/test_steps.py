@@ -1,12 +1,17 @@
 """What one training step costs: memory that adds up, and the order theory demands."""
 
+import copy
+
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import tiny_task, tiny_text_task
 from torch import nn
 
 from helpers.backbones import load_backbone
+from helpers.costs import TensorMemory
 from helpers.steps import first_step, memory_parts, step_costs
+from helpers.training import trainable
 
 NAMES = ["feature_extraction", "partial_fine_tuning", "full_fine_tuning", "lora", "adapter"]
 
@@ -42,6 +47,28 @@ def test_the_peak_has_the_moments_and_the_activations_together():
     assert parts["moments_mb"] == pytest.approx(2 * weights)
     # The input (0.4 MB) and one hidden layer are held while the moments are there.
     assert parts["passing_mb"] > 0.8
+
+
+def test_one_pass_shows_what_a_second_step_holds():
+    """The oracle: two whole steps watched, the moments that AdamW keeps taken off."""
+    pocket = load_backbone("pocket", pretrained=False)
+    for name in NAMES:
+        model, inputs, labels = first_step(pocket, tiny_task(16), name, 8)
+        found = memory_parts(model, inputs, labels)
+        watched = copy.deepcopy(model).train()
+        held = [*watched.parameters(), *watched.buffers()]
+        memory = TensorMemory()
+        for tensor in (*held, inputs, labels):
+            memory.track(tensor.data)
+        optimizer = torch.optim.AdamW(trainable(watched), lr=0.0, weight_decay=0.0, fused=True)
+        with memory:
+            for _ in range(2):
+                F.cross_entropy(watched(inputs), labels).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+        kept = 1e6 * (found["weights_mb"] + found["moments_mb"])
+        counters = 4 * len(list(watched.parameters()))  # AdamW counts its steps, too
+        assert memory.peak - kept - 1e6 * found["passing_mb"] == pytest.approx(0, abs=counters)
 
 
 def test_texts_and_frozen_stages():

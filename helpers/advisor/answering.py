@@ -98,13 +98,15 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     found = evidence(free, held, backbone=looked.backbone)
     table = expected_regret(free, held, sorted(fitting), looked.backbone, n_classes=n_classes)
     take = _take(found, table, fitting, looked)
+    prior = Prior(expected, gains)
+    rivals = prior.chances_above(take, fitting)
     verdict = found.verdict if found.verdict != NONE or table.empty else CLOSE
-    if take != found.take and verdict == CLEAR:
+    if verdict == CLEAR and (take != found.take or rivals):  # one more task may lie elsewhere
         verdict = CLOSE
     seen = _probe_reasons(looked.probing)
-    because = _take_reasons(take, table, looked, expected)
+    because = [*_take_reasons(take, table, looked, expected), *_open_reasons(rivals)]
     reasons = (*seen, *ruled.reasons, *found.reasons, *because)
-    change = next_measurement(take, Prior(expected, gains), looked)
+    change = next_measurement(take, prior, looked)
     headline = (*seen, *because)
     return Answer(take, verdict, ruled, found, expected, reasons, headline, change, gains)
 
@@ -175,6 +177,15 @@ def _take_reasons(
             "cheaper one is preferred."
         )
     return told
+
+
+def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
+    if not rivals:
+        return []
+    return [
+        "Before anything is trained here the choice stays open, since families of tasks differ: "
+        f"{', '.join(map(_title, rivals))} may lie above it, and a race (`--measure`) tells."
+    ]
 
 
 def next_measurement(take: str, prior: Prior, looked: Looked) -> str:

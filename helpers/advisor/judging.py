@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from helpers.advisor.expecting import Prior, cheapest_near
+from helpers.advisor.expecting import SURE, Prior, cheapest_near
 from helpers.advisor.gains import BASE
 from helpers.advisor.own_task import Folds
 from helpers.advisor.probing import mcnemar
@@ -25,7 +25,6 @@ from helpers.pooling import WEIGHTS
 # Deviation of an accuracy from one training run to the next, times the root of the number of
 # training examples: what seeds show in the records, where approaches are compared seed by seed.
 RUN_NOISE = {"image": 0.3, "text": 0.2}
-SURE = 0.05
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from helpers.advisor.answering import Answer, Looked
-from helpers.advisor.expecting import CHEAPER, Expected
+from helpers.advisor.expecting import CHEAPER, SURE, Expected
 from helpers.advisor.exporting import load_model
-from helpers.advisor.judging import SURE, Arm, Standing
+from helpers.advisor.judging import Arm, Standing
 from helpers.advisor.racing import Job, RaceFile
 from helpers.decision import TITLES
 from helpers.distance import wilson_interval
