@@ -34,6 +34,7 @@ __all__ = [
     "distance_word",
     "parse_distance",
     "size_word",
+    "title_of",
 ]
 
 FALLBACK = "fallback"
@@ -47,6 +48,11 @@ TITLES = {
     "from_scratch": "training from scratch",
     "classical": "no network",
 }
+
+
+def title_of(approach: str) -> str:
+    """An approach's name as it stands in a sentence; one that is new has its own."""
+    return TITLES.get(approach, approach.replace("_", " "))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from helpers.curves import (
     nearest,
     training_minutes,
 )
-from helpers.decision import TITLES, Situation, Thresholds, decide
+from helpers.decision import TITLES, Situation, Thresholds, decide, title_of
 from helpers.pooling import WEIGHTS, cheapest_credible, expected_regret
 from helpers.summaries import CONFIDENCE
 
@@ -104,7 +104,7 @@ def evidence(
         + (f" Not measured there, so not compared: {lacking}." if lacking else "")
     ]
     if len(fitting) < len(found):
-        gone = ", ".join(TITLES.get(c.approach, c.approach) for c in found if c not in fitting)
+        gone = ", ".join(title_of(c.approach) for c in found if c not in fitting)
         reasons.append(f"Over the budget or the latency as measured, so left out: {gone}.")
     if len(fitting) < 2:
         return _nothing("fewer than two measured approaches fit the budget and the latency")
@@ -151,7 +151,8 @@ def _judge(
     best, *others = candidates
     gains = {c.approach: _difference(best.approach, c.approach, readings) for c in others}
     tied = [c for c in others if not gains[c.approach][1] > 0]
-    told = f"{_title(best)} reaches {best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
+    named, ends = title_of(best.approach), f"{best.low:.3f} to {best.high:.3f}"
+    told = f"{named} reaches {best.accuracy:.3f} ({ends})"
     if not tied and (lean is None or lean.best == best.approach):
         runner = min(gains.values(), key=lambda gain: gain[0])
         reasons.append(
@@ -162,7 +163,7 @@ def _judge(
     by_name = {c.approach: c for c in candidates}
     cheapest = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
     take = by_name[lean.take] if lean else cheapest
-    alike = ", ".join(_title(c) for c in tied)
+    alike = ", ".join(title_of(c.approach) for c in tied)
     rest = f"the records near by can't tell it from {alike}" if tied else "other tasks disagree"
     reasons.append(f"Too close to call: {told}, and {rest}.")
     reasons.append(_advice(take, lean))
@@ -170,7 +171,7 @@ def _judge(
 
 
 def _advice(take: Candidate, lean: _Lean | None) -> str:
-    costs = f"{_title(take)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)"
+    costs = f"{title_of(take.approach)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)"
     if lean is None:
         return f"So take the cheapest of them, {costs}."
     return (
@@ -184,14 +185,10 @@ def _counted(families: int) -> str:
     return f"{families} {'family' if families == 1 else 'families'} of tasks"
 
 
-def _title(candidate: Candidate) -> str:
-    return TITLES.get(candidate.approach, candidate.approach.replace("_", " "))
-
-
 def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
     reasons = [f"No evidence: {why}."]
     if lean is not None:
-        title = TITLES.get(lean.take, lean.take.replace("_", " "))
+        title = title_of(lean.take)
         reasons.append(
             f"What is measured farther off leans to {title}: the cheapest of those that give up "
             f"least there ({_counted(lean.families)}), so measure it against a frozen probe first."
@@ -290,7 +287,7 @@ def _words(made: dict[str, Any]) -> str:
     for row in made["candidates"]:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
         lines.append(
-            f"  {TITLES.get(row['approach'], row['approach']):25}{row['accuracy']:9.3f}  "
+            f"  {title_of(row['approach']):25}{row['accuracy']:9.3f}  "
             f"{interval:16}{row['train_seconds']:9.1f}{row['stored_mb']:11.2f}"
             f"{row['latency_ms']:12.2f}{row['runs']:6d}"
         )

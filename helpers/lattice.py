@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from helpers.curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
-from helpers.decision import TITLES, Decision, Situation, Thresholds
+from helpers.decision import Decision, Situation, Thresholds, title_of
 from helpers.evidence import CLEAR, NONE, Evidence
 
 KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
@@ -81,14 +81,10 @@ def latency_words(milliseconds: float | None) -> str:
     return "no limit" if milliseconds is None else f"{milliseconds:g} ms"
 
 
-def title(approach: str) -> str:
-    """Return an approach's name as it stands in a sentence."""
-    return TITLES.get(approach, approach.replace("_", " "))
-
-
 def headline(ruled: Decision, found: Evidence) -> tuple[str, str]:
     """Return the two verdicts as sentences: the rule's, and what the records say."""
-    plan = f"{ruled.first}, then {title(ruled.approach)}" if ruled.first else title(ruled.approach)
+    named = title_of(ruled.approach)
+    plan = f"{ruled.first}, then {named}" if ruled.first else named
     number = ruled.rule if ruled.rule.startswith("R") else "no rule matches"
     flips = [flip.name for flip in ruled.flips if flip.applied]
     turned = f", flipped by: {', '.join(flips)}" if flips else ""
@@ -98,8 +94,9 @@ def headline(ruled: Decision, found: Evidence) -> tuple[str, str]:
     best = next(c for c in found.candidates if c.approach == found.take)
     reached = f"{best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
     if found.verdict == CLEAR:
-        return rule, f"Measured near here, {title(found.take)} is clearly ahead at {reached}."
-    return rule, f"Measured near here it is too close to call; take {title(found.take)}, {reached}."
+        return rule, f"Measured near here, {title_of(found.take)} is clearly ahead at {reached}."
+    told = "Measured near here it is too close to call; take"
+    return rule, f"{told} {title_of(found.take)}, {reached}."
 
 
 def comparison(ruled: Decision, found: Evidence) -> str:
@@ -107,7 +104,7 @@ def comparison(ruled: Decision, found: Evidence) -> str:
     by_name = {candidate.approach: candidate for candidate in found.candidates}
     if not by_name:
         return ""
-    name = title(ruled.approach)
+    name = title_of(ruled.approach)
     if ruled.approach not in by_name:
         return f"The rule's {name} was not measured here, or lies over your limits."
     if ruled.approach == found.take:
@@ -119,7 +116,7 @@ def comparison(ruled: Decision, found: Evidence) -> str:
     ratio = float(f"{own.train_seconds:.4g}") / float(f"{taken.train_seconds:.4g}")
     times = f"{_times(ratio)} times" if ratio >= 1 else f"1/{_times(1 / ratio)} of"
     return (
-        f"The rule's {name} came out {abs(points):.1f} points {side} {title(found.take)}, at "
+        f"The rule's {name} came out {abs(points):.1f} points {side} {title_of(found.take)}, at "
         f"{times} its training time."
     )
 

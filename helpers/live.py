@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.curves import Curve, Measured, comparable
+from helpers.decision import title_of
 from helpers.errors import UserError
-from helpers.lattice import Point, title
+from helpers.lattice import Point
 from helpers.summaries import interval_half_width
 
 TASK, BACKBONE = "products_near", "pocket"
@@ -40,7 +41,7 @@ def nearest_dial(distance: float, held: Measured) -> int | None:
 def announcement(point: Point, approach: str, held: Measured) -> str:
     """Return what is about to be run, in a sentence."""
     n, dial = _asked(point, held)
-    return f"Training {title(approach)} on {n:,} product photos, dial {dial:.2f} …"
+    return f"Training {title_of(approach)} on {n:,} product photos, dial {dial:.2f} …"
 
 
 def run_live(point: Point, approach: str, held: Measured, runs: pd.DataFrame) -> Live:
@@ -66,7 +67,7 @@ def described(
     """Return a run as a point and a sentence that sets it beside the recorded interval."""
     reached, spent = float(row["test_accuracy"]), row["train_seconds"] + row["prepare_seconds"]
     words = (
-        f"Live: {title(approach)} on {n:,} product photos (dial {dial:.2f}) reached "
+        f"Live: {title_of(approach)} on {n:,} product photos (dial {dial:.2f}) reached "
         f"{reached:.3f} on {TESTED} test pictures, in {spent:.1f} s"
     )
     return Live(n, reached, f"{words}; {_beside(reached, approach, n, curve)}.")

@@ -8,9 +8,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from pages import SMALL, as_point, settings, small_page
 from test_browser import run_all_cells, wait_for
 
-from helpers.decision import decide
+from helpers.decision import decide, title_of
 from helpers.evidence import evidence
-from helpers.lattice import comparison, headline, title
+from helpers.lattice import comparison, headline
 
 pytestmark = pytest.mark.browser
 NOTEBOOK = test_browser.ROOT / "notebooks" / "10_decision_rule.ipynb"
@@ -122,7 +122,7 @@ def test_200_random_points_agree_with_decide(opened, written):
         assert (seen["rule"], seen["measured"]) == headline(ruled, found), at
         assert (seen["approach"], seen["take"]) == (ruled.approach, found.take), at
         assert seen["reasons"] == list(ruled.reasons), at
-        flips = [f"{f.name}: {title(f.approach) if f.applied else f.why}" for f in ruled.flips]
+        flips = [f"{f.name}: {title_of(f.approach) if f.applied else f.why}" for f in ruled.flips]
         assert sorted(seen["flips"]) == sorted(flips), at
         side = comparison(ruled, found)
         assert seen["said"][: bool(side)] == [side] * bool(side), at

@@ -6,22 +6,21 @@ It is built twice: from the probe and the records, and (with `--measure`) from t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
 from helpers.advisor.costing import Cost
-from helpers.advisor.data import SPLITS, Finding
+from helpers.advisor.data import Finding
 from helpers.advisor.expecting import Expected, Prior, cheapest_near, expected_accuracies
 from helpers.advisor.gains import NOTHING, Gains, recorded_gains
 from helpers.advisor.own_task import OwnTask
 from helpers.advisor.probing import DISTANT, DOUBTFUL, Probing
 from helpers.advisor.recipes import Recipe
 from helpers.curves import Measured, family, measured
-from helpers.decision import TITLES, Decision, Situation, decide, distance_word
+from helpers.decision import Decision, Situation, decide, title_of
 from helpers.evidence import CLEAR, CLOSE, NONE, Evidence, evidence
 from helpers.pooling import WEIGHTS, expected_regret
 
@@ -164,7 +163,7 @@ def _take_reasons(
     if take in expected:
         one = expected[take]
         told.append(
-            f"{_title(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
+            f"{title_of(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
             f"{one.high:.3f}: {one.origin}), in {_seconds(looked.seconds(take))} of training."
         )
     if take in table.index:
@@ -184,7 +183,7 @@ def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
         return []
     return [
         "Before anything is trained here the choice stays open, since families of tasks differ: "
-        f"{', '.join(map(_title, rivals))} may lie above it, and a race (`--measure`) tells."
+        f"{', '.join(map(title_of, rivals))} may lie above it, and a race (`--measure`) tells."
     ]
 
 
@@ -196,7 +195,7 @@ def next_measurement(take: str, prior: Prior, looked: Looked) -> str:
     """
     expected = prior.expected
     if take not in expected:
-        return f"Train {_title(take)} once: nothing recorded says what it reaches here."
+        return f"Train {title_of(take)} once: nothing recorded says what it reaches here."
     own, best, most = expected[take], "", 0.0
     for name in within_budget(looked, expected):
         other = expected[name]
@@ -208,91 +207,12 @@ def next_measurement(take: str, prior: Prior, looked: Looked) -> str:
         if gain > most:
             best, most = name, gain
     if not best:
-        return f"Train {_title(take)} once, to see whether it reaches {own.accuracy:.3f}."
+        return f"Train {title_of(take)} once, to see whether it reaches {own.accuracy:.3f}."
     return (
-        f"Train {_title(best)} once ({_seconds(looked.seconds(best))} here), on the same split as "
-        f"{_title(take)}: the answer changes if it comes out more than "
+        f"Train {title_of(best)} once ({_seconds(looked.seconds(best))} here), on the same split "
+        f"as {title_of(take)}: the answer changes if it comes out more than "
         f"{100 * WEIGHTS.margin:.1f} points above."
     )
-
-
-def as_json(
-    looked: Looked, answer: Answer, race: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
-    probing, task = looked.probing, looked.own.task
-    distance = probing.distance
-    return {
-        "approach": answer.approach,
-        "rule": answer.ruled.rule,
-        "rule_approach": answer.ruled.approach,
-        "reasons": list(answer.reasons),
-        "headline": list(answer.headline),
-        "flips": [asdict(flip) for flip in answer.ruled.flips],
-        "verdict": answer.verdict,
-        "candidates": candidate_rows(looked, answer),
-        "checks": [asdict(finding) for finding in looked.findings],
-        "n_examples": len(looked.own.data),
-        "n_classes": len(task.classes),
-        "n_train": len(task.train),
-        "n_validation": len(task.validation),
-        "n_test": len(task.test),
-        "classes": _class_rows(task),
-        "distance": None if distance is None else round(distance, 4),
-        "distance_word": None if distance is None else distance_word(distance),
-        "distance_how": probing.how,
-        "probe": probing.as_dict(),
-        "measured": list((race or {}).get("measured", [])),
-        "test": (race or {}).get("test"),
-        "left_out": (race or {}).get("left_out", {}),
-        "race_seconds": (race or {}).get("race_seconds"),
-        "next_measurement": answer.next_measurement,
-        "settings": dict(looked.settings),
-    }
-
-
-def _class_rows(task: Any) -> list[dict[str, Any]]:
-    """How many examples of each class each split has."""
-    n = len(task.classes)
-    counts = {name: np.bincount(getattr(task, name).labels, minlength=n) for name in SPLITS}
-    return [
-        {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
-        for i, name in enumerate(task.classes)
-    ]
-
-
-def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
-    """A row for each approach, best expected accuracy first; costs are of this machine."""
-    rows = []
-    order = sorted(answer.expected.values(), key=lambda one: -one.accuracy)
-    for one in order:
-        cost, recipe = looked.costs[one.approach], looked.recipes[one.approach]
-        rows.append(
-            {
-                "approach": one.approach,
-                "accuracy": round(one.accuracy, 4),
-                "low": round(one.low, 4),
-                "high": round(one.high, 4),
-                "train_seconds": _digits(looked.seconds(one.approach)),
-                "stored_mb": _digits(cost.stored_mb),
-                "latency_ms": _digits(cost.latency_ms),
-                "runs": one.runs,
-                "memory_mb": _digits(cost.memory_mb),
-                "origin": one.origin,
-                "lr": recipe.lr,
-                "epochs": recipe.epochs,
-                "lr_origin": recipe.origin,
-            }
-        )
-    return rows
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " "))
 
 
 def _seconds(seconds: float) -> str:

@@ -18,7 +18,8 @@ import torch
 from tqdm import tqdm
 
 from helpers import records
-from helpers.advisor.answering import Answer, Looked, as_json, first_answer
+from helpers.advisor.answering import Answer, Looked, first_answer
+from helpers.advisor.as_json import as_json
 from helpers.advisor.checks import CHECKS, run_checks
 from helpers.advisor.cluster import check_cluster
 from helpers.advisor.costing import own_costs

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from helpers.advisor.drawings import accuracy_figure, cost_figure
-from helpers.decision import TITLES
+from helpers.decision import title_of
 from helpers.evidence import CLEAR, CLOSE, NONE
 from helpers.page.drawing import swatch
 from helpers.page.render import duration, short
@@ -265,5 +265,5 @@ def _list(sentences: Iterable[str]) -> str:
 
 
 def _title(name: str) -> str:
-    words = TITLES.get(name, name.replace("_", " "))
+    words = title_of(name)
     return f"{words[0].upper()}{words[1:]}"

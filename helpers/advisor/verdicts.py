@@ -14,7 +14,7 @@ from helpers.advisor.expecting import CHEAPER, SURE, Expected
 from helpers.advisor.exporting import load_model
 from helpers.advisor.judging import Arm, Standing
 from helpers.advisor.racing import Job, RaceFile
-from helpers.decision import TITLES
+from helpers.decision import title_of
 from helpers.distance import wilson_interval
 from helpers.durable import write_whole
 from helpers.evidence import CLEAR, CLOSE
@@ -76,7 +76,7 @@ def measured_answer(
     told = _race_reasons(looked, arms, place, take, n_train, open_ones, spent)
     if test is not None:
         told.append(
-            f"On the test split, read once at the end, {_title(take)} trained on "
+            f"On the test split, read once at the end, {title_of(take)} trained on "
             f"{test.n_train:,} examples gets {test.accuracy:.3f} ({test.low:.3f} to "
             f"{test.high:.3f}, n = {test.n:,})."
         )
@@ -119,16 +119,16 @@ def _race_reasons(
         told.append("No other approach that was raced can be expected to do better.")
         return told
     names = ", ".join(
-        f"{_title(n)} ({arms[n].accuracy:.3f})" if n in arms else f"{_title(n)} (not measured)"
+        f"{title_of(n)} ({arms[n].accuracy:.3f})" if n in arms else f"{title_of(n)} (not measured)"
         for n in open_ones
     )
     why = (
         f"the cheapest of those expected within {100 * WEIGHTS.margin:.1f} points of the best, "
-        f"{_title(place.leader)}, by a factor of {CHEAPER} or more"
+        f"{title_of(place.leader)}, by a factor of {CHEAPER} or more"
         if take != place.leader
         else "the likeliest, and none that is clearly cheaper comes as near"
     )
-    told.append(f"Too close to call against {names}; so take {_title(take)}: {why}.")
+    told.append(f"Too close to call against {names}; so take {title_of(take)}: {why}.")
     return told
 
 
@@ -137,13 +137,13 @@ def _measured_words(
 ) -> str:
     if take not in arms:
         return (
-            f"{_title(take)} had no turn for want of time; by the records it can be expected to "
+            f"{title_of(take)} had no turn for want of time; by the records it can be expected to "
             "lie above what was measured, so give the race more minutes."
         )
     arm, (low, high) = arms[take], arms[take].interval
     part = "" if n_train == len(looked.own.task.train) else f" (a part of them: {n_train:,})"
     return (
-        f"Measured on your data{part}: {_title(take)} gets {arm.accuracy:.3f} of "
+        f"Measured on your data{part}: {title_of(take)} gets {arm.accuracy:.3f} of "
         f"{len(arm.share):,} held-out examples right ({low:.3f} to {high:.3f}; "
         f"{len(arm.runs)} {'run' if len(arm.runs) == 1 else 'runs'}, {spent[take]:.0f} s each)."
     )
@@ -161,11 +161,7 @@ def _next(open_ones: list[str], place: Standing, take: str, looked: Looked) -> s
         return ""
     best = max(open_ones, key=lambda name: (place.beats[name], name))
     return (
-        f"More labelled examples to judge by: {_title(best)} against {_title(take)} is open "
+        f"More labelled examples to judge by: {title_of(best)} against {title_of(take)} is open "
         f"(McNemar p = {place.p_values[best if best != place.leader else take]:.2g}), and a longer "
         "race on the same examples adds little once each has been judged."
     )
-
-
-def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " "))

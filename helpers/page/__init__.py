@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.curves import Measured, comparable, measured
-from helpers.lattice import AXES, Axes, Point, apart_words, latency_words, minutes_words, title
+from helpers.decision import title_of
+from helpers.lattice import AXES, Axes, Point, apart_words, latency_words, minutes_words
 from helpers.page.drawing import SHAPES, draw_panel, marks, swatch
 from helpers.page.render import HEADS, legend
 from helpers.page.style import page_colours, sheet
@@ -81,7 +82,7 @@ def _fixed(axes: Axes) -> dict[str, Any]:
         "approaches": APPROACHES,
         "rule_names": RULES,
         "verdicts": VERDICTS,
-        "titles": {name: title(name) for name in APPROACHES},
+        "titles": {name: title_of(name) for name in APPROACHES},
         "swatches": {name: swatch(name) for name in APPROACHES},
         "shapes": {name: SHAPES[look.marker] for name, look in APPROACH_STYLE.items()},
         "apart": [apart_words(False), apart_words(True)],
