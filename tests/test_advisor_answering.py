@@ -28,6 +28,7 @@ from helpers.advisor.own_task import Folds, make_own_task, part_of
 from helpers.advisor.probing import DISTANT, SOLVER_STEPS, Probing, Score, _out_of_fold, mcnemar
 from helpers.advisor.racing import judged
 from helpers.advisor.recipes import recipes
+from helpers.advisor.threads import fewest_fast
 from helpers.approaches import APPROACHES, Fitted
 from helpers.curves import measured
 from helpers.decision import Situation
@@ -247,3 +248,10 @@ def test_texts_are_advised_and_the_classical_model_comes_back(tmp_path, monkeypa
     model = load_model(tmp_path / "model")
     assert model.classify(["purrs and fur whiskers", "piston torque gear"]) == ["cat", "engine"]
     assert model.test_accuracy() == pytest.approx(model.recipe["test"]["accuracy"])
+
+
+def test_fewer_threads_are_used_only_where_they_are_clearly_faster():
+    assert fewest_fast({8: 1.0, 4: 0.9, 1: 0.95}) == 8  # a passing load
+    assert fewest_fast({8: 3.0, 4: 2.0, 1: 1.0}) == 1  # others need the cores
+    assert fewest_fast({8: 3.0, 4: 1.0, 1: 0.9}) == 4
+    assert fewest_fast({2: 1.0, 1: 1.9}) == 2

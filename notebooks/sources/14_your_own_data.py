@@ -146,15 +146,16 @@ scores = results_dir() / "advisor.csv"
 columns = ["task", "mode", "n_train", "recommended", "regret_points"]
 table = pd.read_csv(scores)[columns] if scores.exists() else pd.DataFrame(columns=columns)
 lines = []
-for mode, own in table.groupby("mode"):
+for (mode, n), own in table.groupby(["mode", "n_train"]):
     right = int((own["regret_points"] <= 1.5).sum())
-    lines.append(f"- `{mode}`: within 1.5 points of the best in **{right} of {len(own)}** cases")
+    told = f"within 1.5 points of the best in **{right} of {len(own)}** cases"
+    lines.append(f"- `{mode}`, {n} training examples: {told}")
 Markdown("\n".join(lines) or "Not scored yet.")
 
 # %% [markdown]
-# `look` is the answer without a race, `measure` with one of ten minutes, on one core. A race chooses by
-# at most 300 examples here, and two or three points are what so few leave open: the slider below shows
-# it. What was named with 50 and with 200 training examples, and the points that this gave up:
+# `look` is the answer without a race, `measure` with one of ten minutes, on one core or two. A race
+# chooses by at most 300 examples here, and two or three points are what so few leave open: the slider
+# below shows it. What was named, and the points that this gave up:
 
 # %%
 told = table["recommended"].str.replace("_", " ") + " (" + table["regret_points"].map(str) + ")"
