@@ -10,7 +10,7 @@ from own import write_texts
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers import records
-from helpers.advisor.answering import held_records
+from helpers.advisor.answering import _open_reasons, held_records
 from helpers.advisor.command import Request, advise
 from helpers.advisor.data import OwnData
 from helpers.advisor.delivering import export_model
@@ -31,7 +31,7 @@ from helpers.advisor.recipes import recipes
 from helpers.advisor.threads import fewest_fast
 from helpers.approaches import APPROACHES, Fitted
 from helpers.curves import measured
-from helpers.decision import Situation
+from helpers.decision import Situation, title_of
 from helpers.errors import UserError
 from helpers.tasks import Split
 from helpers.training import History
@@ -255,3 +255,12 @@ def test_fewer_threads_are_used_only_where_they_are_clearly_faster():
     assert fewest_fast({8: 3.0, 4: 2.0, 1: 1.0}) == 1  # others need the cores
     assert fewest_fast({8: 3.0, 4: 1.0, 1: 0.9}) == 4
     assert fewest_fast({2: 1.0, 1: 1.9}) == 2
+
+
+def test_an_open_choice_names_the_likeliest_and_counts_the_others():
+    assert _open_reasons({}) == []
+    names = list(APPROACHES)[:5]
+    (told,) = _open_reasons(dict(zip(names, (0.4, 0.3, 0.2, 0.1, 0.06), strict=True)))
+    assert all(title_of(name) in told for name in names[:3])
+    assert "and 2 more" in told and title_of(names[4]) not in told
+    assert "more" not in _open_reasons({names[0]: 0.4})[0]

@@ -25,6 +25,7 @@ from helpers.evidence import CLEAR, CLOSE, NONE, Evidence, evidence
 from helpers.pooling import WEIGHTS, expected_regret
 
 UNKNOWN_DISTANCE = 0.5
+NAMED = 3  # of the approaches that may be better: the likeliest
 
 
 @dataclass(frozen=True)
@@ -181,9 +182,12 @@ def _take_reasons(
 def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
     if not rivals:
         return []
+    named = [title_of(name) for name in rivals][:NAMED]
+    more = len(rivals) - len(named)
+    told = ", ".join(named) + (f" and {more} more" if more else "")
     return [
         "Before anything is trained here the choice stays open, since families of tasks differ: "
-        f"{', '.join(map(title_of, rivals))} may lie above it, and a race (`--measure`) tells."
+        f"{told} may lie above it. A race (`--measure`) tells."
     ]
 
 
