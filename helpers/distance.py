@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import sqrtm
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from helpers.errors import UserError
-from helpers.linear import one_blas_thread
+from helpers.linear import linear_probe, one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -48,9 +45,8 @@ def probe(features: np.ndarray, labels: np.ndarray, *, folds: int = 5, seed: int
     if smallest < 2:
         raise UserError("a probe needs two examples of each class; one class has a single example")
     folds = min(folds, smallest)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    right = int((cross_val_predict(model, features, labels, cv=splits) == labels).sum())
+    right = int((cross_val_predict(linear_probe(), features, labels, cv=splits) == labels).sum())
     low, high = wilson_interval(right, len(labels))
     return Probe(right / len(labels), low, high, float(counts.max() / len(labels)), len(labels))
 

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 from scipy.special import ndtri
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
 
+from helpers import linear
 from helpers.comparisons import paired_gain
 from helpers.errors import UserError
 from helpers.summaries import SITUATION
@@ -22,7 +21,7 @@ LEAST_SEEDS = 3
 
 def linear_probe(strength: float = 0.1) -> Pipeline:
     """Logistic regression on standardised features; a smaller strength holds it back more."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1_000))
+    return linear.linear_probe(strength, 1_000)
 
 
 def optimism(

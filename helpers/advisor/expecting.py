@@ -72,10 +72,15 @@ class Prior:
         found = {}
         for name in names:
             mean, deviation = self.difference(name, take)
-            chance = float(norm.sf(WEIGHTS.margin, mean, deviation)) if deviation else 0.0
+            chance = chance_better(mean, deviation)
             if chance >= SURE:
                 found[name] = chance
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+def chance_better(mean: float, deviation: float) -> float:
+    """Chance that a difference is more than what counts as equal; 0 where there is none."""
+    return float(norm.sf(WEIGHTS.margin, mean, deviation)) if deviation else 0.0
 
 
 def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from helpers.advisor.expecting import SURE, Prior, cheapest_near
+from helpers.advisor.expecting import SURE, Prior, chance_better, cheapest_near
 from helpers.advisor.gains import BASE
 from helpers.advisor.own_task import Folds
 from helpers.advisor.probing import mcnemar
@@ -102,7 +101,7 @@ def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
             continue
         mean, deviation = difference(arm, arms[leader], prior)
         shortfall[name] = -mean
-        beats[name] = float(norm.sf(WEIGHTS.margin, mean, deviation))
+        beats[name] = chance_better(mean, deviation)
         p_values[name] = paired_p(arm, arms[leader])
     lowest = min(shortfall.values())
     return Standing(leader, pd.Series(shortfall) - lowest, beats, p_values)

@@ -195,8 +195,3 @@ def _final_job(race: Race, take: str, n_train: int, bar: tqdm) -> Job | None:
 def _mean_seconds(rows: pd.DataFrame, name: str, n_train: int) -> float:
     own = rows[(rows["approach"] == name) & (rows["n_train"] == n_train)]
     return float(own["seconds"].mean())
-
-
-def seconds_words(seconds: float) -> str:
-    """Return "45 s" or "3 min"."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -13,10 +13,7 @@ import torch
 from joblib import parallel_config
 from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from helpers import features as feature_cache
@@ -27,7 +24,7 @@ from helpers.backbones import Backbone
 from helpers.distance import log_me, wilson_interval
 from helpers.durable import write_whole
 from helpers.errors import DataNotFound, UserError
-from helpers.linear import one_blas_thread
+from helpers.linear import linear_probe, one_blas_thread, prepared
 from helpers.measured_distances import (
     EXAMPLES,
     REFERENCES,
@@ -188,20 +185,17 @@ def _out_of_fold(
     folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
     groups = None if own.data.groups is None else own.data.groups[rows]
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     approach, modality = get_approach("classical"), own.task.modality
     strength = approach.config(modality, len(labels)).lr
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS)
-    if modality == "image":  # made small once, not in every fold: that learns nothing
-        raw, pipeline = pipeline[0].transform(split.inputs), pipeline[1:]
-    else:
-        raw = np.array(split.inputs, dtype=object)
+    raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
+    raw, pipeline = prepared(pipeline, raw)
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
         cuts = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
-        seen = cross_val_predict(linear, found, labels, cv=cuts)
+        seen = cross_val_predict(linear_probe(), found, labels, cv=cuts)
         classical = cross_val_predict(pipeline, raw, labels, cv=cuts)
     return seen, classical
 

@@ -11,7 +11,7 @@ import numpy as np
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 from helpers.errors import UserError
-from helpers.linear import one_blas_thread
+from helpers.linear import linear_probe, one_blas_thread
 from helpers.tasks.splits import joined, stratified_order
 
 _FOLDS = 5
@@ -65,10 +65,7 @@ def out_of_fold(
 
     A class that a fold's probe has not seen gets probability 0; C is labels.max() + 1.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     if len(features) != len(labels):
         raise UserError(f"{len(features)} features and {len(labels)} labels differ in length")
@@ -88,8 +85,7 @@ def out_of_fold(
         if not held.any() or len(np.unique(labels[seen])) < 2:
             continue
         # Held short: a probe must not learn the very labels that it is asked to doubt.
-        linear = LogisticRegression(C=1 / features.shape[1], max_iter=200, tol=1e-3)
-        probe = make_pipeline(StandardScaler(), linear)
+        probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the last digit of convergence does not matter here
             probe.fit(features[seen], labels[seen])
