@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy.special import logit
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_t
 from tqdm import tqdm
 
 from helpers import pooling, records
@@ -38,7 +38,8 @@ def log_likelihood(curve: Curve, size: int, held: Measured, weights: pooling.Wei
     names = [name for name in gains.names if name in means]
     places = [gains.names.index(name) for name in names]
     spread = gains.covariance[np.ix_(places, places)] + NOISE * np.eye(len(names))
-    return multivariate_normal.logpdf(means[names] - means[BASE], gains.mean[places], spread)
+    seen = means[names] - means[BASE]
+    return multivariate_t.logpdf(seen, gains.mean[places], spread, gains.freedom)
 
 
 def given_up(curve: Curve, size: int, held: Measured, weights: pooling.Weights) -> float:

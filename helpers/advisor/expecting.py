@@ -10,12 +10,14 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from helpers.advisor.belief import Belief
 from helpers.advisor.gains import BASE, Gains, Z
 from helpers.advisor.probing import Probing, Score
 from helpers.pooling import WEIGHTS
 
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
+UNKNOWN = 1.0  # deviation of the accuracy of what was never recorded
 LEAST_SLOPE = 0.02  # of accuracy over log-odds: near 0 and 1 gains are small, and never none
 
 
@@ -55,13 +57,38 @@ class Prior:
         if one == other:
             return 0.0, 0.0
         if one not in self.expected or other not in self.expected:
-            return 0.0, 1.0
+            return 0.0, UNKNOWN
         first, second = self.expected[one], self.expected[other]
         mean = first.accuracy - second.accuracy
         if self.gains.knows(one) and self.gains.knows(other):
             _, spread = self.gains.difference(one, other)
             return mean, spread * _slope((first.accuracy + second.accuracy) / 2)
         return mean, float(np.hypot(first.width, second.width))
+
+    def belief(self, names: Sequence[str]) -> Belief:
+        """What is expected of several approaches together, before anything is raced.
+
+        Their differences are as sure as recorded gains are within families; of an unrecorded
+        approach, or one that was not compared with feature extraction, each stands for itself.
+        """
+        known = [one.accuracy for one in self.expected.values()]
+        lost = float(np.mean(known)) if known else 0.5
+        at = [self.expected[n].accuracy if n in self.expected else lost for n in names]
+        own = np.array([0.0 if self._compared(n) else self._alone(n) for n in names])
+        scale = np.diag(own**2)
+        rows = [row for row, n in enumerate(names) if self._compared(n) and n != BASE]
+        places = [self.gains.names.index(names[row]) for row in rows]
+        slopes = np.array([_slope(at[row]) for row in rows])
+        scale[np.ix_(rows, rows)] = self.gains.covariance[np.ix_(places, places)] * np.outer(
+            slopes, slopes
+        )
+        return Belief.of(names, np.array(at), scale, self.gains.freedom)
+
+    def _compared(self, name: str) -> bool:
+        return name in self.expected and self.gains.knows(name)
+
+    def _alone(self, name: str) -> float:
+        return self.expected[name].width if name in self.expected else UNKNOWN
 
     def chances_above(self, take: str, names: Sequence[str]) -> dict[str, float]:
         """Chance of each name to lie above `take` by more than what counts as equal, highest first.

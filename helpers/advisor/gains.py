@@ -28,15 +28,15 @@ MEASURED = "classical"  # on own data, like the probe: the records need not be a
 SHARED = 3.0
 LONE_SPREAD = 0.5  # log-odds, where a single family speaks
 LEAST_SPREAD = 0.05  # log-odds; families that agree by luck do not make a certainty
-Z = 1.96
+Z = float(student.ppf(0.975, np.inf))
 
 
 @dataclass(frozen=True)
 class Gains:
-    """Expected gains (A,) of approaches `names` and their covariance (A, A), in log-odds.
+    """Expected gains (A,) of approaches `names` in one more family of tasks, in log-odds.
 
-    The covariance is of one more family of tasks, widened so that 1.96 deviations are the half
-    width of a 95 % t interval. families: of tasks. runs: recorded runs by approach.
+    They follow a t distribution around `mean` with the squared scale `covariance` (A, A) and
+    `freedom` degrees of freedom. families: of tasks. runs: recorded runs by approach.
     """
 
     names: tuple[str, ...]
@@ -44,6 +44,7 @@ class Gains:
     covariance: np.ndarray = field(repr=False)
     families: int
     runs: Mapping[str, int]
+    freedom: float = np.inf
 
     def of(self, name: str) -> tuple[float, float]:
         """(gain, spread) of an approach over feature extraction."""
@@ -54,12 +55,16 @@ class Gains:
         return name == BASE or name in self.names
 
     def difference(self, one: str, other: str) -> tuple[float, float]:
-        """(mean, spread) of how far `one` lies above `other`, log-odds."""
+        """(mean, spread) of how far `one` lies above `other`, log-odds.
+
+        1.96 spreads are the half width of a 95 % t interval: wider than the scale.
+        """
         sides = np.zeros(len(self.names))
         for name, sign in ((one, 1.0), (other, -1.0)):
             if name != BASE:
                 sides[self.names.index(name)] += sign
-        return float(sides @ self.mean), float(np.sqrt(max(0.0, sides @ self.covariance @ sides)))
+        scale = float(np.sqrt(max(0.0, sides @ self.covariance @ sides)))
+        return float(sides @ self.mean), scale * float(student.ppf(0.975, self.freedom)) / Z
 
 
 NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
@@ -88,10 +93,10 @@ def recorded_gains(
     table = (sums["weighed"] / sums["weight"]).unstack()
     shares = cells.groupby("family")["weight"].max()[table.index].to_numpy()
     table = table.fillna(pd.Series({c: _average(table[c], shares) for c in table}))
-    mean, covariance = _pooled(table.to_numpy(), shares)
+    mean, covariance, freedom = _pooled(table.to_numpy(), shares)
     families = len({name.split()[0] for name in table.index})
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
-    return Gains(tuple(table.columns), mean, covariance, families, runs)
+    return Gains(tuple(table.columns), mean, covariance, families, runs, freedom)
 
 
 def _cells(
@@ -118,18 +123,18 @@ def _average(column: pd.Series, weights: np.ndarray) -> float:
     return float(np.average(column[there], weights=weights[there]))
 
 
-def _pooled(gains: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean (A,), covariance (A, A)) of one more family, from gains (families, A)."""
+def _pooled(gains: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(mean (A,), squared scale (A, A), freedom) of one more family, from gains (families, A)."""
     mean = np.average(gains, axis=0, weights=weights)
     number = weights.sum() ** 2 / np.square(weights).sum()  # so many families of equal weight
     if len(gains) < 2 or number < 1.01:
-        return mean, LONE_SPREAD**2 * (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
+        alike = (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
+        return mean, LONE_SPREAD**2 * alike, np.inf
     gaps = gains - mean
     found = (gaps.T * weights) @ gaps / weights.sum() * number / (number - 1)
     found = (SHARED * _alike(found) + (number - 1) * found) / (SHARED + number - 1)
     found[np.diag_indices_from(found)] += LEAST_SPREAD**2
-    wide = student.ppf(0.975, SHARED + number - 1) / Z
-    return mean, found * (1 + 1 / number) * wide**2
+    return mean, found * (1 + 1 / number), SHARED + number - 1
 
 
 def _alike(covariance: np.ndarray) -> np.ndarray:

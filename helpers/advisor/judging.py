@@ -1,20 +1,22 @@
 """Which approach leads a race, and how sure that is: paired on the examples that both judged.
 
-Each approach starts from what the records let expect of it (`helpers.advisor.expecting`), and what
-was measured here corrects that by its own weight (a normal prior and likelihood).
+The approaches start from what the records let expect of them together (`Prior.belief`), and what
+was measured here corrects that by its own weight: of the approach itself, and of those that go
+with it in the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.advisor.expecting import SURE, Prior, chance_better, cheapest_near
-from helpers.advisor.gains import BASE
+from helpers.advisor.belief import LEVEL
+from helpers.advisor.expecting import SURE, Prior, cheapest_near
 from helpers.advisor.own_task import Folds
 from helpers.advisor.probing import mcnemar
 from helpers.advisor.racing import right_of
@@ -24,6 +26,7 @@ from helpers.pooling import WEIGHTS
 # Deviation of an accuracy from one training run to the next, times the root of the number of
 # training examples: what seeds show in the records, where approaches are compared seed by seed.
 RUN_NOISE = {"image": 0.3, "text": 0.2}
+DRAWS = 2_000  # of what the records let expect, for a chance
 
 
 @dataclass(frozen=True)
@@ -90,39 +93,78 @@ class Standing:
 
 
 def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
-    """Compare every arm with the one that has been judged most, and then with the leader."""
-    first = max(arms.values(), key=lambda arm: (len(arm.runs), arm.accuracy)).approach
-    scores = {name: difference(arm, arms[first], prior)[0] for name, arm in arms.items()}
-    leader = max(scores, key=scores.__getitem__)
-    shortfall, beats, p_values = {}, {}, {}
-    for name, arm in arms.items():
-        if name == leader:
-            shortfall[name], beats[name], p_values[name] = 0.0, 1.0, 1.0
-            continue
-        mean, deviation = difference(arm, arms[leader], prior)
-        shortfall[name] = -mean
-        beats[name] = chance_better(mean, deviation)
-        p_values[name] = paired_p(arm, arms[leader])
-    lowest = min(shortfall.values())
-    return Standing(leader, pd.Series(shortfall) - lowest, beats, p_values)
+    """Compare every arm with the likeliest, by the records and all measurements together."""
+    names = list(arms)
+    belief = prior.belief(names)
+    rows = np.array([row for row, arm in enumerate(arms.values()) if len(arm.share)], dtype=int)
+    if len(rows):
+        belief = belief.given(rows, *measurement([arms[names[row]] for row in rows]))
+    best = int(np.argmax(belief.mean))
+    beats, p_values = {}, {}
+    for row, name in enumerate(names):
+        beats[name] = 1.0 if row == best else belief.chance_above(row, best, WEIGHTS.margin)
+        p_values[name] = paired_p(arms[name], arms[names[best]])
+    shortfall = pd.Series(belief.mean[best] - belief.mean, index=names)
+    return Standing(names[best], shortfall, beats, p_values)
 
 
-def difference(one: Arm, other: Arm, prior: Prior) -> tuple[float, float]:
-    """(mean, deviation) of how far `one` lies above `other`, records and measurements together."""
-    if one.approach == other.approach:
-        return 0.0, 1e-9
-    before, spread = prior.difference(one.approach, other.approach)
-    common = one.share.index.intersection(other.share.index)
-    if len(common) < 2:
-        return before, spread
-    gaps = (one.share[common] - other.share[common]).to_numpy()
-    runs = min(len(one.runs), len(other.runs))
-    # One more example on each side keeps the deviation above 0 where all were judged alike.
-    sampled = (float((gaps**2).sum()) + 1) / (len(gaps) + 1) / len(gaps)
-    noise = sampled + 2 * one.noise**2 / runs
-    weight = spread**2 / (spread**2 + noise)
-    mean = weight * float(gaps.mean()) + (1 - weight) * before
-    return mean, float(np.sqrt(weight * noise))
+def measurement(arms: Sequence[Arm]) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracies (A,) of measured arms and the covariance (A, A) of their errors.
+
+    Examples differ in how hard they are, so arms are paired on those that both judged: examples
+    that the same arms judged make a block, how hard a block is stays open, and blocks weigh by
+    their precision (generalised least squares). What differs from one training run to the next is
+    added.
+    """
+    shares = pd.DataFrame({arm.approach: arm.share for arm in arms})
+    example = _example_covariance(shares)
+    size = len(arms)
+    precision, weighed = np.zeros((size, size)), np.zeros(size)
+    for judged, block in shares.groupby([*shares.notna().to_numpy().T]):
+        rows = np.flatnonzero(np.atleast_1d(judged))
+        sure = np.linalg.inv(example[np.ix_(rows, rows)] / len(block) + LEVEL**2)
+        precision[np.ix_(rows, rows)] += sure
+        weighed[rows] += sure @ block.iloc[:, rows].mean().to_numpy()
+    covariance = np.linalg.inv(precision)
+    runs = np.array([arm.noise**2 / len(arm.runs) for arm in arms])
+    return covariance @ weighed, covariance + np.diag(runs)
+
+
+def _example_covariance(shares: pd.DataFrame) -> np.ndarray:
+    """Covariance (A, A) over examples of being right; shares: NaN where an arm judged none.
+
+    The variance of each gap is that on the examples which both judged. One example more on which
+    two differ keeps it above 0 where all were judged alike.
+    """
+    own = shares.var().fillna(0.0).to_numpy()
+    found = np.diag(own)
+    for one, other in itertools.combinations(range(len(own)), 2):
+        gaps = (shares.iloc[:, one] - shares.iloc[:, other]).dropna()
+        if len(gaps) > 1:
+            found[one, other] = found[other, one] = (own[one] + own[other] - gaps.var()) / 2
+    values, vectors = np.linalg.eigh(found)  # pairs alone need not make a covariance
+    found = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return found + np.eye(len(found)) / (2 * max(1, len(shares)))
+
+
+def turns(
+    place: Standing, held: Mapping[str, set[int]], folds: int, at_once: int = 1
+) -> Iterator[list[tuple[str, int]]]:
+    """What to run next, (approach, fold) each, the most telling first: leader against rivals.
+
+    They are judged on the lowest fold, 1 to `folds`, that one of them lacks, so that they can be
+    paired; who has it is not run again. held: folds that an approach has. at_once: runs that go on
+    together: as many rivals are raced as keep them busy.
+    """
+    leader, *rivals = place.alive()
+    width = max(1, at_once - 1)
+    for start in range(len(rivals)):
+        names = [leader, *rivals[start : start + width]]
+        for fold in range(1, 1 + folds):
+            lacking = [(name, fold) for name in names if fold not in held[name]]
+            if lacking:
+                yield lacking
+                break
 
 
 def paired_p(one: Arm, other: Arm) -> float:
@@ -134,21 +176,14 @@ def paired_p(one: Arm, other: Arm) -> float:
     return mcnemar(right, also)
 
 
-def chances(prior: Prior, names: list[str], draws: int = 2_000) -> dict[str, float]:
+def chances(prior: Prior, names: list[str]) -> dict[str, float]:
     """Chance of each approach to lie within the margin of the best, from the records alone."""
-    rng = np.random.default_rng(0)
     known = [name for name in names if name in prior.expected]
-    if not known:
-        return dict.fromkeys(names, 1.0)
-    centre = np.array([prior.expected[name].accuracy for name in known])
-    # Around feature extraction: whatever else is true, the approaches are compared with it.
-    size = range(len(known))
-    apart = np.array([[prior.difference(known[i], known[j])[1] ** 2 for j in size] for i in size])
-    to_base = np.array([prior.difference(name, BASE)[1] ** 2 for name in known])
-    shared = (to_base[:, None] + to_base[None, :] - apart) / 2
-    drawn = rng.multivariate_normal(centre, shared, draws, check_valid="ignore")
-    near = drawn >= drawn.max(1, keepdims=True) - WEIGHTS.margin
-    found = dict(zip(known, near.mean(0).tolist(), strict=True))
+    found = {}
+    if known:
+        drawn = prior.belief(known).draws(DRAWS)
+        near = drawn >= drawn.max(1, keepdims=True) - WEIGHTS.margin
+        found = dict(zip(known, near.mean(0).tolist(), strict=True))
     return {name: found.get(name, 1.0) for name in names}
 
 

@@ -1,0 +1,88 @@
+"""What is believed of several accuracies at once, and how measurements correct it.
+
+A multivariate t distribution is kept as a mixture of normal ones whose covariances differ by a
+factor. Where measurements lie far from what the records let expect, the wide ones gain weight: a
+task that is unlike the recorded ones is believed sooner than a normal prior would let it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import chi2, multivariate_normal, norm
+
+PARTS = 16  # normal distributions that stand for a t distribution
+LEVEL = 1.0  # deviation of what moves every accuracy together: nothing is known of it
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A mixture of normal distributions over the accuracies of approaches.
+
+    names: (A,). weights: (K,), sum 1. means: (K, A). covariances: (K, A, A).
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray = field(repr=False)
+    means: np.ndarray = field(repr=False)
+    covariances: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], mean: np.ndarray, scale: np.ndarray, freedom: float
+    ) -> Belief:
+        """A t distribution around mean (A,) with scale (A, A); a normal one where freedom is inf.
+
+        What moves all accuracies together is added: it is not known, whatever the scale says.
+        """
+        factors = _factors(freedom)
+        shared = LEVEL**2 * np.ones_like(scale)
+        return cls(
+            tuple(names),
+            np.full(len(factors), 1 / len(factors)),
+            np.tile(mean, (len(factors), 1)),
+            factors[:, None, None] * scale + shared,
+        )
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Expected accuracies (A,)."""
+        return self.weights @ self.means
+
+    def given(self, rows: np.ndarray, seen: np.ndarray, noise: np.ndarray) -> Belief:
+        """The belief after the accuracies of `rows` were measured, with a noise of (R, R)."""
+        fits, means, covariances = [], [], []
+        for mean, covariance in zip(self.means, self.covariances, strict=True):
+            told = covariance[np.ix_(rows, rows)] + noise
+            gain = np.linalg.solve(told, covariance[rows]).T
+            fits.append(multivariate_normal.logpdf(seen, mean[rows], told))
+            means.append(mean + gain @ (seen - mean[rows]))
+            covariances.append(covariance - gain @ covariance[rows])
+        likely = self.weights * np.exp(np.array(fits) - np.max(fits))
+        return Belief(self.names, likely / likely.sum(), np.array(means), np.array(covariances))
+
+    def chance_above(self, one: int, other: int, margin: float) -> float:
+        """Chance that accuracy `one` lies more than `margin` above accuracy `other`."""
+        gaps = self.means[:, one] - self.means[:, other]
+        cut = self.covariances[:, [one, other]][:, :, [one, other]]
+        spreads = np.sqrt(np.maximum(1e-12, cut[:, 0, 0] + cut[:, 1, 1] - 2 * cut[:, 0, 1]))
+        return float(self.weights @ norm.sf(margin, gaps, spreads))
+
+    def draws(self, count: int, seed: int = 0) -> np.ndarray:
+        """Accuracies (about `count`, A) drawn from it."""
+        rng = np.random.default_rng(seed)
+        parts = rng.multinomial(count, self.weights)
+        drawn = [
+            rng.multivariate_normal(mean, covariance, number, check_valid="ignore")
+            for mean, covariance, number in zip(self.means, self.covariances, parts, strict=True)
+        ]
+        return np.concatenate(drawn)
+
+
+def _factors(freedom: float) -> np.ndarray:
+    """Factors (K,) on a covariance, equally likely, that make a t distribution of normal ones."""
+    if np.isinf(freedom):
+        return np.ones(1)
+    return freedom / chi2.ppf((np.arange(PARTS) + 0.5) / PARTS, freedom)
