@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import chi2, multivariate_normal, norm
+from scipy.stats import chi2, norm
 
 PARTS = 16  # normal distributions that stand for a t distribution
 LEVEL = 1.0  # deviation of what moves every accuracy together: nothing is known of it
@@ -53,15 +53,17 @@ class Belief:
 
     def given(self, rows: np.ndarray, seen: np.ndarray, noise: np.ndarray) -> Belief:
         """The belief after the accuracies of `rows` were measured, with a noise of (R, R)."""
-        fits, means, covariances = [], [], []
-        for mean, covariance in zip(self.means, self.covariances, strict=True):
-            told = covariance[np.ix_(rows, rows)] + noise
-            gain = np.linalg.solve(told, covariance[rows]).T
-            fits.append(multivariate_normal.logpdf(seen, mean[rows], told))
-            means.append(mean + gain @ (seen - mean[rows]))
-            covariances.append(covariance - gain @ covariance[rows])
-        likely = self.weights * np.exp(np.array(fits) - np.max(fits))
-        return Belief(self.names, likely / likely.sum(), np.array(means), np.array(covariances))
+        across = self.covariances[:, rows]  # (K, R, A)
+        told = across[:, :, rows] + noise
+        gaps = seen - self.means[:, rows]
+        gain = np.linalg.solve(told, across).transpose(0, 2, 1)
+        # Log-likelihood of the gaps under each part, but for a constant.
+        far = (gaps * np.linalg.solve(told, gaps[:, :, None])[:, :, 0]).sum(1)
+        fits = -(far + np.linalg.slogdet(told)[1]) / 2
+        likely = self.weights * np.exp(fits - fits.max())
+        means = self.means + (gain @ gaps[:, :, None])[:, :, 0]
+        covariances = self.covariances - gain @ across
+        return Belief(self.names, likely / likely.sum(), means, covariances)
 
     def chance_above(self, one: int, other: int, margin: float) -> float:
         """Chance that accuracy `one` lies more than `margin` above accuracy `other`."""

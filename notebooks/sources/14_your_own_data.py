@@ -102,10 +102,12 @@ print(words.in_words(advice))
 #
 # ## 4. Measure, where it matters
 #
-# The race starts every credible approach, drops who is clearly behind, and judges the others on more
-# held-out examples until one leads or the time is up. The epoch of a run is chosen by other examples than
-# those that judge it; the best of many epochs on 100 examples is luck in part. Each finished run is kept:
-# a stopped race goes on where it was. The test split is read once, at the end, by the chosen approach.
+# The race starts every credible approach, then judges the leader against its likeliest rival on more
+# held-out examples, whoever these are by then, until nobody is left or the time is up. What the records
+# let expect and what was measured here are weighed against each other. The epoch of a run is chosen by
+# other examples than those that judge it; the best of many epochs on 100 examples is luck in part. Each
+# finished run is kept: a stopped race goes on where it was. The test split is read once, at the end, by
+# the chosen approach.
 
 # %%
 raced = advise(replace(request, measure=True, minutes=pick(full=0.75, fast=0.3)))
