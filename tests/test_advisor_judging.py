@@ -118,7 +118,8 @@ def test_a_task_unlike_the_recorded_ones_is_believed_sooner():
 def place_of(*names, gone=()):
     shortfall = pd.Series(np.arange(len(names)) / 100, index=names)
     beats = {name: 0.0 if name in gone else 0.3 for name in names}
-    return Standing(names[0], shortfall, beats, dict.fromkeys(names, 1.0))
+    p_values = {name: 0.01 if name in gone else 1.0 for name in names}
+    return Standing(names[0], shortfall, beats, p_values)
 
 
 def test_the_leader_is_raced_against_the_likeliest_on_the_fold_that_is_lacking():
@@ -133,6 +134,17 @@ def test_the_leader_is_raced_against_the_likeliest_on_the_fold_that_is_lacking()
     assert next(turns(place, {n: {0} for n in held}, 3, at_once=3)) == [
         ("lora", 1), ("adapter", 1), ("lp_ft", 1)
     ]  # fmt: skip
+
+
+def test_who_is_not_told_apart_is_raced_when_the_likelier_ones_are_done():
+    """A verdict calls it close against whoever differs by luck alone: minutes left go there."""
+    place = place_of("lora", "adapter", "lp_ft")
+    unlikely = Standing("lora", place.shortfall, place.beats | {"adapter": 0.01}, place.p_values)
+    held = {name: {0} for name in place.beats}
+    assert unlikely.rivals() == ["lp_ft", "adapter"] and unlikely.is_open("adapter")
+    assert [turn[-1] for turn in turns(unlikely, held, 3)] == [("lp_ft", 1), ("adapter", 1)]
+    settled = place_of("lora", "adapter", "lp_ft", gone=("adapter", "lp_ft"))
+    assert settled.rivals() == [] and list(turns(settled, held, 3)) == []
 
 
 def test_recorded_gains_are_likelier_by_a_t_distribution():

@@ -87,6 +87,16 @@ class Standing:
         order = self.shortfall.sort_values(kind="stable").index
         return [n for n in order if n == self.leader or self.beats[n] >= SURE]
 
+    def is_open(self, name: str) -> bool:
+        """Whether an approach may yet be best, or does not differ significantly from the leader."""
+        return name == self.leader or self.beats[name] >= SURE or self.p_values[name] >= SURE
+
+    def rivals(self) -> list[str]:
+        """The others that are open, the most telling first: who may yet be best, then the rest."""
+        order = list(self.shortfall.sort_values(kind="stable").index)
+        rest = [name for name in order if self.is_open(name) and name not in self.alive()]
+        return self.alive()[1:] + rest
+
     def take(self, seconds: dict[str, float]) -> str:
         """The leader, or what is clearly cheaper and gives up next to nothing."""
         return cheapest_near(self.shortfall, seconds)
@@ -156,10 +166,9 @@ def turns(
     paired; who has it is not run again. held: folds that an approach has. at_once: runs that go on
     together: as many rivals are raced as keep them busy.
     """
-    leader, *rivals = place.alive()
-    width = max(1, at_once - 1)
+    rivals, width = place.rivals(), max(1, at_once - 1)
     for start in range(len(rivals)):
-        names = [leader, *rivals[start : start + width]]
+        names = [place.leader, *rivals[start : start + width]]
         for fold in range(1, 1 + folds):
             lacking = [(name, fold) for name in names if fold not in held[name]]
             if lacking:

@@ -155,7 +155,7 @@ def judge_on(race: Race, n_train: int, names: list[str], bar: tqdm) -> None:
             break
         tried.update(jobs)
         race.run(jobs, bar)
-    for name in set(arms) - set(place.alive()):
+    for name in set(arms) - {place.leader, *place.rivals()}:
         runs = len(arms[name].runs)
         told = f"clearly behind after {runs} {'run' if runs == 1 else 'runs'}"
         race.left_out.setdefault(name, told)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from helpers.advisor.answering import Answer, Looked
-from helpers.advisor.expecting import CHEAPER, SURE, Expected
+from helpers.advisor.expecting import CHEAPER, Expected
 from helpers.advisor.exporting import load_model
 from helpers.advisor.judging import Arm, Standing
 from helpers.advisor.racing import Job, RaceFile
@@ -70,7 +70,7 @@ def measured_answer(
 ) -> Answer:
     """The answer with what was measured in it, first."""
     others = [name for name in place.shortfall.index if name != take]
-    open_ones = [n for n in others if _is_open(n, take, place)]
+    open_ones = [n for n in others if place.is_open(n)]
     verdict = CLOSE if open_ones else CLEAR
     verdict = verdict if take in arms else CLOSE
     told = _race_reasons(looked, arms, place, take, n_train, open_ones, spent)
@@ -96,13 +96,6 @@ def measured_answer(
         headline=(*told, *before.headline[:2]),  # the probe's two sentences
         next_measurement=_next(open_ones, place, take, looked),
     )
-
-
-def _is_open(name: str, take: str, place: Standing) -> bool:
-    """Whether an approach may still be the better one: its chance, or no significant difference."""
-    if name == place.leader:
-        return True
-    return place.beats[name] >= SURE or place.p_values[name] >= SURE
 
 
 def _race_reasons(
