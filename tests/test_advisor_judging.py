@@ -37,7 +37,7 @@ def test_a_normal_belief_is_corrected_by_the_textbook():
     scale = np.array([[0.04, 0.01], [0.01, 0.09]])
     noise = np.array([[0.02, 0.0], [0.0, 0.01]])
     mean, seen = np.array([0.5, 0.7]), np.array([0.6, 0.4])
-    found = Belief.of("ab", mean, scale, np.inf).given(np.array([0, 1]), seen, noise)
+    found = Belief.of(mean, scale, np.inf).given(np.array([0, 1]), seen, noise)
     before = np.linalg.inv(scale + LEVEL**2)
     after = np.linalg.inv(before + np.linalg.inv(noise))
     assert found.covariances[0] == pytest.approx(after)
@@ -47,7 +47,7 @@ def test_a_normal_belief_is_corrected_by_the_textbook():
 @pytest.mark.parametrize("freedom", [3.0, 5.0, 12.0])
 def test_the_mixture_is_a_t_distribution(freedom):
     scale = np.array([[0.04, 0.01], [0.01, 0.09]])
-    belief = Belief.of("ab", np.array([0.5, 0.6]), scale, freedom)
+    belief = Belief.of(np.array([0.5, 0.6]), scale, freedom)
     spread = np.sqrt(0.04 + 0.09 - 0.02)
     for margin in (-0.5, 0.0, 0.3, 0.8):
         true = student.sf((margin + 0.1) / spread, freedom)

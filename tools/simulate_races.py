@@ -23,7 +23,7 @@ from tqdm import tqdm
 from helpers import records
 from helpers.advisor.expecting import Prior, expected_accuracies
 from helpers.advisor.gains import NOTHING, recorded_gains
-from helpers.advisor.judging import RUN_NOISE, Arm, standing, turns
+from helpers.advisor.judging import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.advisor.measuring import ROUNDS
 from helpers.advisor.own_task import Folds
 from helpers.advisor.probing import Score
@@ -79,7 +79,7 @@ def raced(
     done = {name: {0} for name in names}
     while True:
         arms = {
-            name: _arm(name, {f: right[f][:, column] for f in sorted(done[name])}, folds, noise)
+            name: arm_of(name, {f: right[f][:, column] for f in done[name]}, folds, noise)
             for column, name in enumerate(names)
         }
         spent = sum(len(arm.runs) for arm in arms.values())
@@ -88,11 +88,6 @@ def raced(
             return arms
         for name, fold in turn:
             done[name].add(fold)
-
-
-def _arm(name: str, own: dict[int, np.ndarray], folds: Folds, noise: float) -> Arm:
-    parts = [pd.Series(right, folds.rows(fold)[1], dtype=float) for fold, right in own.items()]
-    return Arm(name, noise, own, pd.concat(parts).groupby(level=0).mean())
 
 
 def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[dict]:

@@ -7,7 +7,6 @@ task that is unlike the recorded ones is believed sooner than a normal prior wou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,18 +20,15 @@ LEVEL = 1.0  # deviation of what moves every accuracy together: nothing is known
 class Belief:
     """A mixture of normal distributions over the accuracies of approaches.
 
-    names: (A,). weights: (K,), sum 1. means: (K, A). covariances: (K, A, A).
+    weights: (K,), sum 1. means: (K, A). covariances: (K, A, A).
     """
 
-    names: tuple[str, ...]
     weights: np.ndarray = field(repr=False)
     means: np.ndarray = field(repr=False)
     covariances: np.ndarray = field(repr=False)
 
     @classmethod
-    def of(
-        cls, names: Sequence[str], mean: np.ndarray, scale: np.ndarray, freedom: float
-    ) -> Belief:
+    def of(cls, mean: np.ndarray, scale: np.ndarray, freedom: float) -> Belief:
         """A t distribution around mean (A,) with scale (A, A); a normal one where freedom is inf.
 
         What moves all accuracies together is added: it is not known, whatever the scale says.
@@ -40,7 +36,6 @@ class Belief:
         factors = _factors(freedom)
         shared = LEVEL**2 * np.ones_like(scale)
         return cls(
-            tuple(names),
             np.full(len(factors), 1 / len(factors)),
             np.tile(mean, (len(factors), 1)),
             factors[:, None, None] * scale + shared,
@@ -63,7 +58,7 @@ class Belief:
         likely = self.weights * np.exp(fits - fits.max())
         means = self.means + (gain @ gaps[:, :, None])[:, :, 0]
         covariances = self.covariances - gain @ across
-        return Belief(self.names, likely / likely.sum(), means, covariances)
+        return Belief(likely / likely.sum(), means, covariances)
 
     def chance_above(self, one: int, other: int, margin: float) -> float:
         """Chance that accuracy `one` lies more than `margin` above accuracy `other`."""

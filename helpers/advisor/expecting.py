@@ -82,7 +82,7 @@ class Prior:
         scale[np.ix_(rows, rows)] = self.gains.covariance[np.ix_(places, places)] * np.outer(
             slopes, slopes
         )
-        return Belief.of(names, np.array(at), scale, self.gains.freedom)
+        return Belief.of(np.array(at), scale, self.gains.freedom)
 
     def _compared(self, name: str) -> bool:
         return name in self.expected and self.gains.knows(name)

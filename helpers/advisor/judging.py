@@ -63,10 +63,14 @@ def arms_of(rows: pd.DataFrame, folds: Folds, n_train: int, modality: str) -> di
     made, noise = {}, RUN_NOISE[modality] / np.sqrt(n_train)
     for name, own in rows[rows["n_train"] == n_train].groupby("approach"):
         runs = {int(row.fold): right_of(row) for row in own.itertuples()}
-        parts = [pd.Series(right, folds.rows(fold)[1]) for fold, right in sorted(runs.items())]
-        whole = pd.concat(parts).astype(float)
-        made[str(name)] = Arm(str(name), noise, runs, whole.groupby(level=0).mean())
+        made[str(name)] = arm_of(str(name), runs, folds, noise)
     return made
+
+
+def arm_of(name: str, runs: Mapping[int, np.ndarray], folds: Folds, noise: float) -> Arm:
+    """An approach with its runs, fold → right (n_judged,)."""
+    parts = [pd.Series(right, folds.rows(fold)[1]) for fold, right in sorted(runs.items())]
+    return Arm(name, noise, runs, pd.concat(parts).astype(float).groupby(level=0).mean())
 
 
 @dataclass(frozen=True)
