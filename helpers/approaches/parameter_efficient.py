@@ -28,6 +28,7 @@ class LoRA(Approach):
     summary = "Freeze the base, add a trained low-rank matrix to its layers."
     options = LoRAOptions
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
     epochs = 12
 
     def build(self, backbone: Backbone, n_classes: int, options: LoRAOptions) -> TransferModel:
@@ -52,6 +53,7 @@ class Adapters(Approach):
     summary = "Freeze the base, train small bottleneck layers between its blocks."
     options = AdapterOptions
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
     epochs = 12
 
     def build(self, backbone: Backbone, n_classes: int, options: AdapterOptions) -> TransferModel:
