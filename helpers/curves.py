@@ -23,7 +23,7 @@ CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms", "all_seconds", "cpu_seconds"]
 # Tasks that share their pictures: what one of them shows is no news about the other.
-FAMILIES = {"products_near": "products"}
+FAMILIES = {"products_near": "products", "grocery_fine": "grocery"}
 # Where a task lies from a backbone's pretraining, judged by what both show, for want of a measured
 # number: `data/results/distances.csv` (task, backbone, dial, distance) replaces these.
 JUDGED = {
