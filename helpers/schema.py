@@ -14,6 +14,13 @@ from helpers.errors import UserError, unknown_name
 
 SCHEMA = 2  # the recipe a run followed, part of its identity: 1 the first round's, 2 the second's
 COMPARED = 1  # whose rows figures, rules and verdicts read: the first, until the second is whole
+# Said beside every verdict while the first round is compared; empty afterwards.
+PROVISIONAL = (
+    "provisional: these records are a first round that undersold fine-tuning; a second one is "
+    "being measured (python -m helpers audit)"
+    if COMPARED < SCHEMA
+    else ""
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")  # a row is one line, so no line breaks
 
 
