@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError, closest_name, unknown_name
 
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task
@@ -467,8 +467,8 @@ def get_sweep(name: str) -> Sweep:
     """
     plain = name.removesuffix(TUNING)
     if plain not in SWEEPS or (name != plain and not SWEEPS[plain].tuned):
-        known = ", ".join(SWEEPS)
-        hint = str(unknown_name("sweep", name, SWEEPS)).partition("; ")[2]
-        listed = "" if hint.startswith("choose") else f"; the sweeps are: {known}"
-        raise UserError(f"there is no sweep {name!r}; {hint}{listed}")
+        error = unknown_name("sweep", name, SWEEPS)
+        if closest_name(name, SWEEPS) is None:
+            raise error
+        raise UserError(f"{error}; the sweeps are: {', '.join(SWEEPS)}")
     return SWEEPS[plain]
