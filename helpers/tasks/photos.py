@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.assets import asset_path
-from helpers.errors import UserError
+from helpers import paths
+from helpers.assets import all_assets, asset_path, find_asset
+from helpers.errors import DataNotFound, UserError
 from helpers.images import array_memmap, image_memmap
 from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
@@ -25,21 +26,68 @@ CLOTHING = (
     "skirt",
     "t-shirt",
 )
+SPLITS = ("train", "validation", "test")
+SAMPLE_FOLDER = "clothing"  # below data/sample/
+SAMPLE_ORDER = "order.txt"
+SAMPLE_SIDE = 224  # pixels of the sample's square photos
 SOLAR_CELLS = ("functional", "defective")
 TEXTILE = ("nominal", "local", "global")
 DIGITS = tuple("0123456789")
 
 
-def _load_clothing(size: int | None) -> Source:
-    folder = asset_path("clothing")
-    splits = {}
-    for name in ("train", "validation", "test"):
+def clothing_photos(folder: Path) -> dict[str, list[Path]]:
+    """Return split → its photos in their fixed order, from a folder laid out as upstream.
+
+    Raises UserError for a split without photos.
+    """
+    photos = {}
+    for name in SPLITS:
         files = [f for c in CLOTHING for f in sorted((folder / name / c).glob("*.jpg"))]
         if not files:
             raise UserError(f"{folder / name} holds no photos; it should have a folder per class")
-        labels = labels_of([f.parent.name for f in files], CLOTHING)
-        splits[name] = photo_split(files, labels, stratified_order(labels, SPLIT_SEED), size, 3)
-    return Source(**splits)
+        order = stratified_order(_classes_of(files), SPLIT_SEED)
+        photos[name] = [files[i] for i in order]
+    return photos
+
+
+def clothing_sample(folder: Path) -> dict[str, list[Path]]:
+    """Return split → the photos of the sample in `folder`, the beginning of each whole split.
+
+    Its photos alone do not tell their order in the whole split, so a file lists them in it.
+    Raises DataNotFound when the sample is missing.
+    """
+    try:
+        lines = (folder / SAMPLE_ORDER).read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        raise DataNotFound(
+            f"{folder / SAMPLE_ORDER} is missing; get it back with `git checkout -- data/sample`"
+        ) from None
+    return {name: [folder / line for line in lines if line.startswith(name)] for name in SPLITS}
+
+
+def _load_clothing(size: int | None) -> Source:
+    folder = find_asset(all_assets()["clothing"])
+    if folder is None:
+        if size > SAMPLE_SIDE:
+            raise DataNotFound(
+                f"the photos of 'clothing' in this clone have {SAMPLE_SIDE} pixels, not the {size} "
+                f"asked for; ask for at most {SAMPLE_SIDE}, run `python -m helpers fetch clothing` "
+                "with a network, or let TRANSFER_DATA name a folder that holds "
+                "clothing-dataset-small/"
+            )
+        photos, origin = clothing_sample(paths.sample_dir() / SAMPLE_FOLDER), "sample"
+    else:
+        photos, origin = clothing_photos(folder), "full"
+    splits = {
+        name: photo_split(files, _classes_of(files), np.arange(len(files)), size, 3)
+        for name, files in photos.items()
+    }
+    return Source(**splits, origin=origin)
+
+
+def _classes_of(files: Sequence[Path]) -> np.ndarray:
+    """Labels of photos of clothing, int64 (N,): each lies in the folder of its class."""
+    return labels_of([file.parent.name for file in files], CLOTHING)
 
 
 def _load_solar_cells(size: int | None) -> Source:
@@ -125,7 +173,8 @@ TASKS = (
         provenance="product photos given by volunteers, "
         "https://github.com/alexeygrigorev/clothing-dataset-small, commit 1196151",
         citation="Grigorev: Clothing dataset (2020)",
-        split="published folders: 3,068 train, 341 validation, 372 test",
+        split="published folders: 3,068 train, 341 validation, 372 test; the sample is the "
+        "beginning of train (1,000) and of validation (200), and all of test",
         loader=_load_clothing,
         image_size=128,
         channels=3,
