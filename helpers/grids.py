@@ -1,4 +1,4 @@
-"""The grids of runs, as data: which questions each sweep asks. Nothing here runs or loads them.
+"""The grids of runs, as data: which questions each sweep asks. Nothing here runs them.
 
 Learning rates are not here: each approach lists its trials, the same number for all, in its
 registry entry. `sweeps` tries them at `tuning_size` examples and picks on validation.
@@ -10,21 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
+from helpers.registry import unknown_name
+from helpers.tasks import train_examples
+from helpers.vocabulary import (
+    CLASSICAL,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+    SHIPPED,
+)
 
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task
-SIX = (
-    "feature_extraction",
-    "partial_fine_tuning",
-    "full_fine_tuning",
-    "lora",
-    "adapter",
-    "from_scratch",
-)
-EIGHT = ("classical", *SIX, "lp_ft")
-_CACHED = ("classical", "feature_extraction", "partial_fine_tuning")
+EIGHT = SHIPPED  # the approaches that a grid compares where it names none
+_CACHED = (CLASSICAL, FEATURE_EXTRACTION, PARTIAL_FINE_TUNING)
 _UNCACHED = tuple(name for name in EIGHT if name not in _CACHED)
+# The sweeps that compare every approach on equal terms, over tasks.
+COMPARED = ("pocket", "lite0", "minilm")
 DIALS = tuple(step / 6 for step in range(1, 7))  # the domain dial's steps after 0
 DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
 FOUR_DECADES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
@@ -78,11 +82,12 @@ class Block:
 
     def trial(self, group: dict[str, Any], rate: float) -> dict[str, Any]:
         """Return the question of one learning-rate trial of a group."""
-        size = min(self.tuning_size or POOLS[group["task"]], POOLS[group["task"]])
+        pool = train_examples(group["task"])
+        size = min(self.tuning_size or pool, pool)
         return group | {"n_train": size, "seed": 0, "lr": rate}
 
     def _sizes(self, task: str) -> list[int]:
-        pool = POOLS[task]
+        pool = train_examples(task)
         return sorted({size or pool for size in self.sizes if size <= pool})
 
 
@@ -100,21 +105,6 @@ class Sweep:
         return any(not block.rates for block in self.blocks)
 
 
-# Examples in each task's fixed training pool; a test holds them equal to what `load_task` gives.
-POOLS = {
-    "products": 54_000,
-    "products_near": 27_000,
-    "clothing": 3_068,
-    "solar_cells": 1_673,
-    "textile": 1_300,
-    "digits": 3_500,
-    "newsgroups": 10_164,
-    "reuters8": 4_937,
-    "tweets": 4_512,
-    "film_reviews": 8_065,
-    "product_reviews": 2_073,
-    "posts": 2_403,
-}
 _SIZES = (50, 200, 1_000)
 _POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
 _PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
@@ -164,7 +154,7 @@ SWEEPS: dict[str, Sweep] = {
                     _LITE0,
                     ("clothing", "solar_cells", "textile"),
                     (200,),
-                    ("feature_extraction",),
+                    (FEATURE_EXTRACTION,),
                     image_size=side,
                     rates=DEFAULT_RATE,
                 )
@@ -198,7 +188,7 @@ SWEEPS: dict[str, Sweep] = {
                     "minilm",
                     ("newsgroups",),
                     (2_000,),
-                    ("classical", "feature_extraction"),
+                    (CLASSICAL, FEATURE_EXTRACTION),
                     image_size=64,
                     rates=DEFAULT_RATE,
                 ),
@@ -221,13 +211,13 @@ SWEEPS: dict[str, Sweep] = {
             "solar",
             "solar cells on the published split, all training images, against published accuracies",
             (
-                Block(_LITE0, _SOLAR, (ALL,), ("classical",), rates=(0.01,), image_size=224),
+                Block(_LITE0, _SOLAR, (ALL,), (CLASSICAL,), rates=(0.01,), image_size=224),
                 *(
                     Block(
                         _LITE0,
                         _SOLAR,
                         (ALL,),
-                        ("feature_extraction",),
+                        (FEATURE_EXTRACTION,),
                         settings=(f"augment=flips;views={views}",),
                         rates=(1e-3,),
                         image_size=side,
@@ -242,7 +232,7 @@ SWEEPS: dict[str, Sweep] = {
                         _LITE0,
                         _SOLAR,
                         (ALL,),
-                        ("partial_fine_tuning",),
+                        (PARTIAL_FINE_TUNING,),
                         settings=("top_stages=5;augment=flips;views=8",),
                         rates=(3e-4,),
                         epochs=epochs,
@@ -260,7 +250,7 @@ SWEEPS: dict[str, Sweep] = {
                     "pocket",
                     ("products_near", "textile"),
                     (300,),
-                    ("partial_fine_tuning", "full_fine_tuning", "lora"),
+                    (PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA),
                     rates=FOUR_DECADES,
                 ),
             ),
@@ -273,7 +263,7 @@ SWEEPS: dict[str, Sweep] = {
                     "pocket",
                     ("products_near", "textile", "digits"),
                     (200, 1_000),
-                    ("partial_fine_tuning",),
+                    (PARTIAL_FINE_TUNING,),
                     settings=tuple(f"top_stages={stages}" for stages in range(1, 6)),
                     rates=DEFAULT_RATE,
                 ),

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
+from helpers.registry import unknown_name
 
 SCHEMA = 1  # raised when a column comes, goes or changes its meaning; part of every run's identity
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")  # a row is one line, so no line breaks

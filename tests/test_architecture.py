@@ -16,16 +16,15 @@ LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
 # Lowest first. A module imports from lower rows only, or from its own package.
 LAYERS = (
     {"errors"},
+    {"registry", "vocabulary"},
     {
         "allocator",
-        "discovery",
         "paths",
         "profile",
         "schema",
         "pictures",
         "examples",
         "augment",
-        "grids",
         "situations",
         "durable",
         "linear",
@@ -41,7 +40,8 @@ LAYERS = (
         "distance",
         "decision",
     },
-    {"records", "comparisons", "curves", "races", "tasks", "backbones", "checks"},
+    {"records", "comparisons", "races", "tasks", "backbones", "checks"},
+    {"curves", "grids"},
     {
         "pooling",
         "curves_plots",
@@ -74,9 +74,10 @@ LAYERS = (
     {"decoder_evidence", "decoder_live"},
     {"claims"},
     {"experiments", "inspection", "prices", "steps"},
-    {"measured_distances", "tradeoffs", "tracks"},
+    {"tradeoffs", "tracks"},
     {"workers"},
     {"sweeps"},
+    {"measured_distances"},
     {"widgets", "exercises"},
     {"page", "live", "still"},
     {"explorer"},
@@ -94,6 +95,9 @@ LIGHT = {
     "tasks": {"torch", "matplotlib"},
     "cli": {"torch", "pandas", "matplotlib"},
     "decision": {"torch", "numpy", "pandas", "matplotlib"},
+    "vocabulary": {"torch", "numpy", "pandas", "matplotlib"},
+    "grids": {"torch", "matplotlib"},
+    "curves": {"torch", "matplotlib"},
     "evidence": {"torch", "matplotlib"},
 }
 FORBIDDEN = {

@@ -14,9 +14,9 @@ import helpers.backbones
 import helpers.tasks
 from helpers.approaches import APPROACHES
 from helpers.backbones import BACKBONES
-from helpers.discovery import import_members
-from helpers.pictures import APPROACH_STYLE, looks
+from helpers.registry import import_members
 from helpers.tasks import TASKS
+from helpers.vocabulary import APPROACH_STYLE, looks
 
 REGISTRIES = {"tasks": TASKS, "backbones": BACKBONES, "approaches": APPROACHES}
 NAMES = {"tasks": "small_digits", "backbones": "pocket_lower", "approaches": "bias_tuning"}

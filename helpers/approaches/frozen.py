@@ -10,6 +10,7 @@ from helpers.approaches.base import Approach, Options, register_approach
 from helpers.approaches.model import TransferModel, freeze
 from helpers.backbones import Backbone
 from helpers.examples import Examples
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 
 class StandardisedHead(nn.Module):
@@ -40,11 +41,12 @@ class StandardisedHead(nn.Module):
 class FeatureExtraction(Approach):
     """A linear probe: nothing of the backbone moves, so its features are computed once."""
 
-    name = "feature_extraction"
-    title = "Feature extraction"
+    name = FEATURE_EXTRACTION
     summary = "Freeze the whole backbone, train a new linear head on its features."
     learning_rates = {"image": (3e-4, 1e-3, 3e-3), "text": (3e-4, 1e-3, 3e-3)}
     reads_features = True
+    relative_cost = 0.2
+    stored = "a head on the frozen backbone"
     epochs = 60
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:

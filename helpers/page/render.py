@@ -9,7 +9,7 @@ from helpers.decision import Decision, title_of
 from helpers.evidence import CLEAR, NONE, Candidate, Evidence
 from helpers.lattice import apart_words, comparison
 from helpers.page.drawing import Panel, marks, swatch
-from helpers.pictures import APPROACH_STYLE
+from helpers.vocabulary import APPROACH_STYLE
 
 CHIPS = {CLEAR: ("clear", "●"), NONE: ("none", "○")}  # else too close to call
 HEADS = ("approach", "accuracy", "95 % interval", "points below best", "training", "stored",
