@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from helpers.errors import UserError
@@ -36,12 +37,26 @@ def shift(batch: Tensor, rng: np.random.Generator) -> Tensor:
     return batch[index, rows[:, :, None], columns[:, None, :]]
 
 
+def crop(batch: Tensor, rng: np.random.Generator) -> Tensor:
+    """A random window of 80 to 100 % of each image's sides, scaled back to the whole (N,H,W,C)."""
+    n = len(batch)
+    scale = torch.from_numpy(rng.uniform(0.8, 1.0, n)).float()
+    reach = (1 - scale)[:, None] * torch.from_numpy(rng.uniform(-1, 1, (n, 2))).float()
+    affine = torch.zeros(n, 2, 3)
+    affine[:, 0, 0] = affine[:, 1, 1] = scale
+    affine[:, :, 2] = reach
+    images = batch.permute(0, 3, 1, 2).float()
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False).to(batch.device)
+    windows = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    return windows.round().to(batch.dtype).permute(0, 2, 3, 1)
+
+
 def _where(batch: Tensor, changed: Tensor, rng: np.random.Generator) -> Tensor:
     pick = torch.from_numpy(rng.random(len(batch)) < 0.5).to(batch.device)
     return torch.where(pick.view(-1, 1, 1, 1), changed, batch)
 
 
-AUGMENTATIONS: dict[str, Augment] = {"mirror": mirror, "flips": flips, "shift": shift}
+AUGMENTATIONS: dict[str, Augment] = {"mirror": mirror, "flips": flips, "shift": shift, "crop": crop}
 
 
 def get_augment(names: str) -> Augment | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +27,7 @@ from helpers.claim_tests import (
 from helpers.curves import comparable, recorded_chances, recorded_distances, task_distance
 from helpers.errors import UserError
 from helpers.paths import data_dir
+from helpers.schema import PROVISIONAL
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 COUNTED = "7 B"  # the language model whose weights are counted
@@ -80,6 +82,8 @@ def claims_command(*, as_json: bool = False) -> int:
         print(json.dumps([asdict(v) for v in verdicts], indent=2, allow_nan=False))
     else:
         print("\n".join(in_words(verdict) for verdict in verdicts))
+    if PROVISIONAL:
+        print(PROVISIONAL, file=sys.stderr)
     return 0
 
 

@@ -9,6 +9,7 @@ situation has a say in it (`helpers.pooling`).
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from helpers.curves import (
 )
 from helpers.decision import TITLES, Situation, Thresholds, decide, title_of
 from helpers.pooling import WEIGHTS, cheapest_credible, expected_regret
+from helpers.schema import PROVISIONAL
 from helpers.summaries import CONFIDENCE
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
@@ -253,6 +255,8 @@ def decide_command(*, as_json: bool = False, **situation: Any) -> int:
     """
     made = answer(Situation(**situation))
     print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
+    if PROVISIONAL:
+        print(PROVISIONAL, file=sys.stderr)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,8 +70,8 @@ def batches(
     """Row numbers of each batch: shuffled with a generator, in order without one.
 
     Texts of like length share a batch (shuffled pools of sixteen batches are sorted), because a
-    batch costs what its longest text costs. A last batch of one is joined to the one before:
-    BatchNorm can't train on a single example.
+    batch costs what its longest text costs. All batches are as large as each other to within one
+    example, so that no small remainder unsettles BatchNorm's statistics or one step's gradient.
     """
     n = len(examples)
     order = generator.permutation(n) if generator is not None else np.arange(n)
@@ -79,9 +80,7 @@ def batches(
         pool = 16 * batch_size
         chunks = [order[i : i + pool] for i in range(0, n, pool)]
         order = np.concatenate([c[np.argsort(lengths[c], kind="stable")] for c in chunks])
-    parts = [order[i : i + batch_size] for i in range(0, n, batch_size)]
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [np.concatenate(parts[-2:])]
+    parts = np.array_split(order, math.ceil(n / batch_size)) if n else []
     if lengths is not None and generator is not None:
         parts = [parts[i] for i in generator.permutation(len(parts))]
     return iter(parts)

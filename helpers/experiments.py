@@ -20,9 +20,9 @@ from helpers.backbones import BACKBONES, Backbone, load_backbone, source_task_of
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.paths import commit
-from helpers.records import SCHEMA, run_id
+from helpers.records import COMPARED, run_id
 from helpers.tasks import TASKS, Task, load_task
-from helpers.training import pick_device, predict
+from helpers.training import TrainConfig, pick_device, predict
 
 NAN = math.nan
 
@@ -42,6 +42,7 @@ class RunConfig:
     batch_size: int = 32
     image_size: int | None = None  # None: the backbone's default
     settings: str = ""  # the approach's options, "key=value;key=value"
+    schema: int = COMPARED  # whose defaults hold: 1 the first round's, 2 the second's
 
     def resolved(self) -> RunConfig:
         """The same question with every default written out, as it is recorded and hashed.
@@ -53,16 +54,23 @@ class RunConfig:
         if self.task not in TASKS:
             load_task(self.task)  # raises, with the nearest name
         n_train = self.n_train or len(load_task(self.task).train)
-        config = approach.config(
-            TASKS[self.task].modality,
+        config = self.training(TASKS[self.task].modality, n_train)
+        info = BACKBONES.get(self.backbone)
+        size = self.image_size or (info.default_size if info else 224)
+        return replace(self, n_train=n_train, lr=config.lr, epochs=config.epochs, image_size=size)
+
+    def training(self, modality: str, n_train: int) -> TrainConfig:
+        """How it is trained: what is set here, the rest by the round's defaults."""
+        approach = get_approach(self.approach)
+        settings = approach.config if self.schema == 1 else approach.protocol
+        return settings(
+            modality,
             n_train,
             lr=self.lr,
             epochs=self.epochs,
             batch_size=self.batch_size,
+            seed=self.seed,
         )
-        info = BACKBONES.get(self.backbone)
-        size = self.image_size or (info.default_size if info else 224)
-        return replace(self, n_train=n_train, lr=config.lr, epochs=config.epochs, image_size=size)
 
 
 def run(config: RunConfig, *, n_test: int | None = None) -> dict[str, Any]:
@@ -85,25 +93,25 @@ def run(config: RunConfig, *, n_test: int | None = None) -> dict[str, Any]:
         raise UserError(
             f"{config.backbone} reads {backbone.modality}s, and {task.name} holds {task.modality}s"
         )
-    training = approach.config(
-        task.modality,
-        config.n_train,
-        lr=config.lr,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-    )
+    training = config.training(task.modality, config.n_train)
     options = parse_options(approach.options, config.settings)
     before = _known_source_accuracy(config.backbone, n_test) if approach.uses_pretrained else NAN
     fitted = approach.fit(copy.deepcopy(backbone), task, training, options)
-    row = asdict(config) | {"schema": SCHEMA, "modality": task.modality, "origin": task.origin}
-    row |= _scores(fitted, task) | costs.measure(fitted, task, training, options)
+    row = asdict(config) | {"modality": task.modality, "origin": task.origin}
+    row |= _scores(fitted, task) | {"precision": _precision(training)}
+    row |= costs.measure(fitted, task, training, options)
     row["source_accuracy_before"] = row["source_accuracy_after"] = before
     if isinstance(fitted.model, TransferModel) and not math.isnan(before):
         # Through whatever was inserted: unplugging LoRA or adapters would give `before` again.
         row["source_accuracy_after"] = source_accuracy(fitted.model.backbone, backbone, n_test)
     row |= environment(pick_device(training.device))
     return row | {"run_id": run_id(row)}
+
+
+def _precision(config: TrainConfig) -> str:
+    """What the training computed in."""
+    on_cuda = pick_device(config.device).type == "cuda"
+    return "bfloat16" if (on_cuda if config.amp is None else config.amp) else "float32"
 
 
 def task_for(config: RunConfig, n_test: int | None = None) -> Task:
@@ -123,13 +131,18 @@ def task_for(config: RunConfig, n_test: int | None = None) -> Task:
 def _scores(fitted: Fitted, task: Task) -> dict[str, Any]:
     """Accuracies on all three splits; macro F1 on test."""
     predicted = fitted.predict(task.test).argmax(1).numpy()
+    accuracy, loss = fitted.history.best
     return {
         "n_train": len(task.train),
         "n_validation": len(task.validation),
         "n_test": len(task.test),
+        "n_labels": len(task.train) + len(task.validation),
         "best_epoch": fitted.history.best_epoch,
+        "updates": fitted.history.updates or NAN,
         "train_accuracy": fitted.accuracy(task.train),
-        "val_accuracy": max(fitted.history.val_accuracy),
+        "val_accuracy": accuracy,
+        "val_loss": loss,
+        "probe_val_accuracy": fitted.extra.get("probe_val_accuracy", NAN),
         "test_accuracy": float((predicted == task.test.labels).mean()),
         "macro_f1": float(f1_score(task.test.labels, predicted, average="macro")),
     }

@@ -22,7 +22,7 @@ from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.experiments import RunConfig, task_for
 from helpers.features import extract
-from helpers.grids import COMPARED
+from helpers.grids import COMPARING
 from helpers.paths import results_dir
 from helpers.sweeps import find_sweep
 from helpers.vocabulary import FEATURE_EXTRACTION
@@ -49,7 +49,7 @@ def distances_path() -> Path:
     return results_dir() / "distances.csv"
 
 
-def places(sweeps: Iterable[str] = COMPARED) -> list[Place]:
+def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List what sweeps compare approaches on, and first each known source on itself.
 
     sweeps: names, also of one task or backbone (`sweeps.find_sweep`). Raises UserError for an
@@ -148,7 +148,7 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     return np.asarray(extract(load_backbone(backbone, size=size), examples.inputs, cache=False))
 
 
-def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARED) -> list[Place]:
+def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List the places of some sweeps that the file lacks."""
     held = load(path)
     known = {Place(*row) for row in held[KEY].itertuples(index=False, name=None)}

@@ -17,10 +17,29 @@ import pandas as pd
 from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.paths import results_dir
-from helpers.schema import BY_NAME, COLUMNS, NAMES, SCHEMA, cells, check_columns, run_id
+from helpers.schema import (
+    BY_NAME,
+    COLUMNS,
+    COMPARED,
+    NAMES,
+    SCHEMA,
+    cells,
+    check_columns,
+    run_id,
+)
 from helpers.summaries import pareto, regret, summarise
 
-__all__ = ["SCHEMA", "append", "load", "pareto", "regret", "run_id", "runs_path", "summarise"]
+__all__ = [
+    "COMPARED",
+    "SCHEMA",
+    "append",
+    "load",
+    "pareto",
+    "regret",
+    "run_id",
+    "runs_path",
+    "summarise",
+]
 
 
 def runs_path() -> Path:
@@ -47,10 +66,14 @@ def prepare(path: Path | None = None) -> None:
 
 
 def load(
-    path: Path | None = None, sweep: str | list[str] | None = None, **filters: Any
+    path: Path | None = None,
+    sweep: str | list[str] | None = None,
+    schema: int | None = COMPARED,
+    **filters: Any,
 ) -> pd.DataFrame:
     """Return the recorded runs as a DataFrame with the schema's columns and dtypes.
 
+    schema: rows of one recipe only, since rows of two can't be compared; None gives all.
     sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
     SWEEP/tuning. filters: column=value or column=[values].
     A file that is not there gives no rows. No lock is taken: an unfinished last line is left out.
@@ -62,7 +85,7 @@ def load(
         io.BytesIO(held.read()), dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8"
     )
     runs = pd.DataFrame({name: _typed(texts[name], held.path) for name in NAMES})
-    for name, wanted in ({"sweep": sweep} | filters).items():
+    for name, wanted in ({"sweep": sweep, "schema": schema} | filters).items():
         if wanted is not None:
             several = isinstance(wanted, (list, tuple, set, frozenset, pd.Index))
             runs = runs[runs[name].isin(list(wanted) if several else [wanted])]

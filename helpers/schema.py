@@ -13,7 +13,15 @@ from typing import Any
 from helpers.errors import UserError
 from helpers.registry import unknown_name
 
-SCHEMA = 1  # raised when a column comes, goes or changes its meaning; part of every run's identity
+SCHEMA = 2  # the recipe a run followed, part of its identity: 1 the first round's, 2 the second's
+COMPARED = 1  # whose rows figures, rules and verdicts read: the first, until the second is whole
+# Said beside every verdict while the first round is compared; empty afterwards.
+PROVISIONAL = (
+    "provisional: these records are a first round that undersold fine-tuning; a second one is "
+    "being measured (python -m helpers audit)"
+    if COMPARED < SCHEMA
+    else ""
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")  # a row is one line, so no line breaks
 
 
@@ -99,7 +107,7 @@ def _share(name: str, *, required: bool = True) -> Column:
 # and has a fixed shape, so that a line cut short by a kill can't be taken for a whole one.
 COLUMNS: tuple[Column, ...] = (
     _text("run_id", "[0-9a-f]{12}"),
-    _count("schema", low=SCHEMA, high=SCHEMA, identity=True),
+    _count("schema", low=1, high=SCHEMA, identity=True),
     _text("sweep"),
     _text("task", identity=True),
     _text("modality", "image|text"),
@@ -116,9 +124,13 @@ COLUMNS: tuple[Column, ...] = (
     _text("origin", "full|sample"),
     _count("n_validation", low=1),
     _count("n_test", low=1),
+    _size("n_labels", required=False),  # training and validation examples together
     _count("best_epoch"),  # 0: the weights before training
+    _size("updates", required=False),  # optimizer steps; empty for solvers without a gradient step
     _share("train_accuracy"),
     _share("val_accuracy"),
+    Column("val_loss", "number", required=False, low=0),
+    _share("probe_val_accuracy", required=False),  # of the weights that lp_ft starts from
     _share("test_accuracy"),
     _share("macro_f1"),
     _share("source_accuracy_before", required=False),  # empty: no source data to measure it with
@@ -135,6 +147,7 @@ COLUMNS: tuple[Column, ...] = (
     _size("latency_unmerged_ms"),
     _text("device"),
     _count("threads", low=1),
+    _text("precision", "(float32|bfloat16)?"),  # of training; empty in the first round
     _text("torch"),
     _text("git"),
     _text("created", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"),  # UTC
@@ -149,10 +162,10 @@ def run_id(config: Mapping[str, Any]) -> str:
     """Return the identity of a run: 12 hex digits of SHA-256 over the columns that ask it.
 
     config: has at least the columns of IDENTITY (a whole stored row does); `schema` defaults to
-    the current one. Equal questions give equal ids, whatever number types they are written in.
+    the one that is compared. Equal questions give equal ids, whatever types of number they have.
     Raises UserError naming the column that is missing or can't be.
     """
-    given = {"schema": SCHEMA} | {str(name): config[name] for name in config.keys()}  # noqa: SIM118
+    given = {"schema": COMPARED} | {str(name): config[name] for name in config.keys()}  # noqa: SIM118
     asked = {name: BY_NAME[name].clean(given.get(name)) for name in IDENTITY}
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:12]

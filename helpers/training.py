@@ -34,6 +34,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     warmup: float = 0.1  # share of the steps with a rising rate; a cosine falls after it
     patience: int = 5  # epochs without a better validation accuracy before stopping
+    validate_every: int = 1  # epochs between two looks at validation; the last epoch has one
+    offer_start: bool = False  # the weights before training may be the best ones (epoch 0)
     clip_norm: float = 1.0
     unfreeze_every: int = 0  # epochs between unfreezing one more stage; 0: all from the start
     seed: int = 0
@@ -42,6 +44,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         positive = ("lr", "head_lr_scale", "layer_decay", "epochs", "batch_size", "patience")
+        positive += ("validate_every",)
         for name in positive:
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive; got {getattr(self, name)!r}")
@@ -53,9 +56,10 @@ class TrainConfig:
 
 @dataclass
 class History:
-    """What one run of `train` did, an entry per epoch.
+    """What one run of `train` did: an entry per epoch of training, per look at validation.
 
     example_losses, example_right: of each validation example, (N,) float32 and bool.
+    start: validation accuracy and loss before training, where they were asked for.
     """
 
     train_loss: list[float] = field(default_factory=list)
@@ -64,18 +68,28 @@ class History:
     lr: list[float] = field(default_factory=list)
     example_losses: list[np.ndarray] = field(default_factory=list, repr=False)
     example_right: list[np.ndarray] = field(default_factory=list, repr=False)
+    start: tuple[float, float] | None = None
     best_epoch: int = 0  # counted from 1; 0: the untrained weights
     examples_seen: int = 0
+    updates: int = 0  # steps of the optimizer
     steps: int = 0  # of a solver without epochs
     seconds: float = 0.0
     cpu_seconds: float = 0.0  # of this process, over its threads: unmoved by other processes
     stopped_early: bool = False
 
-    def record_training(self, loss: float, n: int, lr: float) -> None:
-        """Add an epoch's mean loss over n examples and the rate it ended with."""
+    @property
+    def best(self) -> tuple[float, float]:
+        """Validation accuracy and loss of the best weights: accuracy first, then loss."""
+        tried = list(zip(self.val_accuracy, self.val_loss, strict=True))
+        tried += [] if self.start is None else [self.start]
+        return max(tried, key=lambda pair: (pair[0], -pair[1]))
+
+    def record_training(self, loss: float, n: int, updates: int, lr: float) -> None:
+        """Add an epoch's mean loss over n examples, its updates and the rate it ended with."""
         self.train_loss.append(loss)
         self.lr.append(lr)
         self.examples_seen += n
+        self.updates += updates
 
     def record_validation(self, losses: Tensor, right: Tensor) -> tuple[float, float]:
         """Add an epoch's `score_examples`; returns what is compared: accuracy, then -loss."""
@@ -127,11 +141,19 @@ def train(
     schedule = warmup_cosine(optimizer, config, len(train_examples))
     history, best = History(), BestWeights(model)
     started, cpu_started = time.perf_counter(), time.process_time()
+    if config.offer_start:
+        accuracy, loss = evaluate(model, validation, config)[::-1]
+        history.start = (accuracy, loss)
+        best.offer((accuracy, -loss))
     for epoch in range(config.epochs):
         if config.unfreeze_every:
             model.unfreeze_to(epoch // config.unfreeze_every)
+        before = schedule.last_epoch
         loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment)
-        history.record_training(loss, len(train_examples), schedule.get_last_lr()[0])
+        updates, rate = schedule.last_epoch - before, schedule.get_last_lr()[0]
+        history.record_training(loss, len(train_examples), updates, rate)
+        if (epoch + 1) % config.validate_every and epoch + 1 < config.epochs:
+            continue
         if best.offer(history.record_validation(*score_examples(model, validation, config))):
             history.best_epoch = epoch + 1
         if on_epoch is not None:
@@ -223,8 +245,17 @@ def snapshot(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
     return {name: state[name].detach().clone() for name in names}
 
 
+def bfloat16_pays(modality: str) -> bool:
+    """Whether this machine's processor trains this modality faster in bfloat16.
+
+    Measured on one thread of a processor with AMX: texts 1.6 times as fast. Photos are not faster:
+    the backward pass of depthwise convolutions gains nothing.
+    """
+    return modality == "text" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def autocast(device: torch.device, amp: bool | None) -> contextlib.AbstractContextManager:
-    """bfloat16 where it pays: on CUDA unless told otherwise (on CPUs it gained nothing here)."""
+    """bfloat16 where it pays: on CUDA unless told otherwise (`bfloat16_pays` knows of CPUs)."""
     enabled = device.type == "cuda" if amp is None else amp
     return torch.autocast(device.type, torch.bfloat16) if enabled else contextlib.nullcontext()
 

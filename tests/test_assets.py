@@ -551,16 +551,17 @@ def host(place):
     server.server_close()
 
 
-def serve_archive(place, host, commit="c0ffee", pictures=2):
+def serve_archive(place, host, commit="c0ffee", pictures=2, ending="jpg"):
     file = host.folder / "far.tar.gz"
     headers = {"comment": commit}
     with tarfile.open(file, "w:gz", format=tarfile.PAX_FORMAT, pax_headers=headers) as archive:
         for i in range(pictures):
             content = bytes([i]) * 5000 + os.urandom(5000)
-            member = tarfile.TarInfo(f"far-{commit}/train/hat/{i}.jpg")
+            member = tarfile.TarInfo(f"far-{commit}/train/hat/{i}.{ending}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     text = UNREACHABLE.replace("http://127.0.0.1:9", host.url).replace("count = 1", "count = 2")
+    text = text.replace("*.jpg", f"*.{ending}")
     (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
     return file
 
@@ -570,6 +571,12 @@ def test_an_archive_is_downloaded_and_read_from_then_on(place, host):
     fetch(["far"], progress=False)
     assert listing(asset_path("far")) == [".asset.json", "train/hat/0.jpg", "train/hat/1.jpg"]
     assert not list((place / "data" / "cache" / "assets").glob(".partial*"))
+
+
+def test_pictures_in_capitals_count(place, host):
+    serve_archive(place, host, ending="JPG")
+    fetch(["far"], progress=False)
+    assert listing(asset_path("far")) == [".asset.json", "train/hat/0.JPG", "train/hat/1.JPG"]
 
 
 def test_an_archive_from_a_file_url(place, host):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from helpers.backbones import Backbone
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.registry import find
-from helpers.training import History, TrainConfig, predict, train
+from helpers.training import History, TrainConfig, bfloat16_pays, predict, train
 from helpers.vocabulary import register
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Fitted:
     prepare_cpu_seconds: float = 0.0
     start: int = 0
     extra: dict[str, float] = field(default_factory=dict)
+    config: TrainConfig | None = None  # predictions are made at the precision of the training
 
     def predict(self, split: Split) -> Tensor:
         """Logits (N, classes) for a split's raw inputs."""
@@ -72,6 +74,10 @@ class Approach:
     title = label = short = phrase = colour = marker = on_dark = ""
     options: type[Options] = Options
     learning_rates: dict[str, tuple[float, ...]] = {}  # modality → trials, default in the middle
+    trials: dict[str, tuple[float, ...]] = {}  # the second round's first three; empty: the same
+    trials_per_decade = 2  # further trials lie on this ladder; strengths C on one of whole decades
+    protocol_settings: dict[str, str] = {}  # modality → options of the second round
+    augmentable = True  # whether augmented examples change anything
     moves_base = False  # whether the pretrained weights themselves change
     uses_pretrained = True
     uses_network = True  # False: no backbone at all, and no training steps
@@ -107,6 +113,29 @@ class Approach:
         }
         given = {key: value for key, value in changes.items() if value is not None}
         return TrainConfig(**(defaults | given))
+
+    def protocol(self, modality: str, n_train: int, **changes: Any) -> TrainConfig:
+        """Settings of the second round of records; `changes` override, None leaves one as it is.
+
+        Every approach makes the same number of updates (`protocol_updates`), looks at validation
+        some twenty times, and never stops early: a fixed budget is the same for all.
+        """
+        rates = self.trials[modality]
+        size = changes.get("batch_size") or TrainConfig.batch_size
+        epochs = changes.get("epochs") or self.protocol_epochs(modality, n_train, size)
+        defaults = {
+            "lr": rates[len(rates) // 2],
+            "head_lr_scale": self.head_lr_scale,
+            "validate_every": max(1, epochs // 20),
+            "amp": True if bfloat16_pays(modality) else None,
+        }
+        given = {key: value for key, value in changes.items() if value is not None}
+        return TrainConfig(**(defaults | given | {"epochs": epochs, "patience": epochs}))
+
+    def protocol_epochs(self, modality: str, n_train: int, batch_size: int) -> int:
+        """Epochs that make up the updates of the second round."""
+        steps = math.ceil(n_train / batch_size)
+        return math.ceil(protocol_updates(modality, n_train, batch_size) / steps)
 
     def default_epochs(self, n_train: int) -> int:
         """More epochs on less data, so that small tasks get enough steps: between ½ and 2×."""
@@ -159,7 +188,7 @@ class Approach:
         self.before_training(model, examples)
         history = train(model, examples, validation, config, augment=change, on_epoch=on_epoch)
         self.after_training(model)
-        return Fitted(self, model, history, seconds, cpu_seconds, start)
+        return Fitted(self, model, history, seconds, cpu_seconds, start, config=config)
 
     def before_training(self, model: TransferModel, examples: Examples) -> None:
         """Hook: the model and the (cached) examples, just before the loop."""
@@ -174,7 +203,7 @@ class Approach:
             examples, *_ = cached_examples(model, split, None, None)
         else:
             examples = Examples.raw(model.backbone.encode(split.inputs), split.labels)
-        return predict(model, examples)
+        return predict(model, examples, fitted.config)
 
 
 def cached_examples(
@@ -195,6 +224,15 @@ def cached_examples(
     return examples, sum(p.seconds for p in made), sum(p.cpu_seconds for p in made)
 
 
+UPDATES = 400  # the fewest, however small the data
+PASSES = {"image": 8, "text": 4}  # over the examples, the fewest, however large the data
+
+
+def protocol_updates(modality: str, n_train: int, batch_size: int = 32) -> int:
+    """Optimizer steps of a run of the second round, the same for all approaches."""
+    return max(UPDATES, PASSES[modality] * math.ceil(n_train / batch_size))
+
+
 APPROACHES: dict[str, Approach] = {}
 
 
@@ -211,6 +249,7 @@ def register_approach(approach: Approach) -> Approach:
     fields = ("label", "short", "phrase", "colour", "marker", "on_dark")
     style = register(approach.name, **{field: getattr(approach, field) for field in fields})
     approach.title = approach.title or style.title
+    approach.trials = approach.trials or approach.learning_rates
     APPROACHES[approach.name] = approach
     return approach
 

@@ -46,10 +46,17 @@ class Classical(Approach):
     name = CLASSICAL
     summary = "No network: logistic regression on raw pixels or TF-IDF."
     learning_rates = {"image": (0.001, 0.01, 0.1), "text": (1.0, 10.0, 100.0)}  # these are C
+    trials = learning_rates
+    trials_per_decade = 1
+    augmentable = False
     uses_pretrained = uses_network = False
     relative_cost = 0.05
     stored = "a linear model, no network"
     epochs = 200
+
+    def protocol_epochs(self, modality: str, n_train: int, batch_size: int) -> int:
+        """The solver's iterations; it stops by itself."""
+        return 1_000
 
     def default_epochs(self, n_train: int) -> int:
         """The solver's iterations; it stops by itself."""
@@ -85,8 +92,12 @@ class Classical(Approach):
         history.steps = int(np.max(model[-1].n_iter_))
         history.best_epoch = history.steps
         history.examples_seen = history.steps * len(task.train)
-        history.val_accuracy = [float(model.score(task.validation.inputs, task.validation.labels))]
-        return Fitted(self, model, history)
+        fitted = Fitted(self, model, history)
+        logits = self.predict(fitted, task.validation)
+        labels = torch.from_numpy(task.validation.labels)
+        history.val_accuracy = [float((logits.argmax(1) == labels).double().mean())]
+        history.val_loss = [float(F.cross_entropy(logits, labels))]
+        return fitted
 
     def predict(self, fitted: Fitted, split) -> Tensor:
         """Log-probabilities; a class the training set lacks gets −∞ (it can't be predicted)."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
-from helpers.approaches.frozen import FeatureExtraction
-from helpers.approaches.model import TransferModel, freeze, unfreeze
+from helpers.approaches.frozen import STRENGTHS, FeatureExtraction, fit_probe
+from helpers.approaches.model import TransferModel, freeze, freeze_statistics, unfreeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 from helpers.training import History, TrainConfig
@@ -16,8 +16,23 @@ from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 FINE_TUNING_RATES = {"image": (1e-4, 3e-4, 1e-3), "text": (3e-5, 1e-4, 3e-4)}
 
 
+TRIALS = {"image": (3e-4, 1e-3, 3e-3), "text": (3e-5, 1e-4, 3e-4)}
+NORMS = ("running", "frozen")
+
+
 @dataclass(frozen=True)
-class PartialOptions(Options):
+class MovingOptions(Options):
+    """What BatchNorm does where weights move. Raises UserError for a word that is neither."""
+
+    norm: str = "running"  # running: statistics follow the batches; frozen: as pretrained
+
+    def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise UserError(f"norm is one of {' or '.join(NORMS)}; got {self.norm!r}")
+
+
+@dataclass(frozen=True)
+class PartialOptions(MovingOptions):
     """How far down the network moves."""
 
     top_stages: int = 0  # stages that move, counted from the head down; 0: the top third
@@ -30,6 +45,8 @@ class PartialFineTuning(Approach):
     summary = "Freeze the lower stages, tune the top ones; the frozen prefix runs once."
     options = PartialOptions
     learning_rates = FINE_TUNING_RATES
+    trials = TRIALS
+    protocol_settings = {"image": "norm=frozen"}
     moves_base = True
     relative_cost = 0.6
     stored = "the upper stages and a head"
@@ -48,11 +65,11 @@ class PartialFineTuning(Approach):
             unfreeze(stage)
         model = TransferModel(backbone, n_classes, start=start)
         model.top_stages = top_stages
-        return model
+        return _with_norm(model, options)
 
 
 @dataclass(frozen=True)
-class FullOptions(Options):
+class FullOptions(MovingOptions):
     """How much more slowly lower stages move."""
 
     layer_decay: float = 0.8  # discriminative rates: each stage down learns this much slower
@@ -65,13 +82,15 @@ class FullFineTuning(Approach):
     summary = "Let every weight move, lower stages more slowly."
     options = FullOptions
     learning_rates = FINE_TUNING_RATES
+    trials = TRIALS
+    protocol_settings = {"image": "norm=frozen"}
     moves_base = True
     stored = "all weights of the network"
     epochs = 12
     head_lr_scale = 10.0
 
     def build(self, backbone: Backbone, n_classes: int, options: FullOptions) -> TransferModel:
-        return TransferModel(unfreeze(backbone), n_classes)
+        return _with_norm(TransferModel(unfreeze(backbone), n_classes), options)
 
     def fit(
         self,
@@ -90,9 +109,10 @@ class FullFineTuning(Approach):
 
 @dataclass(frozen=True)
 class ProbeFirstOptions(FullOptions):
-    """The probe's learning rate, beside what full fine-tuning has."""
+    """How the probe is fitted, beside what full fine-tuning has."""
 
-    probe_lr: float = 1e-3
+    solver: str = "loop"  # as of feature extraction; lbfgs tries each of STRENGTHS on validation
+    probe_lr: float = 1e-3  # of the loop
 
 
 class ProbeThenFineTuning(FullFineTuning):
@@ -104,6 +124,7 @@ class ProbeThenFineTuning(FullFineTuning):
     reads_features = True
     steps_like = FULL_FINE_TUNING
     head_lr_scale = 1.0
+    protocol_settings = {"image": "norm=frozen;solver=lbfgs", "text": "solver=lbfgs"}
 
     def fit(
         self,
@@ -116,20 +137,40 @@ class ProbeThenFineTuning(FullFineTuning):
         on_epoch: Callable[[int, History], None] | None = None,
     ) -> Fitted:
         options = options or self.options()
+        probe = self._probe(backbone, task, config, options)
+        model = self.build(backbone, len(task.classes), options)
+        model.head.load_state_dict(probe.model.head.state_dict())
+        # Weights that fine-tuning does not improve on stay the probe's.
+        offered = options.solver == "lbfgs"
+        config = replace(config, layer_decay=options.layer_decay, offer_start=offered)
+        fitted = self._train(model, task, config, options, cache, on_epoch)
+        fitted.prepare_seconds += probe.prepare_seconds + probe.history.seconds
+        fitted.prepare_cpu_seconds += probe.prepare_cpu_seconds + probe.history.cpu_seconds
+        start = fitted.history.start
+        fitted.extra["probe_val_accuracy"] = start[0] if start else max(probe.history.val_accuracy)
+        return fitted
+
+    def _probe(
+        self, backbone: Backbone, task, config: TrainConfig, options: ProbeFirstOptions
+    ) -> Fitted:
+        """The probe that fine-tuning starts from."""
         probing = FeatureExtraction()
+        if options.solver == "lbfgs":
+            plain = Options(augment=options.augment, views=options.views)
+            return fit_probe(probing, backbone, task, STRENGTHS, config, plain)
         settings = probing.config(
             backbone.modality, len(task.train), lr=options.probe_lr, seed=config.seed,
             batch_size=config.batch_size, device=config.device,
         )  # fmt: skip
-        probe = probing.fit(backbone, task, settings, Options())
-        model = self.build(backbone, len(task.classes), options)
-        model.head.load_state_dict(probe.model.head.state_dict())
-        config = replace(config, layer_decay=options.layer_decay)
-        fitted = self._train(model, task, config, options, cache, on_epoch)
-        fitted.prepare_seconds += probe.prepare_seconds + probe.history.seconds
-        fitted.prepare_cpu_seconds += probe.prepare_cpu_seconds + probe.history.cpu_seconds
-        fitted.extra["probe_val_accuracy"] = max(probe.history.val_accuracy)
-        return fitted
+        return probing.fit(backbone, task, settings)
+
+
+def _with_norm(model: TransferModel, options: MovingOptions) -> TransferModel:
+    """Keep the statistics of BatchNorm as pretrained where the options say so."""
+    if options.norm == "frozen":
+        model.frozen_statistics = True
+        freeze_statistics(model.backbone)
+    return model
 
 
 register_approach(PartialFineTuning())

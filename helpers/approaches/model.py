@@ -19,6 +19,19 @@ def freeze(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
+def freeze_statistics(module: nn.Module) -> nn.Module:
+    """Keep BatchNorm's running statistics as pretrained; its scale and shift may still move.
+
+    Batches of a few dozen examples estimate them badly, and the network then meets other
+    statistics in training than in use.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.is_frozen = True
+            part.eval()
+    return module
+
+
 def unfreeze(module: nn.Module) -> nn.Module:
     """Undo `freeze`."""
     for part in module.modules():
@@ -39,6 +52,7 @@ class TransferModel(nn.Module):
         self.head = nn.Linear(backbone.feature_size, n_classes)
         self.start = start
         self.top_stages = backbone.n_stages
+        self.frozen_statistics = False
 
     def forward(self, inputs: State) -> Tensor:
         return self.head(self.features(inputs))
@@ -69,3 +83,5 @@ class TransferModel(nn.Module):
         count = min(count, self.top_stages)
         for i, stage in enumerate(self.backbone.stages):
             (unfreeze if i >= self.backbone.n_stages - count else freeze)(stage)
+        if self.frozen_statistics:
+            freeze_statistics(self.backbone)

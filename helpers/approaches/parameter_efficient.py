@@ -30,6 +30,7 @@ class LoRA(Approach):
     inserts_layers = merges_into_base = True
     stored = "low-rank updates and a head on the frozen backbone"
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
     epochs = 12
 
     def build(self, backbone: Backbone, n_classes: int, options: LoRAOptions) -> TransferModel:
@@ -55,6 +56,7 @@ class Adapters(Approach):
     inserts_layers = True
     stored = "adapters and a head on the frozen backbone"
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
     epochs = 12
 
     def build(self, backbone: Backbone, n_classes: int, options: AdapterOptions) -> TransferModel:

@@ -56,7 +56,7 @@ def unpack_archive(asset: Asset, file: Path, target: Path) -> None:
                 raise UserError(f"{asset.url} holds commit {commit}, expected {asset.commit}")
             for name in _wanted(asset, members):
                 _write(archive.extractfile(members[name]), target / _inside(name, ""))
-        pictures = sum(1 for _ in target.rglob("*.jpg"))
+        pictures = sum(file.suffix.lower() == ".jpg" for file in target.rglob("*"))
         if pictures != asset.count:
             raise UserError(f"{asset.url} holds {pictures} pictures, expected {asset.count}")
     except UserError as error:

@@ -38,7 +38,7 @@ def _load_clothing(size: int | None) -> Source:
         if not files:
             raise UserError(f"{folder / name} holds no photos; it should have a folder per class")
         labels = labels_of([f.parent.name for f in files], CLOTHING)
-        splits[name] = _split(files, labels, stratified_order(labels, SPLIT_SEED), size, 3)
+        splits[name] = photo_split(files, labels, stratified_order(labels, SPLIT_SEED), size, 3)
     return Source(**splits)
 
 
@@ -98,15 +98,19 @@ def _parts(
     order = stratified_order(strata, SPLIT_SEED)
     cut = n_test + n_validation
     return Source(
-        test=_split(files, labels, order[:n_test], size, 1),
-        validation=_split(files, labels, order[n_test:cut], size, 1),
-        train=_split(files, labels, order[cut:], size, 1),
+        test=photo_split(files, labels, order[:n_test], size, 1),
+        validation=photo_split(files, labels, order[n_test:cut], size, 1),
+        train=photo_split(files, labels, order[cut:], size, 1),
     )
 
 
-def _split(
+def photo_split(
     files: Sequence[Path], labels: np.ndarray, rows: np.ndarray, size: int | None, channels: int
 ) -> Split:
+    """Return the photos `files[row]` for each of `rows`, with their labels.
+
+    labels: int64 (N,), one for each file. Photos that cannot be read are left out with a warning.
+    """
     array = image_memmap([files[i] for i in rows], size, channels, progress=True)
     return Split(array.images, labels[rows][array.kept])
 

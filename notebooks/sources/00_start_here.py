@@ -10,6 +10,11 @@
 # network grew up with, and what you can afford to run and store. Rules of thumb exist, and some of
 # them fail. So this notebook begins with a race that your own machine runs, now.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone.
 
 # %%

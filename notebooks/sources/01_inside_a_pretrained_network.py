@@ -8,6 +8,11 @@
 # *your* task is written nowhere: you measure it, with a probe, against the same network with random
 # weights. Deeper is not always better.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone and the fetched weights; photos of clothing where they are at hand.
 
 # %%

@@ -20,6 +20,11 @@
 # never bent. So run the probe first, always; then compare it with the right things. Being better
 # than guessing is not enough, and this notebook shows why.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone; fabric and solar-cell photos come through pip the first time.
 
 # %%

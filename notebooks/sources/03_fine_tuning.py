@@ -16,6 +16,11 @@
 # what the network forgets. All of it is measured below, and each sentence with a measured number in
 # it is written by a cell.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** the product photos and `pocket` (in this clone), the fabric images (fetched by `make lab`).
 
 # %% [markdown]

@@ -17,6 +17,11 @@
 # network with few trainable numbers still runs forward and backward from end to end, which is what
 # time and most of the memory go into. You will see all of it on matrices you have written yourself.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone, and the weights of MiniLM and EfficientNet-Lite0 with the text sets
 # (fetched by `make lab`).
 

@@ -20,6 +20,11 @@
 # there is nothing to pay at all and scratch simply wins, so never leave it out of a comparison
 # because "everybody knows". This notebook reads the price off live runs and records.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone; the weights of EfficientNet-Lite0 come through pip the first time.
 
 # %%

@@ -20,6 +20,11 @@
 # reads the crossings off recorded runs, tests that rule on every situation measured, and separates
 # what is real from the luck of one draw.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone.
 
 # %%

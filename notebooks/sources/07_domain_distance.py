@@ -19,6 +19,11 @@
 # disagree, and none of them is a verdict on its own. This notebook computes them live, turns a dial that
 # moves one task away from its origin in steps, and asks of each score whether it foretells who wins.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone; fabric and solar cells (fetched by `make lab`).
 
 # %%

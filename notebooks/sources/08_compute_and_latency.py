@@ -17,6 +17,11 @@
 # fine-tuning. After training, the plain network answers as fast whoever trained it. Whether a
 # point of accuracy is worth its seconds is yours to say; this notebook tells what the point costs.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone; the weights of EfficientNet-Lite0 and MiniLM with the tweets (fetched by
 # `make lab`).
 

@@ -19,6 +19,11 @@
 # rule of thumb with four boxes, "always the same" for every approach, and an answer read off
 # measurements on *other* tasks stand side by side; the printed table says which one gave up least.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone.
 
 # %%

@@ -20,6 +20,11 @@
 # looked at twice, live in seconds and over recorded runs, with what it costs, and a cell writes the
 # verdict: the flip may hold, fail, or hold in some places only.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone; digits, fabric and EfficientNet-Lite0 (fetched by `make lab`).
 
 # %%

@@ -20,6 +20,11 @@
 # approaches on your examples, within the minutes you give.
 # In a terminal it is one line: `python -m helpers advise PATH --measure --minutes 10 --html page.html`.
 #
+# > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
+# > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
+# > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
+# > stands, learn the methods here and decide nothing by the accuracies.
+#
 # **Needs:** this clone alone, for the example; your own data, if you have some.
 
 # %%
