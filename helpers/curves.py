@@ -99,7 +99,7 @@ def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     fair = [
         name
         for name, held in compared.items()
-        # The sweep of one approach asks what those that compare do (`sweeps.entry_sweep`).
+        # The sweep of one approach asks what those that compare do (`entry_sweeps`).
         if (len(held) > 2 and FEATURE_EXTRACTION in held) or held == {name}
     ]
     runs = runs[runs["sweep"].isin(fair)]

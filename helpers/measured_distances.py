@@ -19,12 +19,12 @@ import pandas as pd
 from helpers.backbones import BACKBONES, load_backbone, reference_of, source_task_of
 from helpers.distance import frechet_distance, log_me, probe
 from helpers.durable import RowFile
+from helpers.entry_sweeps import find_sweep
 from helpers.errors import UserError
 from helpers.experiments import RunConfig, task_for
 from helpers.features import extract
 from helpers.grids import COMPARING
 from helpers.paths import results_dir
-from helpers.sweeps import find_sweep
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 EXAMPLES = 1_000
@@ -52,7 +52,7 @@ def distances_path() -> Path:
 def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List what sweeps compare approaches on, and first each known source on itself.
 
-    sweeps: names, also of one task or backbone (`sweeps.find_sweep`). Raises UserError for an
+    sweeps: names, also of one task or backbone (`entry_sweeps.find_sweep`). Raises UserError for an
     unknown one.
     """
     found = []

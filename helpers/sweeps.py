@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 
 from helpers import records
-from helpers.approaches import APPROACHES, get_approach
-from helpers.backbones import BACKBONES
+from helpers.approaches import get_approach
+from helpers.entry_sweeps import find_sweep
 from helpers.errors import UserError
 from helpers.experiments import RunConfig
-from helpers.grids import COMPARING, SWEEPS, TUNING, Block, Sweep, get_sweep
+from helpers.grids import TUNING, Block
 from helpers.tasks import TASKS
 from helpers.workers import Job, Run, measure, relative_cost, run_jobs
 
@@ -40,50 +40,6 @@ class Plan:
 
     ready: dict[str, RunConfig]
     waiting: dict[str, RunConfig]
-
-
-def find_sweep(name: str) -> Sweep:
-    """Return a declared sweep, or the one of a registered task, backbone or approach.
-
-    Declared sweeps go first where both have the name. Raises UserError for an unknown name.
-    """
-    plain = name.removesuffix(TUNING)
-    made = None if plain in SWEEPS else entry_sweep(plain)
-    return get_sweep(name) if made is None else made
-
-
-def entry_sweep(name: str) -> Sweep | None:
-    """Return the sweep of one registry entry, by its name; None where no entry has it.
-
-    The entry takes the place of its kind in the sweeps that compare approaches on equal terms
-    (`grids.COMPARING`), so that its runs compare with theirs.
-    """
-    compared = [block for sweep in COMPARING for block in SWEEPS[sweep].blocks]
-    if name in APPROACHES:
-        blocks = [replace(block, approaches=(name,), always=(name,)) for block in compared]
-    elif name in TASKS:
-        blocks = [replace(block, tasks=_fair(block.backbone, [name])) for block in compared]
-    elif name in BACKBONES:
-        blocks = [
-            replace(block, backbone=name, image_size=None, tasks=_fair(name, block.tasks))
-            for block in compared
-        ]
-    else:
-        return None
-    if name not in APPROACHES:
-        blocks = [replace(block, dials=(0.0,)) for block in blocks]
-    about = f"{name} in the sweeps that compare approaches: {', '.join(COMPARING)}"
-    return Sweep(name, about, tuple(block for block in dict.fromkeys(blocks) if block.tasks))
-
-
-def _fair(backbone: str, tasks: Iterable[str]) -> tuple[str, ...]:
-    """The tasks that a backbone can read and whose data its pretraining has not seen."""
-    info = BACKBONES[backbone]
-    return tuple(
-        task
-        for task in tasks
-        if TASKS[task].modality == info.modality and task not in info.overlaps
-    )
 
 
 def identity(config: RunConfig) -> str:

@@ -23,6 +23,7 @@ from helpers.advisor.judging import chances
 from helpers.advisor.report import report
 from helpers.approaches import APPROACHES, Approach, register_approach
 from helpers.backbones import BACKBONES, BackboneInfo, load_backbone, register_backbone
+from helpers.entry_sweeps import entry_sweep, find_sweep
 from helpers.errors import UserError
 from helpers.experiments import RunConfig, run, task_for
 from helpers.explorer import Explorer
@@ -234,8 +235,8 @@ def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
 
 
 def test_declared_sweeps_go_first_and_unknown_names_are_refused():
-    assert sweeps.find_sweep("pocket") is grids.SWEEPS["pocket"]
-    assert sweeps.entry_sweep("pocket").name == "pocket"
+    assert find_sweep("pocket") is grids.SWEEPS["pocket"]
+    assert entry_sweep("pocket").name == "pocket"
     with pytest.raises(UserError, match="no sweep 'digits_of_nothing'"):
         sweeps.cells("digits_of_nothing", NO_RUNS)
 
