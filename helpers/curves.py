@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,15 @@ LEAST_SEEDS = 3
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms", "all_seconds", "cpu_seconds"]
+
+
+class CurveKey(NamedTuple):
+    """What tells a curve from every other."""
+
+    task: str
+    backbone: str
+    dial: float
+    image_size: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,11 @@ class Curve:
     validation: dict[int, pd.DataFrame]
     costs: dict[int, pd.DataFrame]
     seen: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # worked out
+
+    @property
+    def key(self) -> CurveKey:
+        """What tells it from every other curve."""
+        return CurveKey(self.task, self.backbone, self.dial, self.image_size)
 
     @property
     def family(self) -> str:
@@ -80,6 +94,7 @@ class Measured:
 class Reading:
     """One curve read at a number of examples: approach → accuracy by seed, and → costs."""
 
+    key: CurveKey
     name: str
     accuracy: dict[str, pd.Series]
     costs: dict[str, pd.Series]
@@ -200,7 +215,7 @@ def _read(curve: Curve, examples: int) -> Reading | None:
         medians = [np.log(curve.costs[size].loc[approach]) for size in (lower, upper)]
         costs[approach] = np.exp((1 - share) * medians[0] + share * medians[1])
         used[approach] = len(low) + (len(high) if lower != upper else 0)
-    return Reading(curve.name, accuracy, costs, used) if len(accuracy) > 1 else None
+    return Reading(curve.key, curve.name, accuracy, costs, used) if len(accuracy) > 1 else None
 
 
 def task_distance(

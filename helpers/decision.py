@@ -13,7 +13,11 @@ from dataclasses import dataclass, field, replace
 from helpers.situations import (
     DISTANCES,
     MODALITIES,
+    DistanceWord,
+    Reason,
+    ReasonKind,
     Situation,
+    SizeWord,
     Thresholds,
     distance_word,
     parse_distance,
@@ -37,6 +41,8 @@ __all__ = [
     "TITLES",
     "Decision",
     "Flip",
+    "Reason",
+    "ReasonKind",
     "Situation",
     "Thresholds",
     "decide",
@@ -75,7 +81,7 @@ class Decision:
 
     approach: str
     rule: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     flips: tuple[Flip, ...] = ()
     measure: tuple[str, ...] = ()  # what to measure before trusting the answer
     first: str = ""  # what to do before, such as continued pretraining
@@ -91,7 +97,10 @@ def decide(situation: Situation, thresholds: Thresholds | None = None) -> Decisi
     thresholds = thresholds or Thresholds()
     decision = _flipped(situation, thresholds)
     changes = tuple(_changes(situation, decision, thresholds))
-    measure = tuple(f"Measure before trusting this: {what}." for what in decision.measure)
+    measure = tuple(
+        Reason(ReasonKind.MEASURE, f"Measure before trusting this: {what}.")
+        for what in decision.measure
+    )
     return replace(decision, reasons=decision.reasons + measure, flips=decision.flips + changes)
 
 
@@ -99,24 +108,24 @@ def _rules(situation: Situation, thresholds: Thresholds) -> list[tuple[str, bool
     """The ordered rules: name, whether it matches, what it asks for, what it answers."""
     size = size_word(situation.examples, thresholds)
     distance = distance_word(situation.distance, thresholds)
-    distant, all_out = distance != "close", situation.budget_minutes is None
+    distant, all_out = distance != DistanceWord.CLOSE, situation.budget_minutes is None
     return [
         (
             "R1",
-            size == "small" and not distant,
+            size == SizeWord.SMALL and not distant,
             "a small data set and a close domain",
             FEATURE_EXTRACTION,
         ),
         ("R2", situation.llm, "a large language model, whatever the size", LORA),
         (
             "R3",
-            size == "moderate" and distant,
+            size == SizeWord.MODERATE and distant,
             "a moderate data set and a distant domain",
             PARTIAL_FINE_TUNING,
         ),
         (
             "R4",
-            size == "large" and distance == "very distant" and all_out,
+            size == SizeWord.LARGE and distance == DistanceWord.VERY_DISTANT and all_out,
             "a large data set, a very distant domain and accuracy above all (no limit on training "
             "time)",
             FULL_FINE_TUNING,
@@ -144,30 +153,42 @@ def _ruled(situation: Situation, thresholds: Thresholds) -> Decision:
     size = size_word(situation.examples, thresholds)
     distance = distance_word(situation.distance, thresholds)
     reasons = [
-        f"{situation.examples:,} examples are {size} (small: fewer than {thresholds.small:,}; "
-        f"large: {thresholds.large:,} or more).",
-        f"Distance {situation.distance:.2f} is {distance} (distant: {thresholds.distant:.2f} or "
-        f"more; very distant: {thresholds.very_distant:.2f} or more).",
+        Reason(
+            ReasonKind.SIZE,
+            f"{situation.examples:,} examples are {size} (small: fewer than {thresholds.small:,}; "
+            f"large: {thresholds.large:,} or more).",
+        ),
+        Reason(
+            ReasonKind.DISTANCE,
+            f"Distance {situation.distance:.2f} is {distance} (distant: {thresholds.distant:.2f} "
+            f"or more; very distant: {thresholds.very_distant:.2f} or more).",
+        ),
     ]
     rules = _rules(situation, thresholds)
     for place, (name, matches, asked, approach) in enumerate(rules):
         if not matches:
-            reasons.append(f"{name} does not match: it asks for {asked}.")
+            told = f"{name} does not match: it asks for {asked}."
+            reasons.append(Reason(ReasonKind.NO_MATCH, told))
             continue
-        reasons.append(f"{name} matches, {asked}: {TITLES[approach]}; {ADVICE[name]}.")
+        told = f"{name} matches, {asked}: {TITLES[approach]}; {ADVICE[name]}."
+        reasons.append(Reason(ReasonKind.MATCH, told))
         later = [other[0] for other in rules[place + 1 :] if other[1]]
         if later:
-            reasons.append(f"{later[0]} would match as well; the order decides, {name} is first.")
+            told = f"{later[0]} would match as well; the order decides, {name} is first."
+            reasons.append(Reason(ReasonKind.ORDER, told))
         return Decision(approach, name, tuple(reasons), (), MEASURE[name], "", thresholds)
     return _fallback(size, distance, reasons, thresholds)
 
 
-def _fallback(size: str, distance: str, reasons: list[str], thresholds: Thresholds) -> Decision:
+def _fallback(
+    size: SizeWord, distance: DistanceWord, reasons: list[Reason], thresholds: Thresholds
+) -> Decision:
     """No rule covers this: the cheapest approach that is credible here, and how to check it."""
-    reasons.append(f"No rule covers a {size} data set and a {distance} domain here.")
-    if size == "large" and distance != "close":
+    told = f"No rule covers a {size} data set and a {distance} domain here."
+    reasons.append(Reason(ReasonKind.UNCOVERED, told))
+    if size == SizeWord.LARGE and distance != DistanceWord.CLOSE:
         approach = PARTIAL_FINE_TUNING
-        reasons.append(
+        told = (
             "The cheapest credible approach is partial fine-tuning: frozen features fit a distant "
             "domain badly, and this much data supports moving the upper layers."
         )
@@ -177,7 +198,7 @@ def _fallback(size: str, distance: str, reasons: list[str], thresholds: Threshol
         )
     else:
         approach = FEATURE_EXTRACTION
-        reasons.append(
+        told = (
             "The cheapest credible approach is feature extraction; it needs the least data and "
             "can't harm the base."
         )
@@ -185,6 +206,7 @@ def _fallback(size: str, distance: str, reasons: list[str], thresholds: Threshol
             "the frozen probe against chance (well above it, the features transfer)",
             "LoRA and partial fine-tuning against the probe on the same validation split",
         )
+    reasons.append(Reason(ReasonKind.FALLBACK, told))
     return Decision(approach, FALLBACK, tuple(reasons), (), measure, "", thresholds)
 
 
@@ -201,7 +223,7 @@ def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
     if situation.tasks >= thresholds.many_tasks:
         approach = LORA if decision.rule == "R2" else ADAPTER
         flips.append(("many tasks", approach, _TASKS.format(situation.tasks, TITLES[approach])))
-    reasons = tuple(f"Flip, {name}: {why}" for name, _, why in flips)
+    reasons = tuple(Reason(ReasonKind.FLIP, f"Flip, {name}: {why}") for name, _, why in flips)
     return replace(
         decision,
         approach=approach,

@@ -22,13 +22,22 @@ from helpers import records
 from helpers.curves import (
     LEAST_SEEDS,
     REACH_DISTANCE,
+    CurveKey,
     Measured,
     Reading,
     measured,
     nearest,
     training_minutes,
 )
-from helpers.decision import TITLES, Situation, Thresholds, decide, title_of
+from helpers.decision import (
+    TITLES,
+    Reason,
+    ReasonKind,
+    Situation,
+    Thresholds,
+    decide,
+    title_of,
+)
 from helpers.pooling import WEIGHTS, cheapest_credible, expected_regret
 from helpers.schema import PROVISIONAL
 from helpers.summaries import CONFIDENCE
@@ -55,14 +64,16 @@ class Evidence:
     """The measured answer. `take` is empty where there is no evidence.
 
     lean: what all measured situations together point to, near or not; it is there without evidence
-    near by, too, unless nothing of this kind is measured.
+    near by, too, unless nothing of this kind is measured. curves: those it was read from, nearest
+    first.
     """
 
     verdict: str
     take: str
     candidates: tuple[Candidate, ...]  # best accuracy first
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     lean: str = ""
+    curves: tuple[CurveKey, ...] = ()
 
 
 def evidence(
@@ -100,14 +111,16 @@ def evidence(
     fitting = [c for c in found if situation.allows(minutes[c.approach], c.latency_ms)]
     where = "; ".join(reading.name for reading in readings)
     lacking = ", ".join(title for name, title in TITLES.items() if name not in names)
-    reasons = [
+    told = (
         f"Measured near here, at {situation.examples:,} examples: {where}. Intervals are over "
         "seeds on these; another task may lie outside of them."
         + (f" Not measured there, so not compared: {lacking}." if lacking else "")
-    ]
+    )
+    reasons = [Reason(ReasonKind.SOURCE, told)]
     if len(fitting) < len(found):
         gone = ", ".join(title_of(c.approach) for c in found if c not in fitting)
-        reasons.append(f"Over the budget or the latency as measured, so left out: {gone}.")
+        told = f"Over the budget or the latency as measured, so left out: {gone}."
+        reasons.append(Reason(ReasonKind.OVER_LIMITS, told))
     if len(fitting) < 2:
         return _nothing("fewer than two measured approaches fit the budget and the latency")
     lean = _lean(situation, held, [c.approach for c in fitting], backbone)
@@ -148,8 +161,9 @@ def _lean(
 
 
 def _judge(
-    candidates: list[Candidate], readings: list[Reading], reasons: list[str], lean: _Lean | None
+    candidates: list[Candidate], readings: list[Reading], reasons: list[Reason], lean: _Lean | None
 ) -> Evidence:
+    read = tuple(reading.key for reading in readings)
     best, *others = candidates
     gains = {c.approach: _difference(best.approach, c.approach, readings) for c in others}
     tied = [c for c in others if not gains[c.approach][1] > 0]
@@ -157,19 +171,22 @@ def _judge(
     told = f"{named} reaches {best.accuracy:.3f} ({ends})"
     if not tied and (lean is None or lean.best == best.approach):
         runner = min(gains.values(), key=lambda gain: gain[0])
-        reasons.append(
+        told = (
             f"Clear: {told}, {100 * runner[0]:.1f} points above the next "
             f"({100 * runner[1]:.1f} to {100 * runner[2]:.1f})."
         )
-        return Evidence(CLEAR, best.approach, tuple(candidates), tuple(reasons), best.approach)
+        reasons.append(Reason(ReasonKind.COMPARISON, told))
+        name = best.approach
+        return Evidence(CLEAR, name, tuple(candidates), tuple(reasons), name, read)
     by_name = {c.approach: c for c in candidates}
     cheapest = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
     take = by_name[lean.take] if lean else cheapest
     alike = ", ".join(title_of(c.approach) for c in tied)
     rest = f"the records near by can't tell it from {alike}" if tied else "other tasks disagree"
-    reasons.append(f"Too close to call: {told}, and {rest}.")
-    reasons.append(_advice(take, lean))
-    return Evidence(CLOSE, take.approach, tuple(candidates), tuple(reasons), take.approach)
+    reasons.append(Reason(ReasonKind.COMPARISON, f"Too close to call: {told}, and {rest}."))
+    reasons.append(Reason(ReasonKind.CHOICE, _advice(take, lean)))
+    name = take.approach
+    return Evidence(CLOSE, name, tuple(candidates), tuple(reasons), name, read)
 
 
 def _advice(take: Candidate, lean: _Lean | None) -> str:
@@ -188,13 +205,14 @@ def _counted(families: int) -> str:
 
 
 def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
-    reasons = [f"No evidence: {why}."]
+    reasons = [Reason(ReasonKind.ABSENCE, f"No evidence: {why}.")]
     if lean is not None:
         title = title_of(lean.take)
-        reasons.append(
+        told = (
             f"What is measured farther off leans to {title}: the cheapest of those that give up "
             f"least there ({_counted(lean.families)}), so measure it against a frozen probe first."
         )
+        reasons.append(Reason(ReasonKind.LEAN, told))
     return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")
 
 
@@ -238,10 +256,11 @@ def answer(
     applied, then the changes that would change the answer), verdict and candidates (measured).
     """
     ruled, measured = decide(situation, thresholds), evidence(situation, runs)
+    reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,
         "rule": ruled.rule,
-        "reasons": [*ruled.reasons, *measured.reasons, *_gap(ruled.approach, measured)],
+        "reasons": [*reasons, *_gap(ruled.approach, measured)],
         "flips": [asdict(flip) for flip in ruled.flips],
         "verdict": measured.verdict,
         "candidates": [_rounded(candidate) for candidate in measured.candidates],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.registry import unknown_name
+from helpers.registry import closest_name, unknown_name
 from helpers.schema import COMPARED
 from helpers.tasks import train_examples
 from helpers.vocabulary import (
@@ -460,8 +460,8 @@ def get_sweep(name: str) -> Sweep:
     """
     plain = name.removesuffix(TUNING)
     if plain not in SWEEPS or (name != plain and not SWEEPS[plain].tuned):
-        known = ", ".join(SWEEPS)
-        hint = str(unknown_name("sweep", name, SWEEPS)).partition("; ")[2]
-        listed = "" if hint.startswith("choose") else f"; the sweeps are: {known}"
-        raise UserError(f"there is no sweep {name!r}; {hint}{listed}")
+        error = unknown_name("sweep", name, SWEEPS)
+        if closest_name(name, SWEEPS) is None:
+            raise error
+        raise UserError(f"{error}; the sweeps are: {', '.join(SWEEPS)}")
     return SWEEPS[plain]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -32,7 +33,22 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class ImageError(UserError):
-    """A picture that cannot be used; the message names the file."""
+    """A picture that cannot be used: which file, and what is wrong with it ("is damaged")."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        super().__init__(file, problem)  # both, so that it can travel between processes
+        self.file, self.problem = file, problem
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.problem}"
+
+
+class SkippedImage(NamedTuple):
+    """A picture that was left out: its name, why in a sentence, and that without the name."""
+
+    name: str
+    reason: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -41,12 +57,12 @@ class ImageArray:
 
     images: read-only memory map, uint8 (N, size, size, channels).
     kept: int64 (N,), which of the given pictures the rows are.
-    skipped: (file name, reason) of the pictures left out.
+    skipped: the pictures left out, in the order in which they were given.
     """
 
     images: np.ndarray
     kept: np.ndarray
-    skipped: tuple[tuple[str, str], ...]
+    skipped: tuple[SkippedImage, ...]
 
 
 def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
@@ -66,11 +82,11 @@ def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(file, "a decompression bomb") from error
     except FileNotFoundError as error:
-        raise ImageError(f"{file} does not exist") from error
+        raise ImageError(file, "does not exist") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{file} is not a picture that can be read") from error
+        raise ImageError(file, "is not a picture that can be read") from error
     except Exception as error:  # decoders raise nearly anything on a damaged file
-        raise ImageError(f"{file} is damaged ({error})") from error
+        raise ImageError(file, f"is damaged ({error})") from error
 
 
 def square(image: Image.Image, size: int) -> np.ndarray:
@@ -135,7 +151,7 @@ def array_memmap(make: Callable[[], np.ndarray], size: int, key: Sequence[object
 def _decoded(
     files: Sequence[Path], size: int, channels: int, skipped: list, progress: bool, threads: int
 ) -> Iterator[np.ndarray]:
-    """Yield the readable pictures chunk by chunk; note the others in `skipped`."""
+    """Yield the readable pictures chunk by chunk; note the others in `skipped`, by their row."""
 
     keep_freed_memory()
     hide = None if progress else True  # None: only where someone watches a terminal
@@ -156,14 +172,15 @@ def _decoded(
             good = [r for r in results if not isinstance(r, ImageError)]
             for offset, result in enumerate(results):
                 if isinstance(result, ImageError):
-                    skipped.append((start + offset, chunk[offset].name, str(result)))
+                    told = SkippedImage(chunk[offset].name, str(result), result.problem)
+                    skipped.append((start + offset, told))
             bar.update(len(chunk))
             if good:
                 yield np.stack(good)
     if len(skipped) > len(files) / 2:
         raise UserError(
             f"{len(skipped)} of {len(files)} pictures cannot be read, the first because "
-            f"{skipped[0][2]}; check the folder"
+            f"{skipped[0][1].reason}; check the folder"
         )
 
 
@@ -191,12 +208,13 @@ def _opened(file: Path) -> ImageArray | None:
         images = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         return None
-    skipped = notes["skipped"]
+    skipped, problems = notes["skipped"], notes.get("problems", [])
     gone = {row for row, _, _ in skipped}
     kept = np.array([i for i in range(notes["given"]) if i not in gone], dtype=np.int64)
-    if len(kept) != len(images):
+    if len(kept) != len(images) or len(problems) != len(skipped):  # older notes have no problems
         return None
-    return ImageArray(images, kept, tuple((name, reason) for _, name, reason in skipped))
+    told = zip(skipped, problems, strict=True)
+    return ImageArray(images, kept, tuple(SkippedImage(*s[1:], problem) for s, problem in told))
 
 
 def _write(file: Path, plan: Callable) -> None:
@@ -211,7 +229,11 @@ def _write(file: Path, plan: Callable) -> None:
                 handle.write(np.ascontiguousarray(chunk, dtype=np.uint8).data)
         if skipped:
             temporary = _shortened(temporary, (shape[0] - len(skipped), *shape[1:]), shape)
-        notes = {"given": shape[0], "skipped": skipped}
+        notes = {
+            "given": shape[0],
+            "skipped": [(row, told.name, told.reason) for row, told in skipped],
+            "problems": [told.problem for _, told in skipped],
+        }
         file.with_suffix(".json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
         temporary.replace(file)
     except OSError as error:
@@ -273,15 +295,15 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _too_large(file: Path, what: str) -> ImageError:
-    return ImageError(f"{file} is refused: {what}, at most {MAX_PIXELS:,} pixels are read")
+    return ImageError(file, f"is refused: {what}, at most {MAX_PIXELS:,} pixels are read")
 
 
-def _skipped_message(skipped: Sequence[tuple[str, str]], given: int) -> str:
-    names = ", ".join(name for name, _ in skipped[:5])
+def _skipped_message(skipped: Sequence[SkippedImage], given: int) -> str:
+    names = ", ".join(one.name for one in skipped[:5])
     more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
     return (
         f"{len(skipped)} of {given} pictures cannot be read and were skipped: {names}{more} "
-        f"(the first: {skipped[0][1]})"
+        f"(the first: {skipped[0].reason})"
     )
 
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from helpers.curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
-from helpers.decision import Decision, Situation, Thresholds, title_of
+from helpers.decision import (
+    FALLBACK,
+    Decision,
+    ReasonKind,
+    Situation,
+    Thresholds,
+    title_of,
+)
 from helpers.evidence import CLEAR, NONE, Evidence
 
 KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
@@ -81,16 +88,21 @@ def latency_words(milliseconds: float | None) -> str:
     return "no limit" if milliseconds is None else f"{milliseconds:g} ms"
 
 
+def rule_title(rule: str) -> str:
+    """Return how a rule is named to a reader; `rule` is R1 to R4 or `decision.FALLBACK`."""
+    return "no rule matches" if rule == FALLBACK else rule
+
+
 def headline(ruled: Decision, found: Evidence) -> tuple[str, str]:
     """Return the two verdicts as sentences: the rule's, and what the records say."""
     named = title_of(ruled.approach)
     plan = f"{ruled.first}, then {named}" if ruled.first else named
-    number = ruled.rule if ruled.rule.startswith("R") else "no rule matches"
     flips = [flip.name for flip in ruled.flips if flip.applied]
     turned = f", flipped by: {', '.join(flips)}" if flips else ""
-    rule = f"The rule says {plan} ({number}{turned})."
+    rule = f"The rule says {plan} ({rule_title(ruled.rule)}{turned})."
     if found.verdict == NONE:
-        return rule, found.reasons[0]
+        absence = (reason.text for reason in found.reasons if reason.kind is ReasonKind.ABSENCE)
+        return rule, next(absence, "")
     best = next(c for c in found.candidates if c.approach == found.take)
     reached = f"{best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
     if found.verdict == CLEAR:
@@ -130,10 +142,9 @@ def shown_curves(situation: Situation, found: Evidence, held: Measured) -> tuple
 
     Where no answer was read from any, the nearest of the same kind stand in, for orientation.
     """
-    told = " ".join(found.reasons[:1])
-    read = [place for place, curve in enumerate(held.curves) if curve.name in told]
-    if read:
-        return sorted(read, key=lambda place: told.index(held.curves[place].name)), True
+    if found.curves:
+        places = {curve.key: place for place, curve in enumerate(held.curves)}
+        return [places[key] for key in found.curves], True
 
     def gap(place: int) -> tuple[float, int]:
         curve = held.curves[place]

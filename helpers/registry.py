@@ -38,6 +38,12 @@ def find(kind: str, name: str, entries: Mapping[str, Entry], also: str = "") -> 
     return entries[name]
 
 
+def closest_name(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that looks most like `name`, or None where none does."""
+    close = get_close_matches(str(name), sorted(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str], also: str = "") -> UserError:
     """Build (not raise) the error for a name that a registry lacks.
 
@@ -46,9 +52,9 @@ def unknown_name(kind: str, name: object, known: Iterable[str], also: str = "") 
     asked for, such as "timm:NAME".
     """
     names = sorted(known)
-    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    close = closest_name(name, names)
     if close:
-        hint = f"did you mean {close[0]!r}?"
+        hint = f"did you mean {close!r}?"
     elif len(names) > MOST_LISTED:
         hint = f"none of the {len(names):,} known names is spelled like it"
     else:

@@ -4,12 +4,62 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from helpers.errors import UserError
 
 # What the words mean on the scale of distances, 0 (the pretraining data) to 1 (unlike it in all).
 DISTANCES = {"close": 1 / 6, "medium": 1 / 2, "far": 5 / 6}
 MODALITIES = ("image", "text")
+
+
+class SizeWord(StrEnum):
+    """What a number of examples is called."""
+
+    SMALL = "small"
+    MODERATE = "moderate"
+    LARGE = "large"
+
+
+class DistanceWord(StrEnum):
+    """What a distance from the pretraining data is called."""
+
+    CLOSE = "close"
+    DISTANT = "distant"
+    VERY_DISTANT = "very distant"
+
+
+class ReasonKind(StrEnum):
+    """What a reason is about. Programs ask for the kind; the text is for people alone."""
+
+    # Of the rule.
+    SIZE = "size"
+    DISTANCE = "distance"
+    NO_MATCH = "no match"
+    MATCH = "match"
+    ORDER = "order"  # a later rule would match as well
+    UNCOVERED = "uncovered"  # no rule matches
+    FALLBACK = "fallback"
+    FLIP = "flip"
+    MEASURE = "measure"  # what to measure before trusting the answer
+    # Of the records.
+    SOURCE = "source"  # which curves were read
+    OVER_LIMITS = "over limits"
+    COMPARISON = "comparison"  # whether one approach is clearly ahead
+    CHOICE = "choice"  # which approach to take where none is
+    ABSENCE = "absence"  # why there is no evidence
+    LEAN = "lean"  # where more distant curves point
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One sentence of why an answer was given, and what kind of reason it is."""
+
+    kind: ReasonKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)
@@ -92,20 +142,22 @@ def parse_distance(distance: float | str) -> float:
     return value
 
 
-def size_word(examples: int, thresholds: Thresholds | None = None) -> str:
-    """Return "small", "moderate" or "large"."""
+def size_word(examples: int, thresholds: Thresholds | None = None) -> SizeWord:
+    """Return what so many examples are called: small, moderate or large."""
     thresholds = thresholds or Thresholds()
     if examples < thresholds.small:
-        return "small"
-    return "moderate" if examples < thresholds.large else "large"
+        return SizeWord.SMALL
+    return SizeWord.MODERATE if examples < thresholds.large else SizeWord.LARGE
 
 
-def distance_word(distance: float, thresholds: Thresholds | None = None) -> str:
-    """Return "close", "distant" or "very distant"."""
+def distance_word(distance: float, thresholds: Thresholds | None = None) -> DistanceWord:
+    """Return what a distance is called: close, distant or very distant."""
     thresholds = thresholds or Thresholds()
     if distance < thresholds.distant:
-        return "close"
-    return "distant" if distance < thresholds.very_distant else "very distant"
+        return DistanceWord.CLOSE
+    if distance < thresholds.very_distant:
+        return DistanceWord.DISTANT
+    return DistanceWord.VERY_DISTANT
 
 
 def unlabelled_is_many(situation: Situation, thresholds: Thresholds | None = None) -> bool:

@@ -11,13 +11,18 @@ from html.parser import HTMLParser
 
 import pytest
 from own import write_pictures
+from tqdm import tqdm
 
 from helpers.advisor.command import Request, advise, advise_command
 from helpers.advisor.delivering import export_model
+from helpers.advisor.drawings import accuracy_figure, cost_figure
 from helpers.advisor.exporting import load_model
 from helpers.advisor.measuring import measure_own
+from helpers.advisor.race_state import Race
+from helpers.advisor.racing import SkipKind, Skipped
 from helpers.advisor.report import report
 from helpers.advisor.words import in_words
+from helpers.backbones import load_backbone
 from helpers.cli import main
 from helpers.errors import UserError
 
@@ -138,6 +143,42 @@ def test_the_page_needs_nothing_and_says_what_the_json_says(raced):
     for check in told["checks"]:
         assert check["found"] in page.text
     assert told["settings"]["data"] in page.text
+
+
+def test_what_is_drawn_filled_does_not_hang_on_words(raced):
+    told = raced.as_dict()
+    left = [row["measured"] for row in told["candidates"]]
+    assert any(left) and not all(left)
+    raced_names = {row["approach"] for row in told["measured"]}
+    assert all(row["measured"] for row in told["candidates"] if row["approach"] in raced_names)
+    reworded = [row | {"origin": "your probe, measured here"} for row in told["candidates"]]
+    for rows in (told["candidates"], reworded):
+        drawn = accuracy_figure(rows, 0.3, "lora") + cost_figure(rows, "lora")
+        assert drawn.count(' open">') == 2 * left.count(False)
+
+
+def test_who_waits_for_time_is_known_by_the_kind(looked):
+    network = load_backbone("pocket", size=28)
+    race = Race(looked.looked, looked.answer.prior, network, 0.0)
+    race.rows = race.rows.iloc[:0]
+    with tqdm(total=1, disable=True) as bar:
+        race.run([race.job("lora", 48, 7), race.job("adapter", 48, 7)], bar)
+    assert race.left_out["lora"].kind is SkipKind.NO_TIME
+    race.left_out["lora"] = Skipped(SkipKind.NO_TIME, "another day")
+    race.left_out["adapter"] = Skipped(SkipKind.FAILED, race.left_out["adapter"].text)
+    assert race.left_out["adapter"].text.startswith("no time left")
+    assert race.waiting(48) == ["lora"]
+
+
+def test_who_was_left_out_is_a_sentence_in_the_json(raced):
+    gone = raced.race.left_out
+    assert gone and all(isinstance(why, Skipped) for why in gone.values())
+    assert raced.as_dict()["left_out"] == {name: str(why) for name, why in gone.items()}
+
+
+def test_a_race_leads_with_itself_then_the_probe(looked, raced):
+    assert looked.answer.about_probe == looked.answer.headline[: len(looked.answer.about_probe)]
+    assert raced.answer.headline[-len(looked.answer.about_probe) :] == looked.answer.about_probe
 
 
 def test_the_page_escapes_what_came_from_the_data(raced):

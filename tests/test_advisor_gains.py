@@ -1,6 +1,7 @@
 """What recorded gains let expect of one more family of tasks, and how often that holds."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,16 @@ def test_one_family_gives_its_gain_and_a_wide_interval():
     found = gains_of(curve("one", {"lora": 0.7, "adapter": -0.2}))
     assert found.families == 1 and found.runs == {"lora": 3, "adapter": 3}
     assert found.of("lora") == (pytest.approx(0.7), pytest.approx(LONE_SPREAD))
+
+
+def test_families_are_told_apart_by_name_whatever_it_holds():
+    found = gains_of(*(curve(f"my {i}", {"lora": 0.7}) for i in range(3)))
+    assert found.families == 3
+    other = curve("one", {"lora": 0.7})
+    twice = recorded_gains(
+        Situation(200, 0.5), Measured((other, replace(other, backbone="minilm"))), "pocket"
+    )
+    assert twice.families == 1  # one family of tasks, though on two backbones
 
 
 def test_differences_are_taken_within_families():

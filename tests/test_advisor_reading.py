@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -623,6 +624,37 @@ def test_unreadable_pictures_are_named_counted_and_left_out(tmp_path):
     assert len(data) == 38
     assert finding(data, "unreadable files").examples == ("cat/0.png", "dog/1.png")
     assert len(data.listed) == 40
+
+
+def test_a_finding_says_what_is_wrong_in_whatever_words(tmp_path, monkeypatch):
+    from helpers import images
+
+    class_folders(tmp_path, n=6)
+    broken = tmp_path / "cat" / "0.png"
+
+    def read(file, *size):
+        if file == broken:
+            raise images.ImageError(file, "was drawn by a child")
+        return whole(file, *size)
+
+    whole = images.read_image
+    monkeypatch.setattr(images, "read_image", read)
+    data = with_splits(read_data(tmp_path))
+    told = finding(data, "unreadable files").found
+    assert told.endswith("left out: it was drawn by a child for one.")
+
+
+def test_how_serious_a_finding_is_does_not_hang_on_its_title(tmp_path, monkeypatch):
+    class_folders(tmp_path, n=6)
+    (tmp_path / "notes.xyz").write_text("a note", encoding="utf-8")
+    picture(tmp_path / "stray.png")
+    before = {one.found: one.severity for one in read_data(tmp_path).findings}
+    assert set(before.values()) == {"note", "warning"}
+    retitled = {why: replace(told, check="odd things") for why, told in folders._WORDINGS.items()}
+    monkeypatch.setattr(folders, "_WORDINGS", retitled)
+    found = read_data(tmp_path).findings
+    assert {one.found: one.severity for one in found} == before
+    assert {one.check for one in found} == {"odd things"}
 
 
 def test_mostly_unreadable_pictures_are_refused(tmp_path):

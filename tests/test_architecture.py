@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted((ROOT / "helpers").rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").glob("*.py"))
-LONGEST_MODULE, LONGEST_FUNCTION = 300, 40
+LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 # Lowest first. A module imports from lower rows only, or from its own package.
 LAYERS = (
     {"errors"},

@@ -14,7 +14,7 @@ from rows import make_row
 from test_decision import random_situation
 
 from helpers import cli, curves, grids, records
-from helpers.decision import DISTANCES, Situation
+from helpers.decision import DISTANCES, ReasonKind, Situation
 from helpers.errors import UserError
 from helpers.evidence import CLEAR, CLOSE, NONE, answer, decide_command, evidence
 from helpers.tasks import TASKS
@@ -89,7 +89,7 @@ def test_beyond_the_ends_they_stand_in_and_farther_there_is_nothing():
         found = evidence(Situation(examples, FAR), runs, {})
         if expected is None:
             assert (found.verdict, found.take, found.candidates) == (NONE, "", ())
-            assert "no image task" in found.reasons[0]
+            assert "no image task" in found.reasons[0].text
         else:
             assert found.candidates[0].accuracy == pytest.approx(expected)
 
@@ -97,7 +97,7 @@ def test_beyond_the_ends_they_stand_in_and_farther_there_is_nothing():
 def test_too_close_to_call_takes_the_cheaper():
     found = evidence(Situation(100, FAR), made(three(0.795, 0.8, 0.6)), {})
     assert (found.verdict, found.take) == (CLOSE, "feature_extraction")
-    assert "take the cheapest" in found.reasons[-1]
+    assert "take the cheapest" in found.reasons[-1].text
     costly = evidence(Situation(100, FAR), made(three(0.6, 0.8, 0.805)), {})
     assert (costly.verdict, costly.take) == (CLOSE, "lora")
 
@@ -145,7 +145,9 @@ def test_at_most_three_curves_the_nearest_first():
     places = {("products_near", "pocket", round(d, 4)): d for d in grids.DIALS}
     found = evidence(Situation(100, 0.5), runs, places)
     assert found.candidates[0].runs == 9
-    assert all(f"dial {dial}" in found.reasons[0] for dial in ("0.33", "0.50", "0.67"))
+    assert all(f"dial {dial}" in found.reasons[0].text for dial in ("0.33", "0.50", "0.67"))
+    dials = [round(curve.dial, 2) for curve in found.curves]
+    assert dials[0] == 0.5 and set(dials[1:]) == {0.33, 0.67}
 
 
 def test_a_curve_that_lacks_an_approach_is_not_mixed_in():
@@ -170,7 +172,8 @@ def test_a_curve_that_lacks_an_approach_is_not_mixed_in():
 def test_too_little_is_no_evidence(runs):
     found = evidence(Situation(100, FAR), runs, {})
     assert (found.verdict, found.take, found.candidates) == (NONE, "", ())
-    assert found.reasons[0].startswith("No evidence")
+    assert [reason.kind for reason in found.reasons][:1] == [ReasonKind.ABSENCE]
+    assert found.curves == ()
 
 
 def test_a_trial_at_a_size_of_the_grid_is_one_of_its_runs():
@@ -197,14 +200,14 @@ def test_a_clear_answer_needs_the_other_tasks_to_agree():
     farther = made(three(0.9, 0.2, 0.85), task="products_near")
     found = evidence(Situation(100, FAR), pd.concat([near, farther]), places)
     assert found.verdict == CLOSE and found.candidates[0].approach == "lora"
-    assert "other tasks disagree" in found.reasons[-2]
+    assert "other tasks disagree" in found.reasons[-2].text
     assert found.take == found.lean == "full_fine_tuning"  # gives up a little in both
 
 
 def test_without_evidence_near_by_it_still_says_where_the_rest_leans():
     found = evidence(Situation(100, "close"), made(three(0.6, 0.8, 0.7)), {})
     assert (found.verdict, found.take, found.lean) == (NONE, "", "lora")
-    assert "leans to LoRA" in found.reasons[-1]
+    assert "leans to LoRA" in found.reasons[-1].text
     limited = evidence(Situation(100, "close", latency_ms=1.5), made(three(0.6, 0.8, 0.7)), {})
     assert (limited.verdict, limited.lean) == (NONE, "")
     assert evidence(Situation(100, "close", "text"), made(three(0.6, 0.8, 0.7)), {}).lean == ""
@@ -216,7 +219,7 @@ def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
     near = evidence(Situation(200, FAR), runs, {})
     assert len(near.candidates) == 3 and near.candidates[0].accuracy == pytest.approx(0.8)
     assert evidence(Situation(1_000, FAR), runs, {}).verdict == NONE
-    assert "not compared: no network, partial fine-tuning" in near.reasons[0]
+    assert "not compared: no network, partial fine-tuning" in near.reasons[0].text
 
 
 def test_where_the_backbone_is_known_only_its_curves_are_near():
@@ -226,7 +229,7 @@ def test_where_the_backbone_is_known_only_its_curves_are_near():
     for backbone, best in (("pocket", "lora"), ("efficientnet_lite0", "feature_extraction")):
         found = evidence(Situation(100, FAR), runs, {}, backbone)
         assert found.candidates[0].approach == best and found.candidates[0].runs == 3
-        assert backbone in found.reasons[0]
+        assert backbone in found.reasons[0].text
 
 
 def test_a_language_model_has_no_evidence_in_small_ones():
@@ -262,7 +265,7 @@ def test_budget_and_latency_leave_out_what_is_over_them():
     assert names(latency_ms=1.5) == {"feature_extraction", "full_fine_tuning"}
     assert names(budget_minutes=0.01) == set()
     told = evidence(Situation(100, FAR, budget_minutes=99 / 60), runs, {}).reasons
-    assert "left out: full fine-tuning" in told[1]
+    assert "left out: full fine-tuning" in told[1].text
 
 
 def test_preparing_counts_towards_the_budget():

@@ -4,6 +4,8 @@ import base64
 import io
 import itertools
 import random
+import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,13 +13,13 @@ from PIL import Image
 from rows import make_row
 
 from helpers import experiments, explorer, live
-from helpers.curves import measured, nearest
-from helpers.decision import decide
+from helpers.curves import Curve, measured, nearest
+from helpers.decision import Reason, ReasonKind, decide
 from helpers.errors import UserError
 from helpers.evidence import CLEAR, CLOSE, NONE, answer, evidence
 from helpers.explorer import NO_LIMIT, Explorer
 from helpers.lattice import AXES, Point, comparison, enough_unlabelled, headline, shown_curves
-from helpers.page.render import reason_class
+from helpers.page.render import measured_card, rule_card, source_last
 from helpers.situations import unlabelled_is_many
 from helpers.widgets import VIEW
 
@@ -74,7 +76,7 @@ def test_every_control_answers_at_both_ends(made):
             told = headline(ruled, found)
             assert all(sentence in made.verdict.value for sentence in told), (name, end)
             assert 'aria-live="polite"' in made.verdict.value
-            assert all(reason_shown(reason, made) for reason in ruled.reasons), (name, end)
+            assert all(reason_shown(reason.text, made) for reason in ruled.reasons), (name, end)
             assert found.verdict in made.answer.value
         control.value = before
         made.controls["modality"].value = "image"
@@ -249,5 +251,49 @@ def test_the_rule_beside_the_records_in_a_sentence(runs):
 
 @pytest.mark.parametrize("point", [Point(), Point(5_000, 0.5), Point(10**6, 0.9, tasks=100)])
 def test_reasons_that_matched_stand_out(point):
-    kinds = [reason_class(reason) for reason in decide(point.situation()).reasons]
-    assert kinds.count("match") >= 1
+    classes = re.findall(r'<li class="(\w*)">', rule_card(decide(point.situation())))
+    assert "match" in classes
+
+
+REWORDINGS = ("", "R1 matches, and R2 does not match: Flip, it is", "No evidence: Measured near")
+
+
+def reworded(made, text):
+    """Return an answer that gives the same reasons in other words."""
+    return replace(made, reasons=tuple(Reason(reason.kind, text) for reason in made.reasons))
+
+
+@pytest.mark.parametrize("text", REWORDINGS)
+@pytest.mark.parametrize("point", [Point(), Point(5_000, 0.5), Point(10**6, 0.9, tasks=100)])
+def test_how_a_reason_is_set_does_not_hang_on_its_words(point, text):
+    ruled = decide(point.situation())
+    plain = re.findall(r'<li class="(\w*)">', rule_card(ruled))
+    assert re.findall(r'<li class="(\w*)">', rule_card(reworded(ruled, text))) == plain
+    classes = {"NO_MATCH": "no", "MATCH": "match", "FLIP": "match"}
+    expected = [classes.get(reason.kind.name, "") for reason in ruled.reasons]
+    assert plain[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("text", REWORDINGS)
+def test_the_curves_that_are_shown_do_not_hang_on_words(runs, text, monkeypatch):
+    held = measured(runs)
+    situations = [Point(n, distance).situation() for n in (50, 200) for distance in (0.1, 0.8)]
+    found = [evidence(situation, held) for situation in situations]
+    before = [shown_curves(*pair, held) for pair in zip(situations, found, strict=True)]
+    assert any(read for _, read in before)
+    monkeypatch.setattr(Curve, "name", text)
+    again = [shown_curves(s, reworded(f, text), held) for s, f in zip(situations, found)]  # noqa: B905
+    assert again == before
+
+
+def test_the_source_is_told_last_and_an_absence_first_whatever_the_words(runs):
+    found = evidence(Point(200, 0.25).situation(), measured(runs))
+    assert [reason.kind for reason in found.reasons][0] is ReasonKind.SOURCE
+    assert source_last(reworded(found, "same").reasons)[-1].kind is ReasonKind.SOURCE
+    marked = replace(found, reasons=tuple(Reason(r.kind, r.kind.name) for r in found.reasons))
+    said = re.findall(r"<p>(\w+)</p>", measured_card(decide(Point().situation()), marked))
+    assert len(said) == len(found.reasons) and said[-1] == "SOURCE"
+    nothing = evidence(Point(200, 0.25, modality="text").situation(), measured(runs))
+    reasons = (Reason(ReasonKind.LEAN, "it leans"), Reason(ReasonKind.ABSENCE, "nothing here"))
+    told = headline(decide(Point().situation()), replace(nothing, reasons=reasons))
+    assert told[1] == "nothing here"

@@ -11,6 +11,7 @@ from test_browser import run_all_cells, wait_for
 from helpers.decision import decide, title_of
 from helpers.evidence import evidence
 from helpers.lattice import comparison, headline
+from helpers.page.render import REASON_CLASSES, source_last
 
 pytestmark = pytest.mark.browser
 NOTEBOOK = test_browser.ROOT / "notebooks" / "10_decision_rule.ipynb"
@@ -24,7 +25,9 @@ SEEN = """settings => settings.map(one => {
     rule: text('says-rule'), measured: text('says-measured'),
     approach: document.getElementById('explorer').dataset.rule,
     take: document.getElementById('explorer').dataset.take,
-    reasons: all('#rule ol.why li'), flips: all('#rule ul.flips li'),
+    reasons: all('#rule ol.why li'),
+    classes: [...document.querySelectorAll('#rule ol.why li')].map(e => e.className),
+    flips: all('#rule ul.flips li'),
     said: all('#measured .said p'), chip: all('#measured .chip')[0],
     rows: all('#rows tr').length, panels: all('#curves figure').length,
     wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
@@ -121,12 +124,15 @@ def test_200_random_points_agree_with_decide(opened, written):
         ruled, found = decide(situation), evidence(situation, written[1])
         assert (seen["rule"], seen["measured"]) == headline(ruled, found), at
         assert (seen["approach"], seen["take"]) == (ruled.approach, found.take), at
-        assert seen["reasons"] == list(ruled.reasons), at
+        assert seen["reasons"] == [reason.text for reason in ruled.reasons], at
+        classes = [REASON_CLASSES.get(reason.kind, "") for reason in ruled.reasons]
+        assert seen["classes"] == classes, at
         flips = [f"{f.name}: {title_of(f.approach) if f.applied else f.why}" for f in ruled.flips]
         assert sorted(seen["flips"]) == sorted(flips), at
         side = comparison(ruled, found)
         assert seen["said"][: bool(side)] == [side] * bool(side), at
-        assert sorted(seen["said"][bool(side) :]) == sorted(found.reasons), at
+        told = [reason.text for reason in source_last(found.reasons)]
+        assert seen["said"][bool(side) :] == told, at
         assert seen["chip"].endswith(found.verdict), at
         assert seen["rows"] == len(found.candidates), at
         assert 1 <= seen["panels"] <= 3, at

@@ -1,6 +1,8 @@
 """Pictures of every kind become the right pixels, once, whole, and in bounded memory."""
 
+import copy
 import errno
+import json
 import os
 import struct
 import subprocess
@@ -246,10 +248,38 @@ def test_unreadable_pictures_are_skipped_counted_and_named(tmp_path, monkeypatch
         array = image_memmap(files, 16, 1)
     assert array.kept.tolist() == [0, 1, 3, 4, 6, 7, 8]
     assert array.images[:, 0, 0, 0].tolist() == [0, 10, 30, 40, 60, 70, 80]
-    assert [name for name, _ in array.skipped] == ["2.png", "5.png"]
+    assert [one.name for one in array.skipped] == ["2.png", "5.png"]
+    assert array.skipped[0].problem == "is not a picture that can be read"
+    assert array.skipped[0].reason == f"{files[2]} is not a picture that can be read"
     monkeypatch.setattr(images, "read_image", lambda *_: pytest.fail("decoded again"))
     with pytest.warns(UserWarning, match="2 of 9"):
         assert image_memmap(files, 16, 1).images.shape == (7, 16, 16, 1)
+
+
+def test_what_is_wrong_with_a_picture_survives_the_cache_and_another_process(tmp_path):
+    files = folder_of(tmp_path / "a", 5)
+    files[3].write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="1 of 5"):
+        first = image_memmap(files, 16, 1).skipped
+    with pytest.warns(UserWarning, match="1 of 5"):
+        assert image_memmap(files, 16, 1).skipped == first
+    error = copy.copy(ImageError(files[3], "is odd"))  # as it travels: made anew from its parts
+    assert (str(error), error.problem) == (f"{files[3]} is odd", "is odd")
+
+
+def test_notes_of_an_older_cache_are_written_anew(tmp_path, cache):
+    files = folder_of(tmp_path / "a", 5)
+    files[3].write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="1 of 5"):
+        whole = image_memmap(files, 16, 1)
+    (notes,) = cache.rglob("*.json")
+    held = json.loads(notes.read_text(encoding="utf-8"))
+    assert [row for row, _, _ in held["skipped"]] == [3]
+    del held["problems"]
+    notes.write_text(json.dumps(held), encoding="utf-8")
+    with pytest.warns(UserWarning, match="1 of 5"):
+        assert image_memmap(files, 16, 1).skipped == whole.skipped
+    assert "problems" in json.loads(notes.read_text(encoding="utf-8"))
 
 
 def test_a_folder_that_is_mostly_unreadable_is_refused(tmp_path, cache):

@@ -14,6 +14,7 @@ from helpers.evidence import NONE, answer, evidence
 from helpers.lattice import AXES, headline, shown_curves
 from helpers.page import build
 from helpers.page.drawing import SHAPES, draw_panel
+from helpers.page.render import REASON_CLASSES, source_last
 from helpers.page.style import DARK, LIGHT
 from helpers.pictures import APPROACH_STYLE
 
@@ -47,7 +48,8 @@ def look(data, at):
     return {
         "approach": data["approaches"][approach],
         "rule": data["rule_names"][rule],
-        "reasons": [texts[i] for i in (*data["heads"][cell], *data["lists"][reasons], *one[4])],
+        "reasons": [data["reasons"][i] for i in (*data["heads"][cell], *data["lists"][reasons])],
+        "said": [texts[i] for i in one[4]],
         "flips": [data["flips"][i] for i in data["lists"][flips]],
         "verdict": data["verdicts"][one[0]],
         "take": data["approaches"][one[1]] if one[1] >= 0 else "",
@@ -66,8 +68,12 @@ def agree(data, held, axes, number):
         situation = as_point(axes, at).situation()
         page, asked = look(data, at), answer(situation, held)
         assert (page["approach"], page["rule"]) == (asked["approach"], asked["rule"]), at
-        assert page["reasons"] == asked["reasons"][: len(page["reasons"])], at
-        assert len(asked["reasons"]) - len(page["reasons"]) in (0, 1)  # how the rule's fared
+        ruled, found = decide(situation), evidence(situation, held)
+        assert page["reasons"] == [[r.kind, data["texts"].index(r.text)] for r in ruled.reasons], at
+        assert page["said"] == [r.text for r in source_last(found.reasons)], at
+        told = [r.text for r in (*ruled.reasons, *found.reasons)]
+        assert asked["reasons"][: len(told)] == told, at
+        assert len(asked["reasons"]) - len(told) in (0, 1)  # how the rule's fared
         named = ("name", "applied", "approach", "why")
         flips = [
             (data["texts"][n], bool(on), data["approaches"][to], data["texts"][why])
@@ -84,6 +90,15 @@ def agree(data, held, axes, number):
 def test_200_random_points_agree_with_decide_and_evidence(small):
     _, data, held = small
     assert NONE in agree(data, held, SMALL, 200)
+
+
+def test_the_script_gets_the_class_of_every_kind_and_reads_no_sentence(small):
+    page, data, _ = small
+    assert data["reason_classes"] == {kind.value: name for kind, name in REASON_CLASSES.items()}
+    assert {kind for kind, _ in data["reasons"]} > set(data["reason_classes"])
+    assert data["rule_titles"]["R1"] == "R1" and data["rule_titles"]["fallback"] != "fallback"
+    script = re.findall(r"<script>(.*?)</script>", page, re.S)
+    assert script and not any("match" in text.lower() for text in script)
 
 
 def test_headlines_and_what_to_take_are_those_of_the_notebook(small):

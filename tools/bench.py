@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from bench_accuracy import time_to_accuracy_fastai, time_to_accuracy_hf
 from bench_advisor import (
     advise_5000_again,
     advise_5000_memory,
@@ -231,6 +232,8 @@ BENCHES = {
         loop_overhead,
         full_vs_fastai,
         memory_5000_photos,
+        time_to_accuracy_fastai,
+        time_to_accuracy_hf,
         two_workers,
         slider_update_ms,
         explorer_page_first_paint_ms,

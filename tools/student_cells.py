@@ -21,7 +21,10 @@ from notebook_rules import exercises, is_code
 SCHEMA = 3  # of nbgrader's cell metadata: https://nbgrader.readthedocs.io, "Metadata format"
 STATEMENT = re.compile(r"^(?=\*\*(\d\d)\.(\d+)\b)", re.MULTILINE)
 LOCAL_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:)[^)]*\)")
-TELLS_ANSWERS = re.compile(r"\s*\bWorked answers[^.`]*`solutions/[^`]*`\.?")
+# A sentence that names a file of answers; it starts with a line or after another sentence.
+TELLS_ANSWERS = re.compile(
+    r"(?:^|(?<=[.?!])\s+)(?:[^.?!`\n]|\n(?!\n))*`solutions/[^`]*`\.?", re.MULTILINE
+)
 CHECK = re.compile(r"^check\(.*\)$", re.MULTILINE)
 CHECK_IMPORT = re.compile(r"^from helpers\.checks import check\n?", re.MULTILINE)
 

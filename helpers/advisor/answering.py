@@ -78,6 +78,7 @@ class Answer:
     headline: tuple[str, ...]  # the reasons that count most
     next_measurement: str
     gains: Gains = field(default=NOTHING, repr=False)
+    about_probe: tuple[str, ...] = ()  # those of the headline that tell of the probe
 
     @property
     def prior(self) -> Prior:
@@ -104,12 +105,13 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     verdict = found.verdict if found.verdict != NONE or table.empty else CLOSE
     if verdict == CLEAR and (take != found.take or rivals):  # one more task may lie elsewhere
         verdict = CLOSE
-    seen = _probe_reasons(looked.probing)
+    seen = tuple(_probe_reasons(looked.probing))
     because = [*_take_reasons(take, table, looked, expected), *_open_reasons(rivals)]
-    reasons = (*seen, *ruled.reasons, *found.reasons, *because)
+    known = [reason.text for reason in (*ruled.reasons, *found.reasons)]
+    reasons = (*seen, *known, *because)
     change = next_measurement(take, prior, looked)
     headline = (*seen, *because)
-    return Answer(take, verdict, ruled, found, expected, reasons, headline, change, gains)
+    return Answer(take, verdict, ruled, found, expected, reasons, headline, change, gains, seen)
 
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:

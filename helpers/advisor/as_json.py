@@ -76,6 +76,7 @@ def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
                 "runs": one.runs,
                 "memory_mb": _digits(cost.memory_mb),
                 "origin": one.origin,
+                "measured": one.measured,
                 "lr": recipe.lr,
                 "epochs": recipe.epochs,
                 "lr_origin": recipe.origin,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.advisor.crew import KEPT, Crew, Outcome
-from helpers.advisor.racing import Job, RaceFile
+from helpers.advisor.racing import Job, RaceFile, Skipped
 from helpers.errors import UserError
 from helpers.workers import dask_client
 
@@ -63,7 +63,7 @@ class Cluster:
         return self
 
     def rows(
-        self, jobs: Sequence[Job], allowed: Callable[[Job], float | str]
+        self, jobs: Sequence[Job], allowed: Callable[[Job], float | Skipped]
     ) -> Iterator[tuple[Job, Outcome]]:
         """Yield each job with its row, or with the reason why there is none.
 
@@ -78,7 +78,7 @@ class Cluster:
                     for worker in crew.idle()[: len(waiting)]:
                         job = waiting.pop(0)
                         seconds = allowed(job)
-                        if isinstance(seconds, str):
+                        if isinstance(seconds, Skipped):
                             yield job, seconds
                         else:
                             crew.start(job, worker, seconds)
@@ -87,8 +87,10 @@ class Cluster:
                     self.count = max(1, len(self.checked & crew.present))
                     waiting[:0] = crew.orphans()
                     yield from crew.ended()
-                    if not crew.flying and waiting and isinstance(why := allowed(waiting[0]), str):
-                        yield waiting.pop(0), why  # no worker, and the time is over
+                    if waiting and not crew.flying:
+                        why = allowed(waiting[0])
+                        if isinstance(why, Skipped):  # no worker, and the time is over
+                            yield waiting.pop(0), why
             finally:
                 crew.leave()
 

@@ -11,19 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from helpers.advisor.racing import Job, OutOfTime, RaceFile
+from helpers.advisor.racing import Job, OutOfTime, RaceFile, SkipKind, Skipped
 from helpers.advisor.working import as_text, execute_remotely, look_around, model_files
 from helpers.durable import write_whole
 from helpers.errors import UserError
 from helpers.workers import STRIKES
 
-Outcome = dict[str, Any] | str  # a row, or why there is none
+Outcome = dict[str, Any] | Skipped  # a row, or why there is none
 TICK = 0.5  # seconds between looks at the cluster, where nothing ends
 ABSENCE = 30.0  # seconds without any worker after which a race ends: a nanny takes some to restart
 ANSWER = 30.0  # seconds that the scheduler has to answer
 DELIVERY = 60.0  # seconds that a model may take to come here
 OVERTIME = 5.0  # seconds beyond its limit after which a run is not waited for
-DIED = f"its worker died {STRIKES} times (out of memory?)"
+DIED = Skipped(SkipKind.DIED, f"its worker died {STRIKES} times (out of memory?)")
+LATE = Skipped(SkipKind.TOO_SLOW, "it took longer than predicted and was cancelled")
 KEPT = "what was finished is kept, and the same command goes on from there"
 
 
@@ -32,7 +33,7 @@ class _Flight:
     job: Job
     worker: str
     ends: float
-    why: str = "it took longer than predicted and was cancelled"
+    why: Skipped = LATE
 
 
 class Crew:
@@ -83,7 +84,7 @@ class Crew:
                 del self.flying[future]
                 came = self._outcome(future, flight.job)
                 yield flight.job, came
-                if not isinstance(came, str):
+                if not isinstance(came, Skipped):
                     self._fetch_model(flight)
             elif time.monotonic() > flight.ends:
                 del self.flying[future]
@@ -147,14 +148,16 @@ class Crew:
     def _outcome(self, future: Any, job: Job) -> Outcome:
         error = self._error(future)
         if isinstance(error, OutOfTime):
-            return f"it took longer than predicted and was {error}"
+            return Skipped(SkipKind.TOO_SLOW, f"it took longer than predicted and was {error}")
         if type(error).__name__ == "KilledWorker":  # one that comes back at the same address
             return DIED
         if error is not None:
-            return str(error) if isinstance(error, UserError) else _plain(error)
+            told = str(error) if isinstance(error, UserError) else _plain(error)
+            return Skipped(SkipKind.FAILED, told)
         row = future.result()
         if row["run_id"] != self.race.run_id(job):
-            return "a worker answered another question than was asked; is its package older?"
+            told = "a worker answered another question than was asked; is its package older?"
+            return Skipped(SkipKind.FAILED, told)
         return row
 
     def _error(self, future: Any) -> BaseException | None:

@@ -35,7 +35,7 @@ def accuracy_figure(rows: Sequence[Mapping[str, Any]], chance: float, taken: str
         weight = ' font-weight="700"' if row["approach"] == taken else ""
         parts.append(
             f'<text x="{LEFT - 14}" y="{y + 4}" text-anchor="end"{weight}>{_label(row)}</text>'
-            f'<g class="s-{row["approach"]} {"" if _is_measured(row) else "open"}">'
+            f'<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
             f'<path class="span" d="M{x(row["low"])} {y}H{x(row["high"])}"/>'
             f"{_mark(row, x(row['accuracy']), y)}</g>"
         )
@@ -71,7 +71,7 @@ def cost_figure(rows: Sequence[Mapping[str, Any]], taken: str) -> str:
         weight = ' font-weight="700"' if row["approach"] == taken else ""
         left = at > RIGHT - 70
         parts.append(
-            f'<g class="s-{row["approach"]} {"" if _is_measured(row) else "open"}">'
+            f'<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
             f"{_mark(row, at, y(row['accuracy']))}</g>"
             f'<text x="{at - 10 if left else at + 10}" y="{beside + 4}"'
             f'{weight} text-anchor="{"end" if left else "start"}">{_short(row)}</text>'
@@ -93,10 +93,6 @@ def _placed(rows: Sequence[Mapping[str, Any]], x: Any, y: Any) -> list[tuple]:
                 wanted = max(wanted, taken + 15)
         placed.append((row, at, wanted))
     return placed
-
-
-def _is_measured(row: Mapping[str, Any]) -> bool:
-    return not row["origin"].startswith("your probe")
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -27,6 +27,8 @@ class Expected:
     """An approach's expected accuracy here, 95 % interval, and what it rests on.
 
     spread: of the gain over the probe, in log-odds: how sure the expectation is before measuring.
+    origin: what it rests on, in words. measured: the accuracy was measured on this data, by a race
+        or out of fold; else it is the probe's with a recorded gain.
     """
 
     approach: str
@@ -36,6 +38,7 @@ class Expected:
     spread: float
     runs: int
     origin: str
+    measured: bool = False
 
     @property
     def width(self) -> float:
@@ -137,7 +140,7 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
 def _measured(name: str, score: Score, origin: str) -> Expected:
     odds = _odds(score.accuracy)
     spread = 1 / np.sqrt(max(1e-9, score.n * expit(odds) * expit(-odds)))
-    return Expected(name, score.accuracy, score.low, score.high, float(spread), 0, origin)
+    return Expected(name, score.accuracy, score.low, score.high, float(spread), 0, origin, True)
 
 
 def _odds(accuracy: float) -> float:

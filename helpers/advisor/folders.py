@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 
 from helpers.advisor.assembling import SPLIT_NAMES, Listed, most_common
@@ -37,54 +38,92 @@ PICTURE_SUFFIXES = frozenset(
 )
 _JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__"}
 _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
-_OUTSIDE, _UNNAMED = "{one}s outside class folders", "folders without labels"
-# Of what lies in a folder and is no example: its name, its name in the plural, what, the mend.
-# {one} is the kind of example, "picture" or "text".
-_ODD = {
-    "empty class folders": (
+
+
+class _Odd(Enum):
+    """Why something in a folder is no example."""
+
+    EMPTY = auto()
+    OUTSIDE = auto()
+    UNLABELLED = auto()
+    CLOSED = auto()
+    LOOP = auto()
+    CAPTION = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """A finding about what is no example. {one} is the kind of example, "picture" or "text"."""
+
+    check: str
+    singular: str
+    plural: str
+    rest: str
+    mend: str
+    severity: str = "warning"
+
+    def finding(self, n: int, one: str, examples: tuple[str, ...]) -> Finding:
+        """Return the finding that `n` such things were met. one: "picture" or "text"."""
+        words = (self.check, f"{counted(n, self.singular, self.plural)}{self.rest}", self.mend)
+        check, found, mend = (text.format(one=one, known=_KNOWN[one]) for text in words)
+        return Finding(check, self.severity, found, examples, mend)
+
+
+_WORDINGS = {
+    _Odd.EMPTY: _Wording(
+        "empty class folders",
         "class folder holds",
         "class folders hold",
         " no {one} and did not count as a class.",
         "Fill the folder or remove it.",
     ),
-    _OUTSIDE: (
+    _Odd.OUTSIDE: _Wording(
+        "{one}s outside class folders",
         "{one} lies",
         "{one}s lie",
         " in no class folder and were left out.",
         "Move them into the folder of their class.",
     ),
-    _UNNAMED: (
+    _Odd.UNLABELLED: _Wording(
+        "folders without labels",
         "{one} lies",
         "{one}s lie",
         " in a folder for examples without a label and were left out.",
         "Rename the folder if it is a class.",
+        "note",
     ),
-    "folders that cannot be opened": (
+    _Odd.CLOSED: _Wording(
+        "folders that cannot be opened",
         "folder",
         "folders",
         " cannot be opened, and what lies in there was left out.",
         "Ask for the right to read there.",
     ),
-    "links that go in a circle": (
+    _Odd.LOOP: _Wording(
+        "links that go in a circle",
         "link leads",
         "links lead",
         " back to a folder above and were not followed.",
         "Remove the links.",
     ),
-    "captions": (
+    _Odd.CAPTION: _Wording(
+        "captions",
         "text has",
         "texts have",
         " the name of a picture beside it and were left alone.",
         "If the texts are to be told apart, move them to a folder of their own.",
+        "note",
     ),
-    "other files": (
+    _Odd.OTHER: _Wording(
+        "other files",
         "file is",
         "files are",
         " no {one} by name and were left alone.",
         "Save what is a {one} as {known}.",
+        "note",
     ),
 }
-_NOTES = {_UNNAMED, "captions", "other files"}
 _KNOWN = {"picture": "JPEG or PNG", "text": ".txt in UTF-8"}
 
 
@@ -160,14 +199,14 @@ def list_folder(root: Path, modality: str | None = None) -> tuple[str, Listed]:
     empty = [path for path in walk.leaves if path not in holding]
     base = base_folder(root, files, empty)
     listed, depth, odd = _listed(base, files, one)
-    odd["empty class folders"] = [
+    odd[_Odd.EMPTY] = [
         path
         for path in empty
         if path.is_relative_to(base) and 0 < len(path.relative_to(base).parts) <= depth
     ]
-    odd["folders that cannot be opened"] = walk.closed
-    odd["links that go in a circle"] = walk.loops
-    odd |= _others(walk, kind, files, odd[_OUTSIDE])
+    odd[_Odd.CLOSED] = walk.closed
+    odd[_Odd.LOOP] = walk.loops
+    odd |= _others(walk, kind, files, odd[_Odd.OUTSIDE])
     listed.findings += _findings(root, odd, one)
     listed.findings += _deeper(listed.items, base, depth, one)
     return kind, listed
@@ -187,19 +226,19 @@ def _chosen(walk: _Walk, modality: str | None) -> tuple[str, list[Path]]:
     return kind, [path for path in walk.files if path in texts]
 
 
-def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[str, list[Path]]]:
+def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[_Odd, list[Path]]]:
     """Return the examples, how deep a class folder lies, and the files that are none, by why."""
     below = {path: path.relative_to(base).parts for path in files if path.is_relative_to(base)}
     splits, split_at, class_at = levels(list(below.values()))
     depth = max(split_at, class_at) + 1
-    odd: dict[str, list[Path]] = {_OUTSIDE: [], _UNNAMED: []}
+    odd: dict[_Odd, list[Path]] = {_Odd.OUTSIDE: [], _Odd.UNLABELLED: []}
     kept = []
     for path in files:
         names = below.get(path, ())
         if not _UNLABELLED.isdisjoint(name.lower() for name in names[:-1][:depth]):
-            odd[_UNNAMED].append(path)
+            odd[_Odd.UNLABELLED].append(path)
         elif len(names) <= depth or (split_at >= 0 and names[split_at] not in splits):
-            odd[_OUTSIDE].append(path)
+            odd[_Odd.OUTSIDE].append(path)
         else:
             kept.append(path)
     if not kept:
@@ -224,7 +263,7 @@ def _listed(base: Path, files: list[Path], one: str) -> tuple[Listed, int, dict[
 
 def _others(
     walk: _Walk, kind: str, files: list[Path], outside: list[Path]
-) -> dict[str, list[Path]]:
+) -> dict[_Odd, list[Path]]:
     """What is of another kind, captions or not; what is about the texts is no longer outside."""
     about = {path for path in outside if is_about(path)} if kind == "text" else set()
     own = set(files) - about
@@ -236,29 +275,19 @@ def _others(
         if path.suffix.lower() in TEXT_SUFFIXES and path.with_suffix("") in stems
     }
     return {
-        _OUTSIDE: [path for path in outside if path not in about],
-        "captions": [path for path in others if path in captions],
-        "other files": [path for path in others if path not in captions],
+        _Odd.OUTSIDE: [path for path in outside if path not in about],
+        _Odd.CAPTION: [path for path in others if path in captions],
+        _Odd.OTHER: [path for path in others if path not in captions],
     }
 
 
-def _findings(root: Path, odd: dict[str, list[Path]], one: str) -> list[Finding]:
+def _findings(root: Path, odd: dict[_Odd, list[Path]], one: str) -> list[Finding]:
     """Tell what lies below the root and is no example, and why."""
     findings = []
-    for check in _ODD:
-        found = odd[check]
-        if not found:
-            continue
-        words = [word.format(one=one, known=_KNOWN[one]) for word in (check, *_ODD[check])]
-        findings.append(
-            Finding(
-                words[0],
-                "note" if check in _NOTES else "warning",
-                f"{counted(len(found), *words[1:3])}{words[3]}",
-                tuple(shown(path.relative_to(root)) for path in found[:MOST_EXAMPLES]),
-                words[4],
-            )
-        )
+    for why, wording in _WORDINGS.items():
+        if found := odd[why]:
+            examples = tuple(shown(path.relative_to(root)) for path in found[:MOST_EXAMPLES])
+            findings.append(wording.finding(len(found), one, examples))
     return findings
 
 

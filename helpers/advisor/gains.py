@@ -23,6 +23,7 @@ from helpers.pooling import WEIGHTS, Weights, say
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
 BASE = FEATURE_EXTRACTION
+FAMILY = ["family", "backbone"]  # who has one say: tasks of the same data on the same backbone
 MEASURED = CLASSICAL  # on own data, like the probe: the records need not be asked
 # How many families the spread of all approaches together counts for, in the spread of one. Chosen
 # where the records, each family foreseen from the others, are likeliest (2 to 5 do about as well).
@@ -85,17 +86,17 @@ def recorded_gains(
     """
     cells = pd.DataFrame(
         _cells(situation, held, backbone, n_classes, weights),
-        columns=["approach", "gain", "weight", "family", "runs"],
+        columns=["approach", "gain", "weight", *FAMILY, "runs"],
     )
     if cells.empty:
         return NOTHING
     cells["weighed"] = cells["gain"] * cells["weight"]
-    sums = cells.groupby(["family", "approach"])[["weighed", "weight"]].sum()
+    sums = cells.groupby([*FAMILY, "approach"])[["weighed", "weight"]].sum()
     table = (sums["weighed"] / sums["weight"]).unstack()
-    shares = cells.groupby("family")["weight"].max()[table.index].to_numpy()
+    shares = cells.groupby(FAMILY)["weight"].max().loc[table.index].to_numpy()
     table = table.fillna(pd.Series({c: _average(table[c], shares) for c in table}))
     mean, covariance, freedom = _pooled(table.to_numpy(), shares)
-    families = len({name.split()[0] for name in table.index})
+    families = table.index.get_level_values("family").nunique()
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
     return Gains(tuple(table.columns), mean, covariance, families, runs, freedom)
 
@@ -115,8 +116,7 @@ def _cells(
                 if len(both) >= LEAST_SEEDS:
                     means = logit(both.mean().clip(0.01, 0.99))
                     gain = means[name] - means[BASE]
-                    family = f"{curve.family} {curve.backbone}"
-                    yield name, gain, weight, family, len(both)
+                    yield name, gain, weight, curve.family, curve.backbone, len(both)
 
 
 def _average(column: pd.Series, weights: np.ndarray) -> float:

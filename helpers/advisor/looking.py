@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import warnings
 from dataclasses import dataclass
@@ -53,12 +52,13 @@ def readable(
     if good.all():
         return data
     kept, gone = np.flatnonzero(good), np.flatnonzero(~good)
-    reasons = dict(zip(sorted(set(range(_listed(data))) - set(array.kept)), array.skipped))  # noqa: B905
+    unread = sorted(set(range(_listed(data))) - set(array.kept))
+    skipped = dict(zip(unread, array.skipped, strict=True))
     finding = Finding(
         "unreadable files",
         "warning",
         f"{counted(len(gone), 'picture')} of {len(data):,} cannot be read and were left out: "
-        f"{_why(reasons[int(rows[gone[0]])][1])} for one.",
+        f"it {skipped[int(rows[gone[0]])].problem} for one.",
         data.names(gone[:MOST_EXAMPLES]),
         "Replace them or save them anew; a picture that is cut off was often not copied whole.",
     )
@@ -146,11 +146,3 @@ def _decoded(data: OwnData, side: int | None, channels: int, progress: bool) -> 
 
 def _listed(data: OwnData) -> int:
     return len(data.items if data.listed is None else data.listed)
-
-
-def _why(reason: str) -> str:
-    """Shorten the reason of a picture that was skipped to what comes after its name."""
-    for start in (" is damaged", " is not a picture", " is refused", " does not exist"):
-        with contextlib.suppress(ValueError):
-            return f"it{reason[reason.index(start) :]}"
-    return reason

@@ -30,7 +30,7 @@ from helpers.advisor.judging import (
     unmeasured,
 )
 from helpers.advisor.race_state import Race
-from helpers.advisor.racing import Job, RaceFile, execute
+from helpers.advisor.racing import Job, RaceFile, SkipKind, Skipped, execute
 from helpers.advisor.verdicts import Test, measured_answer, read_test
 from helpers.backbones import Backbone
 from helpers.errors import UserError
@@ -55,7 +55,7 @@ class RaceResult:
     test: Test | None
     job: Job | None
     file: RaceFile
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, Skipped]
     seconds: float
     minutes: float
 
@@ -64,7 +64,7 @@ class RaceResult:
         return {
             "measured": [dict(row) for row in self.measured],
             "test": None if self.test is None else self.test.as_dict(),
-            "left_out": dict(self.left_out),
+            "left_out": {name: why.text for name, why in self.left_out.items()},
             "race_seconds": round(self.seconds, 1),
             "race_minutes": self.minutes,
         }
@@ -103,9 +103,8 @@ def credible(race: Race) -> list[str]:
         if chance >= HOPE or name == FEATURE_EXTRACTION:
             kept.append(name)
         else:
-            race.left_out[name] = (
-                f"the records give it a chance of {chance:.0%} to be near the best"
-            )
+            told = f"the records give it a chance of {chance:.0%} to be near the best"
+            race.left_out[name] = Skipped(SkipKind.HOPELESS, told)
     return kept
 
 
@@ -129,7 +128,8 @@ def climb(race: Race, names: list[str], bar: tqdm) -> tuple[int, list[str]]:
             return n_train, [name for name in names if name in arms]
         for name in names:
             if name not in better:
-                race.left_out[name] = f"behind after {n_train:,} examples"
+                told = f"behind after {n_train:,} examples"
+                race.left_out[name] = Skipped(SkipKind.BEHIND, told)
         n_train, names = bigger, better
 
 
@@ -159,7 +159,7 @@ def judge_on(race: Race, n_train: int, names: list[str], bar: tqdm) -> None:
     for name in set(arms) - {place.leader, *place.rivals()}:
         runs = len(arms[name].runs)
         told = f"clearly behind after {runs} {'run' if runs == 1 else 'runs'}"
-        race.left_out.setdefault(name, told)
+        race.left_out.setdefault(name, Skipped(SkipKind.BEHIND, told))
 
 
 def _next_jobs(

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
-from helpers.images import array_memmap, image_memmap
+from helpers.images import SkippedImage, array_memmap, image_memmap
 from helpers.paths import cache_dir
 from helpers.pools import Pool
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
@@ -31,14 +31,14 @@ class OwnTask:
 
     name: "own-" and a hash of inputs, labels, splits and classes: the same data has the same name
         wherever its files lie. rows: for each split the rows of `data` that it holds, in order.
-    skipped: (file, reason) of pictures that could not be read.
+    skipped: the pictures that could not be read.
     """
 
     data: OwnData
     task: Task
     name: str
     rows: dict[str, np.ndarray] = field(repr=False)
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
 
     @property
     def pool(self) -> np.ndarray:

@@ -16,13 +16,12 @@ from helpers.advisor.cluster import LEAST_PATIENCE, PATIENCE, Cluster
 from helpers.advisor.expecting import Prior
 from helpers.advisor.judging import Arm, arms_of
 from helpers.advisor.own_task import Folds, folds_of
-from helpers.advisor.racing import Job, OutOfTime, RaceFile, execute
+from helpers.advisor.racing import Job, OutOfTime, RaceFile, SkipKind, Skipped, execute
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 
 OVERRUN = 1.5  # times what was predicted, before a run is given up
-NO_TIME = "no time left"
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Race:
     seconds: float
     scheduler: str | None = None
     started: float = field(default_factory=time.monotonic)
-    left_out: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, Skipped] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         looked = self.looked
@@ -141,33 +140,34 @@ class Race:
     def _local(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
         for job in jobs:
             allowed = self._allowed(job, bar)
-            if isinstance(allowed, str):
+            if isinstance(allowed, Skipped):
                 self.left_out.setdefault(job.approach, allowed)
                 continue
             try:
                 yield execute(job, self.file, self.backbone, time.monotonic() + allowed)
                 self.left_out.pop(job.approach, None)
             except OutOfTime as error:
-                self.left_out[job.approach] = f"it took longer than predicted and was {error}"
+                told = f"it took longer than predicted and was {error}"
+                self.left_out[job.approach] = Skipped(SkipKind.TOO_SLOW, told)
             except UserError as error:  # such as a loss that became NaN
-                self.left_out[job.approach] = str(error)
+                self.left_out[job.approach] = Skipped(SkipKind.FAILED, str(error))
 
     def _remote(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
         with closing(self.cluster.rows(jobs, lambda job: self._allowed(job, bar))) as outcomes:
             for job, came in outcomes:
-                if not isinstance(came, str):
+                if not isinstance(came, Skipped):
                     yield came
                     self.left_out.pop(job.approach, None)
-                elif came.startswith(NO_TIME):
+                elif came.kind is SkipKind.NO_TIME:
                     self.left_out.setdefault(job.approach, came)
                 else:
                     self.left_out[job.approach] = came
 
-    def _allowed(self, job: Job, bar: tqdm) -> float | str:
+    def _allowed(self, job: Job, bar: tqdm) -> float | Skipped:
         """Seconds after which a run is given up, or why it is not begun."""
         needed, left = self.predicted(job.approach, job.n_train, job.fold), self.left
         if needed > left:
-            return f"{NO_TIME}: it takes {needed:.0f} s"
+            return Skipped(SkipKind.NO_TIME, f"no time left: it takes {needed:.0f} s")
         bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")
         return min(max(left, OVERRUN * needed), left + self.reserve / 2)
 
@@ -181,7 +181,7 @@ class Race:
     def waiting(self, n_train: int) -> list[str]:
         """Approaches that never had a turn, for want of time: the records alone speak of them."""
         held = set(self.rows["approach"])
-        short = [name for name, why in self.left_out.items() if why.startswith(NO_TIME)]
+        short = [name for name, why in self.left_out.items() if why.kind is SkipKind.NO_TIME]
         return [name for name in short if name not in held and name in self.prior.expected]
 
     def arms(self, n_train: int, names: Sequence[str]) -> dict[str, Arm]:

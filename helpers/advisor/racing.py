@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,28 @@ COLUMNS = ("run_id", "approach", "n_train", "fold", "lr", "epochs", "seed", "n_j
 
 class OutOfTime(Exception):
     """The run was stopped, because it took much longer than was predicted."""
+
+
+class SkipKind(StrEnum):
+    """Why an approach was not measured, or not to the end."""
+
+    HOPELESS = "hopeless"  # by the records
+    NO_TIME = "no time"
+    TOO_SLOW = "too slow"  # it took much longer than was predicted
+    FAILED = "failed"
+    DIED = "died"  # with its worker, again and again
+    BEHIND = "behind"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Why an approach was left out: the kind, which programs ask for, and a sentence for people."""
+
+    kind: SkipKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True)

@@ -232,11 +232,11 @@ def _origins(told: Mapping[str, Any]) -> str:
         "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
         "distance": f"{told['distance']} ({told['distance_how']})",
     }
-    facts |= {k: "" if v is None else str(v) for k, v in told["settings"].items()}
+    unset = (None, "", [])
+    facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
     listed = "".join(
         f"<dt>{html.escape(k.replace('_', ' '))}</dt><dd>{html.escape(v)}</dd>"
         for k, v in facts.items()
-        if v not in ("", "[]")
     )
     words = html.escape(json.dumps(dict(told), indent=1, ensure_ascii=False))
     return (

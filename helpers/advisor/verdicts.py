@@ -86,14 +86,15 @@ def measured_answer(
     if test is not None and take in expected:
         one = expected[take]
         expected[take] = replace(one, accuracy=test.accuracy, low=test.low, high=test.high,
-                                 origin=f"measured here on {test.n:,} test examples")  # fmt: skip
+                                 origin=f"measured here on {test.n:,} test examples",
+                                 measured=True)  # fmt: skip
     return replace(
         before,
         approach=take,
         verdict=verdict,
         expected=expected,
         reasons=(*told, *before.reasons),
-        headline=(*told, *before.headline[:2]),  # the probe's two sentences
+        headline=(*told, *before.about_probe),
         next_measurement=_next(open_ones, place, take, looked),
     )
 
@@ -146,7 +147,7 @@ def _measured(arm: Arm, before: Expected | None, n_train: int) -> Expected:
     low, high = arm.interval
     told = f"measured here on {len(arm.share):,} held-out examples, {n_train:,} to train on"
     spread = 0.0 if before is None else before.spread
-    return Expected(arm.approach, arm.accuracy, low, high, spread, len(arm.runs), told)
+    return Expected(arm.approach, arm.accuracy, low, high, spread, len(arm.runs), told, True)
 
 
 def _next(open_ones: list[str], place: Standing, take: str, looked: Looked) -> str:

@@ -12,9 +12,17 @@ import pandas as pd
 
 from helpers.curves import Measured, comparable, measured
 from helpers.decision import title_of
-from helpers.lattice import AXES, Axes, Point, apart_words, latency_words, minutes_words
+from helpers.lattice import (
+    AXES,
+    Axes,
+    Point,
+    apart_words,
+    latency_words,
+    minutes_words,
+    rule_title,
+)
 from helpers.page.drawing import draw_panel, marks, shape_of, swatch
-from helpers.page.render import HEADS, legend
+from helpers.page.render import HEADS, REASON_CLASSES, legend
 from helpers.page.style import page_colours, sheet
 from helpers.page.tables import RULES, VERDICTS, worked_out
 from helpers.vocabulary import APPROACH_STYLE, style_of
@@ -83,6 +91,8 @@ def _fixed(axes: Axes) -> dict[str, Any]:
         | {name: getattr(start, name) for name in ("modality", "llm", "unlabelled", "local_only")},
         "approaches": list(APPROACH_STYLE),
         "rule_names": RULES,
+        "rule_titles": {name: rule_title(name) for name in RULES},
+        "reason_classes": REASON_CLASSES,
         "verdicts": VERDICTS,
         "titles": {name: title_of(name) for name in APPROACH_STYLE},
         "swatches": {name: swatch(name) for name in APPROACH_STYLE},

@@ -50,7 +50,8 @@ function look(p = at) {
   const [near, ...curves] = D.rows[D.near[side]];
   return {
     approach: D.approaches[approach], rule: D.rule_names[rule], headline: D.texts[headline], first: D.texts[first],
-    reasons: [...D.heads[cell], ...D.lists[reasons]].map(i => D.texts[i]),
+    reasons: [...D.heads[cell], ...D.lists[reasons]].map(i => D.reasons[i]).map(([kind, text]) =>
+      ({ kind, text: D.texts[text] })),
     flips: D.lists[flips].map(i => D.flips[i]).map(([name, applied, to, why]) =>
       ({ name: D.texts[name], applied: !!applied, approach: D.approaches[to], why: D.texts[why] })),
     verdict: D.verdicts[verdict], take: D.approaches[take] ?? "", lean: D.approaches[lean] ?? "",
@@ -81,22 +82,16 @@ function comparison(a) {
     + `${title(a.take)}, at ${times} its training time.`;
 }
 
-function reasonClass(text) {
-  if (text.includes("does not match")) return "no";
-  return text.includes(" matches, ") || text.startsWith("Flip, ") ? "match" : "";
-}
-
 function flips(head, kind, some) {
   return some.length ? `<h3 class="block">${head}</h3><ul class="flips">` + some.map(f =>
     `<li class="${kind}">${esc(f.name)}: ${esc(f.applied ? title(f.approach) : f.why)}</li>`).join("") + "</ul>" : "";
 }
 
 function showRule(a) {
-  const number = a.rule.startsWith("R") ? a.rule : "no rule matches";
   const first = a.first ? `<p class="sub">First: ${esc(a.first)}.</p>` : "";
   $("rule").innerHTML = `<h2>What the rule says</h2><p class="answer">${D.swatches[a.approach]}${title(a.approach)} `
-    + `<span class="chip">${number}</span></p>${first}<ol class="why">`
-    + a.reasons.map(r => `<li class="${reasonClass(r)}">${esc(r)}</li>`).join("") + "</ol>"
+    + `<span class="chip">${D.rule_titles[a.rule]}</span></p>${first}<ol class="why">`
+    + a.reasons.map(r => `<li class="${D.reason_classes[r.kind] ?? ""}">${esc(r.text)}</li>`).join("") + "</ol>"
     + flips("What turned it", "applied", a.flips.filter(f => f.applied))
     + flips("What would change it", "", a.flips.filter(f => !f.applied));
 }
@@ -104,10 +99,10 @@ function showRule(a) {
 function showMeasured(a) {
   const [kind, sign] = chip(a.verdict);
   const named = a.take ? D.swatches[a.take] + title(a.take) : "No evidence";
-  const told = a.take ? [...a.said.slice(1), a.said[0]] : a.said, side = comparison(a);
+  const side = comparison(a);
   $("measured").innerHTML = `<h2>What was measured near here</h2><p class="answer">${named} `
     + `<span class="chip ${kind}">${sign} ${a.verdict}</span></p><div class="said">`
-    + (side ? `<p class="key">${esc(side)}</p>` : "") + told.map(t => `<p>${esc(t)}</p>`).join("") + "</div>";
+    + (side ? `<p class="key">${esc(side)}</p>` : "") + a.said.map(t => `<p>${esc(t)}</p>`).join("") + "</div>";
 }
 
 function range(c, low, high) {

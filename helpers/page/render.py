@@ -5,40 +5,40 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from helpers.decision import Decision, title_of
+from helpers.decision import Decision, Reason, ReasonKind, title_of
 from helpers.evidence import CLEAR, NONE, Candidate, Evidence
-from helpers.lattice import apart_words, comparison
-from helpers.page.drawing import Panel, marks, swatch
+from helpers.lattice import apart_words, comparison, rule_title
+from helpers.page.drawing import Panel, marks, shape_of, swatch
 from helpers.vocabulary import APPROACH_STYLE
 
 CHIPS = {CLEAR: ("clear", "●"), NONE: ("none", "○")}  # else too close to call
+# The class that a reason's list item has in the style sheet; the others are set plainly.
+REASON_CLASSES = {
+    ReasonKind.NO_MATCH: "no",
+    ReasonKind.MATCH: "match",
+    ReasonKind.FLIP: "match",
+}
 HEADS = ("approach", "accuracy", "95 % interval", "points below best", "training", "stored",
          "latency", "runs")  # fmt: skip
 
 
 def rule_card(ruled: Decision) -> str:
     """Return the rule's answer, its reasons in order, and what would change it."""
-    number = ruled.rule if ruled.rule.startswith("R") else "no rule matches"
     first = f'<p class="sub">First: {ruled.first}.</p>' if ruled.first else ""
     reasons = "".join(
-        f'<li class="{reason_class(reason)}">{html.escape(reason)}</li>' for reason in ruled.reasons
+        f'<li class="{REASON_CLASSES.get(reason.kind, "")}">{html.escape(reason.text)}</li>'
+        for reason in ruled.reasons
     )
     applied = [flip for flip in ruled.flips if flip.applied]
     changes = [flip for flip in ruled.flips if not flip.applied]
     return (
         f'<section class="card"><h2>What the rule says</h2><p class="answer">'
-        f'{swatch(ruled.approach)}{title_of(ruled.approach)} <span class="chip">{number}</span></p>'
+        f"{swatch(ruled.approach)}{title_of(ruled.approach)} "
+        f'<span class="chip">{rule_title(ruled.rule)}</span></p>'
         f'{first}<ol class="why">{reasons}</ol>'
         f"{_flips('What turned it', 'applied', applied)}"
         f"{_flips('What would change it', '', changes)}</section>"
     )
-
-
-def reason_class(reason: str) -> str:
-    """Return how a reason is set: the one that matched, one that did not, or plain."""
-    if "does not match" in reason:
-        return "no"
-    return "match" if " matches, " in reason or reason.startswith("Flip, ") else ""
 
 
 def _flips(head: str, kind: str, flips: Iterable) -> str:
@@ -56,14 +56,18 @@ def measured_card(ruled: Decision, found: Evidence) -> str:
     kind, sign = CHIPS.get(found.verdict, ("close", "◐"))
     chip = f'<span class="chip {kind}">{sign} {found.verdict}</span>'
     named = f"{swatch(found.take)}{title_of(found.take)}" if found.take else "No evidence"
-    told = [*found.reasons[1:], found.reasons[0]] if found.take else found.reasons
     side = comparison(ruled, found)
     key = f'<p class="key">{html.escape(side)}</p>' if side else ""
-    said = "".join(f"<p>{html.escape(reason)}</p>" for reason in told)
+    said = "".join(f"<p>{html.escape(reason.text)}</p>" for reason in source_last(found.reasons))
     return (
         f'<section class="card"><h2>What was measured near here</h2>'
         f'<p class="answer">{named} {chip}</p><div class="said">{key}{said}</div></section>'
     )
+
+
+def source_last(reasons: Sequence[Reason]) -> list[Reason]:
+    """Return the reasons of the records as they are shown: which curves were read comes last."""
+    return sorted(reasons, key=lambda reason: reason.kind is ReasonKind.SOURCE)
 
 
 def candidate_table(ruled: Decision, found: Evidence) -> str:
@@ -114,11 +118,11 @@ def interval_mark(c: Candidate, ends: tuple[float, float]) -> str:
     left, middle, right = (
         round(4 + 112 * (v - low) / span, 1) for v in (c.low, c.accuracy, c.high)
     )
-    mark = swatch(c.approach).split('<path class="mark"')[1].split("/>")[0]
+    shape = shape_of(c.approach)
     return (
         f'<svg class="range s-{c.approach}" viewBox="0 0 120 14" aria-hidden="true">'
         f'<path class="rail" d="M4 7H116"/><path class="span" d="M{left} 7H{right}"/>'
-        f'<path class="mark" transform="translate({middle},7)"{mark}/></svg>'
+        f'<path class="mark" transform="translate({middle},7)" d="{shape}"/></svg>'
     )
 
 

@@ -13,14 +13,17 @@ from typing import Any
 import joblib
 
 from helpers.curves import Measured, nearest, training_minutes
-from helpers.decision import Decision, decide
+from helpers.decision import FALLBACK, Decision, Reason, ReasonKind, decide
 from helpers.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence
 from helpers.lattice import KINDS, Axes, Point, headline, shown_curves
+from helpers.page.render import source_last
 from helpers.situations import MODALITIES
 from helpers.vocabulary import APPROACH_STYLE
 
 VERDICTS = (CLEAR, CLOSE, NONE)
-RULES = ("R1", "R2", "R3", "R4", "fallback")
+RULES = ("R1", "R2", "R3", "R4", FALLBACK)
+# What a rule's answer says of the number of examples and the distance is the same for every kind.
+HEAD_KINDS = (ReasonKind.SIZE, ReasonKind.DISTANCE)
 SWITCHES = tuple(itertools.product((False, True), repeat=2))  # unlabelled data, local only
 
 
@@ -50,7 +53,8 @@ def worked_out(held: Measured, axes: Axes, workers: int = 1) -> dict[str, Any]:
     Rows are looked up by the places on the axes, the first axis slowest:
     `heads`: examples, distance; `rules`: examples, distance, kind, a budget (no, yes), then tasks,
     unlabelled, local; `found`: examples, distance, modality, then budget, latency;
-    `near`: examples, distance, modality. Both kinds of rows are held once in `rows`.
+    `near`: examples, distance, modality. Both kinds of rows are held once in `rows`. A rule's
+    reasons stand in `reasons` as (kind, place of the text).
     """
     texts, rows = Pool(), Pool()
     texts.put("")
@@ -58,13 +62,26 @@ def worked_out(held: Measured, axes: Axes, workers: int = 1) -> dict[str, Any]:
     return made | {"texts": texts.values(), "rows": rows.values()}
 
 
+class _Reasons(Pool):
+    """Reasons, each held once as its kind and the place of its text."""
+
+    def __init__(self, texts: Pool) -> None:
+        super().__init__()
+        self.texts = texts
+
+    def put_all(self, reasons: Iterable[Reason]) -> tuple[int, ...]:
+        """Return the places of some reasons, in their order."""
+        return tuple(self.put((reason.kind, self.texts.put(reason.text))) for reason in reasons)
+
+
 def _rules(axes: Axes, texts: Pool, rows: Pool) -> dict[str, Any]:
     """What the rule says. It asks whether there is a budget, not for how much, nor for latency."""
     heads, places, decisions, lists, flips = [], [], Pool(), Pool(), Pool()
+    reasons = _Reasons(texts)
     limits = (None, next(limit for limit in axes.budget_minutes if limit is not None))
     for examples, distance in itertools.product(axes.examples, axes.distance):
         first = decide(Point(examples, distance).situation())
-        heads.append([texts.put(reason) for reason in first.reasons[:2]])
+        heads.append(reasons.put_all(r for r in first.reasons if r.kind in HEAD_KINDS))
         for (modality, llm), limit in itertools.product(KINDS, limits):
             row = []
             for tasks, (unlabelled, local) in itertools.product(axes.tasks, SWITCHES):
@@ -73,29 +90,32 @@ def _rules(axes: Axes, texts: Pool, rows: Pool) -> dict[str, Any]:
                         examples, distance, limit, None, tasks, modality, llm, unlabelled, local
                     ).situation()
                 )
-                row.append(decisions.put(_decision(told, texts, lists, flips)))
+                row.append(decisions.put(_decision(told, texts, reasons, lists, flips)))
             places.append(rows.put(tuple(row)))
     return {
         "heads": heads,
         "rules": places,
         "decisions": decisions.values(),
+        "reasons": reasons.values(),
         "lists": lists.values(),
         "flips": flips.values(),
     }
 
 
-def _decision(told: Decision, texts: Pool, lists: Pool, flips: Pool) -> tuple[int, ...]:
-    """Approach, rule, reasons after the first two, flips, headline, what to do before."""
+def _decision(
+    told: Decision, texts: Pool, reasons: _Reasons, lists: Pool, flips: Pool
+) -> tuple[int, ...]:
+    """Approach, rule, reasons but those in `heads`, flips, headline, what to do before."""
     turned = [
         flips.put((texts.put(f.name), int(f.applied), place_of(f.approach),
                    texts.put(f.why)))
         for f in told.flips
     ]  # fmt: skip
-    nothing = Evidence(NONE, "", (), ("",))
+    nothing = Evidence(NONE, "", (), ())
     return (
         place_of(told.approach),
         RULES.index(told.rule),
-        lists.put(tuple(texts.put(reason) for reason in told.reasons[2:])),
+        lists.put(reasons.put_all(r for r in told.reasons if r.kind not in HEAD_KINDS)),
         lists.put(tuple(turned)),
         texts.put(headline(told, nothing)[0]),
         texts.put(told.first),
@@ -169,14 +189,14 @@ def _answers(
 
 
 def _evidence(told: Evidence, texts: Pool, candidates: Pool) -> tuple[Any, ...]:
-    """Verdict, what to take (-1: nothing), lean (-1), candidates, reasons, headline."""
+    """Verdict, what to take (-1: nothing), lean (-1), candidates, reasons as shown, headline."""
     nothing = decide(Point().situation())
     return (
         VERDICTS.index(told.verdict),
         place_of(told.take) if told.take else -1,
         place_of(told.lean) if told.lean else -1,
         tuple(candidates.put(_candidate(c)) for c in told.candidates),
-        tuple(texts.put(reason) for reason in told.reasons),
+        tuple(texts.put(reason.text) for reason in source_last(told.reasons)),
         texts.put(headline(nothing, told)[1]),
     )
 

@@ -36,7 +36,7 @@ from IPython.display import Markdown, display
 from helpers import records, rules, scenarios
 from helpers.checks import check
 from helpers.curves import measured
-from helpers.decision import Situation, Thresholds, decide
+from helpers.decision import ReasonKind, Situation, Thresholds, decide
 from helpers.evidence import answer as both_answers
 from helpers.evidence import evidence
 from helpers.explorer import explorer
@@ -76,7 +76,7 @@ pd.DataFrame(boxes).map(lambda made: f"{made.rule}: {made.approach.replace('_', 
 edge = {n: decide(Situation(n, "medium")) for n in (4_999, 5_000)}
 meet = decide(Situation(1_000, "close", "text", llm=True))
 print(*(f"{n:,} examples: {d.rule}, {d.approach}" for n, d in edge.items()), sep="\n")
-print(*(reason for reason in meet.reasons if "order decides" in reason), sep="\n")
+print(*(reason for reason in meet.reasons if reason.kind == ReasonKind.ORDER), sep="\n")
 
 # %% [markdown]
 # ## 2. What was measured

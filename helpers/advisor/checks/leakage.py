@@ -128,23 +128,26 @@ def _groups(context: Context) -> Iterator[Finding] | None:
     data = context.data
     if not data.has_splits or data.groups is None:
         return None
-    return _spanning(data, data.groups, "groups across splits", "group")
+    return _spanning(data, data.groups, "groups across splits", "group", "groups")
 
 
 def _series(context: Context) -> Iterator[Finding] | None:
     data = context.data
     series = find_series(data) if data.has_splits and data.groups is None else None
-    return None if series is None else _spanning(data, series, "series across splits", "series")
+    if series is None:
+        return None
+    return _spanning(data, series, "series across splits", "series", "series")
 
 
-def _spanning(data: OwnData, groups: np.ndarray, check: str, word: str) -> Iterator[Finding]:
+def _spanning(
+    data: OwnData, groups: np.ndarray, check: str, word: str, plural: str
+) -> Iterator[Finding]:
     train = np.unique(groups[data.splits == "train"])
     rows = np.flatnonzero((data.splits == "test") & np.isin(groups, train))
     n_test = int((data.splits == "test").sum())
     if not len(rows):
         return
     names = np.unique(groups[rows])
-    plural = "series" if word == "series" else f"{word}s"
     yield Finding(
         check,
         "warning",
