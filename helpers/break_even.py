@@ -26,15 +26,16 @@ from helpers.decoders import Shape, build_decoder, plug
 from helpers.memory_formula import Method, step_memory
 from helpers.storage import task_state
 from helpers.training import trainable
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 
 ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
 METHODS = (
-    Method("full_fine_tuning"),
-    Method("partial_fine_tuning"),
-    Method("lora", rank=8, targets=ATTENTION),
-    Method("lora", rank=8),
-    Method("lora", rank=64),
-    Method("adapter", reduction=8),
+    Method(FULL_FINE_TUNING),
+    Method(PARTIAL_FINE_TUNING),
+    Method(LORA, rank=8, targets=ATTENTION),
+    Method(LORA, rank=8),
+    Method(LORA, rank=64),
+    Method(ADAPTER, reduction=8),
 )
 MODELS = {
     "1M": Shape(128, 4, 4, 384, 1024),  # as `tiny` is

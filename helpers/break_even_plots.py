@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.pictures import APPROACH_STYLE, figure
+from helpers.pictures import figure
+from helpers.vocabulary import style_of
 
 DASHES = ("-", "--", ":", "-.")
 PARTS = {
@@ -35,7 +36,7 @@ def strokes(table: pd.DataFrame, name: str) -> dict[str, Stroke]:
     found = {}
     for approach, words in table[["approach", name]].drop_duplicates().to_numpy():
         place = seen[approach] = seen.get(approach, -1) + 1
-        look = APPROACH_STYLE[approach]
+        look = style_of(approach)
         fill = (look.colour, "white", "black")[place % 3]
         found[words] = Stroke(look.colour, look.marker, DASHES[place % len(DASHES)], fill)
     return found

@@ -36,6 +36,7 @@ from helpers.comparisons import between, mean_interval
 from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.paths import results_dir
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA
 
 QUESTION = ["model", "approach", "setting", "batch", "seq", "turn"]
 BYTES = ["weight_bytes", "gradient_bytes", "optimizer_bytes", "passing_bytes", "peak_bytes",
@@ -46,7 +47,7 @@ COLUMNS = [*QUESTION, "trainable_params", "total_params", *BYTES, "formula_error
            "threads", "torch", "created", "git"]  # fmt: skip
 PLACE = ["model", "batch", "seq"]
 METHOD = ["approach", "setting"]
-FULL = "full_fine_tuning"
+FULL = FULL_FINE_TUNING
 
 
 def break_even_path() -> Path:
@@ -69,7 +70,7 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `COLUMNS` with the columns that `load` adds."""
     table = table.copy()
     table["method"] = [_words(*pair) for pair in table[METHOD].to_numpy()]
-    inserted = table["approach"].isin(["lora", "adapter"])
+    inserted = table["approach"].isin([LORA, ADAPTER])
     table["base_params"] = table["total_params"] - table["trainable_params"].where(inserted, 0)
     return table
 
@@ -177,9 +178,9 @@ def _size(count: float) -> str:
 def _words(approach: str, setting: str) -> str:
     """A method in words, such as "LoRA rank 8, q and v"."""
     parts = dict(part.split("=") for part in setting.split())
-    if approach == "lora":
+    if approach == LORA:
         short = [name.removesuffix("_proj") for name in parts.get("targets", "").split("+") if name]
         return f"LoRA rank {parts['rank']}, {' and '.join(short) or 'every linear layer'}"
-    if approach == "adapter":
+    if approach == ADAPTER:
         return f"adapter, width / {parts['reduction']}"
     return approach.replace("_", " ").replace("fine tuning", "fine-tuning")

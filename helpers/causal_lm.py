@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from helpers.allocator import keep_freed_memory
 from helpers.decoders import Shape, build_decoder
-from helpers.errors import DataNotFound, UserError, unknown_name
+from helpers.errors import DataNotFound, UserError
 from helpers.paths import weights_dir
+from helpers.registry import unknown_name
 
 TINY = Shape(width=128, layers=4, heads=4, feed_forward=384, vocabulary=1024, context=256)
 TINY_CONTEXT = 128  # tokens it was trained to look back on

@@ -27,13 +27,14 @@ from helpers.decoders import plug
 from helpers.errors import UserError
 from helpers.training import TrainConfig, TrainingDiverged, parameter_groups, trainable
 from helpers.training import warmup_cosine as schedule_of
+from helpers.vocabulary import LORA
 
 
 @dataclass(frozen=True)
 class TuneConfig:
     """Settings of one adaptation, checked when built."""
 
-    approach: str = "lora"  # one of helpers.decoders.APPROACHES
+    approach: str = LORA  # one of helpers.decoders.APPROACHES
     rank: int = 8  # of LoRA
     targets: tuple[str, ...] = ()  # of LoRA: endings of layer names; empty: every linear layer
     embeddings: bool = False  # word vectors move too, where the approach would freeze them

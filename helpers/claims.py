@@ -28,6 +28,7 @@ from helpers.curves import comparable, recorded_chances, recorded_distances, tas
 from helpers.errors import UserError
 from helpers.paths import data_dir
 from helpers.schema import PROVISIONAL
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 COUNTED = "7 B"  # the language model whose weights are counted
 
@@ -124,7 +125,7 @@ def situations(runs: pd.DataFrame) -> pd.DataFrame:
     made["log_cost_less_log_accuracy"] = np.log(made["seconds"].clip(lower=1e-9)) - np.log(
         made["test_accuracy"].clip(lower=1e-9)
     )
-    frozen = made[made["approach"] == "feature_extraction"]
+    frozen = made[made["approach"] == FEATURE_EXTRACTION]
     probe = frozen.groupby(SITUATION, observed=True)["test_accuracy"].mean().rename("probe")
     made = made.join(probe, on=SITUATION)
     return made.assign(above_chance=(made["probe"] - made["chance"]) / (1 - made["chance"]))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
+from helpers.vocabulary import CLASSICAL
 
 KIND = ["backbone", "image_size", "approach"]
 # Peak 32-bit TFLOP/s without tensor cores, as the makers' data sheets give them.
@@ -64,7 +65,7 @@ def fit_costs(runs: pd.DataFrame) -> CostModel:
     runs = runs[runs["device"].str.startswith("cpu")]
     if runs.empty:
         raise UserError("no run on a CPU is recorded, so no seconds can be predicted")
-    counted = runs["approach"] != "classical"
+    counted = runs["approach"] != CLASSICAL
     asked = runs["n_train"] * runs["epochs"]
     done = runs["flops_train"].where(counted, asked)
     rate = done / runs["train_cpu_seconds"].clip(lower=1e-4)

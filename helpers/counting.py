@@ -13,6 +13,7 @@ import torch
 from helpers.approaches.lora import add_lora
 from helpers.approaches.model import freeze
 from helpers.costs import count_parameters
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
 MOMENTS = 2  # numbers that AdamW keeps for each trained one
@@ -106,9 +107,9 @@ def at_scale(
     for one in ARCHITECTURES:
         lora, total = count_lora(one, rank, targets)
         base = total - lora
-        for approach, moving in (("full_fine_tuning", base), ("lora", lora)):
-            shared = base if approach == "lora" else 0
-            whole = total if approach == "lora" else base
+        for approach, moving in ((FULL_FINE_TUNING, base), (LORA, lora)):
+            shared = base if approach == LORA else 0
+            whole = total if approach == LORA else base
             made.append(
                 {
                     "model": one.name,

@@ -14,6 +14,8 @@ import pandas as pd
 
 from helpers.decision import DISTANCES, Situation
 from helpers.paths import results_dir
+from helpers.tasks import TASKS, family
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 NEAREST = 3  # curves that an answer is read from, at most
 REACH_DISTANCE = 0.2  # a task whose distance differs by more says nothing here
@@ -22,27 +24,6 @@ LEAST_SEEDS = 3
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms", "all_seconds", "cpu_seconds"]
-# Tasks that share their pictures: what one of them shows is no news about the other.
-FAMILIES = {"products_near": "products", "grocery_fine": "grocery"}
-# Where a task lies from a backbone's pretraining, judged by what both show, for want of a measured
-# number: `data/results/distances.csv` (task, backbone, dial, distance) replaces these.
-JUDGED = {
-    ("products_near", "pocket"): "close",  # other products, same photographer
-    ("digits", "pocket"): "far",
-    ("textile", "pocket"): "far",
-    ("solar_cells", "pocket"): "far",
-    ("clothing", "efficientnet_lite0"): "close",  # photos of things, as ImageNet has
-    ("products", "efficientnet_lite0"): "medium",  # things, but grey and 28 pixels wide
-    ("digits", "efficientnet_lite0"): "far",
-    ("textile", "efficientnet_lite0"): "far",
-    ("solar_cells", "efficientnet_lite0"): "far",
-    ("newsgroups", "minilm"): "close",
-    ("reuters8", "minilm"): "close",
-    ("tweets", "minilm"): "medium",
-    ("film_reviews", "minilm"): "medium",
-    ("product_reviews", "minilm"): "medium",
-    ("posts", "minilm"): "medium",
-}
 
 
 class CurveKey(NamedTuple):
@@ -120,11 +101,6 @@ class Reading:
     runs: dict[str, int]
 
 
-def family(task: str) -> str:
-    """Return the family of a task: all that is made of the same data, such as the dial's steps."""
-    return FAMILIES.get(task, task)
-
-
 def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     """Rows that compare approaches on equal terms, one variant for each approach and size.
 
@@ -136,7 +112,10 @@ def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(sweep=runs["sweep"].str.removesuffix("/tuning"))
     compared = runs.groupby("sweep")["approach"].agg(set)
     fair = [
-        name for name, held in compared.items() if len(held) > 2 and "feature_extraction" in held
+        name
+        for name, held in compared.items()
+        # The sweep of one approach asks what those that compare do (`entry_sweeps`).
+        if (len(held) > 2 and FEATURE_EXTRACTION in held) or held == {name}
     ]
     runs = runs[runs["sweep"].isin(fair)]
     cell = [*CURVE, "modality", "n_train", "approach"]
@@ -242,14 +221,14 @@ def _read(curve: Curve, examples: int) -> Reading | None:
 def task_distance(
     task: str, backbone: str, dial: float, distances: Mapping[tuple[str, str, float], float]
 ) -> float | None:
-    """Return a task's distance from a backbone: measured, else judged, else None.
+    """Return a task's distance from a backbone: measured, else judged (`TaskInfo`), else None.
 
     The domain dial moves a judged distance on towards 1, evenly.
     """
     measured = distances.get((task, backbone, round(dial, 4)))
     if measured is not None:
         return measured
-    judged = JUDGED.get((task, backbone))
+    judged = TASKS[task].judged.get(backbone) if task in TASKS else None
     return None if judged is None else DISTANCES[judged] + dial * (1 - DISTANCES[judged])
 
 

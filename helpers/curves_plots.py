@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from helpers.comparisons import between, paired_gain
 from helpers.pictures import figure
 from helpers.plots import plot_curves
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 PANELS = 6
 PLACE = ("task", "backbone", "dial")
 
 
 def overtakes(
-    runs: pd.DataFrame, approach: str = "full_fine_tuning", baseline: str = "feature_extraction"
+    runs: pd.DataFrame, approach: str = FULL_FINE_TUNING, baseline: str = FEATURE_EXTRACTION
 ) -> pd.DataFrame:
     """Where `approach` overtakes `baseline` as examples grow, one row per task, backbone and dial.
 

@@ -24,6 +24,15 @@ from helpers.situations import (
     size_word,
     unlabelled_is_many,
 )
+from helpers.vocabulary import (
+    ADAPTER,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+    SHIPPED,
+    phrase_of,
+)
 
 __all__ = [
     "DISTANCES",
@@ -44,21 +53,13 @@ __all__ = [
 ]
 
 FALLBACK = "fallback"
-TITLES = {
-    "feature_extraction": "feature extraction",
-    "partial_fine_tuning": "partial fine-tuning",
-    "full_fine_tuning": "full fine-tuning",
-    "lora": "LoRA",
-    "adapter": "adapters",
-    "lp_ft": "probe, then fine-tuning",
-    "from_scratch": "training from scratch",
-    "classical": "no network",
-}
+# How the shipped approaches are named in a sentence.
+TITLES = {name: phrase_of(name) for name in SHIPPED}
 
 
 def title_of(approach: str) -> str:
     """An approach's name as it stands in a sentence; one that is new has its own."""
-    return TITLES.get(approach, approach.replace("_", " "))
+    return phrase_of(approach)
 
 
 @dataclass(frozen=True)
@@ -113,21 +114,21 @@ def _rules(situation: Situation, thresholds: Thresholds) -> list[tuple[str, bool
             "R1",
             size == SizeWord.SMALL and not distant,
             "a small data set and a close domain",
-            "feature_extraction",
+            FEATURE_EXTRACTION,
         ),
-        ("R2", situation.llm, "a large language model, whatever the size", "lora"),
+        ("R2", situation.llm, "a large language model, whatever the size", LORA),
         (
             "R3",
             size == SizeWord.MODERATE and distant,
             "a moderate data set and a distant domain",
-            "partial_fine_tuning",
+            PARTIAL_FINE_TUNING,
         ),
         (
             "R4",
             size == SizeWord.LARGE and distance == DistanceWord.VERY_DISTANT and all_out,
             "a large data set, a very distant domain and accuracy above all (no limit on training "
             "time)",
-            "full_fine_tuning",
+            FULL_FINE_TUNING,
         ),
     ]
 
@@ -186,7 +187,7 @@ def _fallback(
     told = f"No rule covers a {size} data set and a {distance} domain here."
     reasons.append(Reason(ReasonKind.UNCOVERED, told))
     if size == SizeWord.LARGE and distance != DistanceWord.CLOSE:
-        approach = "partial_fine_tuning"
+        approach = PARTIAL_FINE_TUNING
         told = (
             "The cheapest credible approach is partial fine-tuning: frozen features fit a distant "
             "domain badly, and this much data supports moving the upper layers."
@@ -196,7 +197,7 @@ def _fallback(
             "training from scratch on the same tenth, to price it",
         )
     else:
-        approach = "feature_extraction"
+        approach = FEATURE_EXTRACTION
         told = (
             "The cheapest credible approach is feature extraction; it needs the least data and "
             "can't harm the base."
@@ -217,10 +218,10 @@ def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
         first = "continued pretraining"
         flips.append(("unlabelled data", approach, _UNLABELLED.format(situation.unlabelled)))
     if situation.local_only:
-        approach = "full_fine_tuning"
+        approach = FULL_FINE_TUNING
         flips.append(("local only", approach, _LOCAL))
     if situation.tasks >= thresholds.many_tasks:
-        approach = "lora" if decision.rule == "R2" else "adapter"
+        approach = LORA if decision.rule == "R2" else ADAPTER
         flips.append(("many tasks", approach, _TASKS.format(situation.tasks, TITLES[approach])))
     reasons = tuple(Reason(ReasonKind.FLIP, f"Flip, {name}: {why}") for name, _, why in flips)
     return replace(

@@ -11,8 +11,9 @@ import pandas as pd
 from helpers import decoder_records
 from helpers.comparisons import mean_interval
 from helpers.decoder_records import ARM
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
-FULL, LORA = "full_fine_tuning", "lora"
+FULL = FULL_FINE_TUNING
 DIFFERENCES = ["learned", "learned_low", "learned_high", "forgotten", "forgotten_low",
                "forgotten_high"]  # fmt: skip
 

@@ -9,6 +9,7 @@ import pandas as pd
 from helpers.causal_lm import CausalLM, read
 from helpers.causal_tuning import TuneConfig, Tuned, adapt
 from helpers.tasks import Task
+from helpers.vocabulary import LORA
 
 
 def adapt_briefly(
@@ -35,5 +36,5 @@ def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
     """One adaptation's history as `decoder_records.curves` has many, without an interval."""
     mean = tuned.history["bits_per_byte"]
     words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
-    arm = f"LoRA rank {TuneConfig().rank}" if approach == "lora" else words
+    arm = f"LoRA rank {TuneConfig().rank}" if approach == LORA else words
     return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

@@ -31,6 +31,7 @@ from helpers.comparisons import mean_interval
 from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.paths import results_dir
+from helpers.vocabulary import LORA
 
 QUESTION = ["model", "source", "domain", "approach", "rank", "embeddings", "lr", "seed", "role"]
 FACTS = ["steps", "tokens_seen", "trainable_params", "cpu_seconds"]
@@ -60,7 +61,7 @@ def load(path: Path | None = None) -> pd.DataFrame:
 def arm_in_words(approach: str, rank: int, embeddings: int) -> str:
     """Such as "LoRA rank 8 and word vectors" or "full fine-tuning"."""
     words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
-    words = f"LoRA rank {rank}" if approach == "lora" else words
+    words = f"LoRA rank {rank}" if approach == LORA else words
     return words + " and word vectors" * bool(embeddings)
 
 

@@ -15,9 +15,11 @@ from torch import nn
 from helpers.approaches.adapter import Adapted, Adapter, remove_adapters
 from helpers.approaches.lora import add_lora, remove_lora
 from helpers.approaches.model import freeze, unfreeze
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
+from helpers.registry import unknown_name
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 
-APPROACHES = ("full_fine_tuning", "partial_fine_tuning", "lora", "adapter")
+APPROACHES = (FULL_FINE_TUNING, PARTIAL_FINE_TUNING, LORA, ADAPTER)
 TOP = 3  # partial fine-tuning moves the top third of the layers
 
 
@@ -86,13 +88,13 @@ def plug(
     """
     if approach not in APPROACHES:
         raise unknown_name("approach for a decoder", approach, APPROACHES)
-    if approach == "full_fine_tuning":
+    if approach == FULL_FINE_TUNING:
         return unfreeze(model)
     freeze(model)
     body = model.base_model
-    if approach == "lora":
+    if approach == LORA:
         add_lora(body, rank, 2.0 * rank, targets)
-    elif approach == "adapter":
+    elif approach == ADAPTER:
         _add_adapters(body, reduction)
     else:
         layers = decoder_layers(model)

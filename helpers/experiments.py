@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 
 from helpers import costs
 from helpers.approaches import Fitted, TransferModel, get_approach, parse_options
-from helpers.backbones import BACKBONES, Backbone, load_backbone
+from helpers.backbones import BACKBONES, Backbone, load_backbone, source_task_of
 from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.paths import commit
@@ -25,8 +25,6 @@ from helpers.tasks import TASKS, Task, load_task
 from helpers.training import TrainConfig, pick_device, predict
 
 NAN = math.nan
-# Which task holds the data a backbone was pretrained on, to measure forgetting with.
-SOURCE_TASKS = {"pocket": "products_source"}
 
 
 @dataclass(frozen=True)
@@ -117,14 +115,14 @@ def _precision(config: TrainConfig) -> str:
 
 
 def task_for(config: RunConfig, n_test: int | None = None) -> Task:
-    """The task at the size the backbone reads; small grey sets stay at their own 28 pixels."""
-    text = TASKS[config.task].modality == "text"
-    small = config.task.startswith(("products", "digits"))
+    """The task at the size the backbone reads, or at its own where its entry says so."""
+    info = TASKS[config.task]
+    own_size = info.modality == "text" or info.keeps_size
     return load_task(
         config.task,
         n_train=config.n_train or None,
         seed=config.seed,
-        image_size=None if text or small else config.image_size,
+        image_size=None if own_size else config.image_size,
         dial=config.dial,
         n_test=n_test,
     )
@@ -157,8 +155,8 @@ def source_accuracy(tuned: Backbone, original: Backbone, n_test: int | None = No
     tells twenty classes apart (five products × four rotations); the upright five are compared.
     """
     (head,) = original.source_head
-    source = SOURCE_TASKS.get(original.name)
-    if head is None or source is None:
+    source = source_task_of(original.name)
+    if head is None or not source:
         return NAN
     task = load_task(source, n_test=n_test)
     examples = Examples.raw(task.test.inputs, task.test.labels)

@@ -22,6 +22,7 @@ from helpers.page.render import candidate_table, curves_card, measured_card, rul
 from helpers.page.style import lab_colours, sheet
 from helpers.plots import png_bytes
 from helpers.still import still
+from helpers.vocabulary import style_of
 from helpers.widgets import VIEW, encode
 
 NO_LIMIT = "no limit"  # a slider takes None for "nothing chosen"
@@ -38,6 +39,8 @@ class Explorer:
         self, runs: pd.DataFrame | None = None, measure: Callable[..., live.Live] = live.run_live
     ) -> None:
         self.runs = records.load() if runs is None else runs
+        for name in sorted(set(self.runs["approach"])):
+            style_of(name)  # what nobody registered gets its colour before the style sheet is made
         self.held: Measured = measured(self.runs)
         self.measure = measure
         self.panels: dict[int, Panel] = {}

@@ -44,6 +44,7 @@ from helpers.comparisons import mean_interval
 from helpers.durable import RowFile
 from helpers.errors import UserError
 from helpers.paths import results_dir
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
             "seed", "dial"]  # fmt: skip
@@ -53,7 +54,7 @@ COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
 WHOLE = ["n_labelled", "n_unlabelled", "seed", "n_test", "bytes_sent"]
 VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local", "hosted")}
 PLACE = ["task", "backbone", "dial", "n_labelled"]
-PROBE, NAIVE = "feature_extraction", "full_fine_tuning"
+PROBE, NAIVE = FEATURE_EXTRACTION, FULL_FINE_TUNING
 SENTENCES = {
     UNTESTED: "Not recorded yet.",
     HOLDS: "It holds on these records.",

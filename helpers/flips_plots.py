@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.pictures import APPROACH_STYLE, figure, set_title
+from helpers.pictures import figure, set_title
+from helpers.vocabulary import style_of
 
 STRENGTH = {"plain": 0.4, "statistics": 0.2, "hosted": 0.85}  # of any other variant: 0.85
 
@@ -30,7 +31,7 @@ def plot_arms(
     set_title(ax, title)
     rows = table.to_dict("records")
     for place, row in zip(range(len(rows))[::-1], rows, strict=True):
-        look, strength = APPROACH_STYLE[row["approach"]], STRENGTH.get(row["variant"], 0.85)
+        look, strength = style_of(row["approach"]), STRENGTH.get(row["variant"], 0.85)
         ax.barh(place, row["mean"], color=look.colour, alpha=strength, height=0.7)
         if pd.notna(row.get("low")):
             ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]

@@ -1,4 +1,4 @@
-"""The grids of runs, as data: which questions each sweep asks. Nothing here runs or loads them.
+"""The grids of runs, as data: which questions each sweep asks. Nothing here runs them.
 
 Learning rates are not here: each approach lists its trials, the same number for all, in its
 registry entry. `sweeps` tries them at `tuning_size` examples and picks on validation.
@@ -10,20 +10,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import UserError, closest_name, unknown_name
+from helpers.errors import UserError
+from helpers.registry import closest_name, unknown_name
+from helpers.schema import COMPARED
+from helpers.tasks import train_examples
+from helpers.vocabulary import (
+    ADAPTER,
+    CLASSICAL,
+    FEATURE_EXTRACTION,
+    FROM_SCRATCH,
+    FULL_FINE_TUNING,
+    LORA,
+    LP_FT,
+    PARTIAL_FINE_TUNING,
+    SHIPPED,
+)
 
+# The sweeps that compare every approach on equal terms over tasks, of the round that is compared.
+COMPARING = {1: ("pocket", "lite0", "minilm"), 2: ("repair", "photos", "texts", "distances")}[
+    COMPARED
+]
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task
-SIX = (
-    "feature_extraction",
-    "partial_fine_tuning",
-    "full_fine_tuning",
-    "lora",
-    "adapter",
-    "from_scratch",
-)
-EIGHT = ("classical", *SIX, "lp_ft")
-_CACHED = ("classical", "feature_extraction", "partial_fine_tuning")
+EIGHT = SHIPPED  # the approaches that a grid compares where it names none
+_CACHED = (CLASSICAL, FEATURE_EXTRACTION, PARTIAL_FINE_TUNING)
 _UNCACHED = tuple(name for name in EIGHT if name not in _CACHED)
 DIALS = tuple(step / 6 for step in range(1, 7))  # the domain dial's steps after 0
 DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
@@ -107,11 +117,12 @@ class Block:
     def tuning_for(self, task: str, size: int) -> int:
         """The tuning size whose learning rate a run with `size` training examples takes."""
         several = self.tuning_size if isinstance(self.tuning_size, tuple) else (self.tuning_size,)
-        sizes = sorted(min(one or POOLS[task], POOLS[task]) for one in several)
+        pool = train_examples(task)
+        sizes = sorted(min(one or pool, pool) for one in several)
         return max((one for one in sizes if one <= size), default=sizes[0])
 
     def _sizes(self, task: str) -> list[int]:
-        pool = POOLS[task]
+        pool = train_examples(task)
         return sorted({size or pool for size in self.sizes if size <= pool})
 
 
@@ -129,24 +140,6 @@ class Sweep:
         return any(not block.rates for block in self.blocks)
 
 
-# Examples in each task's fixed training pool; a test holds them equal to what `load_task` gives.
-POOLS = {
-    "products": 54_000,
-    "products_near": 27_000,
-    "clothing": 3_068,
-    "grocery": 2_640,
-    "grocery_fine": 2_640,
-    "sign_digits": 1_453,
-    "solar_cells": 1_673,
-    "textile": 1_300,
-    "digits": 3_500,
-    "newsgroups": 10_164,
-    "reuters8": 4_937,
-    "tweets": 4_512,
-    "film_reviews": 8_065,
-    "product_reviews": 2_073,
-    "posts": 2_403,
-}
 _SIZES = (50, 200, 1_000)
 _POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
 _PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
@@ -159,11 +152,11 @@ def _lite0(sizes: tuple[int, ...], seeds: int = 3) -> Block:
     return Block(_LITE0, _PHOTO_TASKS, sizes, seeds=seeds, image_size=64, tuning_size=200)
 
 
-_FIFTY = ("feature_extraction", "lora", "partial_fine_tuning", "full_fine_tuning")  # at n = 50
-_MOVING = ("partial_fine_tuning", "full_fine_tuning", "lp_ft")
-_NATIVE = ("feature_extraction", "partial_fine_tuning", "full_fine_tuning", "lora", "adapter")
-_CLAIMED = ("classical", *_NATIVE)  # approaches that a claim of the ledger names
-_SCRATCH = ("from_scratch",)
+_FIFTY = (FEATURE_EXTRACTION, LORA, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)  # at n = 50
+_MOVING = (PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT)
+_NATIVE = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)
+_CLAIMED = (CLASSICAL, *_NATIVE)  # approaches that a claim of the ledger names
+_SCRATCH = (FROM_SCRATCH,)
 _PHOTO = "mirror+crop"
 
 
@@ -293,7 +286,7 @@ SECOND_ROUND = (
                 backbone,
                 ("clothing", "grocery", "solar_cells"),
                 (1_000,),
-                approaches=("classical", *_NATIVE),
+                approaches=(CLASSICAL, *_NATIVE),
                 image_size=128,
                 augment=_PHOTO,
                 seeds=2,
@@ -341,7 +334,7 @@ SWEEPS: dict[str, Sweep] = {
                     _LITE0,
                     ("clothing", "solar_cells", "textile"),
                     (200,),
-                    ("feature_extraction",),
+                    (FEATURE_EXTRACTION,),
                     image_size=side,
                     rates=DEFAULT_RATE,
                 )
@@ -375,7 +368,7 @@ SWEEPS: dict[str, Sweep] = {
                     "minilm",
                     ("newsgroups",),
                     (2_000,),
-                    ("classical", "feature_extraction"),
+                    (CLASSICAL, FEATURE_EXTRACTION),
                     image_size=64,
                     rates=DEFAULT_RATE,
                 ),
@@ -398,13 +391,13 @@ SWEEPS: dict[str, Sweep] = {
             "solar",
             "solar cells on the published split, all training images, against published accuracies",
             (
-                Block(_LITE0, _SOLAR, (ALL,), ("classical",), rates=(0.01,), image_size=224),
+                Block(_LITE0, _SOLAR, (ALL,), (CLASSICAL,), rates=(0.01,), image_size=224),
                 *(
                     Block(
                         _LITE0,
                         _SOLAR,
                         (ALL,),
-                        ("feature_extraction",),
+                        (FEATURE_EXTRACTION,),
                         settings=(f"augment=flips;views={views}",),
                         rates=(1e-3,),
                         image_size=side,
@@ -419,7 +412,7 @@ SWEEPS: dict[str, Sweep] = {
                         _LITE0,
                         _SOLAR,
                         (ALL,),
-                        ("partial_fine_tuning",),
+                        (PARTIAL_FINE_TUNING,),
                         settings=("top_stages=5;augment=flips;views=8",),
                         rates=(3e-4,),
                         epochs=epochs,
@@ -437,7 +430,7 @@ SWEEPS: dict[str, Sweep] = {
                     "pocket",
                     ("products_near", "textile"),
                     (300,),
-                    ("partial_fine_tuning", "full_fine_tuning", "lora"),
+                    (PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA),
                     rates=FOUR_DECADES,
                 ),
             ),
@@ -450,7 +443,7 @@ SWEEPS: dict[str, Sweep] = {
                     "pocket",
                     ("products_near", "textile", "digits"),
                     (200, 1_000),
-                    ("partial_fine_tuning",),
+                    (PARTIAL_FINE_TUNING,),
                     settings=tuple(f"top_stages={stages}" for stages in range(1, 6)),
                     rates=DEFAULT_RATE,
                 ),

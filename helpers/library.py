@@ -25,8 +25,9 @@ from helpers.approaches.adapter import Adapted
 from helpers.approaches.lora import lora_layers
 from helpers.backbones import Backbone, weights_hash
 from helpers.durable import locked
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
 from helpers.plugs import BASE, Plug, adapter_widths
+from helpers.registry import unknown_name
 from helpers.serving import Server
 from helpers.storage import halved, task_state, widened
 from helpers.task_files import LOCK, Entry, read, read_entry, write

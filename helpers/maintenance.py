@@ -14,10 +14,17 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from helpers.errors import UserError
+from helpers.vocabulary import (
+    ADAPTER,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+)
 
-FULL = "full_fine_tuning"
-HEAD = "feature_extraction"
-APPROACHES = (HEAD, "adapter", "lora", "partial_fine_tuning", FULL)
+FULL = FULL_FINE_TUNING
+HEAD = FEATURE_EXTRACTION
+APPROACHES = (HEAD, ADAPTER, LORA, PARTIAL_FINE_TUNING, FULL)
 
 
 @dataclass(frozen=True)

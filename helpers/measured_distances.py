@@ -9,29 +9,28 @@ from __future__ import annotations
 import functools
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from helpers.backbones import BACKBONES, load_backbone
+from helpers.backbones import BACKBONES, load_backbone, reference_of, source_task_of
 from helpers.distance import frechet_distance, log_me, probe
 from helpers.durable import RowFile
-from helpers.experiments import SOURCE_TASKS, RunConfig, task_for
+from helpers.entry_sweeps import find_sweep
+from helpers.errors import UserError
+from helpers.experiments import RunConfig, task_for
 from helpers.features import extract
-from helpers.grids import get_sweep
+from helpers.grids import COMPARING
 from helpers.paths import results_dir
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 EXAMPLES = 1_000
 KEY = ["backbone", "task", "dial", "image_size"]
 SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
 COLUMNS = [*KEY, *SCORES, "n", "seed", "reference"]
-SWEEPS = ("pocket", "lite0", "minilm")
-# Whose features a Fréchet distance is taken to. ImageNet and a billion sentence pairs are out of
-# reach here, so these are stand-ins: photos of everyday things, and mails on many subjects.
-STAND_INS = {"efficientnet_lite0": "clothing", "minilm": "newsgroups"}
-REFERENCES = SOURCE_TASKS | STAND_INS
 DIRECTIONS = 64  # of greatest joint spread, where features are wider than the examples support
 
 
@@ -50,13 +49,17 @@ def distances_path() -> Path:
     return results_dir() / "distances.csv"
 
 
-def places() -> list[Place]:
-    """List what the sweeps compare approaches on, and first each known source on itself."""
+def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
+    """List what sweeps compare approaches on, and first each known source on itself.
+
+    sweeps: names, also of one task or backbone (`entry_sweeps.find_sweep`). Raises UserError for an
+    unknown one.
+    """
     found = []
-    for name in SWEEPS:
-        for block in get_sweep(name).blocks:
+    for name in sweeps:
+        for block in find_sweep(name).blocks:
             size = block.image_size or BACKBONES[block.backbone].default_size
-            source = SOURCE_TASKS.get(block.backbone)
+            source = source_task_of(block.backbone)
             tasks = ((source,) if source else ()) + tuple(block.tasks)
             for task in tasks:
                 dials = (0.0,) if task == source else block.dials
@@ -97,7 +100,7 @@ def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, f
     asked = RunConfig(
         place.task,
         place.backbone,
-        "feature_extraction",
+        FEATURE_EXTRACTION,
         n,
         seed=seed,
         dial=place.dial,
@@ -123,26 +126,35 @@ def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, f
         "distance": as_distance(frechet),
         "n": len(examples),
         "seed": seed,
-        "reference": REFERENCES[place.backbone],
+        "reference": reference_of(place.backbone),
     }
 
 
 @functools.lru_cache(maxsize=2)
 def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
-    """Frozen features (n,F) of test examples of what stands for the pretraining data."""
-    asked = RunConfig(REFERENCES[backbone], backbone, "feature_extraction", n, image_size=size)
+    """Frozen features (n,F) of test examples of what stands for the pretraining data.
+
+    Raises UserError for a backbone whose entry names no such task.
+    """
+    reference = reference_of(backbone)
+    if not reference:
+        raise UserError(
+            f"no task stands for what {backbone} was pretrained on; name one in its registry entry "
+            "(source_task or stand_in)"
+        )
+    asked = RunConfig(reference, backbone, FEATURE_EXTRACTION, n, image_size=size)
     examples = task_for(asked).test
     examples = examples.take(slice(n))
     return np.asarray(extract(load_backbone(backbone, size=size), examples.inputs, cache=False))
 
 
-def missing(path: Path | None = None) -> list[Place]:
-    """List the places that the file lacks."""
+def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
+    """List the places of some sweeps that the file lacks."""
     held = load(path)
     known = {Place(*row) for row in held[KEY].itertuples(index=False, name=None)}
     return [
         place
-        for place in places()
+        for place in places(sweeps)
         if Place(place.backbone, place.task, round(place.dial, 6), place.image_size) not in known
     ]
 

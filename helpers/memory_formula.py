@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from helpers.decoders import TOP, Shape
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 
 FLOAT = 4  # bytes
 MOMENTS = 2  # numbers that AdamW keeps for each trained one
@@ -44,13 +45,13 @@ class Method:
     @property
     def setting(self) -> str:
         """The settings in words, as the records have them."""
-        if self.approach == "lora":
+        if self.approach == LORA:
             return f"rank={self.rank}" + f" targets={'+'.join(self.targets)}" * bool(self.targets)
-        return f"reduction={self.reduction}" if self.approach == "adapter" else ""
+        return f"reduction={self.reduction}" if self.approach == ADAPTER else ""
 
     def has_lora(self, *names: str) -> bool:
         """Tell whether LoRA sits on one of these layers."""
-        return self.approach == "lora" and any(n in (self.targets or LINEAR) for n in names)
+        return self.approach == LORA and any(n in (self.targets or LINEAR) for n in names)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -94,10 +95,10 @@ def base_params(shape: Shape) -> int:
 
 def added_params(shape: Shape, method: Method) -> int:
     """Parameters that LoRA or adapters add; 0 for other approaches."""
-    if method.approach == "lora":
+    if method.approach == LORA:
         sites = [ends for name, ends in linear_sizes(shape).items() if method.has_lora(name)]
         return shape.layers * sum(method.rank * (into + out) for into, out in sites)
-    if method.approach == "adapter":
+    if method.approach == ADAPTER:
         hidden = _hidden(shape, method)
         return shape.layers * 2 * (2 * shape.width * hidden + hidden + shape.width)
     return 0
@@ -105,9 +106,9 @@ def added_params(shape: Shape, method: Method) -> int:
 
 def trainable_params(shape: Shape, method: Method) -> int:
     """Parameters that move."""
-    if method.approach == "full_fine_tuning":
+    if method.approach == FULL_FINE_TUNING:
         return base_params(shape)
-    if method.approach == "partial_fine_tuning":
+    if method.approach == PARTIAL_FINE_TUNING:
         return _moving_layers(shape, method) * _layer_params(shape) + shape.width
     return added_params(shape, method)
 
@@ -119,10 +120,10 @@ def step_memory(shape: Shape, method: Method, batch: int, seq: int) -> MemoryPar
     far, and what its feed-forward part needs for the moment.
     """
     tokens, words = batch * seq, shape.vocabulary * shape.width
-    full = method.approach == "full_fine_tuning"
+    full = method.approach == FULL_FINE_TUNING
     moving, layers = trainable_params(shape, method), _moving_layers(shape, method)
     kept = [_kept(shape, method, lowest=not full and i == 0) * tokens for i in range(layers)]
-    trained_norm = method.approach in ("full_fine_tuning", "partial_fine_tuning")
+    trained_norm = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     top = (shape.width * (1 + trained_norm + full) + 1) * tokens
     scores, held = shape.vocabulary * tokens, sum(kept) + top
     made = words if full else 0
@@ -155,7 +156,7 @@ def _hidden(shape: Shape, method: Method) -> int:
 
 def _moving_layers(shape: Shape, method: Method) -> int:
     """Layers that the backward pass goes through."""
-    if method.approach == "partial_fine_tuning":
+    if method.approach == PARTIAL_FINE_TUNING:
         return max(1, shape.layers // TOP)
     return shape.layers
 
@@ -163,7 +164,7 @@ def _moving_layers(shape: Shape, method: Method) -> int:
 def _kept(shape: Shape, method: Method, *, lowest: bool) -> int:
     """Numbers per token that one layer keeps; `lowest`: no gradient is asked for its input."""
     w, f = shape.width, shape.feed_forward
-    base = method.approach in ("full_fine_tuning", "partial_fine_tuning")
+    base = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     before_attention = (not lowest) * (w + 1) + base * w
     attends = not lowest or base or method.has_lora("q_proj", "k_proj", "v_proj")
     attention = attends * (4 * w + shape.heads)
@@ -171,12 +172,12 @@ def _kept(shape: Shape, method: Method, *, lowest: bool) -> int:
     after = (w + 1) + base * w + (base or method.has_lora("gate_proj", "up_proj")) * w
     product = 3 * f + (base or method.has_lora("down_proj")) * f
     inserted = method.rank * sum(method.has_lora(name) for name in LINEAR)
-    if method.approach == "adapter":
+    if method.approach == ADAPTER:
         inserted = 2 * (w + _hidden(shape, method))
     return before_attention + attention + after + product + inserted
 
 
 def _moment(shape: Shape, method: Method) -> int:
     """Numbers per token that the backward pass of a feed-forward part holds for a moment."""
-    gone = method.approach in ("full_fine_tuning", "partial_fine_tuning")
+    gone = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     return shape.width + (2 if gone else 3) * shape.feed_forward

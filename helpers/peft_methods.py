@@ -42,8 +42,10 @@ from helpers.approaches import (
 from helpers.backbones import Backbone, clone
 from helpers.comparisons import mean_interval
 from helpers.durable import RowFile
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
 from helpers.paths import results_dir
+from helpers.registry import unknown_name
+from helpers.vocabulary import LORA
 
 QUESTION = ["method", "task", "n_train", "seed", "lr"]
 NUMBERS = ["epochs", "tokens", "val_accuracy", "test_accuracy", "n_test", "half_accuracy",
@@ -69,7 +71,7 @@ class PeftMethod:
 
 METHODS = {
     # Rank, alpha, layers and first rate of our own `lora`, so that the two differ in their authors.
-    "lora": PeftMethod(
+    LORA: PeftMethod(
         "LoRA, by peft",
         "LoraConfig",
         {"r": 8, "lora_alpha": 16, "target_modules": ["query", "key", "value", "dense"]},
@@ -165,7 +167,7 @@ def gaps(backbone: Backbone, texts: list[str], labels: np.ndarray) -> dict[str, 
     Both get our random matrices and one head. Keys: outputs, gradients, and merged against
     unmerged of either.
     """
-    theirs, ours = PeftApproach("lora"), get_approach("lora")
+    theirs, ours = PeftApproach(LORA), get_approach(LORA)
     count = int(labels.max()) + 1
     pair = [a.build(clone(backbone), count, a.options()).eval() for a in (ours, theirs)]
     for name, parameter in pair[0].named_parameters():

@@ -1,8 +1,6 @@
-"""What every figure is made of: its size, its fonts, its alt text, and the look of an approach."""
+"""What every figure is made of: its size, its fonts, its alt text, and edges for pale marks."""
 
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -11,6 +9,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+
+from helpers.vocabulary import APPROACH_STYLE
 
 DPI = 100
 MAX_SIZE = (8.0, 5.0)  # inches
@@ -28,49 +28,6 @@ RC = {
     "grid.color": "#dddddd",
     "legend.frameon": False,
 }
-
-
-@dataclass(frozen=True)
-class ApproachStyle:
-    """How one approach looks in every figure."""
-
-    colour: str
-    marker: str
-    label: str
-    short: str
-
-
-# Okabe and Ito's palette (2008), which colour-blind readers tell apart; grey is the anchor.
-APPROACH_STYLE: dict[str, ApproachStyle] = {
-    "classical": ApproachStyle("#7f7f7f", "*", "no network", "classic"),
-    "feature_extraction": ApproachStyle("#0072b2", "o", "feature extraction", "freeze"),
-    "partial_fine_tuning": ApproachStyle("#56b4e9", "s", "partial fine-tuning", "partial"),
-    "full_fine_tuning": ApproachStyle("#d55e00", "D", "full fine-tuning", "full"),
-    "lp_ft": ApproachStyle("#e69f00", "P", "probe, then fine-tune", "LP-FT"),
-    "lora": ApproachStyle("#009e73", "^", "LoRA", "LoRA"),
-    "adapter": ApproachStyle("#cc79a7", "v", "adapter", "adapter"),
-    "from_scratch": ApproachStyle("#000000", "X", "from scratch", "scratch"),
-}
-# For approaches that have no style yet: colours and markers that no other has (Tol's palette).
-SPARE_STYLES = (("#882255", "<"), ("#117733", ">"), ("#332288", "p"), ("#999933", "h"))
-
-
-def looks(names: Iterable[Any]) -> dict[Any, ApproachStyle]:
-    """Return the look of each name: its own for an approach, one of the palette for others.
-
-    Approaches come first, in the order of `APPROACH_STYLE`; others keep the order they came in.
-    Beside approaches the others look like none of them.
-    """
-    order = list(APPROACH_STYLE)
-    names = sorted(dict.fromkeys(names), key=lambda n: order.index(n) if n in order else len(order))
-    known = sum(name in APPROACH_STYLE for name in names)
-    own = [(look.colour, look.marker) for look in APPROACH_STYLE.values()]
-    spare = SPARE_STYLES if known else [pair for pair in own if pair[0] != "#7f7f7f"]
-    found = {}
-    for place, name in enumerate(names):
-        words, (colour, marker) = str(name).replace("_", " "), spare[(place - known) % len(spare)]
-        found[name] = APPROACH_STYLE.get(name, ApproachStyle(colour, marker, words, words))
-    return found
 
 
 class Picture(Figure):

@@ -12,16 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.pictures import (
-    APPROACH_STYLE,
-    MAX_SIZE,
-    Picture,
-    figure,
-    looks,
-    png_bytes,
-    set_title,
-    text_figure,
-)
+from helpers.pictures import MAX_SIZE, Picture, figure, png_bytes, set_title, text_figure
+from helpers.vocabulary import APPROACH_STYLE, looks
 
 __all__ = [
     "APPROACH_STYLE",

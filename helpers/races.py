@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from helpers.errors import UserError
-from helpers.pictures import looks
 from helpers.summaries import summarise
+from helpers.vocabulary import looks
 
 MIN_SEEDS = 3  # below, a t interval over seeds is wider than the scale it stands on
 

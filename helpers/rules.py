@@ -21,6 +21,7 @@ from helpers.evidence import evidence
 from helpers.grids import EIGHT
 from helpers.pooling import WEIGHTS, Weights, cheapest_credible, expected_regret
 from helpers.summaries import SITUATION, regret
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, PARTIAL_FINE_TUNING
 
 ARTICLE, FOLK, MEASURED = "article", "folk 2x2", "measured"
 REFITTED = " (refitted)"
@@ -59,10 +60,10 @@ def article(case: Case, others: Measured, thresholds: Thresholds | None = None) 
 # features; fine-tuning through the whole network; a classifier on earlier activations, for which
 # tuning the upper layers on frozen lower ones stands here; all layers, from pretrained weights.
 TWO_BY_TWO = {
-    ("small", "similar"): "feature_extraction",
-    ("large", "similar"): "full_fine_tuning",
-    ("small", "different"): "partial_fine_tuning",
-    ("large", "different"): "full_fine_tuning",
+    ("small", "similar"): FEATURE_EXTRACTION,
+    ("large", "similar"): FULL_FINE_TUNING,
+    ("small", "different"): PARTIAL_FINE_TUNING,
+    ("large", "different"): FULL_FINE_TUNING,
 }
 
 

@@ -14,10 +14,11 @@ import pandas as pd
 from helpers.answers import Rule, Score
 from helpers.comparisons import mean_interval
 from helpers.curves import LEAST_SEEDS, Curve, Measured, measured
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
 from helpers.grids import EIGHT
 from helpers.paths import data_dir
 from helpers.records import load
+from helpers.registry import unknown_name
 
 LEEWAY = 2.0  # points below the best mean that still count as the best, where seeds can't tell
 

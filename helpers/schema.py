@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
+from helpers.registry import unknown_name
 
 SCHEMA = 2  # the recipe a run followed, part of its identity: 1 the first round's, 2 the second's
 COMPARED = 1  # whose rows figures, rules and verdicts read: the first, until the second is whole

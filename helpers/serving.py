@@ -14,8 +14,9 @@ from torch.func import functional_call
 
 from helpers.allocator import keep_freed_memory
 from helpers.backbones import Backbone, State
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
 from helpers.plugs import Bottleneck, Factors, LowRank, Plug, shared_copy
+from helpers.registry import unknown_name
 from helpers.stacks import Stacks
 
 

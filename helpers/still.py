@@ -11,8 +11,9 @@ from helpers.curves import Curve
 from helpers.decision import Decision
 from helpers.evidence import Evidence
 from helpers.lattice import Point, headline
-from helpers.pictures import APPROACH_STYLE, Picture, figure
+from helpers.pictures import Picture, figure
 from helpers.summaries import interval_half_width
+from helpers.vocabulary import looks
 
 
 def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve]) -> Picture:
@@ -28,8 +29,7 @@ def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve
     names = {name for curve in curves[:3] for table in curve.accuracy.values() for name in table}
     handles = [
         axes[0, 0].plot([], [], color=look.colour, marker=look.marker, label=look.label)[0]
-        for name, look in APPROACH_STYLE.items()
-        if name in names
+        for look in looks(names).values()
     ]
     if handles:
         made.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="small")
@@ -38,7 +38,8 @@ def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve
 
 
 def _panel(ax, curve: Curve, examples: int) -> None:
-    for name, look in APPROACH_STYLE.items():
+    names = {name for table in curve.accuracy.values() for name in table}
+    for name, look in looks(names).items():
         rows = _rows(curve, name)
         if rows.empty:
             continue

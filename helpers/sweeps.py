@@ -17,9 +17,10 @@ import pandas as pd
 
 from helpers import records
 from helpers.approaches import get_approach
+from helpers.entry_sweeps import find_sweep
 from helpers.errors import UserError
 from helpers.experiments import RunConfig
-from helpers.grids import TUNING, Block, get_sweep
+from helpers.grids import TUNING, Block
 from helpers.tasks import TASKS
 from helpers.workers import Job, Run, measure, relative_cost, run_jobs
 
@@ -152,7 +153,7 @@ def make_plan(
     scores: of every recorded run, by id. given_up: ids of trials that failed and are not waited
     for.
     """
-    sweep, trials = get_sweep(name), name.endswith(TUNING)
+    sweep, trials = find_sweep(name), name.endswith(TUNING)
     plan = Plan({}, {})
     for block in sweep.blocks:
         if trials:
@@ -324,7 +325,7 @@ def _near_the_best(
 
 def _steps(name: str) -> list[str]:
     """The sweep, after its trials where learning rates are tuned; raises for an unknown name."""
-    sweep = get_sweep(name)
+    sweep = find_sweep(name)
     return [name + TUNING, name] if sweep.tuned and name == sweep.name else [name]
 
 

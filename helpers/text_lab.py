@@ -18,8 +18,9 @@ from helpers.examples import Examples
 from helpers.races import binomial_interval
 from helpers.tasks import Split, Task, load_task
 from helpers.training import predict
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, LORA
 
-ANCHOR = "classical"  # TF-IDF with logistic regression
+ANCHOR = CLASSICAL  # TF-IDF with logistic regression
 ENDS = 2  # tokens that stand for no word: the encoder's first and last
 
 
@@ -95,7 +96,7 @@ def accuracy_by_length(task: Task, lengths: Iterable[int], name: str = "minilm")
     rows = []
     for tokens in lengths:
         backbone = load_backbone(name, size=tokens)
-        rows.append(("feature_extraction", tokens, _reached("feature_extraction", backbone, task)))
+        rows.append((FEATURE_EXTRACTION, tokens, _reached(FEATURE_EXTRACTION, backbone, task)))
         rows.append((ANCHOR, tokens, _reached(ANCHOR, None, cut_task(backbone, task, tokens))))
     rows.append((ANCHOR, 0, _reached(ANCHOR, None, task)))
     table = pd.DataFrame(rows, columns=["approach", "tokens", "accuracy"])
@@ -152,8 +153,8 @@ def in_words(best: pd.DataFrame, runs: pd.DataFrame) -> str:
     told = f"On average over draws the best approach reaches word counts on {len(good)} of "
     told += f"{len(best)} tasks ({', '.join(good) or 'none'})"
     told += f", and not on {', '.join(poor)}." if len(poor) else "."
-    for rival, words in ((ANCHOR, "word counts"), ("feature_extraction", "a frozen probe")):
-        gains = paired_gain(runs, "lora", rival)
+    for rival, words in ((ANCHOR, "word counts"), (FEATURE_EXTRACTION, "a frozen probe")):
+        gains = paired_gain(runs, LORA, rival)
         gains = gains[gains["runs"] >= LEAST_SEEDS]
         ahead, behind = int((gains["low"] > 0).sum()), int((gains["high"] < 0).sum())
         told += (
@@ -166,7 +167,7 @@ def in_words(best: pd.DataFrame, runs: pd.DataFrame) -> str:
 def lengths_in_words(table: pd.DataFrame, share: float, short: int) -> str:
     """What `accuracy_by_length` says; share: of a text's words within its first `short` tokens."""
     at = table.pivot_table(index="tokens", columns="approach", values="accuracy")
-    words, probe, most = at[ANCHOR], at["feature_extraction"], max(at.index)
+    words, probe, most = at[ANCHOR], at[FEATURE_EXTRACTION], max(at.index)
     side = "behind" if words[short] < probe[short] else "not behind"
     return (
         f"{short} tokens are **{share:.0%}** of a post's words. Given only these, word counts go "

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.pictures import APPROACH_STYLE, figure
+from helpers.pictures import figure
+from helpers.vocabulary import CLASSICAL, FULL_FINE_TUNING, LORA, label_of, ordered, style_of
 
-ANCHOR = "classical"
 PANELS = 3  # beside each other, at most
 
 
@@ -20,7 +20,7 @@ def plot_texts(table: pd.DataFrame, tasks: Sequence[str], title: str = "") -> Fi
 
     table: from `records.summarise`, one size. An approach that a task lacks leaves its row empty.
     """
-    order = [name for name in APPROACH_STYLE if name in set(table["approach"])][::-1]
+    order = ordered(table["approach"])[::-1]
     rows, columns = -(-len(tasks) // PANELS), min(PANELS, len(tasks))
     made, axes = figure(title, width=8, height=3.6 if rows == 1 else 5.0, rows=rows,
                         columns=columns, sharey=True, squeeze=False)  # fmt: skip
@@ -28,7 +28,7 @@ def plot_texts(table: pd.DataFrame, tasks: Sequence[str], title: str = "") -> Fi
         _draw_task(ax, table[table["task"] == task], order)
         ax.set_title(task, loc="left", size="medium")
         ax.set_ylim(-0.7, len(order) - 0.3)
-        ax.set_yticks(range(len(order)), [APPROACH_STYLE[name].label for name in order])
+        ax.set_yticks(range(len(order)), [label_of(name) for name in order])
     for ax in axes.flat[len(tasks) :]:
         ax.set_axis_off()
     axes[-1][columns // 2].set_xlabel("test accuracy (bars: 95 % interval)")
@@ -37,10 +37,10 @@ def plot_texts(table: pd.DataFrame, tasks: Sequence[str], title: str = "") -> Fi
 
 def _draw_task(ax: Axes, own: pd.DataFrame, order: Sequence[str]) -> None:
     for row in own.itertuples():
-        look, half = APPROACH_STYLE[row.approach], np.nan_to_num(row.high - row.mean)
+        look, half = style_of(row.approach), np.nan_to_num(row.high - row.mean)
         ax.errorbar(row.mean, order.index(row.approach), xerr=half, fmt=look.marker,
                     color=look.colour, ms=7, capsize=3)  # fmt: skip
-        if row.approach == ANCHOR:
+        if row.approach == CLASSICAL:
             ax.axvline(row.mean, color=look.colour, lw=2, alpha=0.5, zorder=0)
 
 
@@ -51,12 +51,12 @@ def plot_lengths(table: pd.DataFrame, title: str = "") -> Figure:
     """
     made, ax = figure(title, height=3.6)
     for approach, own in table[table["tokens"] > 0].groupby("approach", sort=False):
-        look = APPROACH_STYLE[approach]
-        label = "word counts" if approach == ANCHOR else "a frozen probe"
+        look = style_of(approach)
+        label = "word counts" if approach == CLASSICAL else "a frozen probe"
         ax.plot(own["tokens"], own["accuracy"], f"{look.marker}-", color=look.colour, label=label)
         ax.fill_between(own["tokens"], own["low"], own["high"], color=look.colour, alpha=0.15, lw=0)
     whole = table[table["tokens"] == 0]["accuracy"].iloc[0]
-    look = APPROACH_STYLE[ANCHOR]
+    look = style_of(CLASSICAL)
     ax.axhline(whole, color=look.colour, ls=":", label="word counts, whole texts")
     ticks = sorted(set(table["tokens"]) - {0})
     ax.set_xscale("log")
@@ -76,13 +76,13 @@ def plot_shelf(table: pd.DataFrame, title: str = "") -> Figure:
     made, ax = figure(title, width=7.5, height=3.2)
     wide = table.pivot(index="model", columns="approach", values="tasks_gb")
     wide = wide.reindex(list(dict.fromkeys(table["model"]))[::-1])
-    for name, shift in (("full_fine_tuning", 0.2), ("lora", -0.2)):
-        label = "full copies" if name == "full_fine_tuning" else "one base and a LoRA file each"
+    for name, shift in ((FULL_FINE_TUNING, 0.2), (LORA, -0.2)):
+        label = "full copies" if name == FULL_FINE_TUNING else "one base and a LoRA file each"
         ax.barh(np.arange(len(wide)) + shift, wide[name], 0.38, label=label,
-                color=APPROACH_STYLE[name].colour)  # fmt: skip
+                color=style_of(name).colour)  # fmt: skip
     for place, (_, row) in enumerate(wide.iterrows()):
-        ax.annotate(f"{row['full_fine_tuning'] / row['lora']:.3g} times smaller",
-                    (row["lora"], place - 0.2), (5, 0), textcoords="offset points",
+        ax.annotate(f"{row[FULL_FINE_TUNING] / row[LORA]:.3g} times smaller",
+                    (row[LORA], place - 0.2), (5, 0), textcoords="offset points",
                     va="center", size="small")  # fmt: skip
     ax.set_yticks(range(len(wide)), list(wide.index))
     ax.set(xscale="log", xlabel="gigabytes on the disk (log scale)", xlim=(1, 1e6))

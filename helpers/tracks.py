@@ -9,9 +9,10 @@ import pandas as pd
 from helpers.backbones import BACKBONES
 from helpers.errors import UserError
 from helpers.experiments import RunConfig, run
-from helpers.pictures import Picture, figure, looks
+from helpers.pictures import Picture, figure
 from helpers.races import race_table
 from helpers.tasks import TASKS
+from helpers.vocabulary import looks
 
 LIVE_PIXELS = 32  # side of the pictures, and of what a backbone reads, that one can wait for
 

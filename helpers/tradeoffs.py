@@ -16,20 +16,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from helpers.approaches import APPROACHES
 from helpers.backbones import Backbone
 from helpers.comparisons import mean_interval, paired_gain
 from helpers.costs import count_parameters, step_flops
 from helpers.errors import UserError
-from helpers.pictures import APPROACH_STYLE, figure, set_title
+from helpers.pictures import figure, set_title
 from helpers.plots import plot_race
 from helpers.steps import first_step
 from helpers.summaries import pareto, summarise
 from helpers.tasks import Task
 from helpers.training import trainable
+from helpers.vocabulary import FEATURE_EXTRACTION, label_of, style_of
 
 PLACE = ["task", "backbone", "image_size", "dial", "n_train"]
 SERVING = ["task", "backbone", "image_size"]
-OTHER_GRAPH = ("classical", "adapter")  # all others are served as the plain network, LoRA merged
 
 
 def bill(runs: pd.DataFrame) -> pd.DataFrame:
@@ -52,8 +53,8 @@ def bill(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _graphs(table: pd.DataFrame, merged: bool) -> pd.Series:
     """The network that serves each row: its own approach's, or the plain one."""
-    own = table["approach"].isin(OTHER_GRAPH if merged else (*OTHER_GRAPH, "lora"))
-    return table["approach"].where(own, "plain network")
+    plain = [name for name, approach in APPROACHES.items() if approach.serves_plain_network(merged)]
+    return table["approach"].mask(table["approach"].isin(plain), "plain network")
 
 
 def cost_ratios(
@@ -115,7 +116,7 @@ def plot_budget(chosen: pd.DataFrame) -> Figure:
     labels = []
     for place, row in enumerate(chosen.sort_values(["backbone", "task"]).itertuples()):
         ax.plot(row.best_mean, place, "o", ms=15, mfc="none", mec="#7f7f7f")
-        look = APPROACH_STYLE.get(row.approach)
+        look = style_of(row.approach) if row.approach else None
         if look:
             ax.plot(row.mean, place, look.marker, color=look.colour, ms=8)
         labels.append(f"{row.task} ({row.backbone}): {look.short if look else 'nothing fits'}")
@@ -168,10 +169,10 @@ def ship(table: pd.DataFrame, seconds: float, points: float) -> pd.Series:
 def plot_ship(table: pd.DataFrame, seconds: float, points: float) -> Figure:
     """`ship`'s choice (filled) among the approaches of a situation; grey: over the budget."""
     chosen = ship(table, seconds, points)
-    label = APPROACH_STYLE[chosen["approach"]].label
+    label = label_of(chosen["approach"])
     made, ax = figure(f"Ship {label}: {chosen['mean']:.3f} for {chosen['seconds']:.1f} s")
     for row in table.itertuples():
-        look = APPROACH_STYLE[row.approach]
+        look = style_of(row.approach)
         fill = look.colour if row.approach == chosen["approach"] else "none"
         ax.plot(row.seconds, row.mean, look.marker, mfc=fill, mec=look.colour, ms=10)
         ax.annotate(look.short, (row.seconds, row.mean), (8, -3), textcoords="offset points")
@@ -184,7 +185,7 @@ def plot_ship(table: pd.DataFrame, seconds: float, points: float) -> Figure:
     return made
 
 
-def price_of_points(runs: pd.DataFrame, baseline: str = "feature_extraction") -> pd.DataFrame:
+def price_of_points(runs: pd.DataFrame, baseline: str = FEATURE_EXTRACTION) -> pd.DataFrame:
     """What each approach gains on `baseline` and what that costs, seed by seed.
 
     Columns: those of PLACE; approach; `points`, `low`, `high` (of 100, 95 %); `extra_seconds`

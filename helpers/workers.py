@@ -17,14 +17,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from helpers import experiments, records
+from helpers.approaches import get_approach
+from helpers.backbones import relative_cost_of
 from helpers.errors import UserError
 from helpers.experiments import RunConfig
 
 Run = Callable[[RunConfig], dict[str, Any]]
 STRIKES = 2  # how often a run may be in flight when a worker dies before it is given up
-# Relative seconds per example, for the order and the time left only; nothing is decided by them.
-APPROACH_COST = {"classical": 0.05, "feature_extraction": 0.2, "partial_fine_tuning": 0.6}
-BACKBONE_COST = {"pocket": 1.0, "minilm": 40.0, "efficientnet_lite0": 80.0}
 FIXED_EXAMPLES = 500  # what evaluating costs, in training examples
 
 
@@ -66,8 +65,8 @@ def measure(config: RunConfig) -> dict[str, Any]:
 
 
 def relative_cost(config: RunConfig) -> float:
-    """Return a rough, unitless cost of a run."""
-    scale = APPROACH_COST.get(config.approach, 1.0) * BACKBONE_COST.get(config.backbone, 80.0)
+    """Return a rough, unitless cost of a run, for order and time left; it decides nothing."""
+    scale = get_approach(config.approach).relative_cost * relative_cost_of(config.backbone)
     return scale * (config.n_train + FIXED_EXAMPLES)
 
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from helpers import plots
-from helpers.page.style import DARK, LIGHT, ON_DARK
+from helpers.page.style import DARK, LIGHT
 from helpers.pictures import APPROACH_STYLE, contrast, figure, outline_pale, png_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,11 +91,13 @@ def test_the_caps_of_an_interval_keep_their_colour():
                 assert cap.get_markeredgecolor() != "#1a1d21"
 
 
-@pytest.mark.parametrize(("named", "own"), [(LIGHT, {}), (DARK, ON_DARK)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("named", "own"), [(LIGHT, "colour"), (DARK, "on_dark")], ids=["light", "dark"]
+)
 def test_marks_of_the_explorer_stand_out_from_its_cards(named, own):
     """Every mark there has an edge in the ink's colour."""
     for name, look in APPROACH_STYLE.items():
-        colours = (own.get(name, look.colour), named["ink"])
+        colours = (getattr(look, own), named["ink"])
         assert max(contrast(colour, named["card"]) for colour in colours) >= 3.0, name
 
 

@@ -65,7 +65,7 @@ def test_the_registry_holds_the_eight_approaches():
     for name, approach in APPROACHES.items():
         assert approach.name == name
         assert {len(rates) for rates in approach.learning_rates.values()} == {3}
-    with pytest.raises(UserError, match="did you mean lora"):
+    with pytest.raises(UserError, match="did you mean 'lora'"):
         get_approach("lorra")
 
 

@@ -16,16 +16,15 @@ LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
 # Lowest first. A module imports from lower rows only, or from its own package.
 LAYERS = (
     {"errors"},
+    {"registry", "vocabulary"},
     {
         "allocator",
-        "discovery",
         "paths",
         "profile",
         "schema",
         "pictures",
         "examples",
         "augment",
-        "grids",
         "situations",
         "durable",
         "linear",
@@ -41,7 +40,8 @@ LAYERS = (
         "distance",
         "decision",
     },
-    {"records", "comparisons", "curves", "races", "tasks", "backbones", "checks"},
+    {"records", "comparisons", "races", "tasks", "backbones", "checks"},
+    {"curves", "grids"},
     {
         "pooling",
         "curves_plots",
@@ -73,7 +73,7 @@ LAYERS = (
     {"causal_tuning", "break_even", "break_even_records", "decoder_records"},
     {"decoder_evidence", "decoder_live"},
     {"claims"},
-    {"experiments", "inspection", "prices", "steps"},
+    {"entry_sweeps", "experiments", "inspection", "prices", "steps"},
     {"measured_distances", "tradeoffs", "tracks"},
     {"workers"},
     {"sweeps"},
@@ -94,6 +94,9 @@ LIGHT = {
     "tasks": {"torch", "matplotlib"},
     "cli": {"torch", "pandas", "matplotlib"},
     "decision": {"torch", "numpy", "pandas", "matplotlib"},
+    "vocabulary": {"torch", "numpy", "pandas", "matplotlib"},
+    "grids": {"torch", "matplotlib"},
+    "curves": {"torch", "matplotlib"},
     "evidence": {"torch", "matplotlib"},
 }
 FORBIDDEN = {

@@ -376,9 +376,9 @@ def test_weights_out_of_reach_give_one_sentence(monkeypatch):
 
 
 def test_unknown_names_suggest_the_nearest():
-    with pytest.raises(UserError, match="did you mean pocket"):
+    with pytest.raises(UserError, match="did you mean 'pocket'"):
         load_backbone("poket")
-    with pytest.raises(UserError, match="timm has no model"):
+    with pytest.raises(UserError, match="no timm model"):
         load_backbone("timm:resnet1888")
 
 

@@ -14,11 +14,12 @@ import helpers.backbones
 import helpers.tasks
 from helpers.approaches import APPROACHES
 from helpers.backbones import BACKBONES
-from helpers.discovery import import_members
-from helpers.pictures import APPROACH_STYLE, looks
+from helpers.registry import import_members
 from helpers.tasks import TASKS
+from helpers.vocabulary import APPROACH_STYLE, looks
 
 REGISTRIES = {"tasks": TASKS, "backbones": BACKBONES, "approaches": APPROACHES}
+TABLES = (*REGISTRIES.values(), APPROACH_STYLE)
 NAMES = {"tasks": "small_digits", "backbones": "pocket_lower", "approaches": "bias_tuning"}
 LINES = 15
 
@@ -34,6 +35,7 @@ def examples(root):
 def contributed(root, tmp_path_factory):
     """Put each example into its package, as a contributor would, and take it out again."""
     before = {package: dict(entries) for package, entries in REGISTRIES.items()}
+    held = [dict(table) for table in TABLES]
     folders = {}
     for package, (name, code) in examples(root).items():
         folders[package] = str(tmp_path_factory.mktemp(package))
@@ -43,9 +45,10 @@ def contributed(root, tmp_path_factory):
     yield {package: set(REGISTRIES[package]) - set(before[package]) for package in before}
     for package, folder in folders.items():
         getattr(helpers, package).__path__.remove(folder)
-        REGISTRIES[package].clear()
-        REGISTRIES[package].update(before[package])
         sys.modules.pop(f"helpers.{package}.{NAMES[package]}", None)
+    for table, entries in zip(TABLES, held, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 @pytest.fixture(scope="module")

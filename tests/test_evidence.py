@@ -14,9 +14,10 @@ from rows import make_row
 from test_decision import random_situation
 
 from helpers import cli, curves, grids, records
-from helpers.decision import ReasonKind, Situation
+from helpers.decision import DISTANCES, ReasonKind, Situation
 from helpers.errors import UserError
 from helpers.evidence import CLEAR, CLOSE, NONE, answer, decide_command, evidence
+from helpers.tasks import TASKS
 
 FAR = 5 / 6
 SECONDS = {"feature_extraction": 1.0, "lora": 10.0, "full_fine_tuning": 100.0}
@@ -218,7 +219,7 @@ def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
     near = evidence(Situation(200, FAR), runs, {})
     assert len(near.candidates) == 3 and near.candidates[0].accuracy == pytest.approx(0.8)
     assert evidence(Situation(1_000, FAR), runs, {}).verdict == NONE
-    assert "not compared: partial fine-tuning, adapters" in near.reasons[0].text
+    assert "not compared: no network, partial fine-tuning" in near.reasons[0].text
 
 
 def test_where_the_backbone_is_known_only_its_curves_are_near():
@@ -293,11 +294,11 @@ def test_the_dial_moves_a_judged_distance_to_one():
 def test_every_task_of_the_grids_has_a_distance():
     asked = {
         (task, block.backbone)
-        for sweep in grids.SWEEPS.values()
-        for block in sweep.blocks
+        for sweep in grids.COMPARING
+        for block in grids.SWEEPS[sweep].blocks
         for task in block.tasks
     }
-    assert asked <= set(curves.JUDGED)
+    assert all(TASKS[task].judged[backbone] in DISTANCES for task, backbone in asked)
 
 
 KEYS = ["approach", "rule", "reasons", "flips", "verdict", "candidates"]

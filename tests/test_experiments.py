@@ -53,8 +53,8 @@ def test_defaults_are_part_of_the_question():
 def test_bad_questions_are_refused():
     for config, message in (
         (RunConfig("nothing", "pocket", "lora", 50), "nothing"),
-        (RunConfig("products_near", "nothing", "lora", 50), "unknown backbone"),
-        (RunConfig("products_near", "pocket", "nothing", 50), "unknown approach"),
+        (RunConfig("products_near", "nothing", "lora", 50), "no backbone"),
+        (RunConfig("products_near", "pocket", "nothing", 50), "no approach"),
         (RunConfig("tweets", "pocket", "lora", 50), "reads images"),
         (RunConfig("products_near", "pocket", "lora", 50, settings="x=1"), "x=1"),
         (RunConfig("products_near", "pocket", "lora", 10**6), "10"),

@@ -6,8 +6,9 @@ import re
 import pytest
 from test_architecture import MODULES, ROOT, TOOLS, by_name
 
-from helpers import errors, grids
-from helpers.errors import UserError, closest_name, unknown_name
+from helpers import grids
+from helpers.errors import UserError
+from helpers.registry import closest_name, unknown_name
 
 PHRASE = re.compile(r"[A-Za-z]{2,},? [A-Za-z]{2,}")
 ASKING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition",
@@ -156,4 +157,4 @@ def test_the_closest_name_is_the_one_that_is_suggested():
     known = ["textile", "digits"]
     assert closest_name("textil", known) == "textile" and closest_name(7, known) is None
     assert str(unknown_name("task", "textil", known)).endswith("did you mean 'textile'?")
-    assert "choose one of: digits, textile" in str(errors.unknown_name("task", "q", known))
+    assert "choose one of: digits, textile" in str(unknown_name("task", "q", known))

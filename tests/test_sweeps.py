@@ -18,8 +18,8 @@ from rows import make_row
 from helpers import experiments, grids, records, sweeps, workers
 from helpers.approaches import APPROACHES
 from helpers.errors import DataNotFound, UserError
-from helpers.grids import ALL, POOLS, SWEEPS, Block, Sweep
-from helpers.tasks import load_task
+from helpers.grids import ALL, SWEEPS, Block, Sweep
+from helpers.tasks import TASKS, load_task, train_examples
 from helpers.tasks.dial import DIAL_STEPS
 
 # Imports once, then forks a run of the toy sweep for every line it reads: "WORKERS SECONDS".
@@ -114,7 +114,7 @@ def test_every_sweep_asks_well_formed_questions(name):
     listed = sweeps.cells(name, none)
     assert len(listed) == len(plan.ready) + len(plan.waiting) > 0
     assert len({sweeps.identity(config) for config in listed}) == len(listed)
-    assert all(0 < config.n_train <= POOLS[config.task] for config in listed)
+    assert all(0 < config.n_train <= train_examples(config.task) for config in listed)
     assert min(Counter(replace(c, seed=0) for c in listed).values()) >= 3, "three seeds or more"
 
 
@@ -136,20 +136,20 @@ def test_grids_name_what_the_registries_hold():
     assert len(steps) >= 12
 
 
-@pytest.mark.parametrize("task", POOLS)
-def test_pools_are_what_is_loaded(task):
+@pytest.mark.parametrize("task", [name for name, info in TASKS.items() if info.train_examples])
+def test_registered_numbers_of_examples_are_what_is_loaded(task):
     try:
         loaded = load_task(task)
     except DataNotFound as error:
         pytest.skip(str(error))
     if loaded.origin == "sample":
         pytest.skip("only the sample is here")
-    assert POOLS[task] == len(loaded.train)
+    assert train_examples(task) == len(loaded.train)
 
 
 def test_sizes_over_the_pool_are_left_out_and_all_is_the_pool(sweep):
     sweep(sizes=(50, 5_000, ALL), rates=grids.DEFAULT_RATE)
-    assert {c.n_train for c in sweeps.cells("toy")} == {50, POOLS["digits"]}
+    assert {c.n_train for c in sweeps.cells("toy")} == {50, train_examples("digits")}
 
 
 def test_small_sizes_come_first_then_seeds_then_the_cheap(sweep):

@@ -24,8 +24,9 @@ from helpers import records, rules
 from helpers.curves import measured
 from helpers.decision import Situation, Thresholds, decide
 from helpers.errors import UserError
-from helpers.pictures import APPROACH_STYLE, Picture, figure, looks, png_bytes
+from helpers.pictures import Picture, figure, png_bytes
 from helpers.summaries import SITUATION
+from helpers.vocabulary import APPROACH_STYLE, looks
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs"

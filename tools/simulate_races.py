@@ -27,6 +27,7 @@ from helpers.advisor.judging import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.advisor.measuring import ROUNDS
 from helpers.advisor.own_task import Folds
 from helpers.advisor.probing import Score
+from helpers.backbones import BACKBONES
 from helpers.curves import Measured, measured
 from helpers.decision import Situation
 from helpers.distance import wilson_interval
@@ -94,7 +95,7 @@ def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[d
     """What each way of choosing gives up in simulated races of a case, in points."""
     truth = recorded(case, records.load()).mean()
     names, rng = list(truth.index), np.random.default_rng(0)
-    modality = "text" if case.backbone == "minilm" else "image"
+    modality = BACKBONES[case.backbone].modality
     noise, pool = RUN_NOISE[modality] / np.sqrt(case.n_train), case.n_train + JUDGED
     for draw in range(asked.draws):
         folds = Folds(np.arange(pool) % 2, case.n_train, seed=draw)

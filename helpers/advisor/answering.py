@@ -19,10 +19,11 @@ from helpers.advisor.gains import NOTHING, Gains, recorded_gains
 from helpers.advisor.own_task import OwnTask
 from helpers.advisor.probing import DISTANT, DOUBTFUL, Probing
 from helpers.advisor.recipes import Recipe
-from helpers.curves import Measured, family, measured
+from helpers.curves import Measured, measured
 from helpers.decision import Decision, Situation, decide, title_of
 from helpers.evidence import CLEAR, CLOSE, NONE, Evidence, evidence
 from helpers.pooling import WEIGHTS, expected_regret
+from helpers.tasks import family
 
 UNKNOWN_DISTANCE = 0.5
 NAMED = 3  # of the approaches that may be better: the likeliest

@@ -33,7 +33,7 @@ def classical_state(pipeline: Pipeline, path: Path) -> list[str]:
 def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pipeline:
     """The pipeline that `classical_state` wrote."""
     arrays = {key: value.numpy() for key, value in tensors.items()}
-    pipeline = get_approach("classical").pipeline(recipe["modality"], recipe["lr"], 0, 1)
+    pipeline = get_approach(recipe["approach"]).pipeline(recipe["modality"], recipe["lr"], 0, 1)
     if recipe["modality"] == "text":
         words = pipeline[0]
         words.vocabulary = {word: i for i, word in enumerate(recipe["vocabulary"])}

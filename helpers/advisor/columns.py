@@ -9,7 +9,8 @@ from pathlib import Path
 
 from helpers.advisor.folders import PICTURE_SUFFIXES
 from helpers.advisor.tables import Table
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
+from helpers.registry import unknown_name
 
 NAMES = {
     "image": "image image_path img img_path image_file image_name file file_name filename filepath "

@@ -33,15 +33,15 @@ from helpers.advisor.recipes import recipes
 from helpers.advisor.splitting import with_splits
 from helpers.advisor.threads import fastest_threads
 from helpers.advisor.words import in_words
-from helpers.backbones import BACKBONES, Backbone, load_backbone
-from helpers.curves import family
+from helpers.backbones import BACKBONES, Backbone, advised_backbone, load_backbone
 from helpers.durable import write_whole
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
 from helpers.experiments import environment
+from helpers.registry import unknown_name
+from helpers.tasks import family
 from helpers.training import pick_device
 
-USUAL = {"image": "efficientnet_lite0", "text": "minilm"}
-SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens
+HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,13 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
 
 
 def _backbone(request: Request, data: OwnData) -> Backbone:
-    name = request.backbone or USUAL[data.modality]
+    name = request.backbone or advised_backbone(data.modality)
+    size = HUB_SIZES[data.modality]
     if name in BACKBONES:
-        _check_modality(name, BACKBONES[name].modality, data)  # before any weights are fetched
-    backbone = load_backbone(name, size=request.image_size or SIZES[data.modality])
+        info = BACKBONES[name]
+        _check_modality(name, info.modality, data)  # before any weights are fetched
+        size = info.advised_size or info.default_size
+    backbone = load_backbone(name, size=request.image_size or size)
     _check_modality(name, backbone.modality, data)
     return backbone
 

@@ -21,12 +21,9 @@ from helpers.experiments import environment
 from helpers.steps import first_step, measured_steps
 from helpers.storage import task_state
 from helpers.training import pick_device
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit
-# What is trained in the same steps is timed once.
-SAME_STEP = {"lp_ft": "full_fine_tuning", "from_scratch": "full_fine_tuning"}
-# What is served as the plain network, LoRA merged, is timed once too.
-OTHER_GRAPH = ("adapter", "classical")
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Cost:
     """What one approach costs here, in seconds an example where nothing else is said.
 
     prepare: the frozen stages below what is trained, once. step: one training step. judge: one
-    prediction while it trains. fit: of `classical`, which has no steps, all in all.
+    prediction while it trains. fit: of what has no network and so no steps, all in all.
     memory_mb: at the peak of a step on BATCH_SIZE examples. stored_mb: on disk for each task.
     """
 
@@ -55,7 +52,7 @@ class Cost:
 
         missing: examples whose frozen prefix is not there yet; all of them where None.
         """
-        if self.approach == "classical":
+        if not get_approach(self.approach).uses_network:
             return self.fit * n_train
         epochs = max(1.0, recipe.share * recipe.epochs)
         each = n_train * self.step + n_validation * self.judge
@@ -82,37 +79,38 @@ def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -
 
 
 def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
-    trained = [name for name in names if name != "classical" and name not in SAME_STEP]
+    """Costs by approach. What trains in the same steps, or is served alike, is timed once."""
+    entries = {name: get_approach(name) for name in names}
+    twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
+    trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
     steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
     table = measured_steps(steps, REPEATS).set_index("approach")
     size = min(STEP, len(own.task.train))
-    plain = made = {}
+    plain_latency, made = 0.0, {}
     for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
         grown = BATCH_SIZE / size  # activations grow with the batch
-        if name in OTHER_GRAPH or not plain:
-            served = _latency(model, own)
-            plain = plain or {"latency": served}
-        made = made | {
-            name: Cost(
-                approach=name,
-                prepare=_forward(model, own, size) if model.start else 0.0,
-                step=row["step_ms"] / 1000 / size,
-                judge=_judge(model, inputs) / size,
-                fit=0.0,
-                memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
-                stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
-                latency_ms=served if name in OTHER_GRAPH else plain["latency"],
-                trainable=int(row["trainable"]),
-            )
-        }
-    probe = made["feature_extraction"].prepare if "feature_extraction" in made else 0.0
-    for name, twin in SAME_STEP.items():
-        if name in names and twin in made:
-            extra = probe if name == "lp_ft" else 0.0
-            made[name] = replace(made[twin], approach=name, prepare=extra)
-    if "classical" in names:
-        made["classical"] = _classical(own)
+        is_plain = entries[name].serves_plain_network()
+        latency = plain_latency if is_plain and plain_latency else _latency(model, own)
+        plain_latency = latency if is_plain else plain_latency
+        made[name] = Cost(
+            approach=name,
+            prepare=_forward(model, own, size) if model.start else 0.0,
+            step=row["step_ms"] / 1000 / size,
+            judge=_judge(model, inputs) / size,
+            fit=0.0,
+            memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
+            stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
+            latency_ms=latency,
+            trainable=int(row["trainable"]),
+        )
+    probe = made[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in made else 0.0
+    for name, twin in twins.items():
+        extra = probe if entries[name].reads_features else 0.0
+        made[name] = replace(made[twin], approach=name, prepare=extra)
+    for name, entry in entries.items():
+        if not entry.uses_network:
+            made[name] = _fitted(name, own)
     return made
 
 
@@ -153,9 +151,9 @@ def _fastest(function) -> float:
     return min(times[1:])  # other processes only ever add
 
 
-def _classical(own: OwnTask) -> Cost:
-    """Fit the pipeline on some examples; its seconds grow with their number."""
-    approach, task = get_approach("classical"), own.task
+def _fitted(name: str, own: OwnTask) -> Cost:
+    """Fit what has no network on some examples; its seconds grow with their number."""
+    approach, task = get_approach(name), own.task
     few = np.arange(min(CLASSICAL, len(task.train)))
     small = replace(task, train=task.train.take(few), validation=task.validation.take(slice(50)))
     config = approach.config(task.modality, len(few))
@@ -164,4 +162,4 @@ def _classical(own: OwnTask) -> Cost:
     seconds = time.perf_counter() - started
     row = measure(fitted, small, config, approach.options())
     facts = (row["peak_memory_mb"], row["stored_mb"], row["latency_ms"], row["trainable_params"])
-    return Cost("classical", 0.0, 0.0, 0.0, seconds / len(few), *facts)
+    return Cost(name, 0.0, 0.0, 0.0, seconds / len(few), *facts)

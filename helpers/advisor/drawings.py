@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from helpers.page.drawing import SHAPES
+from helpers.page.drawing import shape_of
 from helpers.page.render import duration
-from helpers.pictures import APPROACH_STYLE
+from helpers.vocabulary import label_of, style_of
 
 WIDTH, LEFT, RIGHT = 640, 168, 600
 ROW, TOP, FOOT = 30, 14, 40
@@ -96,18 +96,15 @@ def _placed(rows: Sequence[Mapping[str, Any]], x: Any, y: Any) -> list[tuple]:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    look = APPROACH_STYLE.get(row["approach"])
-    return html.escape(look.label if look else row["approach"])
+    return html.escape(label_of(row["approach"]))
 
 
 def _short(row: Mapping[str, Any]) -> str:
-    look = APPROACH_STYLE.get(row["approach"])
-    return html.escape(look.short if look else row["approach"])
+    return html.escape(style_of(row["approach"]).short)
 
 
 def _mark(row: Mapping[str, Any], x: float, y: float) -> str:
-    look = APPROACH_STYLE.get(row["approach"])
-    shape = SHAPES[look.marker if look else "o"]
+    shape = shape_of(row["approach"])
     return f'<path class="mark" transform="translate({x},{y}) scale(1.25)" d="{shape}"/>'
 
 

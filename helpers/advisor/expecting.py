@@ -14,6 +14,7 @@ from helpers.advisor.belief import Belief
 from helpers.advisor.gains import BASE, Gains, Z
 from helpers.advisor.probing import Probing, Score
 from helpers.pooling import WEIGHTS
+from helpers.vocabulary import CLASSICAL
 
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
@@ -120,7 +121,7 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     """
     found = {
         BASE: _measured(BASE, probing.probe, "probe on your data, out of fold"),
-        "classical": _measured("classical", probing.classical, "on your data, out of fold"),
+        CLASSICAL: _measured(CLASSICAL, probing.classical, "on your data, out of fold"),
     }
     base, n = _odds(probing.probe.accuracy), probing.probe.n
     noise = 1 / max(1e-9, n * expit(base) * expit(-base))

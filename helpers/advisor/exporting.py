@@ -27,13 +27,6 @@ from helpers.storage import load_task_state, save_task
 from helpers.training import predict
 
 TENSORS, RECIPE, SNIPPET, TEST = "model.safetensors", "recipe.json", "load_me.py", "test.csv"
-KINDS = {
-    "classical": "a linear model, no network",
-    "feature_extraction": "a head on the frozen backbone",
-    "lora": "low-rank updates and a head on the frozen backbone",
-    "adapter": "adapters and a head on the frozen backbone",
-    "partial_fine_tuning": "the upper stages and a head",
-}
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""
 
 import sys
@@ -126,7 +119,7 @@ def load_model(folder: Path | str) -> OwnModel:
     except (OSError, ValueError) as error:
         raise UserError(f"{folder} holds no exported model ({error}); export it again") from error
     approach = get_approach(recipe["approach"])
-    if recipe["approach"] == "classical":
+    if not approach.uses_network:
         return OwnModel(folder, recipe, restored_pipeline(recipe, load_file(folder / TENSORS)))
     backbone = load_backbone(
         recipe["backbone"], pretrained=approach.uses_pretrained, size=recipe["image_size"],
@@ -186,7 +179,7 @@ def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -
             "can be written to"
         ) from error
     size = (folder / TENSORS).stat().st_size / 1e6
-    kind = KINDS.get(recipe["approach"], "all weights of the network")
+    kind = get_approach(recipe["approach"]).stored
     return (
         f"Written to {folder}: {kind} ({size:.2f} MB), test accuracy {test['accuracy']:.3f}; "
         f"`python {folder / SNIPPET}` loads it and tests it again."

@@ -20,10 +20,11 @@ from scipy.stats import t as student
 from helpers.curves import LEAST_SEEDS, Measured
 from helpers.decision import Situation
 from helpers.pooling import WEIGHTS, Weights, say
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
-BASE = "feature_extraction"
+BASE = FEATURE_EXTRACTION
 FAMILY = ["family", "backbone"]  # who has one say: tasks of the same data on the same backbone
-MEASURED = "classical"  # on own data, like the probe: the records need not be asked
+MEASURED = CLASSICAL  # on own data, like the probe: the records need not be asked
 # How many families the spread of all approaches together counts for, in the spread of one. Chosen
 # where the records, each family foreseen from the others, are likeliest (2 to 5 do about as well).
 SHARED = 3.0

@@ -34,6 +34,7 @@ from helpers.advisor.racing import Job, RaceFile, SkipKind, Skipped, execute
 from helpers.advisor.verdicts import Test, measured_answer, read_test
 from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 MEASURE_MINUTES = 10.0  # where no limit is given
 HOPE = 0.05  # an approach with less chance to be among the best, by the records, is not raced
@@ -99,7 +100,7 @@ def credible(race: Race) -> list[str]:
     hope = chances(race.prior, list(race.looked.costs))
     kept = []
     for name, chance in hope.items():
-        if chance >= HOPE or name == "feature_extraction":
+        if chance >= HOPE or name == FEATURE_EXTRACTION:
             kept.append(name)
         else:
             told = f"the records give it a chance of {chance:.0%} to be near the best"

@@ -20,14 +20,13 @@ from helpers import features as feature_cache
 from helpers.advisor.data import SPLITS
 from helpers.advisor.own_task import OwnTask, joined, own_folder
 from helpers.approaches import get_approach
-from helpers.backbones import Backbone
+from helpers.backbones import Backbone, reference_of
 from helpers.distance import log_me, wilson_interval
 from helpers.durable import write_whole
 from helpers.errors import DataNotFound, UserError
 from helpers.linear import linear_probe, one_blas_thread, prepared
 from helpers.measured_distances import (
     EXAMPLES,
-    REFERENCES,
     as_distance,
     cloud_distance,
     reference_features,
@@ -35,6 +34,7 @@ from helpers.measured_distances import (
 from helpers.paths import cache_dir
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
+from helpers.vocabulary import CLASSICAL
 
 MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in how many folds
 SOLVER_STEPS = 100
@@ -185,7 +185,7 @@ def _out_of_fold(
     folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
     groups = None if own.data.groups is None else own.data.groups[rows]
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    approach, modality = get_approach("classical"), own.task.modality
+    approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(labels)).lr
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS)
     raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
@@ -202,8 +202,8 @@ def _out_of_fold(
 
 def _distance(backbone: Backbone, found: np.ndarray) -> tuple[float | None, str]:
     """Fréchet distance of at most EXAMPLES training features to the backbone's reference."""
-    name = REFERENCES.get(backbone.name)
-    if name is None:
+    name = reference_of(backbone.name)
+    if not name:
         return None, f"no reference stands for what {backbone.name} was pretrained on"
     size = backbone.recipe.size
     file = cache_dir() / "advisor" / f"reference-{backbone.name}-{size}.npy"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from helpers.approaches import APPROACHES
-from helpers.curves import comparable, family
+from helpers.curves import comparable
+from helpers.tasks import family
 
 BATCH_SIZE = 32
 DEFAULT = "the approach's default"
@@ -70,7 +71,7 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Recip
         APPROACHES[name].config(modality, int(n)).patience for n in rows["n_train"].to_numpy()
     ]
     ran = ((rows["best_epoch"] + patience) / rows["epochs"]).clip(upper=1.0)
-    share = 1.0 if name == "classical" else float(ran.mean())
+    share = float(ran.mean()) if APPROACHES[name].uses_network else 1.0
     fixed = _fixed_epochs(name, rows, modality)
     epochs = min(default.epochs, fixed) if fixed else default.epochs
     return Recipe(name, lr, epochs, share, told, bool(fixed))

@@ -17,7 +17,7 @@ from helpers.evidence import CLEAR, CLOSE, NONE
 from helpers.page.drawing import swatch
 from helpers.page.render import duration, short
 from helpers.page.style import page_colours
-from helpers.pictures import APPROACH_STYLE
+from helpers.vocabulary import APPROACH_STYLE, style_of
 
 CHIPS = {CLEAR: ("clear", "●"), CLOSE: ("close", "◐"), NONE: ("none", "○")}
 SEVERITY = {"refused": "✕", "warning": "▲", "note": "●", "passed": "✓"}
@@ -26,6 +26,8 @@ SEVERITY = {"refused": "✕", "warning": "▲", "note": "●", "passed": "✓"}
 def report(told: Mapping[str, Any]) -> str:
     """Return the page. told: what `advise --json` writes."""
     title = _title(told["approach"])
+    for row in told["candidates"]:
+        style_of(row["approach"])  # the style sheet needs a colour for each
     parts = [
         _head(told, title),
         _why(told),

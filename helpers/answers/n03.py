@@ -5,6 +5,7 @@ from typing import Any
 from helpers.answers import Answer, choice, number
 from helpers.errors import UserError
 from helpers.records import load, summarise
+from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
 
 def top_share(top_stages: int) -> float:
@@ -74,7 +75,7 @@ def trains_the_head_alone(function: Any) -> bool | str:
 
 def most_kept() -> str:
     """The approach that overwrites the base and kept most of the source task, from the records."""
-    movers = ["partial_fine_tuning", "full_fine_tuning", "lp_ft"]
+    movers = [PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT]
     runs = load(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
     if runs.empty:
         raise UserError("these runs have not been recorded here")

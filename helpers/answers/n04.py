@@ -3,6 +3,7 @@
 from typing import Any
 
 from helpers.answers import Answer, number
+from helpers.vocabulary import ADAPTER
 
 
 def lora_size(wide: int, out: int, rank: int) -> int:
@@ -53,7 +54,7 @@ def adapters_on_top(model: Any) -> bool | str:
         return "A TransferModel is wanted."
     if model.start or model.head.out_features != 5:
         return "It should read raw images (start=0) and tell 5 classes apart."
-    everywhere = get_approach("adapter")
+    everywhere = get_approach(ADAPTER)
     other = everywhere.build(load_backbone("pocket"), 5, everywhere.options())
     moving = {name for name, p in model.named_parameters() if p.requires_grad}
     stages = {name.split(".")[2] for name in moving if name.startswith("backbone.stages.")}

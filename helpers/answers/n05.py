@@ -4,12 +4,13 @@ from helpers.answers import Answer, choice, number
 from helpers.comparisons import paired_gain
 from helpers.errors import UserError
 from helpers.records import load
+from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING
 
 
 def best_task_for_scratch() -> str:
     """The task where scratch gains most on full fine-tuning at 200 examples, from the records."""
     runs = load(sweep="pocket", dial=0.0, n_train=200)
-    table = paired_gain(runs, "from_scratch", "full_fine_tuning")
+    table = paired_gain(runs, FROM_SCRATCH, FULL_FINE_TUNING)
     if table.empty:
         raise UserError("these runs have not been recorded here")
     return str(table.loc[table["mean"].idxmax(), "task"])

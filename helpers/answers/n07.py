@@ -2,6 +2,7 @@
 
 from helpers.answers import Answer, choice, number, predicted
 from helpers.errors import UserError
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
 
 
 def farthest() -> str:
@@ -22,7 +23,7 @@ def lost_on_the_dial() -> dict[str, float]:
     runs = sweeps.recorded("pocket")
     runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
     lost = {}
-    for name in ("feature_extraction", "from_scratch", "classical"):
+    for name in (FEATURE_EXTRACTION, FROM_SCRATCH, CLASSICAL):
         own = runs[runs["approach"] == name].pivot(
             index="seed", columns="dial", values="test_accuracy"
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from helpers.answers import Answer, number
 from helpers.errors import UserError
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def lora_over_full() -> float:
@@ -12,7 +13,7 @@ def lora_over_full() -> float:
 
     runs = sweeps.recorded("pocket")
     runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
-    ratios = tradeoffs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"]
+    ratios = tradeoffs.cost_ratios(runs, LORA, FULL_FINE_TUNING)["ratio"]
     if ratios.empty:
         raise UserError("these runs have not been recorded here")
     return tradeoffs.typical(ratios)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from helpers.answers import Answer, number
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 
 def tasks_for_a_hundred(base: float, part: float, full: float) -> int:
@@ -23,10 +24,10 @@ def names_to_train(function: Any) -> bool | str:
     old, new = (load_backbone("pocket", pretrained=False, seed=seed) for seed in (0, 1))
     with tempfile.TemporaryDirectory() as folder:
         for base, name, task in (
-            (old, "lora", "tiles"),
-            (old, "full_fine_tuning", "leaves"),
-            (old, "feature_extraction", "apples"),
-            (new, "lora", "coins"),
+            (old, LORA, "tiles"),
+            (old, FULL_FINE_TUNING, "leaves"),
+            (old, FEATURE_EXTRACTION, "apples"),
+            (new, LORA, "coins"),
         ):
             approach = get_approach(name)
             model = approach.build(clone(base), 2, approach.options())

@@ -4,6 +4,7 @@ import math
 
 from helpers.answers import Answer, choice, number
 from helpers.errors import UserError
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def digits_gain() -> float:
@@ -24,9 +25,9 @@ def lora_tasks() -> int:
 
     runs = sweeps.recorded("minilm")
     sizes = runs.groupby("approach")["stored_mb"].median()
-    if not {"lora", "full_fine_tuning"} <= set(sizes.index):
+    if not {LORA, FULL_FINE_TUNING} <= set(sizes.index):
         raise UserError("these runs have not been recorded here")
-    copy, file = sizes["full_fine_tuning"], sizes["lora"]
+    copy, file = sizes[FULL_FINE_TUNING], sizes[LORA]
     return next(n for n in range(1, 10_000) if n * copy > 20 * (copy + n * file))
 
 

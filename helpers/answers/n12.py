@@ -4,6 +4,7 @@ from typing import Any
 
 from helpers.answers import Answer, number
 from helpers.errors import UserError
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def lora_gain() -> float:
@@ -13,7 +14,7 @@ def lora_gain() -> float:
 
     runs = sweeps.recorded("lite0")
     runs = runs[(runs["task"] == "clothing") & (runs["n_train"] == 200)]
-    gains = paired_gain(runs, "lora", "full_fine_tuning")
+    gains = paired_gain(runs, LORA, FULL_FINE_TUNING)
     if gains.empty:
         raise UserError("these runs have not been recorded here")
     return 100 * float(gains["mean"].iloc[0])

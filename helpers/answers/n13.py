@@ -5,6 +5,7 @@ from typing import Any
 
 from helpers.answers import Answer, choice, number
 from helpers.errors import UserError
+from helpers.vocabulary import CLASSICAL, LORA
 
 
 def counted(rank: int) -> tuple[int, int]:
@@ -22,9 +23,9 @@ def anchor_over_lora() -> str:
     runs = sweeps.recorded("minilm")
     runs = runs[runs["n_train"] == 200]
     means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
-    if not {"classical", "lora"} <= set(means.columns):
+    if not {CLASSICAL, LORA} <= set(means.columns):
         raise UserError("these runs have not been recorded here")
-    return str((means["classical"] - means["lora"]).idxmax())
+    return str((means[CLASSICAL] - means[LORA]).idxmax())
 
 
 def foresees(function: Any) -> bool | str:

@@ -22,7 +22,7 @@ from helpers.approaches.lora import (
 )
 from helpers.approaches.model import TransferModel, freeze, unfreeze
 from helpers.approaches.scratch import FromScratch
-from helpers.discovery import import_members
+from helpers.registry import import_members
 
 import_members(__name__)  # a new file here registers by being here
 

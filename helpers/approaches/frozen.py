@@ -25,6 +25,7 @@ from helpers.errors import UserError
 from helpers.examples import Examples
 from helpers.linear import one_blas_thread
 from helpers.training import History, TrainConfig
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 SOLVERS = ("loop", "lbfgs")
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C, where one fit is to choose among several
@@ -73,8 +74,7 @@ class FeatureExtraction(Approach):
     The loss is convex, so that L-BFGS finds the one optimum; the loop is there to be read.
     """
 
-    name = "feature_extraction"
-    title = "Feature extraction"
+    name = FEATURE_EXTRACTION
     summary = "Freeze the whole backbone, train a new linear head on its features."
     options = ProbeOptions
     learning_rates = {"image": (3e-4, 1e-3, 3e-3), "text": (3e-4, 1e-3, 3e-3)}
@@ -82,6 +82,8 @@ class FeatureExtraction(Approach):
     trials_per_decade = 1
     protocol_settings = {"image": "solver=lbfgs", "text": "solver=lbfgs"}
     reads_features = True
+    relative_cost = 0.2
+    stored = "a head on the frozen backbone"
     epochs = 60
 
     def protocol_epochs(self, modality: str, n_train: int, batch_size: int) -> int:

@@ -9,6 +9,7 @@ from helpers.approaches.base import Approach, Options, register_approach
 from helpers.approaches.lora import add_lora
 from helpers.approaches.model import TransferModel, freeze
 from helpers.backbones import Backbone
+from helpers.vocabulary import ADAPTER, LORA
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,11 @@ class LoRAOptions(Options):
 class LoRA(Approach):
     """Low-rank updates in every layer that can take one (helpers.approaches.lora)."""
 
-    name = "lora"
-    title = "LoRA"
+    name = LORA
     summary = "Freeze the base, add a trained low-rank matrix to its layers."
     options = LoRAOptions
+    inserts_layers = merges_into_base = True
+    stored = "low-rank updates and a head on the frozen backbone"
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
     trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
     epochs = 12
@@ -48,10 +50,11 @@ class AdapterOptions(Options):
 class Adapters(Approach):
     """Bottleneck layers between frozen blocks (helpers.approaches.adapter)."""
 
-    name = "adapter"
-    title = "Adapters"
+    name = ADAPTER
     summary = "Freeze the base, train small bottleneck layers between its blocks."
     options = AdapterOptions
+    inserts_layers = True
+    stored = "adapters and a head on the frozen backbone"
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
     trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
     epochs = 12

@@ -5,17 +5,19 @@ from __future__ import annotations
 from helpers.approaches.base import Approach, Options, register_approach
 from helpers.approaches.model import TransferModel, unfreeze
 from helpers.backbones import Backbone
+from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING
 
 
 class FromScratch(Approach):
     """No transfer at all: what the pretrained weights are worth is measured against this."""
 
-    name = "from_scratch"
-    title = "From scratch"
+    name = FROM_SCRATCH
     summary = "Keep the architecture, throw the pretrained weights away."
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-4, 3e-4, 1e-3)}
     trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-4, 3e-4, 1e-3)}
     uses_pretrained = False
+    steps_like = FULL_FINE_TUNING
+    stored = "all weights of the network"
     epochs = 20
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:

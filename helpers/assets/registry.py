@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from helpers import paths
-from helpers.errors import UserError, unknown_name
+from helpers.errors import UserError
+from helpers.registry import unknown_name
 
 KINDS = ("wheel", "sdist", "archive", "files")
 PACKAGES = {"wheel": ".whl", "sdist": ".tar.gz"}  # kinds that a package index holds

@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 from helpers import paths
 from helpers.assets import sources
 from helpers.assets.registry import Asset, all_assets
-from helpers.errors import DataNotFound, UserError, unknown_name
+from helpers.errors import DataNotFound, UserError
+from helpers.registry import unknown_name
 
 _MARKER = ".asset.json"
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

@@ -93,5 +93,7 @@ register_backbone(
         licence="MIT",
         default_size=28,
         overlaps=("products", SOURCE_TASK),
+        source_task=SOURCE_TASK,
+        relative_cost=1.0,
     )
 )

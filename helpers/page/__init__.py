@@ -21,11 +21,11 @@ from helpers.lattice import (
     minutes_words,
     rule_title,
 )
-from helpers.page.drawing import SHAPES, draw_panel, marks, swatch
+from helpers.page.drawing import draw_panel, marks, shape_of, swatch
 from helpers.page.render import HEADS, REASON_CLASSES, legend
 from helpers.page.style import page_colours, sheet
-from helpers.page.tables import APPROACHES, RULES, VERDICTS, worked_out
-from helpers.pictures import APPROACH_STYLE
+from helpers.page.tables import RULES, VERDICTS, worked_out
+from helpers.vocabulary import APPROACH_STYLE, style_of
 
 HOME = '<nav aria-label="Back"><a href="{}">All notebooks as pages, and the glossary</a></nav>'
 # axis, its question, the words at both ends
@@ -51,6 +51,8 @@ def build(
     commit: the code's, to be named in the page. workers: processes that work the answers out.
     home: the page that this one belongs to, linked at the top where there is one.
     """
+    for name in sorted(set(runs["approach"])):
+        style_of(name)  # what nobody registered gets its colour before the style sheet is made
     held = measured(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
     folder = files("helpers.page")
@@ -87,14 +89,14 @@ def _fixed(axes: Axes) -> dict[str, Any]:
         },
         "start": {name: _nearest(getattr(axes, name), getattr(start, name)) for name, *_ in SLIDERS}
         | {name: getattr(start, name) for name in ("modality", "llm", "unlabelled", "local_only")},
-        "approaches": APPROACHES,
+        "approaches": list(APPROACH_STYLE),
         "rule_names": RULES,
         "rule_titles": {name: rule_title(name) for name in RULES},
         "reason_classes": REASON_CLASSES,
         "verdicts": VERDICTS,
-        "titles": {name: title_of(name) for name in APPROACHES},
-        "swatches": {name: swatch(name) for name in APPROACHES},
-        "shapes": {name: SHAPES[look.marker] for name, look in APPROACH_STYLE.items()},
+        "titles": {name: title_of(name) for name in APPROACH_STYLE},
+        "swatches": {name: swatch(name) for name in APPROACH_STYLE},
+        "shapes": {name: shape_of(name) for name in APPROACH_STYLE},
         "apart": [apart_words(False), apart_words(True)],
     }
 

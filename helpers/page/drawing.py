@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.curves import REACH_SIZE, Curve
-from helpers.pictures import APPROACH_STYLE
 from helpers.summaries import interval_half_width
+from helpers.vocabulary import label_of, ordered, style_of
 
 WIDTH, HEIGHT = 360, 236  # of the view box
 LEFT, RIGHT, TOP, BOTTOM = 42, 350, 22, 194  # of the plotted area
@@ -30,6 +30,12 @@ SHAPES = {
     "v": "M0 4.8 4.6-3.8H-4.6Z",
     "X": "M-4.6-2.4-2.4-4.6 0-2.2 2.4-4.6 4.6-2.4 2.2 0 "
     "4.6 2.4 2.4 4.6 0 2.2-2.4 4.6-4.6 2.4-2.2 0Z",
+    "<": "M-4.8 0 3.8-4.6V4.6Z",
+    ">": "M4.8 0-3.8-4.6V4.6Z",
+    "p": "M0-4.8 4.6-1.5 2.8 3.9H-2.8L-4.6-1.5Z",
+    "h": "M0-4.8 4.2-2.4V2.4L0 4.8-4.2 2.4V-2.4Z",
+    "d": "M0-5 3 0 0 5-3 0Z",
+    "8": "M-1.8-4.4H1.8L4.4-1.8V1.8L1.8 4.4H-1.8L-4.4 1.8V-1.8Z",
 }
 
 
@@ -65,6 +71,11 @@ class Panel:
         if examples > self.most:
             return x, anchor, f"{words} →"
         return x, anchor, f"← {words}" if examples < self.least else words
+
+
+def shape_of(approach: str) -> str:
+    """Return an approach's marker as a path; a circle for a marker that has no path here."""
+    return SHAPES.get(style_of(approach).marker, SHAPES["o"])
 
 
 def swatch(approach: str) -> str:
@@ -131,7 +142,7 @@ def _summary(curve: Curve) -> pd.DataFrame:
 
 def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     own = {str(name): rows for name, rows in table.groupby("approach")}
-    return [(name, own[name]) for name in APPROACH_STYLE if name in own]
+    return [(name, own[name]) for name in ordered(own)]
 
 
 def _ends(table: pd.DataFrame) -> tuple[float, float]:
@@ -180,7 +191,7 @@ def _series(panel: Panel, rows: pd.DataFrame, approach: str) -> str:
 
 def _marker(approach: str, x: float = 0.0, y: float = 0.0) -> str:
     moved = f' transform="translate({x},{y})"' if x or y else ""
-    return f'<path class="mark" d="{SHAPES[APPROACH_STYLE[approach].marker]}"{moved}/>'
+    return f'<path class="mark" d="{shape_of(approach)}"{moved}/>'
 
 
 def _table(table: pd.DataFrame, sizes: Sequence[int]) -> str:
@@ -193,7 +204,7 @@ def _table(table: pd.DataFrame, sizes: Sequence[int]) -> str:
             f"<td>{_cell(by_size.loc[size])}</td>" if size in by_size.index else "<td>–</td>"
             for size in sizes
         )
-        rows.append(f'<tr><th scope="row">{APPROACH_STYLE[name].label}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row">{html.escape(label_of(name))}</th>{cells}</tr>')
     return (
         f'<table class="numbers"><thead><tr><th scope="col">examples</th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from helpers.decision import Decision, Reason, ReasonKind, title_of
 from helpers.evidence import CLEAR, NONE, Candidate, Evidence
 from helpers.lattice import apart_words, comparison, rule_title
-from helpers.page.drawing import SHAPES, Panel, marks, swatch
-from helpers.pictures import APPROACH_STYLE
+from helpers.page.drawing import Panel, marks, shape_of, swatch
+from helpers.vocabulary import APPROACH_STYLE
 
 CHIPS = {CLEAR: ("clear", "●"), NONE: ("none", "○")}  # else too close to call
 # The class that a reason's list item has in the style sheet; the others are set plainly.
@@ -118,7 +118,7 @@ def interval_mark(c: Candidate, ends: tuple[float, float]) -> str:
     left, middle, right = (
         round(4 + 112 * (v - low) / span, 1) for v in (c.low, c.accuracy, c.high)
     )
-    shape = SHAPES[APPROACH_STYLE[c.approach].marker]
+    shape = shape_of(c.approach)
     return (
         f'<svg class="range s-{c.approach}" viewBox="0 0 120 14" aria-hidden="true">'
         f'<path class="rail" d="M4 7H116"/><path class="span" d="M{left} 7H{right}"/>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from helpers.pictures import APPROACH_STYLE
+from helpers.vocabulary import APPROACH_STYLE
 
 LIGHT = {
     "ink": "#1a1d21",
@@ -30,7 +30,6 @@ DARK = {
     "close": "#f3b562",
     "none": "#a8b0ba",
 }
-ON_DARK = {"from_scratch": "#ffffff", "feature_extraction": "#3f9fe0", "classical": "#a0a0a0"}
 
 
 def sheet() -> str:
@@ -48,9 +47,11 @@ def sheet() -> str:
 def colours(dark: bool) -> str:
     """Return the declarations of all colours."""
     named = DARK if dark else LIGHT
-    own = {name: look.colour for name, look in APPROACH_STYLE.items()} | (ON_DARK if dark else {})
     made = [f"--{name}:{value}" for name, value in named.items()]
-    made += [f"--c-{name}:{value}" for name, value in own.items()]
+    made += [
+        f"--c-{name}:{style.on_dark if dark else style.colour}"
+        for name, style in APPROACH_STYLE.items()
+    ]
     return ";".join(made)
 
 

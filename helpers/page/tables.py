@@ -17,15 +17,19 @@ from helpers.decision import FALLBACK, Decision, Reason, ReasonKind, decide
 from helpers.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence
 from helpers.lattice import KINDS, Axes, Point, headline, shown_curves
 from helpers.page.render import source_last
-from helpers.pictures import APPROACH_STYLE
 from helpers.situations import MODALITIES
+from helpers.vocabulary import APPROACH_STYLE
 
 VERDICTS = (CLEAR, CLOSE, NONE)
-APPROACHES = tuple(APPROACH_STYLE)
 RULES = ("R1", "R2", "R3", "R4", FALLBACK)
 # What a rule's answer says of the number of examples and the distance is the same for every kind.
 HEAD_KINDS = (ReasonKind.SIZE, ReasonKind.DISTANCE)
 SWITCHES = tuple(itertools.product((False, True), repeat=2))  # unlabelled data, local only
+
+
+def place_of(approach: str) -> int:
+    """Return an approach's place in the page's list of approaches, which is `APPROACH_STYLE`'s."""
+    return list(APPROACH_STYLE).index(approach)
 
 
 class Pool:
@@ -103,13 +107,13 @@ def _decision(
 ) -> tuple[int, ...]:
     """Approach, rule, reasons but those in `heads`, flips, headline, what to do before."""
     turned = [
-        flips.put((texts.put(f.name), int(f.applied), APPROACHES.index(f.approach),
+        flips.put((texts.put(f.name), int(f.applied), place_of(f.approach),
                    texts.put(f.why)))
         for f in told.flips
     ]  # fmt: skip
     nothing = Evidence(NONE, "", (), ())
     return (
-        APPROACHES.index(told.approach),
+        place_of(told.approach),
         RULES.index(told.rule),
         lists.put(reasons.put_all(r for r in told.reasons if r.kind not in HEAD_KINDS)),
         lists.put(tuple(turned)),
@@ -189,8 +193,8 @@ def _evidence(told: Evidence, texts: Pool, candidates: Pool) -> tuple[Any, ...]:
     nothing = decide(Point().situation())
     return (
         VERDICTS.index(told.verdict),
-        APPROACHES.index(told.take) if told.take else -1,
-        APPROACHES.index(told.lean) if told.lean else -1,
+        place_of(told.take) if told.take else -1,
+        place_of(told.lean) if told.lean else -1,
         tuple(candidates.put(_candidate(c)) for c in told.candidates),
         tuple(texts.put(reason.text) for reason in source_last(told.reasons)),
         texts.put(headline(nothing, told)[1]),
@@ -202,7 +206,7 @@ def _candidate(candidate: Candidate) -> tuple[float, ...]:
     row = asdict(candidate)
     accuracies = (round(row[key], 4) for key in ("accuracy", "low", "high"))
     costs = (float(f"{row[key]:.4g}") for key in ("train_seconds", "stored_mb", "latency_ms"))
-    return (APPROACHES.index(candidate.approach), *accuracies, *costs, candidate.runs)
+    return (place_of(candidate.approach), *accuracies, *costs, candidate.runs)
 
 
 def _chunks(items: Sequence[Any], workers: int) -> list[Sequence[Any]]:

@@ -139,6 +139,8 @@ def _info(
         citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
         "visual and semantic labels, WACV (2019), arXiv 1901.00711",
         split="published lists: 2,640 train, 296 validation, 2,485 test",
+        family="grocery",
+        train_examples=2_640,
         loader=loader,
         image_size=128,
         channels=3,

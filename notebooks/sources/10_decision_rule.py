@@ -40,8 +40,7 @@ from helpers.decision import ReasonKind, Situation, Thresholds, decide
 from helpers.evidence import answer as both_answers
 from helpers.evidence import evidence
 from helpers.explorer import explorer
-from helpers.pictures import looks
-from helpers.plots import figure
+from helpers.plots import figure, looks
 from helpers.pooling import Weights
 from helpers.widgets import explore
 
