@@ -36,6 +36,14 @@ JUDGED = {
     ("digits", "efficientnet_lite0"): "far",
     ("textile", "efficientnet_lite0"): "far",
     ("solar_cells", "efficientnet_lite0"): "far",
+    ("grocery", "efficientnet_lite0"): "close",  # ImageNet has fruit, packets and shelves
+    ("sign_digits", "efficientnet_lite0"): "medium",  # photos, but of hands: no class there
+    ("clothing", "efficientnet_lite2"): "close",  # the same pretraining data, so as for Lite0
+    ("grocery", "efficientnet_lite2"): "close",
+    ("solar_cells", "efficientnet_lite2"): "far",
+    ("clothing", "squeezenet"): "close",
+    ("grocery", "squeezenet"): "close",
+    ("solar_cells", "squeezenet"): "far",
     ("newsgroups", "minilm"): "close",
     ("reuters8", "minilm"): "close",
     ("tweets", "minilm"): "medium",
