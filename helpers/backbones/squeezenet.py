@@ -109,8 +109,8 @@ def build_squeezenet(pretrained: bool, size: int | None = None) -> Backbone:
         load_squeezenet_weights(model)
     stages: list[list[nn.Module]] = []
     for layer in model.features:
-        opens_stage = not stages or any(layer.children())  # of the layers, only fires have children
-        stages[len(stages) :] = [[]] if opens_stage else []
+        if not stages or any(layer.children()):  # only fire modules are made of layers
+            stages.append([])
         stages[-1].append(layer)
     return Backbone(
         "squeezenet",
