@@ -111,6 +111,8 @@ def build_squeezenet(pretrained: bool, size: int | None = None) -> Backbone:
     for layer in model.features:
         if not stages or any(layer.children()):  # only fire modules are made of layers
             stages.append([])
+        if any(layer.children()):  # a fire joins the outputs of two convolutions
+            layer.out_channels = layer.expand1x1.out_channels + layer.expand3x3.out_channels
         stages[-1].append(layer)
     return Backbone(
         "squeezenet",
