@@ -72,7 +72,9 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="an open sweep of the grids, or all")
+    parser.add_argument(
+        "name", metavar="NAME", help="an open sweep, all, or a task, backbone or approach"
+    )
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (1)")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's address")
     parser.add_argument("--limit", type=_count, metavar="N", help="at most so many runs of a sweep")

@@ -13,7 +13,7 @@ from helpers.evidence import Evidence
 from helpers.lattice import Point, headline
 from helpers.pictures import Picture, figure
 from helpers.summaries import interval_half_width
-from helpers.vocabulary import looks
+from helpers.vocabulary import label_of, looks
 
 
 def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve]) -> Picture:
@@ -51,7 +51,7 @@ def _panel(ax, curve: Curve, examples: int) -> None:
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
     ax.minorticks_off()
     dialled = f", dial {curve.dial:.2f}" if curve.dial else ""
-    ax.set_title(f"{curve.task.replace('_', ' ')}{dialled}\non {curve.backbone}", size="small")
+    ax.set_title(f"{label_of(curve.task)}{dialled}\non {curve.backbone}", size="small")
     ax.set_xlabel("examples (log scale)", size="small")
     if ax.get_subplotspec().is_first_col():
         ax.set_ylabel("test accuracy")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from helpers.backbones.base import PREFIXES, Backbone, GlobalAveragePool, Recipe
+from helpers.backbones.base import BACKBONES, PREFIXES, Backbone, GlobalAveragePool, Recipe
 from helpers.backbones.text_encoder import encoder_backbone
 from helpers.errors import UserError
 from helpers.registry import unknown_name
@@ -46,7 +46,7 @@ def _download(what: str, load: Callable[[], nn.Module]) -> nn.Module:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"{what}: weights could not be loaded ({lines[0][:120]}); go online once so that they "
-            "are cached, or use a shipped backbone (pocket, efficientnet_lite0, minilm)"
+            f"are cached, or use a shipped backbone ({', '.join(BACKBONES)})"
         ) from error
 
 

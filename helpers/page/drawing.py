@@ -105,7 +105,7 @@ def draw_panel(curve: Curve) -> Panel:
     table = _summary(curve)
     sizes = sorted(curve.accuracy)
     low, high = _ends(table)
-    name = f"{_words(curve.task)}{f', dial {curve.dial:.2f}' if curve.dial else ''}"
+    name = f"{label_of(curve.task)}{f', dial {curve.dial:.2f}' if curve.dial else ''}"
     head = f"{name} on {curve.backbone}, {curve.image_size} {_unit(curve)}"
     place = f"distance {curve.distance:.2f}, {curve.how}"
     least, most = sizes[0] / REACH_SIZE, sizes[-1] * REACH_SIZE
@@ -119,10 +119,6 @@ def draw_panel(curve: Curve) -> Panel:
         "@marks@</svg>",
     ]
     return Panel(head, place, "".join(parts), panel.table, low, high, least, most)
-
-
-def _words(task: str) -> str:
-    return task.replace("_", " ")
 
 
 def _unit(curve: Curve) -> str:
