@@ -1,10 +1,16 @@
-"""Keep freed memory for the next step: on Linux the C library would hand it back each time."""
+"""What runs on this machine: which device trains, and freed memory that is kept."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import sys
+from typing import TYPE_CHECKING
+
+from helpers.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 KEEP_BYTES = 512 * 2**20
@@ -25,3 +31,19 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library, such as musl
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, 2**30) and mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` → CUDA, else Apple's MPS, else the CPU. Raises UserError when it isn't there."""
+    import torch  # here, because it takes seconds to load
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is visible; use device='cpu' or 'auto'")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("no MPS device is visible; use device='cpu' or 'auto'")
+    return device

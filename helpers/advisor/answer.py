@@ -19,11 +19,10 @@ from helpers.advisor.prior.accuracies import Expected, Prior, cheapest_near, exp
 from helpers.advisor.prior.gains import NOTHING, Gains, recorded_gains
 from helpers.advisor.probe import DISTANT, DOUBTFUL, Probing
 from helpers.advisor.task import OwnTask
-from helpers.decision import Decision, decide, title_of
-from helpers.results.evidence import CLEAR, CLOSE, NONE, Evidence, evidence
+from helpers.decision import Decision, Situation, decide, title_of
+from helpers.results.evidence import CLEAR, CLOSE, NONE, Evidence, evidence_near
 from helpers.results.expected_regret import WEIGHTS, expected_regret
-from helpers.results.learning_curves import Measured, measured
-from helpers.situations import Situation
+from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
 
 UNKNOWN_DISTANCE = 0.5
@@ -98,7 +97,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     expected = {name: one for name, one in expected.items() if name in looked.costs}
     fitting = within_budget(looked, expected)
     free = Situation(situation.examples, situation.distance, situation.modality)
-    found = evidence(free, held, backbone=looked.backbone)
+    found = evidence_near(free, held, backbone=looked.backbone)
     table = expected_regret(free, held, sorted(fitting), looked.backbone, n_classes=n_classes)
     take = _take(found, table, fitting, looked)
     prior = Prior(expected, gains)
@@ -117,7 +116,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
     """Comparable curves without the families of the excluded tasks."""
-    held = measured(runs)
+    held = measured_curves(runs)
     for name in {family(task) for task in exclude}:
         held = held.without(name)
     return held

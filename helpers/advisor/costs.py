@@ -18,9 +18,9 @@ from helpers.backbones import Backbone
 from helpers.experiments.costs import latency_ms, measure, sample_batch
 from helpers.experiments.single_run import environment
 from helpers.experiments.timing import first_step, measured_steps
+from helpers.runtime import pick_device
 from helpers.storage.files import write_whole
 from helpers.training.checkpoints import task_state
-from helpers.training.loop import pick_device
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit

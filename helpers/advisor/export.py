@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
+from sklearn.pipeline import Pipeline
+from torch import Tensor
 
-from helpers.advisor.classical_files import classical_state, restored_pipeline
 from helpers.advisor.task import OwnTask
 from helpers.approaches import Fitted, TransferModel, get_approach, merge_lora, parse_options
 from helpers.backbones import load_backbone
@@ -25,6 +26,44 @@ from helpers.tasks.images import read_image
 from helpers.training.checkpoints import load_task_state, save_task
 from helpers.training.examples import Examples
 from helpers.training.loop import predict
+
+
+def classical_state(pipeline: Pipeline, path: Path) -> list[str]:
+    """Write the arrays of a fitted pipeline; returns its words in the order of their columns."""
+    regression, words = pipeline[-1], []
+    arrays = {"coef": regression.coef_, "intercept": regression.intercept_}
+    arrays["classes"] = regression.classes_
+    if len(pipeline) == 2:
+        arrays["idf"] = pipeline[0].idf_
+        words = sorted(pipeline[0].vocabulary_, key=pipeline[0].vocabulary_.get)
+    else:
+        arrays |= {"mean": pipeline[1].mean_, "scale": pipeline[1].scale_}
+    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
+    write_whole(path, save(tensors))
+    return words
+
+
+def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pipeline:
+    """The pipeline that `classical_state` wrote."""
+    arrays = {key: value.numpy() for key, value in tensors.items()}
+    pipeline = get_approach(recipe["approach"]).pipeline(recipe["modality"], recipe["lr"], 0, 1)
+    if recipe["modality"] == "text":
+        words = pipeline[0]
+        words.vocabulary = {word: i for i, word in enumerate(recipe["vocabulary"])}
+        words._validate_vocabulary()
+        words.idf_ = arrays["idf"]
+    else:
+        scaler = pipeline[1]
+        scaler.mean_, scaler.scale_ = arrays["mean"], arrays["scale"]
+        scaler.var_, scaler.n_features_in_ = scaler.scale_**2, len(scaler.mean_)
+        scaler.n_samples_seen_ = 1
+    regression = pipeline[-1]
+    regression.coef_, regression.intercept_ = arrays["coef"], arrays["intercept"]
+    regression.classes_ = arrays["classes"]
+    regression.n_features_in_ = regression.coef_.shape[1]
+    regression.n_iter_ = np.array([1])
+    return pipeline
+
 
 TENSORS, RECIPE, SNIPPET, TEST = "model.safetensors", "recipe.json", "load_me.py", "test.csv"
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""

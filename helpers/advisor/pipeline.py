@@ -21,10 +21,13 @@ from helpers.advisor.answer import Answer, Looked, first_answer
 from helpers.advisor.checks.catalogue import CHECKS, run_checks
 from helpers.advisor.costs import own_costs
 from helpers.advisor.data import Finding, OwnData
+from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.probe import probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
+from helpers.advisor.race.runs import Job, RaceFile, execute
+from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.read.folder_layout import MixedKinds
 from helpers.advisor.report.as_json import as_json
@@ -37,9 +40,35 @@ from helpers.errors import UserError
 from helpers.experiments.single_run import environment
 from helpers.registry import unknown_name
 from helpers.results import runs as records
+from helpers.runtime import pick_device
 from helpers.storage.files import write_whole
 from helpers.tasks import family
-from helpers.training.loop import pick_device
+
+
+def export_model(advice: Any, folder: Path) -> str:
+    """Write the model of an advice; trains it first where no race has done so.
+
+    Returns a sentence for the terminal. Raises UserError where the folder can't be written to.
+    """
+    looked: Looked = advice.looked
+    race = RaceFile(looked.own, looked.backbone, looked.image_size)
+    job = _job(advice, looked)
+    if not race.has_model(job):
+        with tqdm(desc=f"training {job.approach}", leave=False, disable=None, total=1) as bar:
+            row = execute(job, race)
+            race.append(row)
+            bar.update()
+    test = read_test(race, job)
+    return write_export(race.model_folder(job), looked.own, test.as_dict(), Path(folder))
+
+
+def _job(advice: Any, looked: Looked) -> Job:
+    if advice.race is not None and advice.race.job is not None:
+        return advice.race.job
+    recipe = looked.recipes[advice.answer.approach]
+    n_train = len(looked.own.task.train)
+    return Job(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
+
 
 HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
@@ -99,7 +128,7 @@ def advise(request: Request) -> Advice:
     started = time.monotonic()
     if request.scheduler is not None:
         check_cluster(request.scheduler)  # before looking, which may take minutes
-    runs = records.load()
+    runs = records.load_runs()
     _check_excluded(request.exclude, runs["task"].unique())
     data = read(request)
     backbone = _backbone(request, data)
@@ -222,8 +251,6 @@ def advise_command(
         _write(html_file, report(advice.as_dict()))
     print(in_words(advice))
     if export is not None:
-        from helpers.advisor.delivering import export_model
-
         print(f"\n{export_model(advice, export)}")
     return 0
 

@@ -21,14 +21,15 @@ from helpers.advisor.task import OwnTask, joined, own_folder
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
 from helpers.errors import DataNotFound, UserError
-from helpers.experiments.domain_distance import log_me, wilson_interval
-from helpers.experiments.measured_distances import (
+from helpers.experiments.domain_distance import (
     EXAMPLES,
     as_distance,
     cloud_distance,
+    log_me,
     reference_features,
 )
 from helpers.paths import cache_dir
+from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
@@ -108,7 +109,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
     whole = None
     for name in tqdm(SPLITS, desc="features", unit="split", leave=False, disable=None):
         split = getattr(own.task, name)
-        part = feature_cache.extract(backbone, split.inputs)
+        part = feature_cache.extract_features(backbone, split.inputs)
         if whole is None:
             whole = np.full((len(own.data), part.shape[1]), np.nan, dtype=np.float32)
         whole[own.rows[name]] = part

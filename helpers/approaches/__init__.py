@@ -1,6 +1,6 @@
 """Registry of approaches: what is frozen, what is inserted, what is trained."""
 
-from helpers.approaches import fine_tuning, parameter_efficient  # noqa: F401  they register
+from helpers.approaches import fine_tuning, lora  # noqa: F401  they register, in this order
 from helpers.approaches.adapter import Adapter, add_adapters, remove_adapters
 from helpers.approaches.base import (
     APPROACHES,

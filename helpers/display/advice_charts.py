@@ -7,8 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from helpers.display.explorer.cards import duration
-from helpers.display.svg_charts import shape_of
+from helpers.display.svg_charts import duration, shape_of
 from helpers.vocabulary import label_of, style_of
 
 WIDTH, LEFT, RIGHT = 640, 168, 600

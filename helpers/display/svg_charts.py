@@ -209,3 +209,14 @@ def _table(table: pd.DataFrame, sizes: Sequence[int]) -> str:
 
 def _cell(row: pd.Series) -> str:
     return f"{row['mean']:.3f} <small>{row['low']:.3f} to {row['high']:.3f}</small>"
+
+
+def duration(seconds: float) -> str:
+    """Return a training time with two or three digits."""
+    return f"{short(seconds)} s" if seconds < 120 else f"{short(seconds / 60)} min"
+
+
+def short(value: float) -> str:
+    """Return a cost with about three digits."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:,.{digits}f}"

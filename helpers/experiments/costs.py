@@ -27,10 +27,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from helpers.approaches import Fitted, Options, TransferModel, merge_lora
 from helpers.approaches.base import cached_examples
 from helpers.approaches.lora import lora_layers
+from helpers.runtime import pick_device
 from helpers.tasks import Split, Task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.examples import Examples
-from helpers.training.loop import TrainConfig, pick_device, trainable
+from helpers.training.loop import TrainConfig, trainable
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:

@@ -20,9 +20,10 @@ from helpers.errors import UserError
 from helpers.experiments import costs
 from helpers.paths import commit
 from helpers.results.schema import COMPARED, run_id
+from helpers.runtime import pick_device
 from helpers.tasks import TASKS, Task, load_task
 from helpers.training.examples import Examples
-from helpers.training.loop import TrainConfig, pick_device, predict
+from helpers.training.loop import TrainConfig, predict
 
 NAN = math.nan
 

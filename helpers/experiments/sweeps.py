@@ -65,12 +65,12 @@ def missing(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
     return _ordered([*open_runs, *plan.waiting.values()])
 
 
-def recorded(name: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
+def recorded_runs(name: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the recorded rows of a sweep's runs, whichever sweep recorded them.
 
     One question has one row, so a run that two sweeps ask for bears the name of the first.
     """
-    runs = records.load(schema=None) if runs is None else runs
+    runs = records.load_runs(schema=None) if runs is None else runs
     plan = make_plan(name, _scores(runs))
     return runs[runs["run_id"].isin(list(plan.ready))].reset_index(drop=True)
 
@@ -106,18 +106,18 @@ def run_sweep(
     outcome, given_up, budget = Outcome(), set(), limit
     for step in steps:
         # What is recorded may ask for more: a further learning rate, the seeds of a close race.
-        while jobs := _open_jobs(step, records.load(path, schema=None), given_up):
+        while jobs := _open_jobs(step, records.load_runs(path, schema=None), given_up):
             now = jobs if budget is None else jobs[:budget]
             failures = run_jobs(now, run, path, workers, scheduler, threads)
             given_up |= set(failures)
             outcome.done += len(now) - len(failures)
             outcome.failed += failures.values()
             if len(now) < len(jobs):  # cut off by the limit
-                outcome.left = len(missing(name, records.load(path, schema=None)))
+                outcome.left = len(missing(name, records.load_runs(path, schema=None)))
                 return outcome
             budget = budget if budget is None else budget - len(now)
     # Whatever still waits had its trials, and they all failed.
-    plan = make_plan(name, _scores(records.load(path, schema=None)), given_up)
+    plan = make_plan(name, _scores(records.load_runs(path, schema=None)), given_up)
     waiting = [Job(name, config, key) for key, config in plan.waiting.items()]
     outcome.failed += [f"{job.sweep}: {job}: no learning rate worked" for job in waiting]
     return outcome
@@ -136,7 +136,7 @@ def sweep_command(
 ) -> int:
     """Run a sweep from the command line; returns the number of failed runs, at most 100."""
     _refuse_closed(name)
-    runs = records.load(schema=None)
+    runs = records.load_runs(schema=None)
     for step in steps_of(name):
         total, lacking = len(cells(step, runs)), len(missing(step, runs))
         print(f"{step}: {total} runs, {total - lacking} recorded, {lacking} to do", flush=True)
@@ -384,7 +384,7 @@ def _questions(block: Block, group: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _scores(runs: pd.DataFrame | None) -> dict[str, Score]:
     """What planning reads of each recorded run, by id."""
-    runs = records.load(schema=None) if runs is None else runs
+    runs = records.load_runs(schema=None) if runs is None else runs
     columns = ["val_accuracy", "val_loss", "test_accuracy", "n_test"]
     rows = runs[columns].itertuples(index=False, name=None)
     return {key: Score(*row) for key, row in zip(runs["run_id"], rows, strict=True)}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from helpers.display.figures import figure
 from helpers.display.plots import plot_curves
-from helpers.results.comparisons import between, paired_gain
+from helpers.results.statistics import between, paired_gain
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 PANELS = 6

@@ -11,8 +11,7 @@ from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 
 from helpers.errors import UserError
-from helpers.results.comparisons import paired_gain
-from helpers.results.statistics import SITUATION
+from helpers.results.statistics import SITUATION, paired_gain
 from helpers.training import linear
 
 PLACE = (*SITUATION, "image_size")  # pictures of another size are another situation

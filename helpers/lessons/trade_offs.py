@@ -23,8 +23,7 @@ from helpers.display.plots import plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
 from helpers.experiments.timing import first_step
-from helpers.results.comparisons import mean_interval, paired_gain
-from helpers.results.statistics import pareto, summarise
+from helpers.results.statistics import mean_interval, paired_gain, pareto, summarise
 from helpers.tasks import Task
 from helpers.training.loop import trainable
 from helpers.vocabulary import FEATURE_EXTRACTION, label_of, style_of

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from helpers.decision import TITLES, decide, title_of
+from helpers.decision import TITLES, Reason, ReasonKind, Situation, Thresholds, decide, title_of
 from helpers.results import runs as records
 from helpers.results.expected_regret import WEIGHTS, cheapest_credible, expected_regret
 from helpers.results.learning_curves import (
@@ -27,13 +27,12 @@ from helpers.results.learning_curves import (
     CurveKey,
     Measured,
     Reading,
-    measured,
     nearest,
     training_minutes,
 )
+from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import CONFIDENCE
-from helpers.situations import Reason, ReasonKind, Situation, Thresholds
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
 
@@ -69,7 +68,7 @@ class Evidence:
     curves: tuple[CurveKey, ...] = ()
 
 
-def evidence(
+def evidence_near(
     situation: Situation,
     runs: pd.DataFrame | Measured | None = None,
     distances: Mapping[tuple[str, str, float], float] | None = None,
@@ -82,9 +81,9 @@ def evidence(
     is "too close to call": take the cheapest of those that may be expected to give up the least.
     It is "no evidence" where too little is recorded near.
 
-    runs: the records, loaded when None; `learning_curves.measured(runs)` made once answers many
-    questions faster. backbone: the one that is to be adapted, where that is known; only its curves
-    are near.
+    runs: the records, loaded when None; `learning_curves.measured_curves(runs)` made once answers
+    many questions faster. backbone: the one that is to be adapted, where that is known; only its
+    curves are near.
     """
     if situation.llm:
         return _nothing("no large language model has been measured here")
@@ -127,7 +126,7 @@ def _held(
 ) -> Measured:
     if isinstance(runs, Measured):
         return runs
-    return measured(records.load() if runs is None else runs, distances)
+    return measured(records.load_runs() if runs is None else runs, distances)
 
 
 @dataclass(frozen=True)
@@ -239,7 +238,7 @@ def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
     return mean, float(mean - half), float(mean + half)
 
 
-def answer(
+def both_answers(
     situation: Situation,
     runs: pd.DataFrame | Measured | None = None,
     thresholds: Thresholds | None = None,
@@ -249,7 +248,7 @@ def answer(
     Keys: approach and rule (the article's), reasons (the rule's, then the records'), flips (those
     applied, then the changes that would change the answer), verdict and candidates (measured).
     """
-    ruled, measured = decide(situation, thresholds), evidence(situation, runs)
+    ruled, measured = decide(situation, thresholds), evidence_near(situation, runs)
     reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,
@@ -266,7 +265,7 @@ def decide_command(*, as_json: bool = False, **situation: Any) -> int:
 
     situation: the fields of `Situation`. Raises UserError for an impossible one.
     """
-    made = answer(Situation(**situation))
+    made = both_answers(Situation(**situation))
     print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
     if PROVISIONAL:
         print(PROVISIONAL, file=sys.stderr)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from helpers.decision import Situation
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured
-from helpers.situations import Situation
 from helpers.tasks import TASKS
 
 

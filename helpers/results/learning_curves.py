@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from helpers.decision import DISTANCES, Situation
 from helpers.paths import results_dir
-from helpers.situations import DISTANCES, Situation
 from helpers.tasks import TASKS, family
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -129,7 +129,7 @@ def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.merge(best[[*cell, *VARIANT]], on=[*cell, *VARIANT])
 
 
-def measured(
+def measured_curves(
     runs: pd.DataFrame, distances: Mapping[tuple[str, str, float], float] | None = None
 ) -> Measured:
     """Return the comparable curves of recorded runs whose task has a distance.

@@ -14,15 +14,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from helpers.decision import decide
+from helpers.decision import Situation, Thresholds, decide, distance_word, size_word
 from helpers.errors import UserError
-from helpers.experiments.grids import EIGHT
-from helpers.results.evidence import evidence
+from helpers.results.evidence import evidence_near
 from helpers.results.expected_regret import WEIGHTS, Weights, cheapest_credible, expected_regret
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured
 from helpers.results.statistics import SITUATION, regret
-from helpers.situations import Situation, Thresholds, distance_word, size_word
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, PARTIAL_FINE_TUNING
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, PARTIAL_FINE_TUNING, SHIPPED
 
 ARTICLE, FOLK, MEASURED = "article", "folk 2x2", "measured"
 REFITTED = " (refitted)"
@@ -83,7 +81,7 @@ def always(name: str, case: Case, others: Measured) -> str:
 
 def measured_answer(case: Case, others: Measured) -> str:
     """What `evidence` takes or, with nothing near, leans to; the article's where neither is."""
-    found = evidence(case.situation, others, backbone=case.backbone)
+    found = evidence_near(case.situation, others, backbone=case.backbone)
     return found.take or found.lean or article(case, others)
 
 
@@ -101,11 +99,11 @@ RULES: dict[str, Rule] = {
     MEASURED: measured_answer,
     ARTICLE: article,
     FOLK: folk,
-    **{f"always {name}": partial(always, name) for name in EIGHT},
+    **{f"always {name}": partial(always, name) for name in SHIPPED},
 }
 
 
-def situations(held: Measured, approaches: Iterable[str] = EIGHT) -> tuple[pd.DataFrame, int]:
+def situations(held: Measured, approaches: Iterable[str] = SHIPPED) -> tuple[pd.DataFrame, int]:
     """The situations that have every approach on three common seeds, and how many have not.
 
     One row for each situation and approach: the facts of a `Case`, `mean` (test accuracy over the

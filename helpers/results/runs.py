@@ -27,13 +27,13 @@ from helpers.results.schema import (
     run_id,
 )
 from helpers.results.statistics import pareto, regret, summarise
-from helpers.storage.files import RowFile
+from helpers.storage.results_file import RowFile
 
 __all__ = [
     "COMPARED",
     "SCHEMA",
     "append",
-    "load",
+    "load_runs",
     "pareto",
     "regret",
     "run_id",
@@ -65,7 +65,7 @@ def prepare(path: Path | None = None) -> None:
     _file(path).prepare()
 
 
-def load(
+def load_runs(
     path: Path | None = None,
     sweep: str | list[str] | None = None,
     schema: int | None = COMPARED,

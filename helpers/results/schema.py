@@ -39,7 +39,7 @@ class Column:
 
     @property
     def dtype(self) -> str:
-        """The dtype that `runs.load` gives the column."""
+        """The dtype that `runs.load_runs` gives the column."""
         return {"text": "str", "integer": "int64", "number": "float64"}[self.kind]
 
     def clean(self, value: Any) -> str | int | float | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from helpers.decision import DISTANCES
 from helpers.errors import UserError
-from helpers.situations import DISTANCES
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.vocabulary import describe
 

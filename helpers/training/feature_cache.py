@@ -20,10 +20,9 @@ from torch import Tensor
 from helpers.backbones import Backbone, weights_hash
 from helpers.errors import UserError
 from helpers.paths import cache_dir
-from helpers.runtime import keep_freed_memory
+from helpers.runtime import keep_freed_memory, pick_device
 from helpers.training.augmentations import get_augment
 from helpers.training.examples import Arrays, Examples, batches
-from helpers.training.loop import pick_device
 
 BATCH_SIZE = 64
 CACHE_LIMIT_GB = 8.0
@@ -43,14 +42,14 @@ class Prefix:
     cpu_seconds: float
 
 
-def extract(
+def extract_features(
     backbone: Backbone, inputs: np.ndarray | list[str], *, cache: bool = True
 ) -> np.ndarray:
     """Pooled features (N, feature_size) of raw inputs, float32."""
-    return prefix(backbone, inputs, backbone.n_stages, cache=cache).arrays[0]
+    return frozen_prefix(backbone, inputs, backbone.n_stages, cache=cache).arrays[0]
 
 
-def prefix(
+def frozen_prefix(
     backbone: Backbone,
     inputs: np.ndarray | list[str],
     stop: int,

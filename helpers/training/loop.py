@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.errors import UserError
-from helpers.runtime import keep_freed_memory
+from helpers.runtime import keep_freed_memory, pick_device
 from helpers.training.examples import Examples, batches
 
 
@@ -98,20 +98,6 @@ class History:
         self.example_losses.append(losses.numpy())
         self.example_right.append(right.numpy())
         return self.val_accuracy[-1], -self.val_loss[-1]
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """`auto` → CUDA, else Apple's MPS, else the CPU. Raises UserError when it isn't there."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError("no CUDA device is visible; use device='cpu' or 'auto'")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UserError("no MPS device is visible; use device='cpu' or 'auto'")
-    return device
 
 
 def train(

@@ -138,14 +138,14 @@ def prefix(
     view: int = 0,
     device: str = "auto",
 ) -> Prefix:
-    """`feature_cache.prefix` of a split's inputs; of a part, only what no other part has had
+    """`feature_cache.frozen_prefix` of a split's inputs; of a part, only what no other part has had
     computed.
 
     A part's seconds are those of this call: about none where everything was there. Augmented
     views are drawn for a whole array, so that parts do not share them.
     """
     if augment or not isinstance(split, Part):
-        return feature_cache.prefix(
+        return feature_cache.frozen_prefix(
             backbone, split.inputs, stop, augment=augment, view=view, device=device
         )
     started, cpu = time.perf_counter(), time.process_time()
@@ -162,7 +162,7 @@ def _shared(backbone: Backbone, part: Part, stop: int, device: str) -> Arrays:
     places = _places([marks for marks, _ in entries])
     unknown = {mark: row for mark, row in zip(wanted, part.rows, strict=True) if mark not in places}
     for some in _pieces(np.array(list(unknown.values()), dtype=np.int64), CHUNK):
-        made = feature_cache.prefix(backbone, part.pool.take(some), stop, device=device)
+        made = feature_cache.frozen_prefix(backbone, part.pool.take(some), stop, device=device)
         entries.append((part.pool.marks(backbone, some), made.arrays))
     places = _places([marks for marks, _ in entries])
     which, place = np.array([places[mark] for mark in wanted], dtype=np.int64).reshape(-1, 2).T

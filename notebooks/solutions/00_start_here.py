@@ -6,7 +6,7 @@ from helpers.lessons.exercises.check import check
 from helpers.lessons.race import with_seconds
 from helpers.results import runs
 
-curves = with_seconds(runs.summarise(runs.load(sweep="pocket", dial=0.0, settings="")))
+curves = with_seconds(runs.summarise(runs.load_runs(sweep="pocket", dial=0.0, settings="")))
 curves = curves[curves.n_train == 200]
 
 # %% [markdown]

@@ -57,7 +57,7 @@ check("03.3", answer)
 
 # %%
 movers = ["partial_fine_tuning", "full_fine_tuning", "lp_ft"]
-runs = records.load(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
+runs = records.load_runs(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
 table = records.summarise(runs, by=("approach",)).sort_values("source_accuracy_after")
 answer = table["approach"].iloc[-1]
 check("03.4", answer)

@@ -6,7 +6,7 @@ from helpers.experiments import sweeps
 from helpers.lessons.exercises.check import check
 from helpers.results import runs
 
-curves = runs.summarise(sweeps.recorded("pocket"))
+curves = runs.summarise(sweeps.recorded_runs("pocket"))
 curves = curves[curves["dial"] == 0].set_index(["task", "n_train", "approach"])["mean"]
 
 # %% [markdown]

@@ -17,7 +17,7 @@ check("08.1", answer)
 # **08.2** Ratios are averaged as geometric means, so that twice and half cancel out.
 
 # %%
-runs = sweeps.recorded("pocket")
+runs = sweeps.recorded_runs("pocket")
 runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
 answer = trade_offs.typical(trade_offs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"])
 check("08.2", answer)

@@ -5,9 +5,9 @@
 from helpers.lessons.exercises import scenarios
 from helpers.lessons.exercises.check import check
 from helpers.results import rival_rules, runs
-from helpers.results.learning_curves import measured
+from helpers.results.learning_curves import measured_curves
 
-held = measured(runs.load())
+held = measured_curves(runs.load_runs())
 table, _ = rival_rules.situations(held)
 picks = rival_rules.score(table, held)
 scores = rival_rules.standing(picks).set_index("rule")

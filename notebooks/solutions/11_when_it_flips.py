@@ -29,7 +29,7 @@ check("11.2", answer)
 # **11.3** Count up to the first number of tasks that does it.
 
 # %%
-sizes = sweeps.recorded("minilm").groupby("approach")["stored_mb"].median()
+sizes = sweeps.recorded_runs("minilm").groupby("approach")["stored_mb"].median()
 copy, file = sizes["full_fine_tuning"], sizes["lora"]
 answer = next(n for n in range(1, 10_000) if n * copy > 20 * (copy + n * file))
 check("11.3", answer)

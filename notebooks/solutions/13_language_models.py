@@ -28,7 +28,7 @@ check("13.2", answer)
 # **13.3** Means over draws, one column for each approach.
 
 # %%
-runs = sweeps.recorded("minilm")
+runs = sweeps.recorded_runs("minilm")
 runs = runs[runs["n_train"] == 200]
 means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
 answer = (means["classical"] - means["lora"]).idxmax()

@@ -42,6 +42,6 @@ check("15.3", answer)
 # **15.4** The largest regret of a single seed, in points.
 
 # %%
-crowned = pitfalls.one_seed(learning_curves.comparable(runs.load()))
+crowned = pitfalls.one_seed(learning_curves.comparable(runs.load_runs()))
 answer = 100 * crowned["regret"].max()
 check("15.4", answer)

@@ -29,10 +29,17 @@ from helpers.display.sliders import explore
 from helpers.experiments.single_run import RunConfig, run
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
-from helpers.lessons.race import race_in_words, race_table, recorded_race, with_seconds
-from helpers.lessons.tracks import live_tracks, plot_tracks, race_tracks
+from helpers.lessons.race import (
+    live_tracks,
+    plot_tracks,
+    race_in_words,
+    race_table,
+    race_tracks,
+    recorded_race,
+    with_seconds,
+)
 from helpers.results import runs as records
-from helpers.results.comparisons import coverage
+from helpers.results.statistics import coverage
 from helpers.tasks import load_task
 from helpers.vocabulary import looks
 
@@ -235,7 +242,7 @@ Markdown(", ".join(f"*{style[name].label}* first on **{n}**" for name, n in firs
 # **Predict first.** From scratch held its own above, or it didn't. Where will it land here?
 
 # %%
-runs = records.load(sweep="clothing", dial=0.0, settings="")
+runs = records.load_runs(sweep="clothing", dial=0.0, settings="")
 photos, bars = recorded_race(runs)
 print(coverage(runs))
 print(bars)
@@ -273,7 +280,7 @@ Markdown(f"{race_in_words(photos)} Without ImageNet: {scores or 'nothing recorde
 # - Find a race where the frozen network is among the best, and one where it is last.
 
 # %%
-runs = records.load(sweep=["pocket", "clothing"], dial=0.0, settings="")
+runs = records.load_runs(sweep=["pocket", "clothing"], dial=0.0, settings="")
 curves = with_seconds(records.summarise(runs))
 curves.loc[curves.runs < 3, ["low", "high"]] = None  # two seeds bound next to nothing
 curves["race"] = curves.backbone + " on " + curves.task

@@ -31,7 +31,7 @@ from helpers.display.sliders import explore
 from helpers.lessons import network_inspection
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
-from helpers.results.comparisons import mean_interval
+from helpers.results.statistics import mean_interval
 from helpers.tasks import load_or_fallback, load_task
 
 # %% [markdown]

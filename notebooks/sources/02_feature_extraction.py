@@ -45,7 +45,7 @@ from helpers.experiments import single_run
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.results import runs as records
-from helpers.results.comparisons import coverage, mean_interval, paired_gain
+from helpers.results.statistics import coverage, mean_interval, paired_gain
 from helpers.tasks import load_task
 from helpers.training import feature_cache
 
@@ -119,7 +119,9 @@ cached = probing.fit(load_backbone("pocket"), task, config)
 
 # %%
 both = (task.train, task.validation)
-passes = [feature_cache.prefix(base, split.inputs, base.n_stages, cache=False) for split in both]
+passes = [
+    feature_cache.frozen_prefix(base, split.inputs, base.n_stages, cache=False) for split in both
+]
 once = sum(done.seconds for done in passes)
 slow, fast = rerun.history.seconds, cached.history.seconds + once
 Markdown(
@@ -169,9 +171,11 @@ def train_probe(rows, labels, n_classes, penalty=0.01):
 
 # %%
 pocket = load_backbone("pocket")
-rows = feature_cache.extract(pocket, task.train.inputs)
+rows = feature_cache.extract_features(pocket, task.train.inputs)
 probe = train_probe(rows, task.train.labels, len(task.classes))
-by_hand = np.mean(probe(feature_cache.extract(pocket, task.test.inputs)) == task.test.labels)
+by_hand = np.mean(
+    probe(feature_cache.extract_features(pocket, task.test.inputs)) == task.test.labels
+)
 settings = probing.config("image", len(task.train))
 registered = probing.fit(load_backbone("pocket"), task, settings).accuracy(task.test)
 Markdown(f"Test accuracy: by hand **{by_hand:.3f}**, from the registry **{registered:.3f}**.")
@@ -204,7 +208,7 @@ def accuracy_of(describe, name, seed, n_train=task.train.labels.size):
 # beat the pixels themselves?
 
 # %%
-learned = functools.partial(feature_cache.extract, pocket)
+learned = functools.partial(feature_cache.extract_features, pocket)
 seeds = range(pick(full=5, fast=2))
 on_features = [accuracy_of(learned, "products_near", seed) for seed in seeds]
 on_pixels = [accuracy_of(classical.flatten_pixels, "products_near", seed) for seed in seeds]
@@ -221,7 +225,7 @@ Markdown(
 # differ, so look at the recorded runs, which cover several sizes.
 
 # %%
-near = records.load(sweep="pocket", task="products_near", dial=0.0)
+near = records.load_runs(sweep="pocket", task="products_near", dial=0.0)
 compared = near[near["approach"].isin(["feature_extraction", "classical"])]
 print(coverage(compared))
 plots.plot_curves(
@@ -264,7 +268,7 @@ plots.image_grid(
 untrained = load_backbone("pocket", pretrained=False)
 WAYS = {
     "raw pixels": classical.flatten_pixels,
-    "random network": functools.partial(feature_cache.extract, untrained),
+    "random network": functools.partial(feature_cache.extract_features, untrained),
     "pretrained network": learned,
 }
 scores = {
@@ -412,7 +416,9 @@ Markdown(
 # **Predict first:** does a frozen ImageNet base beat features made by hand for this very task?
 
 # %%
-cells = records.load(sweep=["solar", "lite0"], task="solar_cells", backbone="efficientnet_lite0")
+cells = records.load_runs(
+    sweep=["solar", "lite0"], task="solar_cells", backbone="efficientnet_lite0"
+)
 cells = cells[cells["n_train"] >= 1_600]
 kinds = ("approach", "image_size", "settings", "lr", "epochs", "batch_size")
 recorded = records.summarise(cells, by=kinds)
@@ -453,7 +459,7 @@ Markdown(said)
 # ones? With few examples or with many?
 
 # %%
-runs = records.load(sweep="pocket", dial=0.0)
+runs = records.load_runs(sweep="pocket", dial=0.0)
 MOVING = ("partial_fine_tuning", "full_fine_tuning", "lora")
 gains = pd.concat([paired_gain(runs, approach, "feature_extraction") for approach in MOVING])
 print(coverage(runs[runs["approach"].isin([*MOVING, "feature_extraction"])]))
@@ -520,7 +526,7 @@ Markdown(
 
 # %%
 pool = load_task("products_near", n_train=pick(full=2_000, fast=500))
-X, T = (feature_cache.extract(pocket, split.inputs) for split in (pool.train, pool.test))
+X, T = (feature_cache.extract_features(pocket, split.inputs) for split in (pool.train, pool.test))
 SIZES = [n for n in (10, 50, 200, 500, 2_000) if n <= len(X)]
 
 

@@ -46,10 +46,11 @@ from helpers.experiments import costs, single_run
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.results import runs
-from helpers.results.comparisons import coverage, mean_interval, paired_gain
+from helpers.results.statistics import coverage, mean_interval, paired_gain
+from helpers.runtime import pick_device
 from helpers.tasks import load_task
 from helpers.training.examples import Examples, batches
-from helpers.training.loop import TrainingDiverged, evaluate, parameter_groups, pick_device, train
+from helpers.training.loop import TrainingDiverged, evaluate, parameter_groups, train
 
 # %% [markdown]
 # Five hundred labelled examples of each task. That is an afternoon of labelling, and about what
@@ -166,10 +167,10 @@ Markdown(
 # seeds. The band is a 95 % interval over seeds, each of which draws other training examples.
 
 # %%
-stage_runs = runs.load(sweep="stages")
+stage_runs = runs.load_runs(sweep="stages")
 swept = runs.summarise(stage_runs, by=("task", "n_train", "settings"))
 swept["top_stages"] = swept["settings"].str.removeprefix("top_stages=").astype(int)
-probe_runs = runs.load(sweep="pocket", approach="feature_extraction", dial=0.0, seed=[0, 1, 2])
+probe_runs = runs.load_runs(sweep="pocket", approach="feature_extraction", dial=0.0, seed=[0, 1, 2])
 probe = runs.summarise(probe_runs, by=("task", "n_train")).assign(top_stages=0)
 probe = probe[probe["task"].isin(swept["task"]) & probe["n_train"].isin(swept["n_train"])]
 stages = pd.concat([probe, swept]).sort_values("task").reset_index(drop=True)
@@ -254,7 +255,7 @@ Markdown("\n".join(lines) or "These runs have not been recorded yet.")
 # matrices that start at zero, want a higher or a lower rate than moving the weights themselves?
 
 # %%
-rate_runs = runs.load(sweep="lr_sensitivity")
+rate_runs = runs.load_runs(sweep="lr_sensitivity")
 rates = runs.summarise(rate_runs, by=("task", "approach", "lr"))
 made, axes = figure("Accuracy against learning rate, 300 examples", width=8, columns=2, sharey=True)
 for ax, (task, rows) in zip(axes, rates.groupby("task"), strict=False):
@@ -517,7 +518,7 @@ Markdown(
 # else does better on the same fifty examples:
 
 # %%
-pocket_runs = runs.load(sweep="pocket", dial=0.0)
+pocket_runs = runs.load_runs(sweep="pocket", dial=0.0)
 tiny_runs = pocket_runs[(pocket_runs["n_train"] == 50) & (pocket_runs["task"] == "products_near")]
 others = sorted(set(tiny_runs["approach"]) - {"full_fine_tuning"})
 gains = [paired_gain(tiny_runs, other, "full_fine_tuning") for other in others]

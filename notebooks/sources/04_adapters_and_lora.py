@@ -50,7 +50,7 @@ from helpers.experiments.costs import count_parameters, latency_ms
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.results import runs as records
-from helpers.results.comparisons import coverage, paired_gain
+from helpers.results.statistics import coverage, paired_gain
 from helpers.tasks import load_task
 from helpers.training import checkpoints, examples, loop
 from helpers.vocabulary import APPROACH_STYLE
@@ -350,7 +350,7 @@ Markdown(
 # fine-tuning, paired by seed, with its 95 % interval: above zero, the small matrices won.
 
 # %%
-runs = records.load(sweep="pocket", dial=0.0, n_train=[50, 200, 1000])
+runs = records.load_runs(sweep="pocket", dial=0.0, n_train=[50, 200, 1000])
 print(coverage(runs))
 gains = pd.concat([paired_gain(runs, name, "full_fine_tuning") for name in ("lora", "adapter")])
 gains["gain"] = [f"{g.mean:+.3f} ({g.low:+.3f} to {g.high:+.3f})" for g in gains.itertuples()]

@@ -39,11 +39,11 @@ from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
 from helpers.display import plots
 from helpers.display.sliders import explore
-from helpers.experiments.prices import measure_price
+from helpers.experiments.timing import measure_price
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.results import runs as records
-from helpers.results.comparisons import coverage, crossings, paired_gain
+from helpers.results.statistics import coverage, crossings, paired_gain
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -185,7 +185,7 @@ Markdown(
 
 # %%
 THREE = ["feature_extraction", "full_fine_tuning", "from_scratch"]
-runs = records.load(sweep="pocket", dial=0.0)
+runs = records.load_runs(sweep="pocket", dial=0.0)
 curves = records.summarise(runs[runs["approach"].isin(THREE)])
 print(coverage(runs[runs["approach"].isin(THREE)]))
 TASKS = ("products_near", "digits", "textile", "solar_cells")
@@ -311,7 +311,9 @@ Markdown(
 # ImageNet backbone on photos? The same difference for EfficientNet-Lite0:
 
 # %%
-photos = records.load(sweep=["clothing", "lite0"], backbone="efficientnet_lite0", image_size=128)
+photos = records.load_runs(
+    sweep=["clothing", "lite0"], backbone="efficientnet_lite0", image_size=128
+)
 photos = photos[photos["settings"] == ""]
 large = paired_gain(photos, "from_scratch", "full_fine_tuning")
 print(coverage(photos[photos["approach"].isin(["from_scratch", "full_fine_tuning"])]))

@@ -36,14 +36,12 @@ from helpers.backbones import clone, load_backbone
 from helpers.display.plots import plot_curves, plot_history, plot_race
 from helpers.display.sliders import explore
 from helpers.experiments import single_run, sweeps
-from helpers.experiments.domain_distance import wilson_interval
 from helpers.lessons.crossings import overtakes, small_multiples
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.lessons.race import race_in_words, race_table
 from helpers.results import runs as records
-from helpers.results.comparisons import coverage, crossings, paired_gain
-from helpers.results.statistics import SITUATION
+from helpers.results.statistics import SITUATION, coverage, crossings, paired_gain, wilson_interval
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -54,7 +52,7 @@ from helpers.tasks import load_task
 
 # %%
 names = ["pocket", "pocket_large", "lite0", "lite0_all", "minilm"]
-runs = pd.concat([sweeps.recorded(name) for name in names]).drop_duplicates("run_id")
+runs = pd.concat([sweeps.recorded_runs(name) for name in names]).drop_duplicates("run_id")
 curves = records.summarise(runs)
 curves.loc[curves["runs"] < 3, ["low", "high"]] = float("nan")
 print(coverage(runs))

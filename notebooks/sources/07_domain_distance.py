@@ -35,15 +35,15 @@ from helpers.backbones import load_backbone
 from helpers.display.figures import figure
 from helpers.display.plots import image_grid, plot_curves
 from helpers.display.sliders import explore
-from helpers.experiments import measured_distances, sweeps
+from helpers.experiments import domain_distance, sweeps
 from helpers.experiments.domain_distance import frechet_distance, log_me, probe
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.results import runs as records
-from helpers.results.comparisons import coverage, paired_gain
+from helpers.results.statistics import coverage, paired_gain
 from helpers.tasks import load_task
 from helpers.tasks.domain_dial import DIAL_STEPS
-from helpers.training.feature_cache import extract
+from helpers.training.feature_cache import extract_features
 from helpers.vocabulary import APPROACH_STYLE
 
 # %% [markdown]
@@ -55,10 +55,10 @@ from helpers.vocabulary import APPROACH_STYLE
 # %%
 n = pick(full=500, fast=150)
 pocket, random = load_backbone("pocket"), load_backbone("pocket", pretrained=False)
-source = extract(pocket, load_task("products_source", n_test=n).test.inputs)
+source = extract_features(pocket, load_task("products_source", n_test=n).test.inputs)
 names = ["products_source", "products_near", "digits", "textile", "solar_cells"]
 parts = {name: load_task(name, n_train=n, image_size=28).train for name in names}
-features = {name: extract(pocket, part.inputs) for name, part in parts.items()}
+features = {name: extract_features(pocket, part.inputs) for name, part in parts.items()}
 
 # %% [markdown]
 # - **Probe above chance**: a linear classifier on frozen features; 0 is guessing, 1 is every example
@@ -74,7 +74,7 @@ features = {name: extract(pocket, part.inputs) for name, part in parts.items()}
 rows = []
 for name, cloud in features.items():
     score, far = probe(cloud, parts[name].labels), frechet_distance(source, cloud)
-    distance = measured_distances.as_distance(far)
+    distance = domain_distance.as_distance(far)
     rows.append((name, score.above_chance, far, distance, log_me(cloud, parts[name].labels)))
 columns = ["task", "probe above chance", "Fréchet", "distance", "LogME"]
 live = pd.DataFrame(rows, columns=columns).set_index("task")
@@ -104,7 +104,7 @@ ranks
 rows = []
 for name in names[1:]:
     part, held = parts[name], {"pretrained": features[name]}
-    held["random weights"] = extract(random, part.inputs)
+    held["random weights"] = extract_features(random, part.inputs)
     held["raw pixels"] = part.inputs.reshape(len(part), -1)[:, :784] / 255
     scores = {kind: probe(np.asarray(found), part.labels) for kind, found in held.items()}
     rows += [(name, kind, s.accuracy, s.low, s.high, s.chance) for kind, s in scores.items()]
@@ -138,7 +138,7 @@ Markdown("\n".join(lines))
 # %%
 dials = list(DIAL_STEPS)
 products = {dial: load_task("products_near", n_train=n, dial=dial).train for dial in dials}
-moved = {dial: extract(pocket, part.inputs) for dial, part in products.items()}
+moved = {dial: extract_features(pocket, part.inputs) for dial, part in products.items()}
 pictures = [part.inputs[0] for part in products.values()]
 image_grid(pictures, [f"{dial:.2f}" for dial in dials], title="One photo along the dial", columns=7)
 
@@ -148,7 +148,7 @@ image_grid(pictures, [f"{dial:.2f}" for dial in dials], title="One photo along t
 # pixels?
 
 # %%
-runs = pd.concat(sweeps.recorded(name) for name in ["pocket", "pocket_large"])
+runs = pd.concat(sweeps.recorded_runs(name) for name in ["pocket", "pocket_large"])
 runs = runs.drop_duplicates("run_id")
 dialled = runs[runs["task"] == "products_near"]
 curves = records.summarise(dialled)
@@ -203,7 +203,7 @@ made
 # `reference`; the stand-in is near zero by construction, which is an assumption, not a finding.
 
 # %%
-table = measured_distances.load()
+table = domain_distance.load_distances()
 names = ["backbone", "task", "dial", "above_chance", "frechet", "log_me", "distance", "reference"]
 others = table[(table["dial"] == 0) & (table["task"] != "products_source")]
 for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False):
@@ -214,7 +214,7 @@ for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False)
 
 # %%
 every = ["pocket", "lite0", "minilm"]
-all_runs = pd.concat(sweeps.recorded(name) for name in every).drop_duplicates("run_id")
+all_runs = pd.concat(sweeps.recorded_runs(name) for name in every).drop_duplicates("run_id")
 gains = {
     name: paired_gain(all_runs, name, "feature_extraction")
     for name in ["full_fine_tuning", "lora", "partial_fine_tuning"]
@@ -250,7 +250,7 @@ explore(draw_gains, approach=list(gains), n_train=[50, 200, 1000], start={"n_tra
 
 # %%
 found = pd.concat(
-    measured_distances.gains_by_distance(table, gain).assign(approach=name)
+    domain_distance.gains_by_distance(table, gain).assign(approach=name)
     for name, gain in gains.items()
 )
 found = found[found["n_train"] == 200]
@@ -281,7 +281,7 @@ Markdown(
 # to five of `pocket`'s stages. Here is the best number beside the distance.
 
 # %%
-swept = records.load(sweep="stages")
+swept = records.load_runs(sweep="stages")
 stages = records.summarise(swept, by=("task", "n_train", "settings"))
 best = stages.loc[stages.groupby(["task", "n_train"])["mean"].idxmax()]
 far = table[(table["backbone"] == "pocket") & (table["dial"] == 0)].set_index("task")["distance"]

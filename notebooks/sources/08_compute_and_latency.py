@@ -35,14 +35,14 @@ from helpers.approaches import get_approach, merge_lora
 from helpers.backbones import clone, load_backbone
 from helpers.display.figures import figure
 from helpers.display.sliders import explore
-from helpers.experiments import prices, sweeps, timing
+from helpers.experiments import sweeps, timing
+from helpers.experiments import timing as prices
 from helpers.experiments.costs import latency_ms
-from helpers.experiments.domain_distance import wilson_interval
 from helpers.lessons import trade_offs
 from helpers.lessons.claims import ledger as claims
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
-from helpers.results.comparisons import coverage
+from helpers.results.statistics import coverage, wilson_interval
 from helpers.tasks import load_task
 from helpers.vocabulary import APPROACH_STYLE, looks
 
@@ -56,7 +56,7 @@ from helpers.vocabulary import APPROACH_STYLE, looks
 
 # %%
 grids = ["pocket", "pocket_large", "lite0", "lite0_all", "minilm"]
-runs = pd.concat([sweeps.recorded(name) for name in grids]).drop_duplicates("run_id")
+runs = pd.concat([sweeps.recorded_runs(name) for name in grids]).drop_duplicates("run_id")
 runs = runs[runs["dial"] == 0]
 bill = trade_offs.bill(runs)
 bill["gflops"] = bill["flops_train"] / 1e9

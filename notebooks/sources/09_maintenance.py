@@ -50,7 +50,7 @@ from helpers.lessons.adapter_library import server
 from helpers.lessons.adapter_library.library import Library
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
-from helpers.results import comparisons
+from helpers.results import statistics
 from helpers.training import checkpoints, examples
 from helpers.training.loop import predict
 from helpers.vocabulary import APPROACH_STYLE
@@ -353,10 +353,10 @@ disk[["approach", "file_mb", "versions", "storage_mb", "written_mb"]].round(3)
 
 # %%
 grids = ["pocket", "lite0", "minilm"]
-runs = pd.concat([sweeps.recorded(name) for name in grids]).drop_duplicates("run_id")
+runs = pd.concat([sweeps.recorded_runs(name) for name in grids]).drop_duplicates("run_id")
 runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200) & (runs["settings"] == "")]
 costs = costing.unit_costs(runs)
-print(comparisons.coverage(runs))
+print(statistics.coverage(runs))
 costs.pivot(index="backbone", columns="approach", values="file_mb")[list(versions)].round(3)
 
 # %% [markdown]

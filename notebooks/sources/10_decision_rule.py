@@ -33,18 +33,16 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers.decision import decide
+from helpers.decision import ReasonKind, Situation, Thresholds, decide
 from helpers.display.explorer.notebook import explorer
 from helpers.display.figures import figure
 from helpers.display.sliders import explore
 from helpers.lessons.exercises import scenarios
 from helpers.lessons.exercises.check import check
 from helpers.results import rival_rules, runs
-from helpers.results.evidence import answer as both_answers
-from helpers.results.evidence import evidence
+from helpers.results.evidence import both_answers, evidence_near
 from helpers.results.expected_regret import Weights
-from helpers.results.learning_curves import measured
-from helpers.situations import ReasonKind, Situation, Thresholds
+from helpers.results.learning_curves import measured_curves
 from helpers.vocabulary import looks
 
 # %% [markdown]
@@ -88,7 +86,7 @@ print(*(reason for reason in meet.reasons if reason.kind == ReasonKind.ORDER), s
 # count in which all eight approaches were run on the same three seeds or more.
 
 # %%
-held = measured(runs.load())
+held = measured_curves(runs.load_runs())
 table, lacking = rival_rules.situations(held)
 asked = rival_rules.cases(table)
 Markdown(
@@ -264,7 +262,7 @@ print(*made["reasons"], sep="\n")
 
 # %%
 def takes(backbone, modality, n, word):
-    found = evidence(Situation(n, word, modality), held, backbone=backbone)
+    found = evidence_near(Situation(n, word, modality), held, backbone=backbone)
     return (found.take or f"({found.lean or 'nothing'})").replace("_", " ")
 
 

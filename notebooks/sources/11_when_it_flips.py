@@ -37,20 +37,20 @@ from IPython.display import Markdown
 
 from helpers import approaches
 from helpers.backbones import clone, load_backbone
-from helpers.decision import TITLES, decide
+from helpers.decision import TITLES, Situation, decide
 from helpers.display.figures import figure
 from helpers.display.plots import image_grid
 from helpers.display.sliders import explore
 from helpers.experiments import costs, sweeps
-from helpers.lessons import flips, flips_plots
+from helpers.lessons import flips
+from helpers.lessons import flips as flips_plots
 from helpers.lessons.adapter_library.library import Library
 from helpers.lessons.claims import ledger
 from helpers.lessons.exercises.check import check
 from helpers.lessons.hosted_model.client import fit_probe, hosted
 from helpers.lessons.profile import pick
 from helpers.lessons.unlabelled_data import pretraining
-from helpers.results import comparisons
-from helpers.situations import Situation
+from helpers.results import statistics as comparisons
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -435,7 +435,7 @@ pd.DataFrame([(n, before[n], *after[n]) for n in tasks3],
 # once. **From how many tasks on is the library ten times smaller? Is it for every backbone?**
 
 # %%
-every = pd.concat(sweeps.recorded(name) for name in ("pocket", "lite0", "minilm"))
+every = pd.concat(sweeps.recorded_runs(name) for name in ("pocket", "lite0", "minilm"))
 sizes_mb = every.groupby(["backbone", "approach"])["stored_mb"].median().unstack()
 
 

@@ -42,7 +42,7 @@ from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.lessons.race import binomial_interval
 from helpers.results import runs
-from helpers.results.comparisons import coverage, paired_gain
+from helpers.results.statistics import coverage, paired_gain
 from helpers.tasks.loading import load_or_fallback
 from helpers.vocabulary import APPROACH_STYLE
 
@@ -67,9 +67,9 @@ image_grid(task.train.inputs[rows], task.classes, title="One of each class", col
 # `clothing` with 128 pixels, every approach at its default rate.
 
 # %%
-small = sweeps.recorded("lite0")
+small = sweeps.recorded_runs("lite0")
 small = small[small["task"] == "clothing"].assign(side="64 px")
-large = sweeps.recorded("clothing").assign(side="128 px")
+large = sweeps.recorded_runs("clothing").assign(side="128 px")
 bills = {name: trade_offs.bill(held.drop(columns="side"))
          for name, held in (("64 px", small), ("128 px", large))}  # fmt: skip
 for name, held in (("64 px", small), ("128 px", large)):
@@ -307,7 +307,7 @@ Markdown("\n".join(lines) or "Nothing has been recorded at 64 pixels yet.")
 # approach was tried at three rates with 200 photos, one seed; validation accuracy chose.
 
 # %%
-trials = runs.load(sweep="lite0/tuning", task="clothing")
+trials = runs.load_runs(sweep="lite0/tuning", task="clothing")
 rows = []
 for approach, own in trials[trials["approach"] != "classical"].groupby("approach"):
     own = own.sort_values("lr")
@@ -342,7 +342,7 @@ Markdown(
 # products. It isn't this comparison, but it shows what three rates can't: the whole slope.
 
 # %%
-rates = runs.load(sweep="lr_sensitivity", task="products_near")
+rates = runs.load_runs(sweep="lr_sensitivity", task="products_near")
 lines = []
 for approach, own in rates.groupby("approach"):
     means = own.groupby("lr")["test_accuracy"].mean()
@@ -360,7 +360,7 @@ Markdown("\n".join(lines) or "The sweep `lr_sensitivity` has not been recorded y
 # trains while you wait. What do the pixels do to the frozen features?
 
 # %%
-sharp = sweeps.recorded("resolution")
+sharp = sweeps.recorded_runs("resolution")
 sharp = sharp[sharp["task"] == "clothing"]
 table = runs.summarise(sharp, by=("task", "image_size", "n_train", "approach"))
 table["processor seconds"] = table["train_cpu_seconds"]

@@ -44,13 +44,13 @@ from helpers.lessons.adapter_library.library import Library
 from helpers.lessons.claims import ledger
 from helpers.lessons.exercises.check import check
 from helpers.lessons.language_models import break_even as lab
-from helpers.lessons.language_models import counting, peft_methods, plots, text_plots, text_tasks
-from helpers.lessons.language_models import decoder_evidence as decoder
+from helpers.lessons.language_models import counting, peft_methods, plots, text_tasks
+from helpers.lessons.language_models import forgetting as decoder
+from helpers.lessons.language_models import plots as text_plots
 from helpers.lessons.language_models.causal_lm import load_causal_lm, sample
-from helpers.lessons.language_models.decoder_live import adapt_briefly, as_curves
+from helpers.lessons.language_models.tuning import adapt_briefly, as_curves
 from helpers.lessons.profile import pick
-from helpers.results.comparisons import coverage, paired_gain
-from helpers.results.statistics import summarise
+from helpers.results.statistics import coverage, paired_gain, summarise
 
 # %% [markdown]
 # Six tasks. Two ask for the **topic**: posts of twenty newsgroups, news of eight kinds. One asks **who**:
@@ -75,7 +75,7 @@ Markdown(said)
 # **Predict first:** with 50 texts, which is ahead of the grey line: LoRA, or a probe on frozen features?
 
 # %%
-runs = sweeps.recorded("minilm")
+runs = sweeps.recorded_runs("minilm")
 table = summarise(runs)
 sizes = sorted(int(n) for n in table["n_train"].unique())
 Markdown(coverage(runs))
@@ -150,7 +150,7 @@ Markdown(said)
 # probe on the first 64 tokens, word counts on the whole post. **Predict first:** has the probe caught up?
 
 # %%
-many = sweeps.recorded("anchor")
+many = sweeps.recorded_runs("anchor")
 gain = paired_gain(many, "classical", "feature_extraction")
 means = many.groupby("approach")["test_accuracy"].mean()
 Markdown(
@@ -292,7 +292,7 @@ Markdown(
 # that were read once.
 
 # %%
-tally = decoder.tally()
+tally = decoder.recorded_tally()
 domains = sorted(tally["domain"].unique())
 columns = ["domain", "arm", "lr", "learned", "forgotten", "trainable_params", "runs"]
 tally[columns].head(12).round(3) if domains else Markdown("Not recorded yet.")

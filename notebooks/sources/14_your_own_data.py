@@ -34,17 +34,17 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers.advisor import delivering, export
+from helpers.advisor import export, pipeline
 from helpers.advisor.pipeline import Request, advise
 from helpers.advisor.report import as_text
 from helpers.display import path_chooser
 from helpers.display.figures import figure
 from helpers.display.sliders import explore
-from helpers.experiments.domain_distance import wilson_interval
 from helpers.lessons import example_data
 from helpers.lessons.exercises.check import check
 from helpers.lessons.profile import pick
 from helpers.paths import cache_dir, results_dir
+from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import looks
 
 # %% [markdown]
@@ -140,7 +140,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in raced.as_dict()["headline"][:
 
 # %%
 folder = cache_dir() / "example_model"
-print(delivering.export_model(raced, folder).replace(str(folder), folder.name))
+print(pipeline.export_model(raced, folder).replace(str(folder), folder.name))
 model = export.load_model(folder)
 print(model.about())
 print(f"worked out again: {model.test_accuracy():.4f}")

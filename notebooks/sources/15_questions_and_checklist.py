@@ -60,7 +60,7 @@ from helpers.vocabulary import looks
 # seed by seed.
 
 # %%
-runs, PLACE = learning_curves.comparable(records.load()), list(pitfalls.PLACE)
+runs, PLACE = learning_curves.comparable(records.load_runs()), list(pitfalls.PLACE)
 ledger = {verdict.id: verdict for verdict in claims.judge_claims()}
 
 
@@ -226,8 +226,8 @@ Markdown(
 n_train, n_test = pick(full=300, fast=100), pick(full=500, fast=200)
 pocket = load_backbone("pocket")
 task = load_task("products_near", n_train=n_train, n_test=n_test)
-X, y = feature_cache.extract(pocket, task.train.inputs), task.train.labels
-X_test, y_test = feature_cache.extract(pocket, task.test.inputs), task.test.labels
+X, y = feature_cache.extract_features(pocket, task.train.inputs), task.train.labels
+X_test, y_test = feature_cache.extract_features(pocket, task.test.inputs), task.test.labels
 print(task)
 
 
@@ -296,7 +296,7 @@ served = {}
 for name, recipe in recipes.items():
     other = copy.deepcopy(pocket)
     other.recipe = recipe
-    served[name] = probe.score(feature_cache.extract(other, task.test.inputs), y_test)
+    served[name] = probe.score(feature_cache.extract_features(other, task.test.inputs), y_test)
 Markdown("\n".join(f"- {name}: **{accuracy:.3f}**" for name, accuracy in served.items()))
 
 # %% [markdown]
@@ -362,7 +362,7 @@ pd.DataFrame(rows, columns=["learning rate", "test accuracy", "accuracy on the s
 # %%
 few = pick(full=60, fast=30)
 pictures, labels, source = pitfalls.shifted_copies(task.train.inputs[:few], y[:few], copies=5)
-Z, rng = feature_cache.extract(pocket, pictures), np.random.default_rng(0)
+Z, rng = feature_cache.extract_features(pocket, pictures), np.random.default_rng(0)
 scores = {"split after copying": [], "split before copying": [], "the real test": []}
 for _ in range(pick(full=20, fast=3)):
     leaky = rng.permutation(len(labels)) < len(labels) // 5

@@ -1,21 +1,21 @@
 """The explorer in a real Chromium: the page from its file with the network off, and JupyterLab."""
 
+import jupyterlab_page
 import nbformat
 import offline as in_chromium
 import pytest
-import test_browser
+from jupyterlab_page import run_all_cells, wait_for
 from nbformat.v4 import new_code_cell, new_notebook
 from pages import SMALL, as_point, settings, small_page
-from test_browser import run_all_cells, wait_for
 
 from helpers.decision import decide, title_of
 from helpers.display.explorer.cards import REASON_CLASSES, source_last
 from helpers.display.explorer.settings import comparison, headline
-from helpers.results.evidence import evidence
+from helpers.results.evidence import evidence_near
 
 pytestmark = pytest.mark.browser
-NOTEBOOK = test_browser.ROOT / "notebooks" / "10_decision_rule.ipynb"
-chromium, lab = test_browser.chromium, test_browser.lab  # fixtures
+NOTEBOOK = jupyterlab_page.ROOT / "notebooks" / "10_decision_rule.ipynb"
+chromium, lab = jupyterlab_page.chromium, jupyterlab_page.lab  # fixtures
 browser, offline = in_chromium.browser, in_chromium.offline
 SEEN = """settings => settings.map(one => {
   explorer.set(one);
@@ -121,7 +121,7 @@ def test_200_random_points_agree_with_decide(opened, written):
     asked = settings(SMALL, 200, seed=2)
     for at, seen in zip(asked, opened().evaluate(SEEN, asked), strict=True):
         situation = as_point(SMALL, at).situation()
-        ruled, found = decide(situation), evidence(situation, written[1])
+        ruled, found = decide(situation), evidence_near(situation, written[1])
         assert (seen["rule"], seen["measured"]) == headline(ruled, found), at
         assert (seen["approach"], seen["take"]) == (ruled.approach, found.take), at
         assert seen["reasons"] == [reason.text for reason in ruled.reasons], at

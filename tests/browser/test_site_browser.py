@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import jupyterlab_page
 import offline as in_chromium
 import pytest
-import test_browser
 from axe_playwright_python.sync_playwright import Axe
 from filelock import FileLock
+from jupyterlab_page import wait_for
 from pages import SMALL
-from test_browser import wait_for
 
 from helpers.display.explorer.page import build
 from helpers.display.figures import contrast
@@ -36,7 +36,7 @@ PICTURES = """() => [...document.images].map(image => {
   image.loading = 'eager';
   return {src: image.src, alt: image.alt, width: image.naturalWidth, done: image.complete};
 })"""
-chromium = test_browser.chromium  # a fixture
+chromium = jupyterlab_page.chromium  # a fixture
 browser, offline = in_chromium.browser, in_chromium.offline
 
 
@@ -50,7 +50,7 @@ def site(tmp_path_factory):
             begun = time.process_time()
             warnings = build_pages(ROOT, folder)
             spent = time.process_time() - begun
-            page = build(runs.load(), axes=SMALL, home="index.html")
+            page = build(runs.load_runs(), axes=SMALL, home="index.html")
             (folder / "explorer.html").write_text(page, encoding="utf-8")
             (folder / BUILT).write_text(json.dumps([warnings, spent]), encoding="utf-8")
     return folder

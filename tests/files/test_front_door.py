@@ -17,9 +17,9 @@ from packaging.specifiers import SpecifierSet
 from PIL import Image
 
 from helpers.cli.commands import build_parser
+from helpers.decision import Thresholds
 from helpers.errors import UserError
 from helpers.paths import data_dir
-from helpers.situations import Thresholds
 from tools.site import make_pictures
 
 pytestmark = pytest.mark.files

@@ -17,7 +17,7 @@ KEYS = ["sweep", "backbone", "task", "dial", "approach", "n_train", "settings"]
 
 @pytest.fixture(scope="module")
 def runs():
-    return records.load(schema=None)
+    return records.load_runs(schema=None)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from helpers.paths import data_dir, results_dir
 from helpers.results import expected_regret
 from helpers.results import runs as records
-from helpers.results.learning_curves import Measured, measured
+from helpers.results.learning_curves import Measured, measured_curves
 
 TOOLS = data_dir().parent / "tools" / "measure"
 
@@ -35,7 +35,7 @@ def test_scores_follow_the_recorded_runs(tool, tmp_path):
     shipped = results_dir() / "advisor.csv"
     copy = tmp_path / shipped.name
     shutil.copy(shipped, copy)
-    tool.refresh(copy, records.load())
+    tool.refresh(copy, records.load_runs())
     assert copy.read_text() == shipped.read_text(), (
         "run: python -m tools.measure.score_advisor --refresh"
     )
@@ -49,7 +49,7 @@ def test_regret_and_its_error_over_the_seeds(tool):
 
 
 def test_a_seed_that_an_approach_lacks_is_left_out(tool):
-    runs = records.load()
+    runs = records.load_runs()
     case = tool.CASES["digits"]
     whole = tool.recorded(case, runs)
     own = (runs["task"] == "digits") & (runs["backbone"] == case.backbone)
@@ -65,7 +65,7 @@ def test_the_weight_of_classes_is_one_that_the_tool_weighs():
 
 def test_tasks_with_as_many_classes_foresee_better_than_all_alike():
     """The share of the evidence that is quick: MiniLM on 200 texts."""
-    tool, whole = loaded("weigh_classes"), measured(records.load())
+    tool, whole = loaded("weigh_classes"), measured_curves(records.load_runs())
     texts = [
         curve for curve in whole.curves if curve.backbone == "minilm" and 200 in curve.accuracy
     ]
@@ -87,7 +87,7 @@ def test_records_and_measurements_together_choose_better_than_either(tool):
     """Simulated races on every recorded situation that the advisor is scored on."""
     module = loaded("simulate_races")
     asked = argparse.Namespace(draws=3, runs=[14], alike=0.7)
-    held = measured(records.load())
+    held = measured_curves(records.load_runs())
     rows = [row for case in tool.CASES.values() for row in module.regrets(case, held, asked)]
     points = pd.DataFrame(rows).groupby("chosen by")["points"].mean()
     assert len(rows) == 3 * 3 * len(tool.CASES)

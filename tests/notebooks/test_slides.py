@@ -2,9 +2,9 @@
 
 import re
 
+import jupyterlab_page
 import nbformat
 import pytest
-import test_browser
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import sync_playwright
 
@@ -30,7 +30,7 @@ STATE = """() => ({
   broken: [...Reveal.getCurrentSlide().querySelectorAll('img')]
     .filter(image => !image.naturalWidth || !image.alt).length,
 })"""
-chromium = test_browser.chromium  # a fixture
+chromium = jupyterlab_page.chromium  # a fixture
 needs_reveal = pytest.mark.skipif(
     find_asset(all_assets()["reveal"]) is None,
     reason="reveal.js is not fetched: python -m helpers fetch reveal",
@@ -267,7 +267,7 @@ def test_a_deck_asks_for_nothing(path):
 @pytest.mark.browser
 def test_arrows_move_and_nothing_is_asked_or_cut_off(path, chromium):
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=test_browser.FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=jupyterlab_page.FLAGS)
         context = browser.new_context(
             offline=True, viewport={"width": 1280, "height": 720}, reduced_motion="reduce"
         )

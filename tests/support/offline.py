@@ -1,8 +1,8 @@
 """Fixtures: a Chromium, and what opens addresses in it with the network off."""
 
 import pytest
+from jupyterlab_page import FLAGS
 from playwright.sync_api import sync_playwright
-from test_browser import FLAGS
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import random
 from helpers.display.explorer.page import SLIDERS, build
 from helpers.display.explorer.settings import KINDS, Axes, Point
 from helpers.results import runs as records
-from helpers.results.learning_curves import Measured, measured
+from helpers.results.learning_curves import Measured, measured_curves
 
 SMALL = Axes(
     examples=(50, 200, 1_000, 5_000, 100_000),
@@ -20,8 +20,8 @@ SMALL = Axes(
 @functools.cache
 def small_page() -> tuple[str, Measured]:
     """Return the page over SMALL, and the curves that it was read from."""
-    runs = records.load()
-    return build(runs, axes=SMALL, commit="0123456789"), measured(runs)
+    runs = records.load_runs()
+    return build(runs, axes=SMALL, commit="0123456789"), measured_curves(runs)
 
 
 def settings(axes: Axes, number: int, seed: int = 0) -> list[dict]:

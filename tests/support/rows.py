@@ -1,5 +1,8 @@
 """Rows for tests of records and of what reads them."""
 
+import numpy as np
+import pandas as pd
+
 from helpers.results import runs, schema
 
 
@@ -29,3 +32,36 @@ def make_row(**changes) -> dict:
     }
     row |= {c.name: 1 for c in schema.COLUMNS if c.name not in row and c.name != "run_id"}
     return row | changes
+
+
+SECONDS = {"feature_extraction": 1.0, "lora": 10.0, "full_fine_tuning": 100.0}
+
+
+def made(values: dict[str, list[float]], n_train: int = 100, **changes) -> pd.DataFrame:
+    """Runs of one cell: accuracies by approach, a seed for each."""
+    rows = [
+        make_row(
+            **{
+                "task": "digits",
+                "approach": approach,
+                "n_train": n_train,
+                "seed": seed,
+                "test_accuracy": accuracy,
+                "train_seconds": SECONDS.get(approach, 5.0) * n_train / 100,
+                "train_cpu_seconds": SECONDS.get(approach, 5.0) * n_train / 100,
+                "prepare_seconds": 0.0,
+                "latency_ms": 1.0 + (approach == "lora"),
+            }
+            | changes
+        )
+        for approach, several in values.items()
+        for seed, accuracy in enumerate(several)
+    ]
+    return pd.DataFrame(rows)
+
+
+def three(frozen: float, lora: float, full: float, spread: float = 0.01) -> dict[str, list[float]]:
+    """Three seeds for each approach around its mean; the seeds' luck is not shared."""
+    pattern = np.array([[-1, 0, 1], [1, -1, 0], [0, 1, -1]]) * spread
+    means = {"feature_extraction": frozen, "lora": lora, "full_fine_tuning": full}
+    return {name: list(mean + pattern[i]) for i, (name, mean) in enumerate(means.items())}

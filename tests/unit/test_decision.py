@@ -7,25 +7,25 @@ import subprocess
 import sys
 
 import pytest
+from situations import BELOW_THIRD, BELOW_TWO_THIRDS, THIRD, TWO_THIRDS, random_situation
 
-from helpers.decision import FALLBACK, decide
-from helpers.errors import UserError
-from helpers.situations import (
+from helpers.decision import (
     DISTANCES,
+    FALLBACK,
     Reason,
     ReasonKind,
     Situation,
     Thresholds,
+    decide,
     distance_word,
     parse_distance,
     size_word,
 )
+from helpers.errors import UserError
 
 ANSWERS = {
     "feature_extraction", "lora", "partial_fine_tuning", "full_fine_tuning", "adapter"
 }  # fmt: skip
-THIRD, TWO_THIRDS = 1 / 3, 2 / 3
-BELOW_THIRD, BELOW_TWO_THIRDS = math.nextafter(THIRD, 0), math.nextafter(TWO_THIRDS, 0)
 
 
 def answer(*given, **more):
@@ -174,21 +174,6 @@ def test_what_would_change_the_answer_does_change_it():
     assert ("distance", "partial_fine_tuning") not in changes  # farther changes nothing
     text = decide(Situation(20_000, "medium", "text")).flips
     assert ("language model", "lora") in [(flip.name, flip.approach) for flip in text]
-
-
-def random_situation(rng: random.Random) -> Situation:
-    modality = rng.choice(("image", "text"))
-    return Situation(
-        examples=rng.choice([1, 4_999, 5_000, 99_999, 100_000, int(10 ** rng.uniform(0, 8))]),
-        distance=rng.choice([0.0, BELOW_THIRD, THIRD, TWO_THIRDS, 1.0, rng.random(), "far"]),
-        modality=modality,
-        llm=modality == "text" and rng.random() < 0.5,
-        budget_minutes=rng.choice([None, rng.uniform(0.1, 1e4)]),
-        latency_ms=rng.choice([None, rng.uniform(0.1, 1e4)]),
-        tasks=rng.choice([1, 9, 10, rng.randint(1, 1_000)]),
-        unlabelled=rng.choice([0, 9_999, 10_000, int(10 ** rng.uniform(0, 9))]),
-        local_only=rng.random() < 0.5,
-    )
 
 
 def test_ten_thousand_situations_all_get_an_answer_with_reasons():

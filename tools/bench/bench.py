@@ -31,10 +31,11 @@ from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.experiments.single_run import environment
 from helpers.paths import results_dir
+from helpers.runtime import pick_device
 from helpers.tasks import Split, Task
 from helpers.training.examples import Examples, batches
-from helpers.training.feature_cache import prefix
-from helpers.training.loop import TrainConfig, evaluate, parameter_groups, pick_device, train
+from helpers.training.feature_cache import frozen_prefix
+from helpers.training.loop import TrainConfig, evaluate, parameter_groups, train
 from tools.bench.bench_accuracy import time_to_accuracy_fastai, time_to_accuracy_hf
 from tools.bench.bench_advisor import (
     advise_5000_again,
@@ -104,7 +105,7 @@ def extraction_throughput() -> tuple[float, float, float, str]:
             backbone.pool(backbone(batch))
 
     def ours() -> None:
-        prefix(backbone, task.train.inputs, backbone.n_stages, cache=False)
+        frozen_prefix(backbone, task.train.inputs, backbone.n_stages, cache=False)
 
     bare(), ours()
     what = "photos/s of feature extraction (uint8 in, file out) / of the bare backbone on tensors"

@@ -25,7 +25,7 @@ COLUMNS = [*CELL, "lr", "seeds", "reason"]
 
 def main() -> None:
     """Write the list, and print what it holds in all."""
-    runs = records.load(schema=None)
+    runs = records.load_runs(schema=None)
     listed = list_missing(runs)
     listed.to_csv(results_dir() / "missing.csv", index=False, lineterminator="\n")
     count = listed["seeds"].str.split().str.len().sum()

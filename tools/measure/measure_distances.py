@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from helpers.experiments import measured_distances
+from helpers.experiments import domain_distance
 from helpers.experiments.grids import COMPARING
 
 
@@ -17,12 +17,12 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="only print what is missing")
     asked = parser.parse_args()
-    for place in measured_distances.missing(sweeps=asked.sweeps):
+    for place in domain_distance.missing(sweeps=asked.sweeps):
         if asked.list:
             print(place)
             continue
-        row = measured_distances.measure_place(place)
-        measured_distances.append(row)
+        row = domain_distance.measure_place(place)
+        domain_distance.append(row)
         print(
             f"{place.backbone} {place.task} dial {place.dial:.2f}: distance {row['distance']:.3f} "
             f"(probe {row['probe']:.3f}, Fréchet {row['frechet']:.3f}, LogME {row['log_me']:.3f})",

@@ -37,7 +37,8 @@ from helpers.errors import UserError
 from helpers.paths import cache_dir, commit, results_dir
 from helpers.results import runs as records
 from helpers.results.learning_curves import comparable
-from helpers.storage.files import RowFile, locked, write_whole
+from helpers.storage.files import locked, write_whole
+from helpers.storage.results_file import RowFile
 from helpers.tasks import Task, load_task
 
 COLUMNS = ("key", "case", "task", "mode", "n_train", "backbone", "recommended", "verdict", "best",
@@ -202,7 +203,7 @@ def main() -> int:
         print(f"no case is named {unknown[0]!r}; known: {', '.join(CASES)}", file=sys.stderr)
         return 2
     file = RowFile(results_dir() / "advisor.csv", COLUMNS)
-    runs = records.load()
+    runs = records.load_runs()
     if asked.refresh:
         refresh(file.path, runs)
         return 0

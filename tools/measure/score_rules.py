@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.paths import results_dir
 from helpers.results import runs as records
-from helpers.results.learning_curves import measured
+from helpers.results.learning_curves import measured_curves
 from helpers.results.rival_rules import ARTICLE, FOLK, refit, score, situations, standing
 
 FIRST = ["rule", "mean_regret", "worst_regret", "mean_train_seconds", "tasks", "situations"]
@@ -21,7 +21,7 @@ FIRST = ["rule", "mean_regret", "worst_regret", "mean_train_seconds", "tasks", "
 
 def regret_table(runs: pd.DataFrame) -> pd.DataFrame:
     """The table that is stored; `runs` at its end says how many records it was made from."""
-    held = measured(runs)
+    held = measured_curves(runs)
     table, lacking = situations(held)
     picks = [score(table, held), *(refit(table, rule)[0] for rule in (ARTICLE, FOLK))]
     made = standing(pd.concat(picks, ignore_index=True)).round(5)
@@ -31,7 +31,7 @@ def regret_table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     """Write the table and print it."""
-    made = regret_table(records.load())
+    made = regret_table(records.load_runs())
     made.to_csv(results_dir() / "regret.csv", index=False, lineterminator="\n")
     print(made.to_string(index=False))
 

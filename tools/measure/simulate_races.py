@@ -19,18 +19,18 @@ import pandas as pd
 from scipy.stats import norm
 from tqdm import tqdm
 
+from helpers.advisor.folds import Folds
 from helpers.advisor.prior.accuracies import Prior, expected_accuracies
 from helpers.advisor.prior.gains import NOTHING, recorded_gains
 from helpers.advisor.probe import Score
 from helpers.advisor.race.halving import ROUNDS
 from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
-from helpers.advisor.task import Folds
 from helpers.backbones import BACKBONES
-from helpers.experiments.domain_distance import wilson_interval
+from helpers.decision import Situation
 from helpers.results import runs as records
 from helpers.results.expected_regret import classes_of
-from helpers.results.learning_curves import Measured, measured
-from helpers.situations import Situation
+from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.statistics import wilson_interval
 from tools.measure.score_advisor import CASES, WITHIN, Case, recorded
 
 JUDGED = 100  # validation examples of a case
@@ -93,7 +93,7 @@ def raced(
 
 def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[dict]:
     """What each way of choosing gives up in simulated races of a case, in points."""
-    truth = recorded(case, records.load()).mean()
+    truth = recorded(case, records.load_runs()).mean()
     names, rng = list(truth.index), np.random.default_rng(0)
     modality = BACKBONES[case.backbone].modality
     noise, pool = RUN_NOISE[modality] / np.sqrt(case.n_train), case.n_train + JUDGED
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+", default=[12, 24])
     parser.add_argument("--alike", type=float, default=0.7, help="of what makes an example hard")
     asked = parser.parse_args()
-    held = measured(records.load())
+    held = measured_curves(records.load_runs())
     table = pd.DataFrame(row for case in tqdm(CASES.values()) for row in regrets(case, held, asked))
     table["right"] = table["points"] <= WITHIN
     for place in (["modality", "n_train", "runs"], ["case"], ["runs"]):

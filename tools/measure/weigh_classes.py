@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from helpers.advisor.prior.accuracies import cheapest_near
 from helpers.advisor.prior.gains import BASE, recorded_gains
+from helpers.decision import Situation
 from helpers.results import expected_regret, runs
-from helpers.results.learning_curves import Curve, Measured, measured
-from helpers.situations import Situation
+from helpers.results.learning_curves import Curve, Measured, measured_curves
 
 FACTORS = (1.1, 1.2, 1.35, 1.5, 2.0, 3.0, 4.0, 8.0, 1e9)  # the last: classes do not count
 LEAST = 8  # approaches: situations with fewer are still being measured
@@ -58,7 +58,7 @@ def given_up(curve: Curve, size: int, held: Measured, weights: expected_regret.W
 
 def main() -> None:
     """Print a table with a row for each factor."""
-    held = measured(runs.load())
+    held = measured_curves(runs.load_runs())
     asked = [(c, n) for c in held.curves for n in c.accuracy if len(c.accuracy[n].columns) >= LEAST]
     rows = []
     for factor in tqdm(FACTORS):

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def write_explorer(path: Path, home: str, workers: int) -> None:
     """Write the explorer whole or not at all, with a link to `home` where that is a page."""
-    page = build(runs.load(), commit=commit(), workers=workers, home=home)
+    page = build(runs.load_runs(), commit=commit(), workers=workers, home=home)
     size = len(page.encode("utf-8"))
     if size > LARGEST:
         raise UserError(f"the page has {size:,} bytes, more than {LARGEST:,}; coarsen its axes")

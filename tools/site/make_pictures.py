@@ -20,13 +20,12 @@ import pandas as pd
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from helpers.decision import decide
+from helpers.decision import Situation, Thresholds, decide
 from helpers.display.figures import Picture, figure, png_bytes
 from helpers.errors import UserError
 from helpers.results import rival_rules, runs
-from helpers.results.learning_curves import measured
+from helpers.results.learning_curves import measured_curves
 from helpers.results.statistics import SITUATION
-from helpers.situations import Situation, Thresholds
 from helpers.vocabulary import APPROACH_STYLE, looks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = parser.parse_args(arguments).names or ["decision", "explorer"]
     makers = {
         "decision": lambda: png_bytes(
-            decision_picture(rival_rules.situations(measured(runs.load()))[0])
+            decision_picture(rival_rules.situations(measured_curves(runs.load_runs()))[0])
         ),
         "explorer": lambda: explorer_picture(PAGE),
     }

@@ -17,9 +17,9 @@ import pandas as pd
 from scipy.special import logit
 from scipy.stats import t as student
 
+from helpers.decision import Situation
 from helpers.results.expected_regret import WEIGHTS, Weights, say
 from helpers.results.learning_curves import LEAST_SEEDS, Measured
-from helpers.situations import Situation
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
 BASE = FEATURE_EXTRACTION

@@ -17,15 +17,16 @@ import pandas as pd
 import torch
 
 from helpers.advisor.export import RECIPE, model_facts, save_fitted
+from helpers.advisor.folds import folds_of, part_of
 from helpers.advisor.hyperparameters import BATCH_SIZE
-from helpers.advisor.task import OwnTask, folds_of, own_folder, part_of
+from helpers.advisor.task import OwnTask, own_folder
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.experiments.single_run import environment
-from helpers.storage.files import RowFile
+from helpers.runtime import pick_device
+from helpers.storage.results_file import RowFile
 from helpers.tasks import Split
 from helpers.tasks.splits import stratified_order
-from helpers.training.loop import pick_device
 
 VERSION = 2  # raised when a run of the same settings would come out otherwise
 PARTS = 10  # of the examples that judge a run, for choosing its epoch

@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from helpers.advisor.answer import Looked
+from helpers.advisor.folds import Folds, folds_of
 from helpers.advisor.prior.accuracies import Prior
 from helpers.advisor.race.cluster import LEAST_PATIENCE, PATIENCE, Cluster
 from helpers.advisor.race.runs import Job, OutOfTime, RaceFile, SkipKind, Skipped, execute
 from helpers.advisor.race.standings import Arm, arms_of
-from helpers.advisor.task import Folds, folds_of
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.errors import UserError

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helpers.advisor.folds import Folds
 from helpers.advisor.prior.accuracies import SURE, Prior, cheapest_near
 from helpers.advisor.prior.posterior import LEVEL
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
-from helpers.advisor.task import Folds
-from helpers.experiments.domain_distance import wilson_interval
 from helpers.results.expected_regret import WEIGHTS
+from helpers.results.statistics import wilson_interval
 
 # Deviation of an accuracy from one training run to the next, times the root of the number of
 # training examples: what seeds show in the records, where approaches are compared seed by seed.

@@ -15,9 +15,9 @@ from helpers.advisor.prior.accuracies import CHEAPER, Expected
 from helpers.advisor.race.runs import Job, RaceFile
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.decision import title_of
-from helpers.experiments.domain_distance import wilson_interval
 from helpers.results.evidence import CLEAR, CLOSE
 from helpers.results.expected_regret import WEIGHTS
+from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
 
 

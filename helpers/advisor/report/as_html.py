@@ -13,8 +13,7 @@ from typing import Any
 
 from helpers.decision import title_of
 from helpers.display.advice_charts import accuracy_figure, cost_figure
-from helpers.display.explorer.cards import duration, short
-from helpers.display.svg_charts import swatch
+from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
 from helpers.results.evidence import CLEAR, CLOSE, NONE
 from helpers.vocabulary import APPROACH_STYLE, style_of

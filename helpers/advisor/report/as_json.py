@@ -10,7 +10,7 @@ import numpy as np
 
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.data import SPLITS
-from helpers.situations import distance_word
+from helpers.decision import distance_word
 
 
 def as_json(

@@ -12,12 +12,11 @@ from typing import Any
 
 import joblib
 
-from helpers.decision import FALLBACK, Decision, decide
+from helpers.decision import FALLBACK, MODALITIES, Decision, Reason, ReasonKind, decide
 from helpers.display.explorer.cards import source_last
 from helpers.display.explorer.settings import KINDS, Axes, Point, headline, shown_curves
-from helpers.results.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence
+from helpers.results.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence_near
 from helpers.results.learning_curves import Measured, nearest, training_minutes
-from helpers.situations import MODALITIES, Reason, ReasonKind
 from helpers.vocabulary import APPROACH_STYLE
 
 VERDICTS = (CLEAR, CLOSE, NONE)
@@ -137,7 +136,7 @@ def _measured(held: Measured, axes: Axes, workers: int, texts: Pool, rows: Pool)
         found.append(rows.put(tuple(at[place] for place in modality_row)))
         point = Point(examples, distance, modality=modality)
         near.append(rows.put(_near(point, several[0], held)))
-    language = evidence(Point(modality="text", llm=True).situation(), held)
+    language = evidence_near(Point(modality="text", llm=True).situation(), held)
     return {
         "found": found,
         "near": near,
@@ -164,7 +163,7 @@ def _answers(
     made = []
     for examples, distance, modality in asked:
         free = Point(examples, distance, modality=modality)
-        several = [evidence(free.situation(), held)]
+        several = [evidence_near(free.situation(), held)]
         known: dict[Any, int] = {frozenset(c.approach for c in several[0].candidates): 0}
         near = nearest(free.situation(), held)
         spent = {
@@ -178,7 +177,7 @@ def _answers(
             key = frozenset(name for name, costs in spent.items() if asked_for.allows(*costs))
             key = key if len(key) > 1 else frozenset({"too few"} if limited else key)
             if key not in known:
-                told = evidence(asked_for, held)
+                told = evidence_near(asked_for, held)
                 if told.candidates and {c.approach for c in told.candidates} != key:
                     raise RuntimeError(f"other approaches fit {asked_for} than were worked out")
                 known[key] = len(several)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from helpers.decision import Decision, title_of
+from helpers.decision import Decision, Reason, ReasonKind, title_of
 from helpers.display.explorer.settings import apart_words, comparison, rule_title
-from helpers.display.svg_charts import Panel, marks, shape_of, swatch
+from helpers.display.svg_charts import Panel, duration, marks, shape_of, short, swatch
 from helpers.results.evidence import CLEAR, NONE, Candidate, Evidence
-from helpers.situations import Reason, ReasonKind
 from helpers.vocabulary import APPROACH_STYLE
 
 CHIPS = {CLEAR: ("clear", "●"), NONE: ("none", "○")}  # else too close to call
@@ -125,17 +124,6 @@ def interval_mark(c: Candidate, ends: tuple[float, float]) -> str:
         f'<path class="rail" d="M4 7H116"/><path class="span" d="M{left} 7H{right}"/>'
         f'<path class="mark" transform="translate({middle},7)" d="{shape}"/></svg>'
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a training time with two or three digits."""
-    return f"{short(seconds)} s" if seconds < 120 else f"{short(seconds / 60)} min"
-
-
-def short(value: float) -> str:
-    """Return a cost with about three digits."""
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:,.{digits}f}"
 
 
 def curves_card(

@@ -29,8 +29,8 @@ from helpers.display.svg_charts import Panel, draw_panel
 from helpers.display.theme import lab_colours, sheet
 from helpers.errors import UserError
 from helpers.results import runs as records
-from helpers.results.evidence import Evidence, evidence
-from helpers.results.learning_curves import Measured, measured
+from helpers.results.evidence import Evidence, evidence_near
+from helpers.results.learning_curves import Measured, measured_curves
 from helpers.vocabulary import style_of
 
 NO_LIMIT = "no limit"  # a slider takes None for "nothing chosen"
@@ -49,10 +49,10 @@ class Explorer:
         runs: pd.DataFrame | None = None,
         measure: Callable[..., live_run.Live] = live_run.run_live,
     ) -> None:
-        self.runs = records.load() if runs is None else runs
+        self.runs = records.load_runs() if runs is None else runs
         for name in sorted(set(self.runs["approach"])):
             style_of(name)  # what nobody registered gets its colour before the style sheet is made
-        self.held: Measured = measured(self.runs)
+        self.held: Measured = measured_curves(self.runs)
         self.measure = measure
         self.panels: dict[int, Panel] = {}
         self.dropped: dict[int, list[tuple[int, float, str]]] = {}  # live points, by curve
@@ -86,7 +86,7 @@ class Explorer:
     def _found(self, *part: Any) -> Evidence:
         examples, distance, budget, latency, modality, llm = part
         point = Point(examples, distance, budget, latency, 1, modality, llm)
-        return evidence(point.situation(), self.held)
+        return evidence_near(point.situation(), self.held)
 
     def shown(self, point: Point, found: Evidence) -> tuple[list[int], bool]:
         """Return the places of the curves to show, and whether the answer was read from them."""

@@ -24,7 +24,7 @@ from helpers.display.explorer.settings import (
 )
 from helpers.display.svg_charts import draw_panel, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
-from helpers.results.learning_curves import Measured, comparable, measured
+from helpers.results.learning_curves import Measured, comparable, measured_curves
 from helpers.vocabulary import APPROACH_STYLE, style_of
 
 HOME = '<nav aria-label="Back"><a href="{}">All notebooks as pages, and the glossary</a></nav>'
@@ -53,7 +53,7 @@ def build(
     """
     for name in sorted(set(runs["approach"])):
         style_of(name)  # what nobody registered gets its colour before the style sheet is made
-    held = measured(runs)
+    held = measured_curves(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
     folder = files("helpers.display.explorer.page")
     parts = {

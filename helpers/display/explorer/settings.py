@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helpers.decision import FALLBACK, Decision, title_of
+from helpers.decision import FALLBACK, Decision, ReasonKind, Situation, Thresholds, title_of
 from helpers.results.evidence import CLEAR, NONE, Evidence
 from helpers.results.learning_curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
-from helpers.situations import ReasonKind, Situation, Thresholds
 
 KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
 

@@ -25,7 +25,7 @@ from helpers.lessons.claims.tests import (
     Measured,
     judge,
 )
-from helpers.lessons.language_models import decoder_evidence
+from helpers.lessons.language_models import forgetting
 from helpers.paths import data_dir
 from helpers.results import runs as records
 from helpers.results.learning_curves import (
@@ -78,7 +78,7 @@ def load_claims() -> list[dict[str, Any]]:
 
 def judge_claims(runs: pd.DataFrame | None = None) -> list[Verdict]:
     """Test every claim on the recorded runs (loaded when None)."""
-    tables = _Tables(records.load() if runs is None else runs)
+    tables = _Tables(records.load_runs() if runs is None else runs)
     return [_judged(claim, tables) for claim in load_claims()]
 
 
@@ -147,7 +147,7 @@ class _Tables:
 
     def get(self, name: str) -> pd.DataFrame:
         if name == "decoder" and name not in self._made:
-            self._made[name] = decoder_evidence.compared()
+            self._made[name] = forgetting.compared()
         if name not in self._made:
             plain = self.runs["sweep"].str.removesuffix("/tuning") == name
             rows = comparable(self.runs) if name == "compared" else self.runs[plain]

@@ -9,7 +9,7 @@ N_TRAIN = 200
 
 def _curves():
     """Means over seeds of the recorded pocket races with 200 examples, one row per approach."""
-    runs = records.load(sweep="pocket", dial=0.0, settings="", n_train=N_TRAIN)
+    runs = records.load_runs(sweep="pocket", dial=0.0, settings="", n_train=N_TRAIN)
     return with_seconds(records.summarise(runs))
 
 

@@ -4,15 +4,15 @@ from typing import Any
 
 from helpers.errors import UserError
 from helpers.lessons.exercises.grading import Answer, choice, number
-from helpers.results.comparisons import paired_gain
-from helpers.results.runs import load
+from helpers.results.runs import load_runs
+from helpers.results.statistics import paired_gain
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def recorded_gain() -> float:
     """Gain of full fine-tuning over the probe on digits at 200 examples, from the records."""
-    runs = load(sweep="pocket", task="digits", dial=0.0, n_train=200)
+    runs = load_runs(sweep="pocket", task="digits", dial=0.0, n_train=200)
     table = paired_gain(runs, "full_fine_tuning", "feature_extraction")
     if table.empty:
         raise UserError("these runs have not been recorded here")
@@ -62,7 +62,7 @@ ANSWERS = {
         number(recorded_gain, within=0.02),
         hints=(
             "`paired_gain` takes the runs and two names of approaches.",
-            "`runs.load(sweep='pocket', task='digits', dial=0.0, n_train=200)`, then "
+            "`runs.load_runs(sweep='pocket', task='digits', dial=0.0, n_train=200)`, then "
             "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its column is `mean`.",
         ),
         praise="Digits are far from products: here the frozen base leaves much unseen.",

@@ -4,7 +4,7 @@ from typing import Any
 
 from helpers.errors import UserError
 from helpers.lessons.exercises.grading import Answer, choice, number
-from helpers.results.runs import load
+from helpers.results.runs import load_runs
 from helpers.results.statistics import summarise
 from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
@@ -77,7 +77,7 @@ def trains_the_head_alone(function: Any) -> bool | str:
 def most_kept() -> str:
     """The approach that overwrites the base and kept most of the source task, from the records."""
     movers = [PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT]
-    runs = load(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
+    runs = load_runs(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
     if runs.empty:
         raise UserError("these runs have not been recorded here")
     table = summarise(runs, by=("approach",))

@@ -2,14 +2,14 @@
 
 from helpers.errors import UserError
 from helpers.lessons.exercises.grading import Answer, choice, number
-from helpers.results.comparisons import paired_gain
-from helpers.results.runs import load
+from helpers.results.runs import load_runs
+from helpers.results.statistics import paired_gain
 from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING
 
 
 def best_task_for_scratch() -> str:
     """The task where scratch gains most on full fine-tuning at 200 examples, from the records."""
-    runs = load(sweep="pocket", dial=0.0, n_train=200)
+    runs = load_runs(sweep="pocket", dial=0.0, n_train=200)
     table = paired_gain(runs, FROM_SCRATCH, FULL_FINE_TUNING)
     if table.empty:
         raise UserError("these runs have not been recorded here")

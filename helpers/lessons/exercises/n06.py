@@ -9,7 +9,7 @@ def means(task: str, n_train: int) -> dict[str, float]:
     from helpers.experiments import sweeps
     from helpers.results import runs as records  # slow, and only wanted when asked
 
-    runs = sweeps.recorded("pocket")
+    runs = sweeps.recorded_runs("pocket")
     runs = runs[(runs["task"] == task) & (runs["dial"] == 0) & (runs["n_train"] == n_train)]
     if runs.empty:
         raise UserError("these runs have not been recorded here")

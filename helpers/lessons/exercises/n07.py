@@ -7,9 +7,9 @@ from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
 
 def farthest() -> str:
     """The task farthest from pocket at dial 0, as recorded."""
-    from helpers.experiments import measured_distances  # slow, and only wanted when asked
+    from helpers.experiments import domain_distance  # slow, and only wanted when asked
 
-    table = measured_distances.load()
+    table = domain_distance.load_distances()
     table = table[(table["backbone"] == "pocket") & (table["dial"] == 0)]
     if table.empty:
         raise UserError("no distances have been recorded here")
@@ -20,7 +20,7 @@ def lost_on_the_dial() -> dict[str, float]:
     """Points that approaches lose from dial 0 to its end, 200 examples, over common seeds."""
     from helpers.experiments import sweeps  # slow, and only wanted when asked
 
-    runs = sweeps.recorded("pocket")
+    runs = sweeps.recorded_runs("pocket")
     runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
     lost = {}
     for name in (FEATURE_EXTRACTION, FROM_SCRATCH, CLASSICAL):

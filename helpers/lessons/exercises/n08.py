@@ -12,7 +12,7 @@ def lora_over_full() -> float:
     from helpers.experiments import sweeps  # slow, and only wanted when asked
     from helpers.lessons import trade_offs
 
-    runs = sweeps.recorded("pocket")
+    runs = sweeps.recorded_runs("pocket")
     runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
     ratios = trade_offs.cost_ratios(runs, LORA, FULL_FINE_TUNING)["ratio"]
     if ratios.empty:

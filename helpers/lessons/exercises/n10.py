@@ -10,9 +10,9 @@ from helpers.lessons.exercises.scenarios import chosen
 @functools.cache
 def _scored() -> tuple[Any, Any, Any]:
     from helpers.results import rival_rules, runs  # slow, and only wanted when asked
-    from helpers.results.learning_curves import measured
+    from helpers.results.learning_curves import measured_curves
 
-    held = measured(runs.load())
+    held = measured_curves(runs.load_runs())
     table, _ = rival_rules.situations(held)
     return held, table, rival_rules.score(table, held)
 

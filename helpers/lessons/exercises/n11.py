@@ -23,7 +23,7 @@ def lora_tasks() -> int:
     """The fewest tasks at which copies are over 20 times a library of LoRA files on MiniLM."""
     from helpers.experiments import sweeps
 
-    runs = sweeps.recorded("minilm")
+    runs = sweeps.recorded_runs("minilm")
     sizes = runs.groupby("approach")["stored_mb"].median()
     if not {LORA, FULL_FINE_TUNING} <= set(sizes.index):
         raise UserError("these runs have not been recorded here")

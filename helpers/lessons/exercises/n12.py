@@ -10,9 +10,9 @@ from helpers.vocabulary import FULL_FINE_TUNING, LORA
 def lora_gain() -> float:
     """Points that LoRA gains on full fine-tuning, 200 clothing photos at 64 px, by seed."""
     from helpers.experiments import sweeps  # slow, and only wanted when asked
-    from helpers.results.comparisons import paired_gain
+    from helpers.results.statistics import paired_gain
 
-    runs = sweeps.recorded("lite0")
+    runs = sweeps.recorded_runs("lite0")
     runs = runs[(runs["task"] == "clothing") & (runs["n_train"] == 200)]
     gains = paired_gain(runs, LORA, FULL_FINE_TUNING)
     if gains.empty:

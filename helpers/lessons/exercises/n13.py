@@ -20,7 +20,7 @@ def anchor_over_lora() -> str:
     """The text task on which word counts stand highest above LoRA at 200 texts."""
     from helpers.experiments import sweeps
 
-    runs = sweeps.recorded("minilm")
+    runs = sweeps.recorded_runs("minilm")
     runs = runs[runs["n_train"] == 200]
     means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
     if not {CLASSICAL, LORA} <= set(means.columns):

@@ -17,7 +17,9 @@ def worst_seed() -> float:
     from helpers.lessons import pitfalls
     from helpers.results import learning_curves, runs  # slow, and only wanted when asked
 
-    return 100 * float(pitfalls.one_seed(learning_curves.comparable(runs.load()))["regret"].max())
+    return 100 * float(
+        pitfalls.one_seed(learning_curves.comparable(runs.load_runs()))["regret"].max()
+    )
 
 
 def keeps_copies_together(function: Any) -> bool | str:

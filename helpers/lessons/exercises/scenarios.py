@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.experiments.grids import EIGHT
 from helpers.lessons.exercises.grading import Rule, Score
 from helpers.paths import data_dir
 from helpers.registry import unknown_name
-from helpers.results.comparisons import mean_interval
-from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, measured
-from helpers.results.runs import load
+from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, measured_curves
+from helpers.results.runs import load_runs
+from helpers.results.statistics import mean_interval
+from helpers.vocabulary import SHIPPED
 
 LEEWAY = 2.0  # points below the best mean that still count as the best, where seeds can't tell
 
@@ -80,11 +80,11 @@ def options(scenario: Scenario, held: Measured | None = None) -> pd.DataFrame:
     low, high (below the best that fits, in points, with a 95 % interval of the seeds' differences).
     Raises UserError where the situation is not recorded with every approach yet.
     """
-    curve = _curve(scenario, measured(load()) if held is None else held)
-    seeds = curve.accuracy[scenario.n_train].reindex(columns=list(EIGHT)).dropna()
+    curve = _curve(scenario, measured_curves(load_runs()) if held is None else held)
+    seeds = curve.accuracy[scenario.n_train].reindex(columns=list(SHIPPED)).dropna()
     if len(seeds) < LEAST_SEEDS:
         raise UserError(f"the runs behind the scenario {scenario.name!r} are not all recorded yet")
-    seconds = curve.costs[scenario.n_train]["cpu_seconds"].reindex(EIGHT)
+    seconds = curve.costs[scenario.n_train]["cpu_seconds"].reindex(SHIPPED)
     minutes = seconds * scenario.trainings / 60
     fits = minutes <= (float("inf") if scenario.minutes is None else scenario.minutes)
     if not fits.any():
@@ -92,7 +92,7 @@ def options(scenario: Scenario, held: Measured | None = None) -> pd.DataFrame:
     means = seeds.mean()
     best = str(means[fits].idxmax())
     rows = []
-    for name in EIGHT:
+    for name in SHIPPED:
         points = [100 * value for value in mean_interval(seeds[best] - seeds[name])]
         rows.append((name, means[name], minutes[name], bool(fits[name]), *points))
     columns = ["approach", "mean", "minutes", "fits", "points", "low", "high"]
@@ -138,7 +138,7 @@ def chosen(*names: str) -> Rule:
             return f"A dict with the keys {', '.join(names)} is wanted."
         if open_ones := [name for name in names if answer[name] is ...]:
             return f"Still to choose: {', '.join(open_ones)}."
-        held = measured(load())
+        held = measured_curves(load_runs())
         found = []
         for name in names:
             scenario = get_scenario(name)

@@ -35,8 +35,8 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.paths import results_dir
-from helpers.results.comparisons import between, mean_interval
-from helpers.storage.files import RowFile
+from helpers.results.statistics import between, mean_interval
+from helpers.storage.results_file import RowFile
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA
 
 QUESTION = ["model", "approach", "setting", "batch", "seq", "turn"]

@@ -43,8 +43,8 @@ from helpers.backbones import Backbone, clone
 from helpers.errors import UserError
 from helpers.paths import results_dir
 from helpers.registry import unknown_name
-from helpers.results.comparisons import mean_interval
-from helpers.storage.files import RowFile
+from helpers.results.statistics import mean_interval
+from helpers.storage.results_file import RowFile
 from helpers.vocabulary import LORA
 
 QUESTION = ["method", "task", "n_train", "seed", "lr"]

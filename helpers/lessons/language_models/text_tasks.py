@@ -13,8 +13,8 @@ from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
 from helpers.lessons.race import binomial_interval
-from helpers.results.comparisons import paired_gain
 from helpers.results.learning_curves import LEAST_SEEDS
+from helpers.results.statistics import paired_gain
 from helpers.tasks import Split, Task, load_task
 from helpers.training.examples import Examples
 from helpers.training.loop import predict

@@ -20,11 +20,13 @@ from helpers.lessons.language_models.causal_lm import (
     Corpus,
     copied,
     perplexity,
+    read,
     rows_of,
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
 from helpers.runtime import keep_freed_memory
+from helpers.tasks import Task
 from helpers.training.loop import TrainConfig, TrainingDiverged, parameter_groups, trainable
 from helpers.training.loop import warmup_cosine as schedule_of
 from helpers.vocabulary import LORA
@@ -143,3 +145,31 @@ def _rows(n: int, config: TuneConfig) -> Iterator[Tensor]:
             pool = np.concatenate([pool, rng.permutation(n)])
         yield torch.from_numpy(pool[: config.batch_size])
         pool = pool[config.batch_size :]
+
+
+def adapt_briefly(
+    lm: CausalLM,
+    domains: Mapping[str, Task],
+    approach: str,
+    *,
+    lr: float,
+    steps: int,
+    tokens: int,
+) -> Tuned:
+    """Adapt a copy to `domains["new"]`, watching its validation texts and those of `["old"]`.
+
+    tokens: how many of each are watched, at six moments. A look at how it is done: one run, at a
+    rate that was not tuned.
+    """
+    stops = tuple(range(0, steps, max(1, steps // 5)))
+    config = TuneConfig(approach, lr=lr, steps=steps, measured_at=stops)
+    held = {name: read(lm, domains[name].validation.inputs, tokens) for name in ("new", "old")}
+    return adapt(lm, read(lm, domains["new"].train.inputs), held, config)
+
+
+def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
+    """One adaptation's history as `forgetting.curves` has many, without an interval."""
+    mean = tuned.history["bits_per_byte"]
+    words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
+    arm = f"LoRA rank {TuneConfig().rank}" if approach == LORA else words
+    return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

@@ -11,10 +11,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers.advisor.answer import _open_reasons, held_records
 from helpers.advisor.data import OwnData
-from helpers.advisor.delivering import export_model
 from helpers.advisor.export import load_model
+from helpers.advisor.folds import Folds, part_of
 from helpers.advisor.hyperparameters import recipes
-from helpers.advisor.pipeline import Request, advise
+from helpers.advisor.pipeline import Request, advise, export_model
 from helpers.advisor.prior.accuracies import (
     CHEAPER,
     Expected,
@@ -26,14 +26,13 @@ from helpers.advisor.prior.gains import NOTHING, recorded_gains
 from helpers.advisor.probe import DISTANT, SOLVER_STEPS, Probing, Score, _out_of_fold, mcnemar
 from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
-from helpers.advisor.task import Folds, make_own_task, part_of
+from helpers.advisor.task import make_own_task
 from helpers.advisor.threads import fewest_fast
 from helpers.approaches import APPROACHES, Fitted
-from helpers.decision import title_of
+from helpers.decision import Situation, title_of
 from helpers.errors import UserError
 from helpers.results import runs as records
-from helpers.results.learning_curves import measured
-from helpers.situations import Situation
+from helpers.results.learning_curves import measured_curves
 from helpers.tasks import Split
 from helpers.training.loop import History
 
@@ -128,7 +127,7 @@ def test_an_epoch_that_is_best_everywhere_judges():
 def test_runs_scatter_as_the_records_do(modality):
     """RUN_NOISE: the deviation between seeds of a network's runs, times the root of their size."""
     noise = []
-    for one in measured(records.load()).curves:
+    for one in measured_curves(records.load_runs()).curves:
         for size, table in one.accuracy.items():
             own = table.drop(columns=["classical", "from_scratch"], errors="ignore").dropna()
             if one.dial or one.modality != modality or len(own) < 3 or own.shape[1] < 4:
@@ -176,7 +175,7 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
 
 
 def test_expectations_leave_out_what_is_excluded():
-    runs = records.load()
+    runs = records.load_runs()
     situation = Situation(200, 0.6)
     whole, less = (
         expected_accuracies(
@@ -193,10 +192,10 @@ def test_expectations_leave_out_what_is_excluded():
 
 
 def test_recipes_cover_every_approach_and_fall_back_on_defaults():
-    found = recipes(records.load(), "minilm", "text", 200)
+    found = recipes(records.load_runs(), "minilm", "text", 200)
     assert set(found) == set(APPROACHES)
     assert found["lora"].epochs == 6 and found["lora"].at("text", 5_000).epochs == 6
-    none = recipes(records.load(), "timm:unheard", "image", 200)
+    none = recipes(records.load_runs(), "timm:unheard", "image", 200)
     assert all(one.lr == APPROACHES[name].config("image", 200).lr for name, one in none.items())
 
 

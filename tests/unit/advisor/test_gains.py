@@ -11,10 +11,10 @@ from scipy.special import expit, logit
 from helpers.advisor.prior.accuracies import Expected, Prior
 from helpers.advisor.prior.gains import BASE, LONE_SPREAD, NOTHING, Gains, Z, recorded_gains
 from helpers.advisor.race.standings import chances
+from helpers.decision import Situation
 from helpers.results import runs
 from helpers.results.expected_regret import WEIGHTS, classes_of
-from helpers.results.learning_curves import Curve, Measured, measured
-from helpers.situations import Situation
+from helpers.results.learning_curves import Curve, Measured, measured_curves
 
 
 def curve(task, gains, size=200, base=0.6):
@@ -84,7 +84,7 @@ def test_an_approach_that_a_family_lacks_is_filled_with_what_others_show():
 
 def test_intervals_hold_for_families_that_had_no_say():
     """Over the records: every family foreseen from the others, each pair of approaches."""
-    held, inside = measured(runs.load()), []
+    held, inside = measured_curves(runs.load_runs()), []
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
             asked = Situation(size, min(1.0, one.distance), one.modality)
@@ -102,7 +102,7 @@ def test_intervals_hold_for_families_that_had_no_say():
 
 def test_a_better_approach_is_no_more_frequent_than_its_stated_chance():
     """Over the records: what is foreseen best against every other, families held out."""
-    held, stated, came, missed = measured(runs.load()), [], [], 0
+    held, stated, came, missed = measured_curves(runs.load_runs()), [], [], 0
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
             asked = Situation(size, min(1.0, one.distance), one.modality)

@@ -13,9 +13,8 @@ import pytest
 from own import write_pictures
 from tqdm import tqdm
 
-from helpers.advisor.delivering import export_model
 from helpers.advisor.export import load_model
-from helpers.advisor.pipeline import Request, advise, advise_command
+from helpers.advisor.pipeline import Request, advise, advise_command, export_model
 from helpers.advisor.race.halving import measure_own
 from helpers.advisor.race.runs import SkipKind, Skipped
 from helpers.advisor.race.schedule import Race

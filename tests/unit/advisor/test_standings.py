@@ -11,10 +11,10 @@ from helpers.advisor.prior.accuracies import Expected, Prior
 from helpers.advisor.prior.gains import BASE, Gains, Z, recorded_gains
 from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.race.standings import Arm, Standing, measurement, standing, turns, unmeasured
+from helpers.decision import Situation
 from helpers.results import runs
 from helpers.results.expected_regret import classes_of
-from helpers.results.learning_curves import measured
-from helpers.situations import Situation
+from helpers.results.learning_curves import measured_curves
 
 NAMES = ("lora", "full_fine_tuning", "adapter")
 
@@ -149,7 +149,7 @@ def test_who_is_not_told_apart_is_raced_when_the_likelier_ones_are_done():
 
 def test_recorded_gains_are_likelier_by_a_t_distribution():
     """Over the records, families held out: likelier than by a normal one of the same interval."""
-    held, heavy, plain = measured(runs.load()), [], []
+    held, heavy, plain = measured_curves(runs.load_runs()), [], []
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
             asked = Situation(size, min(1.0, one.distance), one.modality)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rows import make_row
 
-from helpers.decision import decide
+from helpers.decision import Reason, ReasonKind, decide, unlabelled_is_many
 from helpers.display.explorer import live_run, notebook
 from helpers.display.explorer.cards import measured_card, rule_card, source_last
 from helpers.display.explorer.notebook import NO_LIMIT, Explorer
@@ -27,9 +27,8 @@ from helpers.display.explorer.settings import (
 from helpers.display.sliders import VIEW
 from helpers.errors import UserError
 from helpers.experiments import single_run
-from helpers.results.evidence import CLEAR, CLOSE, NONE, answer, evidence
-from helpers.results.learning_curves import Curve, measured, nearest
-from helpers.situations import Reason, ReasonKind, unlabelled_is_many
+from helpers.results.evidence import CLEAR, CLOSE, NONE, both_answers, evidence_near
+from helpers.results.learning_curves import Curve, measured_curves, nearest
 
 MEANS = {"feature_extraction": 0.6, "lora": 0.8, "full_fine_tuning": 0.7}
 SECONDS = {"feature_extraction": 1.0, "lora": 10.0, "full_fine_tuning": 100.0}
@@ -80,7 +79,7 @@ def test_every_control_answers_at_both_ends(made):
             control.value = end
             point = made.point
             ruled = decide(point.situation())
-            found = evidence(point.situation(), made.held)
+            found = evidence_near(point.situation(), made.held)
             told = headline(ruled, found)
             assert all(sentence in made.verdict.value for sentence in told), (name, end)
             assert 'aria-live="polite"' in made.verdict.value
@@ -107,7 +106,7 @@ def test_what_is_shown_is_what_decide_prints(made):
             if not control.disabled:
                 control.value = chance.choice(options(control))
         point, ruled, found = made.look()
-        told = answer(point.situation(), made.held)
+        told = both_answers(point.situation(), made.held)
         assert (ruled.approach, ruled.rule) == (told["approach"], told["rule"])
         assert found.verdict == told["verdict"]
         for row in told["candidates"]:
@@ -116,10 +115,10 @@ def test_what_is_shown_is_what_decide_prints(made):
 
 
 def test_the_curves_are_those_the_answer_was_read_from(runs):
-    held = measured(runs)
+    held = measured_curves(runs)
     for examples, distance in itertools.product((20, 50, 100, 500), AXES.distance):
         point = Point(examples, distance).situation()
-        places, near = shown_curves(point, evidence(point, held), held)
+        places, near = shown_curves(point, evidence_near(point, held), held)
         read = [reading.name for reading in nearest(point, held)]
         assert near == bool(read)
         assert len(places) <= 3
@@ -136,7 +135,9 @@ def test_limits_that_nothing_fits_leave_the_near_curves(made):
 
 def test_an_answer_is_worked_out_once(made, monkeypatch):
     asked = []
-    monkeypatch.setattr(notebook, "evidence", lambda s, held: asked.append(s) or evidence(s, held))
+    monkeypatch.setattr(
+        notebook, "evidence_near", lambda s, held: asked.append(s) or evidence_near(s, held)
+    )
     made.controls["distance"].value = 0.3
     made.controls["tasks"].value = 30
     made.controls["unlabelled"].value = True
@@ -197,7 +198,7 @@ def test_a_live_run_asks_with_recorded_settings(runs, monkeypatch):
         return {"test_accuracy": 0.9, "train_seconds": 1.0, "prepare_seconds": 0.5}
 
     monkeypatch.setattr(single_run, "run", run)
-    held = measured(runs)
+    held = measured_curves(runs)
     told = live_run.run_live(Point(100_000, 0.6), "lora", held, runs)
     ((config, n_test),) = asked
     assert (config.task, config.backbone, config.approach) == ("products_near", "pocket", "lora")
@@ -211,7 +212,7 @@ def test_a_live_run_asks_with_recorded_settings(runs, monkeypatch):
 
 def test_a_live_run_of_texts_is_refused(runs):
     with pytest.raises(UserError, match="needs pictures"):
-        live_run.run_live(Point(50, 0.0, modality="text"), "lora", measured(runs), runs)
+        live_run.run_live(Point(50, 0.0, modality="text"), "lora", measured_curves(runs), runs)
 
 
 def test_without_records_it_says_so(runs):
@@ -246,15 +247,15 @@ def test_the_switch_for_unlabelled_data_is_just_many():
 
 
 def test_the_rule_beside_the_records_in_a_sentence(runs):
-    held = measured(runs)
+    held = measured_curves(runs)
     point = Point(200, 0.25).situation()
-    found = evidence(point, held)
+    found = evidence_near(point, held)
     assert found.verdict in (CLEAR, CLOSE)
     told = comparison(decide(point), found)
     assert told.startswith("The rule's feature extraction came out 20.0 points below LoRA, at 1/10")
     flipped = decide(Point(200, 0.25, tasks=100).situation())
     assert "was not measured here" in comparison(flipped, found)
-    assert comparison(flipped, evidence(point, measured(runs.iloc[:0]))) == ""
+    assert comparison(flipped, evidence_near(point, measured_curves(runs.iloc[:0]))) == ""
 
 
 @pytest.mark.parametrize("point", [Point(), Point(5_000, 0.5), Point(10**6, 0.9, tasks=100)])
@@ -284,9 +285,9 @@ def test_how_a_reason_is_set_does_not_hang_on_its_words(point, text):
 
 @pytest.mark.parametrize("text", REWORDINGS)
 def test_the_curves_that_are_shown_do_not_hang_on_words(runs, text, monkeypatch):
-    held = measured(runs)
+    held = measured_curves(runs)
     situations = [Point(n, distance).situation() for n in (50, 200) for distance in (0.1, 0.8)]
-    found = [evidence(situation, held) for situation in situations]
+    found = [evidence_near(situation, held) for situation in situations]
     before = [shown_curves(*pair, held) for pair in zip(situations, found, strict=True)]
     assert any(read for _, read in before)
     monkeypatch.setattr(Curve, "name", text)
@@ -295,13 +296,13 @@ def test_the_curves_that_are_shown_do_not_hang_on_words(runs, text, monkeypatch)
 
 
 def test_the_source_is_told_last_and_an_absence_first_whatever_the_words(runs):
-    found = evidence(Point(200, 0.25).situation(), measured(runs))
+    found = evidence_near(Point(200, 0.25).situation(), measured_curves(runs))
     assert [reason.kind for reason in found.reasons][0] is ReasonKind.SOURCE
     assert source_last(reworded(found, "same").reasons)[-1].kind is ReasonKind.SOURCE
     marked = replace(found, reasons=tuple(Reason(r.kind, r.kind.name) for r in found.reasons))
     said = re.findall(r"<p>(\w+)</p>", measured_card(decide(Point().situation()), marked))
     assert len(said) == len(found.reasons) and said[-1] == "SOURCE"
-    nothing = evidence(Point(200, 0.25, modality="text").situation(), measured(runs))
+    nothing = evidence_near(Point(200, 0.25, modality="text").situation(), measured_curves(runs))
     reasons = (Reason(ReasonKind.LEAN, "it leans"), Reason(ReasonKind.ABSENCE, "nothing here"))
     told = headline(decide(Point().situation()), replace(nothing, reasons=reasons))
     assert told[1] == "nothing here"

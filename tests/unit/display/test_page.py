@@ -13,8 +13,8 @@ from helpers.display.explorer.settings import AXES, headline, shown_curves
 from helpers.display.svg_charts import SHAPES, draw_panel
 from helpers.display.theme import DARK, LIGHT
 from helpers.results import runs as records
-from helpers.results.evidence import NONE, answer, evidence
-from helpers.results.learning_curves import measured
+from helpers.results.evidence import NONE, both_answers, evidence_near
+from helpers.results.learning_curves import measured_curves
 from helpers.vocabulary import APPROACH_STYLE
 from tools.site import build_site
 
@@ -66,9 +66,9 @@ def agree(data, held, axes, number):
     met = set()
     for at in settings(axes, number):
         situation = as_point(axes, at).situation()
-        page, asked = look(data, at), answer(situation, held)
+        page, asked = look(data, at), both_answers(situation, held)
         assert (page["approach"], page["rule"]) == (asked["approach"], asked["rule"]), at
-        ruled, found = decide(situation), evidence(situation, held)
+        ruled, found = decide(situation), evidence_near(situation, held)
         assert page["reasons"] == [[r.kind, data["texts"].index(r.text)] for r in ruled.reasons], at
         assert page["said"] == [r.text for r in source_last(found.reasons)], at
         told = [r.text for r in (*ruled.reasons, *found.reasons)]
@@ -105,7 +105,7 @@ def test_headlines_and_what_to_take_are_those_of_the_notebook(small):
     _, data, held = small
     for at in settings(SMALL, 60, seed=1):
         situation = as_point(SMALL, at).situation()
-        found = evidence(situation, held)
+        found = evidence_near(situation, held)
         page = look(data, at)
         assert page["take"] == found.take
         assert page["told"] == headline(decide(situation), found)
@@ -115,10 +115,10 @@ def test_headlines_and_what_to_take_are_those_of_the_notebook(small):
 
 @pytest.mark.slow
 def test_the_whole_page_is_small_and_agrees():
-    runs = records.load()
+    runs = records.load_runs()
     page = build(runs, workers=2)
     assert len(page.encode("utf-8")) <= build_site.LARGEST
-    agree(data_of(page), measured(runs), AXES, 60)
+    agree(data_of(page), measured_curves(runs), AXES, 60)
 
 
 def test_the_page_stands_alone(small):
@@ -149,7 +149,7 @@ def test_it_says_where_its_numbers_come_from(small):
 
 
 def test_without_records_there_is_a_page_that_says_no_evidence():
-    page = build(records.load().iloc[:0], axes=SMALL)
+    page = build(records.load_runs().iloc[:0], axes=SMALL)
     data = data_of(page)
     assert data["curves"] == [] and len(data["candidates"]) == 0
     assert {look(data, at)["verdict"] for at in settings(SMALL, 20)} == {NONE}
@@ -214,7 +214,7 @@ def test_build_site_writes_the_pages_around_the_explorer(tmp_path, monkeypatch, 
 
 
 def test_the_page_leads_home_where_there_is_one():
-    page = build(records.load().iloc[:0], axes=SMALL, home="index.html")
+    page = build(records.load_runs().iloc[:0], axes=SMALL, home="index.html")
     assert page.count('href="index.html"') == 1
 
 

@@ -7,7 +7,8 @@ from sklearn.linear_model import BayesianRidge
 from threadpoolctl import threadpool_info
 
 from helpers.errors import UserError
-from helpers.experiments.domain_distance import frechet_distance, log_me, probe, wilson_interval
+from helpers.experiments.domain_distance import frechet_distance, log_me, probe
+from helpers.results.statistics import wilson_interval
 from helpers.training.linear import one_blas_thread
 
 

@@ -20,7 +20,7 @@ def test_a_run_gives_a_whole_record(approach, recipe, tmp_path):
     row["sweep"] = "test"
     path = tmp_path / "runs.csv"
     assert runs.append(row, path)
-    (stored,) = runs.load(path, schema=recipe).to_dict("records")
+    (stored,) = runs.load_runs(path, schema=recipe).to_dict("records")
     assert schema.run_id(stored) == row["run_id"]
     assert 0 <= stored["test_accuracy"] <= 1
     assert stored["n_labels"] == stored["n_train"] + stored["n_validation"]

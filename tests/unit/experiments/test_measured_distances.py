@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from helpers.errors import UserError
-from helpers.experiments import measured_distances
-from helpers.experiments.measured_distances import COLUMNS, Place
+from helpers.experiments import domain_distance
+from helpers.experiments.domain_distance import COLUMNS, Place
 from helpers.lessons import crossings
 
 
@@ -20,7 +20,7 @@ def a_row(task="digits", dial=0.0, distance=0.5):
 
 
 def test_places_cover_the_sweeps_and_the_source():
-    found = measured_distances.places()
+    found = domain_distance.places()
     assert len(found) == len(set(found))
     assert Place("pocket", "products_source", 0.0, 28) in found
     assert Place("efficientnet_lite0", "clothing", 0.0, 64) in found
@@ -29,22 +29,22 @@ def test_places_cover_the_sweeps_and_the_source():
 
 
 def test_distance_grows_with_frechet_and_stays_below_one():
-    assert measured_distances.as_distance(0) == 0
-    assert measured_distances.as_distance(1) == 0.5
-    assert 0.99 < measured_distances.as_distance(1000) < 1
+    assert domain_distance.as_distance(0) == 0
+    assert domain_distance.as_distance(1) == 0.5
+    assert 0.99 < domain_distance.as_distance(1000) < 1
 
 
 def test_a_gap_survives_the_choice_of_directions():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 300, 200))
-    near = measured_distances.cloud_distance(first, second)
+    near = domain_distance.cloud_distance(first, second)
     assert near < 0.2
-    assert measured_distances.cloud_distance(first, second + 1) > 1 + near
+    assert domain_distance.cloud_distance(first, second + 1) > 1 + near
 
 
 def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
-    near = measured_distances.measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
-    far = measured_distances.measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
+    near = domain_distance.measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
+    far = domain_distance.measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
     assert list(near) == COLUMNS
     assert 0 < near["distance"] < far["distance"] < 1
     assert near["low"] < near["probe"] < near["high"]
@@ -52,23 +52,23 @@ def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
 
 def test_rows_are_appended_whole_and_missing_knows_them(tmp_path):
     path = tmp_path / "distances.csv"
-    before = len(measured_distances.missing(path))
-    measured_distances.append(a_row(), path)
+    before = len(domain_distance.missing(path))
+    domain_distance.append(a_row(), path)
     path.write_text(path.read_text() + "pocket,half", encoding="utf-8")  # a killed writer
-    measured_distances.append(a_row("products_near", 1 / 6), path)
-    held = measured_distances.load(path)
+    domain_distance.append(a_row("products_near", 1 / 6), path)
+    held = domain_distance.load_distances(path)
     assert list(held["task"]) == ["digits", "products_near"]
-    measured_distances.append(a_row("products_near", round(1 / 6, 6)), path)
-    assert len(measured_distances.missing(path)) == before - 2
+    domain_distance.append(a_row("products_near", round(1 / 6, 6)), path)
+    assert len(domain_distance.missing(path)) == before - 2
 
 
 def test_bad_rows_and_files_are_refused(tmp_path):
     path = tmp_path / "distances.csv"
     with pytest.raises(UserError, match="differ: distance"):
-        measured_distances.append({k: v for k, v in a_row().items() if k != "distance"}, path)
+        domain_distance.append({k: v for k, v in a_row().items() if k != "distance"}, path)
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(UserError, match="other columns"):
-        measured_distances.load(path)
+        domain_distance.load_distances(path)
 
 
 def test_a_gain_that_grows_with_distance_correlates_by_one():
@@ -76,10 +76,10 @@ def test_a_gain_that_grows_with_distance_correlates_by_one():
     table = pd.DataFrame([a_row(task, distance=0.2 * i) for i, task in enumerate(tasks)])
     gains = pd.DataFrame({"task": tasks, "mean": [0.0, 0.1, 0.2, 0.4]})
     gains = gains.assign(backbone="pocket", dial=0.0, n_train=50)
-    found = measured_distances.gains_by_distance(table, gains).iloc[0]
+    found = domain_distance.gains_by_distance(table, gains).iloc[0]
     for name in ("distance", "frechet", "above_chance", "log_me"):
         assert found[name] == pytest.approx(1)
-    few = measured_distances.gains_by_distance(table, gains.head(3)).iloc[0]
+    few = domain_distance.gains_by_distance(table, gains.head(3)).iloc[0]
     assert math.isnan(few["distance"])
 
 

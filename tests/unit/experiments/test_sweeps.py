@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from rows import make_row
 
+from helpers import vocabulary
 from helpers.approaches import APPROACHES
 from helpers.errors import DataNotFound, UserError
 from helpers.experiments import grids, single_run, sweeps, workers
@@ -101,7 +102,7 @@ def sweep(monkeypatch):
 
 def load(path: Path, **filters):
     """The rows of a file, of whatever recipe."""
-    return records.load(path, schema=None, **filters)
+    return records.load_runs(path, schema=None, **filters)
 
 
 def calls(log: Path) -> list[str]:
@@ -118,7 +119,7 @@ def check_whole(path: Path, rows: int) -> None:
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_sweep_asks_well_formed_questions(name):
-    none = records.load(Path("none.csv"))
+    none = records.load_runs(Path("none.csv"))
     plan = sweeps.make_plan(name, {})
     listed = sweeps.cells(name, none)
     assert len(listed) == len(plan.ready) + len(plan.waiting) > 0
@@ -132,7 +133,7 @@ def test_every_sweep_asks_well_formed_questions(name):
 
 @pytest.mark.parametrize("name", [name for name in SWEEPS if SWEEPS[name].tuned])
 def test_every_approach_gets_the_same_number_of_trials(name):
-    none = records.load(Path("none.csv"))
+    none = records.load_runs(Path("none.csv"))
     trials = sweeps.cells(name + grids.TUNING, none)
     count = Counter((*arm(c), c.n_train) for c in trials)
     assert set(count.values()) == {3}
@@ -145,7 +146,7 @@ def arm(config) -> tuple:
 
 
 def test_grids_name_what_the_registries_hold():
-    assert set(grids.EIGHT) == set(APPROACHES)
+    assert set(vocabulary.SHIPPED) == set(APPROACHES)
     assert (0.0, *grids.DIALS) == pytest.approx(tuple(DIAL_STEPS))
     steps = {c.task + str(c.dial) for name in SWEEPS for c in sweeps.cells(name)}
     assert len(steps) >= 12
@@ -168,12 +169,12 @@ def test_sizes_over_the_pool_are_left_out_and_all_is_the_pool(sweep):
 
 
 def test_small_sizes_come_first_then_seeds_then_the_cheap(sweep):
-    sweep(approaches=grids.EIGHT, rates=grids.DEFAULT_RATE)
+    sweep(approaches=vocabulary.SHIPPED, rates=grids.DEFAULT_RATE)
     listed = sweeps.cells("toy")
     assert [c.n_train for c in listed] == sorted(c.n_train for c in listed)
     assert [c.seed for c in listed[:24]] == [0] * 8 + [1] * 8 + [2] * 8
     for start in range(0, len(listed), 8):
-        assert {c.approach for c in listed[start : start + 8]} == set(grids.EIGHT)
+        assert {c.approach for c in listed[start : start + 8]} == set(vocabulary.SHIPPED)
         assert listed[start].approach == "classical"
 
 
@@ -200,7 +201,7 @@ def test_a_sweep_that_is_whole_runs_nothing(sweep, path, log):
     outcome = sweeps.run_sweep("toy", path=path, run=partial(fake, log=log))
     assert (outcome.done, calls(log), path.read_bytes()) == (0, [], before)
     assert sweeps.missing("toy", load(path)) == []
-    assert len(sweeps.recorded("toy", load(path))) == 12
+    assert len(sweeps.recorded_runs("toy", load(path))) == 12
 
 
 def test_only_what_is_missing_runs(sweep, path, log):
@@ -243,7 +244,7 @@ def test_trials_at_the_sweeps_own_size_are_not_run_twice(sweep, path, log):
     sweep(sizes=(ALL,), tuning_size=ALL, approaches=("lora",))
     outcome = sweeps.run_sweep("toy", path=path, run=partial(fake, log=log))
     assert outcome.done == len(calls(log)) == 3 + 2  # seed 0 at the best rate is a trial already
-    found = sweeps.recorded("toy", load(path))
+    found = sweeps.recorded_runs("toy", load(path))
     assert sorted(found.seed) == [0, 1, 2] and set(found.lr) == {0.003}
 
 

@@ -64,8 +64,8 @@ def test_the_ledger_has_the_28_claims_in_order_and_each_gets_a_verdict():
 
 def test_without_records_only_what_is_counted_has_a_verdict(monkeypatch):
     monkeypatch.setattr(ledger.flips, "measured", lambda flip: None)
-    nothing = ledger.decoder_evidence.compared().iloc[:0]
-    monkeypatch.setattr(ledger.decoder_evidence, "compared", lambda: nothing)
+    nothing = ledger.forgetting.compared().iloc[:0]
+    monkeypatch.setattr(ledger.forgetting, "compared", lambda: nothing)
     none = made(0.1).iloc[:0]
     tested = [v.id for v in ledger.judge_claims(none) if v.verdict != "not tested"]
     assert tested == [24]

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from helpers.errors import UserError
-from helpers.lessons import flips, flips_plots
+from helpers.lessons import flips
+from helpers.lessons import flips as flips_plots
 from helpers.lessons.claims.tests import Measured
 from helpers.tasks import TASKS
 

@@ -5,10 +5,11 @@ import pytest
 from tiny import tiny_text_task
 
 from helpers.lessons.claims import ledger
-from helpers.lessons.language_models import decoder_evidence, forgetting
+from helpers.lessons.language_models import forgetting
+from helpers.lessons.language_models import forgetting as decoder_evidence
 from helpers.lessons.language_models.causal_lm import load_causal_lm
-from helpers.lessons.language_models.decoder_live import adapt_briefly, as_curves
 from helpers.lessons.language_models.plots import plot_learning_forgetting
+from helpers.lessons.language_models.tuning import adapt_briefly, as_curves
 
 
 def adaptation(approach, rank, seed, learned, forgotten, validation, domain="news"):
@@ -88,5 +89,8 @@ def test_one_short_adaptation_looks_like_the_records():
 
 
 def test_a_tally_of_nothing_is_empty():
-    assert decoder_evidence.tally(records().iloc[:0]).empty
-    assert set(decoder_evidence.tally(records())["arm"]) >= {"full fine-tuning", "LoRA rank 8"}
+    assert decoder_evidence.recorded_tally(records().iloc[:0]).empty
+    assert set(decoder_evidence.recorded_tally(records())["arm"]) >= {
+        "full fine-tuning",
+        "LoRA rank 8",
+    }

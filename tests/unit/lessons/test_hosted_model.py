@@ -15,7 +15,7 @@ from helpers.errors import UserError
 from helpers.lessons.hosted_model.client import EmbeddingClient, fit_probe, hosted
 from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
 from helpers.training.examples import Examples
-from helpers.training.feature_cache import extract
+from helpers.training.feature_cache import extract_features
 from helpers.training.loop import predict
 
 
@@ -52,7 +52,7 @@ def test_embeddings_equal_direct_ones_over_several_requests(pocket, client):
     found = client.embed(images)
     assert found.dtype == np.float32
     assert found.shape == (40, pocket.feature_size)
-    np.testing.assert_allclose(found, extract(pocket, images, cache=False), atol=1e-5)
+    np.testing.assert_allclose(found, extract_features(pocket, images, cache=False), atol=1e-5)
     assert client.requests == 3
     assert client.bytes_sent == sum(len(to_npy(images[i : i + 16])) for i in (0, 16, 32))
     assert client.bytes_received > 40 * pocket.feature_size * 4
@@ -173,14 +173,14 @@ def test_read_npy_gives_back_what_to_npy_wrote():
 def test_the_probe_equals_feature_extraction(pocket):
     task = tiny_task(48)
     embedded = {
-        name: (extract(pocket, split.inputs, cache=False), split.labels)
+        name: (extract_features(pocket, split.inputs, cache=False), split.labels)
         for name, split in (("train", task.train), ("validation", task.validation))
     }
     head, history = fit_probe(embedded["train"], embedded["validation"], 2, lr=1e-3, seed=3)
     approach = get_approach("feature_extraction")
     fitted = approach.fit(pocket, task, approach.config("image", 48, lr=1e-3, seed=3))
     assert history.val_accuracy == fitted.history.val_accuracy
-    tested = Examples.raw(extract(pocket, task.test.inputs, cache=False), task.test.labels)
+    tested = Examples.raw(extract_features(pocket, task.test.inputs, cache=False), task.test.labels)
     torch.testing.assert_close(
         predict(head, tested), fitted.predict(task.test), atol=1e-4, rtol=1e-4
     )

@@ -13,7 +13,7 @@ from helpers.lessons.network_inspection import (
     stage_table,
 )
 from helpers.tasks import load_task
-from helpers.training.feature_cache import extract
+from helpers.training.feature_cache import extract_features
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_last_pooled_stage_is_the_features(pocket):
     images = load_task("products_near", n_train=70).train.inputs
     stages = pooled_stages(pocket, images)
     assert [stage.shape for stage in stages] == [(70, width) for width in (24, 24, 48, 80, 80)]
-    np.testing.assert_allclose(stages[-1], extract(pocket, images, cache=False), atol=1e-5)
+    np.testing.assert_allclose(stages[-1], extract_features(pocket, images, cache=False), atol=1e-5)
 
 
 def test_texts_have_stages_too():

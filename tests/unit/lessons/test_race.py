@@ -90,7 +90,9 @@ def test_a_recorded_race_with_few_seeds_is_one_seeds_race():
 
 
 def test_a_recorded_race_with_three_seeds_is_their_mean():
-    runs = records.load(sweep="pocket", task="products_near", dial=0.0, n_train=200, settings="")
+    runs = records.load_runs(
+        sweep="pocket", task="products_near", dial=0.0, n_train=200, settings=""
+    )
     table, words = recorded_race(runs)
     assert "mean over seeds" in words and (table["runs"] >= 3).all()
     first = table.iloc[0]

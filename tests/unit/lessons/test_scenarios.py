@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from helpers.errors import UserError
-from helpers.experiments.grids import EIGHT
 from helpers.lessons.exercises import scenarios
 from helpers.lessons.exercises.check import judge
 from helpers.lessons.exercises.grading import Score
@@ -19,7 +18,8 @@ from helpers.lessons.exercises.scenarios import (
     tell,
 )
 from helpers.results import runs
-from helpers.results.learning_curves import Curve, Measured, measured
+from helpers.results.learning_curves import Curve, Measured, measured_curves
+from helpers.vocabulary import SHIPPED
 
 SHOP = Scenario("shop", "A shop.", "boxes", "net", 100, trainings=60)
 # Accuracy on three seeds, processor seconds of one training.
@@ -34,7 +34,7 @@ RUNS = {
 
 def curve(**changes):
     """Return a curve of the shop; approaches without a row of their own do as classical does."""
-    rows = {name: RUNS.get(name, RUNS["classical"]) for name in EIGHT}
+    rows = {name: RUNS.get(name, RUNS["classical"]) for name in SHIPPED}
     accuracy = pd.DataFrame({name: scores for name, (scores, _) in rows.items()})
     costs = pd.DataFrame({"cpu_seconds": {name: seconds for name, (_, seconds) in rows.items()}})
     facts = {
@@ -143,10 +143,10 @@ def test_an_answer_has_one_choice_for_each_scenario(answer):
 
 @pytest.mark.files
 def test_every_scenario_is_recorded_and_tells_approaches_apart():
-    held = measured(runs.load())
+    held = measured_curves(runs.load_runs())
     for scenario in scenarios.scenarios().values():
         table = options(scenario, held)
-        assert len(table) == len(EIGHT)
+        assert len(table) == len(SHIPPED)
         assert f"**{scenario.name}**" in tell()
         credits = [outcome(scenario, name, table).credit for name in table["approach"]]
         assert max(credits) == 1.0

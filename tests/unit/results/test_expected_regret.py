@@ -4,12 +4,12 @@ import math
 
 import pandas as pd
 import pytest
-from test_evidence import SECONDS, made, three
+from rows import SECONDS, made, three
 
+from helpers.decision import Situation
 from helpers.experiments import grids
 from helpers.results import learning_curves
 from helpers.results.expected_regret import Weights, cheapest_credible, expected_regret
-from helpers.situations import Situation
 from helpers.tasks import TASKS
 
 PLACES = {("digits", "pocket", 0.0): 0.8, ("textile", "pocket", 0.0): 0.6}
@@ -22,7 +22,7 @@ def two_tasks(first=(0.6, 0.8, 0.7), second=(0.8, 0.6, 0.7), **changes) -> pd.Da
 
 
 def expected(situation, runs, **given):
-    return expected_regret(situation, learning_curves.measured(runs, PLACES), **given)
+    return expected_regret(situation, learning_curves.measured_curves(runs, PLACES), **given)
 
 
 def test_weights_halve_with_size_and_distance():
@@ -57,7 +57,7 @@ def test_a_task_that_left_the_registry_weighs_by_the_rest(monkeypatch):
 def test_another_backbone_keeps_a_share_only_where_one_is_asked_for():
     runs = two_tasks(backbone="efficientnet_lite0")
     places = PLACES | {("textile", "efficientnet_lite0", 0.0): 0.6}
-    held = learning_curves.measured(runs, places)
+    held = learning_curves.measured_curves(runs, places)
     asked = expected_regret(Situation(100, 0.8), held, backbone="pocket")
     weight = 0.25 * 0.25
     assert asked.loc["lora", "regret"] == pytest.approx(weight * 0.2 / (1 + weight))
@@ -69,7 +69,9 @@ def test_the_steps_of_a_dial_have_one_say_together():
     """Six steps of one task must not outvote another task as six."""
     dialled = [made(three(0.8, 0.6, 0.7), task="products_near", dial=step) for step in grids.DIALS]
     places = {("products_near", "pocket", round(step, 4)): 0.8 for step in grids.DIALS} | PLACES
-    held = learning_curves.measured(pd.concat([made(three(0.6, 0.8, 0.7)), *dialled]), places)
+    held = learning_curves.measured_curves(
+        pd.concat([made(three(0.6, 0.8, 0.7)), *dialled]), places
+    )
     table = expected_regret(Situation(100, 0.8), held)
     assert table.loc["lora", "regret"] == pytest.approx(0.1)
     assert table.loc["feature_extraction", "regret"] == pytest.approx(0.1)

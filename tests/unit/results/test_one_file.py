@@ -27,11 +27,11 @@ from helpers.display.explorer.notebook import Explorer
 from helpers.display.explorer.page import build as build_page
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
-from helpers.experiments import grids, measured_distances, sweeps
+from helpers.experiments import domain_distance, grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
-from helpers.lessons import tracks
+from helpers.lessons import race
 from helpers.registry import import_members
 from helpers.results import learning_curves
 from helpers.results import runs as records
@@ -111,7 +111,7 @@ FILES = {
 }
 NEW_TASK, NEW_BACKBONE, NEW_APPROACH = "digits_of_houses", "pocket_half", "bias_only"
 TABLES = (TASKS, BACKBONES, APPROACHES, APPROACH_STYLE, vocabulary._GIVEN)
-NO_RUNS = records.load(Path("none.csv"))
+NO_RUNS = records.load_runs(Path("none.csv"))
 
 
 @pytest.fixture
@@ -233,8 +233,8 @@ def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
     path = tmp_path / "runs.csv"
     records.prepare(path)
     assert work(job, measure, path, 1).error == ""
-    assert list(records.load(path)["run_id"]) == [job.run_id]
-    assert len(sweeps.missing(NEW_TASK + grids.TUNING, records.load(path))) == (
+    assert list(records.load_runs(path)["run_id"]) == [job.run_id]
+    assert len(sweeps.missing(NEW_TASK + grids.TUNING, records.load_runs(path))) == (
         len(sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)) - 1
     )
 
@@ -261,13 +261,13 @@ def test_the_explorer_shows_the_new_task_and_approach():
 
 
 def test_a_new_backbone_is_measured_and_then_in_the_explorer(monkeypatch, tmp_path):
-    places = measured_distances.places([NEW_BACKBONE])
+    places = domain_distance.places([NEW_BACKBONE])
     assert {place.backbone for place in places} == {NEW_BACKBONE}
     assert places[0].task == "products_source" and {place.image_size for place in places} == {28}
-    place = measured_distances.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
-    row = measured_distances.measure_place(place, n=100)
+    place = domain_distance.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
+    row = domain_distance.measure_place(place, n=100)
     assert row["reference"] == "products_source"
-    measured_distances.append(row, tmp_path / "distances.csv")
+    domain_distance.append(row, tmp_path / "distances.csv")
     monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
     runs = recorded(task=NEW_TASK, backbone=NEW_BACKBONE)
     (curve,) = Explorer(runs).held.curves
@@ -296,10 +296,10 @@ def _few_axes():
 def test_the_sweep_of_one_approach_joins_the_curves_of_the_others():
     runs = recorded(task=NEW_TASK)
     runs.loc[runs["approach"] == NEW_APPROACH, "sweep"] = NEW_APPROACH
-    (curve,) = learning_curves.measured(runs).curves
+    (curve,) = learning_curves.measured_curves(runs).curves
     assert NEW_APPROACH in curve.accuracy[50].columns
     runs.loc[runs["approach"] == NEW_APPROACH, "sweep"] = "something_else"
-    (curve,) = learning_curves.measured(runs).curves
+    (curve,) = learning_curves.measured_curves(runs).curves
     assert NEW_APPROACH not in curve.accuracy[50].columns
 
 
@@ -335,7 +335,7 @@ def test_the_advisor_takes_the_backbones_own_size_and_its_page_has_every_label(
     monkeypatch, tmp_path
 ):
     monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(records, "load", lambda *_, **__: recorded(task=NEW_TASK))
+    monkeypatch.setattr(records, "load_runs", lambda *_, **__: recorded(task=NEW_TASK))
     asked = Request(write_pictures(tmp_path / "own"), backbone=NEW_BACKBONE)
     told = advise(asked).as_dict()
     assert told["settings"]["image_size"] == 28
@@ -357,17 +357,17 @@ def test_notebook_00_lists_the_approach_and_has_the_tracks(root):
     shown = eval(compile(ast.Expression(last.value), "notebook 00", "eval"), names)
     assert "| Bias only | Train the biases and a new head. |" in shown
     assert "| LoRA |" in shown and "| Feature extraction |" in shown
-    live = tracks.live_tracks()
+    live = race.live_tracks()
     assert ("digits_of_doors", "pocket") in live and ("digits_of_doors", NEW_BACKBONE) in live
     assert ("products_near", NEW_BACKBONE) in live and ("products", NEW_BACKBONE) not in live
 
 
 def test_the_tracks_are_drawn_with_a_style_for_each():
-    table, missing = tracks.race_tracks(
+    table, missing = race.race_tracks(
         [("digits_of_doors", NEW_BACKBONE)], ["feature_extraction", NEW_APPROACH], 40
     )
     assert missing == [] and len(table) == 2
-    drawn = tracks.plot_tracks(table, "Doors")
+    drawn = race.plot_tracks(table, "Doors")
     labels = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
     assert {"feature extraction", "bias only"} <= set(labels)
 

@@ -8,14 +8,13 @@ import pandas as pd
 import pytest
 from rows import make_row
 
-from helpers.decision import decide
+from helpers.decision import Situation, Thresholds, decide
 from helpers.errors import UserError
-from helpers.experiments.grids import EIGHT
 from helpers.paths import results_dir
 from helpers.results import rival_rules
 from helpers.results import runs as records
-from helpers.results.learning_curves import measured
-from helpers.situations import Situation, Thresholds
+from helpers.results.learning_curves import measured_curves
+from helpers.vocabulary import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[3]
 BEST = {"products_near": "full_fine_tuning", "digits": "lora", "textile": "lora"}
@@ -32,11 +31,11 @@ def made(best=BEST, *, sizes=(50, 200), gain=0.2, seeds=3) -> pd.DataFrame:
             n_train=n,
             seed=seed,
             test_accuracy=0.5 + gain * (name == winner) + float(rng.normal(0, 0.002)),
-            train_cpu_seconds=float(1 + EIGHT.index(name)),
+            train_cpu_seconds=float(1 + SHIPPED.index(name)),
         )
         for task, winner in best.items()
         for n in sizes
-        for name in EIGHT
+        for name in SHIPPED
         for seed in range(seeds)
     ]
     return pd.DataFrame(rows)
@@ -44,7 +43,7 @@ def made(best=BEST, *, sizes=(50, 200), gain=0.2, seeds=3) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def scored():
-    held = measured(made(), {})
+    held = measured_curves(made(), {})
     table, lacking = rival_rules.situations(held)
     return table, lacking, rival_rules.score(table, held)
 
@@ -54,10 +53,10 @@ def test_situations_need_every_approach_on_three_seeds(scored):
     assert (len(table), lacking) == (3 * 2 * 8, 0)
     runs = made()
     few = runs[~((runs["task"] == "digits") & (runs["n_train"] == 50) & (runs["seed"] == 2))]
-    _, lacking = rival_rules.situations(measured(few, {}))
+    _, lacking = rival_rules.situations(measured_curves(few, {}))
     assert lacking <= 1
     with pytest.raises(UserError, match="three seeds"):
-        rival_rules.situations(measured(made(seeds=2), {}))
+        rival_rules.situations(measured_curves(made(seeds=2), {}))
 
 
 def test_regret_is_what_the_pick_gives_up(scored):
@@ -72,7 +71,7 @@ def test_every_rule_answers_every_situation(scored):
     assert picks["regret"].notna().all() and (picks["regret"] >= 0).all()
     assert (picks.groupby("rule").size() == 6).all()
     assert set(picks["rule"]) == {"measured", "article", "folk 2x2"} | {
-        f"always {x}" for x in EIGHT
+        f"always {x}" for x in SHIPPED
     }
 
 
@@ -87,7 +86,7 @@ def test_the_measured_answer_never_sees_its_own_family(scored):
 
 def test_the_article_and_the_2x2_are_the_rules_they_say():
     case = rival_rules.Case("digits", "pocket", 200, 0.0, 28, "image", 0.8, "digits")
-    nothing = measured(made(), {}).without("digits")
+    nothing = measured_curves(made(), {}).without("digits")
     assert rival_rules.article(case, nothing) == decide(Situation(200, 0.8)).approach
     assert rival_rules.folk(case, nothing) == "partial_fine_tuning"
     assert rival_rules.folk(case, nothing, Thresholds(small=100)) == "full_fine_tuning"
@@ -96,11 +95,11 @@ def test_the_article_and_the_2x2_are_the_rules_they_say():
 
 def test_the_pooled_part_alone_answers_and_falls_back_to_the_article(scored):
     table, _, picks = scored
-    held = measured(made(), {})
+    held = measured_curves(made(), {})
     alone = rival_rules.score(table, held, {"pooled": rival_rules.pooled})
     assert alone[alone["task"] == "textile"]["approach"].eq("lora").all()
     case = rival_rules.cases(table)[0]
-    empty = measured(made().iloc[:0], {})
+    empty = measured_curves(made().iloc[:0], {})
     assert rival_rules.pooled(case, empty) == rival_rules.measured_answer(case, empty)
     assert rival_rules.pooled(case, empty) == rival_rules.article(case, empty)
 
@@ -142,7 +141,7 @@ def test_the_stored_table_is_made_from_the_records(stored):
     )
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    runs = records.load()
+    runs = records.load_runs()
     used = int(stored["runs"].iloc[0])
     assert used <= len(runs)
     again = tool.regret_table(runs.iloc[:used]).set_index("rule")

@@ -19,7 +19,7 @@ from rows import make_row
 from helpers.errors import UserError
 from helpers.results import runs as records
 from helpers.results import schema
-from helpers.storage import files
+from helpers.storage import files, results_file
 
 WRITER = """
 import sys
@@ -57,16 +57,16 @@ def start_writer(folder: Path, path: Path, start: int, stop: int) -> subprocess.
 def test_row_returns_as_it_was_written(path):
     row = make_row(lr=1 / 3, dial=1 / 6, test_accuracy=0.8765, flops_train=1.23456e15)
     assert records.append(row, path)
-    loaded = records.load(path).iloc[0]
+    loaded = records.load_runs(path).iloc[0]
     for name, value in row.items():
         assert loaded[name] == value, name
     assert loaded["run_id"] == records.run_id(row) == records.run_id(loaded)
 
 
 def test_dtypes_are_fixed_with_and_without_rows(path):
-    empty = records.load(path)
+    empty = records.load_runs(path)
     filled(path, 2)
-    loaded = records.load(path)
+    loaded = records.load_runs(path)
     assert list(loaded.columns) == list(schema.NAMES)
     for column in schema.COLUMNS:
         assert loaded[column.name].dtype == empty[column.name].dtype
@@ -75,7 +75,7 @@ def test_dtypes_are_fixed_with_and_without_rows(path):
 
 def test_missing_optional_values_stay_missing(path):
     records.append(make_row(source_accuracy_before=math.nan, source_accuracy_after=None), path)
-    loaded = records.load(path).iloc[0]
+    loaded = records.load_runs(path).iloc[0]
     assert math.isnan(loaded.source_accuracy_before) and math.isnan(loaded.source_accuracy_after)
 
 
@@ -156,7 +156,7 @@ def test_half_written_last_line_is_dropped_and_no_other(path, cut):
     last = whole.splitlines(keepends=True)[-1]
     half = last[: max(1, len(last) - 1 - cut)]
     path.write_bytes(whole[: -len(last)] + half)
-    assert list(records.load(path).seed) == [0, 1]  # a reader never sees the half line
+    assert list(records.load_runs(path).seed) == [0, 1]  # a reader never sees the half line
     assert records.append(make_row(seed=2), path)
     assert path.read_bytes() == whole
 
@@ -165,31 +165,31 @@ def test_whole_last_line_without_its_end_is_kept(path):
     whole = filled(path, 3)
     path.write_bytes(whole[:-1])
     assert records.append(make_row(seed=3), path)
-    assert list(records.load(path).seed) == [0, 1, 2, 3]
+    assert list(records.load_runs(path).seed) == [0, 1, 2, 3]
     assert path.read_bytes().startswith(whole)
 
 
 def test_windows_line_ends_are_read(path):
     path.parent.mkdir()
     path.write_bytes(filled(path.with_name("other.csv"), 2).replace(b"\n", b"\r\n"))
-    assert list(records.load(path).seed) == [0, 1]
+    assert list(records.load_runs(path).seed) == [0, 1]
     assert not records.append(make_row(seed=1), path)
     assert records.append(make_row(seed=2), path)
-    assert list(records.load(path).seed) == [0, 1, 2]
+    assert list(records.load_runs(path).seed) == [0, 1, 2]
 
 
 def test_an_empty_file_gets_its_header(path):
     path.parent.mkdir()
     path.touch()
-    assert records.load(path).empty
+    assert records.load_runs(path).empty
     assert records.append(make_row(), path)
-    assert len(records.load(path)) == 1
+    assert len(records.load_runs(path)) == 1
 
 
 def test_file_of_another_schema_is_refused_unharmed(path):
     path.parent.mkdir()
     path.write_bytes(b"run_id,task\nabc,digits\n")
-    for use in (lambda: records.load(path), lambda: records.append(make_row(), path)):
+    for use in (lambda: records.load_runs(path), lambda: records.append(make_row(), path)):
         with pytest.raises(UserError, match="other columns"):
             use()
     assert path.read_bytes() == b"run_id,task\nabc,digits\n"
@@ -199,7 +199,7 @@ def test_broken_cell_is_a_clear_error(path):
     path.parent.mkdir()
     path.write_bytes(filled(path.with_name("other.csv"), 1).replace(b",50,", b",fifty,"))
     with pytest.raises(UserError, match="n_train"):
-        records.load(path)
+        records.load_runs(path)
 
 
 def test_read_only_folder_is_a_clear_error(path, monkeypatch):
@@ -211,7 +211,7 @@ def test_read_only_folder_is_a_clear_error(path, monkeypatch):
     with pytest.raises(UserError, match="make the folder writable"):
         records.append(make_row(seed=5), path)
     assert path.read_bytes() == before
-    assert len(records.load(path)) == 1  # reading needs no lock
+    assert len(records.load_runs(path)) == 1  # reading needs no lock
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
@@ -242,7 +242,7 @@ def test_full_disk_leaves_whole_rows(path, monkeypatch):
 def test_writers_side_by_side_lose_and_double_nothing(tmp_path, path):
     writers = [start_writer(tmp_path, path, *ends) for ends in ((0, 100), (100, 200), (50, 150))]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
-    runs = records.load(path)
+    runs = records.load_runs(path)
     assert sorted(runs.seed) == list(range(200))
     assert runs.run_id.is_unique
     assert path.read_bytes().count(b"\n") == 201
@@ -256,12 +256,12 @@ def test_ten_kills_at_random_moments_lose_nothing(tmp_path, path):
         time.sleep(rng.uniform(0.0, 0.25))
         writer.send_signal(signal.SIGKILL)
         writer.wait()
-        now = set(records.load(path).seed)
+        now = set(records.load_runs(path).seed)
         assert seen <= now
         seen = now
     assert 0 < len(seen) < 1500, "the kills must come in the middle"
     assert start_writer(tmp_path, path, 0, len(seen) + 50).wait(timeout=120) == 0
-    runs = records.load(path)
+    runs = records.load_runs(path)
     assert list(runs.seed) == list(range(len(seen) + 50))
     assert [records.run_id(row) for _, row in runs.iterrows()] == list(runs.run_id)
 
@@ -269,13 +269,13 @@ def test_ten_kills_at_random_moments_lose_nothing(tmp_path, path):
 def test_filters(path):
     for seed, (task, dial) in enumerate([("digits", 0.0), ("textile", 1 / 6), ("digits", 1 / 6)]):
         records.append(make_row(seed=seed, task=task, dial=dial, sweep=f"s{seed}"), path)
-    assert list(records.load(path, task="digits").seed) == [0, 2]
-    assert list(records.load(path, task="digits", dial=1 / 6).seed) == [2]
-    assert list(records.load(path, seed=[0, 1]).seed) == [0, 1]
-    assert list(records.load(path, sweep="s1").seed) == [1]
-    assert list(records.load(path, sweep=["s1", "s2"]).index) == [0, 1]
+    assert list(records.load_runs(path, task="digits").seed) == [0, 2]
+    assert list(records.load_runs(path, task="digits", dial=1 / 6).seed) == [2]
+    assert list(records.load_runs(path, seed=[0, 1]).seed) == [0, 1]
+    assert list(records.load_runs(path, sweep="s1").seed) == [1]
+    assert list(records.load_runs(path, sweep=["s1", "s2"]).index) == [0, 1]
     with pytest.raises(UserError, match="approach"):
-        records.load(path, aproach="lora")
+        records.load_runs(path, aproach="lora")
 
 
 def runs_of(values: dict[tuple, list[float]], **more) -> pd.DataFrame:
@@ -314,7 +314,7 @@ def test_costs_are_medians_and_other_values_can_be_summed_up():
 
 
 def test_summary_of_no_runs_is_an_empty_table(path):
-    table = records.summarise(records.load(path))
+    table = records.summarise(records.load_runs(path))
     assert table.empty and {"approach", "mean", "low", "high", "runs"} <= set(table.columns)
 
 
@@ -384,9 +384,11 @@ def test_recorded_runs_are_whole_unique_and_rehashable():
         pytest.skip("nothing is recorded yet: python -m helpers sweep repair")
     data = path.read_bytes().replace(b"\r\n", b"\n")
     assert data.endswith(b"\n")
-    runs = records.load(schema=None)
+    runs = records.load_runs(schema=None)
     assert runs.run_id.is_unique
     for position, row in enumerate(runs.to_dict("records")):
         assert records.run_id(row) == row["run_id"], f"row {position}"
         made = schema.cells(row)
-        assert files.csv_line(made).strip() == data.splitlines()[position + 1], f"row {position}"
+        assert results_file.csv_line(made).strip() == data.splitlines()[position + 1], (
+            f"row {position}"
+        )

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from helpers.errors import UserError
-from helpers.results.comparisons import (
+from helpers.results.statistics import (
     coverage,
     crossings,
     examples_to_reach,

@@ -19,7 +19,8 @@ import pytest
 
 from helpers import paths
 from helpers.errors import DataNotFound, UserError
-from helpers.storage import install, sources
+from helpers.storage import install
+from helpers.storage import install as sources
 from helpers.storage import unpack as unpack_module
 from helpers.storage.assets import all_assets, assets_named
 from helpers.storage.download import Unreachable
@@ -336,7 +337,7 @@ CHILD = """
 import os, sys, time
 from pathlib import Path
 from helpers import paths
-from helpers.storage import asset_path, sources
+from helpers.storage import asset_path, install as sources
 place = Path(sys.argv[1])
 paths.data_dir = lambda: place / "data"
 real = sources.unpack_wheel

@@ -3,7 +3,8 @@
 import pytest
 
 from helpers.errors import UserError
-from helpers.storage.files import RowFile, write_whole
+from helpers.storage.files import write_whole
+from helpers.storage.results_file import RowFile
 
 COLUMNS = ["name", "value"]
 

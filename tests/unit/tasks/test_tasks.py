@@ -16,7 +16,7 @@ from PIL import Image
 
 from helpers import paths
 from helpers.errors import DataNotFound, UserError
-from helpers.storage import sources
+from helpers.storage import install
 from helpers.storage.assets import all_assets, assets_named
 from helpers.storage.install import asset_path, find_asset
 from helpers.tasks import (
@@ -563,7 +563,7 @@ def bare(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_the_sample_stands_in_and_no_host_is_asked(bare, name, monkeypatch):
-    monkeypatch.setattr(sources, "bring", lambda *_, **__: pytest.fail("a host was asked"))
+    monkeypatch.setattr(install, "bring", lambda *_, **__: pytest.fail("a host was asked"))
     task = load_task(name, image_size=28)
     assert task.origin == "sample" and str(task).endswith("(the shipped sample)")
     assert [len(split) for split in splits_of(task).values()] == list(SAMPLED[name][:3])

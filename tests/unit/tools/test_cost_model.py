@@ -62,7 +62,7 @@ def test_a_held_out_task_is_predicted_from_the_others_alone():
 
 
 def test_recorded_runs_are_predicted_within_the_promised_factors():
-    errors = held_out_errors(records.load())["error"]
+    errors = held_out_errors(records.load_runs())["error"]
     assert errors.median() <= 1.5 and errors.quantile(0.9) <= 3
 
 

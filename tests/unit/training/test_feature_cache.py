@@ -33,7 +33,7 @@ def pocket():
 
 def test_features_equal_a_plain_forward_pass(pocket):
     inputs = tiny_task(150).train.inputs
-    cached = feature_cache.extract(pocket, inputs)
+    cached = feature_cache.extract_features(pocket, inputs)
     with torch.inference_mode():
         plain = pocket.pool(pocket(pocket.prepare(torch.from_numpy(inputs))))
     assert cached.shape == (150, pocket.feature_size)
@@ -42,28 +42,28 @@ def test_features_equal_a_plain_forward_pass(pocket):
 
 def test_a_second_call_computes_nothing(pocket, monkeypatch):
     inputs = tiny_task().train.inputs
-    first = feature_cache.extract(pocket, inputs)
+    first = feature_cache.extract_features(pocket, inputs)
 
     def refuse(*args):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(feature_cache, "_compute", refuse)
-    assert np.array_equal(feature_cache.extract(pocket, inputs), first)
+    assert np.array_equal(feature_cache.extract_features(pocket, inputs), first)
 
 
 def test_other_weights_inputs_or_stages_are_computed_anew(pocket, own_cache):
     task = tiny_task()
-    feature_cache.prefix(pocket, task.train.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
     count = len(list(own_cache.rglob("facts.json")))
     other = load_backbone("pocket", pretrained=False, seed=1)
-    feature_cache.prefix(other, task.train.inputs, 2)
-    feature_cache.prefix(pocket, task.test.inputs, 2)
-    feature_cache.prefix(pocket, task.train.inputs, 3)
-    feature_cache.prefix(pocket, task.train.inputs, 2, augment="mirror", view=1)
+    feature_cache.frozen_prefix(other, task.train.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.test.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 3)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2, augment="mirror", view=1)
     assert len(list(own_cache.rglob("facts.json"))) == count + 4
     with torch.no_grad():  # weights above the cut do not matter to what lies below
         pocket.stages[4].conv1.weight += 1
-    feature_cache.prefix(pocket, task.train.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
     assert len(list(own_cache.rglob("facts.json"))) == count + 4
 
 
@@ -97,9 +97,9 @@ def test_text_prefixes_equal_the_uncached_run():
 def test_augmentation_is_cached_as_several_views(pocket):
     task = tiny_task()
     approach = get_approach("feature_extraction")
-    plain = feature_cache.prefix(pocket, task.train.inputs, pocket.n_stages).arrays[0]
+    plain = feature_cache.frozen_prefix(pocket, task.train.inputs, pocket.n_stages).arrays[0]
     views = [
-        feature_cache.prefix(
+        feature_cache.frozen_prefix(
             pocket, task.train.inputs, pocket.n_stages, augment="mirror+shift", view=v
         ).arrays[0]
         for v in range(3)
@@ -115,7 +115,7 @@ def test_augmentation_is_cached_as_several_views(pocket):
 
 
 def test_without_a_cache_nothing_stays_on_disk(pocket, own_cache):
-    made = feature_cache.prefix(pocket, tiny_task().train.inputs, 2, cache=False)
+    made = feature_cache.frozen_prefix(pocket, tiny_task().train.inputs, 2, cache=False)
     assert made.arrays[0].shape == (64, 14, 14, 24)
     assert not list(own_cache.rglob("*.npy"))
 
@@ -129,16 +129,16 @@ def test_a_full_disk_gives_one_sentence_and_leaves_no_half_file(pocket, own_cach
 
     monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(UserError, match="No space left on device.*TRANSFER_CACHE"):
-        feature_cache.extract(pocket, tiny_task().train.inputs)
+        feature_cache.extract_features(pocket, tiny_task().train.inputs)
     assert not list(own_cache.rglob("*.npy"))
     monkeypatch.undo()
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(pocket, own_cache, monkeypatch):
     task = tiny_task()
-    feature_cache.prefix(pocket, task.train.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
     monkeypatch.setattr(feature_cache, "CACHE_LIMIT_GB", 1e-9)
-    feature_cache.prefix(pocket, task.test.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.test.inputs, 2)
     assert len(list(own_cache.rglob("facts.json"))) == 1
 
 
@@ -147,12 +147,12 @@ def test_trimming_leaves_what_another_process_is_making(pocket, own_cache, monke
     making.mkdir(parents=True)
     (making / "facts.json").write_text("{}", encoding="utf-8")
     monkeypatch.setattr(feature_cache, "CACHE_LIMIT_GB", 1e-9)
-    feature_cache.extract(pocket, tiny_task().train.inputs)
+    feature_cache.extract_features(pocket, tiny_task().train.inputs)
     assert (making / "facts.json").exists()
 
 
 def test_trimming_bears_an_entry_that_vanishes(pocket, own_cache, monkeypatch):
-    feature_cache.extract(pocket, tiny_task(40).train.inputs)
+    feature_cache.extract_features(pocket, tiny_task(40).train.inputs)
     listed = feature_cache.Path.iterdir
 
     def gone(path):

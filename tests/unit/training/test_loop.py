@@ -9,15 +9,9 @@ from torch import nn
 from helpers.approaches import TransferModel, get_approach
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
+from helpers.runtime import pick_device
 from helpers.training.examples import Examples, batches
-from helpers.training.loop import (
-    TrainConfig,
-    TrainingDiverged,
-    evaluate,
-    pick_device,
-    predict,
-    train,
-)
+from helpers.training.loop import TrainConfig, TrainingDiverged, evaluate, predict, train
 
 
 def examples(split) -> Examples:

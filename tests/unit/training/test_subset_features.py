@@ -13,9 +13,10 @@ from tiny import tiny_task, tiny_text_task
 
 from helpers.advisor.costs import Cost
 from helpers.advisor.data import OwnData
+from helpers.advisor.folds import Folds, folds_of, part_of
 from helpers.advisor.probe import frozen_features
 from helpers.advisor.race.runs import Job, RaceFile, execute, judged, right_of
-from helpers.advisor.task import Folds, folds_of, make_own_task, part_of
+from helpers.advisor.task import make_own_task
 from helpers.approaches import get_approach
 from helpers.approaches.base import cached_examples
 from helpers.backbones import clone, load_backbone
@@ -97,7 +98,7 @@ def test_a_part_of_texts_equals_the_direct_pass(stop, monkeypatch):
     pool = pool_of(task)
     for rows in three_parts(task):
         found = subset_features.prefix(minilm, pool.part(rows), stop).arrays
-        direct = feature_cache.prefix(minilm, pool.take(rows), stop, cache=False).arrays
+        direct = feature_cache.frozen_prefix(minilm, pool.take(rows), stop, cache=False).arrays
         assert len(found) == len(direct) == (1 if stop == minilm.n_stages else 2)
         mask = direct[-1] if len(direct) == 2 else None
         longest = direct[0].shape[1]
@@ -197,7 +198,7 @@ def test_activations_stay_on_the_disk_and_inputs_are_not_read(pocket):
 def test_augmented_views_are_those_of_the_split_itself(pocket):
     part = pool_of(tiny_task()).part(np.arange(3, 40))
     shared = subset_features.prefix(pocket, part, 2, augment="mirror", view=1).arrays[0]
-    direct = feature_cache.prefix(pocket, part.inputs, 2, augment="mirror", view=1).arrays[0]
+    direct = feature_cache.frozen_prefix(pocket, part.inputs, 2, augment="mirror", view=1).arrays[0]
     assert np.array_equal(shared, direct)
     assert not np.allclose(shared, subset_features.prefix(pocket, part, 2).arrays[0][:], atol=1e-3)
 
