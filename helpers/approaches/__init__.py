@@ -11,7 +11,7 @@ from helpers.approaches.base import (
     parse_options,
     register_approach,
 )
-from helpers.approaches.classical import Classical
+from helpers.approaches.classical import Classical, flatten_pixels
 from helpers.approaches.feature_extraction import FeatureExtraction
 from helpers.approaches.from_scratch import FromScratch
 from helpers.approaches.lora import (
@@ -40,6 +40,7 @@ __all__ = [
     "TransferModel",
     "add_adapters",
     "add_lora",
+    "flatten_pixels",
     "freeze",
     "get_approach",
     "merge_lora",

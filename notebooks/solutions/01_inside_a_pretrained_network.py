@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from helpers.backbones import load_backbone
-from helpers.lessons.exercises.check import check
+from helpers.lessons import check
 from helpers.lessons.network_inspection import imagenet_samples, stage_table
 
 lite = load_backbone("efficientnet_lite0")

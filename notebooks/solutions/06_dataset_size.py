@@ -2,11 +2,11 @@
 # # Worked answers to notebook 06
 
 # %%
-from helpers.experiments import sweeps
-from helpers.lessons.exercises.check import check
-from helpers.results import runs
+from helpers.experiments import recorded_runs
+from helpers.lessons import check
+from helpers.results import summarise
 
-curves = runs.summarise(sweeps.recorded_runs("pocket"))
+curves = summarise(recorded_runs("pocket"))
 curves = curves[curves["dial"] == 0].set_index(["task", "n_train", "approach"])["mean"]
 
 # %% [markdown]

@@ -2,12 +2,11 @@
 # # Worked answers to notebook 10
 
 # %%
+from helpers.lessons import check
 from helpers.lessons.exercises import scenarios
-from helpers.lessons.exercises.check import check
-from helpers.results import rival_rules, runs
-from helpers.results.learning_curves import measured_curves
+from helpers.results import load_runs, measured_curves, rival_rules
 
-held = measured_curves(runs.load_runs())
+held = measured_curves(load_runs())
 table, _ = rival_rules.situations(held)
 picks = rival_rules.score(table, held)
 scores = rival_rules.standing(picks).set_index("rule")

@@ -4,8 +4,8 @@
 # %%
 import math
 
-from helpers.experiments import sweeps
-from helpers.lessons.exercises.check import check
+from helpers.experiments import recorded_runs
+from helpers.lessons import check
 from helpers.lessons.language_models import counting
 
 # %% [markdown]
@@ -28,7 +28,7 @@ check("13.2", answer)
 # **13.3** Means over draws, one column for each approach.
 
 # %%
-runs = sweeps.recorded_runs("minilm")
+runs = recorded_runs("minilm")
 runs = runs[runs["n_train"] == 200]
 means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
 answer = (means["classical"] - means["lora"]).idxmax()

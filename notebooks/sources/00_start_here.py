@@ -23,12 +23,9 @@ from IPython.display import Markdown
 from tqdm import tqdm
 
 from helpers.approaches import APPROACHES
-from helpers.display.figures import text_figure
-from helpers.display.plots import image_grid, plot_race
-from helpers.display.sliders import explore
-from helpers.experiments.single_run import RunConfig, run
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
+from helpers.display import explore, image_grid, looks, plot_race, text_figure
+from helpers.experiments import RunConfig, run
+from helpers.lessons import check, pick
 from helpers.lessons.race import (
     live_tracks,
     plot_tracks,
@@ -38,10 +35,8 @@ from helpers.lessons.race import (
     recorded_race,
     with_seconds,
 )
-from helpers.results import runs as records
-from helpers.results.statistics import coverage
+from helpers.results import coverage, load_runs, summarise
 from helpers.tasks import load_task
-from helpers.vocabulary import looks
 
 # %% [markdown]
 # ## Who takes part
@@ -242,7 +237,7 @@ Markdown(", ".join(f"*{style[name].label}* first on **{n}**" for name, n in firs
 # **Predict first.** From scratch held its own above, or it didn't. Where will it land here?
 
 # %%
-runs = records.load_runs(sweep="clothing", dial=0.0, settings="")
+runs = load_runs(sweep="clothing", dial=0.0, settings="")
 photos, bars = recorded_race(runs)
 print(coverage(runs))
 print(bars)
@@ -280,8 +275,8 @@ Markdown(f"{race_in_words(photos)} Without ImageNet: {scores or 'nothing recorde
 # - Find a race where the frozen network is among the best, and one where it is last.
 
 # %%
-runs = records.load_runs(sweep=["pocket", "clothing"], dial=0.0, settings="")
-curves = with_seconds(records.summarise(runs))
+runs = load_runs(sweep=["pocket", "clothing"], dial=0.0, settings="")
+curves = with_seconds(summarise(runs))
 curves.loc[curves.runs < 3, ["low", "high"]] = None  # two seeds bound next to nothing
 curves["race"] = curves.backbone + " on " + curves.task
 races = sorted(curves.race.unique(), key=lambda name: "near" not in name) or ["none recorded"]
@@ -361,7 +356,7 @@ answer = ...
 check("00.2", answer)
 
 # %% [markdown]
-# **00.3** A colleague always chooses feature extraction. `statistics.regret(curves)` adds a column
+# **00.3** A colleague always chooses feature extraction. `regret(curves)` adds a column
 # `regret`: what each approach gives up against the best one in the same situation. How many
 # percentage points does your colleague give up, on average over the races of `pocket` with 200
 # examples?

@@ -25,13 +25,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from helpers.backbones import Recipe, load_backbone, prepare_images
-from helpers.display.figures import figure
-from helpers.display.plots import image_grid, plot_bars, plot_curves
-from helpers.display.sliders import explore
-from helpers.lessons import network_inspection
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
-from helpers.results.statistics import mean_interval
+from helpers.display import explore, figure, image_grid, plot_bars, plot_curves
+from helpers.lessons import check, network_inspection, pick
+from helpers.results import mean_interval
 from helpers.tasks import load_or_fallback, load_task
 
 # %% [markdown]

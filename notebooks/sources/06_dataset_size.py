@@ -33,15 +33,12 @@ from IPython.display import Markdown, display
 
 from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.display.plots import plot_curves, plot_history, plot_race
-from helpers.display.sliders import explore
-from helpers.experiments import single_run, sweeps
+from helpers.display import explore, plot_curves, plot_history, plot_race
+from helpers.experiments import RunConfig, recorded_runs, run
+from helpers.lessons import check, pick
 from helpers.lessons.crossings import overtakes, small_multiples
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
 from helpers.lessons.race import race_in_words, race_table
-from helpers.results import runs as records
-from helpers.results.statistics import SITUATION, coverage, crossings, paired_gain, wilson_interval
+from helpers.results import SITUATION, coverage, crossings, paired_gain, summarise, wilson_interval
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -52,8 +49,8 @@ from helpers.tasks import load_task
 
 # %%
 names = ["pocket", "pocket_large", "lite0", "lite0_all", "minilm"]
-runs = pd.concat([sweeps.recorded_runs(name) for name in names]).drop_duplicates("run_id")
-curves = records.summarise(runs)
+runs = pd.concat([recorded_runs(name) for name in names]).drop_duplicates("run_id")
+curves = summarise(runs)
 curves.loc[curves["runs"] < 3, ["low", "high"]] = float("nan")
 print(coverage(runs))
 
@@ -300,10 +297,9 @@ explore(draw_size, task=tasks, n=[50, 200, 1000, 5000], labels={"n": "training e
 n_train = pick(full=120, fast=50)
 entrants = ["classical", "feature_extraction", "lora", "full_fine_tuning", "from_scratch"]
 asked = [
-    single_run.RunConfig("products_near", "pocket", name, n_train, epochs=pick(None, 2))
-    for name in entrants
+    RunConfig("products_near", "pocket", name, n_train, epochs=pick(None, 2)) for name in entrants
 ]
-race = race_table(single_run.run(config, n_test=pick(500, 200)) for config in asked)
+race = race_table(run(config, n_test=pick(500, 200)) for config in asked)
 plot_race(race, "seconds", title=f"One race on {n_train} photos", band="95 %, of test photos")
 
 # %% [markdown]

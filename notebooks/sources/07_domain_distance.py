@@ -32,19 +32,20 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from helpers.backbones import load_backbone
-from helpers.display.figures import figure
-from helpers.display.plots import image_grid, plot_curves
-from helpers.display.sliders import explore
-from helpers.experiments import domain_distance, sweeps
-from helpers.experiments.domain_distance import frechet_distance, log_me, probe
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
-from helpers.results import runs as records
-from helpers.results.statistics import coverage, paired_gain
-from helpers.tasks import load_task
-from helpers.tasks.domain_dial import DIAL_STEPS
-from helpers.training.feature_cache import extract_features
-from helpers.vocabulary import APPROACH_STYLE
+from helpers.display import APPROACH_STYLE, explore, figure, image_grid, plot_curves
+from helpers.experiments import (
+    as_distance,
+    frechet_distance,
+    gains_by_distance,
+    load_distances,
+    log_me,
+    probe,
+    recorded_runs,
+)
+from helpers.lessons import check, pick
+from helpers.results import coverage, load_runs, paired_gain, summarise
+from helpers.tasks import DIAL_STEPS, load_task
+from helpers.training import extract_features
 
 # %% [markdown]
 # ## 1. Three distances, live
@@ -74,7 +75,7 @@ features = {name: extract_features(pocket, part.inputs) for name, part in parts.
 rows = []
 for name, cloud in features.items():
     score, far = probe(cloud, parts[name].labels), frechet_distance(source, cloud)
-    distance = domain_distance.as_distance(far)
+    distance = as_distance(far)
     rows.append((name, score.above_chance, far, distance, log_me(cloud, parts[name].labels)))
 columns = ["task", "probe above chance", "Fréchet", "distance", "LogME"]
 live = pd.DataFrame(rows, columns=columns).set_index("task")
@@ -148,10 +149,10 @@ image_grid(pictures, [f"{dial:.2f}" for dial in dials], title="One photo along t
 # pixels?
 
 # %%
-runs = pd.concat(sweeps.recorded_runs(name) for name in ["pocket", "pocket_large"])
+runs = pd.concat(recorded_runs(name) for name in ["pocket", "pocket_large"])
 runs = runs.drop_duplicates("run_id")
 dialled = runs[runs["task"] == "products_near"]
-curves = records.summarise(dialled)
+curves = summarise(dialled)
 dial_scores = {
     dial: (probe(cloud, products[dial].labels).accuracy, frechet_distance(source, cloud))
     for dial, cloud in moved.items()
@@ -203,7 +204,7 @@ made
 # `reference`; the stand-in is near zero by construction, which is an assumption, not a finding.
 
 # %%
-table = domain_distance.load_distances()
+table = load_distances()
 names = ["backbone", "task", "dial", "above_chance", "frechet", "log_me", "distance", "reference"]
 others = table[(table["dial"] == 0) & (table["task"] != "products_source")]
 for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False):
@@ -214,7 +215,7 @@ for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False)
 
 # %%
 every = ["pocket", "lite0", "minilm"]
-all_runs = pd.concat(sweeps.recorded_runs(name) for name in every).drop_duplicates("run_id")
+all_runs = pd.concat(recorded_runs(name) for name in every).drop_duplicates("run_id")
 gains = {
     name: paired_gain(all_runs, name, "feature_extraction")
     for name in ["full_fine_tuning", "lora", "partial_fine_tuning"]
@@ -250,8 +251,7 @@ explore(draw_gains, approach=list(gains), n_train=[50, 200, 1000], start={"n_tra
 
 # %%
 found = pd.concat(
-    domain_distance.gains_by_distance(table, gain).assign(approach=name)
-    for name, gain in gains.items()
+    gains_by_distance(table, gain).assign(approach=name) for name, gain in gains.items()
 )
 found = found[found["n_train"] == 200]
 found.set_index(["approach", "backbone", "n_train"]).round(2)
@@ -281,8 +281,8 @@ Markdown(
 # to five of `pocket`'s stages. Here is the best number beside the distance.
 
 # %%
-swept = records.load_runs(sweep="stages")
-stages = records.summarise(swept, by=("task", "n_train", "settings"))
+swept = load_runs(sweep="stages")
+stages = summarise(swept, by=("task", "n_train", "settings"))
 best = stages.loc[stages.groupby(["task", "n_train"])["mean"].idxmax()]
 far = table[(table["backbone"] == "pocket") & (table["dial"] == 0)].set_index("task")["distance"]
 best = best.assign(distance=best["task"].map(far)).sort_values(["n_train", "distance"])

@@ -33,18 +33,12 @@ from IPython.display import Markdown
 from helpers import paths
 from helpers.approaches import get_approach, merge_lora
 from helpers.backbones import clone, load_backbone
-from helpers.display.figures import figure
-from helpers.display.sliders import explore
-from helpers.experiments import sweeps, timing
-from helpers.experiments import timing as prices
-from helpers.experiments.costs import latency_ms
-from helpers.lessons import trade_offs
+from helpers.display import APPROACH_STYLE, explore, figure, looks
+from helpers.experiments import first_step, latency_ms, measure_price, recorded_runs
+from helpers.lessons import check, pick, trade_offs
 from helpers.lessons.claims import ledger as claims
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
-from helpers.results.statistics import coverage, wilson_interval
+from helpers.results import coverage, wilson_interval
 from helpers.tasks import load_task
-from helpers.vocabulary import APPROACH_STYLE, looks
 
 # %% [markdown]
 # ## 1. Four bills for the same accuracy
@@ -56,7 +50,7 @@ from helpers.vocabulary import APPROACH_STYLE, looks
 
 # %%
 grids = ["pocket", "pocket_large", "lite0", "lite0_all", "minilm"]
-runs = pd.concat([sweeps.recorded_runs(name) for name in grids]).drop_duplicates("run_id")
+runs = pd.concat([recorded_runs(name) for name in grids]).drop_duplicates("run_id")
 runs = runs[runs["dial"] == 0]
 bill = trade_offs.bill(runs)
 bill["gflops"] = bill["flops_train"] / 1e9
@@ -250,7 +244,7 @@ Markdown("\n".join(lines))
 three = ["feature_extraction", "partial_fine_tuning", "full_fine_tuning"]
 sides = {"pocket": 28, "efficientnet_lite0": 64}
 price = {
-    (network, name): prices.measure_price(name, network, size=side, repeats=pick(5, 1))
+    (network, name): measure_price(name, network, size=side, repeats=pick(5, 1))
     for network, side in sides.items()
     for name in three
 }
@@ -398,7 +392,7 @@ for name in ("pocket", "minilm"):
     models = {kind: get_approach(kind).build(clone(network), 5, get_approach(kind).options())
               for kind in ("full_fine_tuning", "lora", "adapter")}  # fmt: skip
     models["lora, merged"] = merge_lora(clone(models["lora"]))
-    raw = timing.first_step(network, entrants[name][1], "full_fine_tuning", 1)[1]
+    raw = first_step(network, entrants[name][1], "full_fine_tuning", 1)[1]
     taken = {kind: [] for kind in models}
     for _ in range(pick(7, 2)):
         for kind, model in models.items():

@@ -34,16 +34,19 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from helpers.decision import ReasonKind, Situation, Thresholds, decide
-from helpers.display.explorer.notebook import explorer
-from helpers.display.figures import figure
-from helpers.display.sliders import explore
+from helpers.display import explore, figure, looks
+from helpers.display.explorer import explorer
+from helpers.lessons import check
 from helpers.lessons.exercises import scenarios
-from helpers.lessons.exercises.check import check
-from helpers.results import rival_rules, runs
-from helpers.results.evidence import both_answers, evidence_near
-from helpers.results.expected_regret import Weights
-from helpers.results.learning_curves import measured_curves
-from helpers.vocabulary import looks
+from helpers.results import (
+    Weights,
+    both_answers,
+    evidence_near,
+    load_runs,
+    measured_curves,
+    pareto,
+    rival_rules,
+)
 
 # %% [markdown]
 # ## 1. A rule is a function
@@ -86,7 +89,7 @@ print(*(reason for reason in meet.reasons if reason.kind == ReasonKind.ORDER), s
 # count in which all eight approaches were run on the same three seeds or more.
 
 # %%
-held = measured_curves(runs.load_runs())
+held = measured_curves(load_runs())
 table, lacking = rival_rules.situations(held)
 asked = rival_rules.cases(table)
 Markdown(
@@ -150,7 +153,7 @@ for row in scores.to_dict("records"):
     ax.plot(seconds, ends[1], marker, color=colour, mfc="white", ms=7)
     ax.plot(seconds, ends[0], marker, color=colour, ms=8, label=row["rule"].replace("_", " "))
 gains = scores.assign(kept=-scores["mean_regret"])
-front = runs.pareto(gains, "mean_train_seconds", "kept")
+front = pareto(gains, "mean_train_seconds", "kept")
 ax.plot(front["mean_train_seconds"], -100 * front["kept"], ":", color="#444444", zorder=0)
 ax.set(xscale="log", xlabel="mean training time (processor seconds, log scale)", ylim=(0, None))
 ax.set_ylabel("regret (points of accuracy)")

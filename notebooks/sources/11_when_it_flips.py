@@ -35,22 +35,18 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from helpers import approaches
+from helpers.approaches import TransferModel, get_approach
 from helpers.backbones import clone, load_backbone
 from helpers.decision import TITLES, Situation, decide
-from helpers.display.figures import figure
-from helpers.display.plots import image_grid
-from helpers.display.sliders import explore
-from helpers.experiments import costs, sweeps
-from helpers.lessons import flips
+from helpers.display import explore, figure, image_grid
+from helpers.experiments import latency_ms, recorded_runs
+from helpers.lessons import check, flips, pick
 from helpers.lessons import flips as flips_plots
-from helpers.lessons.adapter_library.library import Library
+from helpers.lessons.adapter_library import Library
 from helpers.lessons.claims import ledger
-from helpers.lessons.exercises.check import check
-from helpers.lessons.hosted_model.client import fit_probe, hosted
-from helpers.lessons.profile import pick
+from helpers.lessons.hosted_model import fit_probe, hosted
 from helpers.lessons.unlabelled_data import pretraining
-from helpers.results import statistics as comparisons
+from helpers.results import paired_gain
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -158,7 +154,7 @@ made
 
 # %%
 def live_probe(network, task):
-    approach = approaches.get_approach("feature_extraction")
+    approach = get_approach("feature_extraction")
     config = approach.config("image", len(task.train))
     return max(approach.fit(clone(network), task, config).history.val_accuracy)
 
@@ -304,7 +300,7 @@ print(f"{facts['name']} gets {asked[1] / asked[0]:,.0f} bytes for a picture and 
 
 # %%
 tensor = torch.from_numpy(np.array(one))
-alone = costs.latency_ms(approaches.TransferModel(larger, 10), tensor, repeats=10)
+alone = latency_ms(TransferModel(larger, 10), tensor, repeats=10)
 print(f"one request: {spent:.1f} ms; the same network called directly: {alone:.1f} ms")
 
 # %% [markdown]
@@ -326,10 +322,10 @@ with hosted(larger, batch_size=100) as client:
 
 # %%
 there = max(fit_probe(*sides, len(photos.classes))[1].val_accuracy)
-tuning = approaches.get_approach("full_fine_tuning")
+tuning = get_approach("full_fine_tuning")
 settings = tuning.config("image", n_labelled, lr=1e-3, epochs=pick(None, 2))
 home = tuning.fit(clone(pocket), photos, settings)
-at_home = costs.latency_ms(home.model, tensor, repeats=10)
+at_home = latency_ms(home.model, tensor, repeats=10)
 Markdown(
     f"Validation accuracy on {n_labelled} digits: hosted probe **{there:.3f}**, `pocket` tuned here "
     f"**{max(home.history.val_accuracy):.3f}**. One answer: {spent:.1f} ms and "
@@ -405,7 +401,7 @@ Markdown(
 # %%
 shelf = tempfile.TemporaryDirectory()
 library, tasks3, before = Library(shelf.name, pocket), {}, {}
-adapters = approaches.get_approach("adapter")
+adapters = get_approach("adapter")
 for name in ("products_near", "digits", "textile"):
     tasks3[name] = load_task(name, n_train=pick(100, 50), image_size=28, n_test=1)
     settings = adapters.config("image", pick(100, 50), epochs=pick(None, 2))
@@ -435,7 +431,7 @@ pd.DataFrame([(n, before[n], *after[n]) for n in tasks3],
 # once. **From how many tasks on is the library ten times smaller? Is it for every backbone?**
 
 # %%
-every = pd.concat(sweeps.recorded_runs(name) for name in ("pocket", "lite0", "minilm"))
+every = pd.concat(recorded_runs(name) for name in ("pocket", "lite0", "minilm"))
 sizes_mb = every.groupby(["backbone", "approach"])["stored_mb"].median().unstack()
 
 
@@ -469,7 +465,7 @@ explore(draw_shelf, tasks=[1, 2, 5, 10, 20, 50, 100, 500], start={"tasks": 20})
 # copies, seed by seed, in every recorded situation.
 
 # %%
-lost = comparisons.paired_gain(every.drop_duplicates("run_id"), "adapter", "full_fine_tuning")
+lost = paired_gain(every.drop_duplicates("run_id"), "adapter", "full_fine_tuning")
 lost, whole = lost[lost["runs"] >= 3], sizes_mb["full_fine_tuning"]
 times = 20 * whole / (whole + 20 * sizes_mb["adapter"])
 counts = flips.times_ahead(lost)

@@ -32,19 +32,21 @@ from IPython.display import Markdown
 
 from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.display.figures import figure
-from helpers.display.plots import image_grid, plot_bars, plot_curves, plot_history
-from helpers.display.sliders import explore
-from helpers.experiments import sweeps
-from helpers.lessons import trade_offs
+from helpers.display import (
+    APPROACH_STYLE,
+    explore,
+    figure,
+    image_grid,
+    plot_bars,
+    plot_curves,
+    plot_history,
+)
+from helpers.experiments import recorded_runs
+from helpers.lessons import check, pick, trade_offs
 from helpers.lessons.claims import ledger as claims
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
 from helpers.lessons.race import binomial_interval
-from helpers.results import runs
-from helpers.results.statistics import coverage, paired_gain
-from helpers.tasks.loading import load_or_fallback
-from helpers.vocabulary import APPROACH_STYLE
+from helpers.results import coverage, load_runs, paired_gain, summarise
+from helpers.tasks import load_or_fallback
 
 # %% [markdown]
 # ## 1. The photos
@@ -67,9 +69,9 @@ image_grid(task.train.inputs[rows], task.classes, title="One of each class", col
 # `clothing` with 128 pixels, every approach at its default rate.
 
 # %%
-small = sweeps.recorded_runs("lite0")
+small = recorded_runs("lite0")
 small = small[small["task"] == "clothing"].assign(side="64 px")
-large = sweeps.recorded_runs("clothing").assign(side="128 px")
+large = recorded_runs("clothing").assign(side="128 px")
 bills = {name: trade_offs.bill(held.drop(columns="side"))
          for name, held in (("64 px", small), ("128 px", large))}  # fmt: skip
 for name, held in (("64 px", small), ("128 px", large)):
@@ -307,7 +309,7 @@ Markdown("\n".join(lines) or "Nothing has been recorded at 64 pixels yet.")
 # approach was tried at three rates with 200 photos, one seed; validation accuracy chose.
 
 # %%
-trials = runs.load_runs(sweep="lite0/tuning", task="clothing")
+trials = load_runs(sweep="lite0/tuning", task="clothing")
 rows = []
 for approach, own in trials[trials["approach"] != "classical"].groupby("approach"):
     own = own.sort_values("lr")
@@ -342,7 +344,7 @@ Markdown(
 # products. It isn't this comparison, but it shows what three rates can't: the whole slope.
 
 # %%
-rates = runs.load_runs(sweep="lr_sensitivity", task="products_near")
+rates = load_runs(sweep="lr_sensitivity", task="products_near")
 lines = []
 for approach, own in rates.groupby("approach"):
     means = own.groupby("lr")["test_accuracy"].mean()
@@ -360,9 +362,9 @@ Markdown("\n".join(lines) or "The sweep `lr_sensitivity` has not been recorded y
 # trains while you wait. What do the pixels do to the frozen features?
 
 # %%
-sharp = sweeps.recorded_runs("resolution")
+sharp = recorded_runs("resolution")
 sharp = sharp[sharp["task"] == "clothing"]
-table = runs.summarise(sharp, by=("task", "image_size", "n_train", "approach"))
+table = summarise(sharp, by=("task", "image_size", "n_train", "approach"))
 table["processor seconds"] = table["train_cpu_seconds"]
 columns = ["image_size", "n_train", "mean", "low", "high", "runs", "processor seconds"]
 print(coverage(sharp))

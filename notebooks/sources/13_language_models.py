@@ -36,21 +36,28 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from helpers import approaches, paths
+from helpers import paths
+from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.display.sliders import explore
-from helpers.experiments import sweeps
-from helpers.lessons.adapter_library.library import Library
+from helpers.display import explore
+from helpers.experiments import recorded_runs
+from helpers.lessons import check, pick
+from helpers.lessons.adapter_library import Library
 from helpers.lessons.claims import ledger
-from helpers.lessons.exercises.check import check
+from helpers.lessons.language_models import (
+    adapt_briefly,
+    as_curves,
+    counting,
+    load_causal_lm,
+    peft_methods,
+    plots,
+    sample,
+    text_tasks,
+)
 from helpers.lessons.language_models import break_even as lab
-from helpers.lessons.language_models import counting, peft_methods, plots, text_tasks
 from helpers.lessons.language_models import forgetting as decoder
 from helpers.lessons.language_models import plots as text_plots
-from helpers.lessons.language_models.causal_lm import load_causal_lm, sample
-from helpers.lessons.language_models.tuning import adapt_briefly, as_curves
-from helpers.lessons.profile import pick
-from helpers.results.statistics import coverage, paired_gain, summarise
+from helpers.results import coverage, paired_gain, summarise
 
 # %% [markdown]
 # Six tasks. Two ask for the **topic**: posts of twenty newsgroups, news of eight kinds. One asks **who**:
@@ -75,7 +82,7 @@ Markdown(said)
 # **Predict first:** with 50 texts, which is ahead of the grey line: LoRA, or a probe on frozen features?
 
 # %%
-runs = sweeps.recorded_runs("minilm")
+runs = recorded_runs("minilm")
 table = summarise(runs)
 sizes = sorted(int(n) for n in table["n_train"].unique())
 Markdown(coverage(runs))
@@ -150,7 +157,7 @@ Markdown(said)
 # probe on the first 64 tokens, word counts on the whole post. **Predict first:** has the probe caught up?
 
 # %%
-many = sweeps.recorded_runs("anchor")
+many = recorded_runs("anchor")
 gain = paired_gain(many, "classical", "feature_extraction")
 means = many.groupby("approach")["test_accuracy"].mean()
 Markdown(
@@ -168,7 +175,7 @@ Markdown(
 # %%
 said = "Not computed."
 if minilm:
-    counter = approaches.get_approach("classical")
+    counter = get_approach("classical")
     fitted = counter.fit(None, posts, counter.config("text", n_train))
     topics = text_tasks.topic_words(fitted, posts.classes, top=5)
     some = [
@@ -480,7 +487,7 @@ shelf, tuned = paths.cache_dir() / "notebook_13", {}
 for old in shelf.glob("*.safetensors"):
     old.unlink()
 if minilm:
-    base, lora = load_backbone("minilm", size=16), approaches.get_approach("lora")
+    base, lora = load_backbone("minilm", size=16), get_approach("lora")
     library = Library(shelf, base)
     for name, task in texts.items():
         config = lora.config("text", len(task.train), lr=3e-3, epochs=pick(4, 1))

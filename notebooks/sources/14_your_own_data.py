@@ -34,18 +34,11 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers.advisor import export, pipeline
-from helpers.advisor.pipeline import Request, advise
-from helpers.advisor.report import as_text
-from helpers.display import path_chooser
-from helpers.display.figures import figure
-from helpers.display.sliders import explore
-from helpers.lessons import example_data
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
+from helpers.advisor import Request, advise, export_model, in_words, load_model
+from helpers.display import Chooser, explore, figure, looks
+from helpers.lessons import check, example_data, pick
 from helpers.paths import cache_dir, results_dir
-from helpers.results.statistics import wilson_interval
-from helpers.vocabulary import looks
+from helpers.results import wilson_interval
 
 # %% [markdown]
 # ## 1. Some data, with faults planted in it
@@ -103,7 +96,7 @@ Markdown(
 # it in recorded tasks. Its interval says how much tasks differ in that.
 
 # %%
-print(as_text.in_words(advice))
+print(in_words(advice))
 
 # %% [markdown]
 # Nothing of this trained a network. Seconds and memory come from a few timed steps on these inputs. The
@@ -140,8 +133,8 @@ Markdown("\n".join(f"- {sentence}" for sentence in raced.as_dict()["headline"][:
 
 # %%
 folder = cache_dir() / "example_model"
-print(pipeline.export_model(raced, folder).replace(str(folder), folder.name))
-model = export.load_model(folder)
+print(export_model(raced, folder).replace(str(folder), folder.name))
+model = load_model(folder)
 print(model.about())
 print(f"worked out again: {model.test_accuracy():.4f}")
 
@@ -212,7 +205,7 @@ explore(
 # And now your own: choose a folder or a table, and press the button. (`Chooser` only calls `advise`.)
 
 # %%
-chooser = path_chooser.Chooser(Path.home(), lambda path: as_text.in_words(advise(Request(path))))
+chooser = Chooser(Path.home(), lambda path: in_words(advise(Request(path))))
 display(Markdown("Run this cell in JupyterLab to choose a folder or table."), chooser.box)
 
 # %% [markdown]

@@ -38,18 +38,13 @@ from IPython.display import Markdown
 
 from helpers.approaches import TransferModel, freeze, get_approach
 from helpers.backbones import load_backbone
-from helpers.display.figures import figure
-from helpers.display.sliders import explore
-from helpers.experiments import single_run
-from helpers.lessons import pitfalls
+from helpers.display import explore, figure, looks
+from helpers.experiments import source_accuracy
+from helpers.lessons import check, pick, pitfalls
 from helpers.lessons.claims import ledger as claims
-from helpers.lessons.exercises.check import check
-from helpers.lessons.profile import pick
-from helpers.results import learning_curves
-from helpers.results import runs as records
+from helpers.results import comparable, load_runs
 from helpers.tasks import load_or_fallback, load_task
-from helpers.training import feature_cache
-from helpers.vocabulary import looks
+from helpers.training import extract_features
 
 # %% [markdown]
 # ## 1. Five questions
@@ -60,7 +55,7 @@ from helpers.vocabulary import looks
 # seed by seed.
 
 # %%
-runs, PLACE = learning_curves.comparable(records.load_runs()), list(pitfalls.PLACE)
+runs, PLACE = comparable(load_runs()), list(pitfalls.PLACE)
 ledger = {verdict.id: verdict for verdict in claims.judge_claims()}
 
 
@@ -226,8 +221,8 @@ Markdown(
 n_train, n_test = pick(full=300, fast=100), pick(full=500, fast=200)
 pocket = load_backbone("pocket")
 task = load_task("products_near", n_train=n_train, n_test=n_test)
-X, y = feature_cache.extract_features(pocket, task.train.inputs), task.train.labels
-X_test, y_test = feature_cache.extract_features(pocket, task.test.inputs), task.test.labels
+X, y = extract_features(pocket, task.train.inputs), task.train.labels
+X_test, y_test = extract_features(pocket, task.test.inputs), task.test.labels
 print(task)
 
 
@@ -272,7 +267,7 @@ for name, backbone in {"requires_grad = False": naive, "freeze()": real}.items()
     for rows in np.array_split(np.random.default_rng(0).permutation(n_train), 8) * 8:
         with torch.no_grad():
             model.features(torch.from_numpy(np.ascontiguousarray(foreign.train.inputs[rows])))
-    kept[name] = single_run.source_accuracy(model.backbone, pocket, n_test)
+    kept[name] = source_accuracy(model.backbone, pocket, n_test)
 lines = [f"- `{name}`: **{accuracy:.3f}**" for name, accuracy in kept.items()]
 Markdown(f"On its own classes, after batches of {foreign.name}:\n\n" + "\n".join(lines))
 
@@ -296,7 +291,7 @@ served = {}
 for name, recipe in recipes.items():
     other = copy.deepcopy(pocket)
     other.recipe = recipe
-    served[name] = probe.score(feature_cache.extract_features(other, task.test.inputs), y_test)
+    served[name] = probe.score(extract_features(other, task.test.inputs), y_test)
 Markdown("\n".join(f"- {name}: **{accuracy:.3f}**" for name, accuracy in served.items()))
 
 # %% [markdown]
@@ -347,7 +342,7 @@ rows = []
 for lr in (None, 0.1):
     config = tuning.config("image", n_train, lr=lr, epochs=pick(full=8, fast=2))
     fitted = tuning.fit(copy.deepcopy(pocket), task, config)
-    left = single_run.source_accuracy(fitted.model.backbone, pocket, n_test)
+    left = source_accuracy(fitted.model.backbone, pocket, n_test)
     rows.append((config.lr, fitted.accuracy(task.test), left))
 pd.DataFrame(rows, columns=["learning rate", "test accuracy", "accuracy on the source"]).round(4)
 
@@ -362,7 +357,7 @@ pd.DataFrame(rows, columns=["learning rate", "test accuracy", "accuracy on the s
 # %%
 few = pick(full=60, fast=30)
 pictures, labels, source = pitfalls.shifted_copies(task.train.inputs[:few], y[:few], copies=5)
-Z, rng = feature_cache.extract_features(pocket, pictures), np.random.default_rng(0)
+Z, rng = extract_features(pocket, pictures), np.random.default_rng(0)
 scores = {"split after copying": [], "split before copying": [], "the real test": []}
 for _ in range(pick(full=20, fast=3)):
     leaky = rng.permutation(len(labels)) < len(labels) // 5
