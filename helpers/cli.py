@@ -72,19 +72,17 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "name", metavar="NAME", help="a sweep, all, or a task, backbone or approach"
-    )
+    about = "an open sweep of the grids, all, or a task, backbone or approach"
+    parser.add_argument("name", metavar="NAME", help=about)
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (1)")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's address")
     parser.add_argument("--limit", type=_count, metavar="N", help="at most so many runs of a sweep")
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from helpers.grids import SWEEPS
-    from helpers.sweeps import sweep_command
+    from helpers.sweeps import open_sweeps, sweep_command
 
-    names = SWEEPS if options.name == "all" else [options.name]
+    names = open_sweeps() if options.name == "all" else [options.name]
     failed = [sweep_command(n, options.workers, options.scheduler, options.limit) for n in names]
     return int(any(failed))  # 1: some runs failed, which is not bad input
 

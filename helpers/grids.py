@@ -12,7 +12,6 @@ from typing import Any
 
 from helpers.errors import UserError
 from helpers.registry import closest_name, unknown_name
-from helpers.schema import COMPARED
 from helpers.tasks import train_examples
 from helpers.vocabulary import (
     ADAPTER,
@@ -26,10 +25,8 @@ from helpers.vocabulary import (
     SHIPPED,
 )
 
-# The sweeps that compare every approach on equal terms over tasks, of the round that is compared.
-COMPARING = {1: ("pocket", "lite0", "minilm"), 2: ("repair", "photos", "texts", "distances")}[
-    COMPARED
-]
+# The sweeps that compare every approach on equal terms over tasks.
+COMPARING = ("repair", "photos", "texts", "distances")
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task
 EIGHT = SHIPPED  # the approaches that a grid compares where it names none

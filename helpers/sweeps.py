@@ -20,7 +20,7 @@ from helpers.approaches import get_approach
 from helpers.entry_sweeps import find_sweep
 from helpers.errors import UserError
 from helpers.experiments import RunConfig
-from helpers.grids import TUNING, Block
+from helpers.grids import SWEEPS, TUNING, Block, Sweep
 from helpers.tasks import TASKS
 from helpers.workers import Job, Run, measure, relative_cost, run_jobs
 
@@ -93,12 +93,14 @@ def run_sweep(
     number of workers, None divides the cores among them.
 
     A run that fails is one line in the outcome and stops no other. Raises UserError for an unknown
-    sweep, bad numbers, a place that can't be written to, or a scheduler that can't be reached.
+    or closed sweep, bad numbers, a place that can't be written to, or a scheduler that can't be
+    reached.
     """
+    _refuse_closed(name)
     for what, number in (("workers", workers), ("limit", limit), ("threads", threads)):
         if number is not None and number < 1:
             raise UserError(f"{what} must be 1 or more, not {number}")
-    steps = _steps(name)
+    steps = steps_of(name)
     path = records.runs_path() if path is None else path
     records.prepare(path)
     outcome, given_up, budget = Outcome(), set(), limit
@@ -133,8 +135,9 @@ def sweep_command(
     name: str, workers: int = 1, scheduler: str | None = None, limit: int | None = None
 ) -> int:
     """Run a sweep from the command line; returns the number of failed runs, at most 100."""
+    _refuse_closed(name)
     runs = records.load(schema=None)
-    for step in _steps(name):
+    for step in steps_of(name):
         total, lacking = len(cells(step, runs)), len(missing(step, runs))
         print(f"{step}: {total} runs, {total - lacking} recorded, {lacking} to do", flush=True)
     outcome = run_sweep(name, workers, limit, scheduler)
@@ -143,6 +146,32 @@ def sweep_command(
         f"they are in {records.runs_path()}"
     )
     return min(len(outcome.failed), 100)
+
+
+def open_sweeps() -> list[str]:
+    """Names of the sweeps whose runs follow the present recipe, in their order.
+
+    Those of an earlier one are closed: their rows stay as they are, and nothing of them runs again.
+    """
+    return [name for name, sweep in SWEEPS.items() if not _is_closed(sweep)]
+
+
+def steps_of(name: str) -> list[str]:
+    """The sweep, after its trials where learning rates are tuned; raises for an unknown name."""
+    sweep = find_sweep(name)
+    return [name + TUNING, name] if sweep.tuned and name == sweep.name else [name]
+
+
+def _is_closed(sweep: Sweep) -> bool:
+    return all(block.schema < records.SCHEMA for block in sweep.blocks)
+
+
+def _refuse_closed(name: str) -> None:
+    if _is_closed(find_sweep(name)):
+        raise UserError(
+            f"sweep {name!r} followed an earlier recipe and is closed, so that nothing of it runs "
+            f"again; the open sweeps are: {', '.join(open_sweeps())}"
+        )
 
 
 def make_plan(
@@ -176,8 +205,8 @@ def _plan_tuned(
         rate = search(part, scores, given_up).chosen
         runs = _by_id([question | {"lr": rate} for question in part.questions])
         if rate is None:
-            first = {key: c for key, c in runs.items() if c.seed == 0 or block.schema == 1}
-            plan.waiting.update({k: replace(c, lr=None) for k, c in first.items()})
+            sure = {key: config for key, config in runs.items() if _is_sure(block, config)}
+            plan.waiting.update({k: replace(c, lr=None) for k, c in sure.items()})
         else:
             chosen += runs.values()
     plan.ready.update({identity(config): config for config in raced(block, chosen, scores)})
@@ -301,10 +330,13 @@ def raced(
         for several in situations.values()
         for near in [_near_the_best(block, several, scores)]
         for config in several
-        if config.seed == 0
-        or (config.approach in block.always and config.seed < block.seeds)
-        or (config.approach, config.settings) in near
+        if _is_sure(block, config) or (config.approach, config.settings) in near
     ]
+
+
+def _is_sure(block: Block, config: RunConfig) -> bool:
+    """Whether a run is asked for however the first seeds come out."""
+    return config.seed == 0 or (config.approach in block.always and config.seed < block.seeds)
 
 
 def _near_the_best(
@@ -321,12 +353,6 @@ def _near_the_best(
         return math.sqrt((best * (1 - best) + p * (1 - p)) / score.n_test)
 
     return {arm for arm, s in first.items() if best - s.test_accuracy <= 2 * error(s)}
-
-
-def _steps(name: str) -> list[str]:
-    """The sweep, after its trials where learning rates are tuned; raises for an unknown name."""
-    sweep = find_sweep(name)
-    return [name + TUNING, name] if sweep.tuned and name == sweep.name else [name]
 
 
 def _by_id(questions: Iterable[Mapping[str, Any]]) -> dict[str, RunConfig]:

@@ -99,7 +99,7 @@ def run_jobs(
                     _advance(bar, result.job, len(failures))
                 return failures
             except pool.deaths:
-                ended |= set(records.load(path)["run_id"])
+                ended |= set(records.load(path, schema=None)["run_id"])
                 for job in [job for job in todo if job.run_id not in ended][: pool.size]:
                     strikes[job.run_id] += 1
                     if strikes[job.run_id] == STRIKES:

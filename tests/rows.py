@@ -6,7 +6,7 @@ from helpers import records, schema
 def make_row(**changes) -> dict:
     """A whole, valid row; an argument replaces a column."""
     row = {
-        "schema": records.SCHEMA,
+        "schema": records.COMPARED,
         "sweep": "trial",
         "task": "digits",
         "modality": "image",
@@ -21,6 +21,7 @@ def make_row(**changes) -> dict:
         "image_size": 28,
         "settings": "",
         "origin": "full",
+        "precision": "float32",
         "device": 'cpu: "Model, 3 GHz"',
         "torch": "2.6.0",
         "git": "0123456789",

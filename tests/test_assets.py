@@ -52,6 +52,8 @@ def test_every_task_has_one_asset_and_a_word_in_the_readme(root):
 @pytest.mark.parametrize("name", WHEELS)
 def test_what_was_fetched_is_whole(name):
     asset = all_assets()[name]
+    if asset.optional and find_asset(asset) is None:
+        pytest.skip(f"{name} is optional and nobody fetched it")
     folder = asset_path(name)
     assert store.is_whole(asset, folder)
     files = [f for f in folder.rglob("*") if f.is_file() and f.name != ".asset.json"]
@@ -455,6 +457,17 @@ def test_fetch_says_what_it_got(place, wheel, capsys):
     printed = capsys.readouterr().out
     assert re.search(r"tiny .*two small files \[CC0-1.0\]: fetched", printed)
     assert re.search(r"far .*unavailable .*reached.*the sample stands in", printed)
+
+
+def test_what_is_optional_comes_when_it_is_named(place, wheel, capsys):
+    register_wheel(place, sources.sha256_of(wheel), "optional = true")
+    (listed,) = fetch()
+    assert listed.path is None and nothing_kept(place)
+    assert "two small files [CC0-1.0]: optional: python -m helpers fetch tiny" in (
+        capsys.readouterr().out
+    )
+    assert [result.status for result in fetch(["tiny"], progress=False)] == ["fetched"]
+    assert [result.status for result in fetch(progress=False)] == ["there"]
 
 
 @pytest.mark.parametrize("names", [["tiny_task"], "tiny", ["tiny", "tiny_task"]])

@@ -7,7 +7,6 @@ import pytest
 
 from helpers import assets, cli, sweeps
 from helpers.errors import UserError
-from helpers.grids import SWEEPS
 
 
 def run(*arguments):
@@ -35,8 +34,9 @@ def test_help_lists_the_commands_without_torch():
         ("fetch", "--fast"),
         ("fetch", "no_such_asset"),
         ("sweep", "no_such_sweep"),
-        ("sweep", "pocket", "--workers", "0"),
-        ("sweep", "pocket", "--limit", "many"),
+        ("sweep", "pocket"),
+        ("sweep", "repair", "--workers", "0"),
+        ("sweep", "repair", "--limit", "many"),
     ],
 )
 def test_bad_input_is_one_line_and_status_two(arguments):
@@ -102,7 +102,7 @@ def test_a_reader_that_leaves_early_is_no_error():
 def test_sweep_passes_its_settings_on_and_tells_of_failures(monkeypatch, failed, status):
     seen = []
     monkeypatch.setattr(sweeps, "sweep_command", lambda *given: seen.append(given) or failed)
-    assert cli.main(["sweep", "pocket", "--workers", "2", "--limit", "9"]) == status
-    assert seen == [("pocket", 2, None, 9)]
+    assert cli.main(["sweep", "repair", "--workers", "2", "--limit", "9"]) == status
+    assert seen == [("repair", 2, None, 9)]
     assert cli.main(["sweep", "all", "--scheduler", "tcp://here:1"]) == status
-    assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in SWEEPS]
+    assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in sweeps.open_sweeps()]

@@ -8,17 +8,25 @@ from helpers import records, schema
 from helpers.approaches import APPROACHES
 from helpers.errors import UserError
 from helpers.experiments import RunConfig, run
+from helpers.sweeps import recipe_settings
 
 
+@pytest.mark.parametrize("recipe", [1, 2])
 @pytest.mark.parametrize("approach", sorted(APPROACHES))
-def test_a_run_gives_a_whole_record(approach, tmp_path):
-    row = run(RunConfig("products_near", "pocket", approach, 50, epochs=2))
+def test_a_run_gives_a_whole_record(approach, recipe, tmp_path):
+    asked = {"task": "products_near", "backbone": "pocket", "approach": approach, "n_train": 50}
+    settings = recipe_settings({**asked, "settings": ""}, "") if recipe == 2 else ""
+    row = run(RunConfig(**asked, epochs=2, schema=recipe, settings=settings))
     row["sweep"] = "test"
     path = tmp_path / "runs.csv"
     assert records.append(row, path)
-    (stored,) = records.load(path).to_dict("records")
+    (stored,) = records.load(path, schema=recipe).to_dict("records")
     assert schema.run_id(stored) == row["run_id"]
     assert 0 <= stored["test_accuracy"] <= 1
+    assert stored["n_labels"] == stored["n_train"] + stored["n_validation"]
+    solved = approach == "classical" or (recipe == 2 and approach == "feature_extraction")
+    assert math.isnan(stored["updates"]) if solved else stored["updates"] == 4  # 2 epochs of 2
+    assert math.isnan(stored["probe_val_accuracy"]) == (approach != "lp_ft")
     forgets = stored["source_accuracy_before"] - stored["source_accuracy_after"]
     if approach in ("feature_extraction",):
         assert forgets == 0 and stored["source_accuracy_before"] > 0.8

@@ -7,22 +7,17 @@ import pytest
 
 from helpers import records
 from helpers.experiments import RunConfig, run
-from helpers.grids import SWEEPS, TUNING
 from helpers.paths import results_dir
 from helpers.races import binomial_interval
-from helpers.sweeps import cells, missing
+from helpers.sweeps import cells, missing, open_sweeps, steps_of
 
-STEPS = [
-    step
-    for sweep in SWEEPS.values()
-    for step in ([sweep.name + TUNING] if sweep.tuned else []) + [sweep.name]
-]
+STEPS = [step for name in open_sweeps() for step in steps_of(name)]
 KEYS = ["sweep", "backbone", "task", "dial", "approach", "n_train", "settings"]
 
 
 @pytest.fixture(scope="module")
 def runs():
-    return records.load()
+    return records.load(schema=None)
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +51,19 @@ def test_the_records_are_as_many_and_as_varied_as_promised(runs):
 @pytest.mark.slow
 @pytest.mark.parametrize("approach", ["feature_extraction", "full_fine_tuning", "lora"])
 def test_a_recorded_run_repeats(approach, runs):
-    chosen = runs["sweep"].eq("pocket") & runs["task"].eq("digits") & runs["n_train"].eq(50)
-    row = runs[chosen & runs["approach"].eq(approach) & runs["seed"].eq(1)].iloc[0]
+    """Of the second round: batches are of equal size since then, so older rows do not repeat."""
+    wanted = {"schema": 2, "backbone": "pocket", "task": "digits", "n_train": 50, "seed": 1}
+    chosen = runs["approach"].eq(approach) & (runs[list(wanted)] == list(wanted.values())).all(1)
+    if not chosen.any():
+        pytest.skip("no such run of the second round is recorded yet: helpers sweep repair")
+    row = runs[chosen].iloc[0]
     asked = {field.name: row[field.name] for field in fields(RunConfig)}
     plain = {k: v.item() if hasattr(v, "item") else v for k, v in asked.items()}
     again = run(RunConfig(**plain))
     assert again["run_id"] == row["run_id"]
+    assert (again["updates"], again["n_labels"]) == pytest.approx(
+        (row["updates"], row["n_labels"]), nan_ok=True
+    )
     low, high = binomial_interval(row["test_accuracy"], int(row["n_test"]))
     assert low <= again["test_accuracy"] <= high
     assert again["trainable_params"] == row["trainable_params"]

@@ -379,10 +379,10 @@ def test_pareto_front_against_every_pair():
 def test_recorded_runs_are_whole_unique_and_rehashable():
     path = records.runs_path()
     if not path.exists():
-        pytest.skip("nothing is recorded yet: python -m helpers sweep pocket")
+        pytest.skip("nothing is recorded yet: python -m helpers sweep repair")
     data = path.read_bytes().replace(b"\r\n", b"\n")
     assert data.endswith(b"\n")
-    runs = records.load()
+    runs = records.load(schema=None)
     assert runs.run_id.is_unique
     for position, row in enumerate(runs.to_dict("records")):
         assert records.run_id(row) == row["run_id"], f"row {position}"

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from helpers import images, paths
-from helpers.assets import all_assets, asset_path, assets_named, find_asset
+from helpers.assets import all_assets, asset_path, assets_named, find_asset, sources
 from helpers.errors import DataNotFound, UserError
 from helpers.tasks import (
     DIAL_STEPS,
@@ -62,6 +62,12 @@ FULL = {
     "grocery": (2640, 296, 2485, 43),
     "grocery_fine": (2640, 296, 2485, 81),
     "sign_digits": (1453, 200, 409, 10),
+}
+SAMPLED = {
+    "products": (4500, 500, 1000, 10),
+    "products_source": (2250, 250, 500, 5),
+    "products_near": (2250, 250, 500, 5),
+    "clothing": (1000, 200, 372, 10),
 }
 NOT_VALIDATED = {"grocery": 6, "grocery_fine": 21}  # classes that the published list leaves out
 
@@ -231,11 +237,10 @@ def test_tasks_from_other_hosts(name):
     (asset,) = assets_named(name)
     if find_asset(asset):
         assert check_sizes(name, FULL[name]).origin == "full"
-    elif not name.startswith("products"):
+    elif name not in SAMPLED:
         pytest.skip(f"{name} is not on this machine: TRANSFER_DATA lacks it and nobody fetched it")
     else:
-        train, validation, test, classes = FULL[name]
-        sample = check_sizes(name, (train // 12, validation // 12, test // 10, classes))
+        sample = check_sizes(name, SAMPLED[name])
         assert sample.origin == "sample" and "the shipped sample" in str(sample)
 
 
@@ -553,28 +558,33 @@ def bare(tmp_path, monkeypatch):
     monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
 
 
-def test_the_sample_stands_in(bare):
-    for name, sizes in (
-        ("products", [4500, 500, 1000]),
-        ("products_source", [2250, 250, 500]),
-        ("products_near", [2250, 250, 500]),
-    ):
-        task = load_task(name)
-        assert task.origin == "sample"
-        assert [len(split) for split in splits_of(task).values()] == sizes
+@pytest.mark.parametrize("name", SAMPLED)
+def test_the_sample_stands_in_and_no_host_is_asked(bare, name, monkeypatch):
+    monkeypatch.setattr(sources, "bring", lambda *_, **__: pytest.fail("a host was asked"))
+    task = load_task(name, image_size=28)
+    assert task.origin == "sample" and str(task).endswith("(the shipped sample)")
+    assert [len(split) for split in splits_of(task).values()] == list(SAMPLED[name][:3])
+    if name != "clothing":
         assert all(len(set(np.bincount(s.labels))) == 1 for s in splits_of(task).values())
 
 
 def test_a_missing_sample_is_named(bare, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "sample_dir", lambda: tmp_path)
-    with pytest.raises(DataNotFound, match="git checkout -- data/sample"):
-        load_task("products")
+    for name in ("products", "clothing"):
+        with pytest.raises(DataNotFound, match="git checkout -- data/sample"):
+            load_task(name)
+
+
+def test_larger_photos_than_those_of_the_sample_are_not_here(bare):
+    assert load_task("clothing", image_size=224, n_test=1).test.inputs.shape == (1, 224, 224, 3)
+    with pytest.raises(DataNotFound, match="224 pixels, not the 225 asked for.*fetch clothing"):
+        load_task("clothing", image_size=225)
+    assert load_or_fallback("clothing", "products", image_size=256, n_test=1).name == "products"
 
 
 @pytest.mark.parametrize(
     ("task", "asset", "folder"),
     [
-        ("clothing", "clothing", "clothing-dataset-small"),
         ("grocery", "grocery", "GroceryStoreDataset"),
         ("grocery_fine", "grocery", "GroceryStoreDataset"),
         ("sign_digits", "sign_digits", "Sign-Language-Digits-Dataset"),
@@ -586,7 +596,7 @@ def test_photos_of_other_hosts_have_no_stand_in(bare, task, asset, folder):
 
 
 def test_a_missing_task_has_a_stand_in_and_other_errors_come_through(bare):
-    for name in ("clothing", "grocery", "sign_digits"):
+    for name in ("grocery", "sign_digits"):
         stand_in = load_or_fallback(name, "products", n_train=20, n_test=10)
         assert (stand_in.name, len(stand_in.train)) == ("products", 20)
     with pytest.raises(UserError, match="there is no task"):
@@ -601,6 +611,76 @@ def test_the_sample_is_small_licensed_and_what_it_was(root):
     assert "MIT License" in licence and "Zalando" in licence
     with np.load(root / "data" / "sample" / products.SAMPLE_FILE, allow_pickle=False) as arrays:
         assert digest(*(arrays[name].ravel() for name in sorted(arrays))) == "967f9357"
+
+
+@pytest.mark.files
+def test_the_photo_sample_is_small_and_licensed(root):
+    folder = root / "data" / "sample"
+    assert sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) <= 20_000_000
+    licence = (folder / "LICENSE").read_text(encoding="utf-8")
+    assert "CC0 1.0" in licence and "clothing-dataset-small" in licence
+    listed = (folder / "clothing" / "order.txt").read_text(encoding="utf-8").split()
+    found = (folder / "clothing").rglob("*.jpg")
+    assert sorted(listed) == sorted(f.relative_to(folder / "clothing").as_posix() for f in found)
+    assert hashlib.sha256("\n".join(listed).encode()).hexdigest()[:8] == "56a72be7"
+    for name in listed:
+        with Image.open(folder / "clothing" / name) as picture:
+            assert (picture.format, picture.size, picture.mode) == ("JPEG", (224, 224), "RGB")
+
+
+def test_the_photo_sample_is_the_beginning_of_the_whole(root):
+    whole = photos.clothing_photos(held("clothing"))
+    sample = photos.clothing_sample(root / "data" / "sample" / "clothing")
+    for split, count in (("train", 1000), ("validation", 200), ("test", 372)):
+        assert len(sample[split]) == count
+        chosen = whole[split][:count]
+        assert [f.parts[-3:] for f in sample[split]] == [f.parts[-3:] for f in chosen]
+        for size in (224, 128, 64):
+            for ours, theirs in zip(sample[split][::40], chosen[::40], strict=True):
+                two = [images.read_image(f, size).astype(int) for f in (ours, theirs)]
+                assert abs(two[0] - two[1]).mean() < 8, "of 255 levels: what JPEG costs"
+    assert len(whole["test"]) == 372, "none of the test photos is left out"
+
+
+def test_the_photo_sample_gives_the_first_examples_of_the_task(monkeypatch, tmp_path):
+    held("clothing")
+    whole = load_task("clothing", image_size=64)
+    monkeypatch.delenv("TRANSFER_DATA", raising=False)
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
+    sample = load_task("clothing", image_size=64)
+    assert (sample.origin, whole.origin) == ("sample", "full")
+    for name, split in splits_of(sample).items():
+        beginning = splits_of(whole)[name].take(slice(len(split)))
+        assert np.array_equal(split.labels, beginning.labels)
+        assert abs(split.inputs.astype(int) - beginning.inputs).mean() < 3
+
+
+def test_the_photo_sample_script_is_deterministic(clothing, tmp_path, monkeypatch):
+    monkeypatch.setattr(make_sample, "PHOTOS", {"train": 20, "validation": 11, "test": 20})
+    made = [make_sample.make_photo_sample(clothing, tmp_path / name) for name in ("a", "b")]
+    (made[1] / "left over.jpg").write_bytes(b"")
+    make_sample.make_photo_sample(clothing, made[1])
+    contents = [
+        {f.relative_to(m).as_posix(): f.read_bytes() for f in m.rglob("*") if f.is_file()}
+        for m in made
+    ]
+    assert contents[0] == contents[1] and len(contents[0]) == 52
+    whole = load_task("clothing", image_size=32)
+    monkeypatch.delenv("TRANSFER_DATA")
+    monkeypatch.setattr(paths, "sample_dir", lambda: tmp_path)
+    monkeypatch.setattr(photos, "SAMPLE_FOLDER", "a")
+    sample = load_task("clothing", image_size=32)
+    for name, split in splits_of(sample).items():
+        beginning = splits_of(whole)[name].take(slice(len(split)))
+        assert np.array_equal(split.labels, beginning.labels)
+        assert abs(split.inputs.astype(int) - beginning.inputs).max() <= 4
+
+
+def test_the_sample_script_names_what_it_cannot_make(bare, capsys):
+    assert make_sample.main(["textile"]) == 2
+    assert "no sample 'textile'; use fashion_mnist or clothing" in capsys.readouterr().err
+    assert make_sample.main(["clothing"]) == 2
+    assert "'clothing' (3,781 product photos" in capsys.readouterr().err
 
 
 def test_the_sample_script_is_deterministic(fashion, tmp_path, monkeypatch):

@@ -111,11 +111,21 @@ def test_nothing_to_train_is_refused():
         train(model, examples(task.train), examples(task.validation), TrainConfig())
 
 
-def test_batches_cover_everything_once_and_none_is_single():
-    data = Examples.raw(np.zeros((33, 4, 4, 1), np.uint8), np.zeros(33, np.int64))
-    parts = list(batches(data, 16, np.random.default_rng(0)))
-    assert sorted(np.concatenate(parts)) == list(range(33))
-    assert [len(part) for part in parts] == [16, 17]
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(33, [11, 11, 11]), (50, [13, 13, 12, 12]), (32, [16, 16]), (5, [5])]
+)
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_batches_cover_everything_once_and_are_of_equal_size(n, sizes, shuffled):
+    """To within one example: a remainder of one would unsettle BatchNorm and the last step."""
+    data = Examples.raw(np.zeros((n, 4, 4, 1), np.uint8), np.zeros(n, np.int64))
+    parts = list(batches(data, 16, np.random.default_rng(0) if shuffled else None))
+    assert sorted(np.concatenate(parts)) == list(range(n))
+    assert [len(part) for part in parts] == sizes
+
+
+def test_no_examples_give_no_batch():
+    data = Examples.raw(np.zeros((0, 4, 4, 1), np.uint8), np.zeros(0, np.int64))
+    assert list(batches(data, 16)) == []
 
 
 def test_texts_of_like_length_share_a_batch():

@@ -21,7 +21,7 @@ import torch
 from helpers.approaches import get_approach, parse_options
 from helpers.assets import asset_path
 from helpers.backbones import load_backbone
-from helpers.backbones.efficientnet import MEAN, STD, build_lite0
+from helpers.backbones.efficientnet import MEAN, STD, build_lite
 from helpers.errors import UserError
 from helpers.paths import cache_dir
 from helpers.tasks import load_task
@@ -65,7 +65,7 @@ def time_to_accuracy_fastai() -> tuple[float, float, float, str]:
             batch_tfms=[*fastai.aug_transforms(), fastai.Normalize.from_stats(MEAN, STD)],
             num_workers=0,
         )
-        body = torch.nn.Sequential(*build_lite0(True, SIDE).stages)
+        body = torch.nn.Sequential(*build_lite("efficientnet_lite0", True, SIDE).stages)
         head = fastai.create_head(1280, len(task.classes))
         model = torch.nn.Sequential(body, head)
         learner = fastai.Learner(

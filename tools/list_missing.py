@@ -1,22 +1,23 @@
-"""List what the grids declare and the records lack, with the reason: data/results/missing.csv.
+"""List what the open sweeps ask for and the records lack, with the reason: missing.csv.
 
     python tools/list_missing.py
 
-A reason is the time that the runs would take: by the cost model, on one core of the machine that
-measured the rest. `python -m helpers sweep NAME` measures them; run this again afterwards.
+Run it whenever rows are added to data/results/runs.csv: what is recorded decides which further
+learning rates are tried and which seeds run. `python -m helpers sweep NAME` measures them. Sweeps
+of an earlier recipe are closed and not listed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from helpers import records
-from helpers.cost_model import CostModel, fit_costs
-from helpers.errors import UserError
 from helpers.experiments import RunConfig
-from helpers.grids import SWEEPS, TUNING
+from helpers.grids import TUNING
 from helpers.paths import results_dir
-from helpers.sweeps import missing
+from helpers.sweeps import missing, open_sweeps, steps_of
 
 CELL = ["sweep", "backbone", "task", "dial", "approach", "n_train", "settings"]
 COLUMNS = [*CELL, "lr", "seeds", "reason"]
@@ -24,41 +25,36 @@ COLUMNS = [*CELL, "lr", "seeds", "reason"]
 
 def main() -> None:
     """Write the list, and print what it holds in all."""
-    runs = records.load()
-    model = fit_costs(runs)
-    steps = [step for sweep in SWEEPS.values() for step in _steps(sweep.name, sweep.tuned)]
-    rows = [_row(step, config, model) for step in steps for config in missing(step, runs)]
-    table = pd.DataFrame(rows, columns=[*CELL, "lr", "seed", "seconds"])
-    keys = [*CELL, "lr"]
-    groups = table.groupby(keys, dropna=False, sort=False)
-    listed = groups.agg(
-        seeds=("seed", lambda seeds: " ".join(map(str, sorted(seeds)))), seconds=("seconds", "sum")
-    ).reset_index()
-    listed["reason"] = listed.pop("seconds").map(_reason)
-    listed[COLUMNS].to_csv(results_dir() / "missing.csv", index=False, lineterminator="\n")
-    hours = table["seconds"].sum() / 3600
-    print(f"{len(table)} runs of {len(listed)} cells are missing, about {hours:.1f} core hours")
+    runs = records.load(schema=None)
+    listed = list_missing(runs)
+    listed.to_csv(results_dir() / "missing.csv", index=False, lineterminator="\n")
+    count = listed["seeds"].str.split().str.len().sum()
+    print(f"{count} runs of {len(listed)} cells are missing, as far as the records tell")
 
 
-def _steps(name: str, tuned: bool) -> list[str]:
-    return [name + TUNING, name] if tuned else [name]
+def list_missing(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row per cell and learning rate that lacks runs, in the order in which they are run."""
+    table = pd.DataFrame(_rows(runs), columns=[*CELL, "lr", "reason", "seed"])
+    seeds = table.groupby([*CELL, "lr", "reason"], dropna=False, sort=False)["seed"]
+    listed = seeds.agg(lambda several: " ".join(map(str, sorted(several))))
+    return listed.rename("seeds").reset_index()[COLUMNS]
 
 
-def _row(step: str, config: RunConfig, model: CostModel) -> tuple:
-    try:
-        seconds = model.seconds(
-            config.backbone, config.image_size, config.approach, config.n_train, config.epochs
-        )
-    except UserError:
-        seconds = float("nan")
-    cell = [step, config.backbone, config.task, round(config.dial, 4), config.approach]
-    return (*cell, config.n_train, config.settings, config.lr, config.seed, seconds)
+def _rows(runs: pd.DataFrame) -> Iterator[tuple]:
+    for name in open_sweeps():
+        for step in steps_of(name):
+            for config in missing(step, runs):
+                cell = [step, config.backbone, config.task, round(config.dial, 4), config.approach]
+                cell += [config.n_train, config.settings, config.lr, _reason(step, config)]
+                yield (*cell, config.seed)
 
 
-def _reason(seconds: float) -> str:
-    if seconds != seconds:
-        return "not measured yet; nothing like it is recorded to tell its time from"
-    return f"not measured yet; about {max(1, round(seconds))} s on one core"
+def _reason(step: str, config: RunConfig) -> str:
+    if step.endswith(TUNING):
+        return "not measured yet; a trial of a learning rate"
+    if config.lr is None:
+        return "not measured yet; the trials of its learning rate have not ended"
+    return "not measured yet"
 
 
 if __name__ == "__main__":

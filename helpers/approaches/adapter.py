@@ -75,6 +75,7 @@ def _sites(backbone: Backbone) -> Iterator[tuple[nn.Module, str, nn.Module, int,
                 token = isinstance(_last_layer(block), nn.Linear)
                 layer = _last_layer(block)
                 width = layer.out_features if token else layer.out_channels
+                width = getattr(block, "out_channels", width)  # where it joins several layers
                 yield parent, key, block, width, not token
 
 
@@ -84,9 +85,8 @@ def _is_block(module: nn.Module) -> bool:
     if isinstance(module, plain) or not any(module.children()):
         return False
     name = type(module).__name__.lower()
-    return any(part in name for part in ("block", "residual", "bottleneck", "separable")) and (
-        _last_layer(module) is not None
-    )
+    kinds = ("block", "residual", "bottleneck", "separable", "fire")
+    return any(kind in name for kind in kinds) and _last_layer(module) is not None
 
 
 def _last_layer(module: nn.Module) -> nn.Linear | nn.Conv2d | None:

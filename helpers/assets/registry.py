@@ -36,6 +36,7 @@ class Asset:
     url: str = ""
     commit: str = ""
     count: int = 0  # files that must come out of an archive
+    optional: bool = False  # not fetched unless it is named or used
     urls: tuple[str, ...] = ()
     contents: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256 unzipped
 
