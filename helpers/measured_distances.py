@@ -23,11 +23,12 @@ from helpers.entry_sweeps import find_sweep
 from helpers.errors import UserError
 from helpers.experiments import RunConfig, task_for
 from helpers.features import extract
-from helpers.grids import COMPARING
+from helpers.grids import COMPARING, FIRST_COMPARING
 from helpers.paths import results_dir
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 EXAMPLES = 1_000
+MEASURED = (*FIRST_COMPARING, *COMPARING)  # sweeps whose places are to be measured
 KEY = ["backbone", "task", "dial", "image_size"]
 SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
 COLUMNS = [*KEY, *SCORES, "n", "seed", "reference"]
@@ -49,7 +50,7 @@ def distances_path() -> Path:
     return results_dir() / "distances.csv"
 
 
-def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
+def places(sweeps: Iterable[str] = MEASURED) -> list[Place]:
     """List what sweeps compare approaches on, and first each known source on itself.
 
     sweeps: names, also of one task or backbone (`entry_sweeps.find_sweep`). Raises UserError for an
@@ -148,7 +149,7 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     return np.asarray(extract(load_backbone(backbone, size=size), examples.inputs, cache=False))
 
 
-def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
+def missing(path: Path | None = None, sweeps: Iterable[str] = MEASURED) -> list[Place]:
     """List the places of some sweeps that the file lacks."""
     held = load(path)
     known = {Place(*row) for row in held[KEY].itertuples(index=False, name=None)}
