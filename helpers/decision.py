@@ -1,7 +1,7 @@
 """The article's decision rule: four ordered rules, a fallback, three flips. No data, no network.
 
 It is total (every valid situation gets an answer) and says why, in the order in which it thought.
-What was measured near a situation is a different question: see `helpers.evidence`.
+What was measured near a situation is a different question: see `helpers.results.evidence`.
 """
 
 from __future__ import annotations

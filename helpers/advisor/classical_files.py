@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from torch import Tensor
 
 from helpers.approaches import get_approach
-from helpers.durable import write_whole
+from helpers.storage.files import write_whole
 
 
 def classical_state(pipeline: Pipeline, path: Path) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from helpers.advisor.answering import Looked
-from helpers.advisor.exporting import write_export
-from helpers.advisor.racing import Job, RaceFile, execute
-from helpers.advisor.verdicts import read_test
+from helpers.advisor.answer import Looked
+from helpers.advisor.export import write_export
+from helpers.advisor.race.runs import Job, RaceFile, execute
+from helpers.advisor.race.verdict import read_test
 
 
 def export_model(advice: Any, folder: Path) -> str:

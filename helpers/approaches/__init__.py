@@ -12,7 +12,8 @@ from helpers.approaches.base import (
     register_approach,
 )
 from helpers.approaches.classical import Classical
-from helpers.approaches.frozen import FeatureExtraction
+from helpers.approaches.feature_extraction import FeatureExtraction
+from helpers.approaches.from_scratch import FromScratch
 from helpers.approaches.lora import (
     LoRAConv2d,
     LoRALinear,
@@ -21,7 +22,6 @@ from helpers.approaches.lora import (
     remove_lora,
 )
 from helpers.approaches.model import TransferModel, freeze, unfreeze
-from helpers.approaches.scratch import FromScratch
 from helpers.registry import import_members
 
 import_members(__name__)  # a new file here registers by being here

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from helpers import pools
 from helpers.approaches.model import TransferModel
-from helpers.augment import get_augment
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.examples import Examples
 from helpers.registry import find
-from helpers.training import History, TrainConfig, bfloat16_pays, predict, train
+from helpers.training import subset_features
+from helpers.training.augmentations import get_augment
+from helpers.training.examples import Examples
+from helpers.training.loop import History, TrainConfig, bfloat16_pays, predict, train
 from helpers.vocabulary import register
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Options:
     """What an approach lets one choose; each approach has a subclass with its own."""
 
-    augment: str = ""  # names from helpers.augment joined by +
+    augment: str = ""  # names from helpers.training.augmentations joined by +
     views: int = 4  # augmented versions to cache where a frozen prefix is cached
 
 
@@ -211,13 +211,15 @@ def cached_examples(
 ) -> tuple[Examples, float, float]:
     """Examples that enter the model at `model.start`, with the seconds (wall, CPU) it took.
 
-    A part of a pool shares what was computed for others (`helpers.pools`).
+    A part of a pool shares what was computed for others (`helpers.training.subset_features`).
     """
     augment = options.augment if options else ""
     views = options.views if augment and options else 1
     device = config.device if config else "auto"
     made = [
-        pools.prefix(model.backbone, split, model.start, augment=augment, view=view, device=device)
+        subset_features.prefix(
+            model.backbone, split, model.start, augment=augment, view=view, device=device
+        )
         for view in range(views)
     ]
     examples = Examples(tuple(p.arrays for p in made), split.labels)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
 from helpers.backbones import Backbone
-from helpers.linear import one_blas_thread
-from helpers.training import History, TrainConfig
+from helpers.training.linear import one_blas_thread
+from helpers.training.loop import History, TrainConfig
 from helpers.vocabulary import CLASSICAL
 
 PIXEL_SIDE = 28

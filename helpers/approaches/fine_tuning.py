@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
-from helpers.approaches.frozen import STRENGTHS, FeatureExtraction, fit_probe
+from helpers.approaches.feature_extraction import STRENGTHS, FeatureExtraction, fit_probe
 from helpers.approaches.model import TransferModel, freeze, freeze_statistics, unfreeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.training import History, TrainConfig
+from helpers.training.loop import History, TrainConfig
 from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
 FINE_TUNING_RATES = {"image": (1e-4, 3e-4, 1e-3), "text": (3e-5, 1e-4, 3e-4)}

@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch import nn
 
-from helpers.assets import asset_path
 from helpers.backbones.base import (
     Backbone,
     BackboneInfo,
@@ -16,6 +15,7 @@ from helpers.backbones.base import (
     register_backbone,
 )
 from helpers.errors import UserError
+from helpers.storage.install import asset_path
 
 PRETRAINED_ON = "ImageNet-1k, 1.28 million photos, 1,000 classes"
 # Not ImageNet's usual mean and std: Lite models were trained on inputs scaled to −1..1.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.backbones.base import BACKBONES, PREFIXES, Backbone, GlobalAveragePool, Recipe
-from helpers.backbones.text_encoder import encoder_backbone
+from helpers.backbones.minilm import encoder_backbone
 from helpers.errors import UserError
 from helpers.registry import unknown_name
 

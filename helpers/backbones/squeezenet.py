@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers.assets import asset_path
 from helpers.backbones.base import (
     Backbone,
     BackboneInfo,
@@ -18,6 +17,7 @@ from helpers.backbones.base import (
     register_backbone,
 )
 from helpers.errors import UserError
+from helpers.storage.install import asset_path
 
 PRETRAINED_ON = "ImageNet-1k, 1.28 million photos, 1,000 classes"
 DEFAULT_SIZE = 227

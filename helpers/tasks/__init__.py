@@ -5,7 +5,7 @@
 
 from helpers.registry import import_members
 from helpers.tasks import photos, products, texts
-from helpers.tasks.dial import DIAL_STEPS, apply_dial
+from helpers.tasks.domain_dial import DIAL_STEPS, apply_dial
 from helpers.tasks.loading import load_or_fallback, load_task, train_examples
 from helpers.tasks.registry import (
     TASKS,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.assets import asset_path
 from helpers.errors import UserError
+from helpers.storage.install import asset_path
 from helpers.tasks.photos import IMAGENET, photo_split
 from helpers.tasks.registry import Source, TaskInfo, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order

@@ -9,7 +9,7 @@ import numpy as np
 
 from helpers.errors import DataNotFound, UserError
 from helpers.registry import find
-from helpers.tasks.dial import apply_dial, dial_step
+from helpers.tasks.domain_dial import apply_dial, dial_step
 from helpers.tasks.registry import TASKS, Split, Task, TaskInfo
 from helpers.tasks.splits import stratified_order
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from helpers import paths
-from helpers.assets import all_assets, find_asset
 from helpers.errors import DataNotFound, UserError
-from helpers.images import array_memmap
+from helpers.storage.assets import all_assets
+from helpers.storage.install import find_asset
+from helpers.tasks.images import array_memmap
 from helpers.tasks.registry import Source, Split, TaskInfo
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 

@@ -11,8 +11,8 @@ numbers are complete and in order, which leaves no doubt about the students on e
 import re
 from pathlib import Path
 
-from helpers.assets import asset_path
 from helpers.errors import UserError
+from helpers.storage.install import asset_path
 from helpers.tasks.photos import DIGITS, IMAGENET, photo_split
 from helpers.tasks.registry import Source, TaskInfo, labels_of, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order

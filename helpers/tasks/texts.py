@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.assets import asset_path
 from helpers.errors import UserError
+from helpers.storage.install import asset_path
 from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
 from helpers.tasks.splits import (
     SPLIT_SEED,

@@ -4,10 +4,10 @@
 # %%
 import torch
 
-from helpers import records
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.comparisons import paired_gain
+from helpers.lessons.exercises.check import check
+from helpers.results import runs as records
+from helpers.results.comparisons import paired_gain
 from helpers.tasks import load_task
 
 # %% [markdown]

@@ -4,10 +4,10 @@
 # %%
 import torch
 
-from helpers import records
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.costs import count_parameters
+from helpers.experiments.costs import count_parameters
+from helpers.lessons.exercises.check import check
+from helpers.results import runs as records
 
 # %% [markdown]
 # **03.1** The top three stages are the last three in the list.

@@ -2,9 +2,9 @@
 # # Worked answers to notebook 05
 
 # %%
-from helpers import records
-from helpers.checks import check
-from helpers.comparisons import paired_gain
+from helpers.lessons.exercises.check import check
+from helpers.results import runs as records
+from helpers.results.comparisons import paired_gain
 
 # %% [markdown]
 # **05.1** Three passes in each of twenty epochs, against a single one.

@@ -2,10 +2,11 @@
 # # Worked answers to notebook 06
 
 # %%
-from helpers import records, sweeps
-from helpers.checks import check
+from helpers.experiments import sweeps
+from helpers.lessons.exercises.check import check
+from helpers.results import runs
 
-curves = records.summarise(sweeps.recorded("pocket"))
+curves = runs.summarise(sweeps.recorded("pocket"))
 curves = curves[curves["dial"] == 0].set_index(["task", "n_train", "approach"])["mean"]
 
 # %% [markdown]

@@ -2,8 +2,8 @@
 # # Worked answers to notebook 07
 
 # %%
-from helpers import measured_distances, sweeps
-from helpers.checks import check
+from helpers.experiments import measured_distances, sweeps
+from helpers.lessons.exercises.check import check
 
 # %% [markdown]
 # **07.1** F / (1 + F).

@@ -2,8 +2,9 @@
 # # Worked answers to notebook 08
 
 # %%
-from helpers import sweeps, tradeoffs
-from helpers.checks import check
+from helpers.experiments import sweeps
+from helpers.lessons import trade_offs
+from helpers.lessons.exercises.check import check
 
 # %% [markdown]
 # **08.1** After $E$ epochs the bills are $3E$ and 1 forward passes, so $3E \ge 10$.
@@ -18,7 +19,7 @@ check("08.1", answer)
 # %%
 runs = sweeps.recorded("pocket")
 runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
-answer = tradeoffs.typical(tradeoffs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"])
+answer = trade_offs.typical(trade_offs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"])
 check("08.2", answer)
 
 

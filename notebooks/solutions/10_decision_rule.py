@@ -2,14 +2,15 @@
 # # Worked answers to notebook 10
 
 # %%
-from helpers import records, rules, scenarios
-from helpers.checks import check
-from helpers.curves import measured
+from helpers.lessons.exercises import scenarios
+from helpers.lessons.exercises.check import check
+from helpers.results import rival_rules, runs
+from helpers.results.learning_curves import measured
 
-held = measured(records.load())
-table, _ = rules.situations(held)
-picks = rules.score(table, held)
-scores = rules.standing(picks).set_index("rule")
+held = measured(runs.load())
+table, _ = rival_rules.situations(held)
+picks = rival_rules.score(table, held)
+scores = rival_rules.standing(picks).set_index("rule")
 
 # %% [markdown]
 # **10.1** The difference of two means, in points.

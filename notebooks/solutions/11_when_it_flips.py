@@ -4,8 +4,9 @@
 # %%
 import numpy as np
 
-from helpers import flips, sweeps
-from helpers.checks import check
+from helpers.experiments import sweeps
+from helpers.lessons import flips
+from helpers.lessons.exercises.check import check
 
 # %% [markdown]
 # **11.1** With all similarities equal, each of the other 31 views has the same probability.

@@ -2,9 +2,9 @@
 # # Worked answers to notebook 12
 
 # %%
-from helpers import sweeps
-from helpers.checks import check
-from helpers.comparisons import paired_gain
+from helpers.experiments import sweeps
+from helpers.lessons.exercises.check import check
+from helpers.results.comparisons import paired_gain
 
 # %% [markdown]
 # **12.1** The formula, with the numbers in place.

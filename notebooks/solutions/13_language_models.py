@@ -4,8 +4,9 @@
 # %%
 import math
 
-from helpers import counting, sweeps
-from helpers.checks import check
+from helpers.experiments import sweeps
+from helpers.lessons.exercises.check import check
+from helpers.lessons.language_models import counting
 
 # %% [markdown]
 # **13.1** Two matrices of 4,096 by 4,096 in each of 32 layers, and $r\,(m + n)$ for each.

@@ -22,17 +22,19 @@ import pandas as pd
 from IPython.display import Markdown
 from tqdm import tqdm
 
-from helpers import records
 from helpers.approaches import APPROACHES
-from helpers.checks import check
-from helpers.comparisons import coverage
-from helpers.experiments import RunConfig, run
-from helpers.plots import image_grid, looks, plot_race, text_figure
-from helpers.profile import pick
-from helpers.races import race_in_words, race_table, recorded_race, with_seconds
+from helpers.display.figures import text_figure
+from helpers.display.plots import image_grid, plot_race
+from helpers.display.sliders import explore
+from helpers.experiments.single_run import RunConfig, run
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.lessons.race import race_in_words, race_table, recorded_race, with_seconds
+from helpers.lessons.tracks import live_tracks, plot_tracks, race_tracks
+from helpers.results import runs as records
+from helpers.results.comparisons import coverage
 from helpers.tasks import load_task
-from helpers.tracks import live_tracks, plot_tracks, race_tracks
-from helpers.widgets import explore
+from helpers.vocabulary import looks
 
 # %% [markdown]
 # ## Who takes part
@@ -352,7 +354,7 @@ answer = ...
 check("00.2", answer)
 
 # %% [markdown]
-# **00.3** A colleague always chooses feature extraction. `records.regret(curves)` adds a column
+# **00.3** A colleague always chooses feature extraction. `statistics.regret(curves)` adds a column
 # `regret`: what each approach gives up against the best one in the same situation. How many
 # percentage points does your colleague give up, on average over the races of `pocket` with 200
 # examples?

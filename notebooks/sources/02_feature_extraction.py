@@ -37,14 +37,17 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 from torch import nn
 
-from helpers import experiments, features, plots, records
 from helpers.approaches import Options, classical, freeze, get_approach
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.comparisons import coverage, mean_interval, paired_gain
-from helpers.profile import pick
+from helpers.display import plots
+from helpers.display.sliders import explore
+from helpers.experiments import single_run
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import runs as records
+from helpers.results.comparisons import coverage, mean_interval, paired_gain
 from helpers.tasks import load_task
-from helpers.widgets import explore
+from helpers.training import feature_cache
 
 # %% [markdown]
 # ## Freezing, in ten lines
@@ -116,7 +119,7 @@ cached = probing.fit(load_backbone("pocket"), task, config)
 
 # %%
 both = (task.train, task.validation)
-passes = [features.prefix(base, split.inputs, base.n_stages, cache=False) for split in both]
+passes = [feature_cache.prefix(base, split.inputs, base.n_stages, cache=False) for split in both]
 once = sum(done.seconds for done in passes)
 slow, fast = rerun.history.seconds, cached.history.seconds + once
 Markdown(
@@ -166,9 +169,9 @@ def train_probe(rows, labels, n_classes, penalty=0.01):
 
 # %%
 pocket = load_backbone("pocket")
-rows = features.extract(pocket, task.train.inputs)
+rows = feature_cache.extract(pocket, task.train.inputs)
 probe = train_probe(rows, task.train.labels, len(task.classes))
-by_hand = np.mean(probe(features.extract(pocket, task.test.inputs)) == task.test.labels)
+by_hand = np.mean(probe(feature_cache.extract(pocket, task.test.inputs)) == task.test.labels)
 settings = probing.config("image", len(task.train))
 registered = probing.fit(load_backbone("pocket"), task, settings).accuracy(task.test)
 Markdown(f"Test accuracy: by hand **{by_hand:.3f}**, from the registry **{registered:.3f}**.")
@@ -201,7 +204,7 @@ def accuracy_of(describe, name, seed, n_train=task.train.labels.size):
 # beat the pixels themselves?
 
 # %%
-learned = functools.partial(features.extract, pocket)
+learned = functools.partial(feature_cache.extract, pocket)
 seeds = range(pick(full=5, fast=2))
 on_features = [accuracy_of(learned, "products_near", seed) for seed in seeds]
 on_pixels = [accuracy_of(classical.flatten_pixels, "products_near", seed) for seed in seeds]
@@ -261,7 +264,7 @@ plots.image_grid(
 untrained = load_backbone("pocket", pretrained=False)
 WAYS = {
     "raw pixels": classical.flatten_pixels,
-    "random network": functools.partial(features.extract, untrained),
+    "random network": functools.partial(feature_cache.extract, untrained),
     "pretrained network": learned,
 }
 scores = {
@@ -385,7 +388,7 @@ for batch in torch.from_numpy(np.array(tasks["textile"].train.inputs[:500])).spl
     naive(naive.prepare(batch))
 moved = [name for name, value in naive.state_dict().items() if not torch.equal(value, before[name])]
 kinds = sorted({name.rsplit(".", 1)[-1] for name in moved})
-kept, lost = (experiments.source_accuracy(tuned, base) for tuned in (base, naive))
+kept, lost = (single_run.source_accuracy(tuned, base) for tuned in (base, naive))
 Markdown(
     f"**{len(moved)}** tensors moved: {', '.join(kinds)}. On its own pretraining task the network "
     f"scored {kept:.3f}, and now scores **{lost:.3f}**."
@@ -517,7 +520,7 @@ Markdown(
 
 # %%
 pool = load_task("products_near", n_train=pick(full=2_000, fast=500))
-X, T = (features.extract(pocket, split.inputs) for split in (pool.train, pool.test))
+X, T = (feature_cache.extract(pocket, split.inputs) for split in (pool.train, pool.test))
 SIZES = [n for n in (10, 50, 200, 500, 2_000) if n <= len(X)]
 
 

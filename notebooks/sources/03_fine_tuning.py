@@ -36,17 +36,20 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from helpers import costs, experiments, paths, records
+from helpers import paths
 from helpers.approaches import TransferModel, freeze, get_approach, remove_lora
 from helpers.backbones import clone, load_backbone
-from helpers.checks import check
-from helpers.comparisons import coverage, mean_interval, paired_gain
-from helpers.examples import Examples, batches
-from helpers.plots import figure, plot_curves, plot_race
-from helpers.profile import pick
+from helpers.display.figures import figure
+from helpers.display.plots import plot_curves, plot_race
+from helpers.display.sliders import explore
+from helpers.experiments import costs, single_run
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import runs
+from helpers.results.comparisons import coverage, mean_interval, paired_gain
 from helpers.tasks import load_task
-from helpers.training import TrainingDiverged, evaluate, parameter_groups, pick_device, train
-from helpers.widgets import explore
+from helpers.training.examples import Examples, batches
+from helpers.training.loop import TrainingDiverged, evaluate, parameter_groups, pick_device, train
 
 # %% [markdown]
 # Five hundred labelled examples of each task. That is an afternoon of labelling, and about what
@@ -163,11 +166,11 @@ Markdown(
 # seeds. The band is a 95 % interval over seeds, each of which draws other training examples.
 
 # %%
-stage_runs = records.load(sweep="stages")
-swept = records.summarise(stage_runs, by=("task", "n_train", "settings"))
+stage_runs = runs.load(sweep="stages")
+swept = runs.summarise(stage_runs, by=("task", "n_train", "settings"))
 swept["top_stages"] = swept["settings"].str.removeprefix("top_stages=").astype(int)
-probe_runs = records.load(sweep="pocket", approach="feature_extraction", dial=0.0, seed=[0, 1, 2])
-probe = records.summarise(probe_runs, by=("task", "n_train")).assign(top_stages=0)
+probe_runs = runs.load(sweep="pocket", approach="feature_extraction", dial=0.0, seed=[0, 1, 2])
+probe = runs.summarise(probe_runs, by=("task", "n_train")).assign(top_stages=0)
 probe = probe[probe["task"].isin(swept["task"]) & probe["n_train"].isin(swept["n_train"])]
 stages = pd.concat([probe, swept]).sort_values("task").reset_index(drop=True)
 print(coverage(stage_runs))
@@ -251,8 +254,8 @@ Markdown("\n".join(lines) or "These runs have not been recorded yet.")
 # matrices that start at zero, want a higher or a lower rate than moving the weights themselves?
 
 # %%
-rate_runs = records.load(sweep="lr_sensitivity")
-rates = records.summarise(rate_runs, by=("task", "approach", "lr"))
+rate_runs = runs.load(sweep="lr_sensitivity")
+rates = runs.summarise(rate_runs, by=("task", "approach", "lr"))
 made, axes = figure("Accuracy against learning rate, 300 examples", width=8, columns=2, sharey=True)
 for ax, (task, rows) in zip(axes, rates.groupby("task"), strict=False):
     plot_curves(rows, "lr", log_x=True, xlabel="learning rate (log scale)", ax=ax)
@@ -294,7 +297,7 @@ for lr in (3e-4, 0.1, 1e3):
     config = full.config("image", n_train, lr=lr, epochs=pick(full=10, fast=2))
     try:
         fitted = full.fit(clone(pocket), near, config)
-        kept = experiments.source_accuracy(fitted.model.backbone, pocket, n_test)
+        kept = single_run.source_accuracy(fitted.model.backbone, pocket, n_test)
         print(f"rate {lr:g}: test {fitted.accuracy(near.test):.3f}, source task {kept:.3f}")
     except TrainingDiverged as error:
         print(f"rate {lr:g}: stopped, because {error}.")
@@ -339,7 +342,7 @@ for seed in range(pick(full=3, fast=1)):
     for way, (decay, every) in ways.items():
         config = full.config("image", few, epochs=epochs, seed=seed, unfreeze_every=every)
         fitted = full.fit(clone(pocket), task, config, full.options(layer_decay=decay))
-        kept = experiments.source_accuracy(fitted.model.backbone, pocket, n_test)
+        kept = single_run.source_accuracy(fitted.model.backbone, pocket, n_test)
         rows.append((way, seed, fitted.accuracy(task.test), kept))
 tried = pd.DataFrame(rows, columns=["way", "seed", "test accuracy", "source accuracy"])
 
@@ -404,7 +407,7 @@ def watch(model, images, moments):
     model.train()
     for step in range(max(moments) + 1):
         if step in moments:
-            found[step] = experiments.source_accuracy(model.backbone, pocket, n_test)
+            found[step] = single_run.source_accuracy(model.backbone, pocket, n_test)
         rows = np.sort(rng.choice(len(images), 32, replace=False))
         with torch.no_grad():
             model.features(torch.from_numpy(np.ascontiguousarray(images[rows])))
@@ -514,7 +517,7 @@ Markdown(
 # else does better on the same fifty examples:
 
 # %%
-pocket_runs = records.load(sweep="pocket", dial=0.0)
+pocket_runs = runs.load(sweep="pocket", dial=0.0)
 tiny_runs = pocket_runs[(pocket_runs["n_train"] == 50) & (pocket_runs["task"] == "products_near")]
 others = sorted(set(tiny_runs["approach"]) - {"full_fine_tuning"})
 gains = [paired_gain(tiny_runs, other, "full_fine_tuning") for other in others]
@@ -555,7 +558,7 @@ Markdown(
 
 # %%
 tested = pocket_runs.dropna(subset=["source_accuracy_after"])
-kept = records.summarise(tested, by=("task", "n_train", "approach"))
+kept = runs.summarise(tested, by=("task", "n_train", "approach"))
 print(coverage(tested))
 
 # %% [markdown]
@@ -606,7 +609,7 @@ for name in ("full_fine_tuning", "lp_ft", "lora"):
     config = approach.config("image", few, epochs=pick(full=10, fast=2))
     tuned[name] = approach.fit(clone(pocket), task, config).model.backbone
     print(
-        f"{approach.title}: {experiments.source_accuracy(tuned[name], pocket, n_test):.3f} on the source task"
+        f"{approach.title}: {single_run.source_accuracy(tuned[name], pocket, n_test):.3f} on the source task"
     )
 
 # %% [markdown]
@@ -620,7 +623,7 @@ unplugged = remove_lora(tuned["lora"].cpu())
 original = pocket.state_dict()
 same = all(torch.equal(value, original[name]) for name, value in unplugged.state_dict().items())
 Markdown(
-    f"Unplugged: **{experiments.source_accuracy(unplugged, pocket, n_test):.3f}** on the source task; bit-equal to the "
+    f"Unplugged: **{single_run.source_accuracy(unplugged, pocket, n_test):.3f}** on the source task; bit-equal to the "
     f"original: **{same}**. For full fine-tuning and LP-FT there is nothing to unplug: the old "
     "weights are gone, unless you kept a copy."
 )

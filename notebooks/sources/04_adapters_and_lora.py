@@ -40,15 +40,20 @@ from IPython.display import Markdown
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from helpers import approaches, examples, paths, records, steps, storage, training
+from helpers import approaches, paths
 from helpers.backbones import clone, load_backbone
-from helpers.checks import check
-from helpers.comparisons import coverage, paired_gain
-from helpers.costs import count_parameters, latency_ms
-from helpers.plots import APPROACH_STYLE, figure, plot_curves, plot_race
-from helpers.profile import pick
+from helpers.display.figures import figure
+from helpers.display.plots import plot_curves, plot_race
+from helpers.display.sliders import explore
+from helpers.experiments import timing
+from helpers.experiments.costs import count_parameters, latency_ms
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import runs as records
+from helpers.results.comparisons import coverage, paired_gain
 from helpers.tasks import load_task
-from helpers.widgets import explore
+from helpers.training import checkpoints, examples, loop
+from helpers.vocabulary import APPROACH_STYLE
 
 # %% [markdown]
 # `names` holds the approaches that this notebook compares, cheapest first in trained parameters
@@ -302,7 +307,7 @@ folder = paths.cache_dir() / "notebook_04"
 folder.mkdir(parents=True, exist_ok=True)
 rows = []
 for name, one in fitted.items():
-    file_kb = storage.save_task(one.model, folder / f"{name}.safetensors") / 1e3
+    file_kb = checkpoints.save_task(one.model, folder / f"{name}.safetensors") / 1e3
     spent = one.history.cpu_seconds + one.prepare_cpu_seconds
     accuracy, trainable = one.accuracy(task.test), count_parameters(one.model.cpu())[0]
     rows.append((name, accuracy, spent, trainable, file_kb))
@@ -383,7 +388,7 @@ lora, by_rank = approaches.get_approach("lora"), {}
 config = lora.config("image", n_train, epochs=pick(full=None, fast=2))
 for rank in pick(full=[1, 2, 4, 16, 32], fast=[1, 16]):
     one = lora.fit(clone(pocket), task, config, lora.options(rank=rank, alpha=2 * rank))
-    kb = storage.save_task(one.model, folder / "rank.safetensors") / 1e3
+    kb = checkpoints.save_task(one.model, folder / "rank.safetensors") / 1e3
     by_rank[rank] = (kb, one.accuracy(task.test))
 by_rank[8] = (lean["file (kB)"]["lora"], lean["test accuracy"]["lora"])
 ranks = sorted(by_rank)
@@ -435,9 +440,9 @@ Markdown(
 
 # %%
 fresh = lora.build(clone(pocket), len(task.classes), lora.options())
-storage.load_task_state(fresh, folder / "lora.safetensors")
+checkpoints.load_task_state(fresh, folder / "lora.safetensors")
 test = examples.Examples.raw(task.test.inputs, task.test.labels)
-equal = torch.equal(training.predict(fresh, test), training.predict(fitted["lora"].model, test))
+equal = torch.equal(loop.predict(fresh, test), loop.predict(fitted["lora"].model, test))
 unplugged = approaches.remove_lora(clone(fitted["lora"].model.backbone).cpu())
 state = pocket.state_dict()
 restored = all(torch.equal(value, state[key]) for key, value in unplugged.state_dict().items())
@@ -459,7 +464,7 @@ Markdown(
 def file_mb(network, name, **choices):
     approach = approaches.get_approach(name)
     model = approach.build(clone(network), 10, approach.options(**choices))
-    return storage.save_task(model, folder / "weighed.safetensors") / 1e6
+    return checkpoints.save_task(model, folder / "weighed.safetensors") / 1e6
 
 
 weighed, rank_steps, task_counts = {}, [1, 2, 4, 8, 16, 32], [1, 2, 5, 10, 20, 50, 100]
@@ -533,7 +538,7 @@ trained = fitted["lora"].model
 merged = clone(trained)
 approaches.merge_lora(merged)
 left = sum(isinstance(m, approaches.LoRALinear | approaches.LoRAConv2d) for m in merged.modules())
-a, b = training.predict(trained, test), training.predict(merged, test)
+a, b = loop.predict(trained, test), loop.predict(merged, test)
 Markdown(
     f"Merged against unmerged: the logits differ by at most **{float((a - b).abs().max()):.0e}**, and "
     f"{int((a.argmax(1) != b.argmax(1)).sum())} of {len(test):,} predictions differ. "
@@ -602,8 +607,8 @@ pd.DataFrame(rows, columns=columns).round(2)
 tweets = load_task("tweets", n_train=pick(full=300, fast=60), n_test=pick(full=400, fast=60))
 size = pick(full=16, fast=4)
 costs = {
-    "pocket": steps.step_costs(pocket, task, names, size=32, repeats=pick(full=20, fast=3)),
-    "minilm": steps.step_costs(minilm, tweets, names, size=size, repeats=pick(full=3, fast=1)),
+    "pocket": timing.step_costs(pocket, task, names, size=32, repeats=pick(full=20, fast=3)),
+    "minilm": timing.step_costs(minilm, tweets, names, size=size, repeats=pick(full=3, fast=1)),
 }
 for table in costs.values():
     table["memory_mb"] = table[["weights_mb", "moments_mb", "passing_mb"]].sum(axis=1)
@@ -660,8 +665,8 @@ Markdown("\n".join(lines))
 by_batch = {}
 for batch in pick(full=[4, 16, 64, 256], fast=[4, 64]):
     for name in names:
-        model, inputs, labels = steps.first_step(pocket, task, name, batch)
-        by_batch[batch, name] = steps.memory_parts(model, inputs, labels)
+        model, inputs, labels = timing.first_step(pocket, task, name, batch)
+        by_batch[batch, name] = timing.memory_parts(model, inputs, labels)
 
 # %% [markdown]
 # **Move the slider to the right:** at which batch does LoRA stop saving memory? Which approach doesn't
@@ -745,15 +750,15 @@ print(f"{moving:,} of {total:,} parameters move ({moving / total:.2%})")
 # %%
 splits = [tweets.train, tweets.validation, tweets.test]
 parts = [examples.Examples.raw(minilm.encode(part.inputs), part.labels) for part in splits]
-config = training.TrainConfig(lr=3e-3, epochs=pick(full=4, fast=1))
-history = training.train(model, parts[0], parts[1], config)
+config = loop.TrainConfig(lr=3e-3, epochs=pick(full=4, fast=1))
+history = loop.train(model, parts[0], parts[1], config)
 print(f"{history.seconds:.0f} s; validation accuracy {[round(a, 3) for a in history.val_accuracy]}")
 
 # %% [markdown]
 # And the verdict, with the doubt that so small a test set leaves.
 
 # %%
-opponents["lora"] = training.evaluate(model, parts[2])[1]
+opponents["lora"] = loop.evaluate(model, parts[2])[1]
 accuracy = pd.Series(opponents).sort_values(ascending=False)
 doubt = 2 * (2 * accuracy.mean() * (1 - accuracy.mean()) / len(tweets.test)) ** 0.5
 lead = accuracy.iloc[0] - accuracy.iloc[1]
@@ -774,9 +779,9 @@ Markdown(
 # %%
 wrapped.save_pretrained(folder / "peft")
 file = folder / "peft" / "adapter_model.safetensors"
-a = training.predict(model, parts[2])
+a = loop.predict(model, parts[2])
 wrapped.merge_and_unload()
-gap = float((training.predict(model, parts[2]) - a).abs().max())
+gap = float((loop.predict(model, parts[2]) - a).abs().max())
 full = weighed["minilm", "full_fine_tuning"]
 Markdown(
     f"`peft`'s file: **{file.stat().st_size / 1e6:.2f} MB** (without the head) against {full:.0f} MB "

@@ -34,15 +34,17 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from helpers import paths, plots, records
+from helpers import paths
 from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.comparisons import coverage, crossings, paired_gain
-from helpers.prices import measure_price
-from helpers.profile import pick
+from helpers.display import plots
+from helpers.display.sliders import explore
+from helpers.experiments.prices import measure_price
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import runs as records
+from helpers.results.comparisons import coverage, crossings, paired_gain
 from helpers.tasks import load_task
-from helpers.widgets import explore
 
 # %% [markdown]
 # ## One architecture, two beginnings

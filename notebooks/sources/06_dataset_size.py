@@ -31,19 +31,20 @@
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers import experiments, records, sweeps
 from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.checks import check
-from helpers.comparisons import coverage, crossings, paired_gain
-from helpers.curves_plots import overtakes, small_multiples
-from helpers.distance import wilson_interval
-from helpers.plots import plot_curves, plot_history, plot_race
-from helpers.profile import pick
-from helpers.races import race_in_words, race_table
-from helpers.summaries import SITUATION
+from helpers.display.plots import plot_curves, plot_history, plot_race
+from helpers.display.sliders import explore
+from helpers.experiments import single_run, sweeps
+from helpers.experiments.domain_distance import wilson_interval
+from helpers.lessons.crossings import overtakes, small_multiples
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.lessons.race import race_in_words, race_table
+from helpers.results import runs as records
+from helpers.results.comparisons import coverage, crossings, paired_gain
+from helpers.results.statistics import SITUATION
 from helpers.tasks import load_task
-from helpers.widgets import explore
 
 # %% [markdown]
 # ## 1. Eight learning curves
@@ -301,10 +302,10 @@ explore(draw_size, task=tasks, n=[50, 200, 1000, 5000], labels={"n": "training e
 n_train = pick(full=120, fast=50)
 entrants = ["classical", "feature_extraction", "lora", "full_fine_tuning", "from_scratch"]
 asked = [
-    experiments.RunConfig("products_near", "pocket", name, n_train, epochs=pick(None, 2))
+    single_run.RunConfig("products_near", "pocket", name, n_train, epochs=pick(None, 2))
     for name in entrants
 ]
-race = race_table(experiments.run(config, n_test=pick(500, 200)) for config in asked)
+race = race_table(single_run.run(config, n_test=pick(500, 200)) for config in asked)
 plot_race(race, "seconds", title=f"One race on {n_train} photos", band="95 %, of test photos")
 
 # %% [markdown]

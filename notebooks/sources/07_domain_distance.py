@@ -31,17 +31,20 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers import measured_distances, records, sweeps
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.comparisons import coverage, paired_gain
-from helpers.distance import frechet_distance, log_me, probe
-from helpers.features import extract
-from helpers.plots import APPROACH_STYLE, figure, image_grid, plot_curves
-from helpers.profile import pick
+from helpers.display.figures import figure
+from helpers.display.plots import image_grid, plot_curves
+from helpers.display.sliders import explore
+from helpers.experiments import measured_distances, sweeps
+from helpers.experiments.domain_distance import frechet_distance, log_me, probe
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import runs as records
+from helpers.results.comparisons import coverage, paired_gain
 from helpers.tasks import load_task
-from helpers.tasks.dial import DIAL_STEPS
-from helpers.widgets import explore
+from helpers.tasks.domain_dial import DIAL_STEPS
+from helpers.training.feature_cache import extract
+from helpers.vocabulary import APPROACH_STYLE
 
 # %% [markdown]
 # ## 1. Three distances, live
@@ -195,7 +198,7 @@ made
 # ## 4. Does distance foretell who wins?
 #
 # `data/results/distances.csv` holds the scores of every task and backbone of the sweeps, on about
-# 1,000 examples (`tools/measure_distances.py`). What ImageNet networks and the sentence encoder were
+# 1,000 examples (`tools/measure/measure_distances.py`). What ImageNet networks and the sentence encoder were
 # trained on isn't at hand, so there the Fréchet distance is taken to a stand-in, the column
 # `reference`; the stand-in is near zero by construction, which is an assumption, not a finding.
 

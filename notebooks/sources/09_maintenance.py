@@ -39,15 +39,21 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from helpers import approaches, comparisons, examples, experiments, paths, serving, storage, sweeps
-from helpers import maintenance as costing
+from helpers import approaches, paths
 from helpers.backbones import clone, load_backbone
-from helpers.checks import check
-from helpers.library import Library
-from helpers.plots import APPROACH_STYLE, figure, plot_curves
-from helpers.profile import pick
-from helpers.training import predict
-from helpers.widgets import explore
+from helpers.display.figures import figure
+from helpers.display.plots import plot_curves
+from helpers.display.sliders import explore
+from helpers.experiments import single_run, sweeps
+from helpers.lessons import maintenance as costing
+from helpers.lessons.adapter_library import server
+from helpers.lessons.adapter_library.library import Library
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import comparisons
+from helpers.training import checkpoints, examples
+from helpers.training.loop import predict
+from helpers.vocabulary import APPROACH_STYLE
 
 # %% [markdown]
 # Four tasks that have nothing in common but their size: handwritten digits, flaws in fabric, broken
@@ -58,10 +64,10 @@ base, folder = load_backbone("pocket"), paths.cache_dir() / "notebook_09"
 n_train, epochs = pick(full=200, fast=50), pick(full=None, fast=2)
 names = ["digits", "products_near", "solar_cells", "textile"]
 questions = {
-    name: experiments.RunConfig(name, "pocket", "lora", n_train).resolved() for name in names
+    name: single_run.RunConfig(name, "pocket", "lora", n_train).resolved() for name in names
 }
 tasks = {
-    name: experiments.task_for(question, pick(None, 200)) for name, question in questions.items()
+    name: single_run.task_for(question, pick(None, 200)) for name, question in questions.items()
 }
 for name, task in tasks.items():
     print(f"{name}: {len(task.train)} to train on, {len(task.test)} to test, from {task.origin}")
@@ -271,13 +277,13 @@ print(*refused, sep="\n\n")
 # compression help?
 
 # %%
-again = experiments.task_for(
-    experiments.RunConfig("digits", "pocket", "lora", n_train, seed=1).resolved(), 200
+again = single_run.task_for(
+    single_run.RunConfig("digits", "pocket", "lora", n_train, seed=1).resolved(), 200
 )
 versions = {}
 for name in costing.APPROACHES:
     pair = [fit(tasks["digits"], name), fit(again, name, seed=1)]
-    versions[name] = [storage.task_bytes(one.model) for one in pair]
+    versions[name] = [checkpoints.task_bytes(one.model) for one in pair]
 
 # %% [markdown]
 # Git stores every version of a file as a compressed blob (`zlib`). Beside it: the same compression of
@@ -459,7 +465,7 @@ seen.round(1)
 # it right to be so strict? We go behind its back and plug the old parts into the new base all the same.
 
 # %%
-forced, rows = serving.Server(newer), []
+forced, rows = server.Server(newer), []
 for name, task in tasks.items():
     forced.plug_in(name, library.load(name))
     right = library.entry(name).scores["test_accuracy"]

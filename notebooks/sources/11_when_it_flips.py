@@ -35,16 +35,23 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from helpers import approaches, claims, comparisons, costs, flips, flips_plots, pretext, sweeps
+from helpers import approaches
 from helpers.backbones import clone, load_backbone
-from helpers.checks import check
-from helpers.decision import TITLES, Situation, decide
-from helpers.embedding_client import fit_probe, hosted
-from helpers.library import Library
-from helpers.plots import figure, image_grid
-from helpers.profile import pick
+from helpers.decision import TITLES, decide
+from helpers.display.figures import figure
+from helpers.display.plots import image_grid
+from helpers.display.sliders import explore
+from helpers.experiments import costs, sweeps
+from helpers.lessons import flips, flips_plots
+from helpers.lessons.adapter_library.library import Library
+from helpers.lessons.claims import ledger
+from helpers.lessons.exercises.check import check
+from helpers.lessons.hosted_model.client import fit_probe, hosted
+from helpers.lessons.profile import pick
+from helpers.lessons.unlabelled_data import pretraining
+from helpers.results import comparisons
+from helpers.situations import Situation
 from helpers.tasks import load_task
-from helpers.widgets import explore
 
 # %% [markdown]
 # ## 1. What the rule says, with and without
@@ -97,7 +104,7 @@ digits = load_task("digits", n_train=n_labelled, n_test=1)
 unlabelled = load_task("digits", n_test=1).train.inputs  # no label is read
 rng = np.random.default_rng(0)
 shown = pocket.prepare(torch.from_numpy(np.array(unlabelled[:4])))
-views = [shown, pretext.random_view(shown, rng), pretext.random_view(shown, rng)]
+views = [shown, pretraining.random_view(shown, rng), pretraining.random_view(shown, rng)]
 tiles = [(view[i, 0].numpy() - shown.min().item()) / 4 for view in views for i in range(4)]
 titles = [name for name in ("picture", "one view", "another") for _ in range(4)]
 image_grid([tile.clip(0, 1) for tile in tiles], titles, title="What must be matched", columns=4)
@@ -121,16 +128,16 @@ def match_loss(first, second, temperature):
 
 
 first, second = torch.randn(2, 32, 64, generator=torch.Generator().manual_seed(0))
-gap = float((match_loss(first, second, 0.2) - pretext.nt_xent(first, second, 0.2)).abs())
-print(f"Largest difference to helpers.pretext: {gap:.1e}")
+gap = float((match_loss(first, second, 0.2) - pretraining.nt_xent(first, second, 0.2)).abs())
+print(f"Largest difference to helpers.lessons.unlabelled_data.pretraining: {gap:.1e}")
 
 # %% [markdown]
 # Now let `pocket` go on learning with it, on pictures of digits alone, and watch.
 
 # %%
 steps = pick(full=80, fast=4)
-config = pretext.PretextConfig(steps=steps, batch_size=pick(128, 32))
-continued = pretext.contrast(pocket, unlabelled, config)
+config = pretraining.PretextConfig(steps=steps, batch_size=pick(128, 32))
+continued = pretraining.contrast(pocket, unlabelled, config)
 made, ax = figure(f"Matching views: {steps} steps, {continued.cpu_seconds:.0f} processor seconds")
 ax.plot(range(1, steps + 1), continued.losses, color="#009e73", lw=1)
 ax.axhline(np.log(2 * config.batch_size - 1), color="#7f7f7f", ls=":", label="guessing")
@@ -156,7 +163,7 @@ def live_probe(network, task):
     return max(approach.fit(clone(network), task, config).history.val_accuracy)
 
 
-refreshed = pretext.refresh_statistics(pocket, unlabelled, config)
+refreshed = pretraining.refresh_statistics(pocket, unlabelled, config)
 networks = {"as it came": pocket, "fresh statistics": refreshed.backbone,
             "continued": continued.backbone}  # fmt: skip
 scores = {name: live_probe(network, digits) for name, network in networks.items()}
@@ -175,7 +182,7 @@ tasks = {
     n: [load_task("digits", n_train=n, n_test=1, seed=s) for s in (0, 1)] for n in label_counts
 }
 grown = {0: pocket, len(unlabelled): continued.backbone}
-grown |= {n: pretext.contrast(pocket, unlabelled[:n], config).backbone for n in sizes[:-1]}
+grown |= {n: pretraining.contrast(pocket, unlabelled[:n], config).backbone for n in sizes[:-1]}
 table = {(m, n): [live_probe(grown[m], task) for task in tasks[n]] for m in grown for n in tasks}
 
 # %% [markdown]
@@ -196,7 +203,7 @@ explore(draw_gain, unlabelled=sizes, labelled=label_counts)
 # %% [markdown]
 # ### What was recorded
 #
-# `tools/measure_flips.py` did this properly: three draws of labels and three pretrainings for each
+# `tools/measure/measure_flips.py` did this properly: three draws of labels and three pretrainings for each
 # task, learning rates tuned on validation with three trials for each arm, the test split read once a
 # row. Tasks: digits, fabric (`textile`), the far end of the dial, where no two neighbouring pixels
 # belong together, and tweets on MiniLM, where the pretext is to guess words that were left out (all
@@ -276,7 +283,7 @@ Markdown(
 # ## 3. Flip two: the data must not leave
 #
 # A hosted model is larger than what you could run, but all you get are its embeddings: a frozen
-# network behind a door. `helpers.embedding_service` is such a door, on this machine: a small HTTP
+# network behind a door. `helpers.lessons.hosted_model.service` is such a door, on this machine: a small HTTP
 # server that takes pictures and returns vectors.
 #
 # **Predict first:** what takes longer on the way to one answer, the trip or the network?
@@ -467,7 +474,7 @@ lost, whole = lost[lost["runs"] >= 3], sizes_mb["full_fine_tuning"]
 times = 20 * whole / (whole + 20 * sizes_mb["adapter"])
 counts = flips.times_ahead(lost)
 said = ", ".join(f"{times[name]:.0f} times on {name}" for name in times.index)
-ruling = next(v for v in claims.judge_claims(every.drop_duplicates("run_id")) if v.id == 18)
+ruling = next(v for v in ledger.judge_claims(every.drop_duplicates("run_id")) if v.id == 18)
 Markdown(
     f"**{ruling.claim}** Verdict: {ruling.verdict}. For 20 tasks a library of adapters is smaller than "
     f"full copies by {said}. Over {len(lost)} situations its accuracy differs by "

@@ -36,19 +36,21 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from helpers import approaches, claims, counting, paths, peft_methods, sweeps, text_lab, text_plots
-from helpers import break_even_plots as plots
-from helpers import break_even_records as lab
-from helpers import decoder_evidence as decoder
+from helpers import approaches, paths
 from helpers.backbones import clone, load_backbone
-from helpers.causal_lm import load_causal_lm, sample
-from helpers.checks import check
-from helpers.comparisons import coverage, paired_gain
-from helpers.decoder_live import adapt_briefly, as_curves
-from helpers.library import Library
-from helpers.profile import pick
-from helpers.records import summarise
-from helpers.widgets import explore
+from helpers.display.sliders import explore
+from helpers.experiments import sweeps
+from helpers.lessons.adapter_library.library import Library
+from helpers.lessons.claims import ledger
+from helpers.lessons.exercises.check import check
+from helpers.lessons.language_models import break_even as lab
+from helpers.lessons.language_models import counting, peft_methods, plots, text_plots, text_tasks
+from helpers.lessons.language_models import decoder_evidence as decoder
+from helpers.lessons.language_models.causal_lm import load_causal_lm, sample
+from helpers.lessons.language_models.decoder_live import adapt_briefly, as_curves
+from helpers.lessons.profile import pick
+from helpers.results.comparisons import coverage, paired_gain
+from helpers.results.statistics import summarise
 
 # %% [markdown]
 # Six tasks. Two ask for the **topic**: posts of twenty newsgroups, news of eight kinds. One asks **who**:
@@ -57,7 +59,7 @@ from helpers.widgets import explore
 
 # %%
 names = ["newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts"]
-minilm, texts, said = text_lab.reachable(
+minilm, texts, said = text_tasks.reachable(
     names, size=32, n_train=pick(200, 40), n_test=pick(200, 40)
 )
 Markdown(said)
@@ -97,7 +99,7 @@ explore(draw_texts, n_train=sizes, labels={"n_train": "training texts"}, start=s
 # accuracy, the comparison would be rigged). What does it gain over word counts, draw by draw?
 
 # %%
-best = text_lab.best_against_anchor(runs)
+best = text_tasks.best_against_anchor(runs)
 best["gain (95 %)"] = [f"{r.mean:+.3f} ({r.low:+.3f} to {r.high:+.3f})" for r in best.itertuples()]
 columns = ["task", "n_train", "best", "accuracy", "anchor", "gain (95 %)"]
 best[columns].rename(columns={"anchor": "word counts"}).round(3)
@@ -106,7 +108,7 @@ best[columns].rename(columns={"anchor": "word counts"}).round(3)
 # In words, and for LoRA alone:
 
 # %%
-Markdown(text_lab.in_words(best, runs))
+Markdown(text_tasks.in_words(best, runs))
 
 # %% [markdown]
 # Two warnings before you read a law out of this. Every approach ran at its **default learning rate**,
@@ -125,9 +127,11 @@ Markdown(text_lab.in_words(best, runs))
 # %%
 n_train, lengths, shown = pick(300, 40), pick([16, 32, 128], [8, 16]), None
 if minilm:
-    _, found, _ = text_lab.reachable(["newsgroups"], size=32, n_train=n_train, n_test=pick(300, 40))
+    _, found, _ = text_tasks.reachable(
+        ["newsgroups"], size=32, n_train=n_train, n_test=pick(300, 40)
+    )
     posts = found["newsgroups"]
-    by_length = text_lab.accuracy_by_length(posts, lengths)
+    by_length = text_tasks.accuracy_by_length(posts, lengths)
     shown = text_plots.plot_lengths(by_length, f"newsgroups, {n_train} posts: both read the same")
 shown or Markdown("Not computed, for want of MiniLM or the posts.")
 
@@ -137,8 +141,8 @@ shown or Markdown("Not computed, for want of MiniLM or the posts.")
 # %%
 said = "Not computed."
 if minilm:
-    share = text_lab.share_read(minilm, posts.test.inputs, lengths[1])
-    said = text_lab.lengths_in_words(by_length, share, lengths[1])
+    share = text_tasks.share_read(minilm, posts.test.inputs, lengths[1])
+    said = text_tasks.lengths_in_words(by_length, share, lengths[1])
 Markdown(said)
 
 # %% [markdown]
@@ -166,7 +170,7 @@ said = "Not computed."
 if minilm:
     counter = approaches.get_approach("classical")
     fitted = counter.fit(None, posts, counter.config("text", n_train))
-    topics = text_lab.topic_words(fitted, posts.classes, top=5)
+    topics = text_tasks.topic_words(fitted, posts.classes, top=5)
     some = [
         "rec.motorcycles",
         "rec.sport.hockey",
@@ -389,7 +393,7 @@ shown = explore(draw_memory, millions=millions) if millions else Markdown("Not r
 shown
 
 # %% [markdown]
-# The parts come out of a formula (`helpers.memory_formula`, written down from the operations of a layer;
+# The parts come out of a formula (`helpers.lessons.language_models.memory_formula`, written down from the operations of a layer;
 # nothing in it is fitted), the mark was counted while a step ran. How good is the formula, and what do
 # the methods cost once they serve?
 
@@ -496,7 +500,7 @@ rows = []
 for name in [*tuned, *reversed(tuned)]:
     task, recorded = texts[name], library.entry(name).scores["test_accuracy"]
     before = tuned[name].predict(task.test).argmax(1).numpy()
-    now = text_lab.answers(library.use(name), base, task.test)
+    now = text_tasks.answers(library.use(name), base, task.test)
     right = float((now == task.test.labels).mean())
     rows.append((name, recorded, right, int((now != before).sum()), len(before)))
 columns = ["task", "as trained", "after the swap", "answers that changed", "of"]
@@ -581,7 +585,7 @@ Markdown("\n".join(said))
 # Those that this notebook is about, judged by their queries over the records:
 
 # %%
-ruled = {verdict.id: verdict for verdict in claims.judge_claims()}
+ruled = {verdict.id: verdict for verdict in ledger.judge_claims()}
 said = [
     f"- **{ruled[i].verdict}**: {ruled[i].claim} *({ruled[i].note})*"
     for i in (7, 10, 11, 13, 18, 24)

@@ -34,14 +34,18 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Markdown, display
 
-from helpers.advisor import choosing, delivering, example, exporting, words
-from helpers.advisor.command import Request, advise
-from helpers.checks import check
-from helpers.distance import wilson_interval
+from helpers.advisor import delivering, export
+from helpers.advisor.pipeline import Request, advise
+from helpers.advisor.report import as_text
+from helpers.display import path_chooser
+from helpers.display.figures import figure
+from helpers.display.sliders import explore
+from helpers.experiments.domain_distance import wilson_interval
+from helpers.lessons import example_data
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
 from helpers.paths import cache_dir, results_dir
-from helpers.plots import figure, looks
-from helpers.profile import pick
-from helpers.widgets import explore
+from helpers.vocabulary import looks
 
 # %% [markdown]
 # ## 1. Some data, with faults planted in it
@@ -52,7 +56,7 @@ from helpers.widgets import explore
 # and a few photos in the wrong class's folder.
 
 # %%
-planted = example.example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
+planted = example_data.example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
 own_path = planted.folder  # put your own path here
 print(f"a copy in test: {planted.copy[0]} is {planted.copy[1]}\nblank: {planted.blank}")
 for file, name in planted.mislabelled.items():
@@ -99,7 +103,7 @@ Markdown(
 # it in recorded tasks. Its interval says how much tasks differ in that.
 
 # %%
-print(words.in_words(advice))
+print(as_text.in_words(advice))
 
 # %% [markdown]
 # Nothing of this trained a network. Seconds and memory come from a few timed steps on these inputs. The
@@ -137,7 +141,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in raced.as_dict()["headline"][:
 # %%
 folder = cache_dir() / "example_model"
 print(delivering.export_model(raced, folder).replace(str(folder), folder.name))
-model = exporting.load_model(folder)
+model = export.load_model(folder)
 print(model.about())
 print(f"worked out again: {model.test_accuracy():.4f}")
 
@@ -208,7 +212,7 @@ explore(
 # And now your own: choose a folder or a table, and press the button. (`Chooser` only calls `advise`.)
 
 # %%
-chooser = choosing.Chooser(Path.home(), lambda path: words.in_words(advise(Request(path))))
+chooser = path_chooser.Chooser(Path.home(), lambda path: as_text.in_words(advise(Request(path))))
 display(Markdown("Run this cell in JupyterLab to choose a folder or table."), chooser.box)
 
 # %% [markdown]

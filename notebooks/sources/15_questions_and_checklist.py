@@ -36,14 +36,20 @@ import pandas as pd
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, curves, experiments, features, pitfalls, records
 from helpers.approaches import TransferModel, freeze, get_approach
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.plots import figure, looks
-from helpers.profile import pick
+from helpers.display.figures import figure
+from helpers.display.sliders import explore
+from helpers.experiments import single_run
+from helpers.lessons import pitfalls
+from helpers.lessons.claims import ledger as claims
+from helpers.lessons.exercises.check import check
+from helpers.lessons.profile import pick
+from helpers.results import learning_curves
+from helpers.results import runs as records
 from helpers.tasks import load_or_fallback, load_task
-from helpers.widgets import explore
+from helpers.training import feature_cache
+from helpers.vocabulary import looks
 
 # %% [markdown]
 # ## 1. Five questions
@@ -54,7 +60,7 @@ from helpers.widgets import explore
 # seed by seed.
 
 # %%
-runs, PLACE = curves.comparable(records.load()), list(pitfalls.PLACE)
+runs, PLACE = learning_curves.comparable(records.load()), list(pitfalls.PLACE)
 ledger = {verdict.id: verdict for verdict in claims.judge_claims()}
 
 
@@ -220,8 +226,8 @@ Markdown(
 n_train, n_test = pick(full=300, fast=100), pick(full=500, fast=200)
 pocket = load_backbone("pocket")
 task = load_task("products_near", n_train=n_train, n_test=n_test)
-X, y = features.extract(pocket, task.train.inputs), task.train.labels
-X_test, y_test = features.extract(pocket, task.test.inputs), task.test.labels
+X, y = feature_cache.extract(pocket, task.train.inputs), task.train.labels
+X_test, y_test = feature_cache.extract(pocket, task.test.inputs), task.test.labels
 print(task)
 
 
@@ -266,7 +272,7 @@ for name, backbone in {"requires_grad = False": naive, "freeze()": real}.items()
     for rows in np.array_split(np.random.default_rng(0).permutation(n_train), 8) * 8:
         with torch.no_grad():
             model.features(torch.from_numpy(np.ascontiguousarray(foreign.train.inputs[rows])))
-    kept[name] = experiments.source_accuracy(model.backbone, pocket, n_test)
+    kept[name] = single_run.source_accuracy(model.backbone, pocket, n_test)
 lines = [f"- `{name}`: **{accuracy:.3f}**" for name, accuracy in kept.items()]
 Markdown(f"On its own classes, after batches of {foreign.name}:\n\n" + "\n".join(lines))
 
@@ -290,7 +296,7 @@ served = {}
 for name, recipe in recipes.items():
     other = copy.deepcopy(pocket)
     other.recipe = recipe
-    served[name] = probe.score(features.extract(other, task.test.inputs), y_test)
+    served[name] = probe.score(feature_cache.extract(other, task.test.inputs), y_test)
 Markdown("\n".join(f"- {name}: **{accuracy:.3f}**" for name, accuracy in served.items()))
 
 # %% [markdown]
@@ -341,7 +347,7 @@ rows = []
 for lr in (None, 0.1):
     config = tuning.config("image", n_train, lr=lr, epochs=pick(full=8, fast=2))
     fitted = tuning.fit(copy.deepcopy(pocket), task, config)
-    left = experiments.source_accuracy(fitted.model.backbone, pocket, n_test)
+    left = single_run.source_accuracy(fitted.model.backbone, pocket, n_test)
     rows.append((config.lr, fitted.accuracy(task.test), left))
 pd.DataFrame(rows, columns=["learning rate", "test accuracy", "accuracy on the source"]).round(4)
 
@@ -356,7 +362,7 @@ pd.DataFrame(rows, columns=["learning rate", "test accuracy", "accuracy on the s
 # %%
 few = pick(full=60, fast=30)
 pictures, labels, source = pitfalls.shifted_copies(task.train.inputs[:few], y[:few], copies=5)
-Z, rng = features.extract(pocket, pictures), np.random.default_rng(0)
+Z, rng = feature_cache.extract(pocket, pictures), np.random.default_rng(0)
 scores = {"split after copying": [], "split before copying": [], "the real test": []}
 for _ in range(pick(full=20, fast=3)):
     leaky = rng.permutation(len(labels)) < len(labels) // 5

@@ -1,0 +1,1 @@
+"""Figures, sliders, SVG charts; the explorer is a package of its own here."""

@@ -1,0 +1,1 @@
+"""The explorer: every answer on sliders, in a notebook and as a page."""

@@ -1,0 +1,1 @@
+"""A configuration in, a measured record out: runs, costs, grids, sweeps."""

@@ -1,0 +1,1 @@
+"""The article's claims, and how each is tested on the records."""

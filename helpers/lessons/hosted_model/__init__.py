@@ -1,0 +1,1 @@
+"""A hosted model on this machine: its service and its client."""

@@ -1,0 +1,1 @@
+"""Language models: adapting a decoder, and what that costs."""

@@ -1,0 +1,108 @@
+"""Tables over recorded runs: means with intervals, regret, Pareto fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from helpers.errors import UserError
+from helpers.results.schema import COSTS, IDENTITY, check_columns
+
+CONFIDENCE = 0.95
+SITUATION = ("task", "backbone", "n_train", "dial")  # what is given, before an approach is chosen
+FORGETTING = ("source_accuracy_before", "source_accuracy_after")
+
+
+def summarise(
+    runs: pd.DataFrame,
+    by: Sequence[str] = (*SITUATION, "approach"),
+    value: str = "test_accuracy",
+) -> pd.DataFrame:
+    """Return one row per group of runs that differ in their seed alone.
+
+    Columns: those of `by`; `mean` of `value`; `low` and `high`, a 95 % interval for the mean over
+    seeds by Student's t (mean ± t·s/√n, n−1 degrees of freedom, not clipped to 0–1; NaN where
+    there is one run, since one run tells nothing of its spread); `runs`; the median of every cost
+    column; the means of the accuracies on the source task.
+
+    A seed draws the training subset, the new weights and the order of batches, so the interval
+    covers these; validation and test examples are fixed, and their sampling error is not in it.
+
+    Raises UserError for an unknown column, and where a group mixes runs that differ in more than
+    their seed: such a mean would compare nothing. Filter first, or add the column to `by`.
+    """
+    by, costs = list(by), [name for name in COSTS if name != value]
+    check_columns([*by, value])
+    _refuse_mixtures(runs, by)
+    groups = runs.groupby(by, sort=True, observed=True)
+    table = groups[value].agg(mean="mean", deviation="std", runs="count")
+    half = interval_half_width(table["deviation"], table["runs"])
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    kept = [name for name in FORGETTING if name not in by and name != value]
+    parts = [
+        table[["mean", "low", "high", "runs"]],
+        groups[[name for name in costs if name not in by]].median(),
+        groups[kept].mean(),
+    ]
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def interval_half_width(deviation: pd.Series, runs: pd.Series) -> pd.Series:
+    """Return t·s/√n for sample deviations s of n runs each; NaN where n is below 2."""
+    several = runs.where(runs > 1)
+    quantile = stdtrit(several - 1, 0.5 + CONFIDENCE / 2)
+    return pd.Series(quantile * deviation / np.sqrt(several), index=deviation.index)
+
+
+def _refuse_mixtures(runs: pd.DataFrame, by: list[str]) -> None:
+    others = [name for name in (*IDENTITY, "origin") if name not in by and name != "seed"]
+    if runs.empty:
+        return
+    counts = runs.groupby(by, observed=True)[others].nunique()
+    for name in others:
+        mixed = counts.index[counts[name] > 1]
+        if len(mixed):
+            raise UserError(
+                f"runs of one group differ in {name!r} (such as {mixed[0]}), and their mean would "
+                f"compare nothing; filter the runs, or add {name!r} to by"
+            )
+    seeds = runs.groupby(by, observed=True)["seed"].agg(lambda seed: seed.duplicated().any())
+    if seeds.any():
+        raise UserError("the same run is there twice; filter the runs")
+
+
+def regret(table: pd.DataFrame, by: Sequence[str] = SITUATION, value: str = "mean") -> pd.DataFrame:
+    """Return the table with `best` (approach) and `regret` for every row.
+
+    table: one row per situation (`by`) and `approach`, such as `summarise` returns. A row's regret
+    is the highest `value` in its situation minus its own, so what choosing it gives up; look up the
+    rows a rule picks to score the rule. The best mean is picked after the fact, so with few seeds
+    it lies above what that approach would reach again, and regrets are a little too large.
+    Raises UserError where a situation has an approach twice.
+    """
+    by = list(by)
+    if table.duplicated([*by, "approach"]).any():
+        raise UserError(f"an approach stands twice in one situation ({', '.join(by)}); summarise")
+    # Ties go to the first name, so that equal tables give equal answers.
+    ranked = table.sort_values([value, "approach"], ascending=[False, True])
+    best = ranked.groupby(by, observed=True, sort=False).head(1).set_index(by)
+    best = best[[value, "approach"]].set_axis(["_best_value", "best"], axis=1)
+    joined = table.join(best, on=by)
+    joined["regret"] = joined.pop("_best_value") - joined[value]
+    return joined
+
+
+def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:
+    """Return the rows that no other row beats, cheapest first.
+
+    A row is beaten when another costs no more and reaches at least its `value`, and is better in
+    one of both. Rows that lack either number are left out. Equal rows all stay.
+    """
+    held = table.dropna(subset=[cost, value]).sort_values([cost, value], ascending=[True, False])
+    before = held[value].cummax().shift(fill_value=-np.inf)
+    front = held[held[value] > before]
+    pairs = held.set_index([cost, value]).index  # rows equal to one of the front are on it too
+    return held[pairs.isin(front.set_index([cost, value]).index)]

@@ -1,0 +1,1 @@
+"""Files that survive kills, downloads and caches. Nothing here knows a model."""
