@@ -149,5 +149,6 @@ register_backbone(
         licence="not stated for the weights; the package around them is MIT",
         default_size=DEFAULT_SIZE,
         asset="squeezenet",
+        stand_in="clothing",  # for ImageNet, as of the other networks that saw it
     )
 )

@@ -34,7 +34,7 @@ DARK = {
 
 def sheet() -> str:
     """Return the style sheet of the parts that notebook and page share, colours apart."""
-    text = (files("helpers.display.explorer.page") / "explorer.css").read_text(encoding="utf-8")
+    text = (files("helpers.display.explorer") / "explorer.css").read_text(encoding="utf-8")
     looks = "".join(f".fta .s-{name}{{--c:var(--c-{name})}}" for name in APPROACH_STYLE)
     hot = ",".join(
         f'.fta[data-{part}="{name}"] .series.s-{name}'

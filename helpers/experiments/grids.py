@@ -25,7 +25,8 @@ from helpers.vocabulary import (
     SHIPPED,
 )
 
-# The sweeps that compare every approach on equal terms over tasks.
+# The sweeps that compare every approach on equal terms over tasks: of the first round, and now.
+FIRST_COMPARING = ("pocket", "lite0", "minilm")
 COMPARING = ("repair", "photos", "texts", "distances")
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task

@@ -190,7 +190,7 @@ def make_plan(
                 plan.ready.update(search(part, scores, given_up).trials)
         elif block.rates:
             for group in _groups(block):
-                plan.ready.update(_by_id(_questions(block, group)))
+                plan.ready.update(_by_id(block.questions_of(group)))
         else:
             _plan_tuned(block, plan, scores, given_up)
     return plan
@@ -250,7 +250,7 @@ def tunings(block: Block) -> list[Tuning]:
     """A block's runs by the learning rate that they share."""
     parts = []
     for group in _groups(block):
-        questions = _questions(block, group)
+        questions = block.questions_of(group)
         sizes = [block.tuning_for(group["task"], question["n_train"]) for question in questions]
         for size in sorted(set(sizes)):
             own = [q for q, at in zip(questions, sizes, strict=True) if at == size]
@@ -375,11 +375,6 @@ def recipe_settings(group: Mapping[str, Any], augment: str) -> str:
     given = [item for item in group["settings"].split(";") if item]
     keys = {item.partition("=")[0] for item in given}
     return ";".join(given + [w for w in wanted if w and w.partition("=")[0] not in keys])
-
-
-def _questions(block: Block, group: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The questions of a group."""
-    return block.questions_of(dict(group))
 
 
 def _scores(runs: pd.DataFrame | None) -> dict[str, Score]:

@@ -47,7 +47,7 @@ def report(told: Mapping[str, Any]) -> str:
 
 
 def _sheet() -> str:
-    text = (files("helpers.advisor") / "report.css").read_text(encoding="utf-8")
+    text = (files("helpers.advisor.report") / "report.css").read_text(encoding="utf-8")
     looks = "".join(f".s-{name}{{--c:var(--c-{name})}}" for name in APPROACH_STYLE)
     return page_colours() + text + looks
 

@@ -55,7 +55,7 @@ def build(
         style_of(name)  # what nobody registered gets its colour before the style sheet is made
     held = measured_curves(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
-    folder = files("helpers.display.explorer.page")
+    folder = files("helpers.display.explorer")
     parts = {
         name: (folder / file).read_text(encoding="utf-8")
         for name, file in (("script", "explorer.js"), ("page_sheet", "page.css"))
