@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from helpers.backbones import BACKBONES, load_backbone, reference_of, source_task_of
 from helpers.errors import UserError
 from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import COMPARING, FIRST_COMPARING
+from helpers.experiments.grids import COMPARING
 from helpers.experiments.single_run import RunConfig, task_for
 from helpers.paths import results_dir
 from helpers.results.statistics import wilson_interval
@@ -126,7 +126,6 @@ def _log_evidence(z: np.ndarray, s2: np.ndarray, y2: float, n: int, width: int) 
 
 
 EXAMPLES = 1_000
-MEASURED = (*FIRST_COMPARING, *COMPARING)  # sweeps whose places are to be measured
 KEY = ["backbone", "task", "dial", "image_size"]
 SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
 COLUMNS = [*KEY, *SCORES, "n", "seed", "reference"]
@@ -148,7 +147,7 @@ def distances_path() -> Path:
     return results_dir() / "distances.csv"
 
 
-def places(sweeps: Iterable[str] = MEASURED) -> list[Place]:
+def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List what sweeps compare approaches on, and first each known source on itself.
 
     sweeps: names, also of one task or backbone (`entry_sweeps.find_sweep`). Raises UserError for an
@@ -249,7 +248,7 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     )
 
 
-def missing(path: Path | None = None, sweeps: Iterable[str] = MEASURED) -> list[Place]:
+def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List the places of some sweeps that the file lacks."""
     held = load_distances(path)
     known = {Place(*row) for row in held[KEY].itertuples(index=False, name=None)}

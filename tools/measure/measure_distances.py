@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 
 from helpers.experiments import domain_distance
+from helpers.experiments.grids import COMPARING
 
 
 def main() -> None:
     """Measure place by place and print each line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "sweeps", nargs="*", default=domain_distance.MEASURED, metavar="SWEEP",
+        "sweeps", nargs="*", default=COMPARING, metavar="SWEEP",
         help="whose places, also of one task or backbone by its name (those that compare)",
     )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="only print what is missing")
