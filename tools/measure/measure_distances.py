@@ -22,7 +22,7 @@ def main() -> None:
             print(place)
             continue
         row = domain_distance.measure_place(place)
-        domain_distance.append(row)
+        domain_distance.FILE.append(row)
         print(
             f"{place.backbone} {place.task} dial {place.dial:.2f}: distance {row['distance']:.3f} "
             f"(probe {row['probe']:.3f}, Fréchet {row['frechet']:.3f}, LogME {row['log_me']:.3f})",

@@ -53,19 +53,19 @@ def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
 def test_rows_are_appended_whole_and_missing_knows_them(tmp_path):
     path = tmp_path / "distances.csv"
     before = len(domain_distance.missing(path))
-    domain_distance.append(a_row(), path)
+    domain_distance.FILE.append(a_row(), path)
     path.write_text(path.read_text() + "pocket,half", encoding="utf-8")  # a killed writer
-    domain_distance.append(a_row("products_near", 3 / 6), path)
+    domain_distance.FILE.append(a_row("products_near", 3 / 6), path)
     held = domain_distance.load_distances(path)
     assert list(held["task"]) == ["digits", "products_near"]
-    domain_distance.append(a_row("products_near", 1.0), path)
+    domain_distance.FILE.append(a_row("products_near", 1.0), path)
     assert len(domain_distance.missing(path)) == before - 3
 
 
 def test_bad_rows_and_files_are_refused(tmp_path):
     path = tmp_path / "distances.csv"
     with pytest.raises(UserError, match="differ: distance"):
-        domain_distance.append({k: v for k, v in a_row().items() if k != "distance"}, path)
+        domain_distance.FILE.append({k: v for k, v in a_row().items() if k != "distance"}, path)
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(UserError, match="other columns"):
         domain_distance.load_distances(path)
