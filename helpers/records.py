@@ -27,18 +27,20 @@ from helpers.schema import (
     check_columns,
     run_id,
 )
-from helpers.summaries import pareto, regret, summarise
+from helpers.summaries import late_best, pareto, regret, summarise, trains_by_gradient
 
 __all__ = [
     "COMPARED",
     "SCHEMA",
     "append",
+    "late_best",
     "load",
     "pareto",
     "regret",
     "run_id",
     "runs_path",
     "summarise",
+    "trains_by_gradient",
 ]
 
 

@@ -77,6 +77,7 @@ LAYERS = (
     {"measured_distances", "tradeoffs", "tracks"},
     {"workers"},
     {"sweeps"},
+    {"audit"},
     {"widgets", "exercises"},
     {"page", "live", "still"},
     {"explorer"},

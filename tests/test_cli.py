@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from helpers import assets, cli, sweeps
+from helpers import assets, audit, cli, sweeps
 from helpers.errors import UserError
 
 
@@ -22,7 +22,7 @@ def test_help_lists_the_commands_without_torch():
         "finally: print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "fetch" in done.stdout
+    assert all(name in done.stdout for name in ("fetch", "sweep", "claims", "audit"))
     assert done.stdout.splitlines()[-1] == "False"
 
 
@@ -35,6 +35,7 @@ def test_help_lists_the_commands_without_torch():
         ("fetch", "no_such_asset"),
         ("sweep", "no_such_sweep"),
         ("sweep", "pocket"),
+        ("audit", "--limit"),
         ("sweep", "repair", "--workers", "0"),
         ("sweep", "repair", "--limit", "many"),
     ],
@@ -106,3 +107,11 @@ def test_sweep_passes_its_settings_on_and_tells_of_failures(monkeypatch, failed,
     assert seen == [("repair", 2, None, 9)]
     assert cli.main(["sweep", "all", "--scheduler", "tcp://here:1"]) == status
     assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in sweeps.open_sweeps()]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_audit_passes_its_form_on_and_its_status_back(monkeypatch, status):
+    seen = []
+    monkeypatch.setattr(audit, "audit_command", lambda *, as_json: seen.append(as_json) or status)
+    assert cli.main(["audit"]) == cli.main(["audit", "--json"]) == status
+    assert seen == [False, True]
