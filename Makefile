@@ -32,31 +32,31 @@ fetch: $(READY)
 	@$(PY) -m helpers fetch
 
 notebooks: $(READY) fetch
-	$(PY) tools/build_notebooks.py $(or $(ARGS),--all)
+	$(PY) -m tools.notebooks.build_notebooks $(or $(ARGS),--all)
 
 results: $(READY) fetch
 	$(PY) -m helpers sweep $(or $(ARGS),all)
-	$(PY) tools/list_missing.py
-	$(PY) tools/score_rules.py
-	$(PY) tools/make_pictures.py decision
-	$(PY) tools/measure_decoder.py
-	$(PY) tools/measure_break_even.py
+	$(PY) -m tools.measure.list_missing
+	$(PY) -m tools.measure.score_rules
+	$(PY) -m tools.site.make_pictures decision
+	$(PY) -m tools.measure.measure_decoder
+	$(PY) -m tools.measure.measure_break_even
 
 bench: $(BENCH) fetch
-	$(PY) tools/bench.py $(ARGS)
+	$(PY) -m tools.bench.bench $(ARGS)
 
 student: $(CLASSROOM)
-	$(PY) tools/make_student.py $(ARGS)
+	$(PY) -m tools.classroom.make_student $(ARGS)
 
 slides: $(READY)
 	@$(PY) -m helpers fetch reveal
-	$(PY) tools/make_slides.py $(ARGS)
+	$(PY) -m tools.slides.make_slides $(ARGS)
 
 site: $(READY)
-	$(PY) tools/build_site.py $(ARGS)
+	$(PY) -m tools.site.build_site $(ARGS)
 
 offline: $(READY) fetch
-	$(PY) tools/make_offline.py $(ARGS)
+	$(PY) -m tools.classroom.make_offline $(ARGS)
 
 clean:
 	rm -rf $(VENV) data/cache build/site build/slides

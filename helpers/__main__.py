@@ -1,8 +1,8 @@
-"""`python -m helpers`: see `helpers.cli`."""
+"""`python -m helpers`: see `helpers.cli.commands`."""
 
 import sys
 
-from helpers.cli import main
+from helpers.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The article's decision rule: four ordered rules, a fallback, three flips. No data, no network.
 
 It is total (every valid situation gets an answer) and says why, in the order in which it thought.
-What was measured near a situation is a different question: see `helpers.evidence`.
+What was measured near a situation is a different question: see `helpers.results.evidence`.
 """
 
 from __future__ import annotations
@@ -9,17 +9,177 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from helpers.situations import (
-    DISTANCES,
-    MODALITIES,
-    Situation,
-    Thresholds,
-    distance_word,
-    parse_distance,
-    size_word,
-    unlabelled_is_many,
+from helpers.errors import UserError
+from helpers.vocabulary import (
+    ADAPTER,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+    SHIPPED,
+    phrase_of,
 )
+
+# What the words mean on the scale of distances, 0 (the pretraining data) to 1 (unlike it in all).
+DISTANCES = {"close": 1 / 6, "medium": 1 / 2, "far": 5 / 6}
+MODALITIES = ("image", "text")
+
+
+class SizeWord(StrEnum):
+    """What a number of examples is called."""
+
+    SMALL = "small"
+    MODERATE = "moderate"
+    LARGE = "large"
+
+
+class DistanceWord(StrEnum):
+    """What a distance from the pretraining data is called."""
+
+    CLOSE = "close"
+    DISTANT = "distant"
+    VERY_DISTANT = "very distant"
+
+
+class ReasonKind(StrEnum):
+    """What a reason is about. Programs ask for the kind; the text is for people alone."""
+
+    # Of the rule.
+    SIZE = "size"
+    DISTANCE = "distance"
+    NO_MATCH = "no match"
+    MATCH = "match"
+    ORDER = "order"  # a later rule would match as well
+    UNCOVERED = "uncovered"  # no rule matches
+    FALLBACK = "fallback"
+    FLIP = "flip"
+    MEASURE = "measure"  # what to measure before trusting the answer
+    # Of the records.
+    SOURCE = "source"  # which curves were read
+    OVER_LIMITS = "over limits"
+    COMPARISON = "comparison"  # whether one approach is clearly ahead
+    CHOICE = "choice"  # which approach to take where none is
+    ABSENCE = "absence"  # why there is no evidence
+    LEAN = "lean"  # where more distant curves point
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One sentence of why an answer was given, and what kind of reason it is."""
+
+    kind: ReasonKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where words turn into numbers. A value at a threshold belongs to the higher side."""
+
+    small: int = 5_000  # fewer examples are small
+    large: int = 100_000  # fewer, from `small` on, are moderate; from here on large
+    distant: float = 1 / 3  # nearer is close
+    very_distant: float = 2 / 3
+    many_tasks: int = 10
+    unlabelled: int = 10_000  # fewer unlabelled examples are never many
+    unlabelled_ratio: float = 10.0  # and they are many only at so many times the labelled ones
+
+    def __post_init__(self) -> None:
+        if not 0 < self.small < self.large:
+            raise UserError(f"thresholds need 0 < small < large, not {self.small}, {self.large}")
+        if not 0 < self.distant < self.very_distant <= 1:
+            raise UserError(
+                "thresholds need 0 < distant < very_distant <= 1, not "
+                f"{self.distant}, {self.very_distant}"
+            )
+        if self.many_tasks < 2 or self.unlabelled < 1 or not self.unlabelled_ratio > 0:
+            raise UserError("thresholds need many_tasks >= 2, unlabelled >= 1, a ratio above 0")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a team knows before it trains anything, checked when built.
+
+    distance: 0 to 1, or one of the words in DISTANCES (turned into its number).
+    llm: the model to adapt is a large language model.
+    budget_minutes: of training; None: accuracy comes first. latency_ms: of one prediction.
+    tasks: similar tasks to be kept up. unlabelled: further examples of one's own without labels.
+    local_only: data must not leave, so a model behind an API is out.
+    """
+
+    examples: int
+    distance: float
+    modality: str = "image"
+    llm: bool = False
+    budget_minutes: float | None = None
+    latency_ms: float | None = None
+    tasks: int = 1
+    unlabelled: int = 0
+    local_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("examples", 1), ("tasks", 1), ("unlabelled", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UserError(f"{name} must be a whole number of {least} or more, not {value!r}")
+        object.__setattr__(self, "distance", parse_distance(self.distance))
+        if self.modality not in MODALITIES:
+            raise UserError(f"modality must be image or text, not {self.modality!r}")
+        if self.llm and self.modality != "text":
+            raise UserError("a large language model reads text; set modality to text")
+        for name in ("budget_minutes", "latency_ms"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and math.isfinite(value) and value > 0):
+                raise UserError(f"{name} must be a number above 0, not {value!r}")
+
+    def allows(self, minutes: float, latency_ms: float) -> bool:
+        """Tell whether what training and one prediction take lies within both limits."""
+        spent = ((minutes, self.budget_minutes), (latency_ms, self.latency_ms))
+        return all(limit is None or cost <= limit for cost, limit in spent)
+
+
+def parse_distance(distance: float | str) -> float:
+    """Return a distance as a number. Raises UserError for other words and numbers outside 0–1."""
+    if isinstance(distance, str) and distance in DISTANCES:
+        return DISTANCES[distance]
+    try:
+        value = float(distance)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(distance, bool) or not 0 <= value <= 1:
+        raise UserError(f"distance must be close, medium, far or 0 to 1, not {distance!r}")
+    return value
+
+
+def size_word(examples: int, thresholds: Thresholds | None = None) -> SizeWord:
+    """Return what so many examples are called: small, moderate or large."""
+    thresholds = thresholds or Thresholds()
+    if examples < thresholds.small:
+        return SizeWord.SMALL
+    return SizeWord.MODERATE if examples < thresholds.large else SizeWord.LARGE
+
+
+def distance_word(distance: float, thresholds: Thresholds | None = None) -> DistanceWord:
+    """Return what a distance is called: close, distant or very distant."""
+    thresholds = thresholds or Thresholds()
+    if distance < thresholds.distant:
+        return DistanceWord.CLOSE
+    if distance < thresholds.very_distant:
+        return DistanceWord.DISTANT
+    return DistanceWord.VERY_DISTANT
+
+
+def unlabelled_is_many(situation: Situation, thresholds: Thresholds | None = None) -> bool:
+    """Tell whether the unlabelled examples are many, in number and beside the labelled ones."""
+    thresholds = thresholds or Thresholds()
+    ratio = thresholds.unlabelled_ratio * situation.examples
+    return situation.unlabelled >= max(thresholds.unlabelled, ratio)
+
 
 __all__ = [
     "DISTANCES",
@@ -28,6 +188,8 @@ __all__ = [
     "TITLES",
     "Decision",
     "Flip",
+    "Reason",
+    "ReasonKind",
     "Situation",
     "Thresholds",
     "decide",
@@ -38,21 +200,13 @@ __all__ = [
 ]
 
 FALLBACK = "fallback"
-TITLES = {
-    "feature_extraction": "feature extraction",
-    "partial_fine_tuning": "partial fine-tuning",
-    "full_fine_tuning": "full fine-tuning",
-    "lora": "LoRA",
-    "adapter": "adapters",
-    "lp_ft": "probe, then fine-tuning",
-    "from_scratch": "training from scratch",
-    "classical": "no network",
-}
+# How the shipped approaches are named in a sentence.
+TITLES = {name: phrase_of(name) for name in SHIPPED}
 
 
 def title_of(approach: str) -> str:
     """An approach's name as it stands in a sentence; one that is new has its own."""
-    return TITLES.get(approach, approach.replace("_", " "))
+    return phrase_of(approach)
 
 
 @dataclass(frozen=True)
@@ -74,7 +228,7 @@ class Decision:
 
     approach: str
     rule: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     flips: tuple[Flip, ...] = ()
     measure: tuple[str, ...] = ()  # what to measure before trusting the answer
     first: str = ""  # what to do before, such as continued pretraining
@@ -90,7 +244,10 @@ def decide(situation: Situation, thresholds: Thresholds | None = None) -> Decisi
     thresholds = thresholds or Thresholds()
     decision = _flipped(situation, thresholds)
     changes = tuple(_changes(situation, decision, thresholds))
-    measure = tuple(f"Measure before trusting this: {what}." for what in decision.measure)
+    measure = tuple(
+        Reason(ReasonKind.MEASURE, f"Measure before trusting this: {what}.")
+        for what in decision.measure
+    )
     return replace(decision, reasons=decision.reasons + measure, flips=decision.flips + changes)
 
 
@@ -98,27 +255,27 @@ def _rules(situation: Situation, thresholds: Thresholds) -> list[tuple[str, bool
     """The ordered rules: name, whether it matches, what it asks for, what it answers."""
     size = size_word(situation.examples, thresholds)
     distance = distance_word(situation.distance, thresholds)
-    distant, all_out = distance != "close", situation.budget_minutes is None
+    distant, all_out = distance != DistanceWord.CLOSE, situation.budget_minutes is None
     return [
         (
             "R1",
-            size == "small" and not distant,
+            size == SizeWord.SMALL and not distant,
             "a small data set and a close domain",
-            "feature_extraction",
+            FEATURE_EXTRACTION,
         ),
-        ("R2", situation.llm, "a large language model, whatever the size", "lora"),
+        ("R2", situation.llm, "a large language model, whatever the size", LORA),
         (
             "R3",
-            size == "moderate" and distant,
+            size == SizeWord.MODERATE and distant,
             "a moderate data set and a distant domain",
-            "partial_fine_tuning",
+            PARTIAL_FINE_TUNING,
         ),
         (
             "R4",
-            size == "large" and distance == "very distant" and all_out,
+            size == SizeWord.LARGE and distance == DistanceWord.VERY_DISTANT and all_out,
             "a large data set, a very distant domain and accuracy above all (no limit on training "
             "time)",
-            "full_fine_tuning",
+            FULL_FINE_TUNING,
         ),
     ]
 
@@ -143,30 +300,42 @@ def _ruled(situation: Situation, thresholds: Thresholds) -> Decision:
     size = size_word(situation.examples, thresholds)
     distance = distance_word(situation.distance, thresholds)
     reasons = [
-        f"{situation.examples:,} examples are {size} (small: fewer than {thresholds.small:,}; "
-        f"large: {thresholds.large:,} or more).",
-        f"Distance {situation.distance:.2f} is {distance} (distant: {thresholds.distant:.2f} or "
-        f"more; very distant: {thresholds.very_distant:.2f} or more).",
+        Reason(
+            ReasonKind.SIZE,
+            f"{situation.examples:,} examples are {size} (small: fewer than {thresholds.small:,}; "
+            f"large: {thresholds.large:,} or more).",
+        ),
+        Reason(
+            ReasonKind.DISTANCE,
+            f"Distance {situation.distance:.2f} is {distance} (distant: {thresholds.distant:.2f} "
+            f"or more; very distant: {thresholds.very_distant:.2f} or more).",
+        ),
     ]
     rules = _rules(situation, thresholds)
     for place, (name, matches, asked, approach) in enumerate(rules):
         if not matches:
-            reasons.append(f"{name} does not match: it asks for {asked}.")
+            told = f"{name} does not match: it asks for {asked}."
+            reasons.append(Reason(ReasonKind.NO_MATCH, told))
             continue
-        reasons.append(f"{name} matches, {asked}: {TITLES[approach]}; {ADVICE[name]}.")
+        told = f"{name} matches, {asked}: {TITLES[approach]}; {ADVICE[name]}."
+        reasons.append(Reason(ReasonKind.MATCH, told))
         later = [other[0] for other in rules[place + 1 :] if other[1]]
         if later:
-            reasons.append(f"{later[0]} would match as well; the order decides, {name} is first.")
+            told = f"{later[0]} would match as well; the order decides, {name} is first."
+            reasons.append(Reason(ReasonKind.ORDER, told))
         return Decision(approach, name, tuple(reasons), (), MEASURE[name], "", thresholds)
     return _fallback(size, distance, reasons, thresholds)
 
 
-def _fallback(size: str, distance: str, reasons: list[str], thresholds: Thresholds) -> Decision:
+def _fallback(
+    size: SizeWord, distance: DistanceWord, reasons: list[Reason], thresholds: Thresholds
+) -> Decision:
     """No rule covers this: the cheapest approach that is credible here, and how to check it."""
-    reasons.append(f"No rule covers a {size} data set and a {distance} domain here.")
-    if size == "large" and distance != "close":
-        approach = "partial_fine_tuning"
-        reasons.append(
+    told = f"No rule covers a {size} data set and a {distance} domain here."
+    reasons.append(Reason(ReasonKind.UNCOVERED, told))
+    if size == SizeWord.LARGE and distance != DistanceWord.CLOSE:
+        approach = PARTIAL_FINE_TUNING
+        told = (
             "The cheapest credible approach is partial fine-tuning: frozen features fit a distant "
             "domain badly, and this much data supports moving the upper layers."
         )
@@ -175,8 +344,8 @@ def _fallback(size: str, distance: str, reasons: list[str], thresholds: Threshol
             "training from scratch on the same tenth, to price it",
         )
     else:
-        approach = "feature_extraction"
-        reasons.append(
+        approach = FEATURE_EXTRACTION
+        told = (
             "The cheapest credible approach is feature extraction; it needs the least data and "
             "can't harm the base."
         )
@@ -184,6 +353,7 @@ def _fallback(size: str, distance: str, reasons: list[str], thresholds: Threshol
             "the frozen probe against chance (well above it, the features transfer)",
             "LoRA and partial fine-tuning against the probe on the same validation split",
         )
+    reasons.append(Reason(ReasonKind.FALLBACK, told))
     return Decision(approach, FALLBACK, tuple(reasons), (), measure, "", thresholds)
 
 
@@ -195,12 +365,12 @@ def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
         first = "continued pretraining"
         flips.append(("unlabelled data", approach, _UNLABELLED.format(situation.unlabelled)))
     if situation.local_only:
-        approach = "full_fine_tuning"
+        approach = FULL_FINE_TUNING
         flips.append(("local only", approach, _LOCAL))
     if situation.tasks >= thresholds.many_tasks:
-        approach = "lora" if decision.rule == "R2" else "adapter"
+        approach = LORA if decision.rule == "R2" else ADAPTER
         flips.append(("many tasks", approach, _TASKS.format(situation.tasks, TITLES[approach])))
-    reasons = tuple(f"Flip, {name}: {why}" for name, _, why in flips)
+    reasons = tuple(Reason(ReasonKind.FLIP, f"Flip, {name}: {why}") for name, _, why in flips)
     return replace(
         decision,
         approach=approach,

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from helpers.allocator import keep_freed_memory
 from helpers.backbones import Backbone
-from helpers.training import pick_device
+from helpers.runtime import keep_freed_memory, pick_device
 
 BATCH, REPEATS = 8, 3
 # Fewer threads are taken where they are faster by this: where others need the cores they are by

@@ -1,6 +1,6 @@
 """Registry of approaches: what is frozen, what is inserted, what is trained."""
 
-from helpers.approaches import fine_tuning, parameter_efficient  # noqa: F401  they register
+from helpers.approaches import fine_tuning, lora  # noqa: F401  they register, in this order
 from helpers.approaches.adapter import Adapter, add_adapters, remove_adapters
 from helpers.approaches.base import (
     APPROACHES,
@@ -11,8 +11,9 @@ from helpers.approaches.base import (
     parse_options,
     register_approach,
 )
-from helpers.approaches.classical import Classical
-from helpers.approaches.frozen import FeatureExtraction
+from helpers.approaches.classical import Classical, flatten_pixels
+from helpers.approaches.feature_extraction import FeatureExtraction
+from helpers.approaches.from_scratch import FromScratch
 from helpers.approaches.lora import (
     LoRAConv2d,
     LoRALinear,
@@ -21,8 +22,7 @@ from helpers.approaches.lora import (
     remove_lora,
 )
 from helpers.approaches.model import TransferModel, freeze, unfreeze
-from helpers.approaches.scratch import FromScratch
-from helpers.discovery import import_members
+from helpers.registry import import_members
 
 import_members(__name__)  # a new file here registers by being here
 
@@ -40,6 +40,7 @@ __all__ = [
     "TransferModel",
     "add_adapters",
     "add_lora",
+    "flatten_pixels",
     "freeze",
     "get_approach",
     "merge_lora",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from helpers.approaches.base import Approach, Options, register_approach
+from helpers.approaches.model import TransferModel, freeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.vocabulary import ADAPTER
 
 
 class Adapter(nn.Module):
@@ -75,6 +79,7 @@ def _sites(backbone: Backbone) -> Iterator[tuple[nn.Module, str, nn.Module, int,
                 token = isinstance(_last_layer(block), nn.Linear)
                 layer = _last_layer(block)
                 width = layer.out_features if token else layer.out_channels
+                width = getattr(block, "out_channels", width)  # where it joins several layers
                 yield parent, key, block, width, not token
 
 
@@ -84,9 +89,8 @@ def _is_block(module: nn.Module) -> bool:
     if isinstance(module, plain) or not any(module.children()):
         return False
     name = type(module).__name__.lower()
-    return any(part in name for part in ("block", "residual", "bottleneck", "separable")) and (
-        _last_layer(module) is not None
-    )
+    kinds = ("block", "residual", "bottleneck", "separable", "fire")
+    return any(kind in name for kind in kinds) and _last_layer(module) is not None
 
 
 def _last_layer(module: nn.Module) -> nn.Linear | nn.Conv2d | None:
@@ -107,3 +111,31 @@ def remove_adapters(root: nn.Module) -> nn.Module:
             if isinstance(child, Adapted):
                 setattr(parent, key, child.base)
     return root
+
+
+@dataclass(frozen=True)
+class AdapterOptions(Options):
+    """Size of the bottlenecks."""
+
+    reduction: int = 8  # width of the base over width of the bottleneck
+
+
+class Adapters(Approach):
+    """Bottleneck layers between frozen blocks (helpers.approaches.adapter)."""
+
+    name = ADAPTER
+    summary = "Freeze the base, train small bottleneck layers between its blocks."
+    options = AdapterOptions
+    inserts_layers = True
+    stored = "adapters and a head on the frozen backbone"
+    learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
+    epochs = 12
+
+    def build(self, backbone: Backbone, n_classes: int, options: AdapterOptions) -> TransferModel:
+        freeze(backbone)
+        add_adapters(backbone, options.reduction)
+        return TransferModel(backbone, n_classes)
+
+
+register_approach(Adapters())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from helpers import pools
 from helpers.approaches.model import TransferModel
-from helpers.augment import get_augment
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.examples import Examples
-from helpers.training import History, TrainConfig, bfloat16_pays, predict, train
+from helpers.registry import find
+from helpers.training import subset_features
+from helpers.training.augmentations import get_augment
+from helpers.training.examples import Examples
+from helpers.training.loop import History, TrainConfig, bfloat16_pays, predict, train
+from helpers.vocabulary import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Options:
     """What an approach lets one choose; each approach has a subclass with its own."""
 
-    augment: str = ""  # names from helpers.augment joined by +
+    augment: str = ""  # names from helpers.training.augmentations joined by +
     views: int = 4  # augmented versions to cache where a frozen prefix is cached
 
 
@@ -60,22 +61,42 @@ class Fitted:
 
 
 class Approach:
-    """Base of all approaches. A subclass says how to `build` the model, and its defaults."""
+    """Base of all approaches. A subclass says how to `build` the model, and its defaults.
+
+    Whatever else the collection has to know of an approach is a field here, so that none of its
+    other modules asks for a name.
+    """
 
     name = ""
-    title = ""
     summary = ""
+    # How it is named and drawn (`helpers.vocabulary.Style`). What is left empty is made from the
+    # name, and colour and marker are ones that no other approach has.
+    title = label = short = phrase = colour = marker = on_dark = ""
     options: type[Options] = Options
     learning_rates: dict[str, tuple[float, ...]] = {}  # modality → trials, default in the middle
-    trials: dict[str, tuple[float, ...]] = {}  # the second round's first three
+    trials: dict[str, tuple[float, ...]] = {}  # the second round's first three; empty: the same
     trials_per_decade = 2  # further trials lie on this ladder; strengths C on one of whole decades
     protocol_settings: dict[str, str] = {}  # modality → options of the second round
     augmentable = True  # whether augmented examples change anything
     moves_base = False  # whether the pretrained weights themselves change
     uses_pretrained = True
+    uses_network = True  # False: no backbone at all, and no training steps
     reads_features = False  # whether it trains on what the whole frozen backbone returns
+    inserts_layers = False  # whether predictions run through layers that the backbone lacks
+    merges_into_base = False  # whether what it inserts can be added to the backbone's own weights
+    steps_like = ""  # an approach whose training steps cost the same, so that one is timed for both
+    relative_cost = 1.0  # rough seconds per example beside full fine-tuning; orders runs
+    stored = "the weights that were trained"  # what is kept for a task, in words
     epochs = 20
     head_lr_scale = 1.0
+
+    def serves_plain_network(self, merged: bool = True) -> bool:
+        """Whether a prediction runs through the backbone and a head alone.
+
+        merged: with what can be merged into the base's weights merged.
+        """
+        inserted = self.inserts_layers and not (merged and self.merges_into_base)
+        return self.uses_network and not inserted
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
         """The model to train, made from a backbone that may be changed in place."""
@@ -190,13 +211,15 @@ def cached_examples(
 ) -> tuple[Examples, float, float]:
     """Examples that enter the model at `model.start`, with the seconds (wall, CPU) it took.
 
-    A part of a pool shares what was computed for others (`helpers.pools`).
+    A part of a pool shares what was computed for others (`helpers.training.subset_features`).
     """
     augment = options.augment if options else ""
     views = options.views if augment and options else 1
     device = config.device if config else "auto"
     made = [
-        pools.prefix(model.backbone, split, model.start, augment=augment, view=view, device=device)
+        subset_features.prefix(
+            model.backbone, split, model.start, augment=augment, view=view, device=device
+        )
         for view in range(views)
     ]
     examples = Examples(tuple(p.arrays for p in made), split.labels)
@@ -216,18 +239,26 @@ APPROACHES: dict[str, Approach] = {}
 
 
 def register_approach(approach: Approach) -> Approach:
-    """Add an approach; notebooks, sweeps and the advisor find it by name."""
+    """Add an approach; notebooks, sweeps, figures and the advisor find it by name.
+
+    Raises UserError for a name that is no plain word (it goes into file names and style sheets),
+    and for the colour and marker of another approach.
+    """
+    if not approach.name.isidentifier():
+        raise UserError(
+            f"an approach can't be named {approach.name!r}; use letters, digits and _ alone"
+        )
+    fields = ("label", "short", "phrase", "colour", "marker", "on_dark")
+    style = register(approach.name, **{field: getattr(approach, field) for field in fields})
+    approach.title = approach.title or style.title
+    approach.trials = approach.trials or approach.learning_rates
     APPROACHES[approach.name] = approach
     return approach
 
 
 def get_approach(name: str) -> Approach:
     """An approach by name. Raises UserError that names the nearest one."""
-    if name not in APPROACHES:
-        near = difflib.get_close_matches(name, APPROACHES, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(APPROACHES)}"
-        raise UserError(f"unknown approach {name!r}: {hint}")
-    return APPROACHES[name]
+    return find("approach", name, APPROACHES)
 
 
 def parse_options(kind: type[Options], settings: str) -> Options:

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
 from helpers.backbones import Backbone
-from helpers.linear import one_blas_thread
-from helpers.training import History, TrainConfig
+from helpers.training.linear import one_blas_thread
+from helpers.training.loop import History, TrainConfig
+from helpers.vocabulary import CLASSICAL
 
 PIXEL_SIDE = 28
 _CHUNK = 256  # pictures made small at a time
@@ -42,14 +43,15 @@ def _flattened(images: np.ndarray) -> np.ndarray:
 class Classical(Approach):
     """Logistic regression; its strength C is tried over the learning rates' places in the grid."""
 
-    name = "classical"
-    title = "Classical baseline"
+    name = CLASSICAL
     summary = "No network: logistic regression on raw pixels or TF-IDF."
     learning_rates = {"image": (0.001, 0.01, 0.1), "text": (1.0, 10.0, 100.0)}  # these are C
     trials = learning_rates
     trials_per_decade = 1
     augmentable = False
-    uses_pretrained = False
+    uses_pretrained = uses_network = False
+    relative_cost = 0.05
+    stored = "a linear model, no network"
     epochs = 200
 
     def protocol_epochs(self, modality: str, n_train: int, batch_size: int) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
-from helpers.approaches.frozen import STRENGTHS, FeatureExtraction, fit_probe
+from helpers.approaches.feature_extraction import STRENGTHS, FeatureExtraction, fit_probe
 from helpers.approaches.model import TransferModel, freeze, freeze_statistics, unfreeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.training import History, TrainConfig
+from helpers.training.loop import History, TrainConfig
+from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
 FINE_TUNING_RATES = {"image": (1e-4, 3e-4, 1e-3), "text": (3e-5, 1e-4, 3e-4)}
 
@@ -40,14 +41,15 @@ class PartialOptions(MovingOptions):
 class PartialFineTuning(Approach):
     """Gradual unfreezing (Howard & Ruder 2018, arXiv 1801.06146): `TrainConfig.unfreeze_every`."""
 
-    name = "partial_fine_tuning"
-    title = "Partial fine-tuning"
+    name = PARTIAL_FINE_TUNING
     summary = "Freeze the lower stages, tune the top ones; the frozen prefix runs once."
     options = PartialOptions
     learning_rates = FINE_TUNING_RATES
     trials = TRIALS
     protocol_settings = {"image": "norm=frozen"}
     moves_base = True
+    relative_cost = 0.6
+    stored = "the upper stages and a head"
     epochs = 15
     head_lr_scale = 10.0
 
@@ -76,14 +78,14 @@ class FullOptions(MovingOptions):
 class FullFineTuning(Approach):
     """Discriminative learning rates after Howard & Ruder 2018 (arXiv 1801.06146)."""
 
-    name = "full_fine_tuning"
-    title = "Full fine-tuning"
+    name = FULL_FINE_TUNING
     summary = "Let every weight move, lower stages more slowly."
     options = FullOptions
     learning_rates = FINE_TUNING_RATES
     trials = TRIALS
     protocol_settings = {"image": "norm=frozen"}
     moves_base = True
+    stored = "all weights of the network"
     epochs = 12
     head_lr_scale = 10.0
 
@@ -116,11 +118,11 @@ class ProbeFirstOptions(FullOptions):
 class ProbeThenFineTuning(FullFineTuning):
     """A head that fits before the base moves distorts features less (arXiv 2202.10054)."""
 
-    name = "lp_ft"
-    title = "Probe, then fine-tune"
+    name = LP_FT
     summary = "Train the head on frozen features first, then let everything move."
     options = ProbeFirstOptions
     reads_features = True
+    steps_like = FULL_FINE_TUNING
     head_lr_scale = 1.0
     protocol_settings = {"image": "norm=frozen;solver=lbfgs", "text": "solver=lbfgs"}
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from helpers.approaches.model import freeze
+from helpers.approaches.base import Approach, Options, register_approach
+from helpers.approaches.model import TransferModel, freeze
+from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.vocabulary import LORA
 
 
 class LoRALinear(nn.Module):
@@ -113,3 +117,34 @@ def remove_lora(root: nn.Module) -> nn.Module:
     for parent, key, layer in lora_layers(root):
         setattr(parent, key, layer.base)
     return root
+
+
+@dataclass(frozen=True)
+class LoRAOptions(Options):
+    """Size and place of the low-rank matrices."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    targets: str = ""  # layer-name endings joined by +, such as query+value; empty: all
+
+
+class LoRA(Approach):
+    """Low-rank updates in every layer that can take one (helpers.approaches.lora)."""
+
+    name = LORA
+    summary = "Freeze the base, add a trained low-rank matrix to its layers."
+    options = LoRAOptions
+    inserts_layers = merges_into_base = True
+    stored = "low-rank updates and a head on the frozen backbone"
+    learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
+    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-3, 3e-3, 1e-2)}
+    epochs = 12
+
+    def build(self, backbone: Backbone, n_classes: int, options: LoRAOptions) -> TransferModel:
+        freeze(backbone)
+        targets = tuple(filter(None, options.targets.split("+")))
+        add_lora(backbone.stages, options.rank, options.alpha, targets)
+        return TransferModel(backbone, n_classes)
+
+
+register_approach(LoRA())

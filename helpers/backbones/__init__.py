@@ -7,13 +7,17 @@ from helpers.backbones.base import (
     GlobalAveragePool,
     Recipe,
     State,
+    advised_backbone,
     clone,
     load_backbone,
     prepare_images,
+    reference_of,
     register_backbone,
+    relative_cost_of,
+    source_task_of,
     weights_hash,
 )
-from helpers.discovery import import_members
+from helpers.registry import import_members
 
 import_members(__name__)  # every file here registers what it holds
 
@@ -24,9 +28,13 @@ __all__ = [
     "GlobalAveragePool",
     "Recipe",
     "State",
+    "advised_backbone",
     "clone",
     "load_backbone",
     "prepare_images",
+    "reference_of",
     "register_backbone",
+    "relative_cost_of",
+    "source_task_of",
     "weights_hash",
 ]

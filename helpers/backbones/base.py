@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.errors import UserError
+from helpers.registry import find
+from helpers.vocabulary import describe
 
+USUAL_COST = 80.0  # relative seconds per example of an ImageNet-sized network
 State = Tensor | tuple[Tensor, ...]
 """What flows between stages: one tensor, or a tuple of tensors with the batch first."""
 
@@ -134,7 +136,18 @@ class GlobalAveragePool(nn.Module):
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """One registry entry. `build(pretrained, size)` returns the Backbone."""
+    """One registry entry. `build(pretrained, size)` returns the Backbone.
+
+    default_size: pixels a side, or tokens, where a run names none. advised_size: the same for the
+        advisor, where it is another. advised: whether the advisor takes this backbone for its
+        modality where none is named.
+    overlaps: tasks whose data the pretraining saw: no fair targets.
+    source_task: the task that holds the pretraining data, to measure forgetting and distances with.
+    stand_in: where the pretraining data are out of reach, the task that stands for them when
+        distances are measured.
+    relative_cost: rough seconds per training example beside `pocket`'s; orders runs.
+    label, colour, marker: of figures; what is empty is chosen there (`helpers.vocabulary`).
+    """
 
     name: str
     title: str
@@ -145,6 +158,19 @@ class BackboneInfo:
     default_size: int
     asset: str = ""
     overlaps: tuple[str, ...] = field(default=())
+    source_task: str = ""
+    stand_in: str = ""
+    advised: bool = False
+    advised_size: int = 0
+    relative_cost: float = USUAL_COST
+    label: str = ""
+    colour: str = ""
+    marker: str = ""
+
+    @property
+    def reference(self) -> str:
+        """The task that distances from the pretraining are measured to; "" where there is none."""
+        return self.source_task or self.stand_in
 
 
 BACKBONES: dict[str, BackboneInfo] = {}
@@ -153,8 +179,46 @@ PREFIXES: dict[str, Callable[[str, bool, int | None], Backbone]] = {}
 
 def register_backbone(info: BackboneInfo) -> BackboneInfo:
     """Add a backbone; notebooks, sweeps and the advisor find it by name."""
+    if info.advised:
+        _check_only_advised(info)
     BACKBONES[info.name] = info
+    describe(info.name, label=info.label, colour=info.colour, marker=info.marker)
     return info
+
+
+def _check_only_advised(info: BackboneInfo) -> None:
+    for other in BACKBONES.values():
+        if other.advised and other.modality == info.modality and other.name != info.name:
+            raise UserError(
+                f"the advisor takes {other.name} for {info.modality}s already; leave `advised` out "
+                f"of {info.name}"
+            )
+
+
+def advised_backbone(modality: str) -> str:
+    """Return the backbone that the advisor takes where none is named.
+
+    Raises UserError where no backbone of this modality says that it is.
+    """
+    for info in BACKBONES.values():
+        if info.advised and info.modality == modality:
+            return info.name
+    raise UserError(f"no registered backbone is the advisor's for {modality}s; name one")
+
+
+def source_task_of(name: str) -> str:
+    """Return the task that holds a backbone's pretraining data; "" where none does."""
+    return BACKBONES[name].source_task if name in BACKBONES else ""
+
+
+def reference_of(name: str) -> str:
+    """Return the task that distances from a backbone's pretraining are measured to; "" for none."""
+    return BACKBONES[name].reference if name in BACKBONES else ""
+
+
+def relative_cost_of(name: str) -> float:
+    """Return a backbone's rough cost beside `pocket`; the usual one where nothing is known."""
+    return BACKBONES[name].relative_cost if name in BACKBONES else USUAL_COST
 
 
 def load_backbone(
@@ -172,15 +236,9 @@ def load_backbone(
         prefix, colon, rest = name.partition(":")
         if colon and prefix in PREFIXES:
             backbone = PREFIXES[prefix](rest, pretrained, size)
-        elif name in BACKBONES:
-            backbone = BACKBONES[name].build(pretrained, size)
         else:
-            near = difflib.get_close_matches(name, BACKBONES, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(BACKBONES))}"
-            raise UserError(
-                f"unknown backbone {name!r}: {hint} "
-                f"(or {', '.join(p + ':NAME' for p in sorted(PREFIXES))})"
-            )
+            hubs = ", ".join(f"{prefix}:NAME" for prefix in sorted(PREFIXES))
+            backbone = find("backbone", name, BACKBONES, also=hubs).build(pretrained, size)
     if backbone.modality == "image":
         backbone = backbone.to(memory_format=torch.channels_last)
     return backbone.eval()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from helpers.backbones.base import PREFIXES, Backbone, GlobalAveragePool, Recipe
-from helpers.backbones.text_encoder import encoder_backbone
+from helpers.backbones.base import BACKBONES, PREFIXES, Backbone, GlobalAveragePool, Recipe
+from helpers.backbones.minilm import encoder_backbone
 from helpers.errors import UserError
+from helpers.registry import unknown_name
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -46,13 +46,8 @@ def _download(what: str, load: Callable[[], nn.Module]) -> nn.Module:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"{what}: weights could not be loaded ({lines[0][:120]}); go online once so that they "
-            "are cached, or use a shipped backbone (pocket, efficientnet_lite0, minilm)"
+            f"are cached, or use a shipped backbone ({', '.join(BACKBONES)})"
         ) from error
-
-
-def _unknown(name: str, known: list[str], where: str) -> UserError:
-    near = difflib.get_close_matches(name, known, n=3)
-    return UserError(f"{where} has no model {name!r}" + (f"; near: {', '.join(near)}" * bool(near)))
 
 
 def _check_split(backbone: Backbone, whole: Callable[[Tensor], Tensor]) -> Backbone:
@@ -123,7 +118,7 @@ def build_timm(name: str, pretrained: bool, size: int | None) -> Backbone:
     import timm
 
     if name.split(".")[0] not in timm.list_models():
-        raise _unknown(name, timm.list_models(), "timm")
+        raise unknown_name("timm model", name, timm.list_models())
     extra = {"img_size": size} if size and name.startswith(("vit_", "deit")) else {}
     model = _download(
         f"timm:{name}",
@@ -159,7 +154,7 @@ def build_torchvision(name: str, pretrained: bool, size: int | None) -> Backbone
     from torchvision import models
 
     if name not in models.list_models(module=models):
-        raise _unknown(name, models.list_models(module=models), "torchvision")
+        raise unknown_name("torchvision model", name, models.list_models(module=models))
     weights = "DEFAULT" if pretrained else None
     model = _download(f"torchvision:{name}", lambda: models.get_model(name, weights=weights)).eval()
     if hasattr(model, "features"):

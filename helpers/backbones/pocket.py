@@ -18,7 +18,7 @@ from helpers.paths import weights_dir
 
 WIDTHS = (24, 48, 80, 80)
 SOURCE_TASK = "products_source"
-PRETRAINED_ON = "Fashion-MNIST, five classes × four rotations (tools/pretrain_pocket.py)"
+PRETRAINED_ON = "Fashion-MNIST, five classes × four rotations (tools/assets/pretrain_pocket.py)"
 # Mean and standard deviation of the source pixels on a 0..1 scale.
 RECIPE = Recipe(size=28, channels=1, mean=(0.286,), std=(0.353,))
 
@@ -61,7 +61,9 @@ def build_pocket(pretrained: bool, size: int | None = None) -> Backbone:
     head = None
     if pretrained:
         if not path.is_file():
-            raise UserError(f"{path} is missing: run `python tools/pretrain_pocket.py` to make it")
+            raise UserError(
+                f"{path} is missing: run `python -m tools.assets.pretrain_pocket` to make it"
+            )
         with safe_open(path, "pt") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         head = nn.Linear(WIDTHS[-1], weights["source_head.weight"].shape[0])
@@ -93,5 +95,7 @@ register_backbone(
         licence="MIT",
         default_size=28,
         overlaps=("products", SOURCE_TASK),
+        source_task=SOURCE_TASK,
+        relative_cost=1.0,
     )
 )

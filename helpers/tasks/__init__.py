@@ -3,11 +3,19 @@
 `load_task(name)` gives the splits; `TASKS` describes them; a new task is one `register_task`.
 """
 
-from helpers.discovery import import_members
+from helpers.registry import import_members
 from helpers.tasks import photos, products, texts
-from helpers.tasks.dial import DIAL_STEPS, apply_dial
-from helpers.tasks.loading import load_or_fallback, load_task
-from helpers.tasks.registry import TASKS, Source, Split, Task, TaskInfo, register_task
+from helpers.tasks.domain_dial import DIAL_STEPS, apply_dial
+from helpers.tasks.loading import load_or_fallback, load_task, train_examples
+from helpers.tasks.registry import (
+    TASKS,
+    Source,
+    Split,
+    Task,
+    TaskInfo,
+    family,
+    register_task,
+)
 
 for _module in (products, photos, texts):
     for _info in _module.TASKS:
@@ -22,7 +30,9 @@ __all__ = [
     "Task",
     "TaskInfo",
     "apply_dial",
+    "family",
     "load_or_fallback",
     "load_task",
     "register_task",
+    "train_examples",
 ]

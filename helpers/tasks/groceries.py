@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.assets import asset_path
 from helpers.errors import UserError
-from helpers.tasks.photos import photo_split
+from helpers.storage.install import asset_path
+from helpers.tasks.photos import IMAGENET, photo_split
 from helpers.tasks.registry import Source, TaskInfo, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
@@ -139,6 +139,9 @@ def _info(
         citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
         "visual and semantic labels, WACV (2019), arXiv 1901.00711",
         split="published lists: 2,640 train, 296 validation, 2,485 test",
+        family="grocery",
+        train_examples=2_640,
+        judged=dict.fromkeys(IMAGENET, "close"),  # ImageNet has fruit, packets and shelves
         loader=loader,
         image_size=128,
         channels=3,

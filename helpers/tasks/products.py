@@ -8,16 +8,17 @@ image of one is a training image of another.
 import gzip
 import hashlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from helpers import paths
-from helpers.assets import all_assets, find_asset
 from helpers.errors import DataNotFound, UserError
-from helpers.images import array_memmap
+from helpers.storage.assets import all_assets
+from helpers.storage.install import find_asset
+from helpers.tasks.images import array_memmap
 from helpers.tasks.registry import Source, Split, TaskInfo
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
@@ -117,10 +118,21 @@ def _pictures(images: Images, rows: np.ndarray, size: int, key: list) -> np.ndar
     return array_memmap(lambda: images()[rows][..., None], size, [*key, digest])
 
 
-def _info(name: str, title: str, classes: tuple[str, ...], split: str) -> TaskInfo:
+def _info(
+    name: str,
+    title: str,
+    classes: tuple[str, ...],
+    split: str,
+    train_examples: int,
+    judged: Mapping[str, str],
+) -> TaskInfo:
     return TaskInfo(
         name=name,
         title=title,
+        family="products",
+        keeps_size=True,
+        train_examples=train_examples,
+        judged=judged,
         modality="image",
         classes=classes,
         licence="MIT",
@@ -139,17 +151,28 @@ _SPLIT = (
     "60,000; the sample is the beginning of each split"
 )
 TASKS = (
-    _info("products", "Which product is it?", CLASSES, _SPLIT),
+    _info(
+        "products",
+        "Which product is it?",
+        CLASSES,
+        _SPLIT,
+        54_000,
+        {"efficientnet_lite0": "medium"},  # things, but grey and 28 pixels wide
+    ),
     _info(
         "products_source",
         "Which of five products is it? (the classes `pocket` was pretrained on)",
         SOURCE_CLASSES,
         _SPLIT + "; five classes of each",
+        27_000,
+        {},
     ),
     _info(
         "products_near",
         "Which of five products is it? (classes `pocket` never saw)",
         NEAR_CLASSES,
         _SPLIT + "; five classes of each",
+        27_000,
+        {"pocket": "close"},  # other products, same photographer
     ),
 )

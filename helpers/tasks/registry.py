@@ -1,12 +1,14 @@
 """What a task is, and the registry of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from helpers.decision import DISTANCES
 from helpers.errors import UserError
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
+from helpers.vocabulary import describe
 
 MODALITIES = ("image", "text")
 ORIGINS = ("full", "sample")
@@ -75,6 +77,14 @@ class TaskInfo:
         DataNotFound.
     image_size: side in pixels when the caller names none; None for text.
     split: how the splits came about, in one sentence.
+    keeps_size: pictures stay at `image_size` whatever a backbone reads, which scales them itself:
+        for sets that come in one small size. Else they are loaded at the side that it reads.
+    train_examples: in the training split, so that grids need not load it; 0: counted when asked.
+    family: tasks of one family are made of the same data, so that what one of them shows is no news
+        about the others; the task's own name where empty.
+    judged: backbone → how far the task lies from its pretraining ("close", "medium" or "far"),
+        judged by what both show, until `data/results/distances.csv` has a measured number.
+    label, colour, marker: of figures; what is empty is chosen there (`helpers.vocabulary`).
     """
 
     name: str
@@ -88,6 +98,13 @@ class TaskInfo:
     loader: Callable[[int | None], Source] = field(repr=False)
     image_size: int | None = None
     channels: int = 0  # 1 grey, 3 colour, 0 text
+    keeps_size: bool = False
+    train_examples: int = 0
+    family: str = ""
+    judged: Mapping[str, str] = field(default_factory=dict, hash=False)
+    label: str = ""
+    colour: str = ""
+    marker: str = ""
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
@@ -96,6 +113,12 @@ class TaskInfo:
             raise UserError(f"task {self.name!r} needs at least two classes, each named once")
         if (self.modality == "image") != (self.image_size is not None):
             raise UserError(f"task {self.name!r}: image_size goes with images, and only with them")
+        for backbone, word in self.judged.items():
+            if word not in DISTANCES:
+                raise UserError(
+                    f"task {self.name!r} is judged {word!r} from {backbone}; use one of "
+                    f"{', '.join(DISTANCES)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -126,7 +149,13 @@ def register_task(info: TaskInfo) -> TaskInfo:
     if info.name in TASKS and TASKS[info.name] is not info:
         raise UserError(f"there is a task {info.name!r} already; choose another name")
     TASKS[info.name] = info
+    describe(info.name, label=info.label, colour=info.colour, marker=info.marker)
     return info
+
+
+def family(task: str) -> str:
+    """Return the family of a task: all that is made of the same data, such as the dial's steps."""
+    return (TASKS[task].family if task in TASKS else "") or task
 
 
 def labels_of(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -11,9 +11,9 @@ numbers are complete and in order, which leaves no doubt about the students on e
 import re
 from pathlib import Path
 
-from helpers.assets import asset_path
 from helpers.errors import UserError
-from helpers.tasks.photos import DIGITS, photo_split
+from helpers.storage.install import asset_path
+from helpers.tasks.photos import DIGITS, IMAGENET, photo_split
 from helpers.tasks.registry import Source, TaskInfo, labels_of, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
@@ -60,6 +60,8 @@ register_task(
         "classification of American Sign Language digits, arXiv 2011.08927 (2020)",
         split="ours, by student: picture numbers below 5360 train (1,453), below 5582 validation "
         "(200), the rest test (409); no student is on two sides",
+        train_examples=1_453,
+        judged=dict.fromkeys(IMAGENET, "medium"),  # photos, but of hands, which no class shows
         loader=_load,
         image_size=100,
         channels=3,

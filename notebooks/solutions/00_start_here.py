@@ -2,11 +2,11 @@
 # # Worked answers to notebook 00
 
 # %%
-from helpers import records
-from helpers.checks import check
-from helpers.races import with_seconds
+from helpers.lessons import check
+from helpers.lessons.race import with_seconds
+from helpers.results import load_runs, regret, summarise
 
-curves = with_seconds(records.summarise(records.load(sweep="pocket", dial=0.0, settings="")))
+curves = with_seconds(summarise(load_runs(sweep="pocket", dial=0.0, settings="")))
 curves = curves[curves.n_train == 200]
 
 # %% [markdown]
@@ -29,6 +29,6 @@ check("00.2", answer)
 # number of examples); averaging the colleague's rows gives the price of always freezing.
 
 # %%
-scored = records.regret(curves)
+scored = regret(curves)
 answer = 100 * scored[scored.approach == "feature_extraction"].regret.mean()
 check("00.3", answer)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.inspection import imagenet_samples, stage_table
+from helpers.lessons import check
+from helpers.lessons.network_inspection import imagenet_samples, stage_table
 
 lite = load_backbone("efficientnet_lite0")
 

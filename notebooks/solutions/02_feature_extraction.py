@@ -4,10 +4,9 @@
 # %%
 import torch
 
-from helpers import records
 from helpers.backbones import load_backbone
-from helpers.checks import check
-from helpers.comparisons import paired_gain
+from helpers.lessons import check
+from helpers.results import load_runs, paired_gain
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -40,7 +39,7 @@ check("02.3", answer)
 # **02.4** Pairing by seed removes the luck of the draw, which both approaches share.
 
 # %%
-runs = records.load(sweep="pocket", task="digits", dial=0.0, n_train=200)
+runs = load_runs(sweep="pocket", task="digits", dial=0.0, n_train=200)
 gains = paired_gain(runs, "full_fine_tuning", "feature_extraction")
 answer = gains["mean"].iloc[0]
 check("02.4", answer)

@@ -4,7 +4,7 @@
 # %%
 from helpers.approaches import TransferModel, add_adapters, freeze
 from helpers.backbones import load_backbone
-from helpers.checks import check
+from helpers.lessons import check
 
 # %% [markdown]
 # **04.1** One output of the convolution reads 80 · 3 · 3 numbers, so $A$ has 8 rows of that length, and

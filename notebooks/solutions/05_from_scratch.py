@@ -2,9 +2,8 @@
 # # Worked answers to notebook 05
 
 # %%
-from helpers import records
-from helpers.checks import check
-from helpers.comparisons import paired_gain
+from helpers.lessons import check
+from helpers.results import load_runs, paired_gain
 
 # %% [markdown]
 # **05.1** Three passes in each of twenty epochs, against a single one.
@@ -24,7 +23,7 @@ check("05.2", answer)
 # **05.3** Seed by seed, so that the luck of the draw is the same on both sides.
 
 # %%
-runs = records.load(sweep="pocket", dial=0.0, n_train=200)
+runs = load_runs(sweep="pocket", dial=0.0, n_train=200)
 gains = paired_gain(runs, "from_scratch", "full_fine_tuning")
 answer = gains.loc[gains["mean"].idxmax(), "task"]
 check("05.3", answer)

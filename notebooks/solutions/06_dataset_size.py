@@ -2,10 +2,11 @@
 # # Worked answers to notebook 06
 
 # %%
-from helpers import records, sweeps
-from helpers.checks import check
+from helpers.experiments import recorded_runs
+from helpers.lessons import check
+from helpers.results import summarise
 
-curves = records.summarise(sweeps.recorded("pocket"))
+curves = summarise(recorded_runs("pocket"))
 curves = curves[curves["dial"] == 0].set_index(["task", "n_train", "approach"])["mean"]
 
 # %% [markdown]

@@ -2,21 +2,21 @@
 # # Worked answers to notebook 07
 
 # %%
-from helpers import measured_distances, sweeps
-from helpers.checks import check
+from helpers.experiments import as_distance, load_distances, recorded_runs
+from helpers.lessons import check
 
 # %% [markdown]
 # **07.1** F / (1 + F).
 
 # %%
-answer = measured_distances.as_distance(3.0)
+answer = as_distance(3.0)
 check("07.1", answer)
 
 # %% [markdown]
 # **07.2** The largest distance.
 
 # %%
-table = measured_distances.load()
+table = load_distances()
 table = table[(table["backbone"] == "pocket") & (table["dial"] == 0)]
 answer = table.loc[table["distance"].idxmax(), "task"]
 check("07.2", answer)
@@ -32,7 +32,7 @@ check("07.3", answer)
 # **07.4** Both runs of a pair have the same seed, so they saw the same photos.
 
 # %%
-runs = sweeps.recorded("pocket")
+runs = recorded_runs("pocket")
 runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
 answer = {}
 for name in ("feature_extraction", "from_scratch", "classical"):

@@ -2,8 +2,8 @@
 # # Worked answers to notebook 08
 
 # %%
-from helpers import sweeps, tradeoffs
-from helpers.checks import check
+from helpers.experiments import recorded_runs
+from helpers.lessons import check, trade_offs
 
 # %% [markdown]
 # **08.1** After $E$ epochs the bills are $3E$ and 1 forward passes, so $3E \ge 10$.
@@ -16,9 +16,9 @@ check("08.1", answer)
 # **08.2** Ratios are averaged as geometric means, so that twice and half cancel out.
 
 # %%
-runs = sweeps.recorded("pocket")
+runs = recorded_runs("pocket")
 runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
-answer = tradeoffs.typical(tradeoffs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"])
+answer = trade_offs.typical(trade_offs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"])
 check("08.2", answer)
 
 

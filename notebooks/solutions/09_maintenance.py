@@ -2,7 +2,7 @@
 # # Worked answers to notebook 09
 
 # %%
-from helpers.checks import check
+from helpers.lessons import check
 
 # %% [markdown]
 # **09.1** 400·T = 100 · (400 + 2·T), so 200·T = 40,000.

@@ -2,14 +2,14 @@
 # # Worked answers to notebook 10
 
 # %%
-from helpers import records, rules, scenarios
-from helpers.checks import check
-from helpers.curves import measured
+from helpers.lessons import check
+from helpers.lessons.exercises import scenarios
+from helpers.results import load_runs, measured_curves, rival_rules
 
-held = measured(records.load())
-table, _ = rules.situations(held)
-picks = rules.score(table, held)
-scores = rules.standing(picks).set_index("rule")
+held = measured_curves(load_runs())
+table, _ = rival_rules.situations(held)
+picks = rival_rules.score(table, held)
+scores = rival_rules.standing(picks).set_index("rule")
 
 # %% [markdown]
 # **10.1** The difference of two means, in points.

@@ -4,8 +4,8 @@
 # %%
 import numpy as np
 
-from helpers import flips, sweeps
-from helpers.checks import check
+from helpers.experiments import recorded_runs
+from helpers.lessons import check, flips
 
 # %% [markdown]
 # **11.1** With all similarities equal, each of the other 31 views has the same probability.
@@ -28,7 +28,7 @@ check("11.2", answer)
 # **11.3** Count up to the first number of tasks that does it.
 
 # %%
-sizes = sweeps.recorded("minilm").groupby("approach")["stored_mb"].median()
+sizes = recorded_runs("minilm").groupby("approach")["stored_mb"].median()
 copy, file = sizes["full_fine_tuning"], sizes["lora"]
 answer = next(n for n in range(1, 10_000) if n * copy > 20 * (copy + n * file))
 check("11.3", answer)

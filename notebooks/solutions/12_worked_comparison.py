@@ -2,9 +2,9 @@
 # # Worked answers to notebook 12
 
 # %%
-from helpers import sweeps
-from helpers.checks import check
-from helpers.comparisons import paired_gain
+from helpers.experiments import recorded_runs
+from helpers.lessons import check
+from helpers.results import paired_gain
 
 # %% [markdown]
 # **12.1** The formula, with the numbers in place.
@@ -17,7 +17,7 @@ check("12.1", answer)
 # **12.2** Both runs of a pair saw the same photos.
 
 # %%
-runs = sweeps.recorded("lite0")
+runs = recorded_runs("lite0")
 runs = runs[runs["task"] == "clothing"]
 gains = paired_gain(runs, "lora", "full_fine_tuning").set_index("n_train")
 answer = 100 * gains["mean"][200]

@@ -4,8 +4,9 @@
 # %%
 import math
 
-from helpers import counting, sweeps
-from helpers.checks import check
+from helpers.experiments import recorded_runs
+from helpers.lessons import check
+from helpers.lessons.language_models import counting
 
 # %% [markdown]
 # **13.1** Two matrices of 4,096 by 4,096 in each of 32 layers, and $r\,(m + n)$ for each.
@@ -27,7 +28,7 @@ check("13.2", answer)
 # **13.3** Means over draws, one column for each approach.
 
 # %%
-runs = sweeps.recorded("minilm")
+runs = recorded_runs("minilm")
 runs = runs[runs["n_train"] == 200]
 means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
 answer = (means["classical"] - means["lora"]).idxmax()

@@ -4,7 +4,7 @@
 # %%
 from scipy.stats import binomtest
 
-from helpers.checks import check
+from helpers.lessons import check
 
 # %% [markdown]
 # **14.1** One photo of 200, in points.

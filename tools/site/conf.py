@@ -1,6 +1,6 @@
 """Sphinx's settings for the site. Nothing here asks the network, when built or when read."""
 
-from helpers.page.style import DARK, LIGHT
+from helpers.display.theme import DARK, LIGHT
 
 
 def colours(named: dict[str, str]) -> dict[str, str]:

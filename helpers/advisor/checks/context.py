@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from helpers.advisor.copies import find_copies
+from helpers.advisor.checks.copies import find_copies
+from helpers.advisor.checks.pictures import Headers, read_headers, thumbnails
 from helpers.advisor.data import Copies, Finding, OwnData
-from helpers.advisor.looking import Headers, read_headers, thumbnails
 
 
 @dataclass

@@ -20,14 +20,15 @@ def _sets(numbers: np.ndarray) -> list[np.ndarray]:
     return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
 
 
-def _kind(context: Context, rows: np.ndarray) -> str:
-    return "=" if len(set(context.copies.exact[rows].tolist())) == 1 else "≈"
+def _are_equal(context: Context, rows: np.ndarray) -> bool:
+    """Tell whether examples that are copies are equal throughout, not nearly so."""
+    return len(set(context.copies.exact[rows].tolist())) == 1
 
 
 def _shown(context: Context, pairs: list[np.ndarray]) -> tuple[str, ...]:
     name = context.data.name
     return tuple(
-        f"{name(int(a))} {_kind(context, np.array([a, b]))} {name(int(b))}"
+        f"{name(int(a))} {'=' if _are_equal(context, np.array([a, b])) else '≈'} {name(int(b))}"
         for a, b in pairs[:MOST_EXAMPLES]
     )
 
@@ -63,7 +64,7 @@ def _across_classes(context: Context) -> Iterator[Finding]:
     if not sets:
         return
     pairs = [_differing(rows, labels) for rows in sets]
-    equal = sum(_kind(context, pair) == "=" for pair in pairs)
+    equal = sum(_are_equal(context, pair) for pair in pairs)
     yield Finding(
         "duplicates across classes",
         "warning",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.copies import FLAT
+from helpers.advisor.checks.copies import FLAT
 from helpers.advisor.data import Finding, counted
 
 _LONG = 2.0  # longer side over shorter side: the crop at the centre drops half or more

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
+from helpers.advisor.checks.file_series import find_series
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
-from helpers.advisor.series import find_series
 
 TELLING = 0.3  # of what chance leaves open: from here on a property gives the class away
 _LEAST = 30  # examples: with fewer everything tells something
@@ -128,23 +128,26 @@ def _groups(context: Context) -> Iterator[Finding] | None:
     data = context.data
     if not data.has_splits or data.groups is None:
         return None
-    return _spanning(data, data.groups, "groups across splits", "group")
+    return _spanning(data, data.groups, "groups across splits", "group", "groups")
 
 
 def _series(context: Context) -> Iterator[Finding] | None:
     data = context.data
     series = find_series(data) if data.has_splits and data.groups is None else None
-    return None if series is None else _spanning(data, series, "series across splits", "series")
+    if series is None:
+        return None
+    return _spanning(data, series, "series across splits", "series", "series")
 
 
-def _spanning(data: OwnData, groups: np.ndarray, check: str, word: str) -> Iterator[Finding]:
+def _spanning(
+    data: OwnData, groups: np.ndarray, check: str, word: str, plural: str
+) -> Iterator[Finding]:
     train = np.unique(groups[data.splits == "train"])
     rows = np.flatnonzero((data.splits == "test") & np.isin(groups, train))
     n_test = int((data.splits == "test").sum())
     if not len(rows):
         return
     names = np.unique(groups[rows])
-    plural = "series" if word == "series" else f"{word}s"
     yield Finding(
         check,
         "warning",

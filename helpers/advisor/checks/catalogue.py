@@ -1,0 +1,66 @@
+"""Pre-flight checks. A new one is an entry of `CHECKS` in the module of its family."""
+
+from __future__ import annotations
+
+import numpy as np
+from tqdm import tqdm
+
+from helpers.advisor.checks import duplicates, inputs, label_errors, leakage, sizes, text_leakage
+from helpers.advisor.checks.context import Check, Context
+from helpers.advisor.checks.label_errors import Suspects, label_suspects, suspects_from
+from helpers.advisor.checks.sizes import examples_to_see, visible_difference
+from helpers.advisor.data import SEVERITIES, Finding, OwnData
+from helpers.errors import UserError
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Context",
+    "Suspects",
+    "examples_to_see",
+    "label_suspects",
+    "run_checks",
+    "suspects_from",
+    "visible_difference",
+]
+
+CHECKS: tuple[Check, ...] = (
+    *sizes.CHECKS,
+    *inputs.CHECKS,
+    *duplicates.CHECKS,
+    *leakage.CHECKS,
+    *text_leakage.CHECKS,
+    *label_errors.CHECKS,
+)
+
+
+def run_checks(
+    data: OwnData,
+    *,
+    features: np.ndarray | None = None,
+    side: int | None = None,
+    channels: int = 3,
+    progress: bool = False,
+    decoded: tuple[int | None, int] | None = None,
+) -> list[Finding]:
+    """Run every check that fits the data; return what reading and each check found, worst first.
+
+    data: as `with_splits` returns it, without pictures that cannot be read and its copies known.
+    features: float (N, F) of a frozen backbone in the order of the data, for label suspects.
+    side, channels: the backbone's input: pixels and 1 or 3 for pictures, tokens for texts.
+    decoded: side and channels that pictures are decoded at, where these differ.
+
+    A check that found nothing returns one finding that passed.
+    """
+    if features is not None and len(features) != len(data):
+        raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
+    context = Context(data, features, side, channels, progress, decoded)
+    fitting = [check for check in CHECKS if data.modality in check.modalities]
+    found = list(data.findings)
+    for check in tqdm(
+        fitting, desc="checking", unit="checks", leave=False, disable=None if progress else True
+    ):
+        result = check.run(context)
+        if result is not None:
+            found += list(result) or [Finding(check.name, "passed", check.passed)]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

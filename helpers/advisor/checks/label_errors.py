@@ -1,0 +1,142 @@
+"""Labels that may be wrong: examples that a probe, out of fold, is confident to call otherwise."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from helpers.advisor.checks.context import Check, Context
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.errors import UserError
+from helpers.tasks.splits import joined, stratified_order
+from helpers.training.linear import linear_probe, one_blas_thread
+
+_FOLDS = 5
+_DOUBT = 0.3  # of the probability that a class usually gets: its label is doubted below
+_MOST = 10_000  # examples that the probe is fitted on; more would take minutes and find no more
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Examples whose labels may be wrong, the likeliest first; M of them.
+
+    rows: int64 (M,). suggested: int64 (M,), the label that the probe would give.
+    confidence: float64 (M,), the probability it gives that label.
+    """
+
+    rows: np.ndarray
+    suggested: np.ndarray
+    confidence: np.ndarray
+
+
+def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
+    """Find confident disagreement in out-of-fold probabilities, float (N, C), with labels (N,).
+
+    Confident learning (Northcutt, Jiang, Chuang, 2021): an example is suspect where another class
+    than its own is likeliest and is given at least the probability that examples labelled so get
+    on average. Its own class must also be given far less than usual: on photos with errors planted
+    among them that left out most false alarms, and put as many errors first. A row of NaN is
+    passed over.
+    """
+    n_classes = probabilities.shape[1]
+    known = np.isfinite(probabilities).all(axis=1)
+    usual = np.full(n_classes, np.inf)
+    for label in range(n_classes):
+        own = known & (labels == label)
+        if own.any():
+            usual[label] = probabilities[own, label].mean()
+    filled = np.where(known[:, None], probabilities, 0.0)
+    best = filled.argmax(axis=1)
+    confidence, own = filled.max(axis=1), filled[np.arange(len(labels)), labels]
+    doubted = (confidence >= usual[best]) & (own <= _DOUBT * usual[labels])
+    rows = np.flatnonzero(known & (best != labels) & doubted)
+    rows = rows[np.argsort(own[rows] / confidence[rows], kind="stable")]
+    return Suspects(rows, best[rows].astype(np.int64), confidence[rows])
+
+
+@one_blas_thread
+def out_of_fold(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0
+) -> np.ndarray:
+    """Return probabilities (N, C) from probes that did not see the example, nor one of its group.
+
+    A class that a fold's probe has not seen gets probability 0; C is labels.max() + 1.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if len(features) != len(labels):
+        raise UserError(f"{len(features)} features and {len(labels)} labels differ in length")
+    groups = np.arange(len(labels)) if groups is None else groups
+    n_folds = min(_FOLDS, len(np.unique(groups)))
+    found = np.full((len(labels), int(labels.max()) + 1), np.nan)
+    if n_folds < 2:
+        return found
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    numbers = np.zeros(len(labels), dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes smaller than the number of folds
+        for fold, (_, held) in enumerate(folds.split(features, labels, groups)):
+            numbers[held] = fold
+    for fold in range(n_folds):
+        held, seen = numbers == fold, numbers != fold
+        if not held.any() or len(np.unique(labels[seen])) < 2:
+            continue
+        # Held short: a probe must not learn the very labels that it is asked to doubt.
+        probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the last digit of convergence does not matter here
+            probe.fit(features[seen], labels[seen])
+        found[held] = 0.0
+        found[np.ix_(held, probe.classes_)] = probe.predict_proba(features[held])
+    return found
+
+
+def label_suspects(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, *, seed: int = 0
+) -> Suspects:
+    """Find examples whose labels may be wrong.
+
+    features: float (N, F) of a frozen backbone. labels: int64 (N,). groups: (N,), examples that
+    must not judge each other, such as copies. Of more than 10,000 examples a stratified draw is
+    looked at.
+    """
+    rows = np.sort(stratified_order(labels, seed)[:_MOST])
+    part = None if groups is None else groups[rows]
+    found = suspects_from(out_of_fold(features[rows], labels[rows], part, seed), labels[rows])
+    return Suspects(rows[found.rows], found.suggested, found.confidence)
+
+
+def _suspects(context: Context) -> Iterator[Finding] | None:
+    return None if context.features is None else _noise(context)
+
+
+def _noise(context: Context) -> Iterator[Finding]:
+    data = context.data
+    groups = context.copies.near
+    if data.groups is not None:
+        groups = joined([groups, np.unique(data.groups, return_inverse=True)[1]])
+    found = label_suspects(context.features, data.labels, groups)
+    if not len(found.rows):
+        return
+    n = min(len(data), _MOST)
+    share = len(found.rows) / n
+    lines = [
+        f"{data.name(int(row))} ({data.classes[data.labels[row]]}, rather {data.classes[other]})"
+        for row, other in zip(
+            found.rows[:MOST_EXAMPLES], found.suggested[:MOST_EXAMPLES], strict=True
+        )
+    ]
+    yield Finding(
+        "label suspects",
+        "warning" if share > 0.05 else "note",
+        f"{counted(len(found.rows), 'example')} of {n:,} ({100 * share:.1f} %) are confidently "
+        "called another class by a probe that did not see them; the likeliest errors come first.",
+        tuple(lines),
+        "Look at the first twenty: if half are mislabelled, go through the rest.",
+    )
+
+
+CHECKS = (Check("label suspects", _suspects, "A probe doubts no label with confidence."),)

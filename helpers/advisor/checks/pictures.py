@@ -1,0 +1,148 @@
+"""What the checks look at: pictures decoded once, small grey versions, and what headers tell."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.tasks.images import ImageArray, array_memmap, image_memmap
+from helpers.tasks.splits import stratified_order
+
+THUMBNAIL = 32  # pixels: enough to tell copies and blank pictures by
+MOST_HEADERS = 5_000  # pictures whose headers are read: a share to within one and a half points
+_MAKE, _MODEL, _SOFTWARE, _TIME, _EXIF, _TAKEN = 0x010F, 0x0110, 0x0131, 0x0132, 0x8769, 0x9003
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What the headers of some pictures say, without decoding them; M pictures.
+
+    rows: int64 (M,), which examples.
+    sizes: int64 (M, 2), width and height in pixels.
+    modes, formats, cameras, software, days: str (M,), "" where a header has none.
+    """
+
+    rows: np.ndarray
+    sizes: np.ndarray
+    modes: np.ndarray
+    formats: np.ndarray
+    cameras: np.ndarray
+    software: np.ndarray
+    days: np.ndarray
+
+
+def readable(
+    data: OwnData, side: int | None = None, channels: int = 3, *, progress: bool = False
+) -> OwnData:
+    """Return the data without pictures that cannot be read, which a finding counts and names.
+
+    side, channels: what the pictures will be used at, so that they are decoded just once; None
+    decodes small grey ones only. Raises UserError when more than half cannot be read.
+    """
+    if data.modality != "image":
+        return data
+    array = _decoded(data, side, channels, progress)
+    rows = np.arange(len(data)) if data.rows is None else data.rows
+    good = np.isin(rows, array.kept)
+    if good.all():
+        return data
+    kept, gone = np.flatnonzero(good), np.flatnonzero(~good)
+    unread = sorted(set(range(_listed(data))) - set(array.kept))
+    skipped = dict(zip(unread, array.skipped, strict=True))
+    finding = Finding(
+        "unreadable files",
+        "warning",
+        f"{counted(len(gone), 'picture')} of {len(data):,} cannot be read and were left out: "
+        f"it {skipped[int(rows[gone[0]])].problem} for one.",
+        data.names(gone[:MOST_EXAMPLES]),
+        "Replace them or save them anew; a picture that is cut off was often not copied whole.",
+    )
+    return data.take(kept).found(finding)
+
+
+def pictures(data: OwnData, side: int, channels: int = 3, *, progress: bool = False) -> np.ndarray:
+    """Return the decoded pictures in the order of the data, uint8 (N, side, side, channels).
+
+    A read-only memory map where `data` is all that can be read of what was listed (`readable`),
+    a copy where it is a selection.
+    """
+    array = _decoded(data, side, channels, progress)
+    rows = np.arange(len(data)) if data.rows is None else data.rows
+    places = np.searchsorted(array.kept, rows)
+    if len(places) == len(array.images) and np.array_equal(places, np.arange(len(places))):
+        return array.images
+    return array.images[places]
+
+
+def thumbnails(
+    data: OwnData, side: int | None = None, channels: int = 3, *, progress: bool = False
+) -> np.ndarray:
+    """Return small grey versions, uint8 (N, 32, 32), made from the pictures at `side` if named."""
+    if side is None:
+        return pictures(data, THUMBNAIL, 1, progress=progress)[..., 0]
+    large = pictures(data, side, channels, progress=progress)
+    stamp = hashlib.blake2b(digest_size=16)
+    stamp.update(repr((large.shape, side, channels)).encode())
+    for file in data.items:
+        status = file.stat()
+        stamp.update(f"{file}{status.st_size}{status.st_mtime_ns}".encode())
+    key = ["thumbnails", stamp.hexdigest()]
+    return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
+
+
+def read_headers(data: OwnData, most: int = MOST_HEADERS) -> Headers:
+    """Read the headers of at most so many pictures, drawn stratified by class."""
+    rows = np.sort(stratified_order(data.labels, 0)[:most])
+    facts = [_header(data.items[row]) for row in rows]
+    rows = rows[[fact is not None for fact in facts]]
+    facts = [fact for fact in facts if fact is not None]
+    columns = list(zip(*facts, strict=True)) or [()] * 6
+    sizes = np.array(columns[0], dtype=np.int64).reshape(-1, 2)
+    return Headers(rows, sizes, *(np.array(column, dtype=str) for column in columns[1:]))
+
+
+def _header(file: object) -> tuple | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a warning about a tag tells nothing about the class
+            with Image.open(file) as image:
+                size, mode, kind = image.size, image.mode, image.format or ""
+                exif = image.getexif()
+                inner = exif.get_ifd(_EXIF) if _EXIF in exif else {}
+    except Exception:  # decoders raise nearly anything on a damaged file
+        return None
+    camera = " ".join(_text(exif.get(tag)) for tag in (_MAKE, _MODEL)).strip()
+    taken = _text(inner.get(_TAKEN) or exif.get(_TIME))
+    return size, mode, kind, camera, _text(exif.get(_SOFTWARE)), taken[:10].replace(":", "-")
+
+
+def _text(value: object) -> str:
+    return " ".join(str(value).replace("\0", "").split()) if value else ""
+
+
+def _shrunk(images: np.ndarray) -> np.ndarray:
+    """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey."""
+    small = np.empty((len(images), THUMBNAIL, THUMBNAIL, 1), dtype=np.uint8)
+    for row, picture in enumerate(images):
+        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+        grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
+        small[row, ..., 0] = np.asarray(grey)
+    return small
+
+
+def _decoded(data: OwnData, side: int | None, channels: int, progress: bool) -> ImageArray:
+    files = data.items if data.listed is None else data.listed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what cannot be read becomes a finding
+        if side is None:
+            return image_memmap(files, THUMBNAIL, 1, progress=progress)
+        return image_memmap(files, side, channels, progress=progress)
+
+
+def _listed(data: OwnData) -> int:
+    return len(data.items if data.listed is None else data.listed)

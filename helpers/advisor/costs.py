@@ -1,0 +1,165 @@
+"""What each approach costs on this machine: a few steps of each, timed on the user's own inputs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+
+from helpers.advisor.hyperparameters import BATCH_SIZE, Recipe
+from helpers.advisor.task import OwnTask, own_folder
+from helpers.approaches import get_approach
+from helpers.backbones import Backbone
+from helpers.experiments.costs import latency_ms, measure, sample_batch
+from helpers.experiments.single_run import environment
+from helpers.experiments.timing import first_step, measured_steps
+from helpers.runtime import pick_device
+from helpers.storage.files import write_whole
+from helpers.training.checkpoints import task_state
+from helpers.vocabulary import FEATURE_EXTRACTION
+
+STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one approach costs here, in seconds an example where nothing else is said.
+
+    prepare: the frozen stages below what is trained, once. step: one training step. judge: one
+    prediction while it trains. fit: of what has no network and so no steps, all in all.
+    memory_mb: at the peak of a step on BATCH_SIZE examples. stored_mb: on disk for each task.
+    """
+
+    approach: str
+    prepare: float
+    step: float
+    judge: float
+    fit: float
+    memory_mb: float
+    stored_mb: float
+    latency_ms: float
+    trainable: int
+
+    def seconds(
+        self, recipe: Recipe, n_train: int, n_validation: int, missing: int | None = None
+    ) -> float:
+        """Seconds of one training run, preparation and early stopping as recorded included.
+
+        missing: examples whose frozen prefix is not there yet; all of them where None.
+        """
+        if not get_approach(self.approach).uses_network:
+            return self.fit * n_train
+        epochs = max(1.0, recipe.share * recipe.epochs)
+        each = n_train * self.step + n_validation * self.judge
+        missing = n_train + n_validation if missing is None else missing
+        return self.prepare * missing + epochs * each + 0.3
+
+
+def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -> dict[str, Cost]:
+    """Costs of every approach, timed here; kept in the cache for this data and machine."""
+    facts = environment(pick_device())
+    place = {k: facts[k] for k in ("device", "threads", "torch")}
+    place |= {"size": backbone.recipe.size, "backbone": backbone.name}
+    file = own_folder(own.name) / "costs.json"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        if held["place"] == place and set(held["costs"]) >= set(recipes):
+            return {name: Cost(**held["costs"][name]) for name in recipes}
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # not there, or of an older version: it is measured anew
+    made = _timed(backbone, own, list(recipes))
+    told = {"place": place, "costs": {name: asdict(cost) for name, cost in made.items()}}
+    write_whole(file, json.dumps(told, indent=1).encode("utf-8"))
+    return made
+
+
+def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
+    """Costs by approach. What trains in the same steps, or is served alike, is timed once."""
+    entries = {name: get_approach(name) for name in names}
+    twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
+    trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
+    steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
+    table = measured_steps(steps, REPEATS).set_index("approach")
+    size = min(STEP, len(own.task.train))
+    plain_latency, made = 0.0, {}
+    for name, (model, inputs, _) in steps.items():
+        row = table.loc[name]
+        grown = BATCH_SIZE / size  # activations grow with the batch
+        is_plain = entries[name].serves_plain_network()
+        latency = plain_latency if is_plain and plain_latency else _latency(model, own)
+        plain_latency = latency if is_plain else plain_latency
+        made[name] = Cost(
+            approach=name,
+            prepare=_forward(model, own, size) if model.start else 0.0,
+            step=row["step_ms"] / 1000 / size,
+            judge=_judge(model, inputs) / size,
+            fit=0.0,
+            memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
+            stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
+            latency_ms=latency,
+            trainable=int(row["trainable"]),
+        )
+    probe = made[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in made else 0.0
+    for name, twin in twins.items():
+        extra = probe if entries[name].reads_features else 0.0
+        made[name] = replace(made[twin], approach=name, prepare=extra)
+    for name, entry in entries.items():
+        if not entry.uses_network:
+            made[name] = _fitted(name, own)
+    return made
+
+
+def _latency(model, own: OwnTask) -> float:
+    raw = sample_batch(model.backbone.encode(own.task.train.inputs[:1]), 1)
+    before, model.start = model.start, 0
+    taken = latency_ms(model, raw, repeats=15)
+    model.start = before
+    return taken
+
+
+@torch.no_grad()
+def _forward(model, own: OwnTask, size: int) -> float:
+    """Seconds an example through the frozen stages."""
+    batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
+    model.eval()
+    run = functools.partial(_prefix, model, batch)
+    return _fastest(run) / size
+
+
+@torch.no_grad()
+def _prefix(model, batch) -> object:
+    return model.backbone(model.backbone.prepare(batch), stop=model.start)
+
+
+@torch.no_grad()
+def _judge(model, inputs) -> float:
+    model.eval()
+    return _fastest(lambda: model(inputs))
+
+
+def _fastest(function) -> float:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return min(times[1:])  # other processes only ever add
+
+
+def _fitted(name: str, own: OwnTask) -> Cost:
+    """Fit what has no network on some examples; its seconds grow with their number."""
+    approach, task = get_approach(name), own.task
+    few = np.arange(min(CLASSICAL, len(task.train)))
+    small = replace(task, train=task.train.take(few), validation=task.validation.take(slice(50)))
+    config = approach.config(task.modality, len(few))
+    started = time.perf_counter()
+    fitted = approach.fit(None, small, config)
+    seconds = time.perf_counter() - started
+    row = measure(fitted, small, config, approach.options())
+    facts = (row["peak_memory_mb"], row["stored_mb"], row["latency_ms"], row["trainable_params"])
+    return Cost(name, 0.0, 0.0, 0.0, seconds / len(few), *facts)

@@ -1,0 +1,90 @@
+"""Folds of own data: the parts that a race trains on and judges by."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from helpers.advisor.task import OwnTask
+from helpers.tasks import Task
+from helpers.tasks.splits import SPLIT_SEED, stratified_order
+from helpers.training.subset_features import Pool
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Ways to cut the pool (training, then validation examples) into parts to train and to judge.
+
+    Fold 0 is the task's own split. Folds 1 to `count` judge each example of the pool once, the
+    next `count` do so again with another draw. groups: (pool,), examples kept on one side, or None.
+    """
+
+    labels: np.ndarray = field(repr=False)
+    n_train: int
+    groups: np.ndarray | None = field(default=None, repr=False)
+    seed: int = 0
+    _cuts: dict[int, list] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _parts: dict[tuple[int, int], tuple] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @property
+    def count(self) -> int:
+        """Folds that judge everything once; the judged part is as large as the own validation."""
+        share = len(self.labels) / max(1, len(self.labels) - self.n_train)
+        return int(np.clip(round(share), 2, 10))
+
+    def rows(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the pool to train on and to judge by, int64 each."""
+        everything = np.arange(len(self.labels))
+        if fold == 0:
+            return everything[: self.n_train], everything[self.n_train :]
+        number, place = divmod(fold - 1, self.count)
+        if number not in self._cuts:
+            kind = StratifiedKFold if self.groups is None else StratifiedGroupKFold
+            draw = kind(self.count, shuffle=True, random_state=self.seed + number)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
+                cuts = draw.split(self.labels, self.labels, self.groups)
+                self._cuts[number] = list(cuts)
+        return self._cuts[number][place]
+
+    def part(self, fold: int, n_train: int) -> tuple[np.ndarray, np.ndarray]:
+        """`rows`, with at most n_train to train on; a smaller part is contained in a larger one."""
+        if (fold, n_train) not in self._parts:
+            train, judged = self.rows(fold)
+            if n_train < len(train):
+                keep = stratified_order(self.labels[train], SPLIT_SEED)[:n_train]
+                train = train[np.sort(keep)]
+            self._parts[fold, n_train] = train, judged
+        return self._parts[fold, n_train]
+
+    def lacking(self, fold: int, n_train: int, had: Iterable[tuple[int, int]]) -> int:
+        """How many examples of a part are in none of the parts that were `had`: (fold, n_train)."""
+        new = np.zeros(len(self.labels), dtype=bool)
+        new[np.concatenate(self.part(fold, n_train))] = True
+        for other in had:
+            new[np.concatenate(self.part(*other))] = False
+        return int(new.sum())
+
+
+def folds_of(own: OwnTask, seed: int = 0) -> Folds:
+    """The folds of a task's pool."""
+    task, groups = own.task, own.data.groups
+    labels = np.concatenate([task.train.labels, task.validation.labels])
+    return Folds(labels, len(task.train), None if groups is None else groups[own.pool], seed)
+
+
+def part_of(task: Task, folds: Folds, fold: int, n_train: int, pool: Pool | None = None) -> Task:
+    """A task to choose by: at most n_train examples to train on, and a fold to judge by.
+
+    The test split is not in it; an example of the validation split stands there.
+    pool: the task's training and validation examples (`OwnTask.examples`), made where None.
+    """
+    pool = pool or Pool(task.train, task.validation)
+    train, validation = (pool.part(rows) for rows in folds.part(fold, n_train))
+    return replace(task, train=train, validation=validation, test=validation.take(slice(1)))

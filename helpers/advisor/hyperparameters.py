@@ -1,0 +1,85 @@
+"""Settings of a run on own data: the approach's defaults, or what the records found better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from helpers.approaches import APPROACHES
+from helpers.results.learning_curves import comparable
+from helpers.tasks import family
+
+BATCH_SIZE = 32
+DEFAULT = "the approach's default"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an approach is trained here. lr: C for `classical`; epochs: its solver's iterations.
+
+    share: of the epochs, how many ran in the records before early stopping, 1 where none is known.
+    origin: where the learning rate comes from, in words. fixed: whether the epochs are the same
+    at every size, as the records have it, and not the approach's own choice.
+    """
+
+    approach: str
+    lr: float
+    epochs: int
+    share: float
+    origin: str
+    fixed: bool = False
+
+    def at(self, modality: str, n_train: int) -> Recipe:
+        """The same for another number of examples."""
+        if self.fixed:
+            return self
+        epochs = APPROACHES[self.approach].config(modality, n_train).epochs
+        return replace(self, epochs=epochs)
+
+
+def recipes(
+    runs: pd.DataFrame, backbone: str, modality: str, n_train: int, exclude: Sequence[str] = ()
+) -> dict[str, Recipe]:
+    """A recipe for every approach. The learning rate is the one that was best most often.
+
+    runs: the records; those on another backbone, or of an excluded family of tasks, have no say.
+    """
+    gone = {family(task) for task in exclude}
+    runs = runs[runs["backbone"] == backbone]
+    runs = runs[~runs["task"].map(family).isin(gone)]
+    held = comparable(runs) if len(runs) else runs
+    return {
+        name: _recipe(name, held[held["approach"] == name], modality, n_train)
+        for name in APPROACHES
+    }
+
+
+def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Recipe:
+    default = APPROACHES[name].config(modality, n_train, batch_size=BATCH_SIZE)
+    if rows.empty:
+        return Recipe(name, default.lr, default.epochs, 1.0, DEFAULT)
+    # One vote for each task and size, since seeds and dial steps share their choice.
+    votes = rows.drop_duplicates(["task", "n_train", "lr"])["lr"].value_counts()
+    best = votes[votes == votes.max()].index
+    lr = default.lr if default.lr in best else float(best.max())
+    told = (
+        f"best in {votes.max()} of {votes.sum()} recorded situations on {rows['backbone'].iloc[0]}"
+    )
+    patience = [
+        APPROACHES[name].config(modality, int(n)).patience for n in rows["n_train"].to_numpy()
+    ]
+    ran = ((rows["best_epoch"] + patience) / rows["epochs"]).clip(upper=1.0)
+    share = float(ran.mean()) if APPROACHES[name].uses_network else 1.0
+    fixed = _fixed_epochs(name, rows, modality)
+    epochs = min(default.epochs, fixed) if fixed else default.epochs
+    return Recipe(name, lr, epochs, share, told, bool(fixed))
+
+
+def _fixed_epochs(name: str, rows: pd.DataFrame, modality: str) -> int:
+    """One number for all recorded sizes that lies below the defaults, or 0: the defaults hold."""
+    usual = [APPROACHES[name].config(modality, int(n)).epochs for n in rows["n_train"]]
+    asked = rows["epochs"]
+    same = asked.nunique() == 1 and rows["n_train"].nunique() > 1
+    return int(asked.iloc[0]) if same and bool((asked < usual).all()) else 0

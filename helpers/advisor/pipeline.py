@@ -1,0 +1,317 @@
+"""`python -m helpers advise PATH`: own data in, an answer with checks, costs and reasons out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from helpers.advisor.answer import Answer, Looked, first_answer
+from helpers.advisor.checks.catalogue import CHECKS, run_checks
+from helpers.advisor.costs import own_costs
+from helpers.advisor.data import Finding, OwnData
+from helpers.advisor.export import write_export
+from helpers.advisor.hyperparameters import recipes
+from helpers.advisor.probe import probe_own
+from helpers.advisor.race.cluster import check_cluster
+from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
+from helpers.advisor.race.runs import Job, RaceFile, execute
+from helpers.advisor.race.verdict import read_test
+from helpers.advisor.read.any_format import read_data
+from helpers.advisor.read.folder_layout import MixedKinds
+from helpers.advisor.report.as_json import as_json
+from helpers.advisor.report.as_text import in_words
+from helpers.advisor.splits import with_splits
+from helpers.advisor.task import OwnTask, make_own_task, own_folder, shape_of
+from helpers.advisor.threads import fastest_threads
+from helpers.backbones import BACKBONES, Backbone, advised_backbone, load_backbone
+from helpers.errors import UserError
+from helpers.experiments.single_run import environment
+from helpers.registry import unknown_name
+from helpers.results import runs as records
+from helpers.runtime import pick_device
+from helpers.storage.files import write_whole
+from helpers.tasks import family
+
+
+def export_model(advice: Any, folder: Path) -> str:
+    """Write the model of an advice; trains it first where no race has done so.
+
+    Returns a sentence for the terminal. Raises UserError where the folder can't be written to.
+    """
+    looked: Looked = advice.looked
+    race = RaceFile(looked.own, looked.backbone, looked.image_size)
+    job = _job(advice, looked)
+    if not race.has_model(job):
+        with tqdm(desc=f"training {job.approach}", leave=False, disable=None, total=1) as bar:
+            row = execute(job, race)
+            race.append(row)
+            bar.update()
+    test = read_test(race, job)
+    return write_export(race.model_folder(job), looked.own, test.as_dict(), Path(folder))
+
+
+def _job(advice: Any, looked: Looked) -> Job:
+    if advice.race is not None and advice.race.job is not None:
+        return advice.race.job
+    recipe = looked.recipes[advice.answer.approach]
+    n_train = len(looked.own.task.train)
+    return Job(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
+
+
+HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked on the command line; `advise` takes the same.
+
+    minutes: that training may take here; with `measure`, that the whole race may take.
+    exclude: recorded tasks that are to have no say. image_size: pixels, or tokens of texts.
+    scheduler: address of a Dask cluster that runs the race; `helpers.advisor.race.cluster` says
+    what its
+        workers must see.
+    """
+
+    path: Path
+    minutes: float | None = None
+    tasks: int = 1
+    measure: bool = False
+    exclude: tuple[str, ...] = ()
+    backbone: str | None = None
+    image_size: int | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    image_column: str | None = None
+    group_column: str | None = None
+    scheduler: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).expanduser())
+        object.__setattr__(self, "exclude", tuple(self.exclude))
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
+        if self.scheduler is not None and not self.measure:
+            raise UserError("a scheduler runs the race of --measure; add --measure")
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The answer with everything it rests on. `race` is there where something was measured."""
+
+    looked: Looked
+    answer: Answer
+    race: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `advise --json` writes."""
+        return as_json(self.looked, self.answer, None if self.race is None else self.race.as_dict())
+
+
+def advise(request: Request) -> Advice:
+    """Look at own data and answer; measure where that was asked for.
+
+    Raises UserError for data that no answer can be trusted on.
+    """
+    started = time.monotonic()
+    if request.scheduler is not None:
+        check_cluster(request.scheduler)  # before looking, which may take minutes
+    runs = records.load_runs()
+    _check_excluded(request.exclude, runs["task"].unique())
+    data = read(request)
+    backbone = _backbone(request, data)
+    with fastest_threads(backbone):
+        looked = look(request, runs, data, backbone)
+        answer = first_answer(looked, runs)
+        if not request.measure:
+            return Advice(looked, answer)
+        minutes = request.minutes or MEASURE_MINUTES
+        race = measure_own(looked, answer, backbone, minutes, started, scheduler=request.scheduler)
+    return Advice(looked, race.answer, race)
+
+
+def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone) -> Looked:
+    """Check, probe and price; nothing is trained but linear models."""
+    with _stages() as stage:
+        stage("decoding")
+        shape = shape_of(data, backbone.recipe.size)
+        own = make_own_task(split(data, request.seed, shape), *shape)
+        stage("frozen features and probe")
+        probing = probe_own(backbone, own, request.seed)
+        stage("checks")
+        findings = checked(own, probing.features, backbone.recipe.size, shape)
+        stage("timing a few steps of each approach")
+        n_train, modality = len(own.task.train), data.modality
+        chosen = recipes(runs, backbone.name, modality, n_train, request.exclude)
+        costs = own_costs(backbone, own, chosen)
+    return Looked(
+        own,
+        findings,
+        probing,
+        chosen,
+        costs,
+        backbone.name,
+        backbone.recipe.size,
+        None if request.measure else request.minutes,  # a race keeps to its minutes itself
+        request.tasks,
+        request.exclude,
+        request.seed,
+        _settings(request, own, backbone),
+    )
+
+
+def _backbone(request: Request, data: OwnData) -> Backbone:
+    name = request.backbone or advised_backbone(data.modality)
+    size = HUB_SIZES[data.modality]
+    if name in BACKBONES:
+        info = BACKBONES[name]
+        _check_modality(name, info.modality, data)  # before any weights are fetched
+        size = info.advised_size or info.default_size
+    backbone = load_backbone(name, size=request.image_size or size)
+    _check_modality(name, backbone.modality, data)
+    return backbone
+
+
+def _check_modality(name: str, modality: str, data: OwnData) -> None:
+    if modality != data.modality:
+        raise UserError(
+            f"{name} reads {modality}s, and {data.root} holds {data.modality}s; name another "
+            "backbone"
+        )
+
+
+def read(request: Request) -> OwnData:
+    """The labelled examples at a path; of pictures and texts mixed, those the backbone reads."""
+    names = ("text_column", "label_column", "image_column", "group_column")
+    named = {name: getattr(request, name) for name in names}
+    try:
+        return read_data(request.path, **named)
+    except MixedKinds:
+        if request.backbone not in BACKBONES:
+            raise
+        return read_data(request.path, modality=BACKBONES[request.backbone].modality, **named)
+
+
+def split(data: OwnData, seed: int, shape: tuple[int | None, int]) -> OwnData:
+    """The data with splits, decoded for that at the side and channels that it will be used at."""
+    return with_splits(data, seed, side=shape[0], channels=shape[1] or 3, progress=True)
+
+
+def checked(
+    own: OwnTask, features: np.ndarray, size: int, shape: tuple[int | None, int]
+) -> tuple[Finding, ...]:
+    """Findings of reading and of every check, worst first; kept while the files stay as they are.
+
+    Raises UserError where one refuses: no answer on such data can be trusted.
+    """
+    data = own.data
+    file = own_folder(own.name) / f"checks-{_stamp(data)}.json"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        found = [Finding(**row | {"examples": tuple(row["examples"])}) for row in held]
+    except (OSError, ValueError, TypeError, KeyError):
+        found = list(run_checks(data, features=features, side=size, decoded=shape, progress=True))
+        told = [asdict(finding) for finding in found]
+        write_whole(file, json.dumps(told, ensure_ascii=False).encode("utf-8"))
+    refused = [finding for finding in found if finding.severity == "refused"]
+    if refused:
+        raise UserError(f"{data.root}: {refused[0].found} {refused[0].mend}".strip())
+    return tuple(found)
+
+
+def advise_command(
+    request: Request,
+    *,
+    json_file: Path | None = None,
+    html_file: Path | None = None,
+    export: Path | None = None,
+) -> int:
+    """Advise, print the answer, write the files that were asked for; returns the exit status, 0."""
+    for file in (json_file, html_file):
+        if file is not None and file.parent and not file.parent.is_dir():
+            raise UserError(f"there is no folder {file.parent} to write {file.name} to; make it")
+    advice = advise(request)
+    if json_file is not None:
+        _write(json_file, json.dumps(advice.as_dict(), indent=2, allow_nan=False) + "\n")
+    if html_file is not None:
+        from helpers.advisor.report.as_html import report
+
+        _write(html_file, report(advice.as_dict()))
+    print(in_words(advice))
+    if export is not None:
+        print(f"\n{export_model(advice, export)}")
+    return 0
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_whole(file, text.encode("utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {file} ({error.strerror or error}); name a file in a folder that can be "
+            "written to"
+        ) from error
+
+
+def _check_excluded(names: Sequence[str], known: Sequence[str]) -> None:
+    families = {family(name) for name in known} | set(known)
+    for name in names:
+        if name not in families:
+            raise unknown_name("recorded task", name, families)
+
+
+def _stamp(data: OwnData) -> str:
+    """Names, sizes and times of the files, with what the data says of them."""
+    digest = hashlib.blake2b(repr([check.name for check in CHECKS]).encode(), digest_size=6)
+    for array in (data.labels, data.splits, data.groups):
+        digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
+    digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
+    for item in data.items:
+        if data.modality == "image":
+            with contextlib.suppress(OSError):
+                status = Path(item).stat()
+                item = f"{item} {status.st_size} {status.st_mtime_ns}"
+        digest.update(str(item).encode("utf-8", "replace") + b"\0")
+    return digest.hexdigest()
+
+
+def _settings(request: Request, own: OwnTask, backbone: Backbone) -> dict[str, Any]:
+    """What somebody needs to get the same answer again."""
+    facts = environment(pick_device())
+    asked = {key: str(value) if isinstance(value, Path) else value
+             for key, value in asdict(request).items()}  # fmt: skip
+    return asked | {
+        "exclude": list(request.exclude),
+        "backbone": backbone.name,
+        "pretrained_on": backbone.pretrained_on,
+        "image_size": backbone.recipe.size,
+        "data": own.name,
+        "decoded_side": own.task.train.inputs.shape[1] if own.task.modality == "image" else None,
+        "python": sys.version.split()[0],
+        "torch_threads": torch.get_num_threads(),
+        **{key: facts[key] for key in ("device", "torch", "git", "created")},
+    }
+
+
+@contextlib.contextmanager
+def _stages() -> Iterator[Callable[[str], None]]:
+    """A bar over the stages of looking; it keeps quiet where nobody watches a terminal."""
+    with tqdm(total=4, leave=False, disable=None, bar_format="{desc} ({n_fmt}/4)") as bar:
+
+        def stage(name: str) -> None:
+            bar.set_description_str(name)
+            bar.update()
+
+        yield stage

@@ -1,0 +1,1 @@
+"""What the records let expect of each approach on own data."""

@@ -1,0 +1,146 @@
+"""What the records say of gains over feature extraction, and how far one more task may lie off.
+
+A gain is a difference in log-odds to feature extraction on the same task, size and seeds, so that
+a task near 0.5 and one near 0.95 can speak of the same gain. Families of tasks are few, so how
+much they differ is known badly too: each approach's spread is drawn towards that of all, and the
+interval is a t interval. Differences between approaches are taken within families: where
+everything that moves the whole network fails on a family, it fails there together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from scipy.stats import t as student
+
+from helpers.decision import Situation
+from helpers.results.expected_regret import WEIGHTS, Weights, say
+from helpers.results.learning_curves import LEAST_SEEDS, Measured
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
+
+BASE = FEATURE_EXTRACTION
+FAMILY = ["family", "backbone"]  # who has one say: tasks of the same data on the same backbone
+MEASURED = CLASSICAL  # on own data, like the probe: the records need not be asked
+# How many families the spread of all approaches together counts for, in the spread of one. Chosen
+# where the records, each family foreseen from the others, are likeliest (2 to 5 do about as well).
+SHARED = 3.0
+LONE_SPREAD = 0.5  # log-odds, where a single family speaks
+LEAST_SPREAD = 0.05  # log-odds; families that agree by luck do not make a certainty
+Z = float(student.ppf(0.975, np.inf))
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Expected gains (A,) of approaches `names` in one more family of tasks, in log-odds.
+
+    They follow a t distribution around `mean` with the squared scale `covariance` (A, A) and
+    `freedom` degrees of freedom. families: of tasks. runs: recorded runs by approach.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray = field(repr=False)
+    covariance: np.ndarray = field(repr=False)
+    families: int
+    runs: Mapping[str, int]
+    freedom: float = np.inf
+
+    def of(self, name: str) -> tuple[float, float]:
+        """(gain, spread) of an approach over feature extraction."""
+        return self.difference(name, BASE)
+
+    def knows(self, name: str) -> bool:
+        """Whether anything is known of an approach; feature extraction gains 0 over itself."""
+        return name == BASE or name in self.names
+
+    def difference(self, one: str, other: str) -> tuple[float, float]:
+        """(mean, spread) of how far `one` lies above `other`, log-odds.
+
+        1.96 spreads are the half width of a 95 % t interval: wider than the scale.
+        """
+        sides = np.zeros(len(self.names))
+        for name, sign in ((one, 1.0), (other, -1.0)):
+            if name != BASE:
+                sides[self.names.index(name)] += sign
+        scale = float(np.sqrt(max(0.0, sides @ self.covariance @ sides)))
+        return float(sides @ self.mean), scale * float(student.ppf(0.975, self.freedom)) / Z
+
+
+NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
+
+
+def recorded_gains(
+    situation: Situation,
+    held: Measured,
+    backbone: str,
+    n_classes: int | None = None,
+    weights: Weights = WEIGHTS,
+) -> Gains:
+    """Gains of every approach that the records compare with feature extraction.
+
+    Situations weigh as they do in `helpers.results.expected_regret`: by distance, size, backbone
+    and number of classes, and each family on each backbone has one say, of its strongest weight.
+    """
+    cells = pd.DataFrame(
+        _cells(situation, held, backbone, n_classes, weights),
+        columns=["approach", "gain", "weight", *FAMILY, "runs"],
+    )
+    if cells.empty:
+        return NOTHING
+    cells["weighed"] = cells["gain"] * cells["weight"]
+    sums = cells.groupby([*FAMILY, "approach"])[["weighed", "weight"]].sum()
+    table = (sums["weighed"] / sums["weight"]).unstack()
+    shares = cells.groupby(FAMILY)["weight"].max().loc[table.index].to_numpy()
+    table = table.fillna(pd.Series({c: _average(table[c], shares) for c in table}))
+    mean, covariance, freedom = _pooled(table.to_numpy(), shares)
+    families = table.index.get_level_values("family").nunique()
+    runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
+    return Gains(tuple(table.columns), mean, covariance, families, runs, freedom)
+
+
+def _cells(
+    situation: Situation, held: Measured, backbone: str, n_classes: int | None, weights: Weights
+) -> Iterator[tuple]:
+    for curve in held.curves:
+        if curve.modality != situation.modality:
+            continue
+        for size, table in curve.accuracy.items():
+            if BASE not in table:
+                continue
+            weight = say(curve, size, situation, backbone, weights, n_classes)
+            for name in table.columns.difference([BASE, MEASURED]):
+                both = table[[BASE, name]].dropna()
+                if len(both) >= LEAST_SEEDS:
+                    means = logit(both.mean().clip(0.01, 0.99))
+                    gain = means[name] - means[BASE]
+                    yield name, gain, weight, curve.family, curve.backbone, len(both)
+
+
+def _average(column: pd.Series, weights: np.ndarray) -> float:
+    there = column.notna().to_numpy()
+    return float(np.average(column[there], weights=weights[there]))
+
+
+def _pooled(gains: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(mean (A,), squared scale (A, A), freedom) of one more family, from gains (families, A)."""
+    mean = np.average(gains, axis=0, weights=weights)
+    number = weights.sum() ** 2 / np.square(weights).sum()  # so many families of equal weight
+    if len(gains) < 2 or number < 1.01:
+        alike = (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
+        return mean, LONE_SPREAD**2 * alike, np.inf
+    gaps = gains - mean
+    found = (gaps.T * weights) @ gaps / weights.sum() * number / (number - 1)
+    found = (SHARED * _alike(found) + (number - 1) * found) / (SHARED + number - 1)
+    found[np.diag_indices_from(found)] += LEAST_SPREAD**2
+    return mean, found * (1 + 1 / number), SHARED + number - 1
+
+
+def _alike(covariance: np.ndarray) -> np.ndarray:
+    """The same mean variance and mean covariance for all approaches."""
+    size = len(covariance)
+    variance = np.trace(covariance) / size
+    shared = (covariance.sum() - np.trace(covariance)) / max(1, size * (size - 1))
+    return np.full((size, size), shared) + (variance - shared) * np.eye(size)

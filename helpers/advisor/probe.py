@@ -1,0 +1,222 @@
+"""The probe: frozen features once, a linear model out of fold on them, and how far the data lie."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import parallel_config
+from scipy.stats import binomtest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from tqdm import tqdm
+
+from helpers.advisor.data import SPLITS
+from helpers.advisor.task import OwnTask, joined, own_folder
+from helpers.approaches import get_approach
+from helpers.backbones import Backbone, reference_of
+from helpers.errors import DataNotFound, UserError
+from helpers.experiments.domain_distance import (
+    EXAMPLES,
+    as_distance,
+    cloud_distance,
+    log_me,
+    reference_features,
+)
+from helpers.paths import cache_dir
+from helpers.results.statistics import wilson_interval
+from helpers.storage.files import write_whole
+from helpers.tasks import Split
+from helpers.tasks.splits import SPLIT_SEED, stratified_order
+from helpers.training import feature_cache
+from helpers.training.linear import linear_probe, one_blas_thread, prepared
+from helpers.vocabulary import CLASSICAL
+
+MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in how many folds
+SOLVER_STEPS = 100
+TRANSFERS, DOUBTFUL, DISTANT = "features transfer", "doubtful", "too distant"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A linear model judged out of fold: share right, its 95 % Wilson interval, examples."""
+
+    accuracy: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What frozen features show of a task.
+
+    features: float32 (N, F), a row for each row of the data (NaN where it could not be read).
+    chance: accuracy of always naming the largest class. classical: raw pixels or TF-IDF.
+    distance: 0 (like the reference) to 1, None where the reference is not at hand; `how` says
+        what it was measured against, or why not. p_value: of probe and classical being as good,
+        by McNemar's exact test on the examples that one of them gets right.
+    """
+
+    probe: Score
+    classical: Score
+    chance: float
+    p_value: float
+    distance: float | None
+    how: str
+    frechet: float | None
+    log_me: float
+    features: np.ndarray = field(repr=False)
+
+    @property
+    def above_chance(self) -> float:
+        """0: no better than naming the largest class; 1: every example right."""
+        return max(0.0, (self.probe.accuracy - self.chance) / max(1e-9, 1 - self.chance))
+
+    @property
+    def verdict(self) -> str:
+        """The article's test: well above chance the features transfer, barely above they do not."""
+        if self.probe.low <= self.chance:
+            return DISTANT
+        return TRANSFERS if self.above_chance >= 0.2 else DOUBTFUL
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures, as `advise --json` gives them."""
+        both = {"low": round(self.probe.low, 4), "high": round(self.probe.high, 4)}
+        classical = {
+            key: round(getattr(self.classical, key), 4) for key in ("accuracy", "low", "high")
+        }
+        return {
+            "accuracy": round(self.probe.accuracy, 4),
+            **both,
+            "chance": round(self.chance, 4),
+            "n": self.probe.n,
+            "above_chance": round(self.above_chance, 4),
+            "verdict": self.verdict,
+            "classical": classical,
+            "p_value": float(f"{self.p_value:.3g}"),
+            "log_me": round(self.log_me, 4),
+        }
+
+
+def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
+    """Pooled features (N, F) in the order of the data's rows; each split is cached by content."""
+    whole = None
+    for name in tqdm(SPLITS, desc="features", unit="split", leave=False, disable=None):
+        split = getattr(own.task, name)
+        part = feature_cache.extract_features(backbone, split.inputs)
+        if whole is None:
+            whole = np.full((len(own.data), part.shape[1]), np.nan, dtype=np.float32)
+        whole[own.rows[name]] = part
+    return whole
+
+
+def probe_own(backbone: Backbone, own: OwnTask, seed: int = 0) -> Probing:
+    """Everything that frozen features say, from training and validation examples alone."""
+    found = frozen_features(backbone, own)
+    key = f"{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+    file = own_folder(own.name) / f"probe-{key}.json"
+    try:
+        held = json.loads(file.read_text(encoding="utf-8"))
+        scores = {name: Score(**held.pop(name)) for name in ("probe", "classical")}
+        return Probing(**scores, **held, features=found)
+    except (OSError, ValueError, TypeError, KeyError):
+        made = _probed(backbone, own, found, seed)
+    facts = {f.name: getattr(made, f.name) for f in fields(made) if f.name != "features"}
+    facts |= {name: asdict(facts[name]) for name in ("probe", "classical")}
+    if made.distance is not None:  # else it is asked for again, since the reference may be fetched
+        write_whole(file, json.dumps(facts, indent=1).encode("utf-8"))
+    return made
+
+
+def _probed(backbone: Backbone, own: OwnTask, found: np.ndarray, seed: int) -> Probing:
+    rows, split = joined_sample(own, seed)
+    labels = split.labels
+    seen, classical = _out_of_fold(own, found[rows], rows, split, seed)
+    right, other = seen == labels, classical == labels
+    frechet, how = _distance(backbone, found[own.rows["train"]])
+    n = len(labels)
+    return Probing(
+        probe=Score(float(right.mean()), *wilson_interval(int(right.sum()), n), n),
+        classical=Score(float(other.mean()), *wilson_interval(int(other.sum()), n), n),
+        chance=float(np.bincount(labels).max() / n),
+        p_value=mcnemar(right, other),
+        distance=None if frechet is None else as_distance(frechet),
+        how=how,
+        frechet=frechet,
+        log_me=log_me(found[rows[:EXAMPLES]], labels[:EXAMPLES]),
+        features=found,
+    )
+
+
+def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
+    """At most MOST examples of training and validation, stratified: (rows of the data, split)."""
+    train, validation = own.task.train, own.task.validation
+    labels = np.concatenate([train.labels, validation.labels])
+    keep = stratified_order(labels, SPLIT_SEED + seed)[:MOST]
+    counts = np.bincount(labels[keep])
+    keep = keep[counts[labels[keep]] > 1]  # out of fold there must be another one
+    first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
+    split = joined(train.take(first), validation.take(second - len(train)))
+    if len(np.unique(split.labels)) < 2:
+        raise UserError(f"{own.data.root}: a probe needs two classes with two examples or more")
+    return own.pool[np.concatenate([first, second])], split
+
+
+def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
+    """Exact two-sided p-value that two classifiers are as good (McNemar 1947), paired."""
+    won, lost = int((right & ~other).sum()), int((other & ~right).sum())
+    return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+@one_blas_thread
+def _out_of_fold(
+    own: OwnTask, found: np.ndarray, rows: np.ndarray, split: Split, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions (n,) of a linear probe and of the classical pipeline, each out of fold.
+
+    Examples of one group are never on both sides of a fold.
+    """
+    labels = split.labels
+    folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
+    groups = None if own.data.groups is None else own.data.groups[rows]
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    approach, modality = get_approach(CLASSICAL), own.task.modality
+    strength = approach.config(modality, len(labels)).lr
+    pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS)
+    raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
+    raw, pipeline = prepared(pipeline, raw)
+    threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
+    with threads, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
+        cuts = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
+        seen = cross_val_predict(linear_probe(), found, labels, cv=cuts)
+        classical = cross_val_predict(pipeline, raw, labels, cv=cuts)
+    return seen, classical
+
+
+def _distance(backbone: Backbone, found: np.ndarray) -> tuple[float | None, str]:
+    """Fréchet distance of at most EXAMPLES training features to the backbone's reference."""
+    name = reference_of(backbone.name)
+    if not name:
+        return None, f"no reference stands for what {backbone.name} was pretrained on"
+    size = backbone.recipe.size
+    file = cache_dir() / "advisor" / f"reference-{backbone.name}-{size}.npy"
+    try:
+        reference = np.load(file, allow_pickle=False)
+    except (OSError, ValueError):
+        try:
+            reference = reference_features(backbone.name, size, EXAMPLES)
+        except DataNotFound:
+            return None, f"the reference data are not here (`python -m helpers fetch {name}`)"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        data = io.BytesIO()
+        np.save(data, reference)
+        write_whole(file, data.getvalue())
+    return cloud_distance(reference, found[:EXAMPLES]), f"measured against {name}"

@@ -1,0 +1,194 @@
+"""The state of a race on own data: the clock, what is finished, and how fast this machine is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from helpers.advisor.answer import Looked
+from helpers.advisor.folds import Folds, folds_of
+from helpers.advisor.prior.accuracies import Prior
+from helpers.advisor.race.cluster import LEAST_PATIENCE, PATIENCE, Cluster
+from helpers.advisor.race.runs import Job, OutOfTime, RaceFile, SkipKind, Skipped, execute
+from helpers.advisor.race.standings import Arm, arms_of
+from helpers.approaches import get_approach
+from helpers.backbones import Backbone
+from helpers.errors import UserError
+
+OVERRUN = 1.5  # times what was predicted, before a run is given up
+
+
+@dataclass
+class Race:
+    """The state of a race: the clock, the runs that are there, and how fast this machine is.
+
+    scheduler: of a Dask cluster whose workers do the runs, each at the pace of its own machine.
+    """
+
+    looked: Looked
+    prior: Prior
+    backbone: Backbone
+    seconds: float
+    scheduler: str | None = None
+    started: float = field(default_factory=time.monotonic)
+    left_out: dict[str, Skipped] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        looked = self.looked
+        self.file = RaceFile(looked.own, looked.backbone, looked.image_size)
+        self.folds: Folds = folds_of(looked.own, looked.seed)
+        self.rows = self.file.load()
+        self.came: list[str] = []  # the runs that this call did, by id
+        task = looked.own.task
+        self.n_full, self.modality = len(task.train), task.modality
+        self.n_judged = len(task.validation)
+        self.reserve = 2 + 1.3 * len(task.test) * max(
+            (cost.prepare + cost.judge for cost in looked.costs.values()), default=0
+        )
+        self.cluster = None
+        if self.scheduler:
+            self.cluster = Cluster(self.scheduler, self.file)
+            self.cluster.open(min(PATIENCE, max(LEAST_PATIENCE, self.left)))
+
+    @property
+    def left(self) -> float:
+        """Seconds that may still be spent on runs."""
+        return self.seconds - self.reserve - (time.monotonic() - self.started)
+
+    def job(self, name: str, n_train: int, fold: int) -> Job:
+        """The run of an approach on so many examples, judged by a fold."""
+        recipe = self.looked.recipes[name].at(self.modality, n_train)
+        return Job(name, n_train, fold, recipe.lr, recipe.epochs, self.looked.seed)
+
+    def predicted(self, name: str, n_train: int, fold: int | None = None) -> float:
+        """Seconds that a run will take, corrected by how this machine did so far.
+
+        fold: frozen prefixes that earlier folds have left in the cache cost nothing; None: all do.
+        """
+        recipe = self.looked.recipes[name].at(self.modality, n_train)
+        missing = None if fold is None else self._lacking(name, n_train, fold)
+        plain = self.looked.costs[name].seconds(recipe, n_train, self.n_judged, missing)
+        return plain * self._pace(name)
+
+    def _lacking(self, name: str, n_train: int, fold: int) -> int:
+        """Examples of a run whose frozen prefix no finished run has left in the cache."""
+        if get_approach(name).reads_features:
+            return 0  # the look's probe has made them
+        own = self.rows[self.rows["approach"] == name]
+        had = zip(own["fold"].astype(int), own["n_train"].astype(int), strict=True)
+        return self.folds.lacking(fold, n_train, had)
+
+    def _pace(self, name: str) -> float:
+        """Measured over predicted seconds: of this approach, else of all, else 1.
+
+        Workers may be other machines than did earlier runs: theirs count, where there are some.
+        """
+        rows = self.rows
+        if self.cluster and self.came:
+            rows = rows[rows["run_id"].isin(self.came)]
+        if rows.empty:
+            return 1.0
+        known = rows[rows["approach"] == name]
+        known = rows if known.empty else known
+        ratios = []
+        for row in known.tail(10).itertuples():
+            recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)
+            cost = self.looked.costs[row.approach]
+            spent = max(0.0, row.seconds - row.prepare_seconds)
+            ratios.append(spent / cost.seconds(recipe, row.n_train, self.n_judged, missing=0))
+        return float(np.clip(np.median(ratios), 0.2, 5.0))
+
+    def done(self, job: Job) -> bool:
+        """Whether this run is in the file."""
+        return bool((self.rows["run_id"] == self.file.run_id(job)).any())
+
+    def missing(self, names: Sequence[str], n_train: int, fold: int) -> list[Job]:
+        """Runs of a round that are not in the file, the cheapest first."""
+        jobs = [self.job(name, n_train, fold) for name in names]
+        jobs = [job for job in jobs if not self.done(job)]
+        return sorted(jobs, key=lambda job: self.predicted(job.approach, n_train, fold))
+
+    def price(self, names: Sequence[str], n_train: int, fold: int) -> float:
+        """Predicted seconds of what a round lacks."""
+        jobs = self.missing(names, n_train, fold)
+        return sum(self.predicted(job.approach, n_train, fold) for job in jobs) / self.workers
+
+    @property
+    def workers(self) -> int:
+        """How many runs go on at once."""
+        return self.cluster.count if self.cluster else 1
+
+    def run(self, jobs: Sequence[Job], bar: tqdm) -> None:
+        """Do what fits into the time, and keep each run as it ends.
+
+        Raises UserError when a cluster goes away; the rows so far are kept.
+        """
+        with closing(self._remote(jobs, bar) if self.cluster else self._local(jobs, bar)) as rows:
+            for row in rows:
+                self.file.append(row)
+                self.came.append(row["run_id"])
+                self.rows = self.file.load()
+                bar.n = min(bar.total, round(time.monotonic() - self.started))
+                bar.refresh()
+
+    def _local(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
+        for job in jobs:
+            allowed = self._allowed(job, bar)
+            if isinstance(allowed, Skipped):
+                self.left_out.setdefault(job.approach, allowed)
+                continue
+            try:
+                yield execute(job, self.file, self.backbone, time.monotonic() + allowed)
+                self.left_out.pop(job.approach, None)
+            except OutOfTime as error:
+                told = f"it took longer than predicted and was {error}"
+                self.left_out[job.approach] = Skipped(SkipKind.TOO_SLOW, told)
+            except UserError as error:  # such as a loss that became NaN
+                self.left_out[job.approach] = Skipped(SkipKind.FAILED, str(error))
+
+    def _remote(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
+        with closing(self.cluster.rows(jobs, lambda job: self._allowed(job, bar))) as outcomes:
+            for job, came in outcomes:
+                if not isinstance(came, Skipped):
+                    yield came
+                    self.left_out.pop(job.approach, None)
+                elif came.kind is SkipKind.NO_TIME:
+                    self.left_out.setdefault(job.approach, came)
+                else:
+                    self.left_out[job.approach] = came
+
+    def _allowed(self, job: Job, bar: tqdm) -> float | Skipped:
+        """Seconds after which a run is given up, or why it is not begun."""
+        needed, left = self.predicted(job.approach, job.n_train, job.fold), self.left
+        if needed > left:
+            return Skipped(SkipKind.NO_TIME, f"no time left: it takes {needed:.0f} s")
+        bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")
+        return min(max(left, OVERRUN * needed), left + self.reserve / 2)
+
+    def largest(self, n_train: int) -> int:
+        """The largest size that two approaches were measured at, in this call or an earlier one."""
+        names = list(self.looked.costs)
+        sizes = sorted({int(n) for n in self.rows["n_train"]} - {n_train}, reverse=True)
+        bigger = [n for n in sizes if n > n_train and len(self.arms(n, names)) > 1]
+        return bigger[0] if bigger else n_train
+
+    def waiting(self, n_train: int) -> list[str]:
+        """Approaches that never had a turn, for want of time: the records alone speak of them."""
+        held = set(self.rows["approach"])
+        short = [name for name, why in self.left_out.items() if why.kind is SkipKind.NO_TIME]
+        return [name for name in short if name not in held and name in self.prior.expected]
+
+    def arms(self, n_train: int, names: Sequence[str]) -> dict[str, Arm]:
+        """What is known of these approaches at a size, with today's settings alone."""
+        rows = self.rows[self.rows["approach"].isin(list(names))]
+        keep = [self.file.run_id(self._asked(row)) == row.run_id for row in rows.itertuples()]
+        return arms_of(rows[np.array(keep, dtype=bool)], self.folds, n_train, self.modality)
+
+    def _asked(self, row: Any) -> Job:
+        return self.job(row.approach, int(row.n_train), int(row.fold))

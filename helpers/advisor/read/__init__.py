@@ -1,0 +1,1 @@
+"""Own data from folders, tables and files, as labelled examples."""

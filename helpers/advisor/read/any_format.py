@@ -1,0 +1,265 @@
+"""`read_data`: a folder, a table or a `datasets` folder -> labelled examples and what was odd."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.advisor.read import arrow_files
+from helpers.advisor.read.build import SPLIT_NAMES, Listed, assemble
+from helpers.advisor.read.class_folders import PICTURE_SUFFIXES, is_hidden, list_folder
+from helpers.advisor.read.table_columns import choose_columns
+from helpers.advisor.read.tables import READERS, Table, read_table
+from helpers.advisor.read.text_files import TEXT_SUFFIXES, read_texts
+from helpers.errors import UserError
+from helpers.tasks.registry import MODALITIES
+
+_PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+_SHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
+
+
+def read_data(
+    path: str | Path,
+    *,
+    modality: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    image_column: str | None = None,
+    group_column: str | None = None,
+    split_column: str | None = None,
+) -> OwnData:
+    """List the labelled examples at `path`, without decoding any picture.
+
+    path: a folder of class folders of pictures or of text files (with or without train, validation
+        and test folders); a CSV, TSV, Parquet or JSON-lines table of picture paths or texts and
+        labels, or a folder of such tables named after splits; a folder that `datasets` saved
+        (`save_to_disk`).
+    modality: "image" or "text", told from what is there when left out.
+    *_column: names of a table's columns, found by name and content when left out. Paths in a
+        table are relative to the table.
+
+    What is odd but can be lived with comes back in `findings`. Raises UserError, one sentence,
+    where the data cannot be used.
+    """
+    if modality is not None and modality not in MODALITIES:
+        raise UserError(f"modality is {modality!r}; use one of {', '.join(MODALITIES)}")
+    named = {
+        "text": text_column,
+        "label": label_column,
+        "image": image_column,
+        "group": group_column,
+        "split": split_column,
+    }
+    root = _existing(path)
+    tables = _tables(root)
+    if tables is None:
+        given = [f"--{role}-column" for role, name in named.items() if name]
+        if given:
+            raise UserError(
+                f"{root} is a folder of class folders, where {given[0]} means nothing; point at a "
+                "table to choose columns"
+            )
+        kind, listed = list_folder(root, modality)
+        if kind == "text":
+            read_texts(root, listed)
+        return assemble(root, kind, listed)
+    parts = [_listed(table, split, root, modality, named) for split, table in tables]
+    if len({kind for kind, _ in parts}) > 1:
+        raise UserError(f"{root}: some tables hold texts and others pictures; name the modality")
+    return assemble(root, parts[0][0], _joined([listed for _, listed in parts]))
+
+
+def _existing(path: str | Path) -> Path:
+    """Return the path; raise UserError for what cannot be data at all."""
+    root = Path(path).expanduser()
+    try:
+        if not root.exists():
+            raise UserError(f"{root} does not exist; name a folder of class folders or a table")
+        is_folder, is_file = root.is_dir(), root.is_file()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{str(root)!r} cannot be opened ({error}); check the path") from error
+    if is_folder or (is_file and root.suffix.lower() in {*READERS, ".arrow"}):
+        return root
+    suffix = root.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        mend = "name the folder that has one folder of pictures for each class"
+    elif suffix in TEXT_SUFFIXES:
+        mend = "name the folder that has one folder of texts for each class, or a table"
+    elif suffix in _PACKED:
+        mend = "unpack it and name the folder"
+    elif suffix in _SHEETS:
+        mend = "export the sheet as CSV in UTF-8"
+    else:
+        mend = f"use a folder of class folders, or one of {', '.join(sorted(READERS))}"
+    what = f"a file of kind {suffix or 'unknown'}" if is_file else "neither file nor folder"
+    raise UserError(f"{root} is {what}; {mend}")
+
+
+def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
+    """Return the tables of `root` with the split that each stands for; None: class folders."""
+    if root.is_file():
+        table = (
+            arrow_files.read_arrow(root) if root.suffix.lower() == ".arrow" else read_table(root)
+        )
+        return [(None, table)]
+    if arrow_files.is_saved_dataset(root):
+        return arrow_files.read_saved_dataset(root)
+    try:
+        entries = sorted(root.iterdir())
+    except OSError:
+        return None  # list_folder says why
+    files = [file for file in entries if file.is_file() and not is_hidden(file.name)]
+    tables = [file for file in files if file.suffix.lower() in READERS]
+    folders = [file for file in entries if file.is_dir() and not is_hidden(file.name)]
+    if not tables:
+        return None
+    by_split = [(_split_of(file), file) for file in tables]
+    metadata = [file for file in tables if file.stem == "metadata"]
+    if metadata and len(tables) == 1:
+        return [(None, read_table(metadata[0]))]
+    if _hold_examples(folders):
+        return None
+    if all(split for split, _ in by_split):
+        return [(split, read_table(file)) for split, file in by_split]
+    if len(tables) == 1:
+        return [(None, read_table(tables[0]))]
+    raise UserError(
+        f"{root} holds several tables ({', '.join(file.name for file in tables[:5])}); name one of "
+        "them, or call them train, validation and test"
+    )
+
+
+def _hold_examples(folders: Sequence[Path]) -> bool:
+    """Whether folders hold pictures or, two or more of them, several texts: fewer are notes."""
+    texts: Counter[Path] = Counter()
+    for folder in folders:
+        for pattern in ("*", "*/*"):  # two levels down are enough to see it
+            for file in folder.glob(pattern):
+                if file.suffix.lower() in PICTURE_SUFFIXES:
+                    return True
+                if file.suffix.lower() in TEXT_SUFFIXES:
+                    texts[file.parent] += 1
+    return sum(n > 1 for n in texts.values()) > 1
+
+
+def _split_of(file: Path) -> str | None:
+    """The split that a table's name begins with: train.csv, test-00000-of-00001.parquet."""
+    start = file.stem.lower().replace("_", "-").replace(".", "-").partition("-")[0]
+    return SPLIT_NAMES.get(start)
+
+
+def _listed(
+    table: Table, split: str | None, root: Path, modality: str | None, named: dict
+) -> tuple[str, Listed]:
+    """Turn the rows of a table into examples. Returns the modality too."""
+    columns = choose_columns(table, modality=modality, **named)
+    places = table.where
+    if root.is_dir() and table.file.suffix.lower() != ".arrow":
+        places = [f"{table.file.name} {place}" for place in places]
+    labels = table.columns[columns.label]
+    names = table.class_names.get(columns.label)
+    if names:
+        labels = [_class_name(names, label) for label in labels]
+    splits = table.columns[columns.split] if columns.split else None
+    listed = Listed(
+        items=list(table.columns[columns.item]),
+        labels=list(labels),
+        splits=[split] * len(table) if split else splits and list(splits),
+        groups=list(table.columns[columns.group]) if columns.group else None,
+        where=list(places),
+        findings=list(table.findings),
+    )
+    if columns.modality == "image":
+        _find_pictures(table, columns.item, listed)
+    else:
+        _check_texts(table, columns.item, listed)
+    return columns.modality, listed
+
+
+def _class_name(names: Sequence[str], label: object) -> str:
+    """The name of a class number; -1 is how `datasets` marks an example without a label."""
+    if isinstance(label, int) and 0 <= label < len(names):
+        return names[label]
+    return "" if label in (-1, None) else str(label)
+
+
+def _joined(parts: Sequence[Listed]) -> Listed:
+    def all_of(name: str) -> list | None:
+        values = [getattr(part, name) for part in parts]
+        return None if any(v is None for v in values) else [one for v in values for one in v]
+
+    names = ("items", "labels", "splits", "groups", "where")
+    findings = [finding for part in parts for finding in part.findings]
+    return Listed(**{name: all_of(name) for name in names}, findings=findings)
+
+
+def _find_pictures(table: Table, column: str, listed: Listed) -> None:
+    """Make paths of the names in a column; leave out rows whose file is not there."""
+    if column in table.picture_columns:
+        arrow_files.unpack_pictures(table, column, listed)
+    else:
+        listed.items = [_picture(table.file, value) for value in listed.items]
+    kept = [row for row, file in enumerate(listed.items) if file is not None and file.is_file()]
+    gone = sorted(set(range(len(listed.items))) - set(kept))
+    if not gone:
+        return
+    first = f"{listed.where[gone[0]]}: {table.columns[column][gone[0]]!r:.120}"
+    if len(gone) > len(listed.items) / 2:
+        raise UserError(
+            f"{table.file}: {len(gone):,} of {len(listed.items):,} pictures named in {column!r} do "
+            f"not exist, the first in {first}; paths are taken from the folder of the table"
+        )
+    listed.findings.append(
+        Finding(
+            "files that do not exist",
+            "warning",
+            f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not "
+            "exist and were left out.",
+            tuple(
+                f"{listed.where[r]}: {table.columns[column][r]!s:.120}"
+                for r in gone[:MOST_EXAMPLES]
+            ),
+            "Correct the paths; they are taken from the folder of the table.",
+        )
+    )
+    listed.keep(kept)
+
+
+def _picture(table: Path, value: object) -> Path | None:
+    name = str(value or "").strip()
+    if name.lower().startswith(("http://", "https://", "s3://", "gs://")):
+        raise UserError(
+            f"{table} names the address {name:.120}; download the pictures first and name the files"
+        )
+    if not name:
+        return None
+    file = table.parent / name
+    return file if "\\" not in name or file.exists() else table.parent / name.replace("\\", "/")
+
+
+def _check_texts(table: Table, column: str, listed: Listed) -> None:
+    """Leave out rows without a text; refuse a column that holds something else."""
+    for row, value in enumerate(listed.items):
+        if value is not None and not isinstance(value, str):
+            raise UserError(
+                f"{table.file}: {column!r} holds {type(value).__name__} ({listed.where[row]}), not "
+                "texts; name the column of texts with --text-column"
+            )
+    kept = [row for row, value in enumerate(listed.items) if value and value.strip()]
+    gone = sorted(set(range(len(listed.items))) - set(kept))
+    if not kept:
+        raise UserError(f"{table.file}: every text in {column!r} is empty; name another column")
+    if gone:
+        listed.findings.append(
+            Finding(
+                "empty texts",
+                "warning",
+                f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text and were left "
+                "out.",
+                tuple(listed.where[row] for row in gone[:MOST_EXAMPLES]),
+                "Fill them in, or remove the rows.",
+            )
+        )
+        listed.keep(kept)

@@ -1,0 +1,199 @@
+"""Arrow files: Parquet, and what `datasets` saves with `save_to_disk`, read by pyarrow alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from helpers import paths
+from helpers.advisor.read.build import SPLIT_NAMES, Listed
+from helpers.advisor.read.tables import Table
+from helpers.errors import UserError
+
+_BATCH = 256  # rows of pictures in memory at a time
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Whether `datasets` saved this folder: one data set, or a dictionary of splits."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def read_parquet(file: Path) -> Table:
+    """Read a Parquet file. Raises UserError for a damaged one."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        source = parquet.ParquetFile(file)
+        schema = source.schema_arrow
+        pictures = _picture_columns(schema)
+        rest = [name for name in schema.names if name not in pictures]
+
+        def cells(name: str) -> Iterator[list]:
+            for batch in source.iter_batches(_BATCH, columns=[name]):
+                yield batch.column(0).to_pylist()
+
+        return _table(file, source.read(rest), schema, source.metadata.num_rows, cells)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(file, "Parquet", error) from error
+
+
+def read_arrow(file: Path) -> Table:
+    """Read an Arrow file as `datasets` writes it: a stream, or the format with random access."""
+    import pyarrow as pa
+
+    try:
+        source = pa.memory_map(str(file))  # what is read of it later comes from the disk then
+        try:
+            table = pa.ipc.open_stream(source).read_all()
+        except pa.ArrowInvalid:
+            source.seek(0)
+            table = pa.ipc.open_file(source).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(file, "Arrow", error) from error
+
+    def cells(name: str) -> Iterator[list]:
+        for start in range(0, table.num_rows, _BATCH):
+            yield table[name].slice(start, _BATCH).to_pylist()
+
+    return _table(file, table, table.schema, table.num_rows, cells)
+
+
+def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
+    """Read a folder that `datasets` saved: its splits with their tables.
+
+    Raises UserError where its own lists name files that are not there.
+    """
+    if (folder / "dataset_dict.json").is_file():
+        splits = _json(folder / "dataset_dict.json").get("splits", [])
+        known = [split for split in splits if SPLIT_NAMES.get(split.lower())]
+        if len(splits) == 1:
+            return [(None, table) for table in _shards(folder / splits[0])]
+        if len(known) < len(splits):
+            strange = next(split for split in splits if split not in known)
+            raise UserError(
+                f"{folder} has a split {strange!r}; save the data set with train, validation and "
+                "test alone"
+            )
+        return [(split, table) for split in splits for table in _shards(folder / split, split)]
+    return [(None, table) for table in _shards(folder)]
+
+
+def _shards(folder: Path, split: str = "") -> list[Table]:
+    """Read the files of one split; their rows are counted through."""
+    state = _json(folder / "state.json")
+    if state.get("_indices_data_files"):
+        raise UserError(f"{folder} was saved with a selection beside the data; save it flattened")
+    files = [folder / entry["filename"] for entry in state.get("_data_files", [])]
+    if not files:
+        raise UserError(f"{folder} names no data files in state.json; save the data set again")
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file} is missing, and state.json names it; copy the whole folder")
+    tables = [read_arrow(file) for file in files]
+    before = 0
+    for table in tables:
+        table.where = [f"{split} row {before + n + 1}".strip() for n in range(len(table))]
+        before += len(table)
+    return tables
+
+
+def _json(file: Path) -> dict:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read ({error}); save the data set again") from error
+
+
+def _damaged(file: Path, kind: str, error: Exception) -> UserError:
+    return UserError(f"{file} is no readable {kind} file ({error}); copy or save it again")
+
+
+def _table(file: Path, held: object, schema: object, n: int, cells: Callable) -> Table:
+    """Turn an Arrow table into ours; pictures stay where they are until they are unpacked.
+
+    cells: called with a column's name, yields lists of its cells, a batch at a time.
+    """
+    pictures = _picture_columns(schema)
+    columns: dict[str, list] = {}
+    for name in schema.names:
+        columns[name] = _Pictures(n, name, cells) if name in pictures else held[name].to_pylist()
+    names = {
+        name: feature["names"]
+        for name, feature in _features(schema).items()
+        if feature.get("_type") == "ClassLabel" and feature.get("names")
+    }
+    where = [f"row {row + 1}" for row in range(n)]
+    return Table(file, columns, where, class_names=names, picture_columns=pictures)
+
+
+def _picture_columns(schema: object) -> tuple[str, ...]:
+    features = _features(schema)
+    return tuple(
+        field.name
+        for field in schema
+        if features.get(field.name, {}).get("_type") == "Image" or _holds_pictures(field.type)
+    )
+
+
+def _features(schema: object) -> dict:
+    """What `datasets` wrote about the columns into the schema."""
+    try:
+        return json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def _holds_pictures(kind: object) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return {field.name for field in kind} >= {"bytes", "path"}
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+class _Pictures(list):
+    """A column that stays in its file: its cells are pictures, too many to hold at once."""
+
+    def __init__(self, n: int, name: str, cells: Callable) -> None:
+        super().__init__(range(n))
+        self.batches = partial(cells, name)
+
+
+def unpack_pictures(table: Table, column: str, listed: Listed) -> None:
+    """Write pictures that lie inside a table into the cache, once; `listed.items` names the files.
+
+    A file is named by its content, so that an unpacked picture is never written twice.
+    """
+    folder = paths.cache_dir() / "advisor" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    files: list[Path | None] = []
+    try:
+        for batch in table.columns[column].batches():
+            files += [_unpacked(cell, folder, table.file.parent) for cell in batch]
+    except OSError as error:
+        raise UserError(
+            f"the pictures in {table.file} cannot be unpacked into {folder} ({error.strerror}); "
+            "free some space or let TRANSFER_CACHE name another disk"
+        ) from error
+    listed.items = files
+
+
+def _unpacked(cell: object, folder: Path, beside: Path) -> Path | None:
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if content is None:
+        name = cell.get("path") if isinstance(cell, dict) else None
+        return beside / name if name else None
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    name = cell.get("path") if isinstance(cell, dict) else None
+    suffix = Path(name or "").suffix.lower() or ".img"
+    file = folder / digest[:2] / f"{digest}{suffix}"
+    if not file.is_file() or file.stat().st_size != len(content):
+        file.parent.mkdir(exist_ok=True)
+        partial = file.with_suffix(".partial")
+        partial.write_bytes(content)
+        partial.replace(file)
+    return file

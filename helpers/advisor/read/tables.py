@@ -1,0 +1,212 @@
+"""Tables as people keep them: CSV, TSV, JSON lines and Parquet, each row with its place."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.errors import UserError
+
+_LONGEST_FIELD = 16_000_000  # characters: a whole book in one cell is a text, 131,072 is not enough
+_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+@dataclass
+class Table:
+    """A table in memory: N rows of each column.
+
+    columns: name -> N values.
+    where: N places, such as "line 17".
+    class_names: column -> names of the numbers in it, where the file tells them.
+    picture_columns: columns that hold pictures themselves, or records of their files.
+    """
+
+    file: Path
+    columns: dict[str, list]
+    where: list[str]
+    findings: list[Finding] = field(default_factory=list)
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+    picture_columns: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+
+def read_table(file: Path) -> Table:
+    """Read a table. Raises UserError where its kind, encoding, header or rows are not usable."""
+    suffix = file.suffix.lower()
+    if suffix not in READERS:
+        known = ", ".join(sorted(READERS))
+        raise UserError(f"{file} is no table that can be read; save it as one of {known}")
+    try:
+        if file.stat().st_size == 0:
+            raise UserError(f"{file} is empty; it needs a header and labelled rows")
+        table = READERS[suffix](file)
+    except UnicodeDecodeError as error:
+        raise _wrong_encoding(file) from error
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be read ({error.strerror or error}); check the file and its rights"
+        ) from error
+    if not len(table):
+        raise UserError(f"{file} has a header and no rows; it needs labelled examples")
+    return table
+
+
+def _wrong_encoding(file: Path) -> UserError:
+    with file.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                byte = line[error.start]
+                return UserError(
+                    f"{file} is not UTF-8: line {number} has the byte 0x{byte:02X}, as Windows-1252"
+                    " or Latin-1 write it; save the file as UTF-8"
+                )
+    return UserError(f"{file} is not UTF-8; save it as UTF-8")
+
+
+def _check_text(file: Path) -> None:
+    """Refuse what is no UTF-8 text by its first bytes."""
+    with file.open("rb") as handle:
+        start = handle.read(4096)
+    for mark, name in _BYTE_ORDER_MARKS.items():
+        if start.startswith(mark):
+            raise UserError(f"{file} is {name}, as Excel's 'Unicode text' is; save it as UTF-8")
+    if b"\0" in start:
+        raise UserError(
+            f"{file} is no text file, whatever its name says; export it as CSV in UTF-8"
+        )
+
+
+def _csv(file: Path) -> Table:
+    _check_text(file)
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(handle.readline())
+            handle.seek(0)
+            return _rows(file, csv.reader(handle, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{file} is no proper CSV: {error}; correct its quotes") from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _delimiter(line: str) -> str:
+    """The separator that cuts the header into most columns; a comma where none does."""
+    return max(",;\t|", key=lambda mark: len(next(csv.reader([line], delimiter=mark), [])))
+
+
+def _rows(file: Path, reader: Iterator[list[str]]) -> Table:
+    header: list[str] = []
+    columns: list[list[str]] = []
+    where, ragged, rows = [], [], 0
+    while True:
+        line = reader.line_num + 1  # where the next row begins: a quoted text may span lines
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise UserError(
+                f"{file}: line {line} is no proper CSV ({error}); correct its quotes"
+            ) from error
+        if not any(cell.strip() for cell in row):
+            continue
+        if not header:
+            header = [name.strip() for name in row]
+            columns = [[] for _ in header]
+            _check_header(file, header)
+            continue
+        rows += 1
+        if len(row) != len(header):
+            ragged.append(line)
+            continue
+        where.append(f"line {line}")
+        for column, cell in zip(columns, row, strict=True):
+            column.append(cell)
+    if not header:
+        raise UserError(f"{file} has only blank lines; it needs a header and labelled rows")
+    table = Table(file, dict(zip(header, columns, strict=True)), where)
+    _skipped(table, ragged, rows, f"have not the {len(header)} columns of the header")
+    return table
+
+
+def _check_header(file: Path, header: list[str]) -> None:
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise UserError(f"{file} names the column {twice!r} twice; give each a name of its own")
+
+
+def _skipped(table: Table, lines: list[int], rows: int, what: str) -> None:
+    """Note lines that were left out; refuse a table where they are most."""
+    if not lines:
+        return
+    if len(lines) > rows / 2:
+        raise UserError(
+            f"{table.file}: {len(lines):,} of {rows:,} rows {what}, the first in line {lines[0]}; "
+            "correct the file"
+        )
+    table.findings.append(
+        Finding(
+            "rows that cannot be read",
+            "warning",
+            f"{counted(len(lines), 'row')} of {rows:,} in {table.file.name} {what} and were left "
+            "out.",
+            tuple(f"line {line}" for line in lines[:MOST_EXAMPLES]),
+            "Correct these lines; a text with a separator or a line break needs quotes.",
+        )
+    )
+
+
+def _json(file: Path) -> Table:
+    _check_text(file)
+    records: list[tuple[str, dict]] = []
+    bad: list[int] = []
+    rows = 0
+    with file.open(encoding="utf-8-sig") as handle:
+        if handle.read(1) == "[":
+            raise UserError(f"{file} is one JSON list; write one object on each line (.jsonl)")
+        handle.seek(0)
+        for number, line in enumerate(handle, 1):
+            if not line.strip():
+                continue
+            rows += 1
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if isinstance(record, dict):
+                records.append((f"line {number}", record))
+            else:
+                bad.append(number)
+    names = list(dict.fromkeys(name for _, record in records for name in record))
+    columns = {name: [record.get(name) for _, record in records] for name in names}
+    table = Table(file, columns, [place for place, _ in records])
+    _skipped(table, bad, rows, "are not one JSON object each")
+    if not rows:
+        raise UserError(f"{file} has only blank lines; it needs labelled examples")
+    return table
+
+
+def _parquet(file: Path) -> Table:
+    from helpers.advisor.read.arrow_files import read_parquet
+
+    return read_parquet(file)
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".jsonl": _json,
+    ".ndjson": _json,
+    ".json": _json,
+    ".parquet": _parquet,
+    ".pq": _parquet,
+}

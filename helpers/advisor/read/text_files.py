@@ -1,0 +1,177 @@
+"""Text files, one example each: `read_texts` turns a list of files into texts."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
+from helpers.advisor.read.build import Listed
+from helpers.errors import UserError
+
+TEXT_SUFFIXES = frozenset([".txt", ".text", ".md"])
+LONGEST = 100_000  # characters kept of a text: forty times what a backbone reads of it
+SHORTEST = 4_000  # characters kept of each where there are very many: still all that one reads
+MOST_CHARACTERS = 400_000_000  # of all texts together, as they are held in memory
+_ABOUT = ("readme", "license", "licence", "copying", "notice", "citation", "changelog")
+# UTF-32 first: its mark begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def has_no_ending(file: Path) -> bool:
+    """Whether a name has no ending that says a kind: 49960, post.17, 00001.7c53336b37003a92."""
+    ending = file.suffix[1:].lower()
+    return not ending or re.fullmatch(r"\d+|[0-9a-f]{16,}", ending) is not None
+
+
+def is_about(file: Path) -> bool:
+    """Whether a file outside class folders is there to be read by people: README, LICENSE."""
+    return file.stem.lower().startswith(_ABOUT)
+
+
+def shown(name: str | Path) -> str:
+    """A name as it can be written: bytes in it that are not UTF-8 become escapes."""
+    name = name.as_posix() if isinstance(name, Path) else name
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_texts(root: Path, listed: Listed) -> None:
+    """Put the texts in place of the listed files; where each came from goes to `where`.
+
+    UTF-8, or UTF-16 and UTF-32 that begin with a byte order mark. Files that cannot be read, or
+    hold no text, are left out and named in findings. At most `LONGEST` characters of a text are
+    kept, down to `SHORTEST` where all texts would come to more than `MOST_CHARACTERS`: memory is
+    bounded, however long the files are.
+
+    Raises UserError when more than half of the files cannot be read, or none holds a text.
+    """
+    files = [Path(item) for item in listed.items]
+    names = [shown(file.relative_to(root)) for file in files]
+    most = _most([_size(file) for file in files])
+    texts: list[str] = []
+    unreadable: dict[int, str] = {}
+    cut = []
+    for row, file in enumerate(tqdm(files, "reading", unit="files", leave=False, disable=None)):
+        try:
+            text = _read(file, most + 1)
+        except (OSError, ValueError) as error:
+            unreadable[row] = _why(error)
+            text = ""
+        if len(text) > most:
+            cut.append(row)
+        texts.append(text[:most])
+    empty = [row for row, text in enumerate(texts) if row not in unreadable and not text.strip()]
+    _refuse(root, names, unreadable, empty)
+    kept = [row for row, text in enumerate(texts) if text.strip()]
+    listed.findings += _findings(names, unreadable, empty, cut, most)
+    listed.findings += _lost(listed.labels, kept)
+    listed.items, listed.where = texts, names
+    listed.keep(kept)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0  # reading it says why
+
+
+def _most(sizes: Sequence[int]) -> int:
+    """How many characters to keep of each text, so that all of them stay within bounds."""
+    most = LONGEST
+    while most > SHORTEST and sum(min(size, most) for size in sizes) > MOST_CHARACTERS:
+        most = max(SHORTEST, most * 4 // 5)
+    return most
+
+
+def _read(file: Path, most: int) -> str:
+    """Return the first characters of a file; raises OSError or ValueError where it is no text."""
+    if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+        raise ValueError("is neither file nor link to one")
+    with file.open("rb") as raw:
+        start = raw.peek(4)[:4]
+        encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "UTF-8")
+        codec = "utf-8-sig" if encoding == "UTF-8" else encoding
+        try:
+            with io.TextIOWrapper(raw, encoding=codec) as decoded:
+                text = decoded.read(most)
+        except UnicodeDecodeError as error:
+            byte = f"the byte 0x{error.object[error.start]:02X}"
+            hint = ", as Windows-1252 or Latin-1 have it" if encoding == "UTF-8" else ""
+            raise ValueError(f"is not {encoding}: it holds {byte}{hint}") from error
+    if "\0" in text:
+        raise ValueError("is no text file: it holds bytes of 0")
+    return text
+
+
+def _why(error: Exception) -> str:
+    return f"cannot be opened: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _refuse(root: Path, names: Sequence[str], unreadable: dict[int, str], empty: list[int]) -> None:
+    if len(unreadable) > len(names) / 2:
+        first = min(unreadable)
+        raise UserError(
+            f"{root}: {len(unreadable):,} of {len(names):,} texts cannot be read, the first is "
+            f"{names[first]}, which {unreadable[first]}; save them as UTF-8"
+        )
+    if len(unreadable) + len(empty) == len(names):
+        raise UserError(
+            f"{root}: none of its {counted(len(names), 'file')} holds a text; fill them"
+        )
+
+
+def _findings(
+    names: Sequence[str], unreadable: dict[int, str], empty: list[int], cut: list[int], most: int
+) -> list[Finding]:
+    n = f"{len(names):,}"
+    told = []
+    if unreadable:
+        found = (
+            f"{counted(len(unreadable), 'text')} of {n} cannot be read and were left out; the "
+            f"first {unreadable[min(unreadable)]}."
+        )
+        mend = "Save them anew as UTF-8."
+        told.append(("unreadable files", "warning", found, sorted(unreadable), mend))
+    if empty:
+        found = f"{counted(len(empty), 'file')} of {n} hold no text and were left out."
+        told.append(("empty texts", "warning", found, empty, "Fill them in, or remove them."))
+    if cut:
+        found = (
+            f"Of {counted(len(cut), 'text')} among {n} the first {most:,} characters were kept; a "
+            "backbone reads a few hundred tokens, which is less."
+        )
+        mend = "Put what matters first, or cut them into texts of their own."
+        told.append(("texts cut short", "note", found, cut, mend))
+    return [
+        Finding(check, severity, found, tuple(names[row] for row in rows[:MOST_EXAMPLES]), mend)
+        for check, severity, found, rows, mend in told
+    ]
+
+
+def _lost(labels: Sequence[str], kept: Sequence[int]) -> list[Finding]:
+    """Tell the classes of which no file can be used."""
+    lost = sorted(set(labels) - {labels[row] for row in kept})
+    if not lost:
+        return []
+    return [
+        Finding(
+            "classes without a text",
+            "warning",
+            f"{counted(len(lost), 'class folder holds', 'class folders hold')} no text that can be "
+            f"read and did not count as a class: {listing(lost)}.",
+            (),
+            "Mend its files or remove the folder.",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""The answer for own data as JSON, as text and as a page."""

@@ -1,0 +1,89 @@
+"""The answer for own data as `advise --json` writes it, and as the page and the words read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from helpers.advisor.answer import Answer, Looked
+from helpers.advisor.data import SPLITS
+from helpers.decision import distance_word
+
+
+def as_json(
+    looked: Looked, answer: Answer, race: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
+    probing, task = looked.probing, looked.own.task
+    distance = probing.distance
+    return {
+        "approach": answer.approach,
+        "rule": answer.ruled.rule,
+        "rule_approach": answer.ruled.approach,
+        "reasons": list(answer.reasons),
+        "headline": list(answer.headline),
+        "flips": [asdict(flip) for flip in answer.ruled.flips],
+        "verdict": answer.verdict,
+        "candidates": candidate_rows(looked, answer),
+        "checks": [asdict(finding) for finding in looked.findings],
+        "n_examples": len(looked.own.data),
+        "n_classes": len(task.classes),
+        "n_train": len(task.train),
+        "n_validation": len(task.validation),
+        "n_test": len(task.test),
+        "classes": _class_rows(task),
+        "distance": None if distance is None else round(distance, 4),
+        "distance_word": None if distance is None else distance_word(distance),
+        "distance_how": probing.how,
+        "probe": probing.as_dict(),
+        "measured": list((race or {}).get("measured", [])),
+        "test": (race or {}).get("test"),
+        "left_out": (race or {}).get("left_out", {}),
+        "race_seconds": (race or {}).get("race_seconds"),
+        "next_measurement": answer.next_measurement,
+        "settings": dict(looked.settings),
+    }
+
+
+def _class_rows(task: Any) -> list[dict[str, Any]]:
+    """How many examples of each class each split has."""
+    n = len(task.classes)
+    counts = {name: np.bincount(getattr(task, name).labels, minlength=n) for name in SPLITS}
+    return [
+        {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
+        for i, name in enumerate(task.classes)
+    ]
+
+
+def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
+    """A row for each approach, best expected accuracy first; costs are of this machine."""
+    rows = []
+    order = sorted(answer.expected.values(), key=lambda one: -one.accuracy)
+    for one in order:
+        cost, recipe = looked.costs[one.approach], looked.recipes[one.approach]
+        rows.append(
+            {
+                "approach": one.approach,
+                "accuracy": round(one.accuracy, 4),
+                "low": round(one.low, 4),
+                "high": round(one.high, 4),
+                "train_seconds": _digits(looked.seconds(one.approach)),
+                "stored_mb": _digits(cost.stored_mb),
+                "latency_ms": _digits(cost.latency_ms),
+                "runs": one.runs,
+                "memory_mb": _digits(cost.memory_mb),
+                "origin": one.origin,
+                "measured": one.measured,
+                "lr": recipe.lr,
+                "epochs": recipe.epochs,
+                "lr_origin": recipe.origin,
+            }
+        )
+    return rows
+
+
+def _digits(value: float) -> float:
+    return float(f"{value:.4g}")

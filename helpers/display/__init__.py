@@ -1,0 +1,13 @@
+"""Figures, sliders, SVG charts; the explorer is a package of its own here."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "figures": ["APPROACH_STYLE", "figure", "text_figure"],
+        "path_chooser": ["Chooser"],
+        "plots": ["image_grid", "looks", "plot_bars", "plot_curves", "plot_history", "plot_race"],
+        "sliders": ["explore"],
+    },
+)

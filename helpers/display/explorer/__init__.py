@@ -1,0 +1,10 @@
+"""The explorer: every answer on sliders, in a notebook and as a page."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "notebook": ["explorer"],
+    },
+)

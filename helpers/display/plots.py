@@ -1,0 +1,204 @@
+"""Figures for the notebooks: tables in, figures out. Nothing is shown, saved or styled globally.
+
+Every function returns a `Picture`, a matplotlib Figure that a notebook shows when it is a cell's
+last line, with alt text. Pass `ax=` to draw into one panel of a figure that you made.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.display.figures import MAX_SIZE, Picture, figure, png_bytes, set_title, text_figure
+from helpers.vocabulary import APPROACH_STYLE, looks
+
+__all__ = [
+    "APPROACH_STYLE",
+    "Picture",
+    "figure",
+    "image_grid",
+    "looks",
+    "plot_bars",
+    "plot_curves",
+    "plot_history",
+    "plot_race",
+    "png_bytes",
+    "text_figure",
+]
+
+
+def plot_curves(
+    table: pd.DataFrame,
+    x: str,
+    y: str = "mean",
+    *,
+    title: str = "",
+    xlabel: str = "",
+    ylabel: str = "test accuracy",
+    by: str = "approach",
+    band: str = "95 % interval",
+    log_x: bool = False,
+    chance: float | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw one line per approach over `x`, with a band from `low` to `high` where they are columns.
+
+    band: what the bands are, named in the legend. chance: accuracy of guessing, a dotted line.
+    """
+    ax = _axes(ax, title)
+    banded = _has_intervals(table)
+    for name, look in looks(table[by]).items():
+        rows = table[table[by] == name].sort_values(x)
+        ax.plot(rows[x], rows[y], color=look.colour, marker=look.marker, label=look.label)
+        if banded:
+            ax.fill_between(rows[x], rows["low"], rows["high"], color=look.colour, alpha=0.15, lw=0)
+    if log_x:
+        _log(ax)
+    ax.set(xlabel=xlabel or x.replace("_", " "), ylabel=ylabel)
+    _chance(ax, chance)
+    _legend(ax, f"band: {band}" if banded else "")
+    return ax.figure
+
+
+def plot_race(
+    table: pd.DataFrame,
+    x: str = "train_seconds",
+    y: str = "mean",
+    *,
+    title: str = "",
+    xlabel: str = "training time (seconds, log scale)",
+    ylabel: str = "test accuracy",
+    by: str = "approach",
+    band: str = "95 % interval",
+    log_x: bool = True,
+    chance: float | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw each approach as one marker, accuracy against cost: up and to the left is better."""
+    ax = _axes(ax, title)
+    barred = _has_intervals(table)
+    found = looks(table[by])
+    for row in sorted(table.to_dict("records"), key=lambda row: list(found).index(row[by])):
+        look = found[row[by]]
+        reach = [[row[y] - row["low"]], [row["high"] - row[y]]] if barred else None
+        style = {"color": look.colour, "fmt": look.marker, "markersize": 9, "capsize": 3}
+        ax.errorbar(row[x], row[y], yerr=reach, label=look.label, **style)
+    if log_x:
+        _log(ax)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    _chance(ax, chance)
+    _legend(ax, f"bar: {band}" if barred else "")
+    return ax.figure
+
+
+def plot_bars(
+    table: pd.DataFrame,
+    y: str = "mean",
+    *,
+    title: str = "",
+    xlabel: str = "test accuracy",
+    by: str = "approach",
+    band: str = "95 % interval",
+    log_x: bool = False,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw one horizontal bar per row of `table`, first row on top, with its interval."""
+    ax = _axes(ax, title)
+    found = looks(table[by])
+    places = np.arange(len(table))[::-1]
+    reach = None
+    if _has_intervals(table):
+        reach = np.stack([table[y] - table["low"], table["high"] - table[y]])
+        xlabel = f"{xlabel} (bar ends: {band})"
+    colours = [found[name].colour for name in table[by]]
+    ax.barh(places, table[y], xerr=reach, color=colours, alpha=0.85, capsize=3, height=0.7)
+    ax.set_yticks(places, [found[name].label for name in table[by]])
+    ax.grid(visible=False, axis="y")
+    if log_x:
+        _log(ax)
+    ax.set_xlabel(xlabel)
+    return ax.figure
+
+
+def plot_history(history: Any, *, title: str = "", chance: float | None = None) -> Figure:
+    """Draw a training history: losses on the left, validation accuracy on the right.
+
+    history: has the lists `train_loss`, `val_loss`, `val_accuracy`, and `best_epoch`, counted
+    from 1 (0: the weights before training).
+    """
+    made, (left, right) = figure(title, width=8.0, height=3.2, columns=2)
+    epochs = range(1, len(history.train_loss) + 1)
+    left.plot(epochs, history.train_loss, color="#000000", marker="o", label="training")
+    left.plot(epochs, history.val_loss, color="#d55e00", marker="s", label="validation")
+    right.plot(epochs, history.val_accuracy, color="#d55e00", marker="s", label="validation")
+    right.axvline(history.best_epoch, color="#7f7f7f", ls="--", label="weights kept")
+    _chance(right, chance)
+    for panel, ylabel in ((left, "loss (cross-entropy)"), (right, "accuracy")):
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set(xlabel="epoch", ylabel=ylabel)
+        panel.legend(fontsize="small", frameon=False)
+    return made
+
+
+def image_grid(
+    images: Sequence[Any],
+    titles: Sequence[str] = (),
+    *,
+    title: str = "",
+    columns: int = 8,
+    alt: str = "",
+) -> Figure:
+    """Draw images side by side. images: (H, W), (H, W, 1) or (H, W, 3), uint8 or 0–1 floats."""
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, -(-len(images) // columns))
+    height = min(MAX_SIZE[1], 0.4 * bool(title) + rows * (8.0 / columns + 0.25))
+    made, axes = figure(title, width=8.0, height=height, rows=rows, columns=columns, squeeze=False)
+    for ax, image, name in _padded(axes.ravel(), images, titles):
+        ax.set_axis_off()
+        if image is None:
+            ax.set_visible(False)
+            continue
+        pixels = np.squeeze(np.asarray(image))
+        top = 255 if pixels.dtype == np.uint8 else 1.0
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=top)
+        ax.set_title(name, loc="center", weight="normal", size="small")
+    made.alt = alt or ". ".join(part for part in (title, ", ".join(titles)) if part)
+    return made
+
+
+def _axes(ax: Axes | None, title: str) -> Axes:
+    if ax is None:
+        return figure(title, width=MAX_SIZE[0])[1]
+    if title:
+        set_title(ax, title)
+    return ax
+
+
+def _has_intervals(table: pd.DataFrame) -> bool:
+    """Tell whether some row has one: a mean of a single run has none."""
+    return {"low", "high"} <= set(table.columns) and bool(table["low"].notna().any())
+
+
+def _log(ax: Axes) -> None:
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+
+
+def _chance(ax: Axes, chance: float | None) -> None:
+    if chance is not None:
+        ax.axhline(chance, color="#7f7f7f", ls=":", label="guessing")
+
+
+def _legend(ax: Axes, title: str) -> None:
+    # Beside the axes, where it covers no point.
+    place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    ax.legend(title=title or None, fontsize="small", title_fontsize="small", frameon=False, **place)
+
+
+def _padded(axes: Sequence[Axes], images: Sequence[Any], titles: Sequence[str]) -> list[tuple]:
+    names = [*titles, *[""] * len(axes)]
+    pictures = [*images, *[None] * (len(axes) - len(images))]
+    return list(zip(axes, pictures, names, strict=False))

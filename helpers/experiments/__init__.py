@@ -1,0 +1,21 @@
+"""A configuration in, a measured record out: runs, costs, grids, sweeps."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "costs": ["count_parameters", "latency_ms"],
+        "domain_distance": [
+            "as_distance",
+            "frechet_distance",
+            "gains_by_distance",
+            "load_distances",
+            "log_me",
+            "probe",
+        ],
+        "single_run": ["RunConfig", "run", "source_accuracy", "task_for"],
+        "sweeps": ["recorded_runs"],
+        "timing": ["first_step", "measure_price", "memory_parts", "step_costs"],
+    },
+)

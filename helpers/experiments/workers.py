@@ -1,0 +1,231 @@
+"""Jobs on processes: each run measured in a worker, recorded whole, and none lost to another."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from helpers.approaches import get_approach
+from helpers.backbones import relative_cost_of
+from helpers.errors import UserError
+from helpers.experiments import single_run
+from helpers.experiments.single_run import RunConfig
+from helpers.results import runs
+
+Run = Callable[[RunConfig], dict[str, Any]]
+STRIKES = 2  # how often a run may be in flight when a worker dies before it is given up
+FIXED_EXAMPLES = 500  # what evaluating costs, in training examples
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to measure and to record under a sweep's name."""
+
+    sweep: str
+    config: RunConfig
+    run_id: str
+
+    def __str__(self) -> str:
+        config = self.config
+        parts = [config.task, config.backbone, config.approach, f"n={config.n_train}"]
+        parts += [f"dial={config.dial:.2f}"] if config.dial else []
+        parts += [f"seed={config.seed}"]
+        parts += [f"lr={config.lr:g}"] if config.lr else []
+        parts += [config.settings] if config.settings else []
+        return " ".join(parts)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a job: its row where the caller is to record it, an error where it failed."""
+
+    job: Job
+    row: dict[str, Any] | None = None
+    error: str = ""
+
+
+def measure(config: RunConfig) -> dict[str, Any]:
+    """Measure one run. Raises UserError where only a sample of the task's data is at hand."""
+    if single_run.task_for(config.resolved()).origin != "full":
+        raise UserError(
+            f"only the sample of {config.task!r} is here, and sweeps record the full data; get it "
+            "with `python -m helpers fetch` or set TRANSFER_DATA"
+        )
+    return single_run.run(config)
+
+
+def relative_cost(config: RunConfig) -> float:
+    """Return a rough, unitless cost of a run, for order and time left; it decides nothing."""
+    scale = get_approach(config.approach).relative_cost * relative_cost_of(config.backbone)
+    return scale * (config.n_train + FIXED_EXAMPLES)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    run: Run,
+    path: Path,
+    workers: int,
+    scheduler: str | None,
+    threads: int | None,
+) -> dict[str, str]:
+    """Run the jobs and record each as it ends; returns one line per failed job, by run id.
+
+    On local processes each worker appends its own rows. On a cluster, whose machines need not
+    share a disk, rows come back and are appended here. A run whose worker dies is run again, and
+    given up when that happens twice.
+    """
+    failures: dict[str, str] = {}
+    strikes: Counter[str] = Counter()
+    todo = list(jobs)
+    with _pool(scheduler, workers, threads) as pool, _progress(jobs) as bar:
+        while todo:
+            ended: set[str] = set()
+            try:
+                for result in pool.map(todo, run, path):
+                    ended.add(result.job.run_id)
+                    error = result.error or _record(result.row, path)
+                    if error:
+                        failures[result.job.run_id] = _fail(result.job, error)
+                    _advance(bar, result.job, len(failures))
+                return failures
+            except pool.deaths:
+                ended |= set(runs.load_runs(path, schema=None)["run_id"])
+                for job in [job for job in todo if job.run_id not in ended][: pool.size]:
+                    strikes[job.run_id] += 1
+                    if strikes[job.run_id] == STRIKES:
+                        error = f"its worker died {STRIKES} times (out of memory?)"
+                        failures[job.run_id] = _fail(job, error)
+                ended |= set(failures)
+                todo = [job for job in todo if job.run_id not in ended]
+    return failures
+
+
+def work(job: Job, run: Run, path: Path | None, threads: int) -> Result:
+    """Measure one job in this process and append its row, or return it where `path` is None."""
+    try:
+        with limited_threads(threads):
+            row = run(job.config) | {"sweep": job.sweep}
+        if runs.run_id(row) != job.run_id:
+            raise UserError("the row answers another question than was asked; is the code older?")
+        if path is None:
+            return Result(job, row)
+        runs.append(row, path)
+        return Result(job)
+    except Exception as error:  # whatever one run meets must not stop the others
+        return Result(job, error=_one_line(error))
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Where jobs run: joblib's settings, how many at once, and what a dead worker raises."""
+
+    size: int
+    threads: int
+    records_itself: bool
+    deaths: tuple[type[BaseException], ...]
+
+    def map(self, jobs: Sequence[Job], run: Run, path: Path) -> Iterator[Result]:
+        """Yield results as they come. One job a batch: they are long and unlike each other."""
+        parallel = joblib.Parallel(n_jobs=self.size, batch_size=1, return_as="generator_unordered")
+        target = path if self.records_itself else None
+        return parallel(joblib.delayed(work)(job, run, target, self.threads) for job in jobs)
+
+
+@contextmanager
+def _pool(scheduler: str | None, workers: int, threads: int | None) -> Iterator[_Pool]:
+    if scheduler is not None:
+        with dask_client(scheduler) as (client, died):
+            size = sum(client.nthreads().values())
+            with joblib.parallel_config(backend="dask", client=client):
+                yield _Pool(size, threads or 1, False, (died,))
+        return
+    threads = threads or max(1, joblib.cpu_count() // workers)
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
+        yield _Pool(workers, threads, True, (BrokenProcessPool,))
+
+
+@contextmanager
+def dask_client(address: str) -> Iterator[tuple[Any, type[BaseException]]]:
+    """Connect to a Dask scheduler. Raises UserError without Dask, a scheduler or workers."""
+    try:
+        from distributed import Client, KilledWorker
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "a scheduler needs Dask; install it with `pip install 'freeze-tune-adapt[distributed]'`"
+        ) from error
+    try:
+        client = Client(address, timeout=10, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UserError(
+            f"no Dask scheduler answers at {address!r}; start one with `dask scheduler`"
+        ) from error
+    with client:
+        if not client.nthreads():
+            raise UserError(
+                f"the scheduler at {address!r} has no workers; start some with "
+                f"`dask worker {address} --nthreads 1`"
+            )
+        yield client, KilledWorker
+
+
+@contextmanager
+def limited_threads(threads: int) -> Iterator[None]:
+    """Hold this process to so many threads, in PyTorch and under scikit-learn."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _record(row: dict[str, Any] | None, path: Path) -> str:
+    """Append a row that came back, if any; returns the error in one line."""
+    try:
+        if row is not None:
+            runs.append(row, path)
+    except UserError as error:
+        return _one_line(error)
+    return ""
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"[:300]
+
+
+def _fail(job: Job, error: str) -> str:
+    line = f"{job.sweep}: {job}: {error}"
+    tqdm.write(f"failed: {line}", file=sys.stderr)
+    return line
+
+
+def _progress(jobs: Sequence[Job]) -> tqdm:
+    """A bar over the jobs' costs and not their number, so that the time left is not a lie."""
+    bar = tqdm(
+        total=sum(relative_cost(job.config) for job in jobs),
+        desc=jobs[0].sweep if jobs else "",
+        disable=not jobs,
+        bar_format="{desc} {percentage:3.0f}%|{bar}| [{elapsed} passed, {remaining} left]",
+    )
+    bar.runs, bar.out_of = 0, len(jobs)
+    return bar
+
+
+def _advance(bar: tqdm, job: Job, failed: int) -> None:
+    bar.runs += 1
+    told = f"{job.sweep}: {bar.runs} of {bar.out_of} runs, {failed} failed"
+    bar.set_description_str(told, refresh=False)
+    bar.update(relative_cost(job.config))

@@ -1,0 +1,295 @@
+"""What one task adds to a base: its head, and low-rank updates, bottlenecks or weights of its own.
+
+A `Plug` is built from the tensors that `checkpoints.task_state` gives. Each of its parts answers
+for one task as the trained model does, bit for bit, and for a batch in which every row is another
+task's, as a few batched products.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.approaches import TransferModel, add_adapters, freeze
+from helpers.approaches.adapter import Adapted
+from helpers.backbones import Backbone, clone
+from helpers.errors import UserError
+
+BASE = "backbone."  # begins the names of a model's tensors that lie outside the head
+BOTTLENECK = ("down.weight", "down.bias", "up.weight", "up.bias")
+
+
+Factors = tuple[Tensor, Tensor, Tensor]
+"""A (runs, rank, in, …), B (runs, out, rank, …), scale (runs, 1, 1): one for each run of rows."""
+
+
+@dataclass(eq=False)
+class LowRank:
+    """A LoRA update of one layer: A (rank, in, …), B (out, rank, …), and the scale of both."""
+
+    A: Tensor
+    B: Tensor
+    scale: float
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What it holds in memory."""
+        return self.A, self.B
+
+    def alone(self, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """The layer's output `y` for inputs `x`, updated: the sums that training ran on."""
+        if isinstance(layer, nn.Linear):
+            return y + self.scale * (x @ self.A.T @ self.B.T)
+        hidden = F.conv2d(x, self.A, None, layer.stride, layer.padding, layer.dilation)
+        return y + self.scale * F.conv2d(hidden, self.B)
+
+    @staticmethod
+    def mixed(factors: Factors, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """`y` with equal runs of rows updated by the factors of their tasks.
+
+        Linear layers and 1×1 convolutions take two batched products, other convolutions one
+        grouped convolution, with a group for each run, and a product.
+        """
+        A, B, scale = factors
+        B = B.flatten(2).transpose(1, 2)
+        if isinstance(layer, nn.Linear):
+            runs, width = len(A), y.shape[-1]
+            hidden = torch.bmm(A, x.reshape(runs, -1, x.shape[-1]).transpose(1, 2)).mul_(scale)
+            # In place: nobody else has this output.
+            return y.view(runs, -1, width).baddbmm_(hidden.transpose(1, 2), B).view_as(y)
+        if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding == (0, 0):
+            hidden = torch.bmm(_flat(x), A.flatten(2).transpose(1, 2)).mul_(scale)
+            return y + _as_images(torch.bmm(hidden, B), y)
+        hidden = F.conv2d(
+            x.reshape(1, -1, *x.shape[2:]), A.flatten(0, 1), None,
+            layer.stride, layer.padding, layer.dilation, groups=len(x),
+        )  # fmt: skip
+        hidden = hidden.view(len(x), A.shape[1], -1).transpose(1, 2) * scale
+        return y + _as_images(torch.bmm(hidden, B), y)
+
+    @staticmethod
+    def gathered(parts: Sequence[LowRank | None], rows: Tensor) -> Factors:
+        """Factors of every row, padded to the highest rank. rows (N,): which of `parts`."""
+        rank = max(part.A.shape[0] for part in parts if part)
+        model = next(part for part in parts if part)
+        A = torch.stack([_padded(part and part.A, model.A, 0, rank) for part in parts])[rows]
+        B = torch.stack([_padded(part and part.B, model.B, 1, rank) for part in parts])[rows]
+        scale = model.A.new_tensor([part.scale if part else 0.0 for part in parts])
+        return A, B, scale[rows].view(-1, 1, 1)
+
+    def update(self, weight: Tensor) -> Tensor:
+        """What merging adds to the layer's weight."""
+        return self.scale * (self.B.flatten(1) @ self.A.flatten(1)).view_as(weight)
+
+    def misfit(self, layer: nn.Module | None) -> bool:
+        """Whether the update can't be one of this layer."""
+        if not isinstance(layer, nn.Linear | nn.Conv2d) or getattr(layer, "groups", 1) != 1:
+            return True
+        out, *wide = layer.weight.shape
+        rank = self.A.shape[0]
+        ones = (1,) * (len(wide) - 1)
+        return self.A.shape != (rank, *wide) or self.B.shape != (out, rank, *ones)
+
+
+@dataclass
+class Bottleneck:
+    """An adapter behind one layer or block: x + up(relu(down(x)))."""
+
+    tensors: tuple[Tensor, ...]  # weights and biases in the order of BOTTLENECK
+
+    def alone(self, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """The output `y` adapted: the sums that training ran on."""
+        apply = F.linear if self.tensors[0].ndim == 2 else F.conv2d
+        hidden = torch.relu(apply(y, *self.tensors[:2]))
+        return y + apply(hidden, *self.tensors[2:])
+
+    @staticmethod
+    def mixed(
+        parts: Sequence[Bottleneck | None], rows: Tensor, layer: nn.Module, x: Tensor, y: Tensor
+    ) -> Tensor:
+        """`y` with every row adapted by its own task's part. rows (N,): which of `parts`."""
+        hidden = max(part.tensors[0].shape[0] for part in parts if part)
+        model = next(part for part in parts if part)
+        down, down_bias, up, up_bias = (
+            torch.stack([_padded(p and p.tensors[i], like, axis, hidden) for p in parts])
+            for i, (like, axis) in enumerate(zip(model.tensors, (0, 0, 1, None), strict=True))
+        )
+        change = _flat(y)
+        for weight, bias, act in ((down, down_bias, torch.relu), (up, up_bias, lambda x: x)):
+            weight = weight[rows].flatten(2).transpose(1, 2)
+            change = act(torch.baddbmm(bias[rows].unsqueeze(1), change, weight))
+        return y + (change.view_as(y) if y.ndim != 4 else _as_images(change, y))
+
+    def misfit(self, width: int | None) -> bool:
+        """Whether the adapter can't stand behind an output of so many channels or features."""
+        down, down_bias, up, up_bias = (tuple(tensor.shape) for tensor in self.tensors)
+        ones = (1,) * (len(down) - 2)
+        wanted = (down[0], width, *ones), down[:1], (width, down[0], *ones), (width,)
+        return (down, down_bias, up, up_bias) != wanted
+
+
+Part = LowRank | Bottleneck
+
+
+def _padded(tensor: Tensor | None, model: Tensor, axis: int | None, size: int) -> Tensor:
+    """A tensor grown with zeros to `size` along an axis: zeros change nothing. None: all zeros."""
+    shape = list(model.shape)
+    if axis is not None:
+        shape[axis] = size
+    if tensor is None or tuple(tensor.shape) != tuple(shape):
+        whole = model.new_zeros(shape)
+        if tensor is not None:
+            whole.narrow(axis, 0, tensor.shape[axis]).copy_(tensor)
+        return whole
+    return tensor
+
+
+def _flat(x: Tensor) -> Tensor:
+    """(N, …, width) or images (N, width, H, W) → (N, positions, width)."""
+    if x.ndim == 4:
+        x = x.permute(0, 2, 3, 1)
+    return x.reshape(len(x), -1, x.shape[-1])
+
+
+def _as_images(flat: Tensor, y: Tensor) -> Tensor:
+    """(N, positions, width) → the shape of images `y`."""
+    return flat.view(len(y), *y.shape[2:], y.shape[1]).permute(0, 3, 1, 2)
+
+
+@dataclass
+class Plug:
+    """One task's tensors. Names lie below the backbone, such as `stages.1.conv1`.
+
+    parts: what is inserted, by the layer or block it belongs to. own: tensors that replace the
+    base's. head: weight (classes, features) and bias.
+    """
+
+    head: tuple[Tensor, ...]
+    parts: dict[str, Part] = field(default_factory=dict)
+    own: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor], scale: float = 1.0) -> Plug:
+        """Sort a model's `task_state` by what each tensor is; `scale` is LoRA's alpha over rank.
+
+        Raises UserError for a state without a head, or half a part.
+        """
+        rest = {name.removeprefix(BASE): state[name] for name in state if name.startswith(BASE)}
+        parts: dict[str, Part] = {}
+        try:
+            head = state["head.weight"], state["head.bias"]
+            for name in [name for name in rest if name.endswith(".A")]:
+                site = name.removesuffix(".A")
+                parts[site] = LowRank(rest.pop(name), rest.pop(f"{site}.B"), scale)
+            for name in [name for name in rest if name.endswith(".adapter.down.weight")]:
+                site = name.removesuffix(".adapter.down.weight")
+                held = tuple(rest.pop(f"{site}.adapter.{part}") for part in BOTTLENECK)
+                parts[site] = Bottleneck(held)
+        except KeyError as error:
+            raise UserError(
+                f"the task's tensors lack {error.args[0]}; save the task again"
+            ) from error
+        return cls(head, parts, rest)
+
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything it holds in memory."""
+        yield from self.head
+        yield from self.own.values()
+        for part in self.parts.values():
+            yield from part.tensors
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    def settings(self, n_stages: int) -> str:
+        """What the tensors tell of the approach's settings, as `key=value;key=value`."""
+        part = next(iter(self.parts.values()), None)
+        if isinstance(part, LowRank):
+            return f"rank={len(part.A)};alpha={part.scale * len(part.A):g}"
+        if part is not None:
+            return f"places={len(self.parts)}"
+        top_stages = n_stages - self.first_own_stage(n_stages)
+        return f"top_stages={top_stages}" if top_stages else ""
+
+    def first_own_stage(self, n_stages: int) -> int:
+        """The lowest stage whose weights are the task's own; `n_stages` where none is."""
+        return min((int(name.split(".")[1]) for name in self.own), default=n_stages)
+
+    def move(self, change) -> None:
+        """Apply a function such as `lambda t: t.to(device)` to every tensor, in place."""
+        self.head = tuple(change(tensor) for tensor in self.head)
+        self.own = {name: change(tensor) for name, tensor in self.own.items()}
+        for part in self.parts.values():
+            if isinstance(part, LowRank):
+                part.A, part.B = change(part.A), change(part.B)
+            else:
+                part.tensors = tuple(change(tensor) for tensor in part.tensors)
+
+    def misfits(self, base: Backbone, widths: Mapping[str, int]) -> str:
+        """The first tensor that does not fit the base, in words; empty where all do.
+
+        widths: outputs behind which an adapter can stand, from `adapter_widths`.
+        """
+        layers, state = dict(base.named_modules()), base.state_dict()
+        weight, bias = self.head
+        if (
+            weight.ndim != 2
+            or weight.shape[1] != base.feature_size
+            or bias.shape != weight.shape[:1]
+        ):
+            return (
+                f"its head reads {tuple(weight.shape)[1:]} features, the base {base.feature_size}"
+            )
+        for name, tensor in self.own.items():
+            if name not in state or state[name].shape != tensor.shape:
+                return f"the base has no tensor {name} of shape {tuple(tensor.shape)}"
+        for site, part in self.parts.items():
+            low_rank = isinstance(part, LowRank)
+            if part.misfit(layers.get(site)) if low_rank else part.misfit(widths.get(site)):
+                return f"what it inserts at {site} does not fit there"
+        return ""
+
+    def onto(self, base: Backbone) -> TransferModel:
+        """A model of its own, with low-rank updates added to the weights: nothing is inserted.
+
+        Raises UserError for adapters, which can't be merged, since a ReLU lies inside.
+        """
+        if any(isinstance(part, Bottleneck) for part in self.parts.values()):
+            raise UserError("adapters can't be merged into the base; serve the task with `use`")
+        backbone = clone(base)
+        backbone.load_state_dict(self.own, strict=False)
+        layers = dict(backbone.named_modules())
+        with torch.no_grad():
+            for site, part in self.parts.items():
+                layers[site].weight += part.update(layers[site].weight)
+        model = TransferModel(backbone, len(self.head[1]))
+        model.head.load_state_dict(dict(zip(("weight", "bias"), self.head, strict=True)))
+        return freeze(model)
+
+
+def shared_copy(base: Backbone) -> Backbone:
+    """New modules around the very same tensors: no weight is copied, hooks stay on this side."""
+    held: Iterable[object] = [*base.parameters(), *base.buffers(), *base.source_head]
+    return copy.deepcopy(base, {id(one): one for one in held}).eval()
+
+
+def adapter_widths(base: Backbone) -> dict[str, int]:
+    """Where `add_adapters` puts adapters, and how wide the output is there."""
+    adapted = shared_copy(base)
+    try:
+        add_adapters(adapted)
+    except UserError:  # a network without a place for one
+        return {}
+    return {
+        name: len(module.adapter.up.bias)
+        for name, module in adapted.named_modules()
+        if isinstance(module, Adapted)
+    }

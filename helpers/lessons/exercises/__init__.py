@@ -1,0 +1,1 @@
+"""Exercises: how answers are judged, one module `nNN` a notebook."""

@@ -1,0 +1,97 @@
+"""What `check` knows of the exercises: one module `nNN` per notebook, with a dict `ANSWERS`.
+
+helpers/lessons/exercises/n03.py:
+
+    ANSWERS = {
+        "03.1": Answer(number(4.2, within=0.05), hints=("Count stages.", "Not the head.")),
+        "03.2": Answer(choice("b"), hints=("Look at the dashed line.",), praise="It never moved."),
+        "03.3": Answer(my_rule, hints=("Return a list of names.",)),
+    }
+
+A rule takes the answer and returns True, False, a sentence that says what is off or, where part of
+an answer can be right, a `Score`.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """How much of an answer is right: `credit` from 0 to 1, and a sentence that says why."""
+
+    credit: float
+    message: str
+
+
+Rule = Callable[[Any], bool | str | Score]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one exercise is judged.
+
+    hints: from gentle to plain. praise: what a right answer shows. points: what a right answer is
+    worth in a class.
+    """
+
+    rule: Rule
+    hints: tuple[str, ...]
+    praise: str = ""
+    points: int = 1
+
+
+def number(value: float | Callable[[], float], *, within: float = 0.0) -> Rule:
+    """Accept a number that is `within` (a fraction of the value) of it; 0.0 wants it exact.
+
+    value: the number, or a function that works it out when asked, such as from the records.
+    """
+
+    def rule(answer: Any) -> bool | str:
+        if isinstance(answer, bool) or not hasattr(answer, "__float__"):
+            return f"A number is wanted, and this is {type(answer).__name__}."
+        wanted = value() if callable(value) else value
+        return abs(float(answer) - wanted) <= within * abs(wanted) + 1e-9
+
+    return rule
+
+
+def choice(value: str | Callable[[], str]) -> Rule:
+    """Accept a word or a letter, whatever its case and the space around it."""
+
+    def rule(answer: Any) -> bool | str:
+        if not isinstance(answer, str):
+            return f"A word in quotes is wanted, and this is {type(answer).__name__}."
+        wanted = value() if callable(value) else value
+        return answer.strip().casefold() == wanted.casefold()
+
+    return rule
+
+
+def predicted(
+    values: Callable[[], Mapping[str, float]], *, full: float, nothing: float, unit: str
+) -> Rule:
+    """Score a dict of guesses by how far they lie off on average, and say what it was.
+
+    values: works out the truth by name. Up to `full` (in `unit`) off is right, from `nothing` on
+    there is no credit, and in between it falls along a line.
+    """
+
+    def rule(answer: Any) -> str | Score:
+        truth = dict(values())
+        if not isinstance(answer, Mapping) or set(answer) != set(truth):
+            return f"A dict with the keys {', '.join(truth)} is wanted."
+        if open_ones := [name for name in truth if answer[name] is ...]:
+            return f"Still to guess: {', '.join(open_ones)}."
+        misses = [abs(float(answer[name]) - wanted) for name, wanted in truth.items()]
+        miss = sum(misses) / len(misses)
+        credit = min(1.0, max(0.0, (nothing - miss) / (nothing - full)))
+        said = [
+            f"  {name}: {wanted:.1f} {unit}, and you said {float(answer[name]):.1f}."
+            for name, wanted in truth.items()
+        ]
+        return Score(credit if math.isfinite(miss) else 0.0, "\n".join(["", *said]))
+
+    return rule

@@ -1,0 +1,54 @@
+"""Exercises of notebook 00, judged from the recorded runs."""
+
+from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.race import with_seconds
+from helpers.results import runs as records
+
+N_TRAIN = 200
+
+
+def _curves():
+    """Means over seeds of the recorded pocket races with 200 examples, one row per approach."""
+    runs = records.load_runs(sweep="pocket", dial=0.0, settings="", n_train=N_TRAIN)
+    return with_seconds(records.summarise(runs))
+
+
+def slowdown() -> float:
+    """Seconds of full fine-tuning over those of feature extraction, on products_near."""
+    curves = _curves()
+    rows = curves[curves["task"] == "products_near"].set_index("approach")["seconds"]
+    return rows["full_fine_tuning"] / rows["feature_extraction"]
+
+
+def always_frozen() -> float:
+    """Mean regret of always choosing feature extraction, in percentage points."""
+    scored = records.regret(_curves())
+    return 100 * scored.loc[scored["approach"] == "feature_extraction", "regret"].mean()
+
+
+ANSWERS = {
+    "00.1": Answer(
+        number(1.96**2 * 0.85 * 0.15 / 0.01**2, within=0.02),
+        hints=(
+            "Set the half width to 0.01 and solve for n.",
+            "n = 1.96² · p · (1 − p) / 0.01², with p = 0.85.",
+        ),
+        praise="A test set of a few hundred pictures can't tell apart what lies a point apart.",
+    ),
+    "00.2": Answer(
+        number(slowdown, within=0.05),
+        hints=(
+            "Filter curves by race, n_train and approach, then divide two values of seconds.",
+            'curves[(curves.race == "pocket on products_near") & (curves.n_train == 200)]',
+        ),
+        praise="Now look up what those seconds bought: the column mean of the same two rows.",
+    ),
+    "00.3": Answer(
+        number(always_frozen, within=0.05),
+        hints=(
+            "Call records.regret(curves), keep backbone pocket, n_train 200 and that approach.",
+            "Average the column regret over the tasks, times 100 for points.",
+        ),
+        praise="That average is the price of a habit. Other habits have one too: try each.",
+    ),
+}

@@ -1,0 +1,70 @@
+"""Answers to notebook 02: freezing everything."""
+
+from typing import Any
+
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.results.runs import load_runs
+from helpers.results.statistics import paired_gain
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def recorded_gain() -> float:
+    """Gain of full fine-tuning over the probe on digits at 200 examples, from the records."""
+    runs = load_runs(sweep="pocket", task="digits", dial=0.0, n_train=200)
+    table = paired_gain(runs, "full_fine_tuning", "feature_extraction")
+    if table.empty:
+        raise UserError("these runs have not been recorded here")
+    return float(table["mean"].iloc[0])
+
+
+def all_statistics(names: Any) -> bool | str:
+    """Accept every BatchNorm buffer of `pocket` and nothing else."""
+    if not isinstance(names, (list, tuple, set)) or not all(isinstance(n, str) for n in names):
+        return "A list of names is wanted."
+    from helpers.backbones import load_backbone  # slow, and only wanted when asked
+
+    expected = {n for n, _ in load_backbone("pocket").named_buffers()}
+    if set(names) - expected:
+        return f"{sorted(set(names) - expected)[0]} should not be among them."
+    missing = expected - set(names)
+    return f"{len(missing)} more changed." if missing else True
+
+
+ANSWERS = {
+    "02.1": Answer(
+        number(1280 * 2 + 2),
+        hints=(
+            "One weight for each pair of feature and class; what else?",
+            "Each class also has a bias: features × classes + classes.",
+        ),
+        praise="A few kilobytes: that is all you store for a further task.",
+    ),
+    "02.2": Answer(
+        choice("b"),
+        hints=(
+            "Change one thing only: what pretraining gave.",
+            "Keep architecture, examples and head; replace the pretrained weights.",
+        ),
+        praise="Random convolutions are a surprisingly good start; transfer is what comes on top.",
+    ),
+    "02.3": Answer(
+        all_statistics,
+        hints=(
+            "Clone every tensor first: state_dict() hands out the living ones.",
+            "`[name for name, value in after.items() if not torch.equal(value, before[name])]`",
+            "Every BatchNorm layer has " + ", ".join(STATISTICS) + ".",
+        ),
+        praise="Statistics only, and no weight: that is the trap.",
+    ),
+    "02.4": Answer(
+        number(recorded_gain, within=0.02),
+        hints=(
+            "`paired_gain` takes the runs and two names of approaches.",
+            "`load_runs(sweep='pocket', task='digits', dial=0.0, n_train=200)`, then "
+            "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its column is `mean`.",
+        ),
+        praise="Digits are far from products: here the frozen base leaves much unseen.",
+    ),
+}

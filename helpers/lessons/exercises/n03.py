@@ -1,0 +1,123 @@
+"""Answers to notebook 03: partial and full fine-tuning."""
+
+from typing import Any
+
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.results.runs import load_runs
+from helpers.results.statistics import summarise
+from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
+
+
+def top_share(top_stages: int) -> float:
+    """Share of pocket's backbone parameters that lie in its top stages."""
+    from helpers.backbones import load_backbone  # slow, and only wanted when asked
+
+    counts = [
+        sum(p.numel() for p in stage.parameters()) for stage in load_backbone("pocket").stages
+    ]
+    return sum(counts[-top_stages:]) / sum(counts)
+
+
+def keeps_statistics(function: Any) -> bool | str:
+    """Try the reader's function on a model that forgets, and look at what moved."""
+    if not callable(function):
+        return "A function is wanted: answer = keep_statistics, without brackets."
+    import torch
+
+    from helpers.approaches import TransferModel
+    from helpers.backbones import load_backbone
+
+    model = TransferModel(load_backbone("pocket"), 5)
+    model.train()
+    function(model)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    model(torch.randint(0, 256, (8, 28, 28, 1), dtype=torch.uint8)).sum().backward()
+    moved = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
+    if moved:
+        return f"{len(moved)} running statistics still changed, such as {moved[0]}."
+    if any(p.grad is None for p in model.parameters()):
+        return "The statistics stay, but some weights no longer get a gradient."
+    if not model.training:
+        return "The statistics stay, but now the whole model is in evaluation mode."
+    return True
+
+
+def trains_the_head_alone(function: Any) -> bool | str:
+    """Run the reader's mended loop on `pocket`, and look at what moved."""
+    if not callable(function):
+        return "A function is wanted: answer = train_head, without brackets."
+    import torch
+
+    from helpers.approaches import TransferModel
+    from helpers.backbones import load_backbone
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = TransferModel(load_backbone("pocket"), 5)
+        X = torch.randint(0, 256, (16, 28, 28, 1), dtype=torch.uint8)
+        y = torch.arange(16) % 5
+        model.eval()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        loss = float(torch.nn.functional.cross_entropy(model(X), y).detach())
+        function(model, X, y, 20)
+        model.eval()
+        after = float(torch.nn.functional.cross_entropy(model(X), y).detach())
+    moved = [n for n, value in model.state_dict().items() if not torch.equal(value, before[n])]
+    weights = {name for name, _ in model.named_parameters() if name.startswith("backbone")}
+    if wrong := [name for name in moved if name in weights]:
+        return f"{len(wrong)} weights of the backbone moved, such as {wrong[0]}."
+    if not {"head.weight", "head.bias"} <= set(moved):
+        return "The backbone's weights stay, but the head did not learn."
+    if wrong := [name for name in moved if not name.startswith("head")]:
+        return f"{len(wrong)} numbers that are no weights moved, such as {wrong[0]}."
+    return after < loss or "Only the head moved, but its loss did not fall."
+
+
+def most_kept() -> str:
+    """The approach that overwrites the base and kept most of the source task, from the records."""
+    movers = [PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT]
+    runs = load_runs(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
+    if runs.empty:
+        raise UserError("these runs have not been recorded here")
+    table = summarise(runs, by=("approach",))
+    return str(table.loc[table["source_accuracy_after"].idxmax(), "approach"])
+
+
+ANSWERS = {
+    "03.1": Answer(
+        number(lambda: top_share(3), within=0.02),
+        hints=(
+            "Which three stages are the top ones?",
+            "Add the last three numbers of the column `share`.",
+        ),
+        praise="Three stages of five, and nearly all of the weights.",
+    ),
+    "03.2": Answer(
+        trains_the_head_alone,
+        hints=(
+            "Compare model.state_dict() before and after: what moved, and what did not?",
+            "Whose parameters does the optimizer hold? And in which mode is the backbone?",
+            "SGD(model.head.parameters(), ...), and model.backbone.eval() after model.train().",
+        ),
+        praise="Both mistakes run, and the loss falls. Only a comparison of tensors finds them.",
+        points=2,
+    ),
+    "03.3": Answer(
+        keeps_statistics,
+        hints=(
+            "Which module holds the running statistics, and which mode stops it updating them?",
+            "Go over model.modules() and look for torch.nn.BatchNorm2d.",
+            "for m in model.modules(): if isinstance(m, torch.nn.BatchNorm2d): m.eval()",
+        ),
+        praise="Scale and shift of each BatchNorm still learn; only its statistics stay.",
+    ),
+    "03.4": Answer(
+        choice(most_kept),
+        hints=(
+            "Look at the list in section 6, and leave out what does not overwrite the base.",
+            "records.load(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
+        ),
+        praise="Now look at what that approach reached on the new task: was the rest worth it?",
+    ),
+}

@@ -1,0 +1,63 @@
+"""Answers to notebook 07: distance from the pretraining data."""
+
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Answer, choice, number, predicted
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
+
+
+def farthest() -> str:
+    """The task farthest from pocket at dial 0, as recorded."""
+    from helpers.experiments import domain_distance  # slow, and only wanted when asked
+
+    table = domain_distance.load_distances()
+    table = table[(table["backbone"] == "pocket") & (table["dial"] == 0)]
+    if table.empty:
+        raise UserError("no distances have been recorded here")
+    return str(table.loc[table["distance"].idxmax(), "task"])
+
+
+def lost_on_the_dial() -> dict[str, float]:
+    """Points that approaches lose from dial 0 to its end, 200 examples, over common seeds."""
+    from helpers.experiments import sweeps  # slow, and only wanted when asked
+
+    runs = sweeps.recorded_runs("pocket")
+    runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
+    lost = {}
+    for name in (FEATURE_EXTRACTION, FROM_SCRATCH, CLASSICAL):
+        own = runs[runs["approach"] == name].pivot(
+            index="seed", columns="dial", values="test_accuracy"
+        )
+        if not {0.0, 1.0} <= set(own.columns):
+            raise UserError("these runs have not been recorded here")
+        lost[name] = 100 * float((own[0.0] - own[1.0]).mean())
+    return lost
+
+
+ANSWERS = {
+    "07.1": Answer(
+        number(0.75, within=0.01),
+        hints=("distance = F / (1 + F)", "Three over four."),
+        praise="And 1/2 is a cloud as far off as the source is wide.",
+    ),
+    "07.2": Answer(
+        choice(farthest),
+        hints=("Filter backbone and dial, then sort by `distance`.", "The last row's `task`."),
+        praise="Which of the other two scores would have named another task?",
+    ),
+    "07.3": Answer(
+        number(0.25, within=0.01),
+        hints=("How much of the way from 0.80 to 1 has it gone?", "0.05 of 0.20."),
+        praise="An accuracy of 85 % can be a quarter of the way.",
+    ),
+    "07.4": Answer(
+        predicted(lost_on_the_dial, full=2.0, nothing=10.0, unit="points"),
+        hints=(
+            "Which of the three can tell one order of the pixels from another?",
+            "Raw pixels in another order are as good as before; what then of a probe, and of "
+            "convolutions that start from nothing?",
+            "Filter the runs by task, n_train and approach, pivot seed by dial, subtract.",
+        ),
+        praise="What pretraining gave is what the dial takes away.",
+        points=2,
+    ),
+}

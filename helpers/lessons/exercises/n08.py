@@ -1,0 +1,75 @@
+"""Answers to notebook 08: what each approach costs."""
+
+from typing import Any
+
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Answer, number
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
+
+
+def lora_over_full() -> float:
+    """LoRA over full fine-tuning in processor seconds: pocket, 200 examples, from the records."""
+    from helpers.experiments import sweeps  # slow, and only wanted when asked
+    from helpers.lessons import trade_offs
+
+    runs = sweeps.recorded_runs("pocket")
+    runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
+    ratios = trade_offs.cost_ratios(runs, LORA, FULL_FINE_TUNING)["ratio"]
+    if ratios.empty:
+        raise UserError("these runs have not been recorded here")
+    return trade_offs.typical(ratios)
+
+
+def finds_fronts(function: Any) -> bool | str:
+    """Try the reader's front on drawn tables, some with equal rows."""
+    if not callable(function):
+        return "A function is wanted: answer = front, without brackets."
+    import numpy as np
+    import pandas as pd
+
+    from helpers.results.statistics import pareto
+
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 6, 6, 12, 12):
+        table = pd.DataFrame({
+            "approach": [f"approach {i}" for i in range(size)],
+            "cost": rng.integers(1, 8, size),
+            "accuracy": rng.integers(1, 8, size) / 10,
+        })  # fmt: skip
+        found = function(table.copy())
+        if not isinstance(found, set | frozenset):
+            return f"A set of names is wanted, and this is {type(found).__name__}."
+        wanted = set(pareto(table, "cost", "accuracy")["approach"])
+        if set(found) != wanted:
+            extra, lacking = sorted(found - wanted), sorted(wanted - found)
+            return f"On a drawn table of {size} rows: too many {extra}, missing {lacking}."
+    return True
+
+
+ANSWERS = {
+    "08.1": Answer(
+        number(4),
+        hints=(
+            "After E epochs full fine-tuning has cost 3 E forward passes, the probe one.",
+            "The smallest whole E with 3 E of 10 or more.",
+        ),
+        praise="Validation, early stopping and overhead move it, as section 2 shows.",
+    ),
+    "08.2": Answer(
+        number(lora_over_full, within=0.02),
+        hints=(
+            "runs = sweeps.recorded('pocket'), then keep dial 0 and 200 examples.",
+            "tradeoffs.typical(tradeoffs.cost_ratios(runs, 'lora', 'full_fine_tuning')['ratio'])",
+        ),
+        praise="It trains a small share of the weights, and that tells little about its time.",
+    ),
+    "08.3": Answer(
+        finds_fronts,
+        hints=(
+            "Compare each row with all others; two loops will do.",
+            "A row is beaten by one with cost <= and accuracy >= of which one is strict; equal "
+            "rows do not beat each other.",
+        ),
+        praise="Sorted by cost it needs one pass: keep what beats everything before it.",
+    ),
+}

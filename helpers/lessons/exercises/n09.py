@@ -1,0 +1,70 @@
+"""Answers to notebook 09: maintenance over years."""
+
+from typing import Any
+
+from helpers.lessons.exercises.grading import Answer, number
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
+
+
+def tasks_for_a_hundred(base: float, part: float, full: float) -> int:
+    """Tasks from which full copies take at least a hundred times the storage of parts and base."""
+    return next(t for t in range(1, 10**6) if t * full >= 100 * (base + t * part))
+
+
+def names_to_train(function: Any) -> bool | str:
+    """Try the reader's function on a small library whose base was replaced."""
+    if not callable(function):
+        return "A function is wanted: answer = to_train, without brackets."
+    import tempfile  # all of this is slow, and only wanted when asked
+
+    from helpers.approaches import Fitted, get_approach
+    from helpers.backbones import clone, load_backbone
+    from helpers.lessons.adapter_library.library import Library
+
+    old, new = (load_backbone("pocket", pretrained=False, seed=seed) for seed in (0, 1))
+    with tempfile.TemporaryDirectory() as folder:
+        for base, name, task in (
+            (old, LORA, "tiles"),
+            (old, FULL_FINE_TUNING, "leaves"),
+            (old, FEATURE_EXTRACTION, "apples"),
+            (new, LORA, "coins"),
+        ):
+            approach = get_approach(name)
+            model = approach.build(clone(base), 2, approach.options())
+            Library(folder, base).add(Fitted(approach, model, None), task)
+        given = function(Library(folder, new))
+    if not isinstance(given, list):
+        return f"A list of names is wanted, and this is {type(given).__name__}."
+    if "leaves" in given:
+        return "The full copy holds all its weights; it goes on as it is."
+    if "coins" in given:
+        return "One of these was trained on the new base already."
+    return given == ["apples", "tiles"] or f"Two tasks have to be trained again; you named {given}."
+
+
+ANSWERS = {
+    "09.1": Answer(
+        number(lambda: tasks_for_a_hundred(400, 2, 400)),
+        hints=(
+            "T full copies take 400·T, the other shelf 400 + 2·T.",
+            "Solve 400·T = 100 · (400 + 2·T).",
+        ),
+        praise="Of the two hundred that the files promise, half is there only now.",
+    ),
+    "09.2": Answer(
+        number(6.0, within=0.001),
+        hints=(
+            "Full copies: 12 trainings of 60 minutes. LoRA: 12 + U trainings of 40.",
+            "Solve (12 + U) · 40 = 12 · 60.",
+        ),
+        praise="One upgrade every half year would do it in three years.",
+    ),
+    "09.3": Answer(
+        names_to_train,
+        hints=(
+            "`library.list()` has a column `problem`.",
+            "Keep the rows whose problem is not empty, and make a list of their `task`.",
+        ),
+        praise="This is the work list of an upgrade.",
+    ),
+}

@@ -1,0 +1,87 @@
+"""Answers to notebook 10: rules and their regret."""
+
+import functools
+from typing import Any
+
+from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.scenarios import chosen
+
+
+@functools.cache
+def _scored() -> tuple[Any, Any, Any]:
+    from helpers.results import rival_rules, runs  # slow, and only wanted when asked
+    from helpers.results.learning_curves import measured_curves
+
+    held = measured_curves(runs.load_runs())
+    table, _ = rival_rules.situations(held)
+    return held, table, rival_rules.score(table, held)
+
+
+def _mean_regret(rule: str) -> float:
+    picks = _scored()[2]
+    return float(picks[picks["rule"] == rule]["regret"].mean())
+
+
+def gap() -> float:
+    """Points between always LoRA and the measured answer."""
+    return 100 * (_mean_regret("always lora") - _mean_regret("measured"))
+
+
+def worst_task() -> str:
+    """Where always tuning everything gave up most."""
+    picks = _scored()[2]
+    own = picks[picks["rule"] == "always full_fine_tuning"]
+    return str(own.loc[own["regret"].idxmax(), "task"])
+
+
+def own_rule(answer: Any) -> bool | str:
+    """Judge a rule by its mean regret on the recorded situations."""
+    from helpers.results import rival_rules
+
+    if not callable(answer):
+        return "A function of two arguments is wanted: examples and distance."
+    _, table, _ = _scored()
+    known = set(table["approach"])
+    regrets = table.set_index([*rival_rules.SITUATION, "approach"])["regret"]
+    lost = []
+    for case in rival_rules.cases(table):
+        named = answer(case.n_train, case.distance)
+        if named not in known:
+            return f"It named {named!r}; the approaches are {', '.join(sorted(known))}."
+        lost.append(regrets[case.task, case.backbone, case.n_train, case.dial, named])
+    mean, goal = sum(lost) / len(lost), _mean_regret("article")
+    if mean < goal:
+        return True
+    return f"It gives up {100 * mean:.1f} points, the four-step rule {100 * goal:.1f}."
+
+
+ANSWERS = {
+    "10.1": Answer(
+        number(gap, within=0.05),
+        hints=("Both stand in `scores`.", "Subtract the mean regrets and multiply by 100."),
+        praise="One sentence of advice against a table of measurements, priced.",
+    ),
+    "10.2": Answer(
+        choice(worst_task),
+        hints=("Look at the table of worst situations.", "It is in the column `task`."),
+        praise="The most powerful approach has the deepest hole.",
+    ),
+    "10.3": Answer(
+        own_rule,
+        hints=(
+            "Start from a constant: lambda examples, distance: 'lora'.",
+            "Then look where it fails, in section 4, and treat that case on its own.",
+        ),
+        praise="It was scored on tasks that you have looked at; the measured answer was not.",
+    ),
+    "10.4": Answer(
+        chosen("fabric", "scrambled", "tickets", "letters", "nightly"),
+        hints=(
+            "What has each base seen before, and what do the new pictures or words share with it?",
+            "Freezing needs a close domain. Where nothing is close, look at LoRA and at classical.",
+            "scenarios.options(scenarios.get_scenario('fabric')) is the whole bill, best first.",
+        ),
+        praise="Now count: how many different approaches did five situations take?",
+        points=5,
+    ),
+}

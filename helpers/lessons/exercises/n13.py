@@ -1,0 +1,83 @@
+"""Answers to notebook 13: language models."""
+
+import math
+from typing import Any
+
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.vocabulary import CLASSICAL, LORA
+
+
+def counted(rank: int) -> tuple[int, int]:
+    """(trained, all) weights of the 7 B model with LoRA on query and value."""
+    from helpers.lessons.language_models import counting  # slow, and only wanted when asked
+
+    model = next(one for one in counting.ARCHITECTURES if one.name == "7 B")
+    return counting.count_lora(model, rank=rank)
+
+
+def anchor_over_lora() -> str:
+    """The text task on which word counts stand highest above LoRA at 200 texts."""
+    from helpers.experiments import sweeps
+
+    runs = sweeps.recorded_runs("minilm")
+    runs = runs[runs["n_train"] == 200]
+    means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
+    if not {CLASSICAL, LORA} <= set(means.columns):
+        raise UserError("these runs have not been recorded here")
+    return str((means[CLASSICAL] - means[LORA]).idxmax())
+
+
+def foresees(function: Any) -> bool | str:
+    """Try the reader's function on drawn log probabilities."""
+    if not callable(function):
+        return "A function is wanted: answer = foresight, without brackets."
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for tokens, per_token in ((1, 1), (7, 3), (200, 4)):
+        logs = np.log(rng.uniform(0.01, 0.9, tokens))
+        found = function(logs.copy(), tokens * per_token)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            return "A pair is wanted: (perplexity per token, bits per byte)."
+        wanted = math.exp(-logs.mean()), -logs.sum() / math.log(2) / (tokens * per_token)
+        for what, got, right in zip(("perplexity", "bits per byte"), found, wanted, strict=True):
+            if not math.isclose(float(got), right, rel_tol=1e-6):
+                return f"On {tokens} tokens the {what} is {right:.4f}, and yours {float(got):.4f}."
+    return True
+
+
+ANSWERS = {
+    "13.1": Answer(
+        number(lambda: counted(16)[0]),
+        hints=(
+            "Each of the 32 layers has a query and a value, both 4,096 by 4,096.",
+            "An update of an m by n matrix trains 16 (m + n) weights.",
+        ),
+        praise="Twice what rank 8 trains: the count is proportional to the rank.",
+    ),
+    "13.2": Answer(
+        number(lambda: 2 * 4 * counted(8)[1] / 1e9, within=0.02),
+        hints=(
+            "Two numbers of four bytes for each of the weights that are trained.",
+            "counting.count_lora returns (trained, all).",
+        ),
+        praise="More than most cards hold, before a single weight or activation.",
+    ),
+    "13.3": Answer(
+        choice(anchor_over_lora),
+        hints=(
+            "recorded_runs('minilm'), then keep n_train 200 and average over draws.",
+            "Pivot to one column for each approach and subtract.",
+        ),
+        praise="Section 2 shows what word counts see there.",
+    ),
+    "13.4": Answer(
+        foresees,
+        hints=(
+            "Perplexity is e to the mean of the negative logarithms.",
+            "Bits: the sum of the negative logarithms over log 2, shared out over the bytes.",
+        ),
+        praise="Only the second can be compared between models that cut text in other pieces.",
+    ),
+}

@@ -1,0 +1,32 @@
+"""Answers to notebook 14: your own data."""
+
+from helpers.lessons.exercises.grading import Answer, number
+
+
+def mcnemar() -> float:
+    """Exact two-sided p-value of 12 against 4."""
+    from scipy.stats import binomtest  # slow, and only wanted when asked
+
+    return float(binomtest(12, 16).pvalue)
+
+
+ANSWERS = {
+    "14.1": Answer(
+        number(0.5, within=0.01),
+        hints=("What is one photo of 200, as a share?", "One over 200, times 100."),
+        praise="One copy is little; a tenth of the split would hide a whole approach's gain.",
+    ),
+    "14.2": Answer(
+        number(mcnemar, within=0.002),
+        hints=(
+            "Examples on which both agree say nothing. How many are left?",
+            "Of 16 disagreements, 12 on one side: a fair coin, two-sided.",
+        ),
+        praise="Three times as many wins, and the examples still can't tell.",
+    ),
+    "14.3": Answer(
+        number(0.5, within=0.01),
+        hints=("How far is it from chance, and how far could it be?", "0.30 of 0.60."),
+        praise="That is `above_chance`; near 0 a domain is too distant.",
+    ),
+}

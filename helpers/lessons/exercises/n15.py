@@ -1,0 +1,76 @@
+"""Answers to notebook 15: questions, mistakes, the checklist."""
+
+from typing import Any
+
+from helpers.lessons.exercises.grading import Answer, choice, number
+
+
+def enough_examples() -> int:
+    """The smallest multiple of 100 test examples that shows two points at an accuracy of 0.9."""
+    from helpers.lessons.pitfalls import smallest_visible_gain
+
+    return next(n for n in range(100, 100_000, 100) if smallest_visible_gain(n, 0.9) <= 0.02)
+
+
+def worst_seed() -> float:
+    """Points that the worst single seed cost, over all situations of the records."""
+    from helpers.lessons import pitfalls
+    from helpers.results import learning_curves, runs  # slow, and only wanted when asked
+
+    return 100 * float(
+        pitfalls.one_seed(learning_curves.comparable(runs.load_runs()))["regret"].max()
+    )
+
+
+def keeps_copies_together(function: Any) -> bool | str:
+    """Try the reader's split on groups of several sizes and in several orders."""
+    if not callable(function):
+        return "A function is wanted: answer = hold_out, without brackets."
+    import numpy as np
+
+    for seed in range(5):
+        source = np.random.default_rng(seed).permutation(np.repeat(np.arange(50), 4))
+        held = np.asarray(function(source, seed))
+        if held.shape != source.shape or held.dtype != bool:
+            return "The result should be a bool array with one value for each row."
+        if set(source[held]) & set(source[~held]):
+            return f"With seed {seed}, copies of one picture lie on both sides."
+        if not 0.1 <= held.mean() <= 0.3:
+            return f"With seed {seed}, {held.mean():.0%} of the rows are held out, not a fifth."
+    firsts = [function(np.arange(50), seed) for seed in (0, 1)]
+    if np.array_equal(*firsts):
+        return "Two seeds give the same split: draw with the seed."
+    return True
+
+
+ANSWERS = {
+    "15.1": Answer(
+        number(enough_examples),
+        hints=(
+            "Try a few sizes: the visible difference falls with the root of n.",
+            "next(n for n in range(100, 100_000, 100) if …smallest_visible_gain(n, 0.9) <= 0.02)",
+        ),
+        praise="Few test sets are that large: hence all the differences that did not last.",
+    ),
+    "15.2": Answer(
+        keeps_copies_together,
+        hints=(
+            "Draw pictures, not rows: np.unique(source).",
+            "np.isin(source, rng.permutation(np.unique(source))[: len(np.unique(source)) // 5])",
+        ),
+        praise="The same line keeps patients, products and days together.",
+    ),
+    "15.3": Answer(
+        choice("c"),
+        hints=(
+            "Which mistakes of section 2 are in the sentence?",
+            "Two of them: chosen on the test set, and a single seed.",
+        ),
+        praise="Until then the three points may be the optimism of mistake 1.",
+    ),
+    "15.4": Answer(
+        number(worst_seed, within=0.01),
+        hints=("The column `regret` of `crowned`, its maximum.", "In points: times 100."),
+        praise="One seed is enough most of the time, and you can't know when.",
+    ),
+}

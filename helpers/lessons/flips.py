@@ -1,0 +1,269 @@
+"""The records of the three flips: what overrides the rules, measured and kept.
+
+`data/results/flips.csv` holds one line per question; whole lines are appended by
+`tools/measure/measure_flips.py` and never edited. Its columns:
+
+    flip                 unlabelled, or local
+    task, backbone       as in runs.csv; of a hosted model the backbone that the service holds
+    variant              unlabelled: plain (the backbone as it came), statistics (BatchNorm's taken
+                         anew, no weight moved), continued (pretrained on without labels);
+                         local: local (on this machine), hosted (embeddings over HTTP)
+    approach             how it was trained on the labels
+    n_labelled           training examples with labels, drawn with `seed`
+    n_unlabelled         examples that continued pretraining saw, labels unread; 0 without it
+    seed, dial, lr       as in runs.csv; lr is the best of the approach's three on validation
+    val_accuracy, test_accuracy, n_test
+    pretrain_cpu_seconds continued pretraining alone, processor seconds over threads
+    train_cpu_seconds    training on the labels and the features it needs, likewise; a hosted
+                         model's own seconds are its owner's and not counted
+    bytes_sent           body of one request for one prediction; 0: nothing leaves
+    latency_ms           one prediction, the HTTP trip included; median of 30
+    created, git         when, and the commit the code was at
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from helpers.display.figures import figure, set_title
+from helpers.errors import UserError
+from helpers.lessons.claims.tests import (
+    FAILS,
+    HOLDS,
+    UNDECIDED,
+    UNTESTED,
+    Measured,
+    first_case,
+    gain,
+    judge,
+)
+from helpers.paths import results_dir
+from helpers.results.statistics import mean_interval
+from helpers.storage.results_file import RowFile
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, style_of
+
+QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
+            "seed", "dial"]  # fmt: skip
+NUMBERS = ["lr", "val_accuracy", "test_accuracy", "n_test", "pretrain_cpu_seconds",
+           "train_cpu_seconds", "bytes_sent", "latency_ms"]  # fmt: skip
+COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
+WHOLE = ["n_labelled", "n_unlabelled", "seed", "n_test", "bytes_sent"]
+VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local", "hosted")}
+PLACE = ["task", "backbone", "dial", "n_labelled"]
+PROBE, NAIVE = FEATURE_EXTRACTION, FULL_FINE_TUNING
+SENTENCES = {
+    UNTESTED: "Not recorded yet.",
+    HOLDS: "It holds on these records.",
+    FAILS: "It fails on these records.",
+    UNDECIDED: "Undecided on these records.",
+}
+
+
+def flips_path() -> Path:
+    """The file of recorded flips."""
+    return results_dir() / "flips.csv"
+
+
+def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
+    """The recorded rows, of one flip or of all; none where nothing was recorded yet.
+
+    Raises UserError for a file with other columns, or a flip that is not there.
+    """
+    path = flips_path() if path is None else path
+    if flip is not None and flip not in VARIANTS:
+        raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
+    table = pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
+    return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
+
+
+def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a row answers: equal questions are measured once."""
+    return tuple(round(row[k], 4) if k == "dial" else row[k] for k in QUESTION)
+
+
+def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
+    """The questions that the file answers."""
+    return {question(row) for row in load(path=path).to_dict("records")}
+
+
+def append(row: Mapping[str, Any], path: Path | None = None) -> None:
+    """Append one whole line. Raises UserError for wrong columns, or a variant that is not there."""
+    path = flips_path() if path is None else path
+    if row.get("variant") not in VARIANTS.get(row.get("flip"), ()):
+        told = f"{row.get('flip')!r} has no variant {row.get('variant')!r}"
+        raise UserError(f"{told}; see flips.VARIANTS")
+    RowFile(path, COLUMNS).append_row(row)
+
+
+def arms(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line for each arm (place, variant, approach): mean accuracy, interval, what it cost.
+
+    Columns: those of PLACE, variant, approach, arm (in words), mean, low, high (95 % by Student's
+    t over seeds), runs, and the medians of cpu_seconds (pretraining and training), bytes_sent,
+    latency_ms.
+    """
+    made = []
+    for key, own in rows.groupby([*PLACE, "variant", "approach"], sort=True):
+        mean, low, high = mean_interval(own["test_accuracy"])
+        cpu = own["pretrain_cpu_seconds"] + own["train_cpu_seconds"]
+        costs = (cpu.median(), own["bytes_sent"].median(), own["latency_ms"].median())
+        made.append((*key, _arm(*key[-2:]), mean, low, high, len(own), *costs))
+    names = [*PLACE, "variant", "approach", "arm", "mean", "low", "high", "runs", "cpu_seconds",
+             "bytes_sent", "latency_ms"]  # fmt: skip
+    return pd.DataFrame(made, columns=names)
+
+
+def _arm(variant: str, approach: str) -> str:
+    words = {PROBE: "probe", NAIVE: "fine-tuning"}.get(approach, approach.replace("_", " "))
+    before = {"statistics": "new statistics, ", "continued": "continued, "}
+    before |= {"hosted": "hosted ", "local": "local "}
+    return before.get(variant, "") + words
+
+
+def paired(rows: pd.DataFrame, ours: tuple[str, str], theirs: tuple[str, str]) -> pd.DataFrame:
+    """How much one (variant, approach) lies above another, seed by seed: a line for each place.
+
+    Columns: those of PLACE, mean, low, high (95 % by Student's t) and runs.
+    """
+    sides = []
+    for variant, approach in (ours, theirs):
+        chosen = rows[(rows["variant"] == variant) & (rows["approach"] == approach)]
+        keys = ["task", "dial", "n_labelled", "seed"]
+        sides.append(chosen[[*keys, "backbone", "test_accuracy"]])
+    # Hosted and local arms run on different backbones: ours names the place.
+    both = sides[0].merge(sides[1], on=["task", "dial", "n_labelled", "seed"], suffixes=("", "_b"))
+    if ours[0] in VARIANTS["unlabelled"]:
+        both = both[both["backbone"] == both["backbone_b"]]
+    both["gain"] = both["test_accuracy"] - both["test_accuracy_b"]
+    made = [
+        (*key, *mean_interval(own["gain"]), len(own)) for key, own in both.groupby(PLACE, sort=True)
+    ]
+    return pd.DataFrame(made, columns=[*PLACE, "mean", "low", "high", "runs"])
+
+
+def best_continued(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of flip `unlabelled` with the continued arm that validation prefers in each place.
+
+    Who goes on pretraining still has to pick probe or fine-tuning; picked by test accuracy the
+    comparison with naive fine-tuning would be rigged. Only these and the naive rows are returned.
+    """
+    naive = rows[(rows["variant"] == "plain") & (rows["approach"] == NAIVE)]
+    mine = rows[rows["variant"] == "continued"]
+    means = mine.groupby([*PLACE, "approach"])["val_accuracy"].mean().reset_index()
+    best = means.sort_values([*PLACE, "val_accuracy", "approach"]).drop_duplicates(
+        PLACE, keep="last"
+    )
+    return pd.concat([mine.merge(best[[*PLACE, "approach"]], on=[*PLACE, "approach"]), naive])
+
+
+def measured(flip: str, rows: pd.DataFrame | None = None) -> Measured | None:
+    """The effect a claim is judged by; None where nothing is recorded.
+
+    unlabelled ("often beats"): the mean gain, over families of tasks, of continued pretraining and
+    then what validation prefers over naive fine-tuning.
+    local ("can beat"): the clearest gain, corrected for having looked at all, of a small model
+    fully tuned here over a probe on a larger one's embeddings.
+    """
+    table = _compared(flip, rows)
+    if table.empty:
+        return None
+    ours, theirs = ("continued", "plain") if flip == "unlabelled" else ("local", "hosted")
+    test = gain if flip == "unlabelled" else first_case
+    return test(table, {"arm": "variant", "ours": [ours], "theirs": [theirs]})
+
+
+def _compared(flip: str, rows: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows of both sides, with the columns that tests of claims know."""
+    rows = load(flip) if rows is None else rows
+    if flip == "unlabelled":
+        rows = best_continued(rows)
+    table = rows.rename(columns={"n_labelled": "n_train"}).assign(image_size=0)
+    if flip == "local":  # the sides differ in their backbone: the local one names the situation
+        small = table[table["variant"] == "local"]["backbone"]
+        table["backbone"] = small.iloc[0] if len(small) else ""
+    return table
+
+
+def over_naive(rows: pd.DataFrame) -> pd.DataFrame:
+    """`paired` gains of continued pretraining, then what validation prefers, over fine-tuning."""
+    kept = best_continued(rows)
+    return paired(kept.assign(approach=NAIVE), ("continued", NAIVE), ("plain", NAIVE))
+
+
+def verdict(found: Measured | None) -> str:
+    """The claim in one sentence, from the interval alone."""
+    return SENTENCES[judge(found)]
+
+
+def in_words(found: Measured, against: str) -> str:
+    """An effect with its interval and what it rests on."""
+    return (
+        f"{found.effect:+.3f} accuracy {against} ({found.low:+.3f} to {found.high:+.3f}; "
+        f"{found.note}; {found.runs} rows)."
+    )
+
+
+def times_ahead(table: pd.DataFrame) -> dict[str, int]:
+    """How many rows of paired gains lie clearly above zero, clearly below, or too close."""
+    ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
+    return {"ahead": ahead, "behind": behind, "too close": len(table) - ahead - behind}
+
+
+def told(table: pd.DataFrame) -> str:
+    """Where a `paired` table is clearly ahead, clearly behind and too close to call, in words."""
+    table = table.reset_index()
+    sides = {
+        "clearly ahead": table[table["low"] > 0],
+        "clearly behind": table[table["high"] < 0],
+        "too close to call": table[~(table["low"] > 0) & ~(table["high"] < 0)],
+    }
+    return "; ".join(f"{words}: {_places(rows)}" for words, rows in sides.items())
+
+
+def _places(rows: pd.DataFrame) -> str:
+    found = []
+    for (task, dial), own in rows.groupby(["task", "dial"], sort=True):
+        where = f"{task} at dial {dial:.2g}" if dial else str(task)
+        found.append(f"{where} ({', '.join(f'{n:,}' for n in sorted(own['n_labelled']))} labels)")
+    return ", ".join(found) if found else "nowhere"
+
+
+STRENGTH = {"plain": 0.4, "statistics": 0.2, "hosted": 0.85}  # of any other variant: 0.85
+
+
+def plot_arms(
+    table: pd.DataFrame,
+    title: str = "",
+    *,
+    xlabel: str = "test accuracy",
+    band: str = "line: 95 % interval",
+    named: bool = True,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw one bar per row, first row on top: `mean`, with `low` to `high` where they are there.
+
+    table: rows with approach, variant, arm (the words beside the bar) and mean. named: False leaves
+    the words out, for a panel beside another.
+    """
+    if ax is None:
+        ax = figure("", width=8.0, height=0.9 + 0.4 * max(3, len(table)))[1]
+    set_title(ax, title)
+    rows = table.to_dict("records")
+    for place, row in zip(range(len(rows))[::-1], rows, strict=True):
+        look, strength = style_of(row["approach"]), STRENGTH.get(row["variant"], 0.85)
+        ax.barh(place, row["mean"], color=look.colour, alpha=strength, height=0.7)
+        if pd.notna(row.get("low")):
+            ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
+            ax.errorbar(row["mean"], place, xerr=ends, color="#000000", capsize=3, lw=1.2)
+    ax.set_yticks(range(len(rows))[::-1], [row["arm"] if named else "" for row in rows])
+    ax.grid(visible=False, axis="y")
+    barred = {"low", "high"} <= set(table.columns) and bool(table["low"].notna().any())
+    ax.set(xlim=(0, 1), xlabel=f"{xlabel} ({band})" if barred and band else xlabel)
+    return ax.figure

@@ -1,0 +1,135 @@
+"""The other side of `helpers.lessons.hosted_model.service`: ask for embeddings, and train a head on
+them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers.approaches.feature_extraction import FeatureExtraction, StandardisedHead
+from helpers.backbones import Backbone
+from helpers.errors import UserError
+from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
+from helpers.training.examples import Examples
+from helpers.training.loop import History, train
+
+
+class EmbeddingClient:
+    """Asks a service for embeddings, in batches over one connection.
+
+    bytes_sent, bytes_received: bodies of all requests so far. requests: how many there were.
+    """
+
+    def __init__(self, url: str, *, batch_size: int = 32, seconds: float = 60.0) -> None:
+        address = urlsplit(url)
+        if address.scheme != "http" or not address.hostname or batch_size < 1:
+            raise UserError(f"{url!r} is no http://host:port, or batch_size {batch_size} below 1")
+        self.url, self.batch_size = url, batch_size
+        self.bytes_sent = self.bytes_received = self.requests = 0
+        self._connection = http.client.HTTPConnection(address.netloc, timeout=seconds)
+
+    def __enter__(self) -> EmbeddingClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def info(self) -> dict[str, Any]:
+        """What the service is."""
+        return json.loads(self._ask("GET", "/info", None, {}))
+
+    def embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
+        """Embeddings (N, feature_size) of images (uint8 N,H,W,C) or texts.
+
+        Raises UserError with the service's sentence, or when it can't be reached.
+        """
+        parts = [
+            self._embed(inputs[i : i + self.batch_size])
+            for i in range(0, len(inputs), self.batch_size)
+        ]
+        if not parts:
+            raise UserError("there is nothing to embed; give one input or more")
+        return np.concatenate(parts)
+
+    def latency_ms(self, inputs: np.ndarray | list[str], repeats: int = 30) -> float:
+        """Median milliseconds of a request, the trip included, after three that warm it up."""
+        times = []
+        for _ in range(repeats + 3):
+            started = time.perf_counter()
+            self.embed(inputs)
+            times.append(time.perf_counter() - started)
+        return 1000 * statistics.median(times[3:])
+
+    def close(self) -> None:
+        """Close the connection; the next question opens another."""
+        self._connection.close()
+
+    def _embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
+        texts = isinstance(inputs, list)
+        body = json.dumps({"texts": inputs}).encode() if texts else to_npy(np.asarray(inputs))
+        answer = self._ask("POST", "/embed", body, {"Content-Type": JSON if texts else NPY})
+        self.bytes_sent += len(body)
+        self.bytes_received += len(answer)
+        self.requests += 1
+        return read_npy(answer, "float32", 2)
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict) -> bytes:
+        try:
+            self._connection.request(method, path, body, headers)
+            response = self._connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise UserError(f"{self.url} can't be reached ({error}); is it serving?") from error
+        if response.status != 200:
+            self._connection.close()
+            raise UserError(f"{self.url} answered {response.status}: {_sentence(answer)}")
+        return answer
+
+
+@contextlib.contextmanager
+def hosted(backbone: Backbone, *, batch_size: int = 32) -> Iterator[EmbeddingClient]:
+    """A client of a service that holds `backbone` while the block runs."""
+    with serve(backbone) as url, EmbeddingClient(url, batch_size=batch_size) as client:
+        yield client
+
+
+def _sentence(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["error"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"
+
+
+def fit_probe(
+    train_set: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    n_classes: int,
+    *,
+    lr: float | None = None,
+    seed: int = 0,
+) -> tuple[nn.Module, History]:
+    """Train a linear head on embeddings, just as the approach `feature_extraction` does.
+
+    train_set, validation: embeddings (N, F) and int64 labels (N,). lr: its default when None.
+    """
+    features, labels = train_set
+    config = FeatureExtraction().config("image", len(labels), lr=lr, seed=seed)
+    linear = nn.Linear(features.shape[1], n_classes)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    mean, std = torch.from_numpy(features.mean(0)), torch.from_numpy(features.std(0))
+    head = StandardisedHead(linear, mean, std.clamp(min=1e-4))
+    history = train(head, Examples.raw(features, labels), Examples.raw(*validation), config)
+    return head, history

@@ -1,0 +1,219 @@
+"""A stand-in for a hosted model: a small local HTTP server that returns embeddings only.
+
+`with serve(backbone) as url:` answers on 127.0.0.1 until the block ends, in a thread. What a client
+gets is what hosted models sell: vectors, never weights or gradients, so that only a head can be
+trained on top of them (`helpers.lessons.hosted_model.client`).
+
+    GET  /info    JSON: name, modality, feature_size, size, max_inputs
+    POST /embed   application/x-npy: uint8 images (N,H,W,channels), or
+                  application/json: {"texts": ["…", …]}
+                  → application/x-npy: float32 (N, feature_size)
+
+Anything else gets a status of 400 or more and one sentence: {"error": "…"}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import torch
+
+from helpers.backbones import Backbone
+
+HOST = "127.0.0.1"  # nothing outside this machine can ask
+MAX_INPUTS = 64
+MAX_BYTES = 16_000_000
+MAX_SIDE = 1024  # pixels
+IDLE_SECONDS = 30.0  # a connection that says nothing for so long is closed
+NPY, JSON = "application/x-npy", "application/json"
+
+
+class Refused(Exception):
+    """A request that can't be answered: the status and one sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def to_npy(array: np.ndarray) -> bytes:
+    """An array as the bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read_npy(data: bytes, dtype: str, ndim: int) -> np.ndarray:
+    """The array in .npy bytes, a view of them. Raises ValueError for any other kind of array.
+
+    The header is checked against the bytes that are there before anything is made, so that a header
+    that promises gigabytes takes none.
+    """
+    file = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError("it is not of version 1.0")
+        shape, fortran, found = np.lib.format.read_array_header_1_0(file)
+    except (ValueError, SyntaxError, TypeError, EOFError) as error:
+        raise ValueError(f"not a .npy array ({error})") from error
+    if found != np.dtype(dtype) or len(shape) != ndim or fortran:
+        raise ValueError(f"not an array of {dtype} with {ndim} dimensions in C order")
+    body = data[file.tell() :]
+    if len(body) != found.itemsize * int(np.prod(shape, dtype=object)):
+        raise ValueError("its header promises another number of bytes than came")
+    return np.frombuffer(body, found).reshape(shape)
+
+
+class _Server(ThreadingHTTPServer):
+    """Holds the model, asked one request at a time, and the open connections, to close them."""
+
+    daemon_threads = True
+
+    def __init__(self, backbone: Backbone, max_inputs: int, max_bytes: int) -> None:
+        self.backbone, self.max_inputs, self.max_bytes = backbone, max_inputs, max_bytes
+        self.lock, self.connections = threading.Lock(), set()
+        super().__init__((HOST, 0), _Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self.connections.add(connection)
+        return connection, address
+
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
+
+    def embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
+        backbone = self.backbone
+        with self.lock, torch.inference_mode():
+            batch = torch.from_numpy(np.array(backbone.encode(inputs)))
+            return backbone.pool(backbone(backbone.prepare(batch))).float().numpy()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections stay open between requests
+    disable_nagle_algorithm = True  # else headers and body wait 40 ms for each other
+    timeout = IDLE_SECONDS
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Tell what is served."""
+        if self.path != "/info":
+            self._refuse(
+                Refused(404, f"there is no {self.path[:80]} here; GET /info tells what is")
+            )
+            return
+        backbone = self.server.backbone
+        facts = {
+            "name": backbone.name,
+            "modality": backbone.modality,
+            "feature_size": backbone.feature_size,
+            "size": backbone.recipe.size,
+            "max_inputs": self.server.max_inputs,
+        }
+        self._answer(200, JSON, json.dumps(facts).encode())
+
+    def do_POST(self) -> None:
+        """Answer with embeddings, or say in one sentence why not."""
+        try:
+            inputs = self._inputs(self._body())
+        except Refused as refused:
+            self._refuse(refused)
+            return
+        self._answer(200, NPY, to_npy(self.server.embed(inputs)))
+
+    def _body(self) -> bytes:
+        """The body, whose length must be told and within the limit before a byte is read."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit():
+            raise Refused(411, "a request needs a Content-Length")
+        if int(length) > self.server.max_bytes:
+            limit = self.server.max_bytes
+            raise Refused(413, f"{int(length):,} bytes are more than {limit:,}; send fewer inputs")
+        body = self.rfile.read(int(length))
+        if self.path != "/embed":
+            raise Refused(404, f"there is no {self.path[:80]} here; POST to /embed")
+        return body
+
+    def _inputs(self, body: bytes) -> np.ndarray | list[str]:
+        wanted = JSON if self.server.backbone.modality == "text" else NPY
+        kind = self.headers.get("Content-Type", "")
+        if kind.partition(";")[0].strip() != wanted:
+            raise Refused(415, f"this model reads {wanted}, not {kind[:80] or 'nothing named'}")
+        inputs = _texts(body) if wanted == JSON else _images(body)
+        if not 1 <= len(inputs) <= self.server.max_inputs:
+            limit = self.server.max_inputs
+            raise Refused(400, f"send 1 to {limit} inputs in one request, not {len(inputs)}")
+        return inputs
+
+    def _refuse(self, refused: Refused) -> None:
+        self.close_connection = True  # what is left of the body must not be read as a request
+        self._answer(refused.status, JSON, json.dumps({"error": str(refused)}).encode())
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is logged: what clients send is theirs."""
+
+
+def _images(body: bytes) -> np.ndarray:
+    try:
+        images = read_npy(body, "uint8", 4)
+    except ValueError as error:
+        raise Refused(400, f"images must come as uint8 (N, H, W, channels): {error}") from None
+    _, height, width, channels = images.shape
+    if channels not in (1, 3) or not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        shape = f"{height} x {width} x {channels}"
+        raise Refused(400, f"images have 1 or 3 channels and sides to {MAX_SIDE}, not {shape}")
+    return images
+
+
+def _texts(body: bytes) -> list[str]:
+    try:
+        texts = json.loads(body)["texts"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Refused(400, 'send texts as {"texts": ["…", "…"]}') from None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Refused(400, "texts must be a list of strings")
+    return texts
+
+
+@contextlib.contextmanager
+def serve(
+    backbone: Backbone, *, max_inputs: int = MAX_INPUTS, max_bytes: int = MAX_BYTES
+) -> Iterator[str]:
+    """Serve a frozen backbone's embeddings while the block runs; gives the address, http://….
+
+    When the block ends no connection is answered any more and the port is free.
+    """
+    server = _Server(backbone.eval(), max_inputs, max_bytes)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        for connection in list(server.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        thread.join()

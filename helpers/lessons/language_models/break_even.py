@@ -1,0 +1,187 @@
+"""Recorded steps of every method on decoders of growing size, and where LoRA starts to pay.
+
+`data/results/break_even.csv` holds one line per turn; whole lines are appended by
+`tools/measure/measure_break_even.py` and never edited. Its columns:
+
+    model                name in helpers.lessons.language_models.step_costs.MODELS; random weights,
+    float32 approach, setting    the method: LoRA's rank and targets (none: every linear layer), an
+                         adapter's reduction
+    batch, seq           texts in a step, and tokens of each
+    turn                 in a turn every method takes one step, one after the other
+    trainable_params, total_params
+    weight_bytes, gradient_bytes, optimizer_bytes   in memory; optimizer: AdamW, after a step
+    passing_bytes        by formula: gradients and activations at the worst moment
+    peak_bytes           counted (helpers.experiments.costs.TensorMemory) in the second step
+    formula_bytes, formula_error   helpers.lessons.language_models.memory_formula, and formula /
+    counted − 1
+    checkpoint_bytes     on disk, of what was trained
+    step_ms              processor milliseconds, over threads, of one training step
+    step_wall_ms         the same by the clock
+    merged_ms, unmerged_ms   processor milliseconds of a forward pass on the batch; empty for
+                         many long texts, and for long ones of the largest models
+    threads, torch, created, git
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.errors import UserError
+from helpers.paths import results_dir
+from helpers.results.statistics import between, mean_interval
+from helpers.storage.results_file import RowFile
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA
+
+QUESTION = ["model", "approach", "setting", "batch", "seq", "turn"]
+BYTES = ["weight_bytes", "gradient_bytes", "optimizer_bytes", "passing_bytes", "peak_bytes",
+         "formula_bytes", "checkpoint_bytes"]  # fmt: skip
+TIMES = ["step_ms", "step_wall_ms", "merged_ms", "unmerged_ms"]
+WHOLE = ["batch", "seq", "turn", "trainable_params", "total_params", *BYTES, "threads"]
+COLUMNS = [*QUESTION, "trainable_params", "total_params", *BYTES, "formula_error", *TIMES,
+           "threads", "torch", "created", "git"]  # fmt: skip
+PLACE = ["model", "batch", "seq"]
+METHOD = ["approach", "setting"]
+FULL = FULL_FINE_TUNING
+
+
+def break_even_path() -> Path:
+    """The file of recorded steps."""
+    return results_dir() / "break_even.csv"
+
+
+def load(path: Path | None = None) -> pd.DataFrame:
+    """The recorded rows; none where nothing was recorded yet. Raises UserError for other columns.
+
+    Two columns are added: `method`, in words, and `base_params` of the decoder itself.
+    """
+    path = break_even_path() if path is None else path
+    data = io.BytesIO(RowFile(path, COLUMNS).read())
+    table = pd.read_csv(data, encoding="utf-8", dtype={"setting": str}).fillna({"setting": ""})
+    return in_words(table)
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `COLUMNS` with the columns that `load` adds."""
+    table = table.copy()
+    table["method"] = [_words(*pair) for pair in table[METHOD].to_numpy()]
+    inserted = table["approach"].isin([LORA, ADAPTER])
+    table["base_params"] = table["total_params"] - table["trainable_params"].where(inserted, 0)
+    return table
+
+
+def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a row answers: equal questions are measured once."""
+    return tuple(row[name] for name in QUESTION)
+
+
+def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
+    """The questions that the file answers."""
+    return {question(row) for row in load(path).to_dict("records")}
+
+
+def append(row: Mapping[str, Any], path: Path | None = None) -> None:
+    """Append one whole line. Raises UserError for wrong columns."""
+    path = break_even_path() if path is None else path
+    RowFile(path, COLUMNS).append_row(row)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model, batch, seq and method: medians of the times, bytes as they are."""
+    keys = [*PLACE, "base_params", *METHOD, "method"]
+    kept = ["trainable_params", "total_params", *BYTES, "formula_error"]
+    groups = rows.groupby(keys, sort=False)
+    table = pd.concat([groups[kept].first(), groups[TIMES].median()], axis=1)
+    return table.assign(turns=groups.size()).reset_index().sort_values(
+        ["batch", "seq", "base_params"], kind="stable", ignore_index=True
+    )  # fmt: skip
+
+
+def ratios(rows: pd.DataFrame, value: str = "step_ms", *, over: str = FULL) -> pd.DataFrame:
+    """Each method's `value` over that of `over` in the same turn: a row for each place and method.
+
+    Columns: those of PLACE, base_params, approach, setting, method, mean (geometric), low and high
+    (95 % by Student's t on logarithms; equal to the mean where nothing varies, as with bytes; NaN
+    for a single turn) and turns. Models on which `over` was not measured are left out.
+    """
+    if value not in [*TIMES, *BYTES]:
+        raise UserError(f"{value!r} has no ratio; choose one of {', '.join([*TIMES, *BYTES])}")
+    keys = [*PLACE, "turn"]
+    base = rows[rows["approach"] == over][[*keys, value]]
+    both = rows[rows["approach"] != over].merge(base, on=keys, suffixes=("", "_over"))
+    both["log"] = np.log(both[value] / both[f"{value}_over"])
+    made = []
+    for key, own in both.groupby([*PLACE, "base_params", *METHOD, "method"], sort=False):
+        made.append((*key, *np.exp(mean_interval(own["log"])), len(own)))
+    names = [*PLACE, "base_params", *METHOD, "method", "mean", "low", "high", "turns"]
+    table = pd.DataFrame(made, columns=names)
+    return table.sort_values(["batch", "seq", "method", "base_params"], ignore_index=True)
+
+
+def break_even(table: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
+    """From which size on each method costs less than `level` times what it is compared with.
+
+    table: from `ratios`. One row for each batch, seq and method: `answer` (always, never, from, or
+    unsteady, as far as measured), `params` (where the mean falls below the level for good, straight
+    over log size; the smallest size where the answer is always; NaN: never), `clear` (the smallest
+    size from which on the whole interval lies below), `smallest` and `largest` size measured.
+    """
+    rows = []
+    for key, own in table.groupby(["batch", "seq", *METHOD, "method"], sort=False):
+        own = own.sort_values("base_params")
+        sizes = own["base_params"].to_numpy(float)
+        answer, params = _falls_below(sizes, own["mean"].to_numpy(float), level)
+        not_clear = np.flatnonzero(~(own["high"].to_numpy(float) < level))
+        first = int(not_clear[-1]) + 1 if len(not_clear) else 0
+        clear = sizes[first] if first < len(sizes) else math.nan
+        rows.append((*key, answer, params, clear, sizes[0], sizes[-1]))
+    names = ["batch", "seq", *METHOD, "method", "answer", "params", "clear", "smallest", "largest"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _falls_below(sizes: np.ndarray, means: np.ndarray, level: float) -> tuple[str, float]:
+    """(answer, size from which the mean stays below the level); sizes ascend."""
+    above = np.flatnonzero(means >= level)
+    if not len(above):
+        return "always", float(sizes[0])
+    last = int(above[-1])
+    if last == len(sizes) - 1:
+        return ("never" if len(above) == len(sizes) else "unsteady"), math.nan
+    return "from", between(sizes[last : last + 2], means[last : last + 2], level)
+
+
+def told(table: pd.DataFrame, what: str) -> list[str]:
+    """`break_even` in sentences, one for each row; what: such as "a training step is cheaper"."""
+    told = []
+    for row in table.to_dict("records"):
+        span = f"{_size(row['smallest'])} to {_size(row['largest'])} parameters"
+        where = f"{row['method']}, {row['batch']} × {row['seq']} tokens"
+        answers = {
+            "always": f"{what} at every size measured ({span})",
+            "never": f"{what} at no size measured ({span})",
+            "from": f"{what} from about {_size(row['params'])} parameters on (measured: {span})",
+            "unsteady": f"{what} at some sizes, but not at the largest (measured: {span})",
+        }
+        told.append(f"{where}: {answers[row['answer']]}.")
+    return told
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.2g} B" if count >= 1e9 else f"{count / 1e6:.3g} M"
+
+
+def _words(approach: str, setting: str) -> str:
+    """A method in words, such as "LoRA rank 8, q and v"."""
+    parts = dict(part.split("=") for part in setting.split())
+    if approach == LORA:
+        short = [name.removesuffix("_proj") for name in parts.get("targets", "").split("+") if name]
+        return f"LoRA rank {parts['rank']}, {' and '.join(short) or 'every linear layer'}"
+    if approach == ADAPTER:
+        return f"adapter, width / {parts['reduction']}"
+    return approach.replace("_", " ").replace("fine tuning", "fine-tuning")

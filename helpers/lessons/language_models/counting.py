@@ -1,0 +1,127 @@
+"""Language models that fit no laptop, counted: parameters exactly, bytes by formula.
+
+Parameters are counted on PyTorch's meta device, where a tensor has a shape and no memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from helpers.approaches.lora import add_lora
+from helpers.approaches.model import freeze
+from helpers.experiments.costs import count_parameters
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
+
+ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
+MOMENTS = 2  # numbers that AdamW keeps for each trained one
+TASKS = 100
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Public figures of a decoder: widths and layers, written out from its paper."""
+
+    name: str
+    width: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    feed_forward: int
+    vocabulary: int
+    source: str
+
+
+ARCHITECTURES = (
+    Architecture("1.1 B", 2048, 22, 32, 4, 5632, 32_000, "TinyLlama, arXiv 2401.02385"),
+    Architecture("7 B", 4096, 32, 32, 32, 11_008, 32_000, "Llama 2, arXiv 2307.09288"),
+    Architecture("70 B", 8192, 80, 64, 8, 28_672, 32_000, "Llama 2, arXiv 2307.09288"),
+)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bytes of each number. Default: float32 throughout, as every step measured here.
+
+    `MIXED` keeps 16-bit weights and gradients and 32-bit moments, and a 32-bit copy of each
+    weight that is trained (Micikevicius et al. 2018, arXiv 1710.03740).
+    """
+
+    weight: int = 4
+    gradient: int = 4
+    moment: int = 4
+    master: int = 0  # copy of a trained weight
+    stored: int = 4  # on disk
+
+
+MIXED = Precision(weight=2, gradient=2, moment=4, master=4, stored=2)
+
+
+def count_lora(
+    architecture: Architecture, rank: int = 8, targets: tuple[str, ...] = ATTENTION
+) -> tuple[int, int]:
+    """(trainable, total) parameters of a decoder with LoRA on its attention; no memory is taken."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=architecture.width,
+        num_hidden_layers=architecture.layers,
+        num_attention_heads=architecture.heads,
+        num_key_value_heads=architecture.key_value_heads,
+        intermediate_size=architecture.feed_forward,
+        vocab_size=architecture.vocabulary,
+    )
+    with torch.device("meta"):
+        model = freeze(LlamaForCausalLM(config))
+        add_lora(model, rank, alpha=2 * rank, targets=targets)
+    return count_parameters(model)
+
+
+def training_bytes(trainable: int, total: int, precision: Precision | None = None) -> int:
+    """Bytes that training holds besides activations: weights, gradients, optimizer state.
+
+    total: the base's parameters and whatever was inserted. Activations depend on batch and length
+    and are in `helpers.lessons.language_models.memory_formula`.
+    """
+    each = precision or Precision()
+    moving = each.gradient + MOMENTS * each.moment + each.master
+    return total * each.weight + trainable * moving
+
+
+def at_scale(
+    rank: int = 8,
+    targets: tuple[str, ...] = ATTENTION,
+    *,
+    precision: Precision | None = None,
+    tasks: int = TASKS,
+) -> pd.DataFrame:
+    """What full fine-tuning and LoRA take on each architecture: two rows for each.
+
+    Columns: model, approach, trainable (parameters), total, gradient_gb, optimizer_gb (moments and
+    copies of trained weights), training_gb (weights too; activations not), task_mb (what one task
+    adds to the disk), tasks_gb (`tasks` of them, and for LoRA the base once), source.
+    """
+    each, made = precision or Precision(), []
+    for one in ARCHITECTURES:
+        lora, total = count_lora(one, rank, targets)
+        base = total - lora
+        for approach, moving in ((FULL_FINE_TUNING, base), (LORA, lora)):
+            shared = base if approach == LORA else 0
+            whole = total if approach == LORA else base
+            made.append(
+                {
+                    "model": one.name,
+                    "approach": approach,
+                    "trainable": moving,
+                    "total": whole,
+                    "gradient_gb": moving * each.gradient / 1e9,
+                    "optimizer_gb": moving * (MOMENTS * each.moment + each.master) / 1e9,
+                    "training_gb": training_bytes(moving, whole, each) / 1e9,
+                    "task_mb": moving * each.stored / 1e6,
+                    "tasks_gb": (tasks * moving + shared) * each.stored / 1e9,
+                    "source": one.source,
+                }
+            )
+    return pd.DataFrame(made)

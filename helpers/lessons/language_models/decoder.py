@@ -1,0 +1,140 @@
+"""Decoders built from a `transformers` configuration, and what each approach trains in them.
+
+A decoder is a stack of layers that predicts the next token (Llama's layout, Touvron et al. 2023,
+arXiv 2302.13971). `plug` readies one for an approach in place; `unplug` takes all of it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from helpers.approaches.adapter import Adapted, Adapter, remove_adapters
+from helpers.approaches.lora import add_lora, remove_lora
+from helpers.approaches.model import freeze, unfreeze
+from helpers.errors import UserError
+from helpers.registry import unknown_name
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
+
+APPROACHES = (FULL_FINE_TUNING, PARTIAL_FINE_TUNING, LORA, ADAPTER)
+TOP = 3  # partial fine-tuning moves the top third of the layers
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths and layers of a decoder. Word vectors are shared with the output unless untied."""
+
+    width: int
+    layers: int
+    heads: int
+    feed_forward: int
+    vocabulary: int = 8192
+    key_value_heads: int = 0  # 0: as many as heads
+    tied: bool = True
+    context: int = 1024  # positions
+
+
+def build_decoder(shape: Shape, *, seed: int | None = 0, device: str = "cpu") -> nn.Module:
+    """A `LlamaForCausalLM` with random weights in evaluation mode.
+
+    seed: None draws from the global generator. device: "meta" takes no memory at all.
+    Raises UserError where the heads do not divide the width.
+    """
+    if shape.width % shape.heads:
+        raise UserError(f"{shape.heads} heads do not divide a width of {shape.width}")
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.key_value_heads or shape.heads,
+        intermediate_size=shape.feed_forward,
+        vocab_size=shape.vocabulary,
+        tie_word_embeddings=shape.tied,
+        max_position_embeddings=shape.context,
+        use_cache=False,
+        pad_token_id=None,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return LlamaForCausalLM(config).eval()
+
+
+def plug(
+    model: nn.Module,
+    approach: str,
+    *,
+    rank: int = 8,
+    targets: tuple[str, ...] = (),
+    reduction: int = 8,
+    embeddings: bool = False,
+) -> nn.Module:
+    """Make trainable what `approach` trains, in place, inserting what it inserts.
+
+    lora: in the layers whose names end in `targets` (empty: every linear layer of the body, so
+    not the output, which may share its weight with the word vectors), with alpha = 2 · rank.
+    adapter: bottlenecks behind each attention and feed-forward output, width / reduction wide.
+    partial_fine_tuning: the top third of the layers and the last normalisation.
+    embeddings: the word vectors move too, and with them an output that shares their weight.
+
+    Raises UserError for another approach, or a model without such layers.
+    """
+    if approach not in APPROACHES:
+        raise unknown_name("approach for a decoder", approach, APPROACHES)
+    if approach == FULL_FINE_TUNING:
+        return unfreeze(model)
+    freeze(model)
+    body = model.base_model
+    if approach == LORA:
+        add_lora(body, rank, 2.0 * rank, targets)
+    elif approach == ADAPTER:
+        _add_adapters(body, reduction)
+    else:
+        layers = decoder_layers(model)
+        for layer in layers[-max(1, len(layers) // TOP) :]:
+            unfreeze(layer)
+        unfreeze(body.norm)
+    if embeddings:
+        unfreeze(model.get_input_embeddings())
+    return model
+
+
+def unplug(model: nn.Module) -> nn.Module:
+    """Take out whatever was inserted, in place: the base's weights are what they were."""
+    return remove_adapters(remove_lora(model))
+
+
+def decoder_layers(model: nn.Module) -> nn.ModuleList:
+    """The layers, bottom first. Raises UserError for a model of another make."""
+    layers = getattr(model.base_model, "layers", None)
+    if layers is None or not hasattr(model.base_model, "norm"):
+        raise UserError(
+            f"{type(model).__name__} is not laid out as Llama's decoders are (layers, norm); "
+            "take full fine-tuning or LoRA"
+        )
+    return layers
+
+
+def _add_adapters(body: nn.Module, reduction: int) -> None:
+    if reduction < 1:
+        raise UserError(f"an adapter's reduction must be at least 1; got {reduction}")
+    sites = list(_outputs(body))
+    if not sites:
+        raise UserError(f"{type(body).__name__} has no o_proj and down_proj to put adapters behind")
+    for parent, key, layer in sites:
+        setattr(parent, key, Adapted(layer, Adapter(layer.out_features, reduction, False)))
+
+
+def _outputs(body: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
+    """(parent, attribute, layer) of what is added to the residual sum: two in each layer."""
+    for parent in list(body.modules()):
+        for key in ("o_proj", "down_proj"):
+            if isinstance(getattr(parent, key, None), nn.Linear):
+                yield parent, key, getattr(parent, key)

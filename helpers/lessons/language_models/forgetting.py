@@ -1,0 +1,241 @@
+"""Recorded adaptations of the decoder `tiny`: what it learned, what it forgot, step by step.
+
+`data/results/decoder.csv` holds one line per adaptation, measured step and corpus; the lines of an
+adaptation are appended by `tools/measure/measure_decoder.py` when it is done, and never edited.
+Columns:
+
+    model, source        the decoder, and the domain that it was pretrained on
+    domain               what it was adapted to
+    approach, rank, lr   rank: 0 where there is none
+    embeddings           1: the word vectors move too, besides LoRA; full fine-tuning moves them too
+    seed                 draws the order of rows and LoRA's start; the text is the same
+    role                 `trial`: one of the rates tried with seed 0, `run`: at the best of them
+    steps, tokens_seen   of the whole adaptation
+    trainable_params, cpu_seconds   of the whole adaptation, measuring left out
+    corpus               `new` (domain, held out) or `old` (source, held out)
+    split                validation at steps on the way, test at step 0 and at the end (runs alone)
+    step                 0: before training
+    loss, per_token, per_word, bits_per_byte   helpers.lessons.language_models.causal_lm.Perplexity
+    created, git
+
+What the recorded adaptations of a decoder say of LoRA: rows for the claims, and words.
+
+The decoder has a million weights, so what holds here is evidence about decoders, and none about
+billions of weights.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from helpers.errors import UserError
+from helpers.paths import results_dir
+from helpers.results.statistics import mean_interval
+from helpers.storage.results_file import RowFile
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
+
+QUESTION = ["model", "source", "domain", "approach", "rank", "embeddings", "lr", "seed", "role"]
+FACTS = ["steps", "tokens_seen", "trainable_params", "cpu_seconds"]
+PLACE = ["corpus", "split", "step"]
+NUMBERS = ["loss", "per_token", "per_word", "bits_per_byte"]
+COLUMNS = [*QUESTION, *FACTS, *PLACE, *NUMBERS, "created", "git"]
+WHOLE = ["rank", "embeddings", "seed", "steps", "tokens_seen", "trainable_params", "step"]
+ARM = ["domain", "approach", "rank", "embeddings"]
+
+
+def decoder_path() -> Path:
+    """The file of recorded adaptations."""
+    return results_dir() / "decoder.csv"
+
+
+def load(path: Path | None = None) -> pd.DataFrame:
+    """The recorded rows; none where nothing was recorded yet. Raises UserError for other columns.
+
+    A column is added: `arm`, approach and rank in words.
+    """
+    path = decoder_path() if path is None else path
+    table = pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
+    table["arm"] = [arm_in_words(*one) for one in table[ARM[1:]].to_numpy()]
+    return table
+
+
+def arm_in_words(approach: str, rank: int, embeddings: int) -> str:
+    """Such as "LoRA rank 8 and word vectors" or "full fine-tuning"."""
+    words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
+    words = f"LoRA rank {rank}" if approach == LORA else words
+    return words + " and word vectors" * bool(embeddings)
+
+
+def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What an adaptation answers; rates are compared to six digits, as they are written."""
+    return tuple(f"{row[k]:.6g}" if k == "lr" else row[k] for k in QUESTION)
+
+
+def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
+    """The adaptations whose last line is there: one that was cut off is measured again."""
+    rows = load(path)
+    last = rows[(rows["step"] == rows["steps"]) & (rows["corpus"] == "old")]
+    last = last[(last["role"] == "trial") | (last["split"] == "test")]
+    return {question(row) for row in last.to_dict("records")}
+
+
+def append(rows: list[Mapping[str, Any]], path: Path | None = None) -> None:
+    """Append the lines of one adaptation. Raises UserError for wrong columns."""
+    path = decoder_path() if path is None else path
+    for row in rows:
+        RowFile(path, COLUMNS).append_row(row)
+
+
+def runs(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows at the chosen rates; where a cut-off adaptation was measured again, the later."""
+    kept = rows[rows["role"] == "run"]
+    return kept.drop_duplicates([*QUESTION, *PLACE], keep="last").reset_index(drop=True)
+
+
+def chosen_lr(
+    rows: pd.DataFrame, domain: str, approach: str, rank: int, embeddings: int = 0
+) -> float | None:
+    """The rate whose trial foresees the new domain's validation text best at its end.
+
+    None where nothing was tried.
+    """
+    own = rows[(rows["role"] == "trial") & (rows["corpus"] == "new") & (rows["split"] != "test")]
+    for name, value in zip(ARM, (domain, approach, rank, embeddings), strict=True):
+        own = own[own[name] == value]
+    own = own[own["step"] == own["steps"]]
+    return None if own.empty else float(own.sort_values(["loss", "lr"])["lr"].iloc[0])
+
+
+def curves(rows: pd.DataFrame, value: str = "bits_per_byte") -> pd.DataFrame:
+    """Validation over steps: a line for each domain, approach, rank, corpus and step.
+
+    Columns: those of ARM, arm, corpus, step, mean of `value`, low and high (95 % by Student's t
+    over seeds) and runs.
+    """
+    kept = runs(rows)
+    return _means(kept[kept["split"] == "validation"], [*ARM, "arm", "corpus", "step"], value)
+
+
+def learned_and_forgotten(rows: pd.DataFrame, value: str = "bits_per_byte") -> pd.DataFrame:
+    """What each adaptation gained and gave up on the test texts, in `value`, seed by seed.
+
+    learned: new domain, before − after (positive: better); forgotten: old domain, after − before
+    (positive: worse). Columns: those of ARM, arm, seed, lr, trainable_params, cpu_seconds, learned
+    and forgotten.
+    """
+    tested = runs(rows)
+    tested = tested[tested["split"] == "test"]
+    keys = [*ARM, "arm", "seed", "lr", "trainable_params", "cpu_seconds"]
+    made = []
+    for key, own in tested.groupby(keys, sort=False):
+        at = own.set_index(["corpus", own["step"] > 0])[value]
+        if len(at) == 4:
+            learned = at["new", False] - at["new", True]
+            made.append((*key, learned, at["old", True] - at["old", False]))
+    return pd.DataFrame(made, columns=[*keys, "learned", "forgotten"])
+
+
+def tally(changes: pd.DataFrame) -> pd.DataFrame:
+    """`learned_and_forgotten` over seeds: a line for each domain and arm.
+
+    Columns: those of ARM, arm, lr, learned, learned_low, learned_high, forgotten, forgotten_low,
+    forgotten_high (95 % by Student's t), trainable_params, cpu_seconds (median) and runs.
+    """
+    made = []
+    for key, own in changes.groupby([*ARM, "arm", "lr"], sort=False):
+        ends = [*mean_interval(own["learned"]), *mean_interval(own["forgotten"])]
+        seconds = own["cpu_seconds"].median()
+        made.append((*key, *ends, int(own["trainable_params"].iloc[0]), seconds, len(own)))
+    names = ["learned", "learned_low", "learned_high", "forgotten", "forgotten_low",
+             "forgotten_high", "trainable_params", "cpu_seconds", "runs"]  # fmt: skip
+    return pd.DataFrame(made, columns=[*ARM, "arm", "lr", *names])
+
+
+def _means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    if value not in NUMBERS:
+        raise UserError(f"{value!r} is not recorded; choose one of {', '.join(NUMBERS)}")
+    made = [
+        (*key, *mean_interval(own[value]), len(own)) for key, own in rows.groupby(by, sort=False)
+    ]
+    return pd.DataFrame(made, columns=[*by, "mean", "low", "high", "runs"])
+
+
+FULL = FULL_FINE_TUNING
+DIFFERENCES = ["learned", "learned_low", "learned_high", "forgotten", "forgotten_low",
+               "forgotten_high"]  # fmt: skip
+
+
+def preferred(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of runs with, for each domain and approach, the rank that validation prefers.
+
+    That is the one that foresees the new domain's validation text best at its end, on average over
+    seeds, so that no rank is picked by the test text it is judged by.
+    """
+    kept = runs(rows)
+    ends = kept[(kept["corpus"] == "new") & (kept["split"] == "validation")]
+    ends = ends[ends["step"] == ends["steps"]]
+    means = ends.groupby(ARM)["loss"].mean().reset_index()
+    best = means.sort_values(["domain", "approach", "loss", "rank"])
+    return kept.merge(best.drop_duplicates(["domain", "approach"])[ARM], on=ARM)
+
+
+def compared(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row for each domain, approach and seed, with the columns that claims are tested on.
+
+    learned: bits per byte saved on the new domain's test text; kept: minus those lost on the old
+    one's. val_accuracy: minus the loss on the new domain's validation text.
+    """
+    kept = preferred(load() if rows is None else rows)
+    changes = learned_and_forgotten(kept)
+    ends = kept[(kept["corpus"] == "new") & (kept["split"] == "validation")]
+    ends = ends[ends["step"] == ends["steps"]][[*ARM, "seed", "loss"]]
+    made = changes.merge(ends, on=[*ARM, "seed"])
+    return made.assign(
+        backbone="tiny", task=made["domain"], dial=0.0, image_size=0, n_train=0,
+        kept=-made["forgotten"], val_accuracy=-made["loss"],
+    )  # fmt: skip
+
+
+def recorded_tally(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`forgetting.tally` of the recorded rows (loaded when None)."""
+    rows = load() if rows is None else rows
+    return tally(learned_and_forgotten(rows))
+
+
+def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """LoRA minus full fine-tuning, paired by seed: a line for each domain.
+
+    Columns: domain, arm (LoRA's, in words), learned and forgotten, each with _low and _high (95 %),
+    and runs.
+    """
+    table = compared(rows)
+    keys, made = ["domain", "seed"], []
+    sides = [table[table["approach"] == name] for name in (LORA, FULL)]
+    right = sides[1][[*keys, "learned", "forgotten"]]
+    both = sides[0].merge(right, on=keys, suffixes=("", "_full"))
+    for domain, own in both.groupby("domain", sort=True):
+        ends = [mean_interval(own[k] - own[f"{k}_full"]) for k in ("learned", "forgotten")]
+        made.append((domain, own["arm"].iloc[0], *ends[0], *ends[1], len(own)))
+    return pd.DataFrame(made, columns=["domain", "arm", *DIFFERENCES, "runs"])
+
+
+def in_words(row: dict) -> str:
+    """A line of `lora_less_full` as a sentence; "clearly" where the interval leaves out zero."""
+    learned = _side(row, "learned", "more", "less")
+    forgotten = _side(row, "forgotten", "more", "less")
+    return (
+        f"{row['domain']}: {row['arm']} learned {learned} and forgot {forgotten} than full "
+        f"fine-tuning ({row['learned']:+.3f} and {row['forgotten']:+.3f} bits per byte, "
+        f"{row['runs']} seeds)"
+    )
+
+
+def _side(row: dict, name: str, more: str, less: str) -> str:
+    word = more if row[name] > 0 else less
+    clear = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
+    return f"clearly {word}" if clear else f"{word}, too close to call,"

@@ -1,0 +1,256 @@
+"""Methods of the `peft` library on our text encoders, trained by our loop, and their records.
+
+`data/results/peft.csv` holds one line for each trained model; whole lines are appended by
+`tools/measure/measure_peft.py` and never edited. Its columns:
+
+    method               a name in METHODS
+    task, n_train, seed  as in runs.csv, and so the same training texts
+    lr                   the rates tried are METHODS[...].rates, on TRIAL with seed 0
+    epochs, tokens       as the sweep `minilm` has them
+    val_accuracy         the best epoch's
+    test_accuracy, n_test
+    half_accuracy        test accuracy with the task's file rounded to 16 bits; empty: not asked
+    trainable_params, stored_bytes
+    train_cpu_seconds    processor seconds over threads
+    created, git         when, and the commit the code was at
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers.approaches import (
+    Approach,
+    LoRALinear,
+    Options,
+    TransferModel,
+    freeze,
+    get_approach,
+    merge_lora,
+)
+from helpers.backbones import Backbone, clone
+from helpers.errors import UserError
+from helpers.paths import results_dir
+from helpers.registry import unknown_name
+from helpers.results.statistics import mean_interval
+from helpers.storage.results_file import RowFile
+from helpers.vocabulary import LORA
+
+QUESTION = ["method", "task", "n_train", "seed", "lr"]
+NUMBERS = ["epochs", "tokens", "val_accuracy", "test_accuracy", "n_test", "half_accuracy",
+           "trainable_params", "stored_bytes", "train_cpu_seconds"]  # fmt: skip
+COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
+TRIAL = "reuters8"  # the task that learning rates are chosen on, by validation
+FEED_FORWARD = r".*layer\.output\.dense"  # a BERT layer's second half, behind 1,536 activations
+
+
+@dataclass(frozen=True)
+class PeftMethod:
+    """One method: what `peft` calls it, its settings, and the rates to try.
+
+    kind: the name of a `peft` configuration. source: the paper.
+    """
+
+    title: str
+    kind: str
+    settings: Mapping[str, Any]
+    rates: tuple[float, ...]
+    source: str
+
+
+METHODS = {
+    # Rank, alpha, layers and first rate of our own `lora`, so that the two differ in their authors.
+    LORA: PeftMethod(
+        "LoRA, by peft",
+        "LoraConfig",
+        {"r": 8, "lora_alpha": 16, "target_modules": ["query", "key", "value", "dense"]},
+        (1e-3, 3e-3, 1e-2),
+        "Hu et al. 2021, arXiv 2106.09685",
+    ),
+    "ia3": PeftMethod(
+        "IA³, by peft",
+        "IA3Config",
+        {
+            "target_modules": rf".*\.key|.*\.value|{FEED_FORWARD}",
+            "feedforward_modules": FEED_FORWARD,
+        },
+        (3e-3, 1e-2, 3e-2),
+        "Liu et al. 2022, arXiv 2205.05638",
+    ),
+    "ln_tuning": PeftMethod(
+        "LayerNorm tuning, by peft",
+        "LNTuningConfig",
+        {"target_modules": ["LayerNorm"]},
+        (1e-3, 3e-3, 1e-2),
+        "Zhao et al. 2023, arXiv 2312.11420",
+    ),
+}
+
+
+class PeftApproach(Approach):
+    """One of `peft`'s methods on a frozen text encoder; not in the registry, since it is theirs.
+
+    The base is frozen as ours is (weights, statistics, dropout), so that accuracies compare.
+    """
+
+    epochs = 12
+
+    def __init__(self, method: str) -> None:
+        self.method = _method(method)
+        self.name, self.title = f"peft:{method}", self.method.title
+        self.learning_rates = {"text": self.method.rates}
+
+    def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
+        """Insert the method's parts into the backbone's layers, in place, and add a head."""
+        import peft
+
+        if backbone.modality != "text":
+            raise UserError(f"{self.name} is set up for text encoders, not for {backbone.name}")
+        freeze(backbone)
+        config = getattr(peft, self.method.kind)(**self.method.settings)
+        with warnings.catch_warnings():  # peft doubts LayerNorm, which LN tuning is about
+            warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)
+            peft.inject_adapter_in_model(config, backbone.stages)
+        return TransferModel(backbone, n_classes)
+
+
+def copy_lora(ours: nn.Module, theirs: nn.Module) -> int:
+    """Write the updates of our LoRA layers into peft's of the same names; returns how many.
+
+    ours, theirs: two copies of a network, such as two backbones.
+    """
+    layers, count = dict(theirs.named_modules()), 0
+    with torch.no_grad():
+        for name, layer in ours.named_modules():
+            if isinstance(layer, LoRALinear):
+                layers[name].lora_A["default"].weight.copy_(layer.A)
+                layers[name].lora_B["default"].weight.copy_(layer.B)
+                count += 1
+    return count
+
+
+def lora_gradients(root: nn.Module) -> list[torch.Tensor]:
+    """Gradients of A and B of every LoRA layer, ours or peft's, layer by layer in one order."""
+    found = {}
+    for name, layer in root.named_modules():
+        if isinstance(layer, LoRALinear):
+            found[name] = layer.A.grad, layer.B.grad
+        elif hasattr(layer, "lora_A"):
+            pair = layer.lora_A["default"], layer.lora_B["default"]
+            found[name] = tuple(part.weight.grad for part in pair)
+    return [gradient for name in sorted(found) for gradient in found[name]]
+
+
+def merge_peft(root: nn.Module) -> nn.Module:
+    """Have `peft` add every update below `root` to the weights it changes, in place."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for layer in [part for part in root.modules() if isinstance(part, BaseTunerLayer)]:
+        layer.merge()
+    return root
+
+
+def gaps(backbone: Backbone, texts: list[str], labels: np.ndarray) -> dict[str, float]:
+    """Largest differences of our LoRA and peft's on a whole network: the same update, one loss.
+
+    Both get our random matrices and one head. Keys: outputs, gradients, and merged against
+    unmerged of either.
+    """
+    theirs, ours = PeftApproach(LORA), get_approach(LORA)
+    count = int(labels.max()) + 1
+    pair = [a.build(clone(backbone), count, a.options()).eval() for a in (ours, theirs)]
+    for name, parameter in pair[0].named_parameters():
+        if name.endswith(".B"):
+            nn.init.normal_(parameter, std=0.05)  # zeros would hide every mistake
+    copy_lora(pair[0].backbone, pair[1].backbone)
+    pair[1].head.load_state_dict(pair[0].head.state_dict())
+    ids, wanted = torch.from_numpy(backbone.encode(texts)), torch.from_numpy(labels)
+    outputs = [model(ids) for model in pair]
+    for logits in outputs:
+        F.cross_entropy(logits, wanted).backward()
+    sides = zip(*(lora_gradients(model.backbone) for model in pair), strict=True)
+    with torch.no_grad():
+        merged = merge_lora(pair[0])(ids), merge_peft(pair[1])(ids)
+        found = {"outputs": outputs[0] - outputs[1]}
+        found["gradients"] = torch.cat([(mine - other).flatten() for mine, other in sides])
+        found["merged, ours"] = merged[0] - outputs[0]
+        found["merged, peft's"] = merged[1] - outputs[1]
+    return {name: float(gap.detach().abs().max()) for name, gap in found.items()}
+
+
+def chosen_rate(method: str, rows: pd.DataFrame) -> float | None:
+    """The method's rate that validation prefers on TRIAL, the lower one of equals.
+
+    None where a trial is not recorded yet.
+    """
+    rates = _method(method).rates
+    mine = rows[(rows["method"] == method) & (rows["task"] == TRIAL) & (rows["seed"] == 0)]
+    if not set(rates) <= set(mine["lr"]):
+        return None
+    best = mine.sort_values(["val_accuracy", "lr"], ascending=[False, True])
+    return float(best["lr"].iloc[0])
+
+
+def chosen(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows at each method's chosen rate: what is compared, without the other trials."""
+    kept = [rows[(rows["method"] == m) & (rows["lr"] == chosen_rate(m, rows))] for m in METHODS]
+    return pd.concat(kept, ignore_index=True)
+
+
+def beside(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Methods of peft beside our approaches on the same training texts: one line for each task.
+
+    rows: of peft.csv. runs: of the sweep `minilm`; sizes and tasks that peft.csv lacks are left
+    out. Columns: method, task, mean, low, high (95 % over seeds), runs, trainable, file_mb,
+    cpu_seconds.
+    """
+    theirs = chosen(rows).assign(file_mb=lambda t: t["stored_bytes"] / 1e6)
+    theirs["method"] = "peft: " + theirs["method"]
+    ours = runs[runs["n_train"].isin(theirs["n_train"]) & runs["task"].isin(theirs["task"])]
+    ours = ours.assign(method=ours["approach"], file_mb=ours["stored_mb"])
+    made = []
+    for key, own in pd.concat([ours, theirs]).groupby(["method", "task"], sort=True):
+        costs = own[["trainable_params", "file_mb", "train_cpu_seconds"]].median()
+        made.append((*key, *mean_interval(own["test_accuracy"]), len(own), *costs))
+    names = ["method", "task", "mean", "low", "high", "runs", "trainable", "file_mb",
+             "cpu_seconds"]  # fmt: skip
+    return pd.DataFrame(made, columns=names)
+
+
+def peft_path() -> Path:
+    """The file of recorded rows."""
+    return results_dir() / "peft.csv"
+
+
+def load(path: Path | None = None) -> pd.DataFrame:
+    """The recorded rows; none where nothing was recorded. Raises UserError for other columns."""
+    held = RowFile(peft_path() if path is None else path, COLUMNS)
+    return pd.read_csv(io.BytesIO(held.read()), encoding="utf-8")
+
+
+def append(row: Mapping[str, Any], path: Path | None = None) -> None:
+    """Append one whole line. Raises UserError for wrong columns, or an unknown method."""
+    _method(row.get("method", ""))
+    RowFile(peft_path() if path is None else path, COLUMNS).append_row(row)
+
+
+def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a row answers: equal questions are measured once."""
+    return tuple(float(f"{row[k]:.6g}") if k == "lr" else row[k] for k in QUESTION)
+
+
+def _method(name: str) -> PeftMethod:
+    if name not in METHODS:
+        raise unknown_name("method of peft", name, METHODS)
+    return METHODS[name]

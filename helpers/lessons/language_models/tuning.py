@@ -1,0 +1,175 @@
+"""Adapting a causal language model to a new domain while the old one is watched."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from helpers.errors import UserError
+from helpers.experiments.costs import count_parameters
+from helpers.lessons.language_models.causal_lm import (
+    IGNORED,
+    CausalLM,
+    Corpus,
+    copied,
+    perplexity,
+    read,
+    rows_of,
+    summed_loss,
+)
+from helpers.lessons.language_models.decoder import plug
+from helpers.runtime import keep_freed_memory
+from helpers.tasks import Task
+from helpers.training.loop import TrainConfig, TrainingDiverged, parameter_groups, trainable
+from helpers.training.loop import warmup_cosine as schedule_of
+from helpers.vocabulary import LORA
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """Settings of one adaptation, checked when built."""
+
+    approach: str = LORA  # one of helpers.lessons.language_models.decoder.APPROACHES
+    rank: int = 8  # of LoRA
+    targets: tuple[str, ...] = ()  # of LoRA: endings of layer names; empty: every linear layer
+    embeddings: bool = False  # word vectors move too, where the approach would freeze them
+    lr: float = 3e-3  # peak; a linear rise over the first tenth of the steps, then a cosine to zero
+    steps: int = 150
+    batch_size: int = 8  # rows of `context` tokens
+    measured_at: tuple[int, ...] = (10, 25, 50, 100)  # steps, besides 0 and the last
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "steps", "batch_size"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be positive; got {getattr(self, name)!r}")
+
+
+@dataclass
+class Tuned:
+    """An adapted copy, and how it got there.
+
+    history: one row for each measured step and each corpus held out: step, corpus, loss (nats per
+    token), per_token, per_word, bits_per_byte. losses: of every training step.
+    """
+
+    lm: CausalLM
+    history: pd.DataFrame
+    losses: list[float] = field(default_factory=list)
+    trainable_params: int = 0
+    total_params: int = 0
+    tokens_seen: int = 0
+    cpu_seconds: float = 0.0  # of training alone, without the measuring
+
+
+def adapt(lm: CausalLM, train: Corpus, held: Mapping[str, Corpus], config: TuneConfig) -> Tuned:
+    """Train a copy of `lm` on `train`, measuring every corpus of `held` on the way.
+
+    The model given stays as it is. Rows are shuffled anew in each pass over the text; the same seed
+    gives the same weights. There is no early stopping: the way itself is what is looked at.
+
+    Raises TrainingDiverged when the loss is no longer finite, UserError for an unknown approach.
+    """
+    keep_freed_memory()
+    made = copied(lm)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        plug(made.model, config.approach, rank=config.rank, targets=config.targets,
+             embeddings=config.embeddings)  # fmt: skip
+    tuned = Tuned(made, pd.DataFrame())
+    tuned.trainable_params, tuned.total_params = count_parameters(made.model)
+    stops = {0, config.steps, *(step for step in config.measured_at if step < config.steps)}
+    found = []
+    for step, cpu in _descend(made.model, *rows_of(train, lm.context), config, tuned):
+        tuned.cpu_seconds = cpu
+        if step in stops:
+            found += [_measured(made, step, name, corpus) for name, corpus in held.items()]
+    tuned.history = pd.DataFrame(found)
+    made.model.eval()
+    return tuned
+
+
+def _measured(lm: CausalLM, step: int, name: str, corpus: Corpus) -> dict[str, float | str]:
+    got = perplexity(lm, corpus)
+    keys = ("loss", "per_token", "per_word", "bits_per_byte")
+    return {"step": step, "corpus": name} | {key: getattr(got, key) for key in keys}
+
+
+def _descend(
+    model: nn.Module, inputs: Tensor, targets: Tensor, config: TuneConfig, tuned: Tuned
+) -> Iterator[tuple[int, float]]:
+    """Yield (step, processor seconds so far) before the first step and after each.
+
+    A loop of its own, since a text has neither epochs nor classes to stop by; rates and groups
+    are those of `helpers.training.loop`.
+    """
+    settings = TrainConfig(lr=config.lr, epochs=1, batch_size=config.batch_size)
+    optimizer = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
+    schedule = schedule_of(optimizer, settings, config.steps * config.batch_size)
+    moving, spent = trainable(model), 0.0
+    yield 0, spent
+    for step, rows in enumerate(_rows(len(inputs), config), start=1):
+        started = time.process_time()
+        model.train()
+        wanted = targets[rows]
+        count = int((wanted != IGNORED).sum())
+        loss = summed_loss(model, inputs[rows], wanted) / count
+        loss.backward()
+        nn.utils.clip_grad_norm_(moving, settings.clip_norm, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        tuned.losses.append(float(loss.detach()))
+        tuned.tokens_seen += count
+        if not math.isfinite(tuned.losses[-1]):
+            raise TrainingDiverged(
+                f"the loss became {tuned.losses[-1]} in step {step} at learning rate "
+                f"{config.lr:g}; try a rate ten times lower"
+            )
+        spent += (time.process_time() - started) / torch.get_num_threads()
+        yield step, spent
+
+
+def _rows(n: int, config: TuneConfig) -> Iterator[Tensor]:
+    """Row numbers of `steps` batches, shuffled anew in each pass over the text."""
+    rng, pool = np.random.default_rng(config.seed), np.empty(0, dtype=np.int64)
+    for _ in range(config.steps):
+        while len(pool) < config.batch_size:
+            pool = np.concatenate([pool, rng.permutation(n)])
+        yield torch.from_numpy(pool[: config.batch_size])
+        pool = pool[config.batch_size :]
+
+
+def adapt_briefly(
+    lm: CausalLM,
+    domains: Mapping[str, Task],
+    approach: str,
+    *,
+    lr: float,
+    steps: int,
+    tokens: int,
+) -> Tuned:
+    """Adapt a copy to `domains["new"]`, watching its validation texts and those of `["old"]`.
+
+    tokens: how many of each are watched, at six moments. A look at how it is done: one run, at a
+    rate that was not tuned.
+    """
+    stops = tuple(range(0, steps, max(1, steps // 5)))
+    config = TuneConfig(approach, lr=lr, steps=steps, measured_at=stops)
+    held = {name: read(lm, domains[name].validation.inputs, tokens) for name in ("new", "old")}
+    return adapt(lm, read(lm, domains["new"].train.inputs), held, config)
+
+
+def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
+    """One adaptation's history as `forgetting.curves` has many, without an interval."""
+    mean = tuned.history["bits_per_byte"]
+    words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
+    arm = f"LoRA rank {TuneConfig().rank}" if approach == LORA else words
+    return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

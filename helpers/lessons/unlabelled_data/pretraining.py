@@ -1,0 +1,279 @@
+"""Continued pretraining without labels: on two views of each picture, or on words left out.
+
+A pretrained backbone goes in, a changed copy comes out, and no label is looked at. Pictures: the
+contrastive loss NT-Xent of SimCLR (Chen et al. 2020, arXiv 2002.05709). Texts: masked words (Devlin
+et al. 2019, arXiv 1810.04805), predicted through the encoder's own word vectors. The cheapest step
+of all moves no weight: BatchNorm's statistics are taken anew (Li et al. 2016, arXiv 1603.04779).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helpers.approaches.model import unfreeze
+from helpers.backbones import Backbone, clone
+from helpers.errors import UserError
+from helpers.runtime import keep_freed_memory
+
+MASKED = 0.15  # share of the words that are to be predicted
+PROJECTION = 64  # numbers that two views are compared in; thrown away afterwards
+
+
+@dataclass(frozen=True)
+class PretextConfig:
+    """Settings of continued pretraining, checked when built."""
+
+    steps: int = 80  # batches
+    batch_size: int = 128
+    lr: float = 1e-3  # peak; a linear rise over the first tenth, then a cosine to zero
+    temperature: float = 0.2  # of the contrastive loss
+    weight_decay: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be positive; got {getattr(self, name)!r}")
+        if self.batch_size < 2:
+            raise UserError(f"batch_size must be 2 or more; got {self.batch_size!r}")
+
+
+@dataclass
+class Continued:
+    """A backbone that was trained on without labels, in evaluation mode, and what it took."""
+
+    backbone: Backbone
+    losses: list[float] = field(default_factory=list)  # one a step
+    examples_seen: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """The contrastive loss: find each view's partner among all the other views of the batch.
+
+    first, second: projections (N, D); row i of both is one picture. Cross-entropy over cosine
+    similarities divided by the temperature, a view's own place left out.
+    """
+    views = F.normalize(torch.cat([first, second]), dim=1)
+    similar = views @ views.T / temperature
+    similar = similar.masked_fill(torch.eye(len(views), dtype=torch.bool), -torch.inf)
+    partners = torch.arange(len(views)).roll(len(first))
+    return F.cross_entropy(similar, partners)
+
+
+def random_view(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """One random view of each picture (N,C,H,W): turned, scaled, moved; toned; with pixels out.
+
+    Up to 15 degrees, 0.7 to 1.1 of the side, a seventh of it moved; contrast 0.6 to 1.4,
+    brightness ±0.3 standard deviations; three pixels in ten set to the mean.
+    """
+    n = len(images)
+    scale, turn = rng.uniform(0.7, 1.1, n), np.deg2rad(rng.uniform(-15, 15, n))
+    matrix = np.zeros((n, 2, 3), dtype=np.float32)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = scale * np.cos(turn)
+    matrix[:, 1, 0] = scale * np.sin(turn)
+    matrix[:, 0, 1] = -matrix[:, 1, 0]
+    matrix[:, :, 2] = rng.uniform(-0.15, 0.15, (n, 2))
+    grid = F.affine_grid(torch.from_numpy(matrix), list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    contrast, brightness = rng.uniform(0.6, 1.4, n), rng.uniform(-0.3, 0.3, n)
+    toned = moved * _column(contrast) + _column(brightness)
+    kept = torch.from_numpy(rng.random((n, 1, *images.shape[2:])) > 0.3)
+    return toned * kept
+
+
+def _column(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1)
+
+
+def contrast(backbone: Backbone, images: np.ndarray, config: PretextConfig) -> Continued:
+    """Go on pretraining on unlabelled pictures (uint8 N,H,W,C) with the contrastive loss.
+
+    The backbone given stays as it is. All weights and BatchNorm's statistics of the copy move,
+    also where the original is frozen.
+
+    Raises UserError for another modality or fewer pictures than two.
+    """
+    made = _copy(backbone, images, "image")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        width = made.backbone.feature_size
+        projector = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.BatchNorm1d(2 * width), nn.ReLU(),
+            nn.Linear(2 * width, PROJECTION),
+        )  # fmt: skip
+        moving = [*made.backbone.parameters(), *projector.parameters()]
+
+        def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+            batch = torch.from_numpy(np.ascontiguousarray(images[rows]))
+            pictures = made.backbone.prepare(batch)
+            views = torch.cat([random_view(pictures, rng), random_view(pictures, rng)])
+            found = projector(made.backbone.pool(made.backbone(views)))
+            return nt_xent(found[: len(rows)], found[len(rows) :], config.temperature)
+
+        return _descend(made, moving, loss, len(images), config)
+
+
+def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextConfig) -> Continued:
+    """Only take BatchNorm's mean and variance anew, as averages over unlabelled pictures.
+
+    No weight moves: what this gains was never a matter of learning. One pass over the pictures,
+    at most steps · batch_size of them.
+    """
+    made = _copy(backbone, images, "image")
+    started, cpu = time.perf_counter(), time.process_time()
+    norms = [part for part in made.backbone.modules() if isinstance(part, nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    order = np.random.default_rng(config.seed).permutation(len(images))
+    with torch.no_grad():
+        for rows in _cut(order, config.batch_size)[: config.steps]:
+            batch = torch.from_numpy(np.ascontiguousarray(images[rows]))
+            made.backbone(made.backbone.prepare(batch))
+            made.examples_seen += len(rows)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+    return _timed(made, started, cpu)
+
+
+def mask_words(
+    ids: Tensor, rng: np.random.Generator, mask: int, special: tuple[int, ...], vocabulary: int
+) -> tuple[Tensor, Tensor]:
+    """Choose words to predict: (ids with most of them hidden, the chosen places, both (N, L)).
+
+    Of the chosen 15 %, eight in ten become the mask, one in ten a random word, one in ten stays;
+    padding (0) and special ids are never chosen.
+    """
+    word = ids != 0
+    for one in special:
+        word &= ids != one
+    chosen = torch.from_numpy(rng.random(ids.shape) < MASKED) & word
+    fate = torch.from_numpy(rng.random(ids.shape))
+    random_ids = torch.from_numpy(rng.integers(1, vocabulary, ids.shape)).to(ids.dtype)
+    hidden = torch.where(chosen & (fate < 0.8), torch.tensor(mask, dtype=ids.dtype), ids)
+    return torch.where(chosen & (fate >= 0.9), random_ids, hidden), chosen
+
+
+class WordHead(nn.Module):
+    """Hidden states (M, width) → scores of every word (M, vocabulary), as BERT's head does it.
+
+    The last layer is the encoder's own table of word vectors, which stays frozen: untied it
+    would be half as large as the encoder.
+    """
+
+    def __init__(self, words: Tensor) -> None:
+        super().__init__()
+        width = words.shape[1]
+        self.dense, self.norm = nn.Linear(width, width), nn.LayerNorm(width)
+        self.bias = nn.Parameter(torch.zeros(len(words)))
+        self.words = (words.detach(),)  # outside the module tree: it belongs to the encoder
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.linear(self.norm(F.gelu(self.dense(hidden))), self.words[0], self.bias)
+
+
+def predict_words(backbone: Backbone, texts: list[str], config: PretextConfig) -> Continued:
+    """Go on pretraining a text encoder on unlabelled texts: predict words that are left out.
+
+    The layers move, the embeddings stay: they are the output's too. The backbone given stays as it
+    is. Raises UserError for another modality, or a tokenizer without BERT's [MASK].
+    """
+    made = _copy(backbone, texts, "text")
+    probe = made.backbone.encode(["[MASK]"])[0].tolist()
+    if len(probe) != 3:
+        raise UserError(f"{backbone.name}: its tokenizer doesn't know [MASK]; use a BERT encoder")
+    begin, mask, end = probe
+    words = made.backbone.stages[0].embeddings.word_embeddings.weight
+    ids = torch.from_numpy(made.backbone.encode(texts))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        made.backbone.stages[0].requires_grad_(False)
+        head = WordHead(words)
+        moving = [p for p in made.backbone.parameters() if p.requires_grad]
+
+        def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
+            batch = made.backbone.prepare(ids[torch.from_numpy(rows)])
+            shown, chosen = mask_words(batch, rng, mask, (begin, end), len(words))
+            if not chosen.any():
+                chosen[:, 1] = True  # a batch of very short texts: predict each first word
+            hidden, _ = made.backbone(shown)
+            return F.cross_entropy(head(hidden[chosen]), batch[chosen])
+
+        made = _descend(made, [*moving, *head.parameters()], loss, len(texts), config)
+    made.backbone.stages[0].requires_grad_(True)
+    return made
+
+
+def _copy(backbone: Backbone, inputs: np.ndarray | list[str], modality: str) -> Continued:
+    """A copy that may move from end to end, in training mode."""
+    if backbone.modality != modality:
+        raise UserError(
+            f"{backbone.name} reads {backbone.modality}s; this pretext is for {modality}s"
+        )
+    backbone.encode(inputs[:1])  # raises for inputs of the wrong kind
+    if len(inputs) < 2:
+        raise UserError(f"continued pretraining needs 2 inputs or more; got {len(inputs)}")
+    keep_freed_memory()
+    return Continued(unfreeze(clone(backbone)).train())
+
+
+def _descend(made: Continued, moving: list, loss, n: int, config: PretextConfig) -> Continued:
+    """AdamW on `loss(rows, rng)` for so many steps; the same seed gives the same weights."""
+    optimizer = torch.optim.AdamW(
+        moving, lr=config.lr, weight_decay=config.weight_decay, fused=True
+    )
+    rise = max(1, config.steps // 10)
+
+    def factor(step: int) -> float:
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, config.steps - rise)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    rng = np.random.default_rng(config.seed)
+    started, cpu = time.perf_counter(), time.process_time()
+    for rows in _endless(n, config, rng):
+        value = loss(rows, rng)
+        value.backward()
+        nn.utils.clip_grad_norm_(moving, 1.0, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        made.losses.append(float(value.detach()))
+        made.examples_seen += len(rows)
+    if not math.isfinite(made.losses[-1]):
+        raise UserError(f"the loss became {made.losses[-1]}; try a rate below {config.lr:g}")
+    return _timed(made, started, cpu)
+
+
+def _endless(n: int, config: PretextConfig, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Row numbers of `steps` batches, shuffled anew in each pass over the inputs."""
+    left = config.steps
+    while left:
+        for rows in _cut(rng.permutation(n), config.batch_size)[:left]:
+            yield rows
+            left -= 1
+
+
+def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """Batches of `size`; a smaller last one is left out, unless it is all there is."""
+    whole = len(order) // size
+    return np.split(order[: whole * size], whole) if whole else [order]
+
+
+def _timed(made: Continued, started: float, cpu: float) -> Continued:
+    made.seconds = time.perf_counter() - started
+    made.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+    made.backbone.eval()
+    return made

@@ -1,0 +1,27 @@
+"""Recorded runs, and the statistics and evidence over them. Nothing here loads torch."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["rival_rules"],
+    submod_attrs={
+        "evidence": ["both_answers", "evidence_near"],
+        "expected_regret": ["Weights"],
+        "learning_curves": ["comparable", "measured_curves"],
+        "runs": ["load_runs"],
+        "statistics": [
+            "SITUATION",
+            "coverage",
+            "crossings",
+            "late_best",
+            "mean_interval",
+            "paired_gain",
+            "pareto",
+            "regret",
+            "summarise",
+            "trains_by_gradient",
+            "wilson_interval",
+        ],
+    },
+)

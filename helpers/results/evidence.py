@@ -1,0 +1,312 @@
+"""What the records say near a situation: accuracies with intervals, and what to take.
+
+The nearest curves are read at the asked number of examples, seed by seed, and approaches are
+compared on the same curves and seeds. Intervals cover the luck of the seed on these tasks; another
+task may lie outside of them. Where the nearest curves leave the choice open, every measured
+situation has a say in it (`helpers.results.expected_regret`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from helpers.decision import TITLES, Reason, ReasonKind, Situation, Thresholds, decide, title_of
+from helpers.results import runs as records
+from helpers.results.expected_regret import WEIGHTS, cheapest_credible, expected_regret
+from helpers.results.learning_curves import (
+    LEAST_SEEDS,
+    REACH_DISTANCE,
+    CurveKey,
+    Measured,
+    Reading,
+    nearest,
+    training_minutes,
+)
+from helpers.results.learning_curves import measured_curves as measured
+from helpers.results.schema import PROVISIONAL
+from helpers.results.statistics import CONFIDENCE
+
+CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One approach as measured near a situation: means over the curves, costs as medians."""
+
+    approach: str
+    accuracy: float
+    low: float
+    high: float
+    train_seconds: float
+    stored_mb: float
+    latency_ms: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The measured answer. `take` is empty where there is no evidence.
+
+    lean: what all measured situations together point to, near or not; it is there without evidence
+    near by, too, unless nothing of this kind is measured. curves: those it was read from, nearest
+    first.
+    """
+
+    verdict: str
+    take: str
+    candidates: tuple[Candidate, ...]  # best accuracy first
+    reasons: tuple[Reason, ...]
+    lean: str = ""
+    curves: tuple[CurveKey, ...] = ()
+
+
+def evidence_near(
+    situation: Situation,
+    runs: pd.DataFrame | Measured | None = None,
+    distances: Mapping[tuple[str, str, float], float] | None = None,
+    backbone: str | None = None,
+) -> Evidence:
+    """Read the records near a situation. Approaches over its budget or latency are left out.
+
+    The verdict is "clear" where the best approach near by lies above every other by more than the
+    interval of their difference, and all measured situations together point to it as well. Else it
+    is "too close to call": take the cheapest of those that may be expected to give up the least.
+    It is "no evidence" where too little is recorded near.
+
+    runs: the records, loaded when None; `learning_curves.measured_curves(runs)` made once answers
+    many questions faster. backbone: the one that is to be adapted, where that is known; only its
+    curves are near.
+    """
+    if situation.llm:
+        return _nothing("no large language model has been measured here")
+    held = _held(runs, distances)
+    readings = nearest(situation, held, backbone)
+    if not readings:
+        return _nothing(
+            f"no {situation.modality} task within {REACH_DISTANCE} of distance "
+            f"{situation.distance:.2f} has {LEAST_SEEDS} seeds near "
+            f"{situation.examples:,} examples",
+            _lean(situation, held, None, backbone),
+        )
+    names = [name for name in readings[0].accuracy if all(name in r.accuracy for r in readings)]
+    found = sorted(
+        (_candidate(name, readings) for name in names), key=lambda c: (-c.accuracy, c.train_seconds)
+    )
+    minutes = {c.approach: training_minutes(c.approach, readings) for c in found}
+    fitting = [c for c in found if situation.allows(minutes[c.approach], c.latency_ms)]
+    where = "; ".join(reading.name for reading in readings)
+    lacking = ", ".join(title for name, title in TITLES.items() if name not in names)
+    told = (
+        f"Measured near here, at {situation.examples:,} examples: {where}. Intervals are over "
+        "seeds on these; another task may lie outside of them."
+        + (f" Not measured there, so not compared: {lacking}." if lacking else "")
+    )
+    reasons = [Reason(ReasonKind.SOURCE, told)]
+    if len(fitting) < len(found):
+        gone = ", ".join(title_of(c.approach) for c in found if c not in fitting)
+        told = f"Over the budget or the latency as measured, so left out: {gone}."
+        reasons.append(Reason(ReasonKind.OVER_LIMITS, told))
+    if len(fitting) < 2:
+        return _nothing("fewer than two measured approaches fit the budget and the latency")
+    lean = _lean(situation, held, [c.approach for c in fitting], backbone)
+    return _judge(fitting, readings, reasons, lean)
+
+
+def _held(
+    runs: pd.DataFrame | Measured | None,
+    distances: Mapping[tuple[str, str, float], float] | None,
+) -> Measured:
+    if isinstance(runs, Measured):
+        return runs
+    return measured(records.load_runs() if runs is None else runs, distances)
+
+
+@dataclass(frozen=True)
+class _Lean:
+    """What all measured situations point to. `best` gives up least, `take` is cheapest near it."""
+
+    best: str
+    take: str
+    regret: float
+    families: int
+
+
+def _lean(
+    situation: Situation, held: Measured, names: list[str] | None, backbone: str | None
+) -> _Lean | None:
+    """Without names: among all approaches, and only where nothing limits them."""
+    if names is None and (situation.budget_minutes, situation.latency_ms) != (None, None):
+        return None
+    table = expected_regret(situation, held, names, backbone)
+    if table.empty:
+        return None
+    take = cheapest_credible(table)
+    regret, families = table.loc[take, ["regret", "families"]]
+    return _Lean(str(table.index[0]), take, float(regret), int(families))
+
+
+def _judge(
+    candidates: list[Candidate], readings: list[Reading], reasons: list[Reason], lean: _Lean | None
+) -> Evidence:
+    read = tuple(reading.key for reading in readings)
+    best, *others = candidates
+    gains = {c.approach: _difference(best.approach, c.approach, readings) for c in others}
+    tied = [c for c in others if not gains[c.approach][1] > 0]
+    named, ends = title_of(best.approach), f"{best.low:.3f} to {best.high:.3f}"
+    told = f"{named} reaches {best.accuracy:.3f} ({ends})"
+    if not tied and (lean is None or lean.best == best.approach):
+        runner = min(gains.values(), key=lambda gain: gain[0])
+        told = (
+            f"Clear: {told}, {100 * runner[0]:.1f} points above the next "
+            f"({100 * runner[1]:.1f} to {100 * runner[2]:.1f})."
+        )
+        reasons.append(Reason(ReasonKind.COMPARISON, told))
+        name = best.approach
+        return Evidence(CLEAR, name, tuple(candidates), tuple(reasons), name, read)
+    by_name = {c.approach: c for c in candidates}
+    cheapest = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
+    take = by_name[lean.take] if lean else cheapest
+    alike = ", ".join(title_of(c.approach) for c in tied)
+    rest = f"the records near by can't tell it from {alike}" if tied else "other tasks disagree"
+    reasons.append(Reason(ReasonKind.COMPARISON, f"Too close to call: {told}, and {rest}."))
+    reasons.append(Reason(ReasonKind.CHOICE, _advice(take, lean)))
+    name = take.approach
+    return Evidence(CLOSE, name, tuple(candidates), tuple(reasons), name, read)
+
+
+def _advice(take: Candidate, lean: _Lean | None) -> str:
+    costs = f"{title_of(take.approach)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)"
+    if lean is None:
+        return f"So take the cheapest of them, {costs}."
+    return (
+        f"So take the cheapest that gives up the least over everything measured: {costs}, expected "
+        f"{100 * lean.regret:.1f} points below the best ({_counted(lean.families)}; approaches "
+        f"within {100 * WEIGHTS.margin:.1f} points of the lowest count as equal)."
+    )
+
+
+def _counted(families: int) -> str:
+    return f"{families} {'family' if families == 1 else 'families'} of tasks"
+
+
+def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
+    reasons = [Reason(ReasonKind.ABSENCE, f"No evidence: {why}.")]
+    if lean is not None:
+        title = title_of(lean.take)
+        told = (
+            f"What is measured farther off leans to {title}: the cheapest of those that give up "
+            f"least there ({_counted(lean.families)}), so measure it against a frozen probe first."
+        )
+        reasons.append(Reason(ReasonKind.LEAN, told))
+    return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")
+
+
+def _candidate(name: str, readings: list[Reading]) -> Candidate:
+    mean, low, high = _mean_over_curves([reading.accuracy[name] for reading in readings])
+    costs = pd.concat([reading.costs[name] for reading in readings], axis=1).median(axis=1)
+    runs = sum(reading.runs[name] for reading in readings)
+    shown = [float(costs[key]) for key in ("train_seconds", "stored_mb", "latency_ms")]
+    return Candidate(name, mean, low, high, *shown, runs)
+
+
+def _difference(first: str, second: str, readings: list[Reading]) -> tuple[float, float, float]:
+    """How far `first` lies above `second`: mean, low, high, paired by curve and seed."""
+    pairs = [(r.accuracy[first] - r.accuracy[second]).dropna() for r in readings]
+    if min(len(pair) for pair in pairs) < 2:
+        return 0.0, -np.inf, np.inf
+    return _mean_over_curves(pairs)
+
+
+def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
+    """Mean of the curves' means and its 95 % t interval over seeds (Welch 1947 for the freedom)."""
+    mean = float(np.mean([curve.mean() for curve in curves]))
+    parts = np.array([curve.var() / len(curve) for curve in curves])
+    if not parts.sum() > 0:
+        return mean, mean, mean
+    freedom = parts.sum() ** 2 / sum(
+        part**2 / (len(curve) - 1) for part, curve in zip(parts, curves, strict=True)
+    )
+    half = stdtrit(freedom, 0.5 + CONFIDENCE / 2) * np.sqrt(parts.sum()) / len(curves)
+    return mean, float(mean - half), float(mean + half)
+
+
+def both_answers(
+    situation: Situation,
+    runs: pd.DataFrame | Measured | None = None,
+    thresholds: Thresholds | None = None,
+) -> dict[str, Any]:
+    """Return the rule's answer beside the measured one, as `decide --json` prints them.
+
+    Keys: approach and rule (the article's), reasons (the rule's, then the records'), flips (those
+    applied, then the changes that would change the answer), verdict and candidates (measured).
+    """
+    ruled, measured = decide(situation, thresholds), evidence_near(situation, runs)
+    reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
+    return {
+        "approach": ruled.approach,
+        "rule": ruled.rule,
+        "reasons": [*reasons, *_gap(ruled.approach, measured)],
+        "flips": [asdict(flip) for flip in ruled.flips],
+        "verdict": measured.verdict,
+        "candidates": [_rounded(candidate) for candidate in measured.candidates],
+    }
+
+
+def decide_command(*, as_json: bool = False, **situation: Any) -> int:
+    """Print the answer for a situation, in words or as JSON; returns the exit status, 0.
+
+    situation: the fields of `Situation`. Raises UserError for an impossible one.
+    """
+    made = both_answers(Situation(**situation))
+    print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
+    if PROVISIONAL:
+        print(PROVISIONAL, file=sys.stderr)
+    return 0
+
+
+def _gap(approach: str, measured: Evidence) -> list[str]:
+    """How the rule's approach fares where the records have it."""
+    by_name = {candidate.approach: candidate for candidate in measured.candidates}
+    if approach not in by_name:
+        return [f"{TITLES[approach]} is not among what was measured."] if by_name else []
+    best, own = measured.candidates[0], by_name[approach]
+    points = 100 * (best.accuracy - own.accuracy)
+    return [
+        f"The rule's answer reached {own.accuracy:.3f} there, {points:.1f} points below the best, "
+        f"in {own.train_seconds:.1f} s against {best.train_seconds:.1f} s."
+    ]
+
+
+def _rounded(candidate: Candidate) -> dict[str, Any]:
+    """Four digits after the point for accuracies, four in all for costs."""
+    row = asdict(candidate)
+    row |= {key: round(row[key], 4) for key in ("accuracy", "low", "high")}
+    costs = ("train_seconds", "stored_mb", "latency_ms")
+    return row | {key: float(f"{row[key]:.4g}") for key in costs}
+
+
+def _words(made: dict[str, Any]) -> str:
+    lines = [f"{TITLES[made['approach']]} ({made['rule']})", ""]
+    lines += [f"  {reason}" for reason in made["reasons"]]
+    if made["candidates"]:
+        lines += ["", f"Measured ({made['verdict']}):"]
+        lines += [f"  {'approach':25}{'accuracy':>9}  {'95 % interval':16}{'train s':>9}"
+                  f"{'stored MB':>11}{'latency ms':>12}{'runs':>6}"]  # fmt: skip
+    for row in made["candidates"]:
+        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        lines.append(
+            f"  {title_of(row['approach']):25}{row['accuracy']:9.3f}  "
+            f"{interval:16}{row['train_seconds']:9.1f}{row['stored_mb']:11.2f}"
+            f"{row['latency_ms']:12.2f}{row['runs']:6d}"
+        )
+    lines += ["", "What would change the rule's answer:"]
+    lines += [f"  {flip['why']}" for flip in made["flips"] if not flip["applied"]]
+    return "\n".join(lines)

@@ -1,0 +1,250 @@
+"""Statistics over recorded runs: means with intervals, gains paired by seed, regret, Pareto
+fronts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from helpers.errors import UserError
+from helpers.results.schema import COSTS, IDENTITY, check_columns
+
+CONFIDENCE = 0.95
+SITUATION = ("task", "backbone", "n_train", "dial")  # what is given, before an approach is chosen
+LATE = 0.1  # share of a run's epochs, at its end
+FORGETTING = ("source_accuracy_before", "source_accuracy_after")
+
+
+def summarise(
+    runs: pd.DataFrame,
+    by: Sequence[str] = (*SITUATION, "approach"),
+    value: str = "test_accuracy",
+) -> pd.DataFrame:
+    """Return one row per group of runs that differ in their seed alone.
+
+    Columns: those of `by`; `mean` of `value`; `low` and `high`, a 95 % interval for the mean over
+    seeds by Student's t (mean ± t·s/√n, n−1 degrees of freedom, not clipped to 0–1; NaN where
+    there is one run, since one run tells nothing of its spread); `runs`; the median of every cost
+    column; the means of the accuracies on the source task.
+
+    A seed draws the training subset, the new weights and the order of batches, so the interval
+    covers these; validation and test examples are fixed, and their sampling error is not in it.
+
+    Raises UserError for an unknown column, and where a group mixes runs that differ in more than
+    their seed: such a mean would compare nothing. Filter first, or add the column to `by`.
+    """
+    by, costs = list(by), [name for name in COSTS if name != value]
+    check_columns([*by, value])
+    _refuse_mixtures(runs, by)
+    groups = runs.groupby(by, sort=True, observed=True)
+    table = groups[value].agg(mean="mean", deviation="std", runs="count")
+    half = interval_half_width(table["deviation"], table["runs"])
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    kept = [name for name in FORGETTING if name not in by and name != value]
+    parts = [
+        table[["mean", "low", "high", "runs"]],
+        groups[[name for name in costs if name not in by]].median(),
+        groups[kept].mean(),
+    ]
+    return pd.concat(parts, axis=1).reset_index()
+
+
+def interval_half_width(deviation: pd.Series, runs: pd.Series) -> pd.Series:
+    """Return t·s/√n for sample deviations s of n runs each; NaN where n is below 2."""
+    several = runs.where(runs > 1)
+    quantile = stdtrit(several - 1, 0.5 + CONFIDENCE / 2)
+    return pd.Series(quantile * deviation / np.sqrt(several), index=deviation.index)
+
+
+def _refuse_mixtures(runs: pd.DataFrame, by: list[str]) -> None:
+    others = [name for name in (*IDENTITY, "origin") if name not in by and name != "seed"]
+    if runs.empty:
+        return
+    counts = runs.groupby(by, observed=True)[others].nunique()
+    for name in others:
+        mixed = counts.index[counts[name] > 1]
+        if len(mixed):
+            raise UserError(
+                f"runs of one group differ in {name!r} (such as {mixed[0]}), and their mean would "
+                f"compare nothing; filter the runs, or add {name!r} to by"
+            )
+    seeds = runs.groupby(by, observed=True)["seed"].agg(lambda seed: seed.duplicated().any())
+    if seeds.any():
+        raise UserError("the same run is there twice; filter the runs")
+
+
+def regret(table: pd.DataFrame, by: Sequence[str] = SITUATION, value: str = "mean") -> pd.DataFrame:
+    """Return the table with `best` (approach) and `regret` for every row.
+
+    table: one row per situation (`by`) and `approach`, such as `summarise` returns. A row's regret
+    is the highest `value` in its situation minus its own, so what choosing it gives up; look up the
+    rows a rule picks to score the rule. The best mean is picked after the fact, so with few seeds
+    it lies above what that approach would reach again, and regrets are a little too large.
+    Raises UserError where a situation has an approach twice.
+    """
+    by = list(by)
+    if table.duplicated([*by, "approach"]).any():
+        raise UserError(f"an approach stands twice in one situation ({', '.join(by)}); summarise")
+    # Ties go to the first name, so that equal tables give equal answers.
+    ranked = table.sort_values([value, "approach"], ascending=[False, True])
+    best = ranked.groupby(by, observed=True, sort=False).head(1).set_index(by)
+    best = best[[value, "approach"]].set_axis(["_best_value", "best"], axis=1)
+    joined = table.join(best, on=by)
+    joined["regret"] = joined.pop("_best_value") - joined[value]
+    return joined
+
+
+def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
+    """Tell of each run whether it takes optimizer steps: all but what a solver fits at once."""
+    by_solver = runs["settings"].str.contains(r"(?:^|;)solver=lbfgs(?:;|$)", regex=True)
+    probe = runs["approach"] == "feature_extraction"
+    return ~((runs["approach"] == "classical") | (probe & by_solver))
+
+
+def late_best(runs: pd.DataFrame, by: Sequence[str] = ("approach",)) -> pd.DataFrame:
+    """Count how often the best epoch lies in the last tenth of those that a run was given.
+
+    Where it often does, runs were cut off before they were done. Only runs that train by gradient
+    count. Columns: those of `by`, `runs`, `late` and `share`, the largest share first.
+    Raises UserError for an unknown column.
+    """
+    by = list(by)
+    check_columns(by)
+    runs = runs[trains_by_gradient(runs)]
+    late = runs["epochs"] - runs["best_epoch"] < LATE * runs["epochs"]
+    groups = runs.assign(late=late).groupby(by, observed=True)["late"]
+    table = groups.agg(runs="count", late="sum").reset_index()
+    table["share"] = table["late"] / table["runs"]
+    return table.sort_values(
+        ["share", *by], ascending=[False, *[True] * len(by)], ignore_index=True
+    )
+
+
+def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:
+    """Return the rows that no other row beats, cheapest first.
+
+    A row is beaten when another costs no more and reaches at least its `value`, and is better in
+    one of both. Rows that lack either number are left out. Equal rows all stay.
+    """
+    held = table.dropna(subset=[cost, value]).sort_values([cost, value], ascending=[True, False])
+    before = held[value].cummax().shift(fill_value=-np.inf)
+    front = held[held[value] > before]
+    pairs = held.set_index([cost, value]).index  # rows equal to one of the front are on it too
+    return held[pairs.isin(front.set_index([cost, value]).index)]
+
+
+def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927): it stays within 0–1 and works near the ends."""
+    if not 0 <= right <= n or n < 1:
+        raise UserError(f"{right} right of {n} is no share")
+    share, spread = right / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / n + spread / (4 * n))
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """(mean, low, high): a 95 % interval for the mean of repeats, by Student's t.
+
+    low and high are NaN for a single value, which tells nothing of its spread.
+    """
+    series = pd.Series(list(values), dtype=float)
+    if series.empty:
+        raise UserError("an interval needs at least one value, and there is none")
+    half = interval_half_width(pd.Series([series.std()]), pd.Series([len(series)]))[0]
+    return float(series.mean()), float(series.mean() - half), float(series.mean() + half)
+
+
+def paired_gain(
+    runs: pd.DataFrame,
+    approach: str,
+    baseline: str,
+    *,
+    by: Sequence[str] = SITUATION,
+    value: str = "test_accuracy",
+) -> pd.DataFrame:
+    """How much `approach` lies above `baseline`, seed by seed: one row for each situation.
+
+    Two runs of one seed saw the same training examples, so their difference is free of the luck
+    of the draw that both share. Columns: those of `by`, `approach`, `mean`, `low`, `high` (95 %
+    by Student's t) and `runs`, the seeds that both have. Situations that lack one are left out.
+    Raises UserError where an approach has one seed twice in a situation.
+    """
+    keys = [*by, "seed"]
+    sides = [runs[runs["approach"] == name][[*keys, value]] for name in (approach, baseline)]
+    if any(side.duplicated(keys).any() for side in sides):
+        raise UserError(
+            "a seed stands twice in one situation; filter the runs by sweep or settings"
+        )
+    both = sides[0].merge(sides[1], on=keys, suffixes=("", "_base"))
+    both["gain"] = both[value] - both[f"{value}_base"]
+    groups = both.groupby(list(by), observed=True)["gain"]
+    table = groups.agg(mean="mean", deviation="std", runs="count").reset_index()
+    half = interval_half_width(table.pop("deviation"), table["runs"])
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    table["approach"] = approach
+    return table[[*by, "approach", "mean", "low", "high", "runs"]]
+
+
+def examples_to_reach(table: pd.DataFrame, level: float) -> float:
+    """Training examples at which a learning curve first reaches `level`; NaN: never, as measured.
+
+    table: rows of one approach on one task with `n_train` and `mean`. Between two measured sizes
+    the curve is taken as straight over log n. A curve that starts at or above the level gives
+    its smallest size, so there the answer is "at most".
+    """
+    rows = table.sort_values("n_train")
+    sizes, means = rows["n_train"].to_numpy(float), rows["mean"].to_numpy(float)
+    above = np.flatnonzero(means >= level)
+    if not len(above):
+        return math.nan
+    first = int(above[0])
+    if first == 0:
+        return float(sizes[0])
+    return between(sizes[first - 1 : first + 1], means[first - 1 : first + 1], level)
+
+
+def between(sizes: np.ndarray, means: np.ndarray, level: float) -> float:
+    """Size at which a line over log n through two points (2,), (2,) reaches `level`."""
+    share = (level - means[0]) / (means[1] - means[0])
+    low, high = np.log(sizes)
+    return float(np.exp(low + share * (high - low)))
+
+
+def crossings(curves: pd.DataFrame, approach: str, targets: Sequence[str], n: int) -> pd.DataFrame:
+    """Examples that `approach` needs to match each target trained on `n`, for each task.
+
+    curves: from `statistics.summarise`, one backbone. Columns: task, target, `accuracy` (the
+    target's mean at n), `examples` (NaN: not reached) and `largest`, the largest size measured.
+    """
+    rows = []
+    for task, own in curves.groupby("task", sort=True):
+        line = own[own["approach"] == approach]
+        for target in targets:
+            goal = own[(own["approach"] == target) & (own["n_train"] == n)]["mean"]
+            if len(goal) and len(line):
+                reached = examples_to_reach(line, float(goal.iloc[0]))
+                largest = int(line["n_train"].max())
+                rows.append((task, target, float(goal.iloc[0]), reached, largest))
+    return pd.DataFrame(rows, columns=["task", "target", "accuracy", "examples", "largest"])
+
+
+def coverage(runs: pd.DataFrame) -> str:
+    """One sentence on what a figure rests on: how many runs, tasks, sizes and seeds."""
+    if runs.empty:
+        return "Nothing of this has been recorded yet."
+    sizes, seeds = runs["n_train"], runs.groupby(["task", "n_train", "approach"])["seed"].nunique()
+    few, many = seeds.min(), seeds.max()
+    each = f"{few}" if few == many else f"{few} to {many}"
+    tasks = runs["task"].nunique()
+    span = " to ".join(f"{size:,}" for size in sorted({sizes.min(), sizes.max()}))
+    return (
+        f"Read from {len(runs):,} recorded runs: {tasks} {'task' if tasks == 1 else 'tasks'}, "
+        f"{span} training examples, "
+        f"{each} {'seed' if each == '1' else 'seeds'} for each."
+    )

@@ -1,0 +1,49 @@
+"""What runs on this machine: which device trains, and freed memory that is kept."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from typing import TYPE_CHECKING
+
+from helpers.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+KEEP_BYTES = 512 * 2**20
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse up to 512 MB of freed memory; returns whether it listened.
+
+    Each training step on a CPU frees and asks again for large tensors. glibc gives those back to
+    the system, which zeroes every page anew: a third of a step's time was spent there (35 against
+    51 images per second for EfficientNet-Lite0 at 128 pixels on one core). Other systems: False.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another C library, such as musl
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, 2**30) and mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` → CUDA, else Apple's MPS, else the CPU. Raises UserError when it isn't there."""
+    import torch  # here, because it takes seconds to load
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device is visible; use device='cpu' or 'auto'")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("no MPS device is visible; use device='cpu' or 'auto'")
+    return device

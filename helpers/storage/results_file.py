@@ -1,0 +1,151 @@
+"""A CSV file of results that only grows, by one whole line at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from helpers.errors import UserError
+from helpers.storage.files import locked, write_whole
+
+
+def csv_line(values: Sequence[object]) -> bytes:
+    """Values as one line of a CSV file, its end included."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue().encode("utf-8")
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """A CSV file that only grows, by one whole line at a time.
+
+    columns: its header. complete: tells whether the cells of a last line without its end are a
+    whole row (an editor took the line break away); what a kill left of a line is cut off.
+    """
+
+    path: Path
+    columns: Sequence[str]
+    complete: Callable[[list[str]], bool] = lambda cells: False
+
+    @property
+    def header(self) -> bytes:
+        """The file's first line."""
+        return csv_line(self.columns)
+
+    def read(self) -> bytes:
+        """The header and the whole lines, ends as LF; the header where there is no file.
+
+        No lock is taken: an unfinished last line is left out. Raises UserError for other columns.
+        """
+        data = _normal(self.path.read_bytes()) if self.path.exists() else self.header
+        data = data[: data.rfind(b"\n") + 1] or self.header
+        self._check(data)
+        return data
+
+    def prepare(self) -> None:
+        """Make the file where it is missing and mend its end. Raises UserError as `append` does."""
+        with self._opened() as file:
+            self._mended(file)
+
+    def append(self, cells: Sequence[object], *, key: bool = False) -> bool:
+        """Append one line, which is on the disk when this returns.
+
+        key: the first cell is one; False is returned, and nothing changed, where it is there.
+        Raises UserError for a folder that can't be written to, a full disk, or other columns.
+        """
+        with self._opened() as file:
+            held = self._mended(file)
+            if key and str(cells[0]).encode() in _first_cells(held):
+                return False
+            self._write(file, csv_line(cells))
+        return True
+
+    def append_row(self, row: Mapping[str, object], *, key: bool = False) -> bool:
+        """`append` of named cells: numbers to six digits, NaN as an empty cell.
+
+        Raises UserError for a row with other columns, too.
+        """
+        if set(row) != set(self.columns):
+            odd = ", ".join(sorted(set(row) ^ set(self.columns)))
+            raise UserError(
+                f"a row of {self.path.name} has the columns of its header; these differ: {odd}"
+            )
+        return self.append([_cell(row[name]) for name in self.columns], key=key)
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        with locked(Path(f"{self.path}.lock")):
+            if not self.path.exists() or self.path.stat().st_size == 0:
+                write_whole(self.path, self.header)
+            with self.path.open("r+b", buffering=0) as file:
+                yield file
+
+    def _mended(self, file: BinaryIO) -> bytes:
+        """The file's bytes, ending in a whole line; the file is mended where it does not."""
+        data = file.read()
+        self._check(data)
+        whole = data.rfind(b"\n") + 1
+        tail = data[whole:]
+        if not tail:
+            return data
+        if self._is_row(tail):
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n")
+            return data + b"\n"
+        file.truncate(whole)
+        return data[:whole]
+
+    def _is_row(self, line: bytes) -> bool:
+        try:
+            (cells,) = csv.reader([line.decode("utf-8")], strict=True)
+        except (UnicodeDecodeError, ValueError, csv.Error):
+            return False
+        return len(cells) == len(self.columns) and self.complete(cells)
+
+    def _check(self, data: bytes) -> None:
+        header = _normal(data[: data.find(b"\n") + 1])
+        if header == self.header:
+            return
+        have = header.decode("utf-8", "replace").strip().split(",")
+        odd = sorted(set(have) ^ set(self.columns)) or ["their order"]
+        raise UserError(
+            f"{self.path} has other columns than this version writes (differing: "
+            f"{', '.join(odd[:3])}); take the file back from git or move it away"
+        )
+
+    def _write(self, file: BinaryIO, line: bytes) -> None:
+        """Write a line in one call and see it to the disk; take back what a full disk let in."""
+        start = file.seek(0, os.SEEK_END)
+        try:
+            written = file.write(line)
+            if written != len(line):
+                raise OSError(f"only {written} of {len(line)} bytes were taken")
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(start)
+            raise UserError(
+                f"cannot append to {self.path} ({error.strerror or error}); free some disk space"
+            ) from error
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _first_cells(data: bytes) -> set[bytes]:
+    return {line.split(b",", 1)[0] for line in data.splitlines()[1:]}
+
+
+def _normal(data: bytes) -> bytes:
+    """Line ends as LF: a checkout on Windows may have changed them."""
+    return data.replace(b"\r\n", b"\n")

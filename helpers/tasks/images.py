@@ -1,0 +1,321 @@
+"""Pictures of any kind -> square uint8 arrays, decoded once into a memory-mapped file.
+
+Every picture is turned upright (EXIF), flattened (alpha on white), brought to 8-bit grey or RGB,
+resized so that its shorter side is `size` pixels (antialiased bicubic) and cropped at the centre.
+Memory stays bounded: pictures are decoded and written a few hundred at a time.
+"""
+
+import errno
+import hashlib
+import json
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+from filelock import FileLock
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+from helpers import paths
+from helpers.errors import UserError
+from helpers.runtime import keep_freed_memory
+
+MAX_PIXELS = 89_478_485  # PIL's own limit: beyond it a small file may unpack into gigabytes
+_RECIPE = 1  # raise it when the pixels that `read_image` gives change
+_CHUNK = 256
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class ImageError(UserError):
+    """A picture that cannot be used: which file, and what is wrong with it ("is damaged")."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        super().__init__(file, problem)  # both, so that it can travel between processes
+        self.file, self.problem = file, problem
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.problem}"
+
+
+class SkippedImage(NamedTuple):
+    """A picture that was left out: its name, why in a sentence, and that without the name."""
+
+    name: str
+    reason: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class ImageArray:
+    """Decoded pictures.
+
+    images: read-only memory map, uint8 (N, size, size, channels).
+    kept: int64 (N,), which of the given pictures the rows are.
+    skipped: the pictures left out, in the order in which they were given.
+    """
+
+    images: np.ndarray
+    kept: np.ndarray
+    skipped: tuple[SkippedImage, ...]
+
+
+def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
+    """Decode one picture into uint8 (size, size, channels); channels is 1 (grey) or 3 (RGB).
+
+    Raises ImageError when it is missing, unreadable, truncated or larger than MAX_PIXELS.
+    """
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(file, f"{image.width} x {image.height} pixels")
+            image.draft(image.mode, (2 * size, 2 * size))  # JPEG: decode no more than needed
+            ImageOps.exif_transpose(image, in_place=True)  # most are upright: no copy
+            return square(_flat(image, channels), size)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(file, "a decompression bomb") from error
+    except FileNotFoundError as error:
+        raise ImageError(file, "does not exist") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(file, "is not a picture that can be read") from error
+    except Exception as error:  # decoders raise nearly anything on a damaged file
+        raise ImageError(file, f"is damaged ({error})") from error
+
+
+def square(image: Image.Image, size: int) -> np.ndarray:
+    """Resize the shorter side to `size`, crop the centre; return uint8 (size, size, channels)."""
+    shorter = min(image.size)
+    if shorter != size:
+        scaled = [max(size, round(side * size / shorter)) for side in image.size]
+        image = image.resize(tuple(scaled), Image.Resampling.BICUBIC)
+    left, top = ((side - size) // 2 for side in image.size)
+    pixels = np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def image_memmap(
+    files: Sequence[Path], size: int, channels: int = 3, *, progress: bool = False, threads: int = 0
+) -> ImageArray:
+    """Decode files once into the cache, in their order; later calls only map the result.
+
+    The cache is keyed by names, sizes and times of the files, `size` and `channels`. `threads` 0
+    means one per processor. Unreadable pictures are left out with a warning that counts and names
+    them. Raises UserError when more than half are unreadable, or the disk is full.
+    """
+    if size < 1 or channels not in (1, 3):
+        raise UserError(f"pictures need size >= 1 and 1 or 3 channels, not {size} and {channels}")
+    if not files:
+        raise UserError("there are no pictures to read; name a folder that holds some")
+    stamps = [(file.parent.name, file.name, *_stamp(file)) for file in files]
+    key = _key(stamps, size, channels)
+
+    def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray]]:
+        rows = _decoded(files, size, channels, skipped, progress, threads)
+        return (len(files), size, size, channels), rows
+
+    array = _cached(key, plan)
+    if array.skipped:
+        warnings.warn(_skipped_message(array.skipped, len(files)), stacklevel=2)
+    return array
+
+
+def array_memmap(make: Callable[[], np.ndarray], size: int, key: Sequence[object]) -> np.ndarray:
+    """Resize pictures that are not files once into the cache; later calls only map the result.
+
+    `make()` returns them, uint8 (N, H, W, C); it is called only when the cache lacks them, and
+    `key` (JSON-able) says what they are. Returns a read-only memory map (N, size, size, C).
+    """
+
+    def rows(images: np.ndarray) -> Iterator[np.ndarray]:
+        for start in range(0, len(images), _CHUNK):
+            chunk = images[start : start + _CHUNK]
+            if chunk.shape[1:3] != (size, size):
+                as_pictures = [Image.fromarray(i[:, :, 0] if i.shape[2] == 1 else i) for i in chunk]
+                chunk = np.stack([square(picture, size) for picture in as_pictures])
+            yield chunk
+
+    def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray]]:
+        images = make()
+        return (len(images), size, size, images.shape[3]), rows(images)
+
+    return _cached(_key(list(key), size), plan).images
+
+
+def _decoded(
+    files: Sequence[Path], size: int, channels: int, skipped: list, progress: bool, threads: int
+) -> Iterator[np.ndarray]:
+    """Yield the readable pictures chunk by chunk; note the others in `skipped`, by their row."""
+
+    keep_freed_memory()
+    hide = None if progress else True  # None: only where someone watches a terminal
+
+    def attempt(file: Path) -> np.ndarray | ImageError:
+        try:
+            return read_image(file, size, channels)
+        except ImageError as error:
+            return error
+
+    with (
+        tqdm(total=len(files), desc="decoding", unit="pictures", leave=False, disable=hide) as bar,
+        ThreadPoolExecutor(threads or joblib.cpu_count()) as pool,
+    ):
+        for start in range(0, len(files), _CHUNK):
+            chunk = files[start : start + _CHUNK]
+            results = list(pool.map(attempt, chunk))
+            good = [r for r in results if not isinstance(r, ImageError)]
+            for offset, result in enumerate(results):
+                if isinstance(result, ImageError):
+                    told = SkippedImage(chunk[offset].name, str(result), result.problem)
+                    skipped.append((start + offset, told))
+            bar.update(len(chunk))
+            if good:
+                yield np.stack(good)
+    if len(skipped) > len(files) / 2:
+        raise UserError(
+            f"{len(skipped)} of {len(files)} pictures cannot be read, the first because "
+            f"{skipped[0][1].reason}; check the folder"
+        )
+
+
+def _cached(key: str, plan: Callable) -> ImageArray:
+    """Return what is cached under `key`; `plan(skipped)` gives shape and rows if nothing is."""
+    for folder in paths.cache_dirs():
+        found = _opened(folder / "images" / f"{key}.npy")
+        if found is not None:
+            return found
+    file = paths.cache_dir() / "images" / f"{key}.npy"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        found = _opened(file)
+        if found is None:
+            for stale in file.parent.glob(f"{key}.*.tmp"):  # of a killed process: we hold the lock
+                stale.unlink()
+            _write(file, plan)
+            found = _opened(file)
+    return found
+
+
+def _opened(file: Path) -> ImageArray | None:
+    try:
+        notes = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        images = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    skipped, problems = notes["skipped"], notes.get("problems", [])
+    gone = {row for row, _, _ in skipped}
+    kept = np.array([i for i in range(notes["given"]) if i not in gone], dtype=np.int64)
+    if len(kept) != len(images) or len(problems) != len(skipped):  # older notes have no problems
+        return None
+    told = zip(skipped, problems, strict=True)
+    return ImageArray(images, kept, tuple(SkippedImage(*s[1:], problem) for s, problem in told))
+
+
+def _write(file: Path, plan: Callable) -> None:
+    """Write the .npy with plain writes: a memory map on a full disk would kill the process."""
+    temporary = file.with_name(f"{file.stem}.{uuid.uuid4().hex}.tmp")
+    skipped: list = []
+    shape, rows = plan(skipped)
+    try:
+        with temporary.open("wb") as handle:
+            _write_header(handle, shape)
+            for chunk in rows:
+                handle.write(np.ascontiguousarray(chunk, dtype=np.uint8).data)
+        if skipped:
+            temporary = _shortened(temporary, (shape[0] - len(skipped), *shape[1:]), shape)
+        notes = {
+            "given": shape[0],
+            "skipped": [(row, told.name, told.reason) for row, told in skipped],
+            "problems": [told.problem for _, told in skipped],
+        }
+        file.with_suffix(".json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise UserError(
+                f"the disk is full: {np.prod(shape) / 1e6:.0f} MB of pictures do not fit in "
+                f"{file.parent}; free some space or let TRANSFER_CACHE name another disk"
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_header(handle: object, shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(handle, header)
+
+
+def _shortened(file: Path, shape: tuple[int, ...], before: tuple[int, ...]) -> Path:
+    """Copy the rows below a header that tells how many there are after all."""
+    copy = file.with_name(f"{file.name.split('.')[0]}.{uuid.uuid4().hex}.tmp")
+    try:
+        with file.open("rb") as source, copy.open("wb") as target:
+            np.lib.format.read_magic(source)
+            np.lib.format.read_array_header_1_0(source)
+            _write_header(target, shape)
+            while block := source.read(1 << 20):
+                target.write(block)
+    finally:
+        file.unlink()
+    return copy
+
+
+def _flat(image: Image.Image, channels: int) -> Image.Image:
+    """Bring any mode to "L" or "RGB": alpha onto white, 16 bits scaled to 8."""
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits (PIL's own conversion clips at 255), other numbers by range."""
+    values = np.asarray(image, dtype=np.float64)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16"):
+        values = values / 257
+    elif low < 0 or high > 65535:
+        values = (values - low) * (255 / (high - low))
+    elif high > 255:
+        values = values / 257
+    elif image.mode == "F" and high <= 1:
+        values = values * 255
+    return Image.fromarray(np.rint(values).astype(np.uint8))
+
+
+def _too_large(file: Path, what: str) -> ImageError:
+    return ImageError(file, f"is refused: {what}, at most {MAX_PIXELS:,} pixels are read")
+
+
+def _skipped_message(skipped: Sequence[SkippedImage], given: int) -> str:
+    names = ", ".join(one.name for one in skipped[:5])
+    more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
+    return (
+        f"{len(skipped)} of {given} pictures cannot be read and were skipped: {names}{more} "
+        f"(the first: {skipped[0].reason})"
+    )
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    """Size and time of a file: both change when it does, and neither needs reading it."""
+    try:
+        status = file.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _key(*parts: object) -> str:
+    text = json.dumps([_RECIPE, *parts])
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:24]

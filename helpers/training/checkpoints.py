@@ -1,0 +1,80 @@
+"""What one task adds to the disk: a head, an adapter or weights, as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from helpers.backbones import weights_hash
+from helpers.errors import UserError
+from helpers.storage.files import write_whole
+from helpers.training.loop import moving_names
+
+
+def base_fingerprint(model: nn.Module) -> str:
+    """Hash of everything in the model that its task did not train: 16 hex digits."""
+    trained = set(moving_names(model))
+    return weights_hash({k: v for k, v in model.state_dict().items() if k not in trained})
+
+
+def task_state(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors that differ from the base: trained weights and moved BatchNorm statistics."""
+    state = model.state_dict()
+    return {name: state[name].detach().cpu().contiguous() for name in moving_names(model)}
+
+
+def halved(state: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors with 16-bit floats: half the bytes, about three decimal digits.
+
+    name: of the task, for the message. Raises UserError where a value does not fit (past 65,504).
+    """
+    made = {key: t.half() if t.is_floating_point() else t for key, t in state.items()}
+    for key, tensor in made.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{key} of the task {name!r} has values beyond 16 bits; save it with bits=32"
+            )
+    return made
+
+
+def widened(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with 32-bit floats, as models compute: exact, whatever they were."""
+    return {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+
+
+def task_bytes(model: nn.Module) -> bytes:
+    """The safetensors file of one task, as bytes."""
+    return save(task_state(model), {"base": base_fingerprint(model)})
+
+
+def save_task(model: nn.Module, path: Path) -> int:
+    """Write the task's file whole; returns its bytes."""
+    data = task_bytes(model)
+    write_whole(path, data)
+    return len(data)
+
+
+def load_task_state(model: nn.Module, path: Path) -> nn.Module:
+    """Put a task's tensors into a model built the same way.
+
+    Raises UserError for a damaged file, another base, or tensors that do not fit.
+    """
+    try:
+        with safe_open(str(path), "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own type, and OSError
+        raise UserError(f"{path} can't be read as safetensors ({error}); save it again") from error
+    wanted = task_state(model)
+    if metadata.get("base") != base_fingerprint(model):
+        raise UserError(f"{path} was trained on another base; load the backbone it names")
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    if shapes != {name: tuple(value.shape) for name, value in wanted.items()}:
+        raise UserError(f"{path} does not fit this model: its tensors differ in name or shape")
+    model.load_state_dict(state, strict=False)
+    return model

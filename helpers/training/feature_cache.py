@@ -1,0 +1,259 @@
+"""What frozen stages return, computed once: pooled features and frozen-prefix activations."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers.backbones import Backbone, weights_hash
+from helpers.errors import UserError
+from helpers.paths import cache_dir
+from helpers.runtime import keep_freed_memory, pick_device
+from helpers.training.augmentations import get_augment
+from helpers.training.examples import Arrays, Examples, batches
+
+BATCH_SIZE = 64
+CACHE_LIMIT_GB = 8.0
+PARTIAL = "partial-"  # begins the name of an entry that is being made
+MARKS = "marks.npy"  # in an entry: which inputs its rows came from
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Output of the first `stop` stages: one array, or (hidden, mask) for texts.
+
+    seconds, cpu_seconds: what computing it cost when it was computed, cached or not.
+    """
+
+    arrays: Arrays
+    seconds: float
+    cpu_seconds: float
+
+
+def extract_features(
+    backbone: Backbone, inputs: np.ndarray | list[str], *, cache: bool = True
+) -> np.ndarray:
+    """Pooled features (N, feature_size) of raw inputs, float32."""
+    return frozen_prefix(backbone, inputs, backbone.n_stages, cache=cache).arrays[0]
+
+
+def frozen_prefix(
+    backbone: Backbone,
+    inputs: np.ndarray | list[str],
+    stop: int,
+    *,
+    augment: str = "",
+    view: int = 0,
+    cache: bool = True,
+    device: str = "auto",
+) -> Prefix:
+    """Run `stages[:stop]` over the inputs once and keep the result on disk, memory-mapped.
+
+    `stop == n_stages` gives pooled features; less gives activations that the stages above can
+    train on. Images lie as (N,H,W,C). The key is the content: weights below `stop`, inputs,
+    recipe, augmentation and view; so a changed model or image never meets a stale file.
+
+    cache: False computes into a temporary folder that is gone when the arrays are.
+    Raises UserError when the disk is full.
+    """
+    encoded = backbone.encode(inputs)
+    if not cache:
+        with tempfile.TemporaryDirectory(prefix="prefix-") as folder:
+            made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
+            arrays = tuple(np.array(array) for array in made.arrays)
+        return Prefix(arrays, made.seconds, made.cpu_seconds)
+    key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
+    folder = _place(backbone) / key
+    if not (folder / "facts.json").is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _trim(cache_dir() / "features")
+        scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
+        try:
+            _compute(backbone, encoded, stop, augment, view, scratch, device)
+            # Another process may have been faster; either result is the same.
+            with contextlib.suppress(OSError):
+                scratch.replace(folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    else:
+        os.utime(folder)
+    return _open(folder)
+
+
+def marks(encoded: np.ndarray) -> np.ndarray:
+    """Hash of each encoded input, S32 (N,): equal inputs have equal marks, in whatever array.
+
+    Texts are read to their last word, because each array pads them to its own longest.
+    """
+    about = f"{encoded.shape[2:]}{encoded.dtype}".encode()
+    found = []
+    for row in np.asarray(encoded):
+        kept = np.trim_zeros(row, "b") if encoded.ndim == 2 else np.ascontiguousarray(row)
+        digest = hashlib.blake2b(about + str(len(kept)).encode(), digest_size=16)
+        digest.update(kept.tobytes())
+        found.append(digest.hexdigest())
+    return np.array(found, dtype="S32")
+
+
+def held(backbone: Backbone, stop: int, wanted: np.ndarray) -> list[tuple[np.ndarray, Arrays]]:
+    """What the cache has of inputs with these marks (S32): (marks, arrays) of each entry with any.
+
+    Entries with augmented inputs, and those of versions that kept no marks, are left out.
+    """
+    found = []
+    for folder in sorted(_place(backbone).glob(f"{_fingerprint(backbone, stop)}-*-{stop}-plain-0")):
+        try:
+            there = np.load(folder / MARKS, allow_pickle=False)
+            if np.isin(there, wanted).any():
+                found.append((there, _open(folder).arrays))
+                os.utime(folder)
+        except (OSError, ValueError, EOFError):  # of an older version, or just trimmed
+            continue
+    return found
+
+
+@torch.inference_mode()
+def _compute(
+    backbone: Backbone,
+    encoded: np.ndarray,
+    stop: int,
+    augment: str,
+    view: int,
+    folder: Path,
+    device: str,
+) -> Prefix:
+    """Write the arrays and `facts.json` into `folder`."""
+    keep_freed_memory()
+    target = pick_device(device)
+    change, rng = get_augment(augment), np.random.default_rng(view)
+    pooled = stop >= backbone.n_stages
+    raw = Examples.raw(encoded, np.zeros(len(encoded), dtype=np.int64))
+    backbone.to(target).eval()
+    started, cpu = time.perf_counter(), time.process_time()
+    with contextlib.ExitStack() as files, _disk_errors(folder):
+        outputs: list[BinaryIO] = []
+        for rows in batches(raw, BATCH_SIZE):
+            batch, _ = raw.batch(rows, target)
+            # View 0 is the picture as it is: a model must know what it will be shown.
+            batch = change(batch, rng) if change and view else batch
+            state = backbone(backbone.prepare(batch), stop=stop)
+            parts = [backbone.pool(state)] if pooled else _parts(state)
+            if not outputs:
+                outputs = [
+                    files.enter_context(_new_array(folder / f"{i}.npy", part, encoded))
+                    for i, part in enumerate(parts)
+                ]
+            for output, part in zip(outputs, parts, strict=True):
+                output.write(_padded(part, encoded).tobytes())
+        if not augment:
+            np.save(folder / MARKS, marks(encoded))
+        seconds = time.perf_counter() - started
+        cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+        facts = {"arrays": len(outputs), "seconds": seconds, "cpu_seconds": cpu_seconds}
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+    return _open(folder)
+
+
+def _parts(state: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
+    """Tensors of a state, images as (N,H,W,C)."""
+    tensors = list(state) if isinstance(state, tuple) else [state]
+    return [t.permute(0, 2, 3, 1) if t.ndim == 4 else t for t in tensors]
+
+
+def _padded(part: Tensor, encoded: np.ndarray) -> np.ndarray:
+    """As numpy, with a text batch padded to the data set's longest text."""
+    array = part.cpu().contiguous().numpy()
+    is_sequence = part.ndim == 3 or part.dtype == torch.bool
+    if is_sequence and encoded.ndim == 2 and array.shape[1] < encoded.shape[1]:
+        widths = [(0, 0)] * array.ndim
+        widths[1] = (0, encoded.shape[1] - array.shape[1])
+        array = np.pad(array, widths)
+    return array
+
+
+@contextlib.contextmanager
+def _new_array(path: Path, part: Tensor, encoded: np.ndarray):
+    """A .npy file with its header written. Plain writes: a full disk kills a memory map."""
+    first = _padded(part[:1], encoded)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": (len(encoded), *first.shape[1:]),
+    }
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        yield file
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder.parent}: caching features failed ({error.strerror}); free some space, or "
+            "point TRANSFER_CACHE at a folder that has it"
+        ) from error
+
+
+def _open(folder: Path) -> Prefix:
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    arrays = tuple(np.load(folder / f"{i}.npy", mmap_mode="r") for i in range(facts["arrays"]))
+    return Prefix(arrays, facts["seconds"], facts["cpu_seconds"])
+
+
+def _place(backbone: Backbone) -> Path:
+    """The folder of a backbone's entries."""
+    return cache_dir() / "features" / backbone.name.replace(":", "_").replace("/", "_")
+
+
+def _fingerprint(backbone: Backbone, stop: int) -> str:
+    """Hash of the weights below `stop` and of the input recipe."""
+    return weights_hash(backbone.stages[:stop].state_dict(), repr(backbone.recipe))
+
+
+def _content(encoded: np.ndarray) -> str:
+    """Hash of the inputs, read in pieces so that memory stays bounded."""
+    digest = hashlib.blake2b(f"{encoded.shape}{encoded.dtype}".encode(), digest_size=8)
+    for i in range(0, len(encoded), 256):
+        digest.update(np.ascontiguousarray(encoded[i : i + 256]).tobytes())
+    return digest.hexdigest()
+
+
+def _trim(folder: Path) -> None:
+    """Delete the entries used longest ago while the cache is over its limit."""
+    # os.walk bears folders that vanish under it; Path.rglob does not in Python 3.11.
+    found = [Path(path) for path, _, files in os.walk(folder) if "facts.json" in files]
+    entries = {e: facts for e in found if (facts := _used_and_size(e)) is not None}
+    sizes = {e: size for e, (_, size) in entries.items()}
+    total = sum(sizes.values())
+    for entry in sorted(entries, key=lambda e: entries[e][0]):
+        if total <= CACHE_LIMIT_GB * 1e9:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        total -= sizes[entry]
+
+
+def _used_and_size(entry: Path) -> tuple[float, int] | None:
+    """When an entry was last used and its bytes; None for one that is being made or is gone.
+
+    Other processes fill and trim the same cache.
+    """
+    if entry.name.startswith(PARTIAL):
+        return None
+    try:
+        return entry.stat().st_mtime, sum(file.stat().st_size for file in entry.iterdir())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,94 @@
+"""The advisor's scores that ship agree with the runs that ship."""
+
+import argparse
+import importlib.util
+import shutil
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from helpers.paths import data_dir, results_dir
+from helpers.results import expected_regret
+from helpers.results import runs as records
+from helpers.results.learning_curves import Measured, measured_curves
+
+TOOLS = data_dir().parent / "tools" / "measure"
+
+
+def loaded(name):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(
+        spec
+    )  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tool():
+    return loaded("score_advisor")
+
+
+def test_scores_follow_the_recorded_runs(tool, tmp_path):
+    shipped = results_dir() / "advisor.csv"
+    copy = tmp_path / shipped.name
+    shutil.copy(shipped, copy)
+    tool.refresh(copy, records.load_runs())
+    assert copy.read_text() == shipped.read_text(), (
+        "run: python -m tools.measure.score_advisor --refresh"
+    )
+
+
+def test_regret_and_its_error_over_the_seeds(tool):
+    wide = pd.DataFrame({"lora": [0.70, 0.72], "lp_ft": [0.74, 0.72]}, index=[0, 1])
+    told = tool.worth("lora", wide)
+    assert (told["best"], told["regret_points"], told["regret_error"]) == ("lp_ft", 2.0, 2.0)
+    assert tool.worth("lp_ft", wide)["regret_points"] == 0
+
+
+def test_a_seed_that_an_approach_lacks_is_left_out(tool):
+    runs = records.load_runs()
+    case = tool.CASES["digits"]
+    whole = tool.recorded(case, runs)
+    own = (runs["task"] == "digits") & (runs["backbone"] == case.backbone)
+    own &= (runs["n_train"] == case.n_train) & (runs["image_size"] == case.size)
+    gone = runs[~(own & (runs["approach"] == "lora") & (runs["seed"] == 4))]
+    assert sorted(whole.index) == [0, 1, 2, 3, 4]
+    assert sorted(tool.recorded(case, gone).index) == [0, 1, 2, 3]
+
+
+def test_the_weight_of_classes_is_one_that_the_tool_weighs():
+    assert expected_regret.WEIGHTS.class_factor in loaded("weigh_classes").FACTORS
+
+
+def test_tasks_with_as_many_classes_foresee_better_than_all_alike():
+    """The share of the evidence that is quick: MiniLM on 200 texts."""
+    tool, whole = loaded("weigh_classes"), measured_curves(records.load_runs())
+    texts = [
+        curve for curve in whole.curves if curve.backbone == "minilm" and 200 in curve.accuracy
+    ]
+    texts = [replace(curve, accuracy={200: curve.accuracy[200]}) for curve in texts]
+    held = Measured(tuple(texts))
+    mine, alike = expected_regret.WEIGHTS, replace(expected_regret.WEIGHTS, class_factor=1e9)
+    likely = [
+        tool.log_likelihood(c, 200, held.without(c.family), mine)
+        - tool.log_likelihood(c, 200, held.without(c.family), alike)
+        for c in texts
+    ]
+    assert len(likely) == 6
+    assert sum(likely) > 0
+    points = [tool.given_up(c, 200, held.without(c.family), mine) for c in texts]
+    assert sum(points) <= sum(tool.given_up(c, 200, held.without(c.family), alike) for c in texts)
+
+
+def test_records_and_measurements_together_choose_better_than_either(tool):
+    """Simulated races on every recorded situation that the advisor is scored on."""
+    module = loaded("simulate_races")
+    asked = argparse.Namespace(draws=3, runs=[14], alike=0.7)
+    held = measured_curves(records.load_runs())
+    rows = [row for case in tool.CASES.values() for row in module.regrets(case, held, asked)]
+    points = pd.DataFrame(rows).groupby("chosen by")["points"].mean()
+    assert len(rows) == 3 * 3 * len(tool.CASES)
+    assert points["together"] < min(points["records alone"], points["measured alone"])

@@ -1,0 +1,221 @@
+"""What the site is staged from, and its glossary: no browser needed (`test_site_browser.py`)."""
+
+import re
+
+import nbformat
+import pytest
+from docutils import nodes
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from helpers.display.figures import figure, png_bytes
+from helpers.display.sliders import encode
+from helpers.errors import UserError
+from tools.site import site_glossary as glossary
+from tools.site import site_stage
+from tools.site.site_pages import build_pages
+
+README = """# A title
+
+What it is about: a probe.
+
+```
+make lab
+```
+
+## The notebooks
+
+| | question |
+|---|---|
+| 00 | [Is it so?](notebooks/00_first.ipynb) |
+
+See [the licence](LICENSE), [data](data/), [nothing](gone.md) and [contents](#the-notebooks).
+"""
+FRAME = """<div>
+<style scoped>
+    .dataframe tbody tr th { vertical-align: middle; }
+</style>
+<table border="1" class="dataframe">
+  <thead>
+    <tr style="text-align: right;">
+      <th></th>
+      <th>gain</th>
+    </tr>
+  </thead>
+  <tbody>
+    <tr>
+      <th>0</th>
+      <td>1.5</td>
+    </tr>
+  </tbody>
+</table>
+</div>"""
+
+
+def drawn(alt, kind="display_data"):
+    made, _ = figure("x", width=3.0, height=2.0)
+    data = {"image/png": encode(png_bytes(made)), "text/plain": alt}
+    return new_output(kind, data=data, metadata={"image/png": {"alt": alt}})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Build the site of a repository with one notebook; return its folder and the warnings."""
+    root = tmp_path_factory.mktemp("root").resolve()
+    (root / "notebooks").mkdir()
+    (root / "README.md").write_text(README, encoding="utf-8")
+    (root / "LICENSE").write_text("MIT\n", encoding="utf-8")
+    slider = new_code_cell("explore(draw, n=[1, 2])", outputs=[drawn("Gain *by* size [%]")])
+    table = new_output("display_data", data={"text/html": FRAME, "text/plain": "0 1.5"})
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell("# Is it so?\n\nA `probe` in code. A linear\nprobe, then a probe."),
+            new_code_cell("frame", outputs=[table]),
+            new_markdown_cell("## Of a seed\n\nIt costs $n^2$ each: see [README](../README.md)."),
+            slider,
+            new_markdown_cell("---\n[next: gone](01.ipynb)", metadata={"tags": ["made-by-build"]}),
+        ]
+    )
+    nbformat.write(notebook, root / "notebooks" / "00_first.ipynb")
+    folder = tmp_path_factory.mktemp("site") / "site"
+    return folder, build_pages(root, folder)
+
+
+def read(folder, name):
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def test_a_small_site_builds_without_a_warning(small):
+    assert small[1] == []
+
+
+def test_the_readme_is_the_first_page(small):
+    page = read(small[0], "index.html")
+    assert "<title>Freeze, Tune, or Adapt?</title>" in page
+    assert 'href="notebooks/00_first.html"' in page and 'href="explorer.html"' in page
+    assert re.search(r'href="_downloads/\w+/LICENSE"', page)
+    assert "See " in page and ".ipynb" not in page and "gone.md" not in page
+    assert page.index("make lab") > page.index("Open the explorer")
+    assert re.search(r'<th class="head"><p>no\.</p></th>', page)  # a head for the numbers
+
+
+def test_a_picture_is_a_file_with_its_words(small):
+    page = read(small[0], "notebooks/00_first.html")
+    found = re.findall(r'<img alt="([^"]*)" src="\.\./(_images/[^"]+)"', page)
+    assert [alt for alt, _ in found] == ["Gain *by* size [%]"]
+    assert (small[0] / found[0][1]).read_bytes().startswith(b"\x89PNG")
+    assert "data:image/png" not in page
+
+
+def test_a_slider_says_what_it_is_elsewhere(small):
+    page = read(small[0], "notebooks/00_first.html")
+    assert "In JupyterLab it is a slider once the notebook runs" in page
+    assert 'href="../explorer.html">the explorer</a>' in page
+
+
+def test_the_notebooks_own_navigation_gives_way_to_the_pages(small):
+    page = read(small[0], "notebooks/00_first.html")
+    assert "next: gone" not in page
+    assert 'href="../index.html#the-notebooks"' in page
+
+
+def test_a_formula_needs_no_script(small):
+    page = read(small[0], "notebooks/00_first.html")
+    assert "<math" in page and "<msup>" in page
+    assert not any("math" in source for source in re.findall(r"<script[^>]*src=\"([^\"]*)", page))
+
+
+def test_the_first_use_of_a_term_leads_to_its_entry_and_back(small):
+    page = read(small[0], "notebooks/00_first.html")
+    assert len(re.findall(r'href="\.\./glossary\.html#term-probe"', page)) == 1
+    used = re.search(r'id="use-probe">(<a.*?</a>)', page, re.DOTALL)[1]
+    assert "linear\nprobe" in re.sub("<.*?>", "", used)  # a term across two lines; not the code
+    assert "term-seed" not in page  # a heading stays a heading
+    entry = read(small[0], "glossary.html").partition('id="term-probe"')[2].partition("<dt")[0]
+    assert 'href="notebooks/00_first.html#use-probe">00 first</a>' in entry
+    assert 'href="index.html#use-probe">first page</a>' in entry
+
+
+def test_an_entry_leads_to_the_others_it_needs(small):
+    page = read(small[0], "glossary.html")
+    entry = page.partition('id="term-probe"')[2].partition("<dt")[0]
+    assert 'href="#term-frozen"' in entry and 'href="#term-probe"' not in entry.partition("<dd")[2]
+    assert 'id="use-' not in page
+
+
+def test_an_equal_build_replaces_the_old_pages_alone(small, tmp_path):
+    root = tmp_path / "root"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "README.md").write_text("# T\n\nOpening.\n\nRest.\n", encoding="utf-8")
+    with pytest.raises(UserError, match="No built notebook in .*make notebooks"):
+        build_pages(root, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+    notebook = new_notebook(cells=[new_markdown_cell("# Is it so?")])
+    nbformat.write(notebook, root / "notebooks" / "00_first.ipynb")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "own.txt").write_text("mine", encoding="utf-8")
+    build_pages(root, other)
+    assert (other / "own.txt").exists() and (other / "index.html").exists()
+
+
+def test_a_table_has_its_cells_named():
+    table = site_stage.bare_table(FRAME)
+    assert table.startswith('<div class="table-frame">')
+    assert "style" not in table and "border" not in table and "<th></th>" not in table
+    assert '<th scope="col">gain</th>' in table and '<th scope="row">0</th>' in table
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "words"),
+    [
+        ("explore(draw, n=[1])", drawn("x"), "it is a slider"),
+        ("explorer()", drawn("x"), "it has sliders"),
+        ("explore(draw, n=[1])", new_output("stream", text="x"), ""),
+        ("plot_explored(1)", drawn("x"), ""),
+    ],
+)
+def test_what_stands_below_a_slider(source, output, words):
+    said = site_stage.still_words(new_code_cell(source, outputs=[output]))
+    assert words in said and bool(said) == bool(words)
+
+
+def test_every_term_has_one_entry_of_one_to_three_sentences():
+    terms = glossary.read_terms()
+    assert len(terms) >= 45
+    assert len({term.slug for term in terms}) == len(terms)
+    for term in terms:
+        assert term.text.endswith(".")
+        assert 1 <= len(re.findall(r"[.?](?=\s|$)", re.sub(r"et al\.", "", term.text))) <= 3, term
+
+
+def test_a_word_that_leads_to_two_entries_is_refused(tmp_path):
+    file = tmp_path / "terms.toml"
+    entry = '[[term]]\nname = "{}"\nmatch = ["base"]\ntext = "It is."\n'
+    file.write_text(entry.format("one") + entry.format("two"), encoding="utf-8")
+    with pytest.raises(UserError, match="'base' leads to one and to two"):
+        glossary.read_terms(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Probes beat it.", ["Probes"]),
+        ("a linear\nprobe", ["linear\nprobe"]),
+        ("full fine-tuning, fine-tuned", ["full fine-tuning", "fine-tuned"]),
+        ("ahead, header, subtask, multi-task, tasked", []),
+        ("probe, then fine-tune", ["probe, then fine-tune"]),
+        ("Fréchet distances", ["Fréchet distances"]),
+    ],
+)
+def test_words_that_are_terms(text, words):
+    finder, _ = glossary.pattern(glossary.read_terms())
+    assert [match[0] for match in finder.finditer(text)] == words
+
+
+def test_texts_are_joined_and_nothing_is_lost():
+    parent = nodes.paragraph("", "", nodes.Text("a linear"), nodes.Text("\n"), nodes.Text("probe"))
+    glossary.join_texts(parent)
+    assert [child.astext() for child in parent.children] == ["a linear\nprobe"]
+    kept = nodes.paragraph("", "", nodes.Text("a"), nodes.literal("b", "b"), nodes.Text("c"))
+    glossary.join_texts(kept)
+    assert len(kept.children) == 3 and all(child.parent is kept for child in kept.children)

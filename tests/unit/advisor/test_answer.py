@@ -1,0 +1,266 @@
+"""What is expected before measuring, what a race says, and how data become a task."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from own import write_texts
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from helpers.advisor.answer import _open_reasons, held_records
+from helpers.advisor.data import OwnData
+from helpers.advisor.export import load_model
+from helpers.advisor.folds import Folds, part_of
+from helpers.advisor.hyperparameters import recipes
+from helpers.advisor.pipeline import Request, advise, export_model
+from helpers.advisor.prior.accuracies import (
+    CHEAPER,
+    Expected,
+    Prior,
+    cheapest_near,
+    expected_accuracies,
+)
+from helpers.advisor.prior.gains import NOTHING, recorded_gains
+from helpers.advisor.probe import DISTANT, SOLVER_STEPS, Probing, Score, _out_of_fold, mcnemar
+from helpers.advisor.race.runs import judged
+from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
+from helpers.advisor.task import make_own_task
+from helpers.advisor.threads import fewest_fast
+from helpers.approaches import APPROACHES, Fitted
+from helpers.decision import Situation, title_of
+from helpers.errors import UserError
+from helpers.results import runs as records
+from helpers.results.learning_curves import measured_curves
+from helpers.tasks import Split
+from helpers.training.loop import History
+
+
+def expected(name, accuracy, spread=0.3):
+    return Expected(name, accuracy, accuracy - 0.1, accuracy + 0.1, spread, 9, "your probe")
+
+
+def prior(**accuracies):
+    return Prior({name: expected(name, value) for name, value in accuracies.items()}, NOTHING)
+
+
+def arm(name, right):
+    right = np.asarray(right, dtype=bool)
+    return Arm(name, 0.02, {0: right}, pd.Series(right.astype(float)))
+
+
+def probing(accuracy=0.7, chance=0.2):
+    score = Score(accuracy, accuracy - 0.05, accuracy + 0.05, 300)
+    return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0, np.zeros((1, 1)))
+
+
+def texts(n=40, groups=None):
+    labels = np.arange(n) % 2
+    splits = np.array((["train"] * 5 + ["validation"] * 2 + ["test"] * 3) * n)[:n]
+    items = [f"text {i} of {label}" for i, label in enumerate(labels)]
+    from pathlib import Path
+
+    return OwnData(Path("made"), "text", items, labels, ("a", "b"), splits, groups)
+
+
+def test_the_cheaper_is_taken_only_where_it_is_clearly_cheaper_and_near():
+    short = pd.Series({"lora": 0.0, "feature_extraction": 0.004, "classical": 0.02})
+    seconds = {"lora": 30.0, "feature_extraction": 30.0 / CHEAPER, "classical": 0.1}
+    assert cheapest_near(short, seconds) == "feature_extraction"
+    assert cheapest_near(short, seconds | {"feature_extraction": 25.0}) == "lora"
+
+
+def test_a_race_with_a_clear_winner_says_so():
+    rng = np.random.default_rng(0)
+    good, bad = rng.random(300) < 0.9, rng.random(300) < 0.6
+    arms = {"lora": arm("lora", good), "adapter": arm("adapter", bad)}
+    place = standing(arms, prior(lora=0.75, adapter=0.75))
+    assert place.leader == "lora" and place.alive() == ["lora"]
+    assert place.p_values["adapter"] < 0.001
+    assert 0.15 < place.shortfall["adapter"] < 0.3  # the records, which saw none, hold it back
+
+
+def test_equal_arms_stay_open_and_the_cheaper_is_taken():
+    right = np.arange(100) % 4 > 0
+    arms = {"lora": arm("lora", right), "feature_extraction": arm("feature_extraction", right)}
+    place = standing(arms, prior(lora=0.75, feature_extraction=0.75))
+    assert set(place.alive()) == set(arms)
+    assert place.take({"lora": 30.0, "feature_extraction": 1.0}) == "feature_extraction"
+
+
+def test_the_records_weigh_until_enough_is_measured():
+    few = {"lora": arm("lora", [1, 0, 1, 0]), "adapter": arm("adapter", [1, 1, 1, 0])}
+    before = prior(lora=0.8, adapter=0.6)
+    assert standing(few, before).leader == "lora"
+    many = {"lora": arm("lora", [1, 0] * 200), "adapter": arm("adapter", [1, 1] * 200)}
+    assert standing(many, before).leader == "adapter"
+
+
+def test_the_epoch_that_judges_is_chosen_by_others():
+    """Epochs right by chance alone: the best of twenty flatters, its judgement does not."""
+    rng = np.random.default_rng(0)
+    labels, flattering, fair = np.arange(100) % 2, [], []
+    split = Split([""] * 100, labels)
+    for _ in range(200):
+        right = [rng.random(100) < 0.7 for _ in range(20)]
+        losses = [np.where(one, 0.3, 1.0).astype(np.float32) for one in right]
+        history = History(example_right=right, example_losses=losses)
+        flattering.append(max(one.mean() for one in right))
+        fair.append(judged(Fitted(None, None, history), split, 0).mean())
+    assert np.mean(flattering) > 0.76
+    assert np.mean(fair) == pytest.approx(0.7, abs=0.01)
+    single = History(example_right=right[:1], example_losses=losses[:1])
+    assert (judged(Fitted(None, None, single), split, 0) == right[0]).all()
+
+
+def test_an_epoch_that_is_best_everywhere_judges():
+    best, worse = np.arange(40) > 3, np.arange(40) > 20
+    history = History(
+        example_right=[worse, best, worse], example_losses=[np.ones(40), np.zeros(40), np.ones(40)]
+    )
+    split = Split([""] * 40, np.arange(40) % 2)
+    assert (judged(Fitted(None, None, history), split, 0) == best).all()
+
+
+@pytest.mark.parametrize("modality", RUN_NOISE)
+def test_runs_scatter_as_the_records_do(modality):
+    """RUN_NOISE: the deviation between seeds of a network's runs, times the root of their size."""
+    noise = []
+    for one in measured_curves(records.load_runs()).curves:
+        for size, table in one.accuracy.items():
+            own = table.drop(columns=["classical", "from_scratch"], errors="ignore").dropna()
+            if one.dial or one.modality != modality or len(own) < 3 or own.shape[1] < 4:
+                continue
+            gaps = [own[a] - own[b] for a, b in itertools.combinations(own, 2)]
+            noise.append(size * np.mean([gap.var() for gap in gaps]) / 2)
+    assert len(noise) > 10
+    assert np.sqrt(np.mean(noise)) == pytest.approx(RUN_NOISE[modality], rel=0.2)
+
+
+def test_chances_are_those_of_being_near_the_best():
+    known = {"lora": expected("lora", 0.9, 0.05), "adapter": expected("adapter", 0.4, 0.05)}
+    found = chances(Prior(known, NOTHING), ["lora", "adapter", "new"])
+    assert found["lora"] > 0.99 and found["adapter"] < 0.01 and found["new"] == 1.0
+
+
+def test_mcnemar_counts_disagreements_alone():
+    both = np.ones(500, dtype=bool)
+    assert mcnemar(both, both) == 1.0
+    one, other = np.zeros(16, dtype=bool), np.ones(16, dtype=bool)
+    one[:4], other[:4] = True, False
+    assert mcnemar(one, other) == pytest.approx(0.0768, abs=1e-3)
+
+
+def test_a_probe_at_chance_is_too_distant():
+    assert probing(0.22, 0.2).verdict == DISTANT
+    assert probing(0.7, 0.2).verdict == "features transfer"
+    assert probing(0.3, 0.2).verdict == "doubtful"
+
+
+def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
+    """Pictures are made small once, not in every fold; what is predicted stays the same."""
+    data, rng = texts(60), np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (60, 40, 40, 3), dtype=np.uint8)
+    pictures[np.arange(60) % 2 == 1] //= 2
+    split = Split(pictures, np.arange(60) % 2)
+    own = SimpleNamespace(data=data, task=SimpleNamespace(modality="image"))
+    found = rng.normal(size=(60, 5)).astype(np.float32)
+    _, classical = _out_of_fold(own, found, np.arange(60), split, 0)
+    approach = APPROACHES["classical"]
+    pipeline = approach.pipeline("image", approach.config("image", 60).lr, 0, SOLVER_STEPS)
+    cuts = StratifiedKFold(5, shuffle=True, random_state=0)
+    plain = cross_val_predict(pipeline, pictures, split.labels, cv=cuts)
+    assert (classical == plain).all() and (plain == split.labels).mean() > 0.9
+
+
+def test_expectations_leave_out_what_is_excluded():
+    runs = records.load_runs()
+    situation = Situation(200, 0.6)
+    whole, less = (
+        expected_accuracies(
+            probing(), recorded_gains(situation, held_records(runs, gone), "pocket")
+        )
+        for gone in ((), ("textile",))
+    )
+    assert set(whole) == set(less) and len(whole) > 4
+    for name, one in whole.items():
+        assert one.low <= one.accuracy <= one.high
+        if name not in ("feature_extraction", "classical"):
+            assert less[name].runs < one.runs
+    assert not any(c.task == "textile" for c in held_records(runs, ("textile",)).curves)
+
+
+def test_recipes_cover_every_approach_and_fall_back_on_defaults():
+    found = recipes(records.load_runs(), "minilm", "text", 200)
+    assert set(found) == set(APPROACHES)
+    assert found["lora"].epochs == 6 and found["lora"].at("text", 5_000).epochs == 6
+    none = recipes(records.load_runs(), "timm:unheard", "image", 200)
+    assert all(one.lr == APPROACHES[name].config("image", 200).lr for name, one in none.items())
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_folds_judge_each_example_once_and_keep_groups_together(grouped):
+    labels = np.arange(60) % 3
+    groups = np.arange(60) // 4 if grouped else None
+    folds = Folds(labels, 40, groups)
+    judged = np.concatenate([folds.rows(fold)[1] for fold in range(1, folds.count + 1)])
+    assert sorted(judged) == list(range(60))
+    for fold in range(folds.count + 1):
+        train, held = folds.rows(fold)
+        assert not set(train) & set(held)
+        if grouped and fold:
+            assert not set(groups[train]) & set(groups[held])
+
+
+def test_a_part_never_holds_the_test_split():
+    own = make_own_task(texts(), None)
+    folds = Folds(own.data.labels[own.pool], len(own.task.train))
+    for fold in range(3):
+        part = part_of(own.task, folds, fold, 10)
+        assert len(part.train) == 10
+        assert not set(own.task.test.inputs) & {*part.train.inputs, *part.validation.inputs}
+
+
+def test_the_name_follows_the_content():
+    first, again = make_own_task(texts(), None), make_own_task(texts(), None)
+    assert first.name == again.name
+    changed = texts()
+    changed.items[0] = "another text"
+    assert make_own_task(changed, None).name != first.name
+
+
+def test_a_class_without_training_examples_is_refused():
+    data = texts()
+    data.splits[data.labels == 1] = "test"
+    with pytest.raises(UserError, match="no training example|no validation"):
+        make_own_task(data, None)
+
+
+def test_texts_are_advised_and_the_classical_model_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    advice = advise(Request(write_texts(tmp_path / "cats.csv"), image_size=16, minutes=0.0045))
+    told = advice.as_dict()
+    assert told["n_classes"] == 2 and told["settings"]["backbone"] == "minilm"
+    assert {row["approach"] for row in told["candidates"]} >= {"lora", "classical"}
+    assert told["approach"] == "classical"  # nothing else fits into so little time
+    export_model(advice, tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    assert model.classify(["purrs and fur whiskers", "piston torque gear"]) == ["cat", "engine"]
+    assert model.test_accuracy() == pytest.approx(model.recipe["test"]["accuracy"])
+
+
+def test_fewer_threads_are_used_only_where_they_are_clearly_faster():
+    assert fewest_fast({8: 1.0, 4: 0.9, 1: 0.95}) == 8  # a passing load
+    assert fewest_fast({8: 3.0, 4: 2.0, 1: 1.0}) == 1  # others need the cores
+    assert fewest_fast({8: 3.0, 4: 1.0, 1: 0.9}) == 4
+    assert fewest_fast({2: 1.0, 1: 1.9}) == 2
+
+
+def test_an_open_choice_names_the_likeliest_and_counts_the_others():
+    assert _open_reasons({}) == []
+    names = list(APPROACHES)[:5]
+    (told,) = _open_reasons(dict(zip(names, (0.4, 0.3, 0.2, 0.1, 0.06), strict=True)))
+    assert all(title_of(name) in told for name in names[:3])
+    assert "and 2 more" in told and title_of(names[4]) not in told
+    assert "more" not in _open_reasons({names[0]: 0.4})[0]

@@ -1,0 +1,264 @@
+"""`advise` from end to end on tiny pictures and the pocket network: answer, race, page, model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from own import write_pictures
+from tqdm import tqdm
+
+from helpers.advisor.export import load_model
+from helpers.advisor.pipeline import Request, advise, advise_command, export_model
+from helpers.advisor.race.halving import measure_own
+from helpers.advisor.race.runs import SkipKind, Skipped
+from helpers.advisor.race.schedule import Race
+from helpers.advisor.report.as_html import report
+from helpers.advisor.report.as_text import in_words
+from helpers.backbones import load_backbone
+from helpers.cli.commands import main
+from helpers.display.advice_charts import accuracy_figure, cost_figure
+from helpers.errors import UserError
+
+DECIDE_KEYS = {"approach", "rule", "reasons", "flips", "verdict", "candidates"}
+ADVISE_KEYS = DECIDE_KEYS | {"checks", "n_examples", "n_classes", "distance", "probe", "measured"}
+CANDIDATE_KEYS = {"approach", "accuracy", "low", "high", "train_seconds", "stored_mb",
+                  "latency_ms", "runs"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder of pictures, and a cache of its own."""
+    folder = tmp_path_factory.mktemp("own")
+    before = os.environ.get("TRANSFER_CACHE")
+    os.environ["TRANSFER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield write_pictures(folder / "bars")
+    os.environ.pop("TRANSFER_CACHE")
+    if before is not None:
+        os.environ["TRANSFER_CACHE"] = before
+
+
+def asked(place, **changes):
+    return Request(place, backbone="pocket", image_size=28, **changes)
+
+
+@pytest.fixture(scope="module")
+def looked(place):
+    return advise(asked(place))
+
+
+@pytest.fixture(scope="module")
+def raced(place):
+    return advise(asked(place, measure=True, minutes=0.3))
+
+
+def test_the_answer_has_every_key_and_is_sound(looked):
+    told = looked.as_dict()
+    json.dumps(told, allow_nan=False)
+    assert set(told) >= ADVISE_KEYS
+    assert told["n_examples"] == 120 and told["n_classes"] == 3
+    assert set(told["probe"]) >= {"accuracy", "low", "high", "chance"}
+    assert told["probe"]["low"] <= told["probe"]["accuracy"] <= told["probe"]["high"]
+    assert told["measured"] == []
+    assert told["approach"] in {row["approach"] for row in told["candidates"]}
+    for row in told["candidates"]:
+        assert set(row) >= CANDIDATE_KEYS
+        assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
+        assert row["train_seconds"] > 0 and row["stored_mb"] > 0 and row["latency_ms"] > 0
+
+
+def test_the_second_look_gives_the_same_answer_from_the_cache(looked, place):
+    started = time.monotonic()
+    again = advise(asked(place)).as_dict()
+    seconds = time.monotonic() - started
+    first = looked.as_dict()
+    for key in ADVISE_KEYS - {"candidates"}:
+        assert again[key] == first[key], key
+    assert seconds < 10
+
+
+def test_a_race_measures_and_reads_the_test_once(raced):
+    told = raced.as_dict()
+    assert told["measured"], told["left_out"]
+    assert told["test"]["approach"] == told["approach"]
+    assert told["test"]["n"] == 40
+    assert told["race_seconds"] <= 60 * 0.3 + 15
+    chosen = next(row for row in told["measured"] if row["approach"] == told["approach"])
+    assert chosen["expected_below_best"] <= 0.005
+
+
+def test_a_race_that_goes_on_does_nothing_twice(raced, place):
+    again = advise(asked(place, measure=True, minutes=0.3))
+    before, after = raced.race.file.load(), again.race.file.load()
+    assert not after["run_id"].duplicated().any()
+    assert set(before["run_id"]) <= set(after["run_id"])
+
+
+def test_the_exported_model_gives_the_reported_accuracy_in_a_new_process(raced, tmp_path):
+    said = export_model(raced, tmp_path / "model")
+    assert "load_me.py" in said
+    test = raced.race.test
+    loaded = load_model(tmp_path / "model")
+    assert loaded.test_accuracy() == pytest.approx(test.accuracy, abs=1e-9)
+    snippet = tmp_path / "model" / "load_me.py"
+    assert len(snippet.read_text(encoding="utf-8").splitlines()) <= 15
+    done = subprocess.run(
+        [sys.executable, str(snippet)], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert f"worked out again: {test.accuracy:.4f}" in done.stdout
+
+
+class Page(HTMLParser):
+    """Collects what a page would fetch, and what stands in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.outside, self.labels, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.outside += [given[k] for k in ("src", "href") if k in given]
+        if given.get("role") == "img":
+            self.labels.append(given.get("aria-label", ""))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_needs_nothing_and_says_what_the_json_says(raced):
+    told = raced.as_dict()
+    page = Page()
+    page.feed(report(told))
+    assert page.outside == []
+    assert len(page.labels) == 2 and all(page.labels)
+    assert told["next_measurement"] in page.text
+    for row in told["candidates"]:
+        assert f"{row['low']:.3f} to {row['high']:.3f}" in page.text
+    for check in told["checks"]:
+        assert check["found"] in page.text
+    assert told["settings"]["data"] in page.text
+
+
+def test_what_is_drawn_filled_does_not_hang_on_words(raced):
+    told = raced.as_dict()
+    left = [row["measured"] for row in told["candidates"]]
+    assert any(left) and not all(left)
+    raced_names = {row["approach"] for row in told["measured"]}
+    assert all(row["measured"] for row in told["candidates"] if row["approach"] in raced_names)
+    reworded = [row | {"origin": "your probe, measured here"} for row in told["candidates"]]
+    for rows in (told["candidates"], reworded):
+        drawn = accuracy_figure(rows, 0.3, "lora") + cost_figure(rows, "lora")
+        assert drawn.count(' open">') == 2 * left.count(False)
+
+
+def test_who_waits_for_time_is_known_by_the_kind(looked):
+    network = load_backbone("pocket", size=28)
+    race = Race(looked.looked, looked.answer.prior, network, 0.0)
+    race.rows = race.rows.iloc[:0]
+    with tqdm(total=1, disable=True) as bar:
+        race.run([race.job("lora", 48, 7), race.job("adapter", 48, 7)], bar)
+    assert race.left_out["lora"].kind is SkipKind.NO_TIME
+    race.left_out["lora"] = Skipped(SkipKind.NO_TIME, "another day")
+    race.left_out["adapter"] = Skipped(SkipKind.FAILED, race.left_out["adapter"].text)
+    assert race.left_out["adapter"].text.startswith("no time left")
+    assert race.waiting(48) == ["lora"]
+
+
+def test_who_was_left_out_is_a_sentence_in_the_json(raced):
+    gone = raced.race.left_out
+    assert gone and all(isinstance(why, Skipped) for why in gone.values())
+    assert raced.as_dict()["left_out"] == {name: str(why) for name, why in gone.items()}
+
+
+def test_a_race_leads_with_itself_then_the_probe(looked, raced):
+    assert looked.answer.about_probe == looked.answer.headline[: len(looked.answer.about_probe)]
+    assert raced.answer.headline[-len(looked.answer.about_probe) :] == looked.answer.about_probe
+
+
+def test_the_page_escapes_what_came_from_the_data(raced):
+    told = raced.as_dict()
+    told["classes"][0]["name"] = "<script>alert(1)</script>"
+    assert "<script>" not in report(told)
+
+
+def test_the_words_lead_with_the_answer(looked):
+    lines = in_words(looked).splitlines()
+    assert looked.as_dict()["verdict"] in lines[0]
+    assert max(map(len, lines)) <= 100
+
+
+def test_files_are_written_whole(place, tmp_path, capsys):
+    file, page = tmp_path / "a.json", tmp_path / "a.html"
+    assert advise_command(asked(place), json_file=file, html_file=page) == 0
+    assert json.loads(file.read_text(encoding="utf-8"))["n_classes"] == 3
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nowhere"],
+        ["{place}", "--backbone", "minilm"],
+        ["{place}", "--backbone", "no-such-network"],
+        ["{place}", "--minutes", "0"],
+        ["{place}", "--minutes", "nan"],
+        ["{place}", "--exclude", "no_such_task"],
+        ["{place}", "--json", "{place}/no/such/folder/a.json"],
+        ["{place}", "--label-column", "label"],
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments, place, capsys):
+    status = main(["advise", *(one.format(place=place) for one in arguments)])
+    told = capsys.readouterr()
+    if arguments[-2:] == ["--label-column", "label"] and status == 0:
+        return  # a column is of no use in a folder, and does no harm
+    assert status == 2
+    assert len(told.err.strip().splitlines()) == 1
+    assert "Traceback" not in told.err
+
+
+def test_minutes_leave_out_what_takes_longer(place, looked):
+    cheap = advise(asked(place, minutes=0.01))
+    slow = {row["approach"] for row in cheap.as_dict()["candidates"] if row["train_seconds"] > 0.6}
+    assert slow and cheap.answer.approach not in slow
+
+
+def test_a_killed_race_keeps_its_runs(place, tmp_path):
+    """SIGKILL in the middle: the finished runs are there, and the next call goes on with them."""
+    cache = tmp_path / "cache"
+    command = [sys.executable, "-m", "helpers", "advise", str(place), "--backbone", "pocket",
+               "--image-size", "28", "--measure", "--minutes", "2"]  # fmt: skip
+    settings = os.environ | {"TRANSFER_CACHE": str(cache)}
+    process = subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    try:
+        for _ in range(600):
+            files = list(cache.glob("advisor/own-*/race-*.csv"))
+            if files and len(files[0].read_text(encoding="utf-8").splitlines()) > 2:
+                break
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    kept = {line.split(",")[0] for line in files[0].read_text(encoding="utf-8").splitlines()[1:]}
+    assert len(kept) >= 2
+    subprocess.run([*command[:-1], "0.4"], env=settings, check=True, capture_output=True)
+    after = [line.split(",")[0] for line in files[0].read_text(encoding="utf-8").splitlines()[1:]]
+    assert kept <= set(after) and len(after) == len(set(after))
+
+
+def test_a_race_without_time_says_so(looked):
+    from helpers.backbones import load_backbone
+
+    backbone = load_backbone("pocket", size=28)
+    empty = replace(looked.looked, seed=99)  # no race of this seed has finished runs
+    with pytest.raises(UserError, match="nothing could be measured"):
+        measure_own(empty, looked.answer, backbone, 1e-6)

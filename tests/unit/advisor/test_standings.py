@@ -1,0 +1,168 @@
+"""What records and measurements say together, who is raced next, and what that is worth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+from scipy.stats import multivariate_normal, multivariate_t
+from scipy.stats import t as student
+
+from helpers.advisor.prior.accuracies import Expected, Prior
+from helpers.advisor.prior.gains import BASE, Gains, Z, recorded_gains
+from helpers.advisor.prior.posterior import LEVEL, Belief
+from helpers.advisor.race.standings import Arm, Standing, measurement, standing, turns, unmeasured
+from helpers.decision import Situation
+from helpers.results import runs
+from helpers.results.expected_regret import classes_of
+from helpers.results.learning_curves import measured_curves
+
+NAMES = ("lora", "full_fine_tuning", "adapter")
+
+
+def arm(name, right, first=0, noise=0.0):
+    """An arm of one run, on the examples from `first` on."""
+    right = np.asarray(right, dtype=float)
+    return Arm(name, noise, {0: right > 0}, pd.Series(right, range(first, first + len(right))))
+
+
+def prior(covariance, freedom=np.inf, accuracy=0.6):
+    """The same accuracy is expected of all; their gains go together as `covariance` says."""
+    gains = Gains(NAMES, np.zeros(3), np.asarray(covariance, float), 3, {}, freedom)
+    names = (BASE, *NAMES)
+    return Prior({n: Expected(n, accuracy, 0, 1, 0.3, 9, "made") for n in names}, gains)
+
+
+def test_a_normal_belief_is_corrected_by_the_textbook():
+    """Precisions add, means weigh by them."""
+    scale = np.array([[0.04, 0.01], [0.01, 0.09]])
+    noise = np.array([[0.02, 0.0], [0.0, 0.01]])
+    mean, seen = np.array([0.5, 0.7]), np.array([0.6, 0.4])
+    found = Belief.of(mean, scale, np.inf).given(np.array([0, 1]), seen, noise)
+    before = np.linalg.inv(scale + LEVEL**2)
+    after = np.linalg.inv(before + np.linalg.inv(noise))
+    assert found.covariances[0] == pytest.approx(after)
+    assert found.mean == pytest.approx(after @ (before @ mean + np.linalg.solve(noise, seen)))
+
+
+@pytest.mark.parametrize("freedom", [3.0, 5.0, 12.0])
+def test_the_mixture_is_a_t_distribution(freedom):
+    scale = np.array([[0.04, 0.01], [0.01, 0.09]])
+    belief = Belief.of(np.array([0.5, 0.6]), scale, freedom)
+    spread = np.sqrt(0.04 + 0.09 - 0.02)
+    for margin in (-0.5, 0.0, 0.3, 0.8):
+        true = student.sf((margin + 0.1) / spread, freedom)
+        assert belief.chance_above(0, 1, margin) == pytest.approx(true, abs=0.006)
+    drawn = belief.draws(20_000)
+    assert np.mean(drawn[:, 0] > drawn[:, 1]) == pytest.approx(
+        belief.chance_above(0, 1, 0), abs=0.01
+    )
+
+
+def test_arms_on_the_same_examples_have_their_means_and_their_covariance():
+    rng = np.random.default_rng(0)
+    right = rng.random((200, 2)) < (0.8, 0.6)
+    seen, noise = measurement([arm("lora", right[:, 0]), arm("adapter", right[:, 1], noise=0.02)])
+    assert seen == pytest.approx(right.mean(0))
+    expected = np.cov(right.T) / 200
+    expected += np.diag([0, 0.02**2]) + LEVEL**2  # how hard the examples are stays open
+    assert noise == pytest.approx(expected, abs=2e-5)
+
+
+def test_who_judged_fewer_is_compared_on_what_both_judged():
+    """LoRA alone judged a hundred hard examples: its accuracy falls, its lead does not."""
+    both = np.arange(100) % 10 < 8
+    behind = both & (np.arange(100) % 20 != 1)
+    lora = arm("lora", [*both, *([0.0, 0.0, 1.0, 0.0] * 25)])
+    seen, noise = measurement([lora, arm("adapter", behind)])
+    assert lora.accuracy == pytest.approx(0.525)
+    assert seen[0] - seen[1] == pytest.approx(both.mean() - behind.mean(), abs=0.01)
+    assert noise[0, 0] + noise[1, 1] - 2 * noise[0, 1] < 0.03**2
+    apart = measurement([arm("lora", both), arm("adapter", behind, first=100)])[1]
+    assert apart[0, 1] < 1e-9  # nothing in common, nothing paired
+
+
+def test_examples_that_all_judge_alike_leave_a_doubt():
+    _, noise = measurement([arm("lora", [1] * 50), arm("adapter", [1] * 50)])
+    assert 0 < noise[0, 0] + noise[1, 1] - 2 * noise[0, 1] == pytest.approx(1 / 50**2)
+
+
+def test_what_goes_together_in_the_records_is_learned_together():
+    """LoRA measured far above the probe: full fine-tuning, which goes with it, is believed too."""
+    together = [[0.2, 0.19, 0], [0.19, 0.2, 0], [0, 0, 0.2]]
+    rng = np.random.default_rng(0)
+    hard = rng.random(400)
+    arms = {
+        BASE: arm(BASE, hard < 0.5),
+        "lora": arm("lora", hard < 0.8),
+        "full_fine_tuning": unmeasured("full_fine_tuning"),
+        "adapter": unmeasured("adapter"),
+    }
+    place = standing(arms, prior(together))
+    assert place.leader == "lora"
+    assert place.shortfall["full_fine_tuning"] < 0.1 < place.shortfall["adapter"]
+    assert "full_fine_tuning" in place.alive()
+
+
+def test_a_task_unlike_the_recorded_ones_is_believed_sooner():
+    """The same 95 % interval, normal or t: what lies far outside of it weighs more against a t."""
+    rng = np.random.default_rng(1)
+    hard = rng.random(100)
+    arms = {BASE: arm(BASE, hard < 0.4), "lora": arm("lora", hard < 0.9)}
+    scale, freedom = np.eye(3) * 0.05, 4.0
+    wide = (student.ppf(0.975, freedom) / Z) ** 2
+    heavy = standing(arms, prior(scale, freedom)).shortfall[BASE]
+    plain = standing(arms, prior(scale * wide)).shortfall[BASE]
+    assert heavy > plain + 0.02
+
+
+def place_of(*names, gone=()):
+    shortfall = pd.Series(np.arange(len(names)) / 100, index=names)
+    beats = {name: 0.0 if name in gone else 0.3 for name in names}
+    p_values = {name: 0.01 if name in gone else 1.0 for name in names}
+    return Standing(names[0], shortfall, beats, p_values)
+
+
+def test_the_leader_is_raced_against_the_likeliest_on_the_fold_that_is_lacking():
+    held = {"lora": {0, 1, 2}, "adapter": {0}, "lp_ft": {0, 1, 2}}
+    place = place_of("lora", "adapter", "lp_ft")
+    order = list(turns(place, held, 3))
+    assert order == [[("adapter", 1)], [("lora", 3), ("lp_ft", 3)]]
+    held["adapter"] |= {1, 2, 3}
+    assert next(turns(place, held, 3)) == [("lora", 3)]
+    assert list(turns(place, dict.fromkeys(held, {0, 1, 2, 3}), 3)) == []
+    assert list(turns(place_of("lora", "adapter", gone=["adapter"]), held, 3)) == []
+    assert next(turns(place, {n: {0} for n in held}, 3, at_once=3)) == [
+        ("lora", 1), ("adapter", 1), ("lp_ft", 1)
+    ]  # fmt: skip
+
+
+def test_who_is_not_told_apart_is_raced_when_the_likelier_ones_are_done():
+    """A verdict calls it close against whoever differs by luck alone: minutes left go there."""
+    place = place_of("lora", "adapter", "lp_ft")
+    unlikely = Standing("lora", place.shortfall, place.beats | {"adapter": 0.01}, place.p_values)
+    held = {name: {0} for name in place.beats}
+    assert unlikely.rivals() == ["lp_ft", "adapter"] and unlikely.is_open("adapter")
+    assert [turn[-1] for turn in turns(unlikely, held, 3)] == [("lp_ft", 1), ("adapter", 1)]
+    settled = place_of("lora", "adapter", "lp_ft", gone=("adapter", "lp_ft"))
+    assert settled.rivals() == [] and list(turns(settled, held, 3)) == []
+
+
+def test_recorded_gains_are_likelier_by_a_t_distribution():
+    """Over the records, families held out: likelier than by a normal one of the same interval."""
+    held, heavy, plain = measured_curves(runs.load_runs()), [], []
+    for one in held.curves:
+        for size in one.whole if one.dial == 0 else []:
+            asked = Situation(size, min(1.0, one.distance), one.modality)
+            classes = classes_of(one.task)
+            gains = recorded_gains(asked, held.without(one.family), one.backbone, classes)
+            odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
+            rows = [row for row, name in enumerate(gains.names) if name in odds]
+            if len(rows) < 2 or np.isinf(gains.freedom):
+                continue
+            seen = odds[[gains.names[row] for row in rows]] - odds[BASE]
+            mean, scale = gains.mean[rows], gains.covariance[np.ix_(rows, rows)]
+            wide = (student.ppf(0.975, gains.freedom) / Z) ** 2
+            heavy.append(multivariate_t.logpdf(seen, mean, scale, gains.freedom) / len(rows))
+            plain.append(multivariate_normal.logpdf(seen, mean, scale * wide) / len(rows))
+    assert len(heavy) > 25
+    assert np.mean(heavy) > np.mean(plain) + 0.05

@@ -1,0 +1,124 @@
+"""Distances of tasks from backbones: what is asked, how a row is made and kept; curve panels."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.errors import UserError
+from helpers.experiments import domain_distance
+from helpers.experiments.domain_distance import COLUMNS, Place
+from helpers.lessons import crossings
+
+
+def a_row(task="digits", dial=0.0, distance=0.5):
+    """A made-up row; the scores follow the distance."""
+    row = dict.fromkeys(COLUMNS, 0.5) | {"backbone": "pocket", "task": task, "dial": dial}
+    row |= {"image_size": 28, "distance": distance, "frechet": distance, "reference": "x"}
+    return row | {"above_chance": 1 - distance, "log_me": -distance, "n": 10, "seed": 0}
+
+
+def test_places_cover_the_sweeps_and_the_source():
+    found = domain_distance.places()
+    assert len(found) == len(set(found))
+    assert Place("pocket", "products_source", 0.0, 28) in found
+    assert Place("efficientnet_lite0", "clothing", 0.0, 64) in found
+    assert Place("minilm", "tweets", 0.0, 32) in found
+    assert sum(place.task == "products_near" for place in found) == 7
+
+
+def test_distance_grows_with_frechet_and_stays_below_one():
+    assert domain_distance.as_distance(0) == 0
+    assert domain_distance.as_distance(1) == 0.5
+    assert 0.99 < domain_distance.as_distance(1000) < 1
+
+
+def test_a_gap_survives_the_choice_of_directions():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 300, 200))
+    near = domain_distance.cloud_distance(first, second)
+    assert near < 0.2
+    assert domain_distance.cloud_distance(first, second + 1) > 1 + near
+
+
+def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
+    near = domain_distance.measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
+    far = domain_distance.measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
+    assert list(near) == COLUMNS
+    assert 0 < near["distance"] < far["distance"] < 1
+    assert near["low"] < near["probe"] < near["high"]
+
+
+def test_rows_are_appended_whole_and_missing_knows_them(tmp_path):
+    path = tmp_path / "distances.csv"
+    before = len(domain_distance.missing(path))
+    domain_distance.append(a_row(), path)
+    path.write_text(path.read_text() + "pocket,half", encoding="utf-8")  # a killed writer
+    domain_distance.append(a_row("products_near", 1 / 6), path)
+    held = domain_distance.load_distances(path)
+    assert list(held["task"]) == ["digits", "products_near"]
+    domain_distance.append(a_row("products_near", round(1 / 6, 6)), path)
+    assert len(domain_distance.missing(path)) == before - 2
+
+
+def test_bad_rows_and_files_are_refused(tmp_path):
+    path = tmp_path / "distances.csv"
+    with pytest.raises(UserError, match="differ: distance"):
+        domain_distance.append({k: v for k, v in a_row().items() if k != "distance"}, path)
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(UserError, match="other columns"):
+        domain_distance.load_distances(path)
+
+
+def test_a_gain_that_grows_with_distance_correlates_by_one():
+    tasks = ["a", "b", "c", "d"]
+    table = pd.DataFrame([a_row(task, distance=0.2 * i) for i, task in enumerate(tasks)])
+    gains = pd.DataFrame({"task": tasks, "mean": [0.0, 0.1, 0.2, 0.4]})
+    gains = gains.assign(backbone="pocket", dial=0.0, n_train=50)
+    found = domain_distance.gains_by_distance(table, gains).iloc[0]
+    for name in ("distance", "frechet", "above_chance", "log_me"):
+        assert found[name] == pytest.approx(1)
+    few = domain_distance.gains_by_distance(table, gains.head(3)).iloc[0]
+    assert math.isnan(few["distance"])
+
+
+def duel(gains):
+    """Runs of two approaches, three seeds each, whose paired gains are about `gains` by size."""
+    rows = [
+        ("t", "pocket", n, 0.0, approach, seed, 0.5 + (gain + 0.001 * seed) * (approach == "b"))
+        for n, gain in gains.items()
+        for seed in range(3)
+        for approach in "ab"
+    ]
+    names = ["task", "backbone", "n_train", "dial", "approach", "seed", "test_accuracy"]
+    return pd.DataFrame(rows, columns=names)
+
+
+@pytest.mark.parametrize(
+    ("gains", "examples", "clear"),
+    [
+        ({10: 0.1, 100: 0.2}, 10, 10),
+        ({10: -0.101, 1000: 0.099}, 100, 1000),
+        ({10: 0.1, 100: -0.1}, math.nan, 10),
+        ({10: -0.1, 100: -0.2}, math.nan, math.nan),
+    ],
+)
+def test_overtakes(gains, examples, clear):
+    row = crossings.overtakes(duel(gains), "b", "a").iloc[0]
+    assert row["examples"] == pytest.approx(examples, rel=0.03, nan_ok=True)
+    assert row["clear"] == pytest.approx(clear, nan_ok=True)
+    assert row["largest"] == max(gains)
+
+
+def test_small_multiples_has_a_panel_for_each_task_and_one_legend():
+    table = pd.DataFrame(
+        [(task, "lora", n, 0.5) for task in "abc" for n in (50, 200)],
+        columns=["task", "approach", "n_train", "mean"],
+    )
+    made = crossings.small_multiples(table, marks=[100, math.nan, 50], mark="from")
+    shown = [ax for ax in made.axes if ax.get_visible()]
+    assert [ax.get_title("left") for ax in shown] == ["a", "b", "c"]
+    assert shown[0].get_xlabel() == "from 100"
+    assert shown[1].get_xlabel() == ""
+    assert sum(ax.get_legend() is not None for ax in shown) == 1

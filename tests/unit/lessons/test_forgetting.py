@@ -1,0 +1,96 @@
+"""What adaptations of a decoder say of LoRA: ranks by validation, pairs by seed, honest words."""
+
+import pandas as pd
+import pytest
+from tiny import tiny_text_task
+
+from helpers.lessons.claims import ledger
+from helpers.lessons.language_models import forgetting
+from helpers.lessons.language_models import forgetting as decoder_evidence
+from helpers.lessons.language_models.causal_lm import load_causal_lm
+from helpers.lessons.language_models.plots import plot_learning_forgetting
+from helpers.lessons.language_models.tuning import adapt_briefly, as_curves
+
+
+def adaptation(approach, rank, seed, learned, forgotten, validation, domain="news"):
+    """The lines of one adaptation: validation and test texts, before and after."""
+    facts = {"model": "tiny", "source": "posts", "domain": domain, "approach": approach,
+             "rank": rank, "lr": 1e-3, "seed": seed, "role": "run", "steps": 100,
+             "tokens_seen": 10, "trainable_params": 5, "cpu_seconds": 1.0,
+             "embeddings": 0,
+             "arm": f"LoRA rank {rank}" if rank else "full fine-tuning"}  # fmt: skip
+    ends = {("new", 0): 3.0, ("new", 100): 3.0 - learned, ("old", 0): 2.0,
+            ("old", 100): 2.0 + forgotten}  # fmt: skip
+    rows = []
+    for (corpus, step), bits in ends.items():
+        for split in ("validation", "test"):
+            loss = validation if (split, step) == ("validation", 100) else bits
+            place = {"corpus": corpus, "split": split, "step": step, "loss": loss}
+            rows.append(facts | place | {"bits_per_byte": bits, "per_token": 1.0, "per_word": 1.0})
+    return rows
+
+
+def records(**changes):
+    """Three seeds of full fine-tuning and of LoRA at two ranks."""
+    rows = []
+    for seed in range(3):
+        luck = seed / 1000
+        rows += adaptation("full_fine_tuning", 0, seed, 0.9 + luck, 0.5 + luck, 1.0)
+        rows += adaptation("lora", 8, seed, 0.7 + luck, 0.2 + luck, 1.5)
+        rows += adaptation("lora", 64, seed, 0.8 + luck, 0.3, 1.2)  # validation prefers it
+    return pd.DataFrame(rows)
+
+
+def test_a_rank_is_picked_by_validation_and_seeds_are_paired():
+    table = decoder_evidence.compared(records()).set_index(["approach", "seed"])
+    assert set(table["rank"]) == {0, 64} and len(table) == 6
+    assert table.loc[("lora", 1), "learned"] == pytest.approx(0.801)
+    assert table.loc[("lora", 1), "kept"] == pytest.approx(-0.3)
+    (row,) = decoder_evidence.lora_less_full(records()).to_dict("records")
+    assert row["learned"] == pytest.approx(-0.1) and row["learned_high"] < 0
+    assert row["forgotten"] == pytest.approx(-0.201) and row["runs"] == 3
+    words = decoder_evidence.in_words(row)
+    assert "LoRA rank 64 learned clearly less and forgot clearly less" in words
+
+
+def test_what_is_too_close_says_so_and_nothing_is_no_error():
+    row = dict.fromkeys(decoder_evidence.DIFFERENCES, 0.1) | {"learned_low": -0.1, "runs": 3}
+    words = decoder_evidence.in_words(row | {"domain": "news", "arm": "LoRA rank 8"})
+    assert "learned more, too close to call, and forgot clearly more" in words
+    assert decoder_evidence.compared(records().iloc[:0]).empty
+    assert decoder_evidence.lora_less_full(records().iloc[:0]).empty
+
+
+def test_the_rule_for_language_models_is_tested_on_the_decoder_too(monkeypatch):
+    monkeypatch.setattr(forgetting, "load", lambda path=None: records())
+    tables = ledger._Tables(pd.DataFrame())
+    (claim,) = [one for one in ledger.load_claims() if one["id"] == 13]
+    parts = {part["about"]: part for part in claim["parts"]}
+    learned, verdict = ledger._tested(parts["what a decoder learns"], tables)
+    assert learned.effect == pytest.approx(-0.1) and verdict == "fails"
+    kept, verdict = ledger._tested(parts["what a decoder keeps"], tables)
+    assert kept.effect == pytest.approx(0.201) and verdict == "holds"
+    monkeypatch.setattr(forgetting, "load", lambda path=None: records().iloc[:0])
+    assert ledger._tested(parts["what a decoder learns"], ledger._Tables(pd.DataFrame())) == (
+        None,
+        "not tested",
+    )
+
+
+def test_one_short_adaptation_looks_like_the_records():
+    lm = load_causal_lm("tiny")
+    task = tiny_text_task()
+    tuned = adapt_briefly(lm, {"new": task, "old": task}, "lora", lr=3e-3, steps=2, tokens=40)
+    curves = as_curves("lora", tuned)
+    assert set(curves["corpus"]) == {"new", "old"} and curves["step"].max() == 2
+    assert (curves["mean"] > 0).all() and curves["arm"].iloc[0] == "LoRA rank 8"
+    made = plot_learning_forgetting(curves, "one")
+    assert len(made.axes) == 2 and all(ax.lines for ax in made.axes)
+
+
+def test_a_tally_of_nothing_is_empty():
+    assert decoder_evidence.recorded_tally(records().iloc[:0]).empty
+    assert set(decoder_evidence.recorded_tally(records())["arm"]) >= {
+        "full fine-tuning",
+        "LoRA rank 8",
+    }

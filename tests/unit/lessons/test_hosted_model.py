@@ -1,0 +1,186 @@
+"""The stand-in for a hosted model: embeddings over HTTP, and what anything else gets."""
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_task
+
+from helpers.approaches import get_approach
+from helpers.backbones import Backbone, Recipe, load_backbone
+from helpers.errors import UserError
+from helpers.lessons.hosted_model.client import EmbeddingClient, fit_probe, hosted
+from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
+from helpers.training.examples import Examples
+from helpers.training.feature_cache import extract_features
+from helpers.training.loop import predict
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load_backbone("pocket")
+
+
+@pytest.fixture(scope="module")
+def url(pocket):
+    with serve(pocket, max_inputs=16, max_bytes=100_000) as address:
+        yield address
+
+
+@pytest.fixture
+def client(url):
+    made = EmbeddingClient(url, batch_size=16)
+    yield made
+    made.close()
+
+
+def ask(url, method="POST", path="/embed", body=b"", kind=NPY, **headers):
+    """A request by hand: (status, what came back as JSON)."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    connection.request(method, path, body, {"Content-Type": kind, **headers})
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    connection.close()
+    return answer.status, told
+
+
+def test_embeddings_equal_direct_ones_over_several_requests(pocket, client):
+    images = tiny_task(40).train.inputs
+    found = client.embed(images)
+    assert found.dtype == np.float32
+    assert found.shape == (40, pocket.feature_size)
+    np.testing.assert_allclose(found, extract_features(pocket, images, cache=False), atol=1e-5)
+    assert client.requests == 3
+    assert client.bytes_sent == sum(len(to_npy(images[i : i + 16])) for i in (0, 16, 32))
+    assert client.bytes_received > 40 * pocket.feature_size * 4
+
+
+def test_a_hosted_model_is_asked_and_timed_and_gone_with_its_block(pocket):
+    images = tiny_task(4).train.inputs
+    with hosted(pocket, batch_size=2) as client:
+        assert client.embed(images).shape == (4, pocket.feature_size)
+        assert client.requests == 2
+        assert client.latency_ms(images[:1], repeats=3) > 0
+        assert client.requests == 8
+    with pytest.raises(UserError, match="can't be reached"):
+        client.embed(images)
+
+
+def test_info_tells_what_is_served(pocket, client):
+    told = client.info()
+    assert told["name"] == "pocket"
+    assert told["feature_size"] == pocket.feature_size
+    assert told["max_inputs"] == 16
+
+
+def test_texts_go_as_json():
+    def encode(texts, longest):
+        return np.array([[len(text), 1] for text in texts], dtype=np.int32)
+
+    class Stage(torch.nn.Module):
+        def forward(self, ids):
+            return ids.float()
+
+    words = Backbone(
+        "words", "text", [Stage()], torch.nn.Identity(), 2, Recipe(8), tokenizer=encode
+    )
+    with serve(words) as url:
+        with EmbeddingClient(url, batch_size=2) as client:
+            found = client.embed(["a", "bb", "ünï"])
+        np.testing.assert_array_equal(found, [[1, 1], [2, 1], [3, 1]])
+        for body in (b"{", b"[]", b'{"texts": "a"}', b'{"texts": [1]}', b"[" * 50_000):
+            status, told = ask(url, body=body, kind=JSON)
+            assert status == 400
+            assert "texts" in told["error"]
+
+
+def image_bytes(shape=(1, 28, 28, 1), dtype=np.uint8):
+    return to_npy(np.zeros(shape, dtype=dtype))
+
+
+def lying_header():
+    """The header of an array of 10^15 bytes, and 4 of them."""
+    honest = image_bytes((1, 28, 28, 1))
+    return honest.replace(b"(1, 28, 28, 1)", b"(9, 99, 99, 1)")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"nonsense", 400, "uint8"),
+        (b"", 400, "uint8"),
+        (image_bytes(dtype=np.float32), 400, "uint8"),
+        (image_bytes((28, 28)), 400, "4 dimensions"),
+        (image_bytes((1, 28, 28, 2)), 400, "channels"),
+        (image_bytes((0, 28, 28, 1)), 400, "1 to 16"),
+        (image_bytes((1, 0, 28, 1)), 400, "sides"),
+        (image_bytes((17, 28, 28, 1)), 400, "1 to 16"),
+        (image_bytes((1, 2000, 3, 1)), 400, "sides"),
+        (lying_header(), 400, "promises"),
+        (to_npy(np.array([None, {}]).astype(str)), 400, "uint8"),
+        (bytes(100_001), 413, "fewer"),
+    ],
+)
+def test_a_bad_body_gets_one_sentence(url, body, status, words):
+    found, told = ask(url, body=body)
+    assert found == status
+    assert words in told["error"]
+    assert "\n" not in told["error"]
+    assert ask(url, "GET", "/info")[0] == 200  # it is still there
+
+
+def test_wrong_places_and_types_are_refused(url):
+    assert ask(url, path="/other", body=image_bytes())[0] == 404
+    assert ask(url, "GET", "/embed")[0] == 404
+    assert ask(url, kind=JSON, body=image_bytes())[0] == 415
+    assert ask(url, body=image_bytes(), **{"Content-Length": "-5"})[0] == 411
+
+
+def test_only_this_machine_can_ask(url):
+    assert urlsplit(url).hostname == "127.0.0.1"
+
+
+def test_the_server_stops_with_its_block_open_connections_included(pocket):
+    images = tiny_task(4).train.inputs
+    with serve(pocket) as url:
+        client = EmbeddingClient(url)  # its connection stays open
+        client.embed(images)
+    with pytest.raises(UserError, match="can't be reached"):
+        client.embed(images)
+    with pytest.raises(UserError, match="can't be reached"):
+        EmbeddingClient(url).info()
+
+
+def test_the_client_passes_the_services_sentence_on(url):
+    with pytest.raises(UserError, match="400: send 1 to 16 inputs"):
+        EmbeddingClient(url, batch_size=32).embed(tiny_task(32).train.inputs)
+    with pytest.raises(UserError, match="nothing to embed"):
+        EmbeddingClient(url).embed(tiny_task(4).train.inputs[:0])
+    with pytest.raises(UserError, match="no http"):
+        EmbeddingClient("ftp://example")
+
+
+def test_read_npy_gives_back_what_to_npy_wrote():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(read_npy(to_npy(array), "float32", 2), array)
+    with pytest.raises(ValueError, match="C order"):
+        read_npy(to_npy(np.asfortranarray(array)), "float32", 2)
+
+
+def test_the_probe_equals_feature_extraction(pocket):
+    task = tiny_task(48)
+    embedded = {
+        name: (extract_features(pocket, split.inputs, cache=False), split.labels)
+        for name, split in (("train", task.train), ("validation", task.validation))
+    }
+    head, history = fit_probe(embedded["train"], embedded["validation"], 2, lr=1e-3, seed=3)
+    approach = get_approach("feature_extraction")
+    fitted = approach.fit(pocket, task, approach.config("image", 48, lr=1e-3, seed=3))
+    assert history.val_accuracy == fitted.history.val_accuracy
+    tested = Examples.raw(extract_features(pocket, task.test.inputs, cache=False), task.test.labels)
+    torch.testing.assert_close(
+        predict(head, tested), fitted.predict(task.test), atol=1e-4, rtol=1e-4
+    )

@@ -1,0 +1,100 @@
+"""A race of single runs: intervals, contenders, and the sentence about them."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from helpers.errors import UserError
+from helpers.lessons.race import (
+    binomial_interval,
+    contenders,
+    race_in_words,
+    race_table,
+    recorded_race,
+)
+from helpers.results import runs as records
+
+
+def row(approach, accuracy, train, prepare=0.0, n=1000):
+    return {
+        "approach": approach,
+        "test_accuracy": accuracy,
+        "n_test": n,
+        "prepare_seconds": prepare,
+        "train_seconds": train,
+    }
+
+
+ROWS = [
+    row("lp_ft", 0.86, 12.0, 3.0),
+    row("lora", 0.87, 20.0),
+    row("feature_extraction", 0.70, 1.0),
+    row("adapter", 0.85, 4.0),
+]
+
+
+def test_wilson_interval_equals_its_formula():
+    z, p, n = 1.959964, 0.85, 400
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert binomial_interval(p, n) == pytest.approx((centre - half, centre + half), abs=1e-6)
+    low, high = binomial_interval(1.0, 20)
+    assert 0.8 < low < 0.9 and high == pytest.approx(1.0)
+
+
+def test_table_is_sorted_and_counts_preparation():
+    table = race_table(ROWS)
+    assert list(table["approach"]) == ["lora", "lp_ft", "adapter", "feature_extraction"]
+    assert table["seconds"].tolist() == [20.0, 15.0, 4.0, 1.0]
+    assert (table["low"] < table["mean"]).all() and (table["mean"] < table["high"]).all()
+
+
+def test_an_approach_twice_is_no_race():
+    with pytest.raises(UserError, match="twice"):
+        race_table([ROWS[0], ROWS[0]])
+
+
+def test_contenders_are_cheapest_first_and_none_is_clearly_behind():
+    assert list(contenders(race_table(ROWS))["approach"]) == ["adapter", "lp_ft", "lora"]
+
+
+def test_the_sentence_names_winner_ties_and_the_cheapest():
+    said = race_in_words(race_table(ROWS))
+    assert said.startswith("First came *LoRA* with 0.870 (95 % interval 0.8")
+    assert "Too close to it to call: *adapter*, *probe, then fine-tune*." in said
+    assert said.endswith("*adapter* with 0.850: 4 s, where the winner took 20 s.")
+
+
+def test_the_sentence_of_a_clear_and_of_a_cheap_winner():
+    clear = race_table([row("lora", 0.95, 2.0), row("adapter", 0.60, 1.0)])
+    assert race_in_words(clear).endswith("No other approach comes within its interval.")
+    cheap = race_table([row("lora", 0.86, 0.25), row("adapter", 0.85, 1.0)])
+    assert race_in_words(cheap).endswith("the winner is also the cheapest: 0.25 s.")
+
+
+def test_the_sentence_without_runs_and_without_intervals():
+    assert "recorded" in race_in_words(pd.DataFrame())
+    single = race_table(ROWS).assign(low=math.nan, high=math.nan)
+    assert race_in_words(single).startswith("First came *LoRA* with 0.870. That is a single")
+
+
+def test_a_recorded_race_with_few_seeds_is_one_seeds_race():
+    runs = pd.DataFrame([{**entry, "seed": 0, "n_train": 200} for entry in ROWS])
+    more = runs.assign(seed=1, test_accuracy=0.1)
+    table, words = recorded_race(pd.concat([runs, more, runs.assign(n_train=50)]))
+    assert len(table) == len(ROWS) and table["mean"].min() > 0.1
+    assert "one seed's race" in words and table["low"].notna().all()
+    empty, said = recorded_race(runs.iloc[:0])
+    assert empty.empty and "Nothing" in said
+
+
+def test_a_recorded_race_with_three_seeds_is_their_mean():
+    runs = records.load_runs(
+        sweep="pocket", task="products_near", dial=0.0, n_train=200, settings=""
+    )
+    table, words = recorded_race(runs)
+    assert "mean over seeds" in words and (table["runs"] >= 3).all()
+    first = table.iloc[0]
+    mine = runs[runs["approach"] == first["approach"]]["test_accuracy"].mean()
+    assert first["mean"] == pytest.approx(mine)

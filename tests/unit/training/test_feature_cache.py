@@ -1,0 +1,185 @@
+"""Cached features: equal to computing them each time, keyed by content, safe on a full disk."""
+
+import errno
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_task, tiny_text_task
+
+from helpers.approaches import get_approach
+from helpers.approaches.fine_tuning import PartialOptions
+from helpers.backbones import load_backbone
+from helpers.errors import UserError
+from helpers.training import feature_cache
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    """A cache folder per test, so that nothing is found there but what the test put in."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setattr(feature_cache, "cache_dir", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def pocket():
+    return load_backbone("pocket", pretrained=False, seed=0)
+
+
+def test_features_equal_a_plain_forward_pass(pocket):
+    inputs = tiny_task(150).train.inputs
+    cached = feature_cache.extract_features(pocket, inputs)
+    with torch.inference_mode():
+        plain = pocket.pool(pocket(pocket.prepare(torch.from_numpy(inputs))))
+    assert cached.shape == (150, pocket.feature_size)
+    assert np.allclose(cached, plain.numpy(), atol=1e-5)
+
+
+def test_a_second_call_computes_nothing(pocket, monkeypatch):
+    inputs = tiny_task().train.inputs
+    first = feature_cache.extract_features(pocket, inputs)
+
+    def refuse(*args):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(feature_cache, "_compute", refuse)
+    assert np.array_equal(feature_cache.extract_features(pocket, inputs), first)
+
+
+def test_other_weights_inputs_or_stages_are_computed_anew(pocket, own_cache):
+    task = tiny_task()
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
+    count = len(list(own_cache.rglob("facts.json")))
+    other = load_backbone("pocket", pretrained=False, seed=1)
+    feature_cache.frozen_prefix(other, task.train.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.test.inputs, 2)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 3)
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2, augment="mirror", view=1)
+    assert len(list(own_cache.rglob("facts.json"))) == count + 4
+    with torch.no_grad():  # weights above the cut do not matter to what lies below
+        pocket.stages[4].conv1.weight += 1
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
+    assert len(list(own_cache.rglob("facts.json"))) == count + 4
+
+
+@pytest.mark.parametrize("top_stages", [1, 2, 4])
+def test_partial_fine_tuning_on_cached_prefixes_equals_the_uncached_run(pocket, top_stages):
+    task = tiny_task(96)
+    approach = get_approach("partial_fine_tuning")
+    config = approach.config("image", 96, epochs=3, batch_size=16, device="cpu")
+    options = PartialOptions(top_stages=top_stages)
+    runs = [
+        approach.fit(load_backbone("pocket", pretrained=False), task, config, options, cache=cache)
+        for cache in (True, False)
+    ]
+    assert runs[0].model.start and not runs[1].model.start
+    assert np.allclose(runs[0].history.train_loss, runs[1].history.train_loss, atol=1e-4)
+    assert torch.allclose(runs[0].predict(task.test), runs[1].predict(task.test), atol=1e-3)
+
+
+def test_text_prefixes_equal_the_uncached_run():
+    task = tiny_text_task()
+    approach = get_approach("partial_fine_tuning")
+    config = approach.config("text", 24, epochs=2, batch_size=8, device="cpu")
+    runs = [
+        approach.fit(load_backbone("minilm", size=16), task, config, cache=cache)
+        for cache in (True, False)
+    ]
+    # Batches are drawn by length, which cached and raw texts report alike.
+    assert np.allclose(runs[0].history.train_loss, runs[1].history.train_loss, atol=1e-3)
+
+
+def test_augmentation_is_cached_as_several_views(pocket):
+    task = tiny_task()
+    approach = get_approach("feature_extraction")
+    plain = feature_cache.frozen_prefix(pocket, task.train.inputs, pocket.n_stages).arrays[0]
+    views = [
+        feature_cache.frozen_prefix(
+            pocket, task.train.inputs, pocket.n_stages, augment="mirror+shift", view=v
+        ).arrays[0]
+        for v in range(3)
+    ]
+    assert np.array_equal(views[0], plain)
+    assert not np.allclose(views[1], plain, atol=1e-3)
+    assert not np.allclose(views[1], views[2], atol=1e-3)
+    options = replace(approach.options(), augment="mirror+shift", views=3)
+    config = approach.config("image", 64, epochs=6)
+    fitted = approach.fit(pocket, task, config, options)
+    assert fitted.prepare_seconds > 0
+    assert fitted.accuracy(task.test) > 0.5
+
+
+def test_without_a_cache_nothing_stays_on_disk(pocket, own_cache):
+    made = feature_cache.frozen_prefix(pocket, tiny_task().train.inputs, 2, cache=False)
+    assert made.arrays[0].shape == (64, 14, 14, 24)
+    assert not list(own_cache.rglob("*.npy"))
+
+
+def test_a_full_disk_gives_one_sentence_and_leaves_no_half_file(pocket, own_cache, monkeypatch):
+    real = np.lib.format.write_array_header_1_0
+
+    def full(file, header):
+        real(file, header)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
+    with pytest.raises(UserError, match="No space left on device.*TRANSFER_CACHE"):
+        feature_cache.extract_features(pocket, tiny_task().train.inputs)
+    assert not list(own_cache.rglob("*.npy"))
+    monkeypatch.undo()
+
+
+def test_the_cache_forgets_what_was_used_longest_ago(pocket, own_cache, monkeypatch):
+    task = tiny_task()
+    feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
+    monkeypatch.setattr(feature_cache, "CACHE_LIMIT_GB", 1e-9)
+    feature_cache.frozen_prefix(pocket, task.test.inputs, 2)
+    assert len(list(own_cache.rglob("facts.json"))) == 1
+
+
+def test_trimming_leaves_what_another_process_is_making(pocket, own_cache, monkeypatch):
+    making = own_cache / "features" / "pocket" / f"{feature_cache.PARTIAL}1"
+    making.mkdir(parents=True)
+    (making / "facts.json").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(feature_cache, "CACHE_LIMIT_GB", 1e-9)
+    feature_cache.extract_features(pocket, tiny_task().train.inputs)
+    assert (making / "facts.json").exists()
+
+
+def test_trimming_bears_an_entry_that_vanishes(pocket, own_cache, monkeypatch):
+    feature_cache.extract_features(pocket, tiny_task(40).train.inputs)
+    listed = feature_cache.Path.iterdir
+
+    def gone(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(feature_cache.Path, "iterdir", gone)
+    feature_cache._trim(own_cache / "features")
+    monkeypatch.setattr(feature_cache.Path, "iterdir", listed)
+    assert list(own_cache.rglob("facts.json"))
+
+
+def test_trimming_bears_folders_that_come_and_go(own_cache):
+    """Another process makes and renames entries all the while."""
+    place = own_cache / "features" / "pocket"
+    place.mkdir(parents=True)
+    code = (
+        "import pathlib, shutil, sys, time\n"
+        "place, end, i = pathlib.Path(sys.argv[1]), time.time() + 3, 0\n"
+        "while time.time() < end:\n"
+        "    i += 1\n"
+        "    scratch = place / f'partial-{i}'\n"
+        "    scratch.mkdir()\n"
+        "    (scratch / 'facts.json').write_text('{}')\n"
+        "    scratch.rename(place / str(i))\n"
+        "    shutil.rmtree(place / str(i))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(place)]) as other:
+        while other.poll() is None:
+            feature_cache._trim(own_cache / "features")
+    assert other.returncode == 0

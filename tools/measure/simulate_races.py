@@ -1,0 +1,139 @@
+"""How often a race names an approach within 1.5 points of the best: simulated on the records.
+
+    python -m tools.measure.simulate_races [--draws 40] [--runs 12 24] [--alike 0.7]
+
+Every recorded situation that `tools/measure/score_advisor.py` knows, held out with its family, is
+raced many times without training: recorded means are the truth, examples are drawn that are hard or
+easy for all approaches together, and runs follow as in `halving.judge_on`, until so many are spent.
+Compared are the records alone, the measurements alone and both.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from tqdm import tqdm
+
+from helpers.advisor.folds import Folds
+from helpers.advisor.prior.accuracies import Prior, expected_accuracies
+from helpers.advisor.prior.gains import NOTHING, recorded_gains
+from helpers.advisor.probe import Score
+from helpers.advisor.race.halving import ROUNDS
+from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
+from helpers.backbones import BACKBONES
+from helpers.decision import Situation
+from helpers.results import runs as records
+from helpers.results.expected_regret import classes_of
+from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.statistics import wilson_interval
+from tools.measure.score_advisor import CASES, WITHIN, Case, recorded
+
+JUDGED = 100  # validation examples of a case
+TASTE = 0.6  # of what is an approach's own in an example, so much stays from run to run
+
+
+def drawn(
+    truth: pd.Series, noise: float, pool: int, folds: Folds, alike: float, rng: np.random.Generator
+) -> dict[int, np.ndarray]:
+    """Fold → right (n_judged, A): by what is hard for all, for one approach, and in one run."""
+    size = len(truth)
+    hard, taste = rng.normal(size=(pool, 1)), rng.normal(size=(pool, size))
+    right = {}
+    for fold in range(1 + ROUNDS * folds.count):
+        rows = folds.rows(fold)[1]
+        own = np.sqrt(TASTE) * taste[rows]
+        own += np.sqrt(1 - TASTE) * rng.normal(size=own.shape)
+        reached = norm.ppf(np.clip(truth + noise * rng.normal(size=size), 0.01, 0.99))
+        right[fold] = np.sqrt(alike) * hard[rows] + np.sqrt(1 - alike) * own < reached
+    return right
+
+
+def prior_of(case: Case, held: Measured, right: pd.DataFrame) -> Prior:
+    """What the records without the case's family let expect, around its probe."""
+    curve = next(
+        one for one in held.curves
+        if (one.task, one.backbone, one.dial) == (case.task, case.backbone, 0)
+        and case.n_train in one.whole
+    )  # fmt: skip
+    asked = Situation(case.n_train, min(1.0, curve.distance), curve.modality)
+    rest = held.without(curve.family)
+    gains = recorded_gains(asked, rest, case.backbone, classes_of(case.task))
+    n = len(right)
+    scores = {}
+    for name in ("feature_extraction", "classical"):
+        count = int(right[name].sum())
+        scores[name] = Score(count / n, *wilson_interval(count, n), n)
+    probing = SimpleNamespace(probe=scores["feature_extraction"], classical=scores["classical"])
+    return Prior(expected_accuracies(probing, gains), gains)
+
+
+def raced(
+    right: dict[int, np.ndarray], names: list[str], folds: Folds, noise: float, prior: Prior,
+    runs: int,
+) -> dict[str, Arm]:  # fmt: skip
+    """The arms after so many runs: every approach once, then the leader and its rivals."""
+    done = {name: {0} for name in names}
+    while True:
+        arms = {
+            name: arm_of(name, {f: right[f][:, column] for f in done[name]}, folds, noise)
+            for column, name in enumerate(names)
+        }
+        spent = sum(len(arm.runs) for arm in arms.values())
+        turn = next(turns(standing(arms, prior), done, ROUNDS * folds.count), [])
+        if not turn or spent + len(turn) > runs:
+            return arms
+        for name, fold in turn:
+            done[name].add(fold)
+
+
+def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[dict]:
+    """What each way of choosing gives up in simulated races of a case, in points."""
+    truth = recorded(case, records.load_runs()).mean()
+    names, rng = list(truth.index), np.random.default_rng(0)
+    modality = BACKBONES[case.backbone].modality
+    noise, pool = RUN_NOISE[modality] / np.sqrt(case.n_train), case.n_train + JUDGED
+    for draw in range(asked.draws):
+        folds = Folds(np.arange(pool) % 2, case.n_train, seed=draw)
+        right = drawn(truth, noise, pool, folds, asked.alike, rng)
+        once = [pd.DataFrame(right[fold], folds.rows(fold)[1], names)
+                for fold in range(1, 1 + folds.count)]  # fmt: skip
+        prior = prior_of(case, held, pd.concat(once))
+        expected = {n: one.accuracy for n, one in prior.expected.items() if n in names}
+        for runs in asked.runs:
+            both, alone = (
+                standing(raced(right, names, folds, noise, known, runs), known).leader
+                for known in (prior, Prior({}, NOTHING))
+            )
+            taken = {
+                "records alone": max(expected, key=expected.__getitem__),
+                "measured alone": alone,
+                "together": both,
+            }
+            for way, name in taken.items():
+                points = 100 * (truth.max() - truth[name])
+                yield {"modality": modality, "n_train": case.n_train, "runs": runs,
+                       "case": case.name, "chosen by": way, "points": points}  # fmt: skip
+
+
+def main() -> None:
+    """Print how often each way of choosing is right, and what it gives up."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--runs", type=int, nargs="+", default=[12, 24])
+    parser.add_argument("--alike", type=float, default=0.7, help="of what makes an example hard")
+    asked = parser.parse_args()
+    held = measured_curves(records.load_runs())
+    table = pd.DataFrame(row for case in tqdm(CASES.values()) for row in regrets(case, held, asked))
+    table["right"] = table["points"] <= WITHIN
+    for place in (["modality", "n_train", "runs"], ["case"], ["runs"]):
+        found = table.groupby([*place, "chosen by"])[["right", "points"]].mean().unstack()
+        print(found.round(2).to_string(), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
