@@ -31,7 +31,7 @@ from helpers.experiments import domain_distance, grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
-from helpers.lessons import race
+from helpers.lessons import tracks
 from helpers.registry import import_members
 from helpers.results import learning_curves
 from helpers.results import runs as records
@@ -361,17 +361,17 @@ def test_notebook_00_lists_the_approach_and_has_the_tracks(root):
     shown = eval(compile(ast.Expression(last.value), "notebook 00", "eval"), names)
     assert "| Bias only | Train the biases and a new head. |" in shown
     assert "| LoRA |" in shown and "| Feature extraction |" in shown
-    live = race.live_tracks()
+    live = tracks.live_tracks()
     assert ("digits_of_doors", "pocket") in live and ("digits_of_doors", NEW_BACKBONE) in live
     assert ("products_near", NEW_BACKBONE) in live and ("products", NEW_BACKBONE) not in live
 
 
 def test_the_tracks_are_drawn_with_a_style_for_each():
-    table, missing = race.race_tracks(
+    table, missing = tracks.race_tracks(
         [("digits_of_doors", NEW_BACKBONE)], ["feature_extraction", NEW_APPROACH], 40
     )
     assert missing == [] and len(table) == 2
-    drawn = race.plot_tracks(table, "Doors")
+    drawn = tracks.plot_tracks(table, "Doors")
     labels = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
     assert {"feature extraction", "bias only"} <= set(labels)
 
