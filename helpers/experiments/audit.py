@@ -25,8 +25,8 @@ MOST_EDGES = 0.05  # share of searches that end at an edge of what was tried; on
 MOST_LATE = 0.10  # share of runs whose best epoch lies in the last tenth; one always may
 ROUNDING = 1e-6  # of the accuracies in the file
 EXCLUDED = (
-    "Core hours: processor time of preparing and training, as each row has it. Loading, measuring of\n"
-    "costs and failed runs are not in them; features that several runs share count for each."
+    "Core hours: processor time of preparing and training, as each row has it. Loading, measuring\n"
+    "of costs and failed runs are not in them; features that several runs share count for each."
 )
 
 
