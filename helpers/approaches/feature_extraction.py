@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -173,7 +173,13 @@ def fit_probe(
     history.seconds = time.perf_counter() - started
     history.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
     return Fitted(
-        approach, model, history, seconds + more, cpu_seconds + more_cpu, model.start, config=config
+        approach,
+        model,
+        history,
+        seconds + more,
+        cpu_seconds + more_cpu,
+        model.start,
+        config=replace(config, amp=False),  # what is left to compute is one small product
     )
 
 
