@@ -17,8 +17,9 @@ import pandas as pd
 
 from helpers.approaches import get_approach
 from helpers.errors import UserError
+from helpers.experiments.blocks import TUNING, Block, Sweep
 from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import SWEEPS, TUNING, Block, Sweep
+from helpers.experiments.grids import SWEEPS
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.workers import Job, Run, measure, relative_cost, run_jobs
 from helpers.results import runs as records
