@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 
 from helpers.display.figures import figure, set_title
 from helpers.errors import UserError
-from helpers.lessons.claims.tests import (
+from helpers.results.effects import (
     FAILS,
     HOLDS,
     UNDECIDED,
