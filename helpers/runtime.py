@@ -1,10 +1,11 @@
-"""What runs on this machine: which device trains, and freed memory that is kept."""
+"""What runs on this machine: which device trains, freed memory that is kept, and a stopwatch."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from helpers.errors import UserError
@@ -47,3 +48,22 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UserError("no MPS device is visible; use device='cpu' or 'auto'")
     return device
+
+
+class Stopwatch:
+    """Time since it was made, by the clock and by the processor."""
+
+    def __init__(self) -> None:
+        self._clock, self._processor = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds by the clock: with what else the machine did meanwhile."""
+        return time.perf_counter() - self._clock
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor seconds of this process over PyTorch's threads: as if each were busy alike."""
+        import torch  # here, because it takes seconds to load
+
+        return (time.process_time() - self._processor) / torch.get_num_threads()

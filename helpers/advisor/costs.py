@@ -15,9 +15,10 @@ from helpers.advisor.hyperparameters import BATCH_SIZE, Recipe
 from helpers.advisor.task import OwnTask, own_folder
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
-from helpers.experiments.costs import latency_ms, measure, sample_batch
+from helpers.experiments.costs import measure, sample_batch
 from helpers.experiments.single_run import environment
-from helpers.experiments.timing import first_step, measured_steps
+from helpers.experiments.steps import first_step, measured_steps
+from helpers.experiments.timing import latency_ms
 from helpers.runtime import pick_device
 from helpers.storage.files import write_whole
 from helpers.training.checkpoints import task_state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
 from helpers.backbones import Backbone
+from helpers.runtime import Stopwatch
 from helpers.training.linear import one_blas_thread
 from helpers.training.loop import History, TrainConfig
 from helpers.vocabulary import CLASSICAL
@@ -82,13 +82,12 @@ class Classical(Approach):
         on_epoch: Callable[[int, History], None] | None = None,
     ) -> Fitted:
         """Fit the pipeline; `config.lr` is C, `config.epochs` the solver's iterations."""
-        started, cpu = time.perf_counter(), time.process_time()
+        watch = Stopwatch()
         model = self.pipeline(task.modality, config.lr, config.seed, config.epochs)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the anchor need not be polished
             model.fit(task.train.inputs, task.train.labels)
-        history = History(seconds=time.perf_counter() - started)
-        history.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+        history = History(seconds=watch.seconds, cpu_seconds=watch.cpu_seconds)
         history.steps = int(np.max(model[-1].n_iter_))
         history.best_epoch = history.steps
         history.examples_seen = history.steps * len(task.train)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from helpers.approaches.base import (
 from helpers.approaches.model import TransferModel, freeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.runtime import Stopwatch
 from helpers.tasks import Split
 from helpers.training.examples import Examples
 from helpers.training.linear import one_blas_thread
@@ -144,7 +144,7 @@ def fit_probe(
     model = FeatureExtraction().build(backbone, len(task.classes), options)
     examples, seconds, cpu_seconds = cached_examples(model, task.train, options, config)
     validation, more, more_cpu = cached_examples(model, task.validation, None, config)
-    started, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     X = np.concatenate([view[0] for view in examples.views]).astype(np.float64)
     mean, std = X.mean(0), X.std(0).clip(min=1e-4)
     X, labels = (X - mean) / std, np.tile(examples.labels, len(examples.views))
@@ -162,8 +162,7 @@ def fit_probe(
     history = History(val_accuracy=[best.accuracy], val_loss=[best.loss])
     history.steps = history.best_epoch = sum(one.iterations for one in tried)
     history.examples_seen = history.steps * len(labels)
-    history.seconds = time.perf_counter() - started
-    history.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+    history.seconds, history.cpu_seconds = watch.seconds, watch.cpu_seconds
     return Fitted(
         approach,
         model,

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "costs": ["count_parameters", "latency_ms"],
+        "costs": ["count_parameters"],
         "domain_distance": [
             "as_distance",
             "frechet_distance",
@@ -15,7 +15,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "probe",
         ],
         "single_run": ["RunConfig", "run", "source_accuracy", "task_for"],
+        "steps": ["first_step", "measure_price", "memory_parts", "step_costs"],
         "sweeps": ["recorded_runs"],
-        "timing": ["first_step", "measure_price", "memory_parts", "step_costs"],
+        "timing": ["latency_ms"],
     },
 )

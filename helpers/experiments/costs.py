@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import math
-import statistics
-import time
 import tracemalloc
 import warnings
 import weakref
@@ -24,9 +22,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.approaches import Fitted, Options, TransferModel, merge_lora
+from helpers.approaches import Fitted, Options, TransferModel
 from helpers.approaches.base import cached_examples
-from helpers.approaches.lora import lora_layers
+from helpers.experiments.timing import median_ms, serving_latency
 from helpers.runtime import pick_device
 from helpers.tasks import Split, Task
 from helpers.training.checkpoints import task_bytes
@@ -46,9 +44,18 @@ def forward_flops(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def training_step(model: nn.Module, inputs: Any, labels: Tensor) -> None:
-    """One forward, backward and AdamW step; on a copy, if the model matters."""
-    optimizer = torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0)
+def training_step(
+    model: nn.Module,
+    inputs: Any,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> None:
+    """One forward, backward and AdamW step; on a copy, if the model matters.
+
+    optimizer: one that is there already; None: a new one, whose state is made in this step.
+    """
+    if optimizer is None:
+        optimizer = torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0)
     F.cross_entropy(model(inputs), labels).backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -144,34 +151,6 @@ def resident_mb() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def latency_ms(model: nn.Module, inputs: Any, *, repeats: int = 30) -> float:
-    """Median milliseconds of one forward pass, after three that warm it up."""
-    model.eval()
-    times = []
-    with torch.inference_mode():
-        for i in range(repeats + 3):
-            started = time.perf_counter()
-            model(inputs)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if i >= 3:
-                times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
-
-
-def serving_latency(model: TransferModel, batch: Tensor) -> tuple[float, float]:
-    """(merged, unmerged) milliseconds for a raw batch, from the first stage on.
-
-    They differ for LoRA alone: adapters can't be merged, since a ReLU lies inside.
-    """
-    model = copy.deepcopy(model)
-    model.start = 0
-    unmerged = latency_ms(model, batch)
-    if not any(True for _ in lora_layers(model)):
-        return unmerged, unmerged
-    return latency_ms(merge_lora(model), batch), unmerged
-
-
 def sample_batch(encoded: np.ndarray, n: int) -> Tensor:
     """The first n rows as a tensor (rows repeat when there are fewer)."""
     return torch.from_numpy(np.ascontiguousarray(encoded[np.arange(n) % len(encoded)]))
@@ -222,11 +201,7 @@ def _classical_costs(fitted: Fitted, task: Task) -> dict[str, float]:
     """Costs of a scikit-learn pipeline; bytes are those of its arrays and vocabulary."""
     *preparing, regression = [step for _, step in fitted.model.steps]
     one = task.test.inputs[:1]
-    times = []
-    for _ in range(20):
-        started = time.perf_counter()
-        fitted.model.predict(one)
-        times.append(time.perf_counter() - started)
+    latency = median_ms(functools.partial(fitted.model.predict, one), 20, warm_up=0)
     weights = regression.coef_.size + regression.intercept_.size
     words = getattr(preparing[0], "vocabulary_", {})
     stored = 4 * weights + sum(len(word.encode()) + 4 for word in words)
@@ -240,8 +215,8 @@ def _classical_costs(fitted: Fitted, task: Task) -> dict[str, float]:
         "trainable_params": weights,
         "total_params": weights,
         "stored_mb": stored / 1e6,
-        "latency_ms": 1000 * statistics.median(times),
-        "latency_unmerged_ms": 1000 * statistics.median(times),
+        "latency_ms": latency,
+        "latency_unmerged_ms": latency,
     }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,10 @@ from helpers.display.figures import figure, set_title
 from helpers.display.plots import plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
-from helpers.experiments.timing import first_step
+from helpers.experiments.steps import first_step
+from helpers.experiments.timing import in_turns, laps, resting_optimizer
 from helpers.results.statistics import interval_table, paired_gain, pareto, summarise
 from helpers.tasks import Task
-from helpers.training.loop import trainable
 from helpers.vocabulary import FEATURE_EXTRACTION, label_of, style_of
 
 PLACE = ["task", "backbone", "image_size", "dial", "n_train"]
@@ -229,13 +229,7 @@ def step_parts(
     `repeats` steps on `size` examples taken in turns. Frozen lower stages are computed before.
     """
     held = {name: first_step(backbone, task, name, size) for name in approaches}
-    movers = {name: _optimizer(model) for name, (model, *_) in held.items()}
-    times: dict[str, list[list[float]]] = {name: [] for name in held}
-    for turn in range(repeats + 1):
-        for name, step in held.items():
-            taken = _timed(step, movers[name])
-            if turn:  # the first one warms up
-                times[name].append(taken)
+    times = in_turns({name: _timer(step) for name, step in held.items()}, repeats)
     rows = []
     for name, (model, inputs, labels) in held.items():
         with _Calls() as counter:
@@ -249,20 +243,21 @@ def step_parts(
     return pd.DataFrame(rows, columns=["approach", "trainable", "gflops", "calls", *names])
 
 
-def _optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
-    """AdamW as the loop has it, at a rate that changes nothing."""
-    return torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0, fused=True)
-
-
-def _timed(step: tuple[Any, Any, torch.Tensor], optimizer: torch.optim.Optimizer) -> list[float]:
-    """Seconds of forward, backward and update."""
+def _timer(step: tuple[Any, Any, torch.Tensor]) -> Callable[[], list[float]]:
+    """What times forward, backward and update of a step, in this order."""
     model, inputs, labels = step
-    marks = [time.perf_counter()]
-    loss = F.cross_entropy(model(inputs), labels)
-    marks.append(time.perf_counter())
-    loss.backward()
-    marks.append(time.perf_counter())
-    optimizer.step()
-    optimizer.zero_grad()
-    marks.append(time.perf_counter())
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    optimizer = resting_optimizer(model)
+
+    losses: list[torch.Tensor] = []
+
+    def forward() -> None:
+        losses.append(F.cross_entropy(model(inputs), labels))
+
+    def backward() -> None:
+        losses.pop().backward()
+
+    def update() -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return partial(laps, forward, backward, update)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +19,7 @@ from torch import Tensor
 from helpers.backbones import Backbone, weights_hash
 from helpers.errors import UserError
 from helpers.paths import cache_dir
-from helpers.runtime import keep_freed_memory, pick_device
+from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
 from helpers.training.augmentations import get_augment
 from helpers.training.examples import Arrays, Examples, batches
 
@@ -141,7 +140,7 @@ def _compute(
     pooled = stop >= backbone.n_stages
     raw = Examples.raw(encoded, np.zeros(len(encoded), dtype=np.int64))
     backbone.to(target).eval()
-    started, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     with contextlib.ExitStack() as files, _disk_errors(folder):
         outputs: list[BinaryIO] = []
         for rows in batches(raw, BATCH_SIZE):
@@ -159,9 +158,8 @@ def _compute(
                 output.write(_padded(part, encoded).tobytes())
         if not augment:
             np.save(folder / MARKS, marks(encoded))
-        seconds = time.perf_counter() - started
-        cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
-        facts = {"arrays": len(outputs), "seconds": seconds, "cpu_seconds": cpu_seconds}
+        facts = {"arrays": len(outputs), "seconds": watch.seconds}
+        facts["cpu_seconds"] = watch.cpu_seconds
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     return _open(folder)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.errors import UserError
-from helpers.runtime import keep_freed_memory, pick_device
+from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
 from helpers.training.examples import Examples, batches
 
 
@@ -123,7 +122,7 @@ def train(
     torch.manual_seed(config.seed)
     optimizer, schedule = _optimizer(model, config, device, len(train_examples))
     history, best = History(), BestWeights(model)
-    started, cpu_started = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     if config.offer_start:
         loss, accuracy = evaluate(model, validation, config)
         history.start = (accuracy, loss)
@@ -145,8 +144,7 @@ def train(
             history.stopped_early = epoch + 1 < config.epochs
             break
     best.restore()
-    history.seconds = time.perf_counter() - started
-    history.cpu_seconds = (time.process_time() - cpu_started) / torch.get_num_threads()
+    history.seconds, history.cpu_seconds = watch.seconds, watch.cpu_seconds
     return history
 
 
@@ -181,11 +179,7 @@ def _epoch(
             inputs = augment(inputs, rng)
         with autocast(device, config.amp):
             loss = F.cross_entropy(model(inputs), labels)
-        loss.backward()
-        nn.utils.clip_grad_norm_(moving, config.clip_norm, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+        update(loss, moving, optimizer, schedule, config.clip_norm)
         total += loss.detach() * len(rows)
     mean = float(total) / len(examples)
     if not math.isfinite(mean):
@@ -194,6 +188,24 @@ def _epoch(
             "try a rate ten times lower"
         )
     return mean
+
+
+def update(
+    loss: Tensor,
+    moving: Sequence[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    clip_norm: float = 1.0,
+) -> None:
+    """One step of descent: gradients, clipped to a norm of `clip_norm` together, move the weights.
+
+    Every loop of this project takes its steps here, whatever the loss is of.
+    """
+    loss.backward()
+    nn.utils.clip_grad_norm_(moving, clip_norm, foreach=True)
+    optimizer.step()
+    optimizer.zero_grad()
+    schedule.step()
 
 
 class BestWeights:
@@ -276,9 +288,16 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
 def warmup_cosine(
     optimizer: torch.optim.Optimizer, config: TrainConfig, n: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Linear rise over the first `warmup` share of the steps, then a cosine to zero."""
+    """`rise_and_fall` over the steps that n examples make in all epochs."""
     steps = config.epochs * max(1, math.ceil(n / config.batch_size))
-    rise = max(1, int(config.warmup * steps))
+    return rise_and_fall(optimizer, steps, config.warmup)
+
+
+def rise_and_fall(
+    optimizer: torch.optim.Optimizer, steps: int, warmup: float = 0.1
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear rise over the first `warmup` share of the steps, then a cosine to zero."""
+    rise = max(1, int(warmup * steps))
 
     def factor(step: int) -> float:
         if step < rise:

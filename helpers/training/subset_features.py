@@ -9,13 +9,12 @@ content of each example, whoever computed it, such as the features of a whole sp
 from __future__ import annotations
 
 import functools
-import time
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from helpers.backbones import Backbone
+from helpers.runtime import Stopwatch
 from helpers.tasks import Split
 from helpers.training import feature_cache
 from helpers.training.examples import Arrays
@@ -148,11 +147,11 @@ def prefix(
         return feature_cache.frozen_prefix(
             backbone, split.inputs, stop, augment=augment, view=view, device=device
         )
-    started, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     arrays = _shared(backbone, split, stop, device)
-    seconds = time.perf_counter() - started
+    seconds = watch.seconds
     split.pool.seconds += seconds
-    return Prefix(arrays, seconds, (time.process_time() - cpu) / torch.get_num_threads())
+    return Prefix(arrays, seconds, watch.cpu_seconds)
 
 
 def _shared(backbone: Backbone, part: Part, stop: int, device: str) -> Arrays:

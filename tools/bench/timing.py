@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from tqdm import tqdm
 
+from helpers.experiments.timing import seconds
 from helpers.results.statistics import mean_interval
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Wall-clock seconds of a call."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
 
 
 def compare(

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,8 +26,9 @@ import torch
 
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, clone, load_backbone
-from helpers.experiments.costs import sample_batch, serving_latency
+from helpers.experiments.costs import sample_batch
 from helpers.experiments.single_run import RunConfig, task_for
+from helpers.experiments.timing import median_ms, serving_latency
 from helpers.lessons import flips
 from helpers.lessons.hosted_model.client import EmbeddingClient, fit_probe
 from helpers.lessons.hosted_model.service import serve, to_npy
@@ -231,13 +231,12 @@ class Hosted:
 
     def _latency(self, task: Task, head: torch.nn.Module) -> float:
         """Median milliseconds from a picture to a class, the trip to the service included."""
-        times = []
-        for _ in range(REPEATS + 3):
-            started = time.perf_counter()
+
+        def answer() -> None:
             with torch.inference_mode():
                 head(torch.from_numpy(self.client.embed(task.test.inputs[:1]))).argmax()
-            times.append(time.perf_counter() - started)
-        return 1000 * statistics.median(times[3:])
+
+        return median_ms(answer, REPEATS)
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def adapters_on_top(model: Any) -> bool | str:
 
     from helpers.approaches import Adapter, TransferModel, get_approach
     from helpers.backbones import load_backbone
-    from helpers.experiments.timing import memory_parts
+    from helpers.experiments.steps import memory_parts
 
     if not isinstance(model, TransferModel):
         return "A TransferModel is wanted."

@@ -7,9 +7,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import statistics
-import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from torch import nn
 from helpers.approaches.feature_extraction import FeatureExtraction, StandardisedHead
 from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.experiments.timing import median_ms
 from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
 from helpers.training.examples import Examples
 from helpers.training.loop import History, train
@@ -64,12 +64,7 @@ class EmbeddingClient:
 
     def latency_ms(self, inputs: np.ndarray | list[str], repeats: int = 30) -> float:
         """Median milliseconds of a request, the trip included, after three that warm it up."""
-        times = []
-        for _ in range(repeats + 3):
-            started = time.perf_counter()
-            self.embed(inputs)
-            times.append(time.perf_counter() - started)
-        return 1000 * statistics.median(times[3:])
+        return median_ms(partial(self.embed, inputs), repeats)
 
     def close(self) -> None:
         """Close the connection; the next question opens another."""

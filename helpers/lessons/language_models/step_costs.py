@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from helpers.approaches.lora import lora_layers
 from helpers.experiments.costs import TensorMemory, count_parameters
+from helpers.experiments.timing import resting_optimizer, timed_ms
 from helpers.lessons.language_models.decoder import Shape, build_decoder, plug
 from helpers.lessons.language_models.memory_formula import Method, step_memory
 from helpers.training.checkpoints import task_state
@@ -57,9 +57,7 @@ class Variant:
     optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.optimizer = torch.optim.AdamW(
-            trainable(self.model), lr=0.0, weight_decay=0.0, fused=True
-        )
+        self.optimizer = resting_optimizer(self.model)
 
     def step(self, ids: Tensor) -> None:
         """Forward, backward and AdamW step on token ids (N, L); each predicts the one after it."""
@@ -130,14 +128,6 @@ def memory_row(shape: Shape, variant: Variant, ids: Tensor) -> dict[str, float]:
         "formula_error": formula.peak / peak - 1,
         "checkpoint_bytes": checkpoint_bytes(variant),
     }
-
-
-def timed_ms(function: Callable[[], object]) -> tuple[float, float]:
-    """(processor, wall) milliseconds of a call; processor time is over threads."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    function()
-    cpu = (time.process_time() - cpu) / torch.get_num_threads()
-    return 1000 * cpu, 1000 * (time.perf_counter() - wall)
 
 
 def latencies_ms(variant: Variant, ids: Tensor) -> tuple[float, float]:

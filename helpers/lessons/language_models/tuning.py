@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -25,10 +24,16 @@ from helpers.lessons.language_models.causal_lm import (
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
-from helpers.runtime import keep_freed_memory
+from helpers.runtime import Stopwatch, keep_freed_memory
 from helpers.tasks import Task
-from helpers.training.loop import TrainConfig, TrainingDiverged, parameter_groups, trainable
-from helpers.training.loop import warmup_cosine as schedule_of
+from helpers.training.loop import (
+    TrainConfig,
+    TrainingDiverged,
+    parameter_groups,
+    rise_and_fall,
+    trainable,
+    update,
+)
 from helpers.vocabulary import LORA
 
 
@@ -107,25 +112,21 @@ def _descend(
 ) -> Iterator[tuple[int, float]]:
     """Yield (step, processor seconds so far) before the first step and after each.
 
-    A loop of its own, since a text has neither epochs nor classes to stop by; rates and groups
-    are those of `helpers.training.loop`.
+    Its steps, rates and groups are those of `helpers.training.loop`. What surrounds them differs: a
+    text has neither epochs nor classes to stop by, and it is watched between the steps.
     """
     settings = TrainConfig(lr=config.lr, epochs=1, batch_size=config.batch_size)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
-    schedule = schedule_of(optimizer, settings, config.steps * config.batch_size)
+    schedule = rise_and_fall(optimizer, config.steps, settings.warmup)
     moving, spent = trainable(model), 0.0
     yield 0, spent
     for step, rows in enumerate(_rows(len(inputs), config), start=1):
-        started = time.process_time()
+        watch = Stopwatch()
         model.train()
         wanted = targets[rows]
         count = int((wanted != IGNORED).sum())
         loss = summed_loss(model, inputs[rows], wanted) / count
-        loss.backward()
-        nn.utils.clip_grad_norm_(moving, settings.clip_norm, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+        update(loss, moving, optimizer, schedule, settings.clip_norm)
         tuned.losses.append(float(loss.detach()))
         tuned.tokens_seen += count
         if not math.isfinite(tuned.losses[-1]):
@@ -133,7 +134,7 @@ def _descend(
                 f"the loss became {tuned.losses[-1]} in step {step} at learning rate "
                 f"{config.lr:g}; try a rate ten times lower"
             )
-        spent += (time.process_time() - started) / torch.get_num_threads()
+        spent += watch.cpu_seconds
         yield step, spent
 
 

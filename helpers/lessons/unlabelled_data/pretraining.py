@@ -9,7 +9,6 @@ of all moves no weight: BatchNorm's statistics are taken anew (Li et al. 2016, a
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 from helpers.approaches.model import unfreeze
 from helpers.backbones import Backbone, clone
 from helpers.errors import UserError
-from helpers.runtime import keep_freed_memory
+from helpers.runtime import Stopwatch, keep_freed_memory
+from helpers.training.loop import rise_and_fall, update
 
 MASKED = 0.15  # share of the words that are to be predicted
 PROJECTION = 64  # numbers that two views are compared in; thrown away afterwards
@@ -130,7 +130,7 @@ def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextCo
     at most steps · batch_size of them.
     """
     made = _copy(backbone, images, "image")
-    started, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     norms = [part for part in made.backbone.modules() if isinstance(part, nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
@@ -144,7 +144,7 @@ def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextCo
             made.examples_seen += len(rows)
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
-    return _timed(made, started, cpu)
+    return _finished(made, watch)
 
 
 def mask_words(
@@ -229,32 +229,25 @@ def _copy(backbone: Backbone, inputs: np.ndarray | list[str], modality: str) -> 
 
 
 def _descend(made: Continued, moving: list, loss, n: int, config: PretextConfig) -> Continued:
-    """AdamW on `loss(rows, rng)` for so many steps; the same seed gives the same weights."""
+    """AdamW on `loss(rows, rng)` for so many steps; the same seed gives the same weights.
+
+    Its steps and rates are those of `helpers.training.loop`. What differs is what surrounds them:
+    there are neither labels nor a validation score here to stop by or to choose weights by.
+    """
     optimizer = torch.optim.AdamW(
         moving, lr=config.lr, weight_decay=config.weight_decay, fused=True
     )
-    rise = max(1, config.steps // 10)
-
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, config.steps - rise)))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    schedule = rise_and_fall(optimizer, config.steps)
     rng = np.random.default_rng(config.seed)
-    started, cpu = time.perf_counter(), time.process_time()
+    watch = Stopwatch()
     for rows in _endless(n, config, rng):
         value = loss(rows, rng)
-        value.backward()
-        nn.utils.clip_grad_norm_(moving, 1.0, foreach=True)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
+        update(value, moving, optimizer, schedule)
         made.losses.append(float(value.detach()))
         made.examples_seen += len(rows)
     if not math.isfinite(made.losses[-1]):
         raise UserError(f"the loss became {made.losses[-1]}; try a rate below {config.lr:g}")
-    return _timed(made, started, cpu)
+    return _finished(made, watch)
 
 
 def _endless(n: int, config: PretextConfig, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -272,8 +265,7 @@ def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
     return np.split(order[: whole * size], whole) if whole else [order]
 
 
-def _timed(made: Continued, started: float, cpu: float) -> Continued:
-    made.seconds = time.perf_counter() - started
-    made.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
+def _finished(made: Continued, watch: Stopwatch) -> Continued:
+    made.seconds, made.cpu_seconds = watch.seconds, watch.cpu_seconds
     made.backbone.eval()
     return made

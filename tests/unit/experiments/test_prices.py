@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.errors import UserError
-from helpers.experiments.timing import Price, measure_price
+from helpers.experiments.steps import Price, measure_price
 
 CHEAP = {"batch_size": 4, "repeats": 1}
 

@@ -1,6 +1,8 @@
-"""What one training step costs: memory that adds up, and the order theory demands."""
+"""Calls in turns; what one training step costs: memory that adds up, the order theory demands."""
 
 import copy
+import time
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +12,17 @@ from torch import nn
 
 from helpers.backbones import load_backbone
 from helpers.experiments.costs import TensorMemory
-from helpers.experiments.timing import first_step, memory_parts, step_costs
+from helpers.experiments.steps import first_step, memory_parts, step_costs
+from helpers.experiments.timing import (
+    in_turns,
+    laps,
+    latency_ms,
+    median_ms,
+    repeated,
+    resting_optimizer,
+    seconds,
+    timed_ms,
+)
 from helpers.training.loop import trainable
 
 NAMES = ["feature_extraction", "partial_fine_tuning", "full_fine_tuning", "lora", "adapter"]
@@ -77,3 +89,50 @@ def test_texts_and_frozen_stages():
     assert model.start == 5 and hidden.shape[0] == len(mask) == len(labels) == 4
     model, ids, _ = first_step(tiny, tiny_text_task(), "lora", 4)
     assert model.start == 0 and ids.dtype == torch.int32
+
+
+def test_calls_take_turns_and_the_first_turns_are_left_out():
+    order = []
+
+    def noted(name):
+        order.append(name)
+        return len(order)
+
+    taken = in_turns({name: partial(noted, name) for name in "ab"}, 2, warm_up=1)
+    assert order == ["a", "b"] * 3
+    assert taken == {"a": [3, 5], "b": [4, 6]}
+
+
+def test_seconds_are_those_of_the_call_and_sleep_costs_the_processor_nothing():
+    nap = partial(time.sleep, 0.02)
+    assert 0.02 <= seconds(nap) < 0.5
+    assert len(repeated(nap, 3)) == 3 and min(repeated(nap, 2, warm_up=0)) >= 0.02
+    assert median_ms(nap, 3, warm_up=0) >= 20
+    first, second = laps(nap, lambda: None)
+    assert second < 0.02 <= first
+    processor, wall = timed_ms(nap)
+    assert processor < 20 <= wall
+
+
+def test_a_latency_is_of_a_model_that_serves():
+    class Watched(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            assert not self.training and torch.is_inference_mode_enabled()
+            self.calls += 1
+            return x
+
+    model = Watched()
+    assert latency_ms(model, torch.zeros(1), repeats=4) >= 0
+    assert model.calls == 3 + 4
+
+
+def test_a_resting_optimizer_moves_nothing():
+    model = nn.Linear(3, 2)
+    before = copy.deepcopy(model.state_dict())
+    optimizer = resting_optimizer(model)
+    model(torch.ones(4, 3)).sum().backward()
+    optimizer.step()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert optimizer.state

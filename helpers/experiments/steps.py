@@ -1,0 +1,187 @@
+"""One training step of each approach: what it computes, what fills memory, how long it takes.
+
+A step also prices a training run that nobody has started yet (`measure_price`).
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from helpers.approaches import TransferModel, get_approach
+from helpers.approaches.base import cached_examples
+from helpers.backbones import Backbone, clone, load_backbone
+from helpers.errors import UserError
+from helpers.experiments.costs import (
+    TensorMemory,
+    count_parameters,
+    forward_flops,
+    step_flops,
+    training_step,
+)
+from helpers.experiments.timing import in_turns, repeated, resting_optimizer, seconds
+from helpers.tasks import Task
+from helpers.training.examples import Examples
+from helpers.training.loop import trainable
+
+CPU = torch.device("cpu")
+Step = tuple[TransferModel, Any, Tensor]
+
+
+def first_step(backbone: Backbone, task: Task, approach: str, size: int = 32) -> Step:
+    """The model of an approach, and the inputs and labels that enter its first training step.
+
+    Where stages are frozen from the bottom up, the inputs are their output, already computed.
+    """
+    chosen, split = get_approach(approach), task.train.take(slice(size))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = chosen.build(clone(backbone).to(CPU), len(task.classes), chosen.options()).to(CPU)
+    if model.start:
+        examples, *_ = cached_examples(model, split, None, None)
+    else:
+        examples = Examples.raw(backbone.encode(split.inputs), split.labels)
+    return model.to(CPU).train(), *examples.batch(np.arange(len(split)), CPU)
+
+
+def step_costs(
+    backbone: Backbone,
+    task: Task,
+    approaches: Sequence[str],
+    *,
+    size: int = 32,
+    repeats: int = 5,
+) -> pd.DataFrame:
+    """One row per approach: what a training step on `size` examples costs on this CPU.
+
+    Columns: those of `measured_steps`, and gflops.
+    """
+    steps = {name: first_step(backbone, task, name, size) for name in approaches}
+    table = measured_steps(steps, repeats)
+    table.insert(2, "gflops", [step_flops(*step) / 1e9 for step in steps.values()])
+    return table
+
+
+def measured_steps(steps: dict[str, Step], repeats: int = 5) -> pd.DataFrame:
+    """One row per approach: the seconds and the memory of its step on this CPU.
+
+    steps: approach → what `first_step` returns; it is left as it is. Columns: approach, trainable
+    (parameters), step_ms, and peak memory as `memory_parts` splits it. step_ms is the median of
+    `repeats` steps, taken in turns, so that a busy moment of the machine meets all approaches
+    alike.
+    """
+    times = in_turns({name: _timer(step) for name, step in steps.items()}, repeats)
+    rows = []
+    for name, (model, inputs, labels) in steps.items():
+        row = {"approach": name, "trainable": count_parameters(model)[0]}
+        row["step_ms"] = 1000 * statistics.median(times[name])
+        rows.append(row | memory_parts(model, inputs, labels))
+    return pd.DataFrame(rows)
+
+
+def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, float]:
+    """Peak megabytes of a training step once training runs, split by what holds them.
+
+    weights_mb: parameters and buffers. moments_mb: AdamW's two numbers for each trained one.
+    passing_mb: gradients and activations, which come and go; the backward pass frees activations
+    while gradients fill up, so the two are never there in full at once. The parts add up.
+
+    AdamW makes its moments at the end of the first step and keeps them; so they are counted by
+    their number, and one pass forward and back shows the rest.
+    """
+    model = copy.deepcopy(model).train()
+    held = [*model.parameters(), *model.buffers()]
+    memory = TensorMemory()
+    for tensor in [*held, labels, *tree_leaves(inputs)]:
+        memory.track(tensor.data)
+    with memory:
+        F.cross_entropy(model(inputs), labels).backward()
+    weights = sum(tensor.nbytes for tensor in held)
+    moments = 2 * sum(parameter.nbytes for parameter in trainable(model))
+    return {
+        "weights_mb": weights / 1e6,
+        "moments_mb": moments / 1e6,
+        "passing_mb": (memory.peak - weights) / 1e6,
+    }
+
+
+def _timer(step: Step) -> Callable[[], float]:
+    """What times a step on a copy of the model."""
+    model, inputs, labels = step
+    working = copy.deepcopy(model)
+    optimizer = resting_optimizer(working)
+    return partial(seconds, partial(training_step, working, inputs, labels, optimizer))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one example costs on this machine, seconds and FLOPs.
+
+    prepare: once per example, the frozen stages below what is trained (0 where nothing is cached).
+    step: each time a training step sees an example.
+    """
+
+    approach: str
+    backbone: str
+    prepare_seconds: float
+    step_seconds: float
+    prepare_flops: float
+    step_flops: float
+
+    def minutes(self, n: int, epochs: float) -> float:
+        """Minutes to train on n examples for so many epochs; validation is not in it."""
+        return n * (self.prepare_seconds + epochs * self.step_seconds) / 60
+
+    def flops(self, n: int, epochs: float) -> float:
+        """FLOPs of the same."""
+        return n * (self.prepare_flops + epochs * self.step_flops)
+
+
+def measure_price(
+    approach: str, backbone: str, *, size: int | None = None, batch_size: int = 32, repeats: int = 5
+) -> Price:
+    """Time a forward pass of the frozen stages and a training step, on noise of the right shape.
+
+    What a picture shows changes neither. size: image side in pixels, the backbone's own when None.
+    The fastest of `repeats` steps after one that warms up: other processes only ever add. Image
+    backbones only; UserError else.
+    """
+    chosen = get_approach(approach)
+    model = chosen.build(load_backbone(backbone, size=size), 10, chosen.options())
+    if model.backbone.modality != "image":
+        raise UserError(f"{backbone} reads texts; measure_price knows images only")
+    side, channels = model.backbone.recipe.size, model.backbone.recipe.channels
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch_size, side, side, channels)
+    batch = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.arange(batch_size) % 10
+    prepare_seconds = prepare_flops = 0.0
+    inputs: Any = batch
+    if model.start:
+        model.eval()
+        prefix = partial(_prefix, model, batch)
+        prepare_seconds, prepare_flops = min(repeated(prefix, repeats)), forward_flops(prefix)
+        inputs = prefix()
+    flops = step_flops(model, inputs, labels)
+    working = copy.deepcopy(model).train()
+    step = partial(training_step, working, inputs, labels)
+    per_batch = (prepare_seconds, min(repeated(step, repeats)), prepare_flops, flops)
+    return Price(approach, backbone, *(value / batch_size for value in per_batch))
+
+
+@torch.no_grad()
+def _prefix(model: Any, batch: torch.Tensor) -> Any:
+    """Output of the stages below `start`; pooled features where that is all of them."""
+    state = model.backbone(model.backbone.prepare(batch), stop=model.start)
+    return model.backbone.pool(state) if model.start >= model.backbone.n_stages else state
