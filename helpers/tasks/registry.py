@@ -10,7 +10,6 @@ from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.vocabulary import DISTANCES, describe
 
 MODALITIES = ("image", "text")
-ORIGINS = ("full", "sample")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "ledger": ["claims_table", "in_words", "judge_claims", "load_claims", "situations"],
+        "ledger": ["in_words", "judge_claims", "load_claims", "situations"],
     },
 )

@@ -104,12 +104,6 @@ def in_words(verdict: Verdict) -> str:
     return f"{line} [{effect}; {verdict.tasks} tasks, {verdict.runs} runs; {verdict.note}]"
 
 
-def claims_table(runs: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The ledger as a table: claim, verdict, effect, low, high, unit, tasks, runs, note."""
-    rows = [asdict(verdict) for verdict in judge_claims(runs)]
-    return pd.DataFrame(rows).drop(columns="parts").set_index("id")
-
-
 def situations(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with what claims are about: distance, seconds, overfit, forgotten, above_chance.
 
