@@ -157,6 +157,16 @@ def _claims(options: argparse.Namespace) -> int:
     return claims_command(as_json=options.as_json)
 
 
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from helpers.experiments.audit import audit_command
+
+    return audit_command(as_json=options.as_json)
+
+
 # name, module that does it, one line of help, its arguments, what runs
 COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
     (
@@ -193,5 +203,12 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "the article's claims, each with its verdict on the recorded runs",
         _claims_arguments,
         _claims,
+    ),
+    (
+        "audit",
+        "helpers.experiments.audit",
+        "whether the recorded runs keep to the protocol: what a sceptic asks of them",
+        _audit_arguments,
+        _audit,
     ),
 )

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from helpers.approaches import APPROACHES
 from helpers.backbones import BACKBONES
-from helpers.experiments.grids import COMPARING, SWEEPS, TUNING, Sweep, get_sweep
+from helpers.experiments.blocks import TUNING, Sweep
+from helpers.experiments.grids import COMPARING, SWEEPS, get_sweep
 from helpers.tasks import TASKS
 
 

@@ -17,8 +17,9 @@ import pandas as pd
 
 from helpers.approaches import get_approach
 from helpers.errors import UserError
+from helpers.experiments.blocks import TUNING, Block, Sweep
 from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import SWEEPS, TUNING, Block, Sweep
+from helpers.experiments.grids import SWEEPS
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.workers import Job, Run, measure, relative_cost, run_jobs
 from helpers.results import runs as records
@@ -53,13 +54,13 @@ def cells(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
     runs: the recorded runs, loaded when None; tuned learning rates come from them. Where a rate is
     not known yet, `lr` stays None. Raises UserError for an unknown name.
     """
-    plan = make_plan(name, _scores(runs))
+    plan = make_plan(name, scores_of(runs))
     return _ordered((plan.ready | plan.waiting).values())
 
 
 def missing(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
     """List the sweep's runs that are not recorded, in the order they are run."""
-    scores = _scores(runs)
+    scores = scores_of(runs)
     plan = make_plan(name, scores)
     open_runs = [config for run, config in plan.ready.items() if run not in scores]
     return _ordered([*open_runs, *plan.waiting.values()])
@@ -71,7 +72,7 @@ def recorded_runs(name: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     One question has one row, so a run that two sweeps ask for bears the name of the first.
     """
     runs = records.load_runs(schema=None) if runs is None else runs
-    plan = make_plan(name, _scores(runs))
+    plan = make_plan(name, scores_of(runs))
     return runs[runs["run_id"].isin(list(plan.ready))].reset_index(drop=True)
 
 
@@ -117,7 +118,7 @@ def run_sweep(
                 return outcome
             budget = budget if budget is None else budget - len(now)
     # Whatever still waits had its trials, and they all failed.
-    plan = make_plan(name, _scores(records.load_runs(path, schema=None)), given_up)
+    plan = make_plan(name, scores_of(records.load_runs(path, schema=None)), given_up)
     waiting = [Job(name, config, key) for key, config in plan.waiting.items()]
     outcome.failed += [f"{job.sweep}: {job}: no learning rate worked" for job in waiting]
     return outcome
@@ -125,7 +126,7 @@ def run_sweep(
 
 def _open_jobs(step: str, runs: pd.DataFrame, given_up: set[str]) -> list[Job]:
     """What a step asks for now that is neither recorded nor given up, in the order of running."""
-    scores = _scores(runs)
+    scores = scores_of(runs)
     plan = make_plan(step, scores, given_up)
     todo = [c for key, c in plan.ready.items() if key not in scores and key not in given_up]
     return [Job(step, config, identity(config)) for config in _ordered(todo)]
@@ -377,7 +378,7 @@ def recipe_settings(group: Mapping[str, Any], augment: str) -> str:
     return ";".join(given + [w for w in wanted if w and w.partition("=")[0] not in keys])
 
 
-def _scores(runs: pd.DataFrame | None) -> dict[str, Score]:
+def scores_of(runs: pd.DataFrame | None) -> dict[str, Score]:
     """What planning reads of each recorded run, by id."""
     runs = records.load_runs(schema=None) if runs is None else runs
     columns = ["val_accuracy", "val_loss", "test_accuracy", "n_test"]

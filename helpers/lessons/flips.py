@@ -34,7 +34,8 @@ from matplotlib.figure import Figure
 
 from helpers.display.figures import figure, set_title
 from helpers.errors import UserError
-from helpers.lessons.claims.tests import (
+from helpers.paths import results_dir
+from helpers.results.effects import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -44,7 +45,6 @@ from helpers.lessons.claims.tests import (
     gain,
     judge,
 )
-from helpers.paths import results_dir
 from helpers.results.statistics import mean_interval
 from helpers.storage.results_file import RowFile
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, style_of

@@ -16,6 +16,7 @@ from helpers.results.schema import COSTS, IDENTITY, check_columns
 
 CONFIDENCE = 0.95
 SITUATION = ("task", "backbone", "n_train", "dial")  # what is given, before an approach is chosen
+LATE = 0.1  # share of a run's epochs, at its end
 FORGETTING = ("source_accuracy_before", "source_accuracy_after")
 
 
@@ -96,6 +97,32 @@ def regret(table: pd.DataFrame, by: Sequence[str] = SITUATION, value: str = "mea
     joined = table.join(best, on=by)
     joined["regret"] = joined.pop("_best_value") - joined[value]
     return joined
+
+
+def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
+    """Tell of each run whether it takes optimizer steps: all but what a solver fits at once."""
+    by_solver = runs["settings"].str.contains(r"(?:^|;)solver=lbfgs(?:;|$)", regex=True)
+    probe = runs["approach"] == "feature_extraction"
+    return ~((runs["approach"] == "classical") | (probe & by_solver))
+
+
+def late_best(runs: pd.DataFrame, by: Sequence[str] = ("approach",)) -> pd.DataFrame:
+    """Count how often the best epoch lies in the last tenth of those that a run was given.
+
+    Where it often does, runs were cut off before they were done. Only runs that train by gradient
+    count. Columns: those of `by`, `runs`, `late` and `share`, the largest share first.
+    Raises UserError for an unknown column.
+    """
+    by = list(by)
+    check_columns(by)
+    runs = runs[trains_by_gradient(runs)]
+    late = runs["epochs"] - runs["best_epoch"] < LATE * runs["epochs"]
+    groups = runs.assign(late=late).groupby(by, observed=True)["late"]
+    table = groups.agg(runs="count", late="sum").reset_index()
+    table["share"] = table["late"] / table["runs"]
+    return table.sort_values(
+        ["share", *by], ascending=[False, *[True] * len(by)], ignore_index=True
+    )
 
 
 def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:

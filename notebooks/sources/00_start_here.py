@@ -26,15 +26,8 @@ from helpers.approaches import APPROACHES
 from helpers.display import explore, image_grid, looks, plot_race, text_figure
 from helpers.experiments import RunConfig, run
 from helpers.lessons import check, pick
-from helpers.lessons.race import (
-    live_tracks,
-    plot_tracks,
-    race_in_words,
-    race_table,
-    race_tracks,
-    recorded_race,
-    with_seconds,
-)
+from helpers.lessons.race import race_in_words, race_table, recorded_race, with_seconds
+from helpers.lessons.tracks import live_tracks, plot_tracks, race_tracks
 from helpers.results import coverage, load_runs, summarise
 from helpers.tasks import load_task
 

@@ -40,34 +40,13 @@ from IPython.display import Markdown
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from helpers import paths
-from helpers.approaches import (
-    Adapter,
-    LoRAConv2d,
-    LoRALinear,
-    TransferModel,
-    add_adapters,
-    add_lora,
-    freeze,
-    get_approach,
-    merge_lora,
-    remove_lora,
-)
+from helpers import approaches, paths, training
 from helpers.backbones import clone, load_backbone
 from helpers.display import APPROACH_STYLE, explore, figure, plot_curves, plot_race
 from helpers.experiments import count_parameters, first_step, latency_ms, memory_parts, step_costs
 from helpers.lessons import check, pick
 from helpers.results import coverage, load_runs, paired_gain
 from helpers.tasks import load_task
-from helpers.training import (
-    Examples,
-    TrainConfig,
-    evaluate,
-    load_task_state,
-    predict,
-    save_task,
-    train,
-)
 
 # %% [markdown]
 # `names` holds the approaches that this notebook compares, cheapest first in trained parameters
@@ -172,7 +151,7 @@ class Bottleneck(nn.Module):
 def gaps(mine, layer, x):
     """Largest differences between our layer's output and those of helpers and of peft."""
     nn.init.normal_(mine.B)
-    kind = LoRALinear if isinstance(layer, nn.Linear) else LoRAConv2d
+    kind = approaches.LoRALinear if isinstance(layer, nn.Linear) else approaches.LoRAConv2d
     ours = kind(clone(layer), rank=4, alpha=8)
     config = LoraConfig(r=4, lora_alpha=8, target_modules=["0"])
     library = get_peft_model(nn.Sequential(clone(layer)), config)
@@ -194,7 +173,7 @@ conv = pocket.stages[2].conv1
 image = torch.randn(4, conv.in_channels, 14, 14)
 rows = [("linear", *gaps(LowRank(clone(query), 4, 8), query, x))]
 rows += [("convolution", *gaps(LowRankConv(clone(conv), 4, 8), conv, image))]
-small, ours = Bottleneck(48, 6), Adapter(48, reduction=8, convolutional=True)
+small, ours = Bottleneck(48, 6), approaches.Adapter(48, reduction=8, convolutional=True)
 nn.init.normal_(small.up.weight)
 ours.load_state_dict(small.state_dict())
 image = torch.randn(4, 48, 7, 7)
@@ -268,7 +247,7 @@ def change(network, insert):
     batch = network.encode(
         np.array(task.test.inputs[:2]) if images else ["I like this", "a second text"]
     )
-    changed = freeze(clone(network))
+    changed = approaches.freeze(clone(network))
     places = insert(changed)
     before, after = (b.pool(b(b.prepare(torch.from_numpy(batch)))) for b in (network, changed))
     return places, count_parameters(changed)[0], float((after - before).abs().max())
@@ -287,8 +266,8 @@ columns = [
 ]
 rows = []
 for name, network in networks.items():
-    rows.append((name, "LoRA", *change(network, lambda b: add_lora(b.stages, 8, 16))))
-    rows.append((name, "adapters", *change(network, add_adapters)))
+    rows.append((name, "LoRA", *change(network, lambda b: approaches.add_lora(b.stages, 8, 16))))
+    rows.append((name, "adapters", *change(network, approaches.add_adapters)))
 pd.DataFrame(rows, columns=columns)
 
 # %% [markdown]
@@ -304,7 +283,7 @@ pd.DataFrame(rows, columns=columns)
 # %%
 fitted = {}
 for name in names:
-    approach = get_approach(name)
+    approach = approaches.get_approach(name)
     config = approach.config("image", n_train, epochs=pick(full=None, fast=2))
     fitted[name] = approach.fit(clone(pocket), task, config)
     print(f"{approach.title}: {len(fitted[name].history.train_loss)} epochs")
@@ -321,7 +300,7 @@ folder = paths.cache_dir() / "notebook_04"
 folder.mkdir(parents=True, exist_ok=True)
 rows = []
 for name, one in fitted.items():
-    file_kb = save_task(one.model, folder / f"{name}.safetensors") / 1e3
+    file_kb = training.save_task(one.model, folder / f"{name}.safetensors") / 1e3
     spent = one.history.cpu_seconds + one.prepare_cpu_seconds
     accuracy, trainable = one.accuracy(task.test), count_parameters(one.model.cpu())[0]
     rows.append((name, accuracy, spent, trainable, file_kb))
@@ -398,11 +377,11 @@ Markdown(
 # the rank so that the scale stays the same.
 
 # %%
-lora, by_rank = get_approach("lora"), {}
+lora, by_rank = approaches.get_approach("lora"), {}
 config = lora.config("image", n_train, epochs=pick(full=None, fast=2))
 for rank in pick(full=[1, 2, 4, 16, 32], fast=[1, 16]):
     one = lora.fit(clone(pocket), task, config, lora.options(rank=rank, alpha=2 * rank))
-    kb = save_task(one.model, folder / "rank.safetensors") / 1e3
+    kb = training.save_task(one.model, folder / "rank.safetensors") / 1e3
     by_rank[rank] = (kb, one.accuracy(task.test))
 by_rank[8] = (lean["file (kB)"]["lora"], lean["test accuracy"]["lora"])
 ranks = sorted(by_rank)
@@ -454,10 +433,10 @@ Markdown(
 
 # %%
 fresh = lora.build(clone(pocket), len(task.classes), lora.options())
-load_task_state(fresh, folder / "lora.safetensors")
-test = Examples.raw(task.test.inputs, task.test.labels)
-equal = torch.equal(predict(fresh, test), predict(fitted["lora"].model, test))
-unplugged = remove_lora(clone(fitted["lora"].model.backbone).cpu())
+training.load_task_state(fresh, folder / "lora.safetensors")
+test = training.Examples.raw(task.test.inputs, task.test.labels)
+equal = torch.equal(training.predict(fresh, test), training.predict(fitted["lora"].model, test))
+unplugged = approaches.remove_lora(clone(fitted["lora"].model.backbone).cpu())
 state = pocket.state_dict()
 restored = all(torch.equal(value, state[key]) for key, value in unplugged.state_dict().items())
 Markdown(
@@ -476,9 +455,9 @@ Markdown(
 
 # %%
 def file_mb(network, name, **choices):
-    approach = get_approach(name)
+    approach = approaches.get_approach(name)
     model = approach.build(clone(network), 10, approach.options(**choices))
-    return save_task(model, folder / "weighed.safetensors") / 1e6
+    return training.save_task(model, folder / "weighed.safetensors") / 1e6
 
 
 weighed, rank_steps, task_counts = {}, [1, 2, 4, 8, 16, 32], [1, 2, 5, 10, 20, 50, 100]
@@ -550,9 +529,9 @@ pd.DataFrame(rows, columns=columns).round(2)
 # %%
 trained = fitted["lora"].model
 merged = clone(trained)
-merge_lora(merged)
-left = sum(isinstance(m, LoRALinear | LoRAConv2d) for m in merged.modules())
-a, b = predict(trained, test), predict(merged, test)
+approaches.merge_lora(merged)
+left = sum(isinstance(m, approaches.LoRALinear | approaches.LoRAConv2d) for m in merged.modules())
+a, b = training.predict(trained, test), training.predict(merged, test)
 Markdown(
     f"Merged against unmerged: the logits differ by at most **{float((a - b).abs().max()):.0e}**, and "
     f"{int((a.argmax(1) != b.argmax(1)).sum())} of {len(test):,} predictions differ. "
@@ -571,11 +550,11 @@ Markdown(
 # %%
 def variants(network):
     """The base with a head, and the same with LoRA, merged LoRA and adapters."""
-    models = {"base": TransferModel(clone(network), 5)}
+    models = {"base": approaches.TransferModel(clone(network), 5)}
     for kind in ("lora", "adapter"):
-        approach = get_approach(kind)
+        approach = approaches.get_approach(kind)
         models[kind] = approach.build(clone(network), 5, approach.options())
-    return models | {"lora, merged": merge_lora(clone(models["lora"]))}
+    return models | {"lora, merged": approaches.merge_lora(clone(models["lora"]))}
 
 
 # %% [markdown]
@@ -739,7 +718,7 @@ table[columns].round({"memory_mb": 1, "gflops": 2, "step_ms": 1}).reset_index(dr
 # %%
 opponents = {}
 for name in ("classical", "feature_extraction"):
-    approach = get_approach(name)
+    approach = approaches.get_approach(name)
     config = approach.config("text", len(tweets.train))
     opponents[name] = approach.fit(clone(minilm), tweets, config).accuracy(tweets.test)
     print(f"{APPROACH_STYLE[name].label}: {opponents[name]:.3f} on {len(tweets.test)} test tweets")
@@ -749,11 +728,11 @@ for name in ("classical", "feature_extraction"):
 # in place, so the rest of our tools need not know about it: the loop is the one from notebook 03.
 
 # %%
-encoder = freeze(clone(minilm))
+encoder = approaches.freeze(clone(minilm))
 settings = LoraConfig(r=8, lora_alpha=16, target_modules=["query", "value"])
 torch.manual_seed(0)
 wrapped = get_peft_model(encoder.stages, settings)
-model = TransferModel(encoder, len(tweets.classes))
+model = approaches.TransferModel(encoder, len(tweets.classes))
 moving, total = count_parameters(model)
 print(f"{moving:,} of {total:,} parameters move ({moving / total:.2%})")
 
@@ -763,16 +742,16 @@ print(f"{moving:,} of {total:,} parameters move ({moving / total:.2%})")
 
 # %%
 splits = [tweets.train, tweets.validation, tweets.test]
-parts = [Examples.raw(minilm.encode(part.inputs), part.labels) for part in splits]
-config = TrainConfig(lr=3e-3, epochs=pick(full=4, fast=1))
-history = train(model, parts[0], parts[1], config)
+parts = [training.Examples.raw(minilm.encode(part.inputs), part.labels) for part in splits]
+config = training.TrainConfig(lr=3e-3, epochs=pick(full=4, fast=1))
+history = training.train(model, parts[0], parts[1], config)
 print(f"{history.seconds:.0f} s; validation accuracy {[round(a, 3) for a in history.val_accuracy]}")
 
 # %% [markdown]
 # And the verdict, with the doubt that so small a test set leaves.
 
 # %%
-opponents["lora"] = evaluate(model, parts[2])[1]
+opponents["lora"] = training.evaluate(model, parts[2])[1]
 accuracy = pd.Series(opponents).sort_values(ascending=False)
 doubt = 2 * (2 * accuracy.mean() * (1 - accuracy.mean()) / len(tweets.test)) ** 0.5
 lead = accuracy.iloc[0] - accuracy.iloc[1]
@@ -793,9 +772,9 @@ Markdown(
 # %%
 wrapped.save_pretrained(folder / "peft")
 file = folder / "peft" / "adapter_model.safetensors"
-a = predict(model, parts[2])
+a = training.predict(model, parts[2])
 wrapped.merge_and_unload()
-gap = float((predict(model, parts[2]) - a).abs().max())
+gap = float((training.predict(model, parts[2]) - a).abs().max())
 full = weighed["minilm", "full_fine_tuning"]
 Markdown(
     f"`peft`'s file: **{file.stat().st_size / 1e6:.2f} MB** (without the head) against {full:.0f} MB "

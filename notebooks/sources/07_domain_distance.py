@@ -31,17 +31,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+from helpers import experiments
 from helpers.backbones import load_backbone
 from helpers.display import APPROACH_STYLE, explore, figure, image_grid, plot_curves
-from helpers.experiments import (
-    as_distance,
-    frechet_distance,
-    gains_by_distance,
-    load_distances,
-    log_me,
-    probe,
-    recorded_runs,
-)
+from helpers.experiments import frechet_distance, log_me, probe
 from helpers.lessons import check, pick
 from helpers.results import coverage, load_runs, paired_gain, summarise
 from helpers.tasks import DIAL_STEPS, load_task
@@ -75,7 +68,7 @@ features = {name: extract_features(pocket, part.inputs) for name, part in parts.
 rows = []
 for name, cloud in features.items():
     score, far = probe(cloud, parts[name].labels), frechet_distance(source, cloud)
-    distance = as_distance(far)
+    distance = experiments.as_distance(far)
     rows.append((name, score.above_chance, far, distance, log_me(cloud, parts[name].labels)))
 columns = ["task", "probe above chance", "Fréchet", "distance", "LogME"]
 live = pd.DataFrame(rows, columns=columns).set_index("task")
@@ -149,7 +142,7 @@ image_grid(pictures, [f"{dial:.2f}" for dial in dials], title="One photo along t
 # pixels?
 
 # %%
-runs = pd.concat(recorded_runs(name) for name in ["pocket", "pocket_large"])
+runs = pd.concat(experiments.recorded_runs(name) for name in ["pocket", "pocket_large"])
 runs = runs.drop_duplicates("run_id")
 dialled = runs[runs["task"] == "products_near"]
 curves = summarise(dialled)
@@ -204,7 +197,7 @@ made
 # `reference`; the stand-in is near zero by construction, which is an assumption, not a finding.
 
 # %%
-table = load_distances()
+table = experiments.load_distances()
 names = ["backbone", "task", "dial", "above_chance", "frechet", "log_me", "distance", "reference"]
 others = table[(table["dial"] == 0) & (table["task"] != "products_source")]
 for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False):
@@ -215,7 +208,7 @@ for _, own in others[names].drop(columns="dial").groupby("backbone", sort=False)
 
 # %%
 every = ["pocket", "lite0", "minilm"]
-all_runs = pd.concat(recorded_runs(name) for name in every).drop_duplicates("run_id")
+all_runs = pd.concat(experiments.recorded_runs(name) for name in every).drop_duplicates("run_id")
 gains = {
     name: paired_gain(all_runs, name, "feature_extraction")
     for name in ["full_fine_tuning", "lora", "partial_fine_tuning"]
@@ -251,7 +244,7 @@ explore(draw_gains, approach=list(gains), n_train=[50, 200, 1000], start={"n_tra
 
 # %%
 found = pd.concat(
-    gains_by_distance(table, gain).assign(approach=name) for name, gain in gains.items()
+    experiments.gains_by_distance(table, gain).assign(approach=name) for name, gain in gains.items()
 )
 found = found[found["n_train"] == 200]
 found.set_index(["approach", "backbone", "n_train"]).round(2)

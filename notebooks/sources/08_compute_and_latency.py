@@ -35,8 +35,7 @@ from helpers.approaches import get_approach, merge_lora
 from helpers.backbones import clone, load_backbone
 from helpers.display import APPROACH_STYLE, explore, figure, looks
 from helpers.experiments import first_step, latency_ms, measure_price, recorded_runs
-from helpers.lessons import check, pick, trade_offs
-from helpers.lessons.claims import ledger as claims
+from helpers.lessons import check, claims, pick, trade_offs
 from helpers.results import coverage, wilson_interval
 from helpers.tasks import load_task
 

@@ -44,9 +44,8 @@ from helpers.approaches import Fitted, freeze, get_approach
 from helpers.backbones import clone, load_backbone
 from helpers.display import APPROACH_STYLE, explore, figure, plot_curves
 from helpers.experiments import RunConfig, recorded_runs, task_for
-from helpers.lessons import check, pick
-from helpers.lessons import maintenance as costing
-from helpers.lessons.adapter_library import Library, server
+from helpers.lessons import check, maintenance, pick
+from helpers.lessons.adapter_library import Library, Server
 from helpers.results import coverage
 from helpers.training import Examples, predict, task_bytes
 
@@ -270,7 +269,7 @@ print(*refused, sep="\n\n")
 # %%
 again = task_for(RunConfig("digits", "pocket", "lora", n_train, seed=1).resolved(), 200)
 versions = {}
-for name in costing.APPROACHES:
+for name in maintenance.APPROACHES:
     pair = [fit(tasks["digits"], name), fit(again, name, seed=1)]
     versions[name] = [task_bytes(one.model) for one in pair]
 
@@ -314,7 +313,7 @@ pool.mkdir(exist_ok=True)
 def written_mb(name):
     for old in pool.iterdir():
         old.unlink()
-    if name != costing.FULL:
+    if name != maintenance.FULL:
         (pool / "base").write_bytes(weights)
     for i in range(4 * 3):
         (pool / f"task-{i % 4}-version-{i // 4}").write_bytes(versions[name][i % 2])
@@ -322,13 +321,13 @@ def written_mb(name):
 
 
 # %% [markdown]
-# `costing.totals` is what the rest of the notebook counts with.
+# `maintenance.totals` is what the rest of the notebook counts with.
 
 # %%
 live = pd.DataFrame({"approach": list(versions), "cpu_seconds": np.nan})
 live["file_mb"] = [len(pair[0]) / 1e6 for pair in versions.values()]
-live["base_mb"] = [len(weights) / 1e6 * (name != costing.FULL) for name in versions]
-disk = costing.totals(live, costing.Plan(tasks=4, retrainings=2, years=1))
+live["base_mb"] = [len(weights) / 1e6 * (name != maintenance.FULL) for name in versions]
+disk = maintenance.totals(live, maintenance.Plan(tasks=4, retrainings=2, years=1))
 disk["written_mb"] = [written_mb(name) for name in versions]
 disk[["approach", "file_mb", "versions", "storage_mb", "written_mb"]].round(3)
 
@@ -344,7 +343,7 @@ disk[["approach", "file_mb", "versions", "storage_mb", "written_mb"]].round(3)
 grids = ["pocket", "lite0", "minilm"]
 runs = pd.concat([recorded_runs(name) for name in grids]).drop_duplicates("run_id")
 runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200) & (runs["settings"] == "")]
-costs = costing.unit_costs(runs)
+costs = maintenance.unit_costs(runs)
 print(coverage(runs))
 costs.pivot(index="backbone", columns="approach", values="file_mb")[list(versions)].round(3)
 
@@ -359,7 +358,7 @@ made, axes = figure("How many times less storage than full copies, base included
                     height=3.6, columns=max(1, len(networks)), sharey=True, squeeze=False)  # fmt: skip
 counts = [1, 3, 10, 30, 100, 300, 1000]
 for ax, network in zip(axes[0], networks, strict=True):
-    less = costing.less_over(costs[costs["backbone"] == network], small, counts)
+    less = maintenance.less_over(costs[costs["backbone"] == network], small, counts)
     plot_curves(less, "tasks", "times", ylabel="", log_x=True, ax=ax)
     ax.axhline(100, color="#333333", ls="--", lw=1)
     ax.set(yscale="log", title=network)
@@ -375,7 +374,7 @@ made
 told = []
 for network in networks:
     own = costs[costs["backbone"] == network]
-    at = {n: [costing.times_less(own, n, c) for c in (100, np.inf)] for n in small}
+    at = {n: [maintenance.times_less(own, n, c) for c in (100, np.inf)] for n in small}
     ever = [APPROACH_STYLE[name].label for name, (_, limit) in at.items() if limit >= 100]
     words = ", ".join(
         f"{APPROACH_STYLE[n].short} {a:.1f} (at most {b:,.0f})" for n, (a, b) in at.items()
@@ -404,8 +403,8 @@ costs.pivot(index="backbone", columns="approach", values="cpu_seconds")[list(ver
 # smallest, and who is done first? Is it the same approach?
 
 # %%
-plan = costing.Plan(tasks=50, retrainings=4, years=3)
-bill = costing.totals(costs, plan)
+plan = maintenance.Plan(tasks=50, retrainings=4, years=3)
+bill = maintenance.totals(costs, plan)
 wide = bill.pivot(index="approach", columns="backbone", values=["storage_mb", "cpu_hours"])
 wide.loc[list(versions)].round(2)
 
@@ -416,7 +415,9 @@ wide.loc[list(versions)].round(2)
 told = []
 for network, own in bill.groupby("backbone"):
     own = own.set_index("approach")
-    ratio = own.loc[costing.FULL, ["storage_mb", "cpu_hours"]] / own[["storage_mb", "cpu_hours"]]
+    ratio = (
+        own.loc[maintenance.FULL, ["storage_mb", "cpu_hours"]] / own[["storage_mb", "cpu_hours"]]
+    )
     parts = [
         f"{APPROACH_STYLE[name].label} {ratio.loc[name, 'storage_mb']:.1f} times less storage and "
         f"{ratio.loc[name, 'cpu_hours']:.1f} times less time"
@@ -442,8 +443,8 @@ costs.pivot(index="backbone", columns="approach", values="accuracy")[list(versio
 # **Predict first:** what is a LoRA file of the old base worth on the new one?
 
 # %%
-library.add(fit(tasks["digits"], costing.FULL), "digits_copy")
-newer = freeze(fit(tasks["products_near"], costing.FULL).model.backbone)
+library.add(fit(tasks["digits"], maintenance.FULL), "digits_copy")
+newer = freeze(fit(tasks["products_near"], maintenance.FULL).model.backbone)
 upgraded = Library(folder, newer)
 seen = upgraded.list()[["task", "approach", "kB", "whole", "problem"]]
 seen["problem"] = seen["problem"].str.extract("was (trained on another base)").fillna("")
@@ -454,7 +455,7 @@ seen.round(1)
 # it right to be so strict? We go behind its back and plug the old parts into the new base all the same.
 
 # %%
-forced, rows = server.Server(newer), []
+forced, rows = Server(newer), []
 for name, task in tasks.items():
     forced.plug_in(name, library.load(name))
     right = library.entry(name).scores["test_accuracy"]
@@ -500,15 +501,15 @@ Markdown(
 def crossings(plan):
     """For each network and approach: tasks from which storage is less, upgrades it can bear."""
     rows = [
-        (network, APPROACH_STYLE[name].short, costing.tasks_to_pay(own, name, plan),
-         costing.upgrades_to_lose(own, name, plan))
+        (network, APPROACH_STYLE[name].short, maintenance.tasks_to_pay(own, name, plan),
+         maintenance.upgrades_to_lose(own, name, plan))
         for network, own in costs.groupby("backbone")
         for name in small
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["network", "approach", "tasks to pay", "upgrades it bears"])
 
 
-crossings(costing.Plan(1, retrainings=4, years=3, upgrades=2)).round(1)
+crossings(maintenance.Plan(1, retrainings=4, years=3, upgrades=2)).round(1)
 
 # %% [markdown]
 # Below one task: it pays from the first. Nothing to bear (zero upgrades): one training takes longer
@@ -525,11 +526,11 @@ crossings(costing.Plan(1, retrainings=4, years=3, upgrades=2)).round(1)
 # %%
 def draw_bills(network, tasks, retrainings, years, upgrades):
     own = costs[costs["backbone"] == network]
-    plan = costing.Plan(tasks, retrainings, years, upgrades)
+    plan = maintenance.Plan(tasks, retrainings, years, upgrades)
     made, axes = figure(width=8, height=4, columns=2)
     bills = [("tasks", counts[:-1], "storage_mb"), ("upgrades", [0, 2, 4, 6, 8, 10, 12], "cpu_hours")]  # fmt: skip
     for ax, (name, values, cost) in zip(axes, bills, strict=True):
-        lines = costing.totals_over(own, plan, name, values)
+        lines = maintenance.totals_over(own, plan, name, values)
         plot_curves(lines, name, cost, ylabel="", log_x=name == "tasks", ax=ax)
         ax.axvline(getattr(plan, name), color="#333333", ls=":", lw=1)
     axes[0].get_legend().remove()
@@ -545,12 +546,12 @@ def draw_bills(network, tasks, retrainings, years, upgrades):
 
 # %%
 def storage_words(own, plan):
-    least = np.floor(costing.tasks_to_pay(own, "lora", plan)) + 1
+    least = np.floor(maintenance.tasks_to_pay(own, "lora", plan)) + 1
     return f"LoRA stores less from task {least:.0f} on" if np.isfinite(least) else "LoRA never pays"
 
 
 def time_words(own, plan):
-    bears = costing.upgrades_to_lose(own, "lora", plan)
+    bears = maintenance.upgrades_to_lose(own, "lora", plan)
     return f"LoRA is ahead up to {bears:.1f} upgrades" if bears else "LoRA takes longer anyway"
 
 

@@ -33,20 +33,13 @@ from functools import partial
 import pandas as pd
 from IPython.display import Markdown, display
 
+from helpers import results
 from helpers.decision import ReasonKind, Situation, Thresholds, decide
 from helpers.display import explore, figure, looks
 from helpers.display.explorer import explorer
 from helpers.lessons import check
 from helpers.lessons.exercises import scenarios
-from helpers.results import (
-    Weights,
-    both_answers,
-    evidence_near,
-    load_runs,
-    measured_curves,
-    pareto,
-    rival_rules,
-)
+from helpers.results import Weights, both_answers, evidence_near, measured_curves, rival_rules
 
 # %% [markdown]
 # ## 1. A rule is a function
@@ -89,7 +82,7 @@ print(*(reason for reason in meet.reasons if reason.kind == ReasonKind.ORDER), s
 # count in which all eight approaches were run on the same three seeds or more.
 
 # %%
-held = measured_curves(load_runs())
+held = measured_curves(results.load_runs())
 table, lacking = rival_rules.situations(held)
 asked = rival_rules.cases(table)
 Markdown(
@@ -153,7 +146,7 @@ for row in scores.to_dict("records"):
     ax.plot(seconds, ends[1], marker, color=colour, mfc="white", ms=7)
     ax.plot(seconds, ends[0], marker, color=colour, ms=8, label=row["rule"].replace("_", " "))
 gains = scores.assign(kept=-scores["mean_regret"])
-front = pareto(gains, "mean_train_seconds", "kept")
+front = results.pareto(gains, "mean_train_seconds", "kept")
 ax.plot(front["mean_train_seconds"], -100 * front["kept"], ":", color="#444444", zorder=0)
 ax.set(xscale="log", xlabel="mean training time (processor seconds, log scale)", ylim=(0, None))
 ax.set_ylabel("regret (points of accuracy)")

@@ -40,12 +40,9 @@ from helpers.backbones import clone, load_backbone
 from helpers.decision import TITLES, Situation, decide
 from helpers.display import explore, figure, image_grid
 from helpers.experiments import latency_ms, recorded_runs
-from helpers.lessons import check, flips, pick
-from helpers.lessons import flips as flips_plots
+from helpers.lessons import check, claims, flips, pick, unlabelled_data
 from helpers.lessons.adapter_library import Library
-from helpers.lessons.claims import ledger
 from helpers.lessons.hosted_model import fit_probe, hosted
-from helpers.lessons.unlabelled_data import pretraining
 from helpers.results import paired_gain
 from helpers.tasks import load_task
 
@@ -100,7 +97,7 @@ digits = load_task("digits", n_train=n_labelled, n_test=1)
 unlabelled = load_task("digits", n_test=1).train.inputs  # no label is read
 rng = np.random.default_rng(0)
 shown = pocket.prepare(torch.from_numpy(np.array(unlabelled[:4])))
-views = [shown, pretraining.random_view(shown, rng), pretraining.random_view(shown, rng)]
+views = [shown, unlabelled_data.random_view(shown, rng), unlabelled_data.random_view(shown, rng)]
 tiles = [(view[i, 0].numpy() - shown.min().item()) / 4 for view in views for i in range(4)]
 titles = [name for name in ("picture", "one view", "another") for _ in range(4)]
 image_grid([tile.clip(0, 1) for tile in tiles], titles, title="What must be matched", columns=4)
@@ -124,7 +121,7 @@ def match_loss(first, second, temperature):
 
 
 first, second = torch.randn(2, 32, 64, generator=torch.Generator().manual_seed(0))
-gap = float((match_loss(first, second, 0.2) - pretraining.nt_xent(first, second, 0.2)).abs())
+gap = float((match_loss(first, second, 0.2) - unlabelled_data.nt_xent(first, second, 0.2)).abs())
 print(f"Largest difference to helpers.lessons.unlabelled_data.pretraining: {gap:.1e}")
 
 # %% [markdown]
@@ -132,8 +129,8 @@ print(f"Largest difference to helpers.lessons.unlabelled_data.pretraining: {gap:
 
 # %%
 steps = pick(full=80, fast=4)
-config = pretraining.PretextConfig(steps=steps, batch_size=pick(128, 32))
-continued = pretraining.contrast(pocket, unlabelled, config)
+config = unlabelled_data.PretextConfig(steps=steps, batch_size=pick(128, 32))
+continued = unlabelled_data.contrast(pocket, unlabelled, config)
 made, ax = figure(f"Matching views: {steps} steps, {continued.cpu_seconds:.0f} processor seconds")
 ax.plot(range(1, steps + 1), continued.losses, color="#009e73", lw=1)
 ax.axhline(np.log(2 * config.batch_size - 1), color="#7f7f7f", ls=":", label="guessing")
@@ -159,7 +156,7 @@ def live_probe(network, task):
     return max(approach.fit(clone(network), task, config).history.val_accuracy)
 
 
-refreshed = pretraining.refresh_statistics(pocket, unlabelled, config)
+refreshed = unlabelled_data.refresh_statistics(pocket, unlabelled, config)
 networks = {"as it came": pocket, "fresh statistics": refreshed.backbone,
             "continued": continued.backbone}  # fmt: skip
 scores = {name: live_probe(network, digits) for name, network in networks.items()}
@@ -178,7 +175,7 @@ tasks = {
     n: [load_task("digits", n_train=n, n_test=1, seed=s) for s in (0, 1)] for n in label_counts
 }
 grown = {0: pocket, len(unlabelled): continued.backbone}
-grown |= {n: pretraining.contrast(pocket, unlabelled[:n], config).backbone for n in sizes[:-1]}
+grown |= {n: unlabelled_data.contrast(pocket, unlabelled[:n], config).backbone for n in sizes[:-1]}
 table = {(m, n): [live_probe(grown[m], task) for task in tasks[n]] for m in grown for n in tasks}
 
 # %% [markdown]
@@ -191,7 +188,7 @@ def draw_gain(unlabelled, labelled):
     title = f"{unlabelled:,} unlabelled, {labelled} labelled: gain {means[1] - means[0]:+.3f}"
     rows = pd.DataFrame({"approach": PROBE, "variant": ["plain", "continued"], "mean": means,
                          "arm": ["as it came", "continued"]})  # fmt: skip
-    return flips_plots.plot_arms(rows, title, xlabel="validation accuracy of the probe")
+    return flips.plot_arms(rows, title, xlabel="validation accuracy of the probe")
 
 
 explore(draw_gain, unlabelled=sizes, labelled=label_counts)
@@ -229,7 +226,7 @@ def draw_arms(place, labelled):
     if chosen.empty:
         return f"{place}: {labelled} labels have not been recorded."
     title = f"{place}, {labelled} labels"
-    return flips_plots.plot_arms(chosen.sort_values("mean", ascending=False), title)
+    return flips.plot_arms(chosen.sort_values("mean", ascending=False), title)
 
 
 if places:
@@ -354,7 +351,7 @@ def draw_duel(labelled):
                         squeeze=False)  # fmt: skip
     for ax, task in zip(axes[0], local_tasks, strict=True):
         own = duel[(duel["task"] == task) & (duel["n_labelled"] == labelled)]
-        flips_plots.plot_arms(own, task, band="", named=task == local_tasks[0], ax=ax)
+        flips.plot_arms(own, task, band="", named=task == local_tasks[0], ax=ax)
     return made
 
 
@@ -470,7 +467,7 @@ lost, whole = lost[lost["runs"] >= 3], sizes_mb["full_fine_tuning"]
 times = 20 * whole / (whole + 20 * sizes_mb["adapter"])
 counts = flips.times_ahead(lost)
 said = ", ".join(f"{times[name]:.0f} times on {name}" for name in times.index)
-ruling = next(v for v in ledger.judge_claims(every.drop_duplicates("run_id")) if v.id == 18)
+ruling = next(v for v in claims.judge_claims(every.drop_duplicates("run_id")) if v.id == 18)
 Markdown(
     f"**{ruling.claim}** Verdict: {ruling.verdict}. For 20 tasks a library of adapters is smaller than "
     f"full copies by {said}. Over {len(lost)} situations its accuracy differs by "

@@ -32,21 +32,13 @@ from IPython.display import Markdown
 
 from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.display import (
-    APPROACH_STYLE,
-    explore,
-    figure,
-    image_grid,
-    plot_bars,
-    plot_curves,
-    plot_history,
-)
+from helpers.display import explore, figure, image_grid, plot_bars, plot_curves, plot_history
 from helpers.experiments import recorded_runs
-from helpers.lessons import check, pick, trade_offs
-from helpers.lessons.claims import ledger as claims
+from helpers.lessons import check, claims, pick, trade_offs
 from helpers.lessons.race import binomial_interval
 from helpers.results import coverage, load_runs, paired_gain, summarise
 from helpers.tasks import load_or_fallback
+from helpers.vocabulary import APPROACH_STYLE
 
 # %% [markdown]
 # ## 1. The photos

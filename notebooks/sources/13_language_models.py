@@ -41,22 +41,10 @@ from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
 from helpers.display import explore
 from helpers.experiments import recorded_runs
-from helpers.lessons import check, pick
+from helpers.lessons import check, claims, language_models, pick
 from helpers.lessons.adapter_library import Library
-from helpers.lessons.claims import ledger
-from helpers.lessons.language_models import (
-    adapt_briefly,
-    as_curves,
-    counting,
-    load_causal_lm,
-    peft_methods,
-    plots,
-    sample,
-    text_tasks,
-)
 from helpers.lessons.language_models import break_even as lab
-from helpers.lessons.language_models import forgetting as decoder
-from helpers.lessons.language_models import plots as text_plots
+from helpers.lessons.language_models import counting, forgetting, peft_methods, plots, text_tasks
 from helpers.results import coverage, paired_gain, summarise
 
 # %% [markdown]
@@ -94,7 +82,7 @@ Markdown(coverage(runs))
 # %%
 def draw_texts(n_train):
     own = table[table["n_train"] == n_train]
-    return text_plots.plot_texts(own, names, f"MiniLM, {n_train:,} training texts")
+    return plots.plot_texts(own, names, f"MiniLM, {n_train:,} training texts")
 
 
 start = {"n_train": sizes[len(sizes) // 2]}
@@ -139,7 +127,7 @@ if minilm:
     )
     posts = found["newsgroups"]
     by_length = text_tasks.accuracy_by_length(posts, lengths)
-    shown = text_plots.plot_lengths(by_length, f"newsgroups, {n_train} posts: both read the same")
+    shown = plots.plot_lengths(by_length, f"newsgroups, {n_train} posts: both read the same")
 shown or Markdown("Not computed, for want of MiniLM or the posts.")
 
 # %% [markdown]
@@ -165,7 +153,7 @@ Markdown(
     f"**{means['feature_extraction']:.3f}**; draw by draw {gain['mean'][0]:+.3f} "
     f"({gain['low'][0]:+.3f} to {gain['high'][0]:+.3f}, {gain['runs'][0]} draws)."
     if len(gain)
-    else "Not recorded yet: `python -m helpers sweep anchor`."
+    else "Not recorded here."
 )
 
 # %% [markdown]
@@ -260,11 +248,11 @@ Markdown(f"Validation accuracy on {peft_methods.TRIAL} over three rates: {'; '.j
 # **Predict first:** which of the two learns more in as many steps? Which forgets more?
 
 # %%
-lm, steps, live = load_causal_lm("tiny"), pick(60, 4), {}
+lm, steps, live = language_models.load_causal_lm("tiny"), pick(60, 4), {}
 if texts:
     domains = {"new": texts["reuters8"], "old": texts["newsgroups"]}
     for approach, lr in {"full_fine_tuning": 1e-3, "lora": 3e-3}.items():
-        live[approach] = adapt_briefly(
+        live[approach] = language_models.adapt_briefly(
             lm, domains, approach, lr=lr, steps=steps, tokens=pick(4_000, 500)
         )
 print(f"{lm.name} was pretrained on {lm.pretrained_on}")
@@ -275,7 +263,7 @@ print(f"{lm.name} was pretrained on {lm.pretrained_on}")
 # %%
 shown = Markdown("Not computed, for want of the texts; the records below stand alone.")
 if live:
-    curves = pd.concat(as_curves(a, tuned) for a, tuned in live.items())
+    curves = pd.concat(language_models.as_curves(a, tuned) for a, tuned in live.items())
     shown = plots.plot_learning_forgetting(curves, f"tiny reads news: one run each, {steps} steps")
 shown
 
@@ -287,7 +275,7 @@ written = {"before": lm} | {approach: tuned.lm for approach, tuned in live.items
 beginning = "the company said"
 Markdown(
     "\n".join(
-        f"- **{name.replace('_', ' ')}**: {beginning}{sample(one, beginning, tokens=40, seed=1)}"
+        f"- **{name.replace('_', ' ')}**: {beginning}{language_models.sample(one, beginning, tokens=40, seed=1)}"
         for name, one in written.items()
     )
 )
@@ -299,7 +287,7 @@ Markdown(
 # that were read once.
 
 # %%
-tally = decoder.recorded_tally()
+tally = forgetting.recorded_tally()
 domains = sorted(tally["domain"].unique())
 columns = ["domain", "arm", "lr", "learned", "forgotten", "trainable_params", "runs"]
 tally[columns].head(12).round(3) if domains else Markdown("Not recorded yet.")
@@ -322,8 +310,8 @@ shown
 # The verdict, seed by seed and from the intervals alone:
 
 # %%
-pairs = decoder.lora_less_full().to_dict("records")
-Markdown("\n".join(f"- {decoder.in_words(row)}." for row in pairs) or "Not recorded yet.")
+pairs = forgetting.lora_less_full().to_dict("records")
+Markdown("\n".join(f"- {forgetting.in_words(row)}." for row in pairs) or "Not recorded yet.")
 
 # %% [markdown]
 # Learning and forgetting are two ends of one thing: a method that moves the model less does less of
@@ -464,7 +452,7 @@ Markdown(
 
 # %%
 def draw_shelf(tasks, rank):
-    return text_plots.plot_shelf(shelves[tasks, rank], f"{tasks:,} tasks, rank {rank}")
+    return plots.plot_shelf(shelves[tasks, rank], f"{tasks:,} tasks, rank {rank}")
 
 
 counts, ranks = [1, 10, 100, 1000], [1, 8, 64]
@@ -592,7 +580,7 @@ Markdown("\n".join(said))
 # Those that this notebook is about, judged by their queries over the records:
 
 # %%
-ruled = {verdict.id: verdict for verdict in ledger.judge_claims()}
+ruled = {verdict.id: verdict for verdict in claims.judge_claims()}
 said = [
     f"- **{ruled[i].verdict}**: {ruled[i].claim} *({ruled[i].note})*"
     for i in (7, 10, 11, 13, 18, 24)

@@ -40,8 +40,7 @@ from helpers.approaches import TransferModel, freeze, get_approach
 from helpers.backbones import load_backbone
 from helpers.display import explore, figure, looks
 from helpers.experiments import source_accuracy
-from helpers.lessons import check, pick, pitfalls
-from helpers.lessons.claims import ledger as claims
+from helpers.lessons import check, claims, pick, pitfalls
 from helpers.results import comparable, load_runs
 from helpers.tasks import load_or_fallback, load_task
 from helpers.training import extract_features

@@ -16,7 +16,7 @@ ASKING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition",
 # What may be asked for all the same, by the file that does: how each begins.
 ALLOWED = {
     # Other programs' words, where they offer nothing else.
-    "helpers/storage/sources.py": (  # pip's
+    "helpers/storage/install.py": (  # pip's
         "No module named pip",
         "No space left",
         "DO NOT MATCH THE HASHES",
@@ -122,7 +122,7 @@ def test_values_and_sentences_that_are_only_told_are_free(code):
 
 
 def test_the_pages_script_looks_into_no_sentence():
-    script = (ROOT / "helpers" / "page" / "explorer.js").read_text(encoding="utf-8")
+    script = (ROOT / "helpers" / "display" / "explorer" / "explorer.js").read_text(encoding="utf-8")
     asked = re.findall(
         r"""(?:includes|startsWith|endsWith|indexOf|match|===|!==)\W+["'](.+?)["']""", script
     )

@@ -23,7 +23,7 @@ def colours(named: dict[str, str]) -> dict[str, str]:
 
 project = html_title = "Freeze, Tune, or Adapt?"
 language = "en"
-extensions = ["myst_nb", "site_glossary", "site_pages"]
+extensions = ["myst_nb", "tools.site.site_glossary", "tools.site.site_pages"]
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 templates_path = ["templates"]
 

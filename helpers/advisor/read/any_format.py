@@ -8,10 +8,10 @@ from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.advisor.read import arrow_files
-from helpers.advisor.read.build import SPLIT_NAMES, Listed, assemble
+from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble
 from helpers.advisor.read.class_folders import PICTURE_SUFFIXES, is_hidden, list_folder
 from helpers.advisor.read.table_columns import choose_columns
-from helpers.advisor.read.tables import READERS, Table, read_table
+from helpers.advisor.read.tables import READERS, read_table
 from helpers.advisor.read.text_files import TEXT_SUFFIXES, read_texts
 from helpers.errors import UserError
 from helpers.tasks.registry import MODALITIES

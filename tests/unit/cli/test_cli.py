@@ -7,7 +7,7 @@ import pytest
 
 from helpers.cli import commands
 from helpers.errors import UserError
-from helpers.experiments import sweeps
+from helpers.experiments import audit, sweeps
 from helpers.storage import fetch
 
 
@@ -24,7 +24,7 @@ def test_help_lists_the_commands_without_torch():
         "finally: print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert "fetch" in done.stdout
+    assert all(name in done.stdout for name in ("fetch", "sweep", "claims", "audit"))
     assert done.stdout.splitlines()[-1] == "False"
 
 
@@ -37,6 +37,7 @@ def test_help_lists_the_commands_without_torch():
         ("fetch", "no_such_asset"),
         ("sweep", "no_such_sweep"),
         ("sweep", "pocket"),
+        ("audit", "--limit"),
         ("sweep", "repair", "--workers", "0"),
         ("sweep", "repair", "--limit", "many"),
     ],
@@ -109,3 +110,11 @@ def test_sweep_passes_its_settings_on_and_tells_of_failures(monkeypatch, failed,
     assert seen == [("repair", 2, None, 9)]
     assert commands.main(["sweep", "all", "--scheduler", "tcp://here:1"]) == status
     assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in sweeps.open_sweeps()]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_audit_passes_its_form_on_and_its_status_back(monkeypatch, status):
+    seen = []
+    monkeypatch.setattr(audit, "audit_command", lambda *, as_json: seen.append(as_json) or status)
+    assert commands.main(["audit"]) == commands.main(["audit", "--json"]) == status
+    assert seen == [False, True]

@@ -8,7 +8,7 @@ import pytest
 from helpers.errors import UserError
 from helpers.lessons import flips
 from helpers.lessons import flips as flips_plots
-from helpers.lessons.claims.tests import Measured
+from helpers.results.effects import Measured
 from helpers.tasks import TASKS
 
 

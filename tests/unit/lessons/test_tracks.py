@@ -6,16 +6,17 @@ import pytest
 
 from helpers.backbones import BACKBONES
 from helpers.errors import DataNotFound
-from helpers.lessons import race
+from helpers.experiments.single_run import RunConfig
+from helpers.lessons import tracks
 from helpers.lessons.race import race_table
 from helpers.tasks import TASKS, Source
 
 
 def test_tracks_are_small_and_fair():
-    found = race.live_tracks()
+    found = tracks.live_tracks()
     assert ("products_near", "pocket") in found
     for task, backbone in found:
-        assert TASKS[task].image_size <= race.LIVE_PIXELS >= BACKBONES[backbone].default_size
+        assert TASKS[task].image_size <= tracks.LIVE_PIXELS >= BACKBONES[backbone].default_size
         assert task not in BACKBONES[backbone].overlaps
 
 
@@ -38,9 +39,9 @@ def raced(monkeypatch):
             raise DataNotFound("the digits are not here")
         return row(config)
 
-    monkeypatch.setattr(race, "run", run)
+    monkeypatch.setattr(tracks, "run", run)
     pairs = [("products_near", "pocket"), ("digits", "pocket"), ("textile", "pocket")]
-    return race.race_tracks(pairs, ["classical", "lora"], 20)
+    return tracks.race_tracks(pairs, ["classical", "lora"], 20)
 
 
 def test_a_track_out_of_reach_is_named_and_the_others_run(raced):
@@ -48,23 +49,23 @@ def test_a_track_out_of_reach_is_named_and_the_others_run(raced):
     assert missing == ["pocket on digits: the digits are not here"]
     assert list(dict.fromkeys(table.track)) == ["pocket on products_near", "pocket on textile"]
     assert table.chance.tolist() == pytest.approx([0.2, 0.2, 1 / 3, 1 / 3])
-    first = race_table([row(race.RunConfig("textile", "pocket", "lora", 20))])
+    first = race_table([row(RunConfig("textile", "pocket", "lora", 20))])
     assert table.low[2] == first.low[0]
 
 
 def test_no_track_at_all_is_an_empty_table():
-    table, missing = race.race_tracks([], ["lora"], 20)
+    table, missing = tracks.race_tracks([], ["lora"], 20)
     assert table.empty and missing == []
 
 
 def test_the_figure_has_a_row_for_each_track_and_grows_no_further_than_five_inches(raced):
     table, _ = raced
-    drawn = race.plot_tracks(table, "two tracks")
+    drawn = tracks.plot_tracks(table, "two tracks")
     ax = drawn.axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == list(dict.fromkeys(table.track))
     assert {"no network", "LoRA", "guessing"} == {t.get_text() for t in ax.get_legend().get_texts()}
     many = pd.concat([table.assign(track=f"track {i}") for i in range(20)])
-    assert race.plot_tracks(many, "many").get_size_inches()[1] <= 5.0
+    assert tracks.plot_tracks(many, "many").get_size_inches()[1] <= 5.0
 
 
 def test_a_drawn_source_is_stratified_disjoint_and_the_same_each_time():

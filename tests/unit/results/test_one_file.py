@@ -27,11 +27,11 @@ from helpers.display.explorer.notebook import Explorer
 from helpers.display.explorer.page import build as build_page
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
-from helpers.experiments import domain_distance, grids, sweeps
+from helpers.experiments import blocks, domain_distance, grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
-from helpers.lessons import race
+from helpers.lessons import tracks
 from helpers.registry import import_members
 from helpers.results import learning_curves
 from helpers.results import runs as records
@@ -208,7 +208,7 @@ def test_one_run_with_all_three():
 @pytest.mark.parametrize("name", [NEW_TASK, NEW_BACKBONE, NEW_APPROACH])
 def test_each_has_a_sweep_by_its_name(name):
     listed = sweeps.cells(name, NO_RUNS)
-    trials = sweeps.cells(name + grids.TUNING, NO_RUNS)
+    trials = sweeps.cells(name + blocks.TUNING, NO_RUNS)
     assert listed and trials
     assert len({sweeps.identity(config) for config in listed}) == len(listed)
     for config in listed + trials:
@@ -232,14 +232,14 @@ def test_each_has_a_sweep_by_its_name(name):
 
 
 def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
-    cheap = sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)[0]
+    cheap = sweeps.cells(NEW_TASK + blocks.TUNING, NO_RUNS)[0]
     job = Job(NEW_TASK, cheap, sweeps.identity(cheap))
     path = tmp_path / "runs.csv"
     records.prepare(path)
     assert work(job, measure, path, 1).error == ""
     assert list(records.load_runs(path, schema=None)["run_id"]) == [job.run_id]
-    assert len(sweeps.missing(NEW_TASK + grids.TUNING, records.load_runs(path, schema=None))) == (
-        len(sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)) - 1
+    assert len(sweeps.missing(NEW_TASK + blocks.TUNING, records.load_runs(path, schema=None))) == (
+        len(sweeps.cells(NEW_TASK + blocks.TUNING, NO_RUNS)) - 1
     )
 
 
@@ -361,17 +361,17 @@ def test_notebook_00_lists_the_approach_and_has_the_tracks(root):
     shown = eval(compile(ast.Expression(last.value), "notebook 00", "eval"), names)
     assert "| Bias only | Train the biases and a new head. |" in shown
     assert "| LoRA |" in shown and "| Feature extraction |" in shown
-    live = race.live_tracks()
+    live = tracks.live_tracks()
     assert ("digits_of_doors", "pocket") in live and ("digits_of_doors", NEW_BACKBONE) in live
     assert ("products_near", NEW_BACKBONE) in live and ("products", NEW_BACKBONE) not in live
 
 
 def test_the_tracks_are_drawn_with_a_style_for_each():
-    table, missing = race.race_tracks(
+    table, missing = tracks.race_tracks(
         [("digits_of_doors", NEW_BACKBONE)], ["feature_extraction", NEW_APPROACH], 40
     )
     assert missing == [] and len(table) == 2
-    drawn = race.plot_tracks(table, "Doors")
+    drawn = tracks.plot_tracks(table, "Doors")
     labels = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
     assert {"feature extraction", "bias only"} <= set(labels)
 
