@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.errors import UserError
+from helpers.results.schema import SCHEMA
 from helpers.tasks import train_examples
 from helpers.vocabulary import SHIPPED
 
@@ -14,7 +15,7 @@ TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name
 ALL = 0  # as a size: every training example of the task
 EIGHT = SHIPPED  # the approaches that a grid compares where it names none
 DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
-FEW = 200  # training examples up to which a block's extra seeds run
+FEW = 200  # training examples up to which extra seeds run, and that learning rates are tried on
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,11 @@ class Block:
     dials: tuple[float, ...] = (0.0,)
     settings: tuple[str, ...] = ("",)
     image_size: int | None = None  # None: the backbone's default
-    epochs: int | None = None  # None: the approach's default at that size
-    batch_size: int = 32
     rates: tuple[float | None, ...] = ()  # learning rates to compare; empty: one, tuned
     # Examples that learning rates are tried on, seed 0; ALL: the whole pool. With several, a run
     # takes the largest that it reaches.
-    tuning_size: int | tuple[int, ...] = 500
+    tuning_size: int | tuple[int, ...] = FEW
     tuning_side: int | None = None  # pixels that rates are tried at; None: those of the block
-    schema: int = 1  # the recipe, see helpers.results.schema
     augment: str = ""  # names of augmentations, added to the settings of every approach
     # Approaches of which every seed runs. Of the others seeds after 0 run where the first one came
     # within two standard errors of the best.
@@ -80,9 +78,7 @@ class Block:
                             "dial": dial,
                             "settings": settings,
                             "image_size": self.image_size,
-                            "epochs": self.epochs,
-                            "batch_size": self.batch_size,
-                            "schema": self.schema,
+                            "schema": SCHEMA,
                         }
 
     def trial(self, group: dict[str, Any], size: int, rate: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ NAN = float("nan")
 
 
 def block(**changes) -> Block:
-    box = {"sizes": (200,), "approaches": ("lora",), "schema": 2, "tuning_size": 200}
+    box = {"sizes": (200,), "approaches": ("lora",), "tuning_size": 200}
     return Block("pocket", ("digits",), **(box | changes))
 
 

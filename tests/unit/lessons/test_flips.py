@@ -41,8 +41,8 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     held = flips.load("unlabelled", path)
     assert list(held.columns) == flips.COLUMNS
     assert held["test_accuracy"].tolist() == [0.5, 0.123457]
-    assert flips.question(a_row(dial=1 / 3)) in flips.recorded(path)
-    assert flips.question(a_row(seed=2)) not in flips.recorded(path)
+    assert flips.FILE.question(a_row(dial=1 / 3)) in flips.FILE.recorded(path)
+    assert flips.FILE.question(a_row(seed=2)) not in flips.FILE.recorded(path)
     assert flips.load("local", path).empty
 
 

@@ -244,8 +244,10 @@ def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
 
 
 def test_declared_sweeps_go_first_and_unknown_names_are_refused():
-    assert find_sweep("pocket") is grids.SWEEPS["pocket"]
+    assert find_sweep("texts") is grids.SWEEPS["texts"]
     assert entry_sweep("pocket").name == "pocket"
+    with pytest.raises(UserError, match="closed"):
+        find_sweep("pocket")  # also of the first round's, whose rows bear the name
     with pytest.raises(UserError, match="no sweep 'digits_of_nothing'"):
         sweeps.cells("digits_of_nothing", NO_RUNS)
 
