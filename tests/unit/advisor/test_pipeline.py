@@ -211,6 +211,11 @@ def test_nothing_that_is_set_into_the_page_is_read_as_a_tag(raced):
     assert marked.text.count("<img src=x onerror='\"'>") > len(told["checks"])
 
 
+def test_the_pages_rule_has_its_name_as_in_a_sentence(looked):
+    told = looked.as_dict() | {"rule": "R2", "rule_approach": "lora"}
+    assert "The article&#39;s rule (R2) says LoRA." in report(told)
+
+
 def test_a_page_without_race_checks_and_flips_leaves_their_parts_out(looked):
     told = json.loads(json.dumps(looked.as_dict()))
     told |= {"checks": [], "flips": [], "next_measurement": "", "candidates": []}
