@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from helpers.advisor.hyperparameters import BATCH_SIZE, Recipe
-from helpers.advisor.task import OwnTask, own_folder
+from helpers.advisor.task import OwnTask, remembered
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.experiments.costs import latency_ms, measure, sample_batch
 from helpers.experiments.single_run import environment
 from helpers.experiments.timing import first_step, measured_steps
 from helpers.runtime import pick_device
-from helpers.storage.files import write_whole
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -63,37 +62,40 @@ class Cost:
 def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -> dict[str, Cost]:
     """Costs of every approach, timed here; kept in the cache for this data and machine."""
     facts = environment(pick_device())
-    place = {k: facts[k] for k in ("device", "threads", "torch")}
-    place |= {"size": backbone.recipe.size, "backbone": backbone.name}
-    file = own_folder(own.name) / "costs.json"
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        if held["place"] == place and set(held["costs"]) >= set(recipes):
-            return {name: Cost(**held["costs"][name]) for name in recipes}
-    except (OSError, ValueError, TypeError, KeyError):
-        pass  # not there, or of an older version: it is measured anew
-    made = _timed(backbone, own, list(recipes))
-    told = {"place": place, "costs": {name: asdict(cost) for name, cost in made.items()}}
-    write_whole(file, json.dumps(told, indent=1).encode("utf-8"))
-    return made
+    machine = {name: facts[name] for name in ("device", "threads", "torch")}
+    machine |= {"size": backbone.recipe.size, "backbone": backbone.name}
+
+    def kept(content: dict[str, Any]) -> dict[str, Cost]:
+        if content["place"] != machine:
+            raise ValueError("measured on another machine, or for another network")
+        return {name: Cost(**content["costs"][name]) for name in recipes}
+
+    def content(costs: dict[str, Cost]) -> dict[str, Any]:
+        return {"place": machine, "costs": {name: asdict(cost) for name, cost in costs.items()}}
+
+    return remembered(
+        own.name, "costs", lambda: _timed(backbone, own, list(recipes)), read=kept, write=content
+    )
 
 
 def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
     """Costs by approach. What trains in the same steps, or is served alike, is timed once."""
     entries = {name: get_approach(name) for name in names}
+    without_network = [name for name, entry in entries.items() if not entry.uses_network]
+    costs = {name: _fitted(name, own) for name in without_network}
     twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
     trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
     steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
     table = measured_steps(steps, REPEATS).set_index("approach")
     size = min(STEP, len(own.task.train))
-    plain_latency, made = 0.0, {}
+    plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
         grown = BATCH_SIZE / size  # activations grow with the batch
         is_plain = entries[name].serves_plain_network()
         latency = plain_latency if is_plain and plain_latency else _latency(model, own)
         plain_latency = latency if is_plain else plain_latency
-        made[name] = Cost(
+        costs[name] = Cost(
             approach=name,
             prepare=_forward(model, own, size) if model.start else 0.0,
             step=row["step_ms"] / 1000 / size,
@@ -104,14 +106,11 @@ def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost
             latency_ms=latency,
             trainable=int(row["trainable"]),
         )
-    probe = made[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in made else 0.0
+    probe = costs[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in costs else 0.0
     for name, twin in twins.items():
         extra = probe if entries[name].reads_features else 0.0
-        made[name] = replace(made[twin], approach=name, prepare=extra)
-    for name, entry in entries.items():
-        if not entry.uses_network:
-            made[name] = _fitted(name, own)
-    return made
+        costs[name] = replace(costs[twin], approach=name, prepare=extra)
+    return {name: costs[name] for name in names}
 
 
 def _latency(model, own: OwnTask) -> float:

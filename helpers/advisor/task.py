@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
 from helpers.paths import cache_dir
+from helpers.storage.files import write_whole
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
 from helpers.tasks.images import SkippedImage, array_memmap, image_memmap
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.training.subset_features import Pool
 
-LOOKED_AT = 64  # pictures whose headers tell size and colour
-GREY = {"1", "L", "I", "F", "LA", "I;16", "I;16B", "I;16L"}
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -52,23 +54,20 @@ class OwnTask:
 def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask:
     """Decode the examples of data that has splits, and register them as a task.
 
-    side, channels: what pictures are decoded to (`shape_of`), None for texts.
+    side, channels: what pictures are decoded to (`picture_shape`), None for texts.
     Raises UserError where a split, or a training class, is empty.
     """
-    place, images, skipped = _readable(data, side, channels)
-    parts, rows = {}, {}
+    positions, images, skipped = _decoded(data, side, channels)
+    rows = {name: np.flatnonzero((data.splits == name) & (positions >= 0)) for name in SPLITS}
+    _check_rows(data, rows)
+    parts = {}
     for name in SPLITS:
-        own = np.flatnonzero((data.splits == name) & (place >= 0))
-        if not len(own):
-            raise UserError(f"{data.root}: there is no {name} example; give that split some")
-        own = own[stratified_order(data.labels[own], SPLIT_SEED)]
-        rows[name] = own
+        rows[name] = rows[name][stratified_order(data.labels[rows[name]], SPLIT_SEED)]
         if images is None:
-            inputs = [str(data.items[row]) for row in own]
+            inputs = [str(data.items[row]) for row in rows[name]]
         else:
-            inputs = _in_order(images, place[own], name)
-        parts[name] = Split(inputs, data.labels[own])
-    _check_classes(data, parts["train"])
+            inputs = _in_order(images, positions[rows[name]], name)
+        parts[name] = Split(inputs, data.labels[rows[name]])
     name = f"own-{_content(data, parts)}"
     facts = {
         "name": name,
@@ -90,10 +89,10 @@ def joined(first: Split, second: Split) -> Split:
     return Split(np.concatenate([first.inputs, second.inputs]), labels)
 
 
-def _readable(
+def _decoded(
     data: OwnData, side: int | None, channels: int
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[tuple[str, str], ...]]:
-    """Where each example lies among the decoded pictures (-1: unreadable), these, what is skipped.
+    """Position of each example among the decoded pictures (-1: unreadable), these, the skipped.
 
     Everything that was listed is decoded, so that the checks and the task share one cache entry.
     """
@@ -103,10 +102,10 @@ def _readable(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is skipped is told among the findings
         array = image_memmap([Path(item) for item in listed], side, channels, progress=True)
-    where = np.full(len(listed), -1, dtype=np.int64)
-    where[array.kept] = np.arange(len(array.kept))
+    positions = np.full(len(listed), -1, dtype=np.int64)
+    positions[array.kept] = np.arange(len(array.kept))
     rows = np.arange(len(data)) if data.rows is None else data.rows
-    return where[rows], array.images, array.skipped
+    return positions[rows], array.images, array.skipped
 
 
 @dataclass(frozen=True)
@@ -133,29 +132,11 @@ def _in_order(images: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
     return array_memmap(lambda: _Reordered(images, rows), images.shape[1], key)
 
 
-def shape_of(data: OwnData, image_size: int) -> tuple[int | None, int]:
-    """(side, channels) to decode to: small pictures as they are, grey ones grey; None for texts.
-
-    image_size: side in pixels that the backbone reads; smaller pictures are enlarged only when
-    they are read, so that fifty thousand of them stay small in the cache.
-    """
-    if data.modality == "text":
-        return None, 0
-    places = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
-    sides, grey = [], True
-    for place in places:
-        try:
-            with Image.open(data.items[place]) as image:
-                sides.append(min(image.size))
-                grey &= image.mode in GREY
-        except Exception:  # damaged ones are counted when all are read
-            continue
-    side = int(np.median(sides)) if sides else image_size
-    return max(8, min(image_size, side)), 1 if sides and grey else 3
-
-
-def _check_classes(data: OwnData, train: Split) -> None:
-    counts = np.bincount(train.labels, minlength=len(data.classes))
+def _check_rows(data: OwnData, rows: dict[str, np.ndarray]) -> None:
+    for name in SPLITS:
+        if not len(rows[name]):
+            raise UserError(f"{data.root}: there is no {name} example; give that split some")
+    counts = np.bincount(data.labels[rows["train"]], minlength=len(data.classes))
     if (counts == 0).any():
         gone = data.classes[int(np.argmin(counts))]
         raise UserError(
@@ -195,3 +176,32 @@ def own_folder(name: str) -> Path:
     folder = cache_dir() / "advisor" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def remembered(
+    name: str,
+    key: str,
+    make: Callable[[], Result],
+    *,
+    read: Callable[[Any], Result],
+    write: Callable[[Result], Any],
+) -> Result:
+    """What `make` returns for a data set; worked out once and then kept as JSON in its folder.
+
+    name: of the task. key: name of the file without its ending, with everything in it that the
+        result depends on beside the data.
+    read: makes a result of what JSON holds; where it raises ValueError, TypeError or KeyError (a
+        file of an older version), the result is made anew.
+    write: gives the JSON of a result, or None for one that is to be asked for again.
+    """
+    file = own_folder(name) / f"{key}.json"
+    try:
+        return read(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        result = make()
+    content = write(result)
+    if content is not None:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode("utf-8"))
+    return result
