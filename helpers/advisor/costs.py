@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from helpers.advisor.hyperparameters import BATCH_SIZE, Recipe
-from helpers.advisor.task import OwnTask, remembered
+from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.experiments.costs import latency_ms, measure, sample_batch
@@ -59,27 +59,25 @@ class Cost:
         return self.prepare * missing + epochs * each + 0.3
 
 
-def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -> dict[str, Cost]:
-    """Costs of every approach, timed here; kept in the cache for this data and machine."""
+def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]]:
+    """How costs of these approaches are kept: those of another machine are measured anew."""
     facts = environment(pick_device())
     machine = {name: facts[name] for name in ("device", "threads", "torch")}
     machine |= {"size": backbone.recipe.size, "backbone": backbone.name}
 
-    def kept(content: dict[str, Any]) -> dict[str, Cost]:
+    def read(content: dict[str, Any]) -> dict[str, Cost]:
         if content["place"] != machine:
             raise ValueError("measured on another machine, or for another network")
-        return {name: Cost(**content["costs"][name]) for name in recipes}
+        return {name: Cost(**content["costs"][name]) for name in names}
 
-    def content(costs: dict[str, Cost]) -> dict[str, Any]:
+    def write(costs: dict[str, Cost]) -> dict[str, Any]:
         return {"place": machine, "costs": {name: asdict(cost) for name, cost in costs.items()}}
 
-    return remembered(
-        own.name, "costs", lambda: _timed(backbone, own, list(recipes)), read=kept, write=content
-    )
+    return Form(read, write)
 
 
-def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
-    """Costs by approach. What trains in the same steps, or is served alike, is timed once."""
+def own_costs(backbone: Backbone, own: OwnTask, names: Iterable[str]) -> dict[str, Cost]:
+    """Costs by approach, timed here; what trains in the same steps, or is served alike, once."""
     entries = {name: get_approach(name) for name in names}
     without_network = [name for name, entry in entries.items() if not entry.uses_network]
     costs = {name: _fitted(name, own) for name in without_network}
@@ -92,14 +90,16 @@ def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost
     for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
         grown = BATCH_SIZE / size  # activations grow with the batch
+        prepare = _forward(model, own, size) if model.start else 0.0
+        judge = _judge(model, inputs) / size
         is_plain = entries[name].serves_plain_network()
         latency = plain_latency if is_plain and plain_latency else _latency(model, own)
         plain_latency = latency if is_plain else plain_latency
         costs[name] = Cost(
             approach=name,
-            prepare=_forward(model, own, size) if model.start else 0.0,
+            prepare=prepare,
             step=row["step_ms"] / 1000 / size,
-            judge=_judge(model, inputs) / size,
+            judge=judge,
             fit=0.0,
             memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
             stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
@@ -110,7 +110,7 @@ def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost
     for name, twin in twins.items():
         extra = probe if entries[name].reads_features else 0.0
         costs[name] = replace(costs[twin], approach=name, prepare=extra)
-    return {name: costs[name] for name in names}
+    return {name: costs[name] for name in entries}
 
 
 def _latency(model, own: OwnTask) -> float:

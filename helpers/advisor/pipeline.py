@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 import time
@@ -16,15 +17,15 @@ import torch
 from tqdm import tqdm
 
 from helpers.advisor.answer import Answer, Looked, first_answer
-from helpers.advisor.checks.catalogue import check_own
+from helpers.advisor.checks.catalogue import FINDINGS, checks_key, refuse, run_checks
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.costs import own_costs
-from helpers.advisor.data import OwnData
+from helpers.advisor.costs import costs_form, own_costs
+from helpers.advisor.data import OwnData, find_series
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.network import choose_backbone, fastest_threads
-from helpers.advisor.probe import frozen_features, probe_own
+from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
 from helpers.advisor.race.runs import Job, RaceFile, execute
@@ -33,7 +34,7 @@ from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import as_json
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.splits import draw_splits
-from helpers.advisor.task import OwnTask, make_own_task
+from helpers.advisor.task import make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone
 from helpers.errors import UserError
 from helpers.experiments.single_run import environment
@@ -103,7 +104,7 @@ class Request:
             raise UserError("a scheduler runs the race of --measure; add --measure")
 
     @property
-    def modality(self) -> str | None:
+    def reads(self) -> str | None:
         """What the named backbone reads; None where none is named, or no entry is for it."""
         return BACKBONES[self.backbone].modality if self.backbone in BACKBONES else None
 
@@ -138,7 +139,7 @@ def advise(request: Request) -> Advice:
     _check_excluded(request.exclude, runs["task"].unique())
     if request.scheduler is not None:
         check_cluster(request.scheduler)  # before looking, which may take minutes
-    data = read_data(request.path, prefer=request.modality, **request.columns)
+    data = read_data(request.path, prefer=request.reads, **request.columns)
     backbone = choose_backbone(request.backbone, request.image_size, data)
     with fastest_threads(backbone):
         looked = look(request, runs, data, backbone)
@@ -157,17 +158,29 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         stage("decoding")
         shape = picture_shape(data, size)
         data = readable(data, *shape, progress=True)
+        series = find_series(data)
         copies = find_copies(data, *shape, progress=True)
-        own = make_own_task(draw_splits(data, copies, seed), *shape)
+        data = draw_splits(data, copies, series, seed)
+        own = make_own_task(data, *shape)
+        kept = functools.partial(remembered, own.name)
         stage("frozen features and probe")
         features = frozen_features(backbone, own)
-        probing = probe_own(backbone, own, features, seed)
+        probing = kept(
+            probe_key(backbone, seed), PROBING, lambda: probe_own(backbone, own, features, seed)
+        )
         stage("checks")
-        findings = check_own(own, features, size, shape)
+        findings = kept(
+            checks_key(data),
+            FINDINGS,
+            lambda: run_checks(data, features=features, side=size, decoded=shape, progress=True),
+        )
+        refuse(data, findings)
         stage("timing a few steps of each approach")
         n_train = len(own.task.train)
         chosen = recipes(runs, backbone.name, data.modality, n_train, request.exclude)
-        costs = own_costs(backbone, own, chosen)
+        costs = kept(
+            "costs", costs_form(backbone, chosen), lambda: own_costs(backbone, own, chosen)
+        )
     return Looked(
         own=own,
         findings=findings,
@@ -176,12 +189,10 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         costs=costs,
         backbone=backbone.name,
         image_size=size,
-        # A race keeps to its minutes itself.
-        minutes=None if request.measure else request.minutes,
-        tasks=request.tasks,
-        exclude=request.exclude,
+        pretrained_on=backbone.pretrained_on,
         seed=seed,
-        settings=_settings(request, own, backbone),
+        asked=asdict(request),
+        machine=_machine(),
     )
 
 
@@ -226,21 +237,13 @@ def _check_excluded(names: Sequence[str], known: Sequence[str]) -> None:
             raise unknown_name("recorded task", name, families)
 
 
-def _settings(request: Request, own: OwnTask, backbone: Backbone) -> dict[str, Any]:
-    """What somebody needs to get the same answer again."""
+def _machine() -> dict[str, Any]:
+    """What an answer was worked out on."""
     facts = environment(pick_device())
-    asked = {key: str(value) if isinstance(value, Path) else value
-             for key, value in asdict(request).items()}  # fmt: skip
-    return asked | {
-        "exclude": list(request.exclude),
-        "backbone": backbone.name,
-        "pretrained_on": backbone.pretrained_on,
-        "image_size": backbone.recipe.size,
-        "data": own.name,
-        "decoded_side": own.task.train.inputs.shape[1] if own.task.modality == "image" else None,
+    return {
         "python": sys.version.split()[0],
         "torch_threads": torch.get_num_threads(),
-        **{key: facts[key] for key in ("device", "torch", "git", "created")},
+        **{name: facts[name] for name in ("device", "torch", "git", "created")},
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
-from helpers.advisor.task import OwnTask, joined, remembered
+from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
 from helpers.errors import DataNotFound, UserError
@@ -55,7 +55,6 @@ class Score:
 class Probing:
     """What frozen features show of a task.
 
-    features: float32 (N, F), a row for each row of the data (NaN where it could not be read).
     chance: accuracy of always naming the largest class. classical: raw pixels or TF-IDF.
     distance: 0 (like the reference) to 1, None where the reference is not at hand; `how` says
         what it was measured against, or why not. p_value: of probe and classical being as good,
@@ -70,7 +69,6 @@ class Probing:
     how: str
     frechet: float | None
     log_me: float
-    features: np.ndarray = field(repr=False)
 
     @property
     def above_chance(self) -> float:
@@ -104,7 +102,7 @@ class Probing:
 
 
 def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
-    """Pooled features (N, F) in the order of the data's rows; each split is cached by content."""
+    """Pooled features, float32 (N, F) in the order of the data; each split is cached by content."""
     whole = None
     for name in tqdm(SPLITS, desc="features", unit="split", leave=False, disable=None):
         split = getattr(own.task, name)
@@ -115,48 +113,43 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
     return whole
 
 
+def probe_key(backbone: Backbone, seed: int) -> str:
+    """What a probe's result depends on beside the data, as the name of a file."""
+    return f"probe-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+
+
+def _from_facts(facts: dict[str, Any]) -> Probing:
+    scores = {name: Score(**facts.pop(name)) for name in ("probe", "classical")}
+    return Probing(**scores, **facts)
+
+
+def _facts(probing: Probing) -> dict[str, Any] | None:
+    """Without a distance it is asked for again, since the reference may be fetched until then."""
+    return None if probing.distance is None else asdict(probing)
+
+
+PROBING = Form(_from_facts, _facts)
+
+
 def probe_own(backbone: Backbone, own: OwnTask, features: np.ndarray, seed: int = 0) -> Probing:
     """Everything that frozen features say, from training and validation examples alone.
 
     features: float32 (N, F), what `frozen_features` returned.
     """
-    key = f"probe-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
-    return remembered(
-        own.name,
-        key,
-        lambda: _probed(backbone, own, features, seed),
-        read=lambda facts: _from_facts(facts, features),
-        # Without a distance it is asked for again, since the reference may be fetched.
-        write=lambda probing: None if probing.distance is None else _facts(probing),
-    )
-
-
-def _facts(probing: Probing) -> dict[str, Any]:
-    """What is kept of it as JSON: everything but the features, which have a cache of their own."""
-    facts = {name: value for name, value in vars(probing).items() if name != "features"}
-    return facts | {name: asdict(facts[name]) for name in ("probe", "classical")}
-
-
-def _from_facts(facts: dict[str, Any], features: np.ndarray) -> Probing:
-    scores = {name: Score(**facts.pop(name)) for name in ("probe", "classical")}
-    return Probing(**scores, **facts, features=features)
-
-
-def _probed(backbone: Backbone, own: OwnTask, features: np.ndarray, seed: int) -> Probing:
     rows, split = joined_sample(own, seed)
     labels = split.labels
     probed, classical = _out_of_fold(own, features[rows], rows, split, seed)
+    p_value = mcnemar(probed == labels, classical == labels)
     frechet, how = _distance(backbone, features[own.rows["train"]])
     return Probing(
         probe=_score(probed == labels),
         classical=_score(classical == labels),
         chance=float(np.bincount(labels).max() / len(labels)),
-        p_value=mcnemar(probed == labels, classical == labels),
+        p_value=p_value,
         distance=None if frechet is None else as_distance(frechet),
         how=how,
         frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
-        features=features,
     )
 
 
@@ -173,10 +166,18 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     counts = np.bincount(labels[keep])
     keep = keep[counts[labels[keep]] > 1]  # out of fold there must be another one
     first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
-    split = joined(train.take(first), validation.take(second - len(train)))
+    split = _concatenated(train.take(first), validation.take(second - len(train)))
     if len(np.unique(split.labels)) < 2:
         raise UserError(f"{own.data.root}: a probe needs two classes with two examples or more")
     return own.pool[np.concatenate([first, second])], split
+
+
+def _concatenated(first: Split, second: Split) -> Split:
+    """Two splits as one, first then second; pictures are copied."""
+    labels = np.concatenate([first.labels, second.labels])
+    if isinstance(first.inputs, list):
+        return Split([*first.inputs, *second.inputs], labels)
+    return Split(np.concatenate([first.inputs, second.inputs]), labels)
 
 
 def mcnemar(right: np.ndarray, other: np.ndarray) -> float:

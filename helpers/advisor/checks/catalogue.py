@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.checks.label_errors import Suspects, label_suspects, suspects_from
 from helpers.advisor.checks.sizes import examples_to_see, visible_difference
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
-from helpers.advisor.task import OwnTask, remembered
+from helpers.advisor.task import Form
 from helpers.errors import UserError
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "Check",
     "Context",
     "Suspects",
-    "check_own",
     "examples_to_see",
     "label_suspects",
     "run_checks",
@@ -41,31 +41,24 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check_own(
-    own: OwnTask, features: np.ndarray, size: int, decoded: tuple[int | None, int]
-) -> tuple[Finding, ...]:
-    """Findings of reading and of every check, worst first; kept while the files stay as they are.
+FINDINGS = Form[tuple[Finding, ...]](
+    read=lambda rows: tuple(Finding(**row | {"examples": tuple(row["examples"])}) for row in rows),
+    write=lambda findings: [asdict(finding) for finding in findings],
+)
 
-    features: float32 (N, F), frozen ones. size: of the backbone's input, in pixels or tokens.
-    decoded: side and channels that pictures are decoded at. Raises UserError where a check
-    refuses: no answer on such data can be trusted.
-    """
-    data = own.data
-    findings = remembered(
-        own.name,
-        f"checks-{_stamp(data)}",
-        lambda: run_checks(data, features=features, side=size, decoded=decoded, progress=True),
-        read=lambda rows: [Finding(**row | {"examples": tuple(row["examples"])}) for row in rows],
-        write=lambda findings: [asdict(finding) for finding in findings],
-    )
+
+def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
+    """Raise UserError where a check refuses: no answer on such data can be trusted."""
     for finding in findings:
         if finding.severity == "refused":
             raise UserError(f"{data.root}: {finding.found} {finding.mend}".strip())
-    return tuple(findings)
 
 
-def _stamp(data: OwnData) -> str:
-    """Names, sizes and times of the files, with what the data says of them."""
+def checks_key(data: OwnData) -> str:
+    """What findings depend on, as the name of a file: they hold while the files stay as they are.
+
+    It hashes the names of the checks, what the data says, and names, sizes and times of its files.
+    """
     digest = hashlib.blake2b(repr([check.name for check in CHECKS]).encode(), digest_size=6)
     for array in (data.labels, data.splits, data.groups):
         digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
@@ -76,7 +69,7 @@ def _stamp(data: OwnData) -> str:
                 status = Path(item).stat()
                 item = f"{item} {status.st_size} {status.st_mtime_ns}"
         digest.update(str(item).encode("utf-8", "replace") + b"\0")
-    return digest.hexdigest()
+    return f"checks-{digest.hexdigest()}"
 
 
 def run_checks(
@@ -87,7 +80,7 @@ def run_checks(
     channels: int = 3,
     progress: bool = False,
     decoded: tuple[int | None, int] | None = None,
-) -> list[Finding]:
+) -> tuple[Finding, ...]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
     data: as `with_splits` returns it, without pictures that cannot be read and its copies known.
@@ -108,4 +101,4 @@ def run_checks(
         result = check.run(context)
         if result is not None:
             findings += list(result) or [Finding(check.name, "passed", check.passed)]
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -13,7 +13,7 @@ from helpers.advisor.export import load_model
 from helpers.advisor.prior.accuracies import CHEAPER, Expected
 from helpers.advisor.race.runs import Job, RaceFile
 from helpers.advisor.race.standings import Arm, Standing
-from helpers.advisor.task import remembered
+from helpers.advisor.task import Form, remembered
 from helpers.decision import title_of
 from helpers.results.evidence import CLEAR, CLOSE
 from helpers.results.expected_regret import WEIGHTS
@@ -39,13 +39,13 @@ class Test:
         return asdict(self)
 
 
+TEST = Form[Test](read=lambda facts: Test(**facts), write=Test.as_dict)
+
+
 def read_test(race: RaceFile, job: Job) -> Test:
     """Predict the test split with a kept model; what was read once is not read again."""
     key = f"models/{race.run_id(job)}/test"
-    return remembered(
-        race.own.name, key, lambda: _tested(race, job),
-        read=lambda facts: Test(**facts), write=Test.as_dict,
-    )  # fmt: skip
+    return remembered(race.own.name, key, TEST, lambda: _tested(race, job))
 
 
 def _tested(race: RaceFile, job: Job) -> Test:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
@@ -74,7 +74,8 @@ def read_data(
         if kind == "text":
             read_texts(root, listed)
     else:
-        parts = [_listed(table, split, modality, named) for split, table in tables]
+        asked = named | {"modality": modality}
+        parts = [_listed(table, split, asked) for split, table in tables]
         kinds = {kind for kind, _ in parts}
         if len(kinds) > 1:
             raise UserError(
@@ -169,11 +170,12 @@ def _split_of(file: Path) -> str | None:
     return SPLIT_NAMES.get(start)
 
 
-def _listed(
-    table: Table, split: str | None, modality: str | None, named: dict
-) -> tuple[str, Listed]:
-    """Turn the rows of a table into examples. Returns the modality too."""
-    columns = choose_columns(table, modality=modality, **named)
+def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) -> tuple[str, Listed]:
+    """Turn the rows of a table into examples. Returns the modality too.
+
+    asked: the parameters of `choose_columns`, None where nothing was asked for.
+    """
+    columns = choose_columns(table, **asked)
     labels = table.columns[columns.label]
     names = table.class_names.get(columns.label)
     if names:

@@ -52,7 +52,7 @@ def arm(name, right):
 
 def probing(accuracy=0.7, chance=0.2):
     score = Score(accuracy, accuracy - 0.05, accuracy + 0.05, 300)
-    return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0, np.zeros((1, 1)))
+    return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0)
 
 
 def texts(n=40, groups=None):

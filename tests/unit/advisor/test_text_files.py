@@ -359,8 +359,8 @@ def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path, ca
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert len(read_data(tmp_path, modality="text")) == 12
     assert len(read_data(tmp_path, modality="image")) == 8
-    assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="minilm").modality)) == 12
-    assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="pocket").modality)) == 8
+    assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="minilm").reads)) == 12
+    assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="pocket").reads)) == 8
 
 
 def test_pictures_with_notes_and_programs_stay_pictures(tmp_path):
