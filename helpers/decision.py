@@ -17,30 +17,14 @@ from helpers.vocabulary import (
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
     LORA,
+    MODALITIES,
     PARTIAL_FINE_TUNING,
     SHIPPED,
+    DistanceWord,
+    SizeWord,
+    parse_distance,
     phrase_of,
 )
-
-# What the words mean on the scale of distances, 0 (the pretraining data) to 1 (unlike it in all).
-DISTANCES = {"close": 1 / 6, "medium": 1 / 2, "far": 5 / 6}
-MODALITIES = ("image", "text")
-
-
-class SizeWord(StrEnum):
-    """What a number of examples is called."""
-
-    SMALL = "small"
-    MODERATE = "moderate"
-    LARGE = "large"
-
-
-class DistanceWord(StrEnum):
-    """What a distance from the pretraining data is called."""
-
-    CLOSE = "close"
-    DISTANT = "distant"
-    VERY_DISTANT = "very distant"
 
 
 class ReasonKind(StrEnum):
@@ -143,19 +127,6 @@ class Situation:
         return all(limit is None or cost <= limit for cost, limit in spent)
 
 
-def parse_distance(distance: float | str) -> float:
-    """Return a distance as a number. Raises UserError for other words and numbers outside 0–1."""
-    if isinstance(distance, str) and distance in DISTANCES:
-        return DISTANCES[distance]
-    try:
-        value = float(distance)
-    except (TypeError, ValueError):
-        value = math.nan
-    if isinstance(distance, bool) or not 0 <= value <= 1:
-        raise UserError(f"distance must be close, medium, far or 0 to 1, not {distance!r}")
-    return value
-
-
 def size_word(examples: int, thresholds: Thresholds | None = None) -> SizeWord:
     """Return what so many examples are called: small, moderate or large."""
     thresholds = thresholds or Thresholds()
@@ -180,24 +151,6 @@ def unlabelled_is_many(situation: Situation, thresholds: Thresholds | None = Non
     ratio = thresholds.unlabelled_ratio * situation.examples
     return situation.unlabelled >= max(thresholds.unlabelled, ratio)
 
-
-__all__ = [
-    "DISTANCES",
-    "FALLBACK",
-    "MODALITIES",
-    "TITLES",
-    "Decision",
-    "Flip",
-    "Reason",
-    "ReasonKind",
-    "Situation",
-    "Thresholds",
-    "decide",
-    "distance_word",
-    "parse_distance",
-    "size_word",
-    "title_of",
-]
 
 FALLBACK = "fallback"
 # How the shipped approaches are named in a sentence.

@@ -9,8 +9,10 @@ it leaves out is worked out here, unlike all others.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from helpers.errors import UserError
@@ -23,6 +25,25 @@ LP_FT = "lp_ft"
 LORA = "lora"
 ADAPTER = "adapter"
 FROM_SCRATCH = "from_scratch"
+# What the words mean on the scale of distances, 0 (the pretraining data) to 1 (unlike it in all).
+DISTANCES = {"close": 1 / 6, "medium": 1 / 2, "far": 5 / 6}
+MODALITIES = ("image", "text")
+
+
+class SizeWord(StrEnum):
+    """What a number of examples is called."""
+
+    SMALL = "small"
+    MODERATE = "moderate"
+    LARGE = "large"
+
+
+class DistanceWord(StrEnum):
+    """What a distance from the pretraining data is called."""
+
+    CLOSE = "close"
+    DISTANT = "distant"
+    VERY_DISTANT = "very distant"
 
 
 @dataclass(frozen=True)
@@ -126,6 +147,19 @@ def style_of(approach: str) -> Style:
     it in this process, so that all figures draw it alike.
     """
     return APPROACH_STYLE[approach] if approach in APPROACH_STYLE else register(approach)
+
+
+def parse_distance(distance: float | str) -> float:
+    """Return a distance as a number. Raises UserError for other words and numbers outside 0–1."""
+    if isinstance(distance, str) and distance in DISTANCES:
+        return DISTANCES[distance]
+    try:
+        value = float(distance)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(distance, bool) or not 0 <= value <= 1:
+        raise UserError(f"distance must be close, medium, far or 0 to 1, not {distance!r}")
+    return value
 
 
 def in_words(name: Any) -> str:

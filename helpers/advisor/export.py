@@ -44,24 +44,17 @@ def classical_state(pipeline: Pipeline, path: Path) -> list[str]:
 
 
 def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pipeline:
-    """The pipeline that `classical_state` wrote."""
+    """The pipeline that `classical_state` wrote, by scikit-learn's public attributes alone."""
     arrays = {key: value.numpy() for key, value in tensors.items()}
     pipeline = get_approach(recipe["approach"]).pipeline(recipe["modality"], recipe["lr"], 0, 1)
     if recipe["modality"] == "text":
-        words = pipeline[0]
-        words.vocabulary = {word: i for i, word in enumerate(recipe["vocabulary"])}
-        words._validate_vocabulary()
-        words.idf_ = arrays["idf"]
+        pipeline[0].set_params(vocabulary=recipe["vocabulary"])  # in the order of the columns
+        pipeline[0].idf_ = arrays["idf"]
     else:
-        scaler = pipeline[1]
-        scaler.mean_, scaler.scale_ = arrays["mean"], arrays["scale"]
-        scaler.var_, scaler.n_features_in_ = scaler.scale_**2, len(scaler.mean_)
-        scaler.n_samples_seen_ = 1
+        pipeline[1].mean_, pipeline[1].scale_ = arrays["mean"], arrays["scale"]
     regression = pipeline[-1]
     regression.coef_, regression.intercept_ = arrays["coef"], arrays["intercept"]
     regression.classes_ = arrays["classes"]
-    regression.n_features_in_ = regression.coef_.shape[1]
-    regression.n_iter_ = np.array([1])
     return pipeline
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from helpers.approaches.base import (
 from helpers.approaches.model import TransferModel, freeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.tasks import Split
 from helpers.training.examples import Examples
 from helpers.training.linear import one_blas_thread
 from helpers.training.loop import History, TrainConfig
@@ -144,37 +146,57 @@ def fit_probe(
     validation, more, more_cpu = cached_examples(model, task.validation, None, config)
     started, cpu = time.perf_counter(), time.process_time()
     X = np.concatenate([view[0] for view in examples.views]).astype(np.float64)
-    y = np.tile(examples.labels, len(examples.views))
-    share = np.full(len(y), 1 / len(examples.views))
     mean, std = X.mean(0), X.std(0).clip(min=1e-4)
-    X = (X - mean) / std
-    X_val = torch.from_numpy((validation.views[0][0] - mean) / std)
-    y_val = torch.from_numpy(validation.labels)
-    tried, history = [], History()
-    for strength in strengths:
-        regression = LogisticRegression(C=strength, max_iter=ITERATIONS)
-        regression.fit(X, y, sample_weight=share)
-        weight, bias = _softmax_form(regression, len(task.classes))
-        logits = X_val @ weight.T + bias
-        accuracy = float((logits.argmax(1) == y_val).double().mean())
-        loss = float(F.cross_entropy(logits, y_val))
-        tried.append((accuracy, -loss, strength, weight, bias))
-        history.steps += int(np.max(regression.n_iter_))
-    accuracy, loss, _, weight, bias = max(tried, key=lambda one: one[:3])
-    head = StandardisedHead(
-        model.head, torch.from_numpy(mean).float(), torch.from_numpy(std).float()
-    )
+    X, labels = (X - mean) / std, np.tile(examples.labels, len(examples.views))
+    held_out = Split((validation.views[0][0] - mean) / std, validation.labels)
+    tried = [
+        _fit_strength(X, labels, len(examples.views), held_out, strength, len(task.classes))
+        for strength in strengths
+    ]
+    best = max(tried, key=lambda one: (one.accuracy, -one.loss))
+    head = StandardisedHead(model.head, *(torch.from_numpy(one).float() for one in (mean, std)))
     with torch.no_grad():
-        head.linear.weight.copy_(weight)
-        head.linear.bias.copy_(bias)
+        head.linear.weight.copy_(best.weight)
+        head.linear.bias.copy_(best.bias)
     model.head = head.folded()
-    history.val_accuracy, history.val_loss = [accuracy], [-loss]
-    history.best_epoch, history.examples_seen = history.steps, history.steps * len(y)
+    history = History(val_accuracy=[best.accuracy], val_loss=[best.loss])
+    history.steps = history.best_epoch = sum(one.iterations for one in tried)
+    history.examples_seen = history.steps * len(labels)
     history.seconds = time.perf_counter() - started
     history.cpu_seconds = (time.process_time() - cpu) / torch.get_num_threads()
     return Fitted(
-        approach, model, history, seconds + more, cpu_seconds + more_cpu, model.start, config=config
+        approach,
+        model,
+        history,
+        seconds + more,
+        cpu_seconds + more_cpu,
+        model.start,
+        config=replace(config, amp=False),  # what is left to compute is one small product
     )
+
+
+class _Tried(NamedTuple):
+    """One strength: accuracy and loss on validation, weights (classes, features), biases."""
+
+    accuracy: float
+    loss: float
+    weight: Tensor
+    bias: Tensor
+    iterations: int
+
+
+def _fit_strength(
+    X: np.ndarray, y: np.ndarray, views: int, held_out: Split, strength: float, n_classes: int
+) -> _Tried:
+    """Fit at one C on standardised features (views · N, features), judge on held-out ones."""
+    regression = LogisticRegression(C=strength, max_iter=ITERATIONS)
+    regression.fit(X, y, sample_weight=np.full(len(y), 1 / views))
+    weight, bias = _softmax_form(regression, n_classes)
+    logits = torch.from_numpy(held_out.inputs) @ weight.T + bias
+    labels = torch.from_numpy(held_out.labels)
+    accuracy = float((logits.argmax(1) == labels).double().mean())
+    loss = float(F.cross_entropy(logits, labels))
+    return _Tried(accuracy, loss, weight, bias, int(np.max(regression.n_iter_)))
 
 
 def _softmax_form(regression: LogisticRegression, n_classes: int) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,8 @@ MOST_EDGES = 0.05  # share of searches that end at an edge of what was tried; on
 MOST_LATE = 0.10  # share of runs whose best epoch lies in the last tenth; one always may
 ROUNDING = 1e-6  # of the accuracies in the file
 EXCLUDED = (
-    "Core hours: preparing and training, as each row has them. Loading, evaluating, measuring of\n"
-    "costs and failed runs are not in them; features that several runs share count for each."
+    "Core hours: processor time of preparing and training, as each row has it. Loading, measuring\n"
+    "of costs and failed runs are not in them; features that several runs share count for each."
 )
 
 
@@ -98,14 +98,16 @@ def _block(name: str, own: pd.DataFrame) -> dict[str, Any]:
     asked = {sweeps.identity(config) for step in steps for config in sweeps.cells(step, own)}
     done = asked & set(own["run_id"])
     rows = own[own["sweep"].isin(steps)]
-    seconds = rows["prepare_seconds"] + rows["train_seconds"]
+    waited = rows["prepare_seconds"] + rows["train_seconds"]
     on_cpu = rows["device"].str.startswith("cpu")
     return {
         "name": name,
         "about": SWEEPS[name].about,
         "rows": len(rows),
-        "core_hours": round(float((seconds * rows["threads"])[on_cpu].sum()) / 3600, 2),
-        "gpu_hours": round(float(seconds[~on_cpu].sum()) / 3600, 2),
+        "core_hours": round(
+            float((rows["train_cpu_seconds"] * rows["threads"])[on_cpu].sum()) / 3600, 2
+        ),
+        "gpu_hours": round(float(waited[~on_cpu].sum()) / 3600, 2),
         "done": len(done),
         "declared": len(asked),
         "whole": done == asked,

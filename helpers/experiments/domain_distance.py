@@ -8,10 +8,9 @@ appended and never edited.
 from __future__ import annotations
 
 import functools
-import io
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from helpers.backbones import BACKBONES, load_backbone, reference_of, source_task_of
 from helpers.errors import UserError
 from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import COMPARING, FIRST_COMPARING
+from helpers.experiments.grids import COMPARING
 from helpers.experiments.single_run import RunConfig, task_for
-from helpers.paths import results_dir
 from helpers.results.statistics import wilson_interval
-from helpers.storage.results_file import RowFile
+from helpers.storage.results_file import ResultsFile
 from helpers.training.feature_cache import extract_features
 from helpers.training.linear import linear_probe, one_blas_thread
 from helpers.vocabulary import FEATURE_EXTRACTION
@@ -126,10 +124,10 @@ def _log_evidence(z: np.ndarray, s2: np.ndarray, y2: float, n: int, width: int) 
 
 
 EXAMPLES = 1_000
-MEASURED = (*FIRST_COMPARING, *COMPARING)  # sweeps whose places are to be measured
 KEY = ["backbone", "task", "dial", "image_size"]
 SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
 COLUMNS = [*KEY, *SCORES, "n", "seed", "reference"]
+FILE = ResultsFile("distances.csv", COLUMNS, KEY)
 DIRECTIONS = 64  # of greatest joint spread, where features are wider than the examples support
 
 
@@ -143,12 +141,7 @@ class Place:
     image_size: int
 
 
-def distances_path() -> Path:
-    """Return the file of measured distances."""
-    return results_dir() / "distances.csv"
-
-
-def places(sweeps: Iterable[str] = MEASURED) -> list[Place]:
+def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List what sweeps compare approaches on, and first each known source on itself.
 
     sweeps: names, also of one task or backbone (`entry_sweeps.find_sweep`). Raises UserError for an
@@ -213,7 +206,7 @@ def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, f
     return {
         "backbone": place.backbone,
         "task": place.task,
-        "dial": round(place.dial, 6),
+        "dial": place.dial,
         "image_size": place.image_size,
         "probe": score.accuracy,
         "low": score.low,
@@ -249,21 +242,9 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     )
 
 
-def missing(path: Path | None = None, sweeps: Iterable[str] = MEASURED) -> list[Place]:
+def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List the places of some sweeps that the file lacks."""
-    held = load_distances(path)
-    known = {Place(*row) for row in held[KEY].itertuples(index=False, name=None)}
-    return [
-        place
-        for place in places(sweeps)
-        if Place(place.backbone, place.task, round(place.dial, 6), place.image_size) not in known
-    ]
-
-
-def append(row: dict[str, float | str], path: Path | None = None) -> None:
-    """Append one whole line. Raises UserError for a row that lacks a column, or a bad place."""
-    path = distances_path() if path is None else path
-    RowFile(path, COLUMNS).append_row(row)
+    return [Place(**row) for row in FILE.missing(map(asdict, places(sweeps)), path)]
 
 
 def load_distances(path: Path | None = None) -> pd.DataFrame:
@@ -271,8 +252,7 @@ def load_distances(path: Path | None = None) -> pd.DataFrame:
 
     Raises UserError for a file with other columns.
     """
-    path = distances_path() if path is None else path
-    return pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
+    return FILE.load(path)
 
 
 def gains_by_distance(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:

@@ -7,17 +7,19 @@ from dataclasses import replace
 
 from helpers.approaches import APPROACHES
 from helpers.backbones import BACKBONES
-from helpers.experiments.grids import COMPARING, SWEEPS, TUNING, Sweep, get_sweep
+from helpers.experiments.blocks import TUNING, Sweep
+from helpers.experiments.grids import CLOSED, COMPARING, SWEEPS, get_sweep
 from helpers.tasks import TASKS
 
 
 def find_sweep(name: str) -> Sweep:
     """Return a declared sweep, or the one of a registered task, backbone or approach.
 
-    Declared sweeps go first where both have the name. Raises UserError for an unknown name.
+    Declared sweeps go first where both have the name. Raises UserError for an unknown name, and
+    for a closed sweep.
     """
     plain = name.removesuffix(TUNING)
-    made = None if plain in SWEEPS else entry_sweep(plain)
+    made = None if plain in (*SWEEPS, *CLOSED) else entry_sweep(plain)
     return get_sweep(name) if made is None else made
 
 

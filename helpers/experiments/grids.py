@@ -1,18 +1,19 @@
 """The grids of runs, as data: which questions each sweep asks. Nothing here runs them.
 
+The grids are those of the second round. Of the first round, whose sweeps are closed, only the ids
+of the recorded runs are kept (`data/results/first_round.csv`, read by `sweeps.recorded_runs`).
+
 Learning rates are not here: each approach lists its trials, the same number for all, in its
 registry entry. `sweeps` tries them at `tuning_size` examples and picks on validation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from helpers.errors import UserError
+from helpers.experiments.blocks import ALL, TUNING, Block, Sweep
 from helpers.registry import closest_name, unknown_name
-from helpers.tasks import train_examples
 from helpers.vocabulary import (
     ADAPTER,
     CLASSICAL,
@@ -22,134 +23,17 @@ from helpers.vocabulary import (
     LORA,
     LP_FT,
     PARTIAL_FINE_TUNING,
-    SHIPPED,
 )
 
-# The sweeps that compare every approach on equal terms over tasks: of the first round, and now.
-FIRST_COMPARING = ("pocket", "lite0", "minilm")
+# The sweeps of the first round: nothing of them runs again.
+CLOSED = ("pocket", "pocket_large", "lite0", "lite0_all", "resolution", "minilm", "anchor",
+          "clothing", "solar", "lr_sensitivity", "stages")  # fmt: skip
+# The sweeps that compare every approach on equal terms over tasks.
 COMPARING = ("repair", "photos", "texts", "distances")
-TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
-ALL = 0  # as a size: every training example of the task
-EIGHT = SHIPPED  # the approaches that a grid compares where it names none
-_CACHED = (CLASSICAL, FEATURE_EXTRACTION, PARTIAL_FINE_TUNING)
-_UNCACHED = tuple(name for name in EIGHT if name not in _CACHED)
 DIALS = tuple(step / 6 for step in range(1, 7))  # the domain dial's steps after 0
-DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
-FEW = 200  # training examples up to which a block's extra seeds run
-FOUR_DECADES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A box of questions: every combination of what is listed, checked when built."""
-
-    backbone: str
-    tasks: tuple[str, ...]
-    sizes: tuple[int, ...]  # training examples, rising; one that a task lacks is left out
-    approaches: tuple[str, ...] = EIGHT
-    seeds: int = 3
-    dials: tuple[float, ...] = (0.0,)
-    settings: tuple[str, ...] = ("",)
-    image_size: int | None = None  # None: the backbone's default
-    epochs: int | None = None  # None: the approach's default at that size
-    batch_size: int = 32
-    rates: tuple[float | None, ...] = ()  # learning rates to compare; empty: one, tuned
-    # Examples that learning rates are tried on, seed 0; ALL: the whole pool. With several, a run
-    # takes the largest that it reaches.
-    tuning_size: int | tuple[int, ...] = 500
-    tuning_side: int | None = None  # pixels that rates are tried at; None: those of the block
-    schema: int = 1  # the recipe, see helpers.results.schema
-    augment: str = ""  # names of augmentations, added to the settings of every approach
-    # Approaches of which every seed runs. Of the others seeds after 0 run where the first one came
-    # within two standard errors of the best.
-    always: tuple[str, ...] = EIGHT
-    single: tuple[str, ...] = ()  # approaches that run on seed 0 only
-    extra_seeds: int = 0  # more seeds at 200 examples or fewer, for those near the best
-
-    def __post_init__(self) -> None:
-        if self.seeds < 1 or min(self.sizes) < 0:
-            raise UserError("a block needs seeds of 1 or more and sizes of 0 or more")
-
-    def questions(self) -> Iterator[dict[str, Any]]:
-        """Yield the fields of a RunConfig for each run; `lr` is None where it is tuned."""
-        for group in self.groups():
-            yield from self.questions_of(group)
-
-    def questions_of(self, group: dict[str, Any]) -> list[dict[str, Any]]:
-        """The questions of one group."""
-        return [
-            group | {"n_train": size, "seed": seed, "lr": rate}
-            for size in self._sizes(group["task"])
-            for seed in self.seeds_of(group["approach"], size)
-            for rate in self.rates or DEFAULT_RATE
-        ]
-
-    def seeds_of(self, approach: str, size: int) -> range:
-        """The seeds that may run."""
-        more = self.extra_seeds if size <= FEW else 0
-        return range(1 if approach in self.single else self.seeds + more)
-
-    def groups(self) -> Iterator[dict[str, Any]]:
-        """Yield what runs share that differ in size, seed and learning rate alone."""
-        for task in self.tasks:
-            for dial in self.dials:
-                for approach in self.approaches:
-                    for settings in self.settings:
-                        yield {
-                            "task": task,
-                            "backbone": self.backbone,
-                            "approach": approach,
-                            "dial": dial,
-                            "settings": settings,
-                            "image_size": self.image_size,
-                            "epochs": self.epochs,
-                            "batch_size": self.batch_size,
-                            "schema": self.schema,
-                        }
-
-    def trial(self, group: dict[str, Any], size: int, rate: float) -> dict[str, Any]:
-        """Return the question of one learning-rate trial at a tuning size of a group."""
-        side = self.tuning_side or group["image_size"]
-        return group | {"n_train": size, "seed": 0, "lr": rate, "image_size": side}
-
-    def tuning_for(self, task: str, size: int) -> int:
-        """The tuning size whose learning rate a run with `size` training examples takes."""
-        several = self.tuning_size if isinstance(self.tuning_size, tuple) else (self.tuning_size,)
-        pool = train_examples(task)
-        sizes = sorted(min(one or pool, pool) for one in several)
-        return max((one for one in sizes if one <= size), default=sizes[0])
-
-    def _sizes(self, task: str) -> list[int]:
-        pool = train_examples(task)
-        return sorted({size or pool for size in self.sizes if size <= pool})
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A named set of questions."""
-
-    name: str
-    about: str
-    blocks: tuple[Block, ...]
-
-    @property
-    def tuned(self) -> bool:
-        """Whether any learning rate is to be tuned before the sweep itself."""
-        return any(not block.rates for block in self.blocks)
-
-
-_SIZES = (50, 200, 1_000)
 _POCKET_TASKS = ("products_near", "digits", "textile", "solar_cells")
-_PHOTO_TASKS = ("clothing", "solar_cells", "textile", "digits", "products")
 _TEXT_TASKS = ("newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts")
-_SOLAR = ("solar_cells",)
 _LITE0 = "efficientnet_lite0"
-
-
-def _lite0(sizes: tuple[int, ...], seeds: int = 3) -> Block:
-    return Block(_LITE0, _PHOTO_TASKS, sizes, seeds=seeds, image_size=64, tuning_size=200)
-
-
 _FIFTY = (FEATURE_EXTRACTION, LORA, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)  # at n = 50
 _MOVING = (PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT)
 _NATIVE = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)
@@ -158,15 +42,10 @@ _SCRATCH = (FROM_SCRATCH,)
 _PHOTO = "mirror+crop"
 
 
-def _second(backbone: str, tasks: tuple[str, ...], sizes: tuple[int, ...], **more: Any) -> Block:
-    """A block of the second round: its recipe, learning rates searched for at 200 examples."""
-    return Block(backbone, tasks, sizes, **({"schema": 2, "tuning_size": 200} | more))
-
-
 def _photos(tasks: tuple[str, ...], sizes: tuple[int, ...], side: int, **more: Any) -> Block:
     """Photos on the ImageNet network, augmented; scratch, which needs no second look, once."""
     more = {"single": _SCRATCH, "augment": _PHOTO} | more
-    return _second(_LITE0, tasks, sizes, image_size=side, **more)
+    return Block(_LITE0, tasks, sizes, image_size=side, **more)
 
 
 SECOND_ROUND = (
@@ -174,9 +53,9 @@ SECOND_ROUND = (
         "repair",
         "block 0: the first round's commonest situations by the second recipe",
         (
-            _second("pocket", _POCKET_TASKS, (200, 1_000), extra_seeds=2),
-            _second("pocket", _POCKET_TASKS, (50,), approaches=_FIFTY, extra_seeds=2),
-            _second("pocket", ("products_near",), (200, 1_000), dials=(DIALS[2], DIALS[-1])),
+            Block("pocket", _POCKET_TASKS, (200, 1_000), extra_seeds=2),
+            Block("pocket", _POCKET_TASKS, (50,), approaches=_FIFTY, extra_seeds=2),
+            Block("pocket", ("products_near",), (200, 1_000), dials=(DIALS[2], DIALS[-1])),
             _photos(("clothing",), (200,), 64),
             _photos(("digits", "products"), (200, 1_000), 64, augment=""),
         ),
@@ -185,7 +64,7 @@ SECOND_ROUND = (
         "normalisation",
         "block 0: BatchNorm's statistics frozen or running, for whatever moves the base",
         tuple(
-            _second(
+            Block(
                 backbone,
                 tasks,
                 (200,),
@@ -233,15 +112,15 @@ SECOND_ROUND = (
         "threshold",
         "block 3: where data are no longer scarce, 5,000 to 27,000 examples",
         (
-            _second("pocket", ("products_near",), (5_000, ALL), tuning_size=1_000),
-            _second(
+            Block("pocket", ("products_near",), (5_000, ALL), tuning_size=1_000),
+            Block(
                 "pocket",
                 ("products_near",),
                 (5_000,),
                 dials=(DIALS[2], DIALS[-1]),
                 tuning_size=1_000,
             ),
-            _second(
+            Block(
                 _LITE0,
                 ("products",),
                 (5_000, 20_000),
@@ -256,8 +135,8 @@ SECOND_ROUND = (
         "texts",
         "block 4: six tasks of texts of 64 tokens",
         (
-            _second("minilm", _TEXT_TASKS, (200, 1_000), image_size=64, single=_SCRATCH),
-            _second(
+            Block("minilm", _TEXT_TASKS, (200, 1_000), image_size=64, single=_SCRATCH),
+            Block(
                 "minilm",
                 ("newsgroups", "reuters8", "tweets", "film_reviews"),
                 (4_000,),
@@ -280,7 +159,7 @@ SECOND_ROUND = (
         "networks",
         "block 6: a network without BatchNorm, and a larger one of the same family",
         tuple(
-            _second(
+            Block(
                 backbone,
                 ("clothing", "grocery", "solar_cells"),
                 (1_000,),
@@ -294,172 +173,24 @@ SECOND_ROUND = (
     ),
 )
 
-SWEEPS: dict[str, Sweep] = {
-    sweep.name: sweep
-    for sweep in (
-        *SECOND_ROUND,
-        Sweep(
-            "pocket",
-            "every approach on a network whose pretraining data we know, near and far",
-            (
-                Block("pocket", _POCKET_TASKS, _SIZES, seeds=5),
-                Block("pocket", ("products_near",), _SIZES, dials=DIALS),
-            ),
-        ),
-        Sweep(
-            "pocket_large",
-            "the same where data is no longer scarce, and on the dial's middle and end",
-            (
-                Block("pocket", ("products_near",), (5_000, 20_000, ALL)),
-                Block("pocket", ("products_near",), (5_000,), dials=(DIALS[2], DIALS[-1])),
-            ),
-        ),
-        Sweep(
-            "lite0",
-            "every approach on an ImageNet backbone, pictures at 64 pixels",
-            (_lite0((50, 200), seeds=5), _lite0((1_000,))),  # small sets scatter most, cost least
-        ),
-        Sweep(
-            "lite0_all",
-            "the same on every training example",
-            (_lite0((ALL,)),),
-        ),
-        Sweep(
-            "resolution",
-            "what more pixels are worth: frozen features at three picture sizes",
-            tuple(
-                Block(
-                    _LITE0,
-                    ("clothing", "solar_cells", "textile"),
-                    (200,),
-                    (FEATURE_EXTRACTION,),
-                    image_size=side,
-                    rates=DEFAULT_RATE,
-                )
-                for side in (64, 128, 224)
-            ),
-        ),
-        Sweep(
-            "minilm",
-            "every approach on a sentence encoder that reads 32 tokens, at default learning rates",
-            tuple(
-                Block(
-                    "minilm",
-                    _TEXT_TASKS,
-                    sizes,
-                    approaches,
-                    seeds=seeds,
-                    image_size=32,
-                    epochs=epochs,
-                    rates=DEFAULT_RATE,
-                )
-                # What trains from the first layer on gets six epochs; it cannot be cached.
-                for approaches, epochs in ((_CACHED, None), (_UNCACHED, 6))
-                for sizes, seeds in (((50, 200), 5), ((1_000,), 3))
-            ),
-        ),
-        Sweep(
-            "anchor",
-            "counted words against a frozen encoder that reads 64 tokens, where texts are many",
-            (
-                Block(
-                    "minilm",
-                    ("newsgroups",),
-                    (2_000,),
-                    (CLASSICAL, FEATURE_EXTRACTION),
-                    image_size=64,
-                    rates=DEFAULT_RATE,
-                ),
-            ),
-        ),
-        Sweep(
-            "clothing",
-            "the race on product photos, every approach at its default learning rate",
-            (
-                Block(
-                    _LITE0,
-                    ("clothing",),
-                    (200, 1_000),
-                    image_size=128,
-                    rates=DEFAULT_RATE,
-                ),
-            ),
-        ),
-        Sweep(
-            "solar",
-            "solar cells on the published split, all training images, against published accuracies",
-            (
-                Block(_LITE0, _SOLAR, (ALL,), (CLASSICAL,), rates=(0.01,), image_size=224),
-                *(
-                    Block(
-                        _LITE0,
-                        _SOLAR,
-                        (ALL,),
-                        (FEATURE_EXTRACTION,),
-                        settings=(f"augment=flips;views={views}",),
-                        rates=(1e-3,),
-                        image_size=side,
-                    )
-                    for side, views in ((224, 8), (300, 4))
-                ),
-                # The lower four stages frozen: their output is computed once for each of eight
-                # flipped views, which makes 224 pixels affordable without a GPU. With 16 epochs
-                # early stopping can cut in while the rate is still high; 8 let it fall.
-                *(
-                    Block(
-                        _LITE0,
-                        _SOLAR,
-                        (ALL,),
-                        (PARTIAL_FINE_TUNING,),
-                        settings=("top_stages=5;augment=flips;views=8",),
-                        rates=(3e-4,),
-                        epochs=epochs,
-                        image_size=224,
-                    )
-                    for epochs in (8, 16)
-                ),
-            ),
-        ),
-        Sweep(
-            "lr_sensitivity",
-            "accuracy over four decades of learning rates",
-            (
-                Block(
-                    "pocket",
-                    ("products_near", "textile"),
-                    (300,),
-                    (PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA),
-                    rates=FOUR_DECADES,
-                ),
-            ),
-        ),
-        Sweep(
-            "stages",
-            "how many of the top stages to unfreeze, on a near task and two distant ones",
-            (
-                Block(
-                    "pocket",
-                    ("products_near", "textile", "digits"),
-                    (200, 1_000),
-                    (PARTIAL_FINE_TUNING,),
-                    settings=tuple(f"top_stages={stages}" for stages in range(1, 6)),
-                    rates=DEFAULT_RATE,
-                ),
-            ),
-        ),
-    )
-}
+SWEEPS: dict[str, Sweep] = {sweep.name: sweep for sweep in SECOND_ROUND}
 
 
 def get_sweep(name: str) -> Sweep:
     """Return the sweep of this name, or of NAME in "NAME/tuning".
 
-    Raises UserError, with the names that exist, when there is none.
+    Raises UserError for a closed one, and, with the names that exist, where there is none.
     """
     plain = name.removesuffix(TUNING)
+    if plain in CLOSED:
+        raise UserError(
+            f"sweep {name!r} followed an earlier recipe and is closed, so that nothing of it runs "
+            f"again; the open sweeps are: {', '.join(SWEEPS)}"
+        )
     if plain not in SWEEPS or (name != plain and not SWEEPS[plain].tuned):
-        error = unknown_name("sweep", name, SWEEPS)
-        if closest_name(name, SWEEPS) is None:
+        known = (*SWEEPS, *CLOSED)
+        error = unknown_name("sweep", name, known)
+        if closest_name(name, known) is None:
             raise error
-        raise UserError(f"{error}; the sweeps are: {', '.join(SWEEPS)}")
+        raise UserError(f"{error}; the open sweeps are: {', '.join(SWEEPS)}")
     return SWEEPS[plain]

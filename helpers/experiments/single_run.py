@@ -99,7 +99,7 @@ def run(config: RunConfig, *, n_test: int | None = None) -> dict[str, Any]:
     before = _known_source_accuracy(config.backbone, n_test) if approach.uses_pretrained else NAN
     fitted = approach.fit(copy.deepcopy(backbone), task, training, options)
     row = asdict(config) | {"modality": task.modality, "origin": task.origin}
-    row |= _scores(fitted, task) | {"precision": _precision(training)}
+    row |= _scores(fitted, task) | {"precision": _precision(fitted)}
     row |= costs.measure(fitted, task, training, options)
     row["source_accuracy_before"] = row["source_accuracy_after"] = before
     if isinstance(fitted.model, TransferModel) and not math.isnan(before):
@@ -109,8 +109,11 @@ def run(config: RunConfig, *, n_test: int | None = None) -> dict[str, Any]:
     return row | {"run_id": run_id(row)}
 
 
-def _precision(config: TrainConfig) -> str:
-    """What the training computed in."""
+def _precision(fitted: Fitted) -> str:
+    """What the training computed in; solvers of scikit-learn know no half precision."""
+    config = fitted.config
+    if config is None:
+        return "float32"
     on_cuda = pick_device(config.device).type == "cuda"
     return "bfloat16" if (on_cuda if config.amp is None else config.amp) else "float32"
 

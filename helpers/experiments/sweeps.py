@@ -17,10 +17,12 @@ import pandas as pd
 
 from helpers.approaches import get_approach
 from helpers.errors import UserError
+from helpers.experiments.blocks import TUNING, Block
 from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import SWEEPS, TUNING, Block, Sweep
+from helpers.experiments.grids import CLOSED, SWEEPS
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.workers import Job, Run, measure, relative_cost, run_jobs
+from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.tasks import TASKS
 
@@ -68,11 +70,16 @@ def missing(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
 def recorded_runs(name: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the recorded rows of a sweep's runs, whichever sweep recorded them.
 
-    One question has one row, so a run that two sweeps ask for bears the name of the first.
+    One question has one row, so a run that two sweeps ask for bears the name of the first. The
+    runs of a closed sweep, which has no grid any more, are listed in `first_round.csv`.
     """
     runs = records.load_runs(schema=None) if runs is None else runs
-    plan = make_plan(name, scores_of(runs))
-    return runs[runs["run_id"].isin(list(plan.ready))].reset_index(drop=True)
+    if name.removesuffix(TUNING) in CLOSED:
+        listed = pd.read_csv(results_dir() / "first_round.csv", dtype=str, encoding="utf-8")
+        wanted = listed.loc[listed["sweep"] == name, "run_id"]
+    else:
+        wanted = pd.Series(list(make_plan(name, scores_of(runs)).ready), dtype=str)
+    return runs[runs["run_id"].isin(wanted)].reset_index(drop=True)
 
 
 def run_sweep(
@@ -96,7 +103,6 @@ def run_sweep(
     or closed sweep, bad numbers, a place that can't be written to, or a scheduler that can't be
     reached.
     """
-    _refuse_closed(name)
     for what, number in (("workers", workers), ("limit", limit), ("threads", threads)):
         if number is not None and number < 1:
             raise UserError(f"{what} must be 1 or more, not {number}")
@@ -135,9 +141,8 @@ def sweep_command(
     name: str, workers: int = 1, scheduler: str | None = None, limit: int | None = None
 ) -> int:
     """Run a sweep from the command line; returns the number of failed runs, at most 100."""
-    _refuse_closed(name)
-    runs = records.load_runs(schema=None)
-    for step in steps_of(name):
+    steps, runs = steps_of(name), records.load_runs(schema=None)
+    for step in steps:
         total, lacking = len(cells(step, runs)), len(missing(step, runs))
         print(f"{step}: {total} runs, {total - lacking} recorded, {lacking} to do", flush=True)
     outcome = run_sweep(name, workers, limit, scheduler)
@@ -149,29 +154,14 @@ def sweep_command(
 
 
 def open_sweeps() -> list[str]:
-    """Names of the sweeps whose runs follow the present recipe, in their order.
-
-    Those of an earlier one are closed: their rows stay as they are, and nothing of them runs again.
-    """
-    return [name for name, sweep in SWEEPS.items() if not _is_closed(sweep)]
+    """Names of the declared sweeps, in their order; those of an earlier recipe are closed."""
+    return list(SWEEPS)
 
 
 def steps_of(name: str) -> list[str]:
     """The sweep, after its trials where learning rates are tuned; raises for an unknown name."""
     sweep = find_sweep(name)
     return [name + TUNING, name] if sweep.tuned and name == sweep.name else [name]
-
-
-def _is_closed(sweep: Sweep) -> bool:
-    return all(block.schema < records.SCHEMA for block in sweep.blocks)
-
-
-def _refuse_closed(name: str) -> None:
-    if _is_closed(find_sweep(name)):
-        raise UserError(
-            f"sweep {name!r} followed an earlier recipe and is closed, so that nothing of it runs "
-            f"again; the open sweeps are: {', '.join(open_sweeps())}"
-        )
 
 
 def make_plan(
@@ -217,7 +207,7 @@ class Score:
     """What is read from a recorded run to plan others."""
 
     val_accuracy: float
-    val_loss: float  # NaN in the first round
+    val_loss: float  # NaN where it was not recorded
     test_accuracy: float
     n_test: int
 
@@ -268,26 +258,23 @@ def search(
 ) -> Search:
     """The trials asked for so far, and the best rate once no further one is.
 
-    The second round starts from three rates and goes one step up or down its ladder as long as the
-    best lies at that edge, to `MOST_TRIALS` at most. The best has the highest validation accuracy,
-    by loss among equals; in the first round, which had three, the lower rate among equals.
+    It starts from three rates and goes one step up or down their ladder as long as the best lies
+    at that edge, to `MOST_TRIALS` at most. The best has the highest validation accuracy, by loss
+    among equals and then the lower rate.
     """
     approach = get_approach(part.group["approach"])
-    modality = TASKS[part.group["task"]].modality
-    first = part.block.schema == 1
-    rates = list(approach.learning_rates[modality] if first else approach.trials[modality])
+    rates = list(approach.trials[TASKS[part.group["task"]].modality])
     while True:
         trials = {identity(config): config for config in map(part.trial, rates)}
         if not all(key in scores or key in given_up for key in trials):
-            return Search(trials, _held_rate(part, trials, scores) if first else None)
+            return Search(trials, None)
         tried = {c.lr: scores[key] for key, c in trials.items() if key in scores}
         if not tried:
             return Search(trials, None)
         best = max(tried, key=lambda rate: _rank(tried[rate], rate))
         low, high = min(rates), max(rates)
-        if first or low < best < high or len(rates) >= MOST_TRIALS:
-            chosen = (_held_rate(part, trials, scores) or best) if first else best
-            return Search(trials, chosen, best in (low, high))
+        if low < best < high or len(rates) >= MOST_TRIALS:
+            return Search(trials, best, best in (low, high))
         rates.append(next_rate(best, approach.trials_per_decade, 1 if best == high else -1))
 
 
@@ -300,17 +287,6 @@ def next_rate(rate: float, per_decade: int, step: int) -> float:
 def _rank(score: Score, rate: float) -> tuple[float, float, float]:
     loss = 0.0 if math.isnan(score.val_loss) else score.val_loss
     return score.val_accuracy, -loss, -rate
-
-
-def _held_rate(
-    part: Tuning, trials: Mapping[str, RunConfig], scores: Mapping[str, Score]
-) -> float | None:
-    """The rate under which runs of the first round are recorded, if any: it stays."""
-    for config in trials.values():
-        asked = _by_id([question | {"lr": config.lr} for question in part.questions])
-        if any(key in scores and key not in trials for key in asked):
-            return config.lr
-    return None
 
 
 def raced(
@@ -361,14 +337,12 @@ def _by_id(questions: Iterable[Mapping[str, Any]]) -> dict[str, RunConfig]:
 
 
 def _groups(block: Block) -> list[dict[str, Any]]:
-    """A block's groups, in the second round with the settings that its recipe asks for."""
-    if block.schema == 1:
-        return list(block.groups())
+    """A block's groups with the settings that the recipe asks for."""
     return [group | {"settings": recipe_settings(group, block.augment)} for group in block.groups()]
 
 
 def recipe_settings(group: Mapping[str, Any], augment: str) -> str:
-    """The approach's settings of the second round, those of the block before them."""
+    """The settings that the recipe asks of an approach, those of the block before them."""
     approach = get_approach(group["approach"])
     wanted = approach.protocol_settings.get(TASKS[group["task"]].modality, "").split(";")
     wanted += [f"augment={augment}"] if augment and approach.augmentable else []

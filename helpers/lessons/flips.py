@@ -23,7 +23,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from matplotlib.figure import Figure
 
 from helpers.display.figures import figure, set_title
 from helpers.errors import UserError
-from helpers.lessons.claims.tests import (
+from helpers.results.effects import (
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -44,9 +43,8 @@ from helpers.lessons.claims.tests import (
     gain,
     judge,
 )
-from helpers.paths import results_dir
-from helpers.results.statistics import mean_interval
-from helpers.storage.results_file import RowFile
+from helpers.results.statistics import interval_table, pair
+from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, style_of
 
 QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
@@ -54,9 +52,11 @@ QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_
 NUMBERS = ["lr", "val_accuracy", "test_accuracy", "n_test", "pretrain_cpu_seconds",
            "train_cpu_seconds", "bytes_sent", "latency_ms"]  # fmt: skip
 COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
+FILE = ResultsFile("flips.csv", COLUMNS, QUESTION)
 WHOLE = ["n_labelled", "n_unlabelled", "seed", "n_test", "bytes_sent"]
 VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local", "hosted")}
 PLACE = ["task", "backbone", "dial", "n_labelled"]
+HOSTED_PLACE = [name for name in PLACE if name != "backbone"]
 PROBE, NAIVE = FEATURE_EXTRACTION, FULL_FINE_TUNING
 SENTENCES = {
     UNTESTED: "Not recorded yet.",
@@ -66,40 +66,23 @@ SENTENCES = {
 }
 
 
-def flips_path() -> Path:
-    """The file of recorded flips."""
-    return results_dir() / "flips.csv"
-
-
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     """The recorded rows, of one flip or of all; none where nothing was recorded yet.
 
     Raises UserError for a file with other columns, or a flip that is not there.
     """
-    path = flips_path() if path is None else path
     if flip is not None and flip not in VARIANTS:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
-    table = pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
+    table = FILE.load(path)
     return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
-
-
-def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a row answers: equal questions are measured once."""
-    return tuple(round(row[k], 4) if k == "dial" else row[k] for k in QUESTION)
-
-
-def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
-    """The questions that the file answers."""
-    return {question(row) for row in load(path=path).to_dict("records")}
 
 
 def append(row: Mapping[str, Any], path: Path | None = None) -> None:
     """Append one whole line. Raises UserError for wrong columns, or a variant that is not there."""
-    path = flips_path() if path is None else path
     if row.get("variant") not in VARIANTS.get(row.get("flip"), ()):
         told = f"{row.get('flip')!r} has no variant {row.get('variant')!r}"
         raise UserError(f"{told}; see flips.VARIANTS")
-    RowFile(path, COLUMNS).append_row(row)
+    FILE.append(row, path)
 
 
 def arms(rows: pd.DataFrame) -> pd.DataFrame:
@@ -109,15 +92,13 @@ def arms(rows: pd.DataFrame) -> pd.DataFrame:
     t over seeds), runs, and the medians of cpu_seconds (pretraining and training), bytes_sent,
     latency_ms.
     """
-    made = []
-    for key, own in rows.groupby([*PLACE, "variant", "approach"], sort=True):
-        mean, low, high = mean_interval(own["test_accuracy"])
-        cpu = own["pretrain_cpu_seconds"] + own["train_cpu_seconds"]
-        costs = (cpu.median(), own["bytes_sent"].median(), own["latency_ms"].median())
-        made.append((*key, _arm(*key[-2:]), mean, low, high, len(own), *costs))
-    names = [*PLACE, "variant", "approach", "arm", "mean", "low", "high", "runs", "cpu_seconds",
-             "bytes_sent", "latency_ms"]  # fmt: skip
-    return pd.DataFrame(made, columns=names)
+    by = [*PLACE, "variant", "approach"]
+    rows = rows.assign(cpu_seconds=rows["pretrain_cpu_seconds"] + rows["train_cpu_seconds"])
+    costs = rows.groupby(by)[["cpu_seconds", "bytes_sent", "latency_ms"]].median()
+    table = interval_table(rows, by, "test_accuracy")
+    words = [_arm(*one) for one in zip(table["variant"], table["approach"], strict=True)]
+    table.insert(len(by), "arm", words)
+    return table.join(costs, on=by)
 
 
 def _arm(variant: str, approach: str) -> str:
@@ -132,20 +113,12 @@ def paired(rows: pd.DataFrame, ours: tuple[str, str], theirs: tuple[str, str]) -
 
     Columns: those of PLACE, mean, low, high (95 % by Student's t) and runs.
     """
-    sides = []
-    for variant, approach in (ours, theirs):
-        chosen = rows[(rows["variant"] == variant) & (rows["approach"] == approach)]
-        keys = ["task", "dial", "n_labelled", "seed"]
-        sides.append(chosen[[*keys, "backbone", "test_accuracy"]])
+    sides = [rows[(rows["variant"] == v) & (rows["approach"] == a)] for v, a in (ours, theirs)]
     # Hosted and local arms run on different backbones: ours names the place.
-    both = sides[0].merge(sides[1], on=["task", "dial", "n_labelled", "seed"], suffixes=("", "_b"))
-    if ours[0] in VARIANTS["unlabelled"]:
-        both = both[both["backbone"] == both["backbone_b"]]
-    both["gain"] = both["test_accuracy"] - both["test_accuracy_b"]
-    made = [
-        (*key, *mean_interval(own["gain"]), len(own)) for key, own in both.groupby(PLACE, sort=True)
-    ]
-    return pd.DataFrame(made, columns=[*PLACE, "mean", "low", "high", "runs"])
+    shared = [*PLACE, "seed"] if ours[0] in VARIANTS["unlabelled"] else [*HOSTED_PLACE, "seed"]
+    both = pair(*sides, shared, ["test_accuracy"])
+    both["gain"] = both["test_accuracy"] - both["test_accuracy_theirs"]
+    return interval_table(both, PLACE, "gain")
 
 
 def best_continued(rows: pd.DataFrame) -> pd.DataFrame:

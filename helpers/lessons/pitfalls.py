@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 from scipy import ndimage
-from scipy.special import ndtri
 from sklearn.pipeline import Pipeline
 
 from helpers.errors import UserError
-from helpers.results.statistics import SITUATION, paired_gain
+from helpers.results.statistics import SITUATION, paired_gain, smallest_visible_gain
 from helpers.training import linear
 
+__all__ = ["ahead_of", "linear_probe", "one_seed", "optimism", "shifted_copies",
+           "smallest_visible_gain", "verdicts"]  # fmt: skip
 PLACE = (*SITUATION, "image_size")  # pictures of another size are another situation
 LEAST_SEEDS = 3
 
@@ -81,18 +80,6 @@ def verdicts(gains: pd.DataFrame) -> tuple[int, int, int]:
     """How many gains lie clearly above zero, clearly below, and too close to call."""
     above, below = int((gains["low"] > 0).sum()), int((gains["high"] < 0).sum())
     return above, below, len(gains) - above - below
-
-
-def smallest_visible_gain(n: int, accuracy: float, *, power: float = 0.8) -> float:
-    """Difference between two accuracies that n test examples show in `power` of all tries.
-
-    For a two-sided test at 5 % of two independent shares near `accuracy`. Approaches judged on the
-    same examples do somewhat better, by as much as they fail on the same ones.
-    """
-    if n < 1 or not 0 < accuracy < 1 or not 0 < power < 1:
-        raise UserError("n must be 1 or more, and accuracy and power lie between 0 and 1")
-    spread = math.sqrt(2 * accuracy * (1 - accuracy) / n)
-    return float((ndtri(0.975) + ndtri(power)) * spread)
 
 
 def shifted_copies(

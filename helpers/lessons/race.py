@@ -6,23 +6,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
-from scipy.stats import binomtest
 
 from helpers.errors import UserError
-from helpers.results.statistics import summarise
+from helpers.results.statistics import summarise, wilson_interval
 from helpers.vocabulary import looks
 
 MIN_SEEDS = 3  # below, a t interval over seeds is wider than the scale it stands on
 
 
 def binomial_interval(accuracy: float, n: int) -> tuple[float, float]:
-    """95 % interval for an accuracy seen on n test examples (Wilson 1927, JASA 22:209).
+    """`wilson_interval` of an accuracy seen on n test examples.
 
-    It says how far another test split of that size could have moved the accuracy; the luck of the
-    training draw and of the start, which only more seeds show, is not in it.
+    It is a confidence interval for the accuracy of this trained model; what another n test examples
+    would show scatters √2 times as wide. The luck of the training draw and of the start, which only
+    more seeds show, is not in it.
     """
-    interval = binomtest(round(accuracy * n), n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    return wilson_interval(round(accuracy * n), n)
 
 
 def race_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -60,7 +59,8 @@ def recorded_race(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     first = runs[runs["seed"] == runs["seed"].min()]
     words = f"Fewer than {MIN_SEEDS} seeds are recorded for some approach, so this is one seed's "
     words += (
-        f"race; a bar says what another {first['n_test'].iloc[0]} test photos could have shown."
+        f"race; a bar is a 95 % interval for its accuracy, from {first['n_test'].iloc[0]} test"
+        " photos."
     )
     return race_table(first.to_dict("records")), words
 
@@ -73,8 +73,10 @@ def with_seconds(table: pd.DataFrame) -> pd.DataFrame:
 def contenders(table: pd.DataFrame) -> pd.DataFrame:
     """Rows that are not clearly behind the best one, cheapest in seconds first.
 
-    Clearly behind: the row's interval ends below the best row's. A single run per seed has no
-    interval (NaN), and then only the best itself is left.
+    Clearly behind: the row's interval ends below the best row's. That is a rough look: all are
+    judged on the same examples, so where bars overlap a paired comparison (`paired_gain` over
+    seeds) may still tell them apart. A single run per seed has no interval (NaN), and then only
+    the best itself is left.
     """
     best = table.loc[table["mean"].idxmax()]
     near = (table["high"] >= best["low"]) | (table.index == best.name)

@@ -23,7 +23,7 @@ from helpers.display.plots import plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
 from helpers.experiments.timing import first_step
-from helpers.results.statistics import mean_interval, paired_gain, pareto, summarise
+from helpers.results.statistics import interval_table, paired_gain, pareto, summarise
 from helpers.tasks import Task
 from helpers.training.loop import trainable
 from helpers.vocabulary import FEATURE_EXTRACTION, label_of, style_of
@@ -205,12 +205,8 @@ def price_of_points(runs: pd.DataFrame, baseline: str = FEATURE_EXTRACTION) -> p
 
 def generalisation_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     """Training minus test accuracy by situation and approach: mean, low, high (95 %), runs."""
-    gaps = runs["train_accuracy"] - runs["test_accuracy"]
-    rows = []
-    for key, own in gaps.groupby([runs[name] for name in (*PLACE, "approach")], observed=True):
-        rows.append((*key, *mean_interval(own), len(own)))
-    made = pd.DataFrame(rows, columns=[*PLACE, "approach", "mean", "low", "high", "runs"])
-    return made.astype({name: runs[name].dtype for name in (*PLACE, "approach")})  # of no rows too
+    gaps = runs.assign(gap=runs["train_accuracy"] - runs["test_accuracy"])
+    return interval_table(gaps, [*PLACE, "approach"], "gap")
 
 
 class _Calls(TorchDispatchMode):

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from helpers.decision import TITLES, Reason, ReasonKind, Situation, Thresholds, decide, title_of
 from helpers.results import runs as records
@@ -32,7 +31,7 @@ from helpers.results.learning_curves import (
 )
 from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.schema import PROVISIONAL
-from helpers.results.statistics import CONFIDENCE
+from helpers.results.statistics import t_half_width
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
 
@@ -234,8 +233,8 @@ def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
     freedom = parts.sum() ** 2 / sum(
         part**2 / (len(curve) - 1) for part, curve in zip(parts, curves, strict=True)
     )
-    half = stdtrit(freedom, 0.5 + CONFIDENCE / 2) * np.sqrt(parts.sum()) / len(curves)
-    return mean, float(mean - half), float(mean + half)
+    half = float(t_half_width(np.sqrt(parts.sum()) / len(curves), freedom))
+    return mean, mean - half, mean + half
 
 
 def both_answers(

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.decision import DISTANCES, Situation
+from helpers.decision import Situation
 from helpers.paths import results_dir
 from helpers.tasks import TASKS, family
-from helpers.vocabulary import FEATURE_EXTRACTION
+from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION
 
 NEAREST = 3  # curves that an answer is read from, at most
 REACH_DISTANCE = 0.2  # a task whose distance differs by more says nothing here

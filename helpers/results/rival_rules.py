@@ -19,12 +19,12 @@ from helpers.errors import UserError
 from helpers.results.evidence import evidence_near
 from helpers.results.expected_regret import WEIGHTS, Weights, cheapest_credible, expected_regret
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured
-from helpers.results.statistics import SITUATION, regret
+from helpers.results.statistics import SITUATION, bootstrap_interval, pooled_mean, regret
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, PARTIAL_FINE_TUNING, SHIPPED
 
 ARTICLE, FOLK, MEASURED = "article", "folk 2x2", "measured"
 REFITTED = " (refitted)"
-DRAWS, SEED = 4_000, 0  # of the bootstrap over families
+DRAWS = 4_000  # of the bootstrap over families
 
 
 @dataclass(frozen=True)
@@ -203,15 +203,11 @@ def standing(picks: pd.DataFrame) -> pd.DataFrame:
 def family_interval(picks: pd.DataFrame, value: str = "regret") -> tuple[float, float]:
     """Percentile interval (2.5 to 97.5 %) of a mean over situations, drawing families anew.
 
-    Situations of one family resemble each other, so families are drawn whole (a cluster bootstrap,
-    Efron and Tibshirani 1993); seeded, so equal picks give equal intervals.
+    Situations of one family resemble each other, so families are drawn whole.
     """
     groups = picks.groupby("family")[value].agg(["sum", "count"])
-    drawn = np.random.default_rng(SEED).integers(len(groups), size=(DRAWS, len(groups)))
     sums, counts = groups["sum"].to_numpy(), groups["count"].to_numpy()
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return bootstrap_interval(pooled_mean, sums, counts, draws=DRAWS)
 
 
 SMALL = (25, 100, 400, 2_000, 5_000, 40_000)  # between the sizes that the grids measure

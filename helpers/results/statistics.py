@@ -1,15 +1,19 @@
-"""Statistics over recorded runs: means with intervals, gains paired by seed, regret, Pareto
-fronts.
+"""Statistics over recorded runs: intervals, paired gains, bootstrap, Holm, regret, Pareto fronts.
+
+Every interval is a 95 % confidence interval: of a mean over repeats by Student's t, of a share by
+Wilson, of what is worked out from clusters by the bootstrap. It says where the true value lies, by
+what is seen. It is not what a repeat would show: that scatters as well, so that it falls outside
+more often (for as large a repeat, an interval for it is √2 times as wide).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from helpers.errors import UserError
 from helpers.results.schema import COSTS, IDENTITY, check_columns
@@ -42,23 +46,42 @@ def summarise(
     check_columns([*by, value])
     _refuse_mixtures(runs, by)
     groups = runs.groupby(by, sort=True, observed=True)
-    table = groups[value].agg(mean="mean", deviation="std", runs="count")
-    half = interval_half_width(table["deviation"], table["runs"])
-    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
     kept = [name for name in FORGETTING if name not in by and name != value]
     parts = [
-        table[["mean", "low", "high", "runs"]],
+        interval_table(runs, by, value).set_index(by),
         groups[[name for name in costs if name not in by]].median(),
         groups[kept].mean(),
     ]
     return pd.concat(parts, axis=1).reset_index()
 
 
+def t_half_width(error, freedom, level: float = CONFIDENCE):
+    """Half width of a two-sided interval by Student's t: t·error, numbers or arrays (…).
+
+    error: standard error of the mean. freedom: degrees of freedom. NaN where these are below 1.
+    """
+    return stdtrit(np.where(np.asarray(freedom) > 0, freedom, np.nan), 0.5 + level / 2) * error
+
+
 def interval_half_width(deviation: pd.Series, runs: pd.Series) -> pd.Series:
     """Return t·s/√n for sample deviations s of n runs each; NaN where n is below 2."""
-    several = runs.where(runs > 1)
-    quantile = stdtrit(several - 1, 0.5 + CONFIDENCE / 2)
-    return pd.Series(quantile * deviation / np.sqrt(several), index=deviation.index)
+    half = t_half_width(deviation / np.sqrt(runs), runs - 1)
+    return pd.Series(half, index=deviation.index)
+
+
+def interval_table(
+    rows: pd.DataFrame, by: Sequence[str], value: str, *, sort: bool = True
+) -> pd.DataFrame:
+    """Mean of `value` with its 95 % t interval, one row for each group of `by`.
+
+    Columns: those of `by`, mean, low, high (NaN for a single value) and runs, how many there are.
+    sort: False keeps groups in the order of their first rows.
+    """
+    groups = rows.groupby(list(by), sort=sort, observed=True)[value]
+    table = groups.agg(mean="mean", deviation="std", runs="count").reset_index()
+    half = interval_half_width(table["deviation"], table["runs"])
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    return table[[*by, "mean", "low", "high", "runs"]]
 
 
 def _refuse_mixtures(runs: pd.DataFrame, by: list[str]) -> None:
@@ -138,14 +161,69 @@ def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean"
     return held[pairs.isin(front.set_index([cost, value]).index)]
 
 
-def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927): it stays within 0–1 and works near the ends."""
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a share, `right` of n (Wilson 1927, JASA 22:209).
+
+    It stays within 0–1 and works near the ends. Of an accuracy it says what the classifier would
+    reach on endlessly many such test examples; the luck of the training draw is not in it.
+    """
     if not 0 <= right <= n or n < 1:
-        raise UserError(f"{right} right of {n} is no share")
-    share, spread = right / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * np.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+        raise UserError(f"{right} right of {n} is no share; give 0 to n of 1 or more")
+    from scipy.stats import binomtest  # takes most of a second to load
+
+    interval = binomtest(right, n).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def smallest_visible_gain(n: int, accuracy: float, *, power: float = 0.8) -> float:
+    """Difference between two accuracies that n test examples show in `power` of all tries.
+
+    For a two-sided test at 5 % of two independent shares near `accuracy`. Approaches judged on the
+    same examples do somewhat better, by as much as they fail on the same ones.
+    """
+    if n < 1 or not 0 < accuracy < 1 or not 0 < power < 1:
+        raise UserError("n must be 1 or more, and accuracy and power lie between 0 and 1")
+    spread = math.sqrt(2 * accuracy * (1 - accuracy) / n)
+    return float((ndtri(0.5 + CONFIDENCE / 2) + ndtri(power)) * spread)
+
+
+def bootstrap_interval(
+    statistic: Callable[..., np.ndarray], *clusters: np.ndarray, draws: int, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic, drawing whole clusters anew with replacement.
+
+    What resembles each other (situations of one data set) is one cluster, and varies as one (Efron
+    and Tibshirani 1993). clusters: arrays (N,), one entry for each cluster, such as sums and
+    counts; statistic: takes them drawn, each (draws, N), and returns (draws,). A draw that gives
+    NaN is left out, which `scipy.stats.bootstrap` can't do. Seeded: equal clusters give equal ends.
+    """
+    size = len(clusters[0])
+    drawn = np.random.default_rng(seed).integers(size, size=(draws, size))
+    values = statistic(*(cluster[drawn] for cluster in clusters))
+    low, high = np.nanquantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def pooled_mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean over all members of drawn clusters, (…, N) each to (…): for `bootstrap_interval`."""
+    return sums.sum(-1) / counts.sum(-1)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P-values (N,) corrected for having looked N times (Holm 1979), in the order given.
+
+    Where one is at most 0.05, the chance that any of those is a false alarm is at most 5 %,
+    however the looks depend on each other. Raises UserError for what is no probability.
+    """
+    p = np.asarray(p_values, dtype=float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise UserError(f"p-values lie between 0 and 1; got {p.tolist()}")
+    order = np.argsort(p, kind="stable")
+    # The smallest of N is multiplied by N, the next by N − 1, ...; none may undercut a smaller one.
+    rising = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1.0, rising)
+    return corrected
 
 
 def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
@@ -156,8 +234,25 @@ def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
     series = pd.Series(list(values), dtype=float)
     if series.empty:
         raise UserError("an interval needs at least one value, and there is none")
-    half = interval_half_width(pd.Series([series.std()]), pd.Series([len(series)]))[0]
-    return float(series.mean()), float(series.mean() - half), float(series.mean() + half)
+    mean, half = series.mean(), t_half_width(series.sem(), series.count() - 1)
+    return float(mean), float(mean - half), float(mean + half)
+
+
+def pair(
+    ours: pd.DataFrame, theirs: pd.DataFrame, on: Sequence[str], values: Sequence[str]
+) -> pd.DataFrame:
+    """Rows of `ours` that have a partner in `theirs`, and their partner's values beside them.
+
+    on: what partners share, such as a situation and the seed. Returns the columns of `ours` and
+    those of `values` once more, with "_theirs" behind their names. Rows without a partner are left
+    out. Raises UserError where one side has the same twice, so that it is open which is meant.
+    """
+    on = list(on)
+    if ours.duplicated(on).any() or theirs.duplicated(on).any():
+        raise UserError(
+            "a seed stands twice in one situation; filter the runs by sweep or settings"
+        )
+    return ours.merge(theirs[[*on, *values]], on=on, suffixes=("", "_theirs"))
 
 
 def paired_gain(
@@ -175,20 +270,12 @@ def paired_gain(
     by Student's t) and `runs`, the seeds that both have. Situations that lack one are left out.
     Raises UserError where an approach has one seed twice in a situation.
     """
-    keys = [*by, "seed"]
-    sides = [runs[runs["approach"] == name][[*keys, value]] for name in (approach, baseline)]
-    if any(side.duplicated(keys).any() for side in sides):
-        raise UserError(
-            "a seed stands twice in one situation; filter the runs by sweep or settings"
-        )
-    both = sides[0].merge(sides[1], on=keys, suffixes=("", "_base"))
-    both["gain"] = both[value] - both[f"{value}_base"]
-    groups = both.groupby(list(by), observed=True)["gain"]
-    table = groups.agg(mean="mean", deviation="std", runs="count").reset_index()
-    half = interval_half_width(table.pop("deviation"), table["runs"])
-    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
-    table["approach"] = approach
-    return table[[*by, "approach", "mean", "low", "high", "runs"]]
+    sides = [runs[runs["approach"] == name] for name in (approach, baseline)]
+    both = pair(*sides, [*by, "seed"], [value])
+    both["gain"] = both[value] - both[f"{value}_theirs"]
+    table = interval_table(both, by, "gain")
+    table.insert(len(by), "approach", approach)
+    return table
 
 
 def examples_to_reach(table: pd.DataFrame, level: float) -> float:

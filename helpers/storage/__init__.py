@@ -8,6 +8,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "assets": ["Asset", "all_assets", "assets_named"],
         "files": ["locked", "write_whole"],
         "install": ["asset_path", "find_asset"],
-        "results_file": ["RowFile"],
+        "results_file": ["ResultsFile", "RowFile"],
     },
 )

@@ -1,4 +1,4 @@
-"""Files that bear kills, full disks and other writers: written whole, or grown by whole lines."""
+"""Files that bear kills, full disks and other writers: written whole, one writer at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A CSV file of results that only grows, by one whole line at a time."""
+"""CSV files of results that only grow, by one whole line at a time.
+
+`RowFile` bears kills and other writers. `ResultsFile` declares one of the files of
+`data/results/`: its columns, and which of them ask the question that a row answers.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,16 @@ import csv
 import io
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import pandas as pd
 
 from helpers.errors import UserError
+from helpers.paths import results_dir
 from helpers.storage.files import locked, write_whole
 
 
@@ -134,6 +141,62 @@ class RowFile:
             raise UserError(
                 f"cannot append to {self.path} ({error.strerror or error}); free some disk space"
             ) from error
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """One file of `data/results/` that measurements are appended to and never edited.
+
+    key: the columns that ask the question which a row answers; it is measured once. text: columns
+    that may be empty, and are text though a cell may look like a number. Every method takes another
+    file's path, for tests and for measurements that are kept apart.
+    """
+
+    name: str
+    columns: Sequence[str]
+    key: Sequence[str]
+    text: Sequence[str] = ()
+
+    def rows(self, path: Path | None = None) -> RowFile:
+        """The file as lines."""
+        return RowFile(results_dir() / self.name if path is None else path, self.columns)
+
+    def load(self, path: Path | None = None) -> pd.DataFrame:
+        """The recorded rows; none where nothing is recorded yet.
+
+        Raises UserError for a file with other columns.
+        """
+        data = io.BytesIO(self.rows(path).read())
+        table = pd.read_csv(data, encoding="utf-8", dtype=dict.fromkeys(self.text, str))
+        return table.fillna(dict.fromkeys(self.text, ""))
+
+    def append(self, row: Mapping[str, Any], path: Path | None = None) -> bool:
+        """Append one whole line: numbers to six digits, NaN as an empty cell.
+
+        Where the first column alone is the key, False is returned, and nothing changed, if the row
+        is there. Raises UserError for a row with other columns, or a place that can't be written
+        to.
+        """
+        alone = list(self.key) == list(self.columns[:1])
+        return self.rows(path).append_row(row, key=alone)
+
+    def question(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a row answers: the cells of its key, numbers to six digits, as they are written."""
+        return tuple(
+            float(f"{row[name]:.6g}") if isinstance(row[name], float) else row[name]
+            for name in self.key
+        )
+
+    def recorded(self, path: Path | None = None) -> set[tuple[Any, ...]]:
+        """The questions that the file answers."""
+        return {self.question(row) for row in self.load(path)[list(self.key)].to_dict("records")}
+
+    def missing(
+        self, asked: Iterable[Mapping[str, Any]], path: Path | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Those of the rows asked for, which need the columns of the key, that have no answer."""
+        known = self.recorded(path)
+        return [row for row in asked if self.question(row) not in known]
 
 
 def _cell(value: object) -> object:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from helpers.decision import DISTANCES
 from helpers.errors import UserError
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
-from helpers.vocabulary import describe
+from helpers.vocabulary import DISTANCES, describe
 
 MODALITIES = ("image", "text")
 ORIGINS = ("full", "sample")

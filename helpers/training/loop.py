@@ -121,14 +121,11 @@ def train(
     model.to(device)
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
-    if config.unfreeze_every:
-        model.unfreeze_to(model.top_stages)  # all that will ever move belongs to the optimizer
-    optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=device.type != "mps")
-    schedule = warmup_cosine(optimizer, config, len(train_examples))
+    optimizer, schedule = _optimizer(model, config, device, len(train_examples))
     history, best = History(), BestWeights(model)
     started, cpu_started = time.perf_counter(), time.process_time()
     if config.offer_start:
-        accuracy, loss = evaluate(model, validation, config)[::-1]
+        loss, accuracy = evaluate(model, validation, config)
         history.start = (accuracy, loss)
         best.offer((accuracy, -loss))
     for epoch in range(config.epochs):
@@ -151,6 +148,16 @@ def train(
     history.seconds = time.perf_counter() - started
     history.cpu_seconds = (time.process_time() - cpu_started) / torch.get_num_threads()
     return history
+
+
+def _optimizer(
+    model: nn.Module, config: TrainConfig, device: torch.device, n_examples: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LRScheduler]:
+    """AdamW over all that will ever move in a run, and the schedule of its rates."""
+    if config.unfreeze_every:
+        model.unfreeze_to(model.top_stages)
+    optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=device.type != "mps")
+    return optimizer, warmup_cosine(optimizer, config, n_examples)
 
 
 def _epoch(

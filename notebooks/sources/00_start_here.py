@@ -102,9 +102,9 @@ race = race_table(rows)
 
 # %% [markdown]
 # Up is more accurate, left is faster; note that each step along the bottom axis is ten times the
-# one before. Guessing would be right once in five. A bar is a 95 % interval for what another test
-# set of this size could have shown. Look first at what is highest, then at **how far left you can
-# go before you drop out of the winner's bar**.
+# one before. Guessing would be right once in five. A bar is a 95 % confidence interval for the
+# accuracy, from the number of test pictures. Look first at what is highest, then at **how far left
+# you can go before you drop out of the winner's bar**.
 
 # %%
 style = looks(APPROACHES)

@@ -181,7 +181,7 @@ print(coverage(stage_runs))
 def draw_stages(n_train):
     rows = stages[stages["n_train"] == n_train]
     if rows.empty:
-        return "The sweep `stages` has not been recorded yet: python -m helpers sweep stages"
+        return "The sweep `stages` is not recorded here"
     return plot_curves(
         rows,
         "top_stages",

@@ -153,7 +153,7 @@ Markdown(
     f"**{means['feature_extraction']:.3f}**; draw by draw {gain['mean'][0]:+.3f} "
     f"({gain['low'][0]:+.3f} to {gain['high'][0]:+.3f}, {gain['runs'][0]} draws)."
     if len(gain)
-    else "Not recorded yet: `python -m helpers sweep anchor`."
+    else "Not recorded here."
 )
 
 # %% [markdown]

@@ -1,6 +1,8 @@
 """How the package hangs together: one direction, no effects at import, short modules."""
 
 import ast
+import importlib
+import inspect
 import json
 import re
 import subprocess
@@ -13,92 +15,25 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "helpers").rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").rglob("*.py"))
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 40
-# Lowest first. A module imports from lower rows only, or from its own package.
-LAYERS = (
-    {"errors"},
-    {"registry", "vocabulary"},
-    {
-        "allocator",
-        "paths",
-        "profile",
-        "schema",
-        "pictures",
-        "examples",
-        "augment",
-        "situations",
-        "durable",
-        "linear",
-    },
-    {
-        "assets",
-        "images",
-        "summaries",
-        "cost_model",
-        "maintenance",
-        "plots",
-        "answers",
-        "distance",
-        "decision",
-    },
-    {"records", "comparisons", "races", "tasks", "backbones", "checks"},
-    {"curves", "grids"},
-    {
-        "pooling",
-        "curves_plots",
-        "flips_plots",
-        "break_even_plots",
-        "text_plots",
-        "pitfalls",
-        "scenarios",
-    },
-    {"training", "evidence", "claim_tests"},
-    {"lattice"},
-    {"features", "storage", "rules", "flips"},
-    {"pools"},
-    {"approaches"},
-    {
-        "costs",
-        "plugs",
-        "task_files",
-        "pretext",
-        "embedding_service",
-        "peft_methods",
-        "text_lab",
-        "decoders",
-    },
-    {"stacks"},
-    {"serving"},
-    {"library"},
-    {"counting", "embedding_client", "causal_lm", "memory_formula"},
-    {"causal_tuning", "break_even", "break_even_records", "decoder_records"},
-    {"decoder_evidence", "decoder_live"},
-    {"claims"},
-    {"entry_sweeps", "experiments", "inspection", "prices", "steps"},
-    {"measured_distances", "tradeoffs", "tracks"},
-    {"workers"},
-    {"sweeps"},
-    {"widgets", "exercises"},
-    {"page", "live", "still"},
-    {"explorer"},
-    {"advisor"},
-    {"cli"},
-)
-HEIGHT = {name: height for height, layer in enumerate(LAYERS) for name in layer}
 # What may not be loaded by importing a module, because it is slow or because it is not its job.
 LIGHT = {
-    "records": {"torch", "matplotlib"},
-    "plots": {"torch", "matplotlib.pyplot"},
-    "widgets": {"torch", "matplotlib.pyplot"},
-    "checks": {"torch", "pandas", "matplotlib"},
-    "assets": {"torch", "pandas", "matplotlib"},
-    "tasks": {"torch", "matplotlib"},
     "cli": {"torch", "pandas", "matplotlib"},
+    "cli.commands": {"torch", "pandas", "matplotlib"},
     "decision": {"torch", "numpy", "pandas", "matplotlib"},
+    "display.plots": {"torch", "matplotlib.pyplot"},
+    "display.sliders": {"torch", "matplotlib.pyplot"},
+    "experiments.grids": {"torch", "matplotlib"},
+    "lessons.exercises.check": {"torch", "pandas", "matplotlib"},
+    "results.evidence": {"torch", "matplotlib"},
+    "results.learning_curves": {"torch", "matplotlib"},
+    "results.runs": {"torch", "matplotlib"},
+    "storage.fetch": {"torch", "pandas", "matplotlib"},
+    "tasks": {"torch", "matplotlib"},
     "vocabulary": {"torch", "numpy", "pandas", "matplotlib"},
-    "grids": {"torch", "matplotlib"},
-    "curves": {"torch", "matplotlib"},
-    "evidence": {"torch", "matplotlib"},
 }
+# Packages that import their members, which register when they are imported; other faces are lazy.
+EAGER = ("tasks", "backbones", "approaches")
+FACES = [path for path in MODULES if path.name == "__init__.py" and path.parent.name not in EAGER]
 FORBIDDEN = {
     r"\bTODO\b|\bFIXME\b|NotImplementedError": "unfinished",
     r"except\s*:": "bare except",
@@ -135,39 +70,35 @@ def dotted(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def component(module):
-    """Return the row entry that a dotted module name belongs to."""
-    parts = module.split(".")
-    if re.fullmatch(r"helpers\.answers\.n\d\d", module):
-        return "exercises"
-    return parts[1] if len(parts) > 1 else ""
-
-
-def own_imports(path):
-    """Yield the modules of this package that a file imports, wherever in it."""
-    known = {dotted(one) for one in MODULES}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            full = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in known else node.module for name in full)
-
-
 def by_name(path):
     return str(path.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=by_name)
-def test_a_module_imports_from_below(path):
-    here = component(dotted(path))
-    if here in ("", "__main__"):
-        return
-    assert here in HEIGHT, f"{here} is new: give it a row in LAYERS"
-    for name in own_imports(path):
-        there = component(name) if name.startswith("helpers.") else here
-        assert there == here or HEIGHT[there] < HEIGHT[here], f"{path} imports {name}"
+def test_imports_are_absolute(path):
+    """Import-linter holds their order (`[tool.importlinter]`); this is what it does not ask."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"line {node.lineno}"
+
+
+def test_the_package_has_few_files_and_folders():
+    folders = {path.parent for path in MODULES if path.parent.parent == ROOT / "helpers"}
+    assert len(folders) <= 11
+    assert len([path for path in MODULES if path.parent == ROOT / "helpers"]) <= 8
+
+
+@pytest.mark.parametrize("path", FACES, ids=by_name)
+def test_a_face_offers_what_is_there_and_loads_it_when_asked(path):
+    package = dotted(path)
+    heavy = {"torch", "numpy", "pandas", "matplotlib"}
+    assert loaded(package, heavy) == []
+    face = importlib.import_module(package)
+    members = {one.stem for one in path.parent.glob("*.py")} | {
+        one.name for one in path.parent.iterdir() if one.is_dir()
+    }
+    for name in getattr(face, "__all__", []):
+        offered = getattr(face, name)  # raises where it is not there
+        assert inspect.ismodule(offered) or name not in members, f"{name} is a module, too"
 
 
 def loaded(module, names):

@@ -16,7 +16,7 @@ ASKING = {"startswith", "endswith", "removeprefix", "removesuffix", "partition",
 # What may be asked for all the same, by the file that does: how each begins.
 ALLOWED = {
     # Other programs' words, where they offer nothing else.
-    "helpers/storage/sources.py": (  # pip's
+    "helpers/storage/install.py": (  # pip's
         "No module named pip",
         "No space left",
         "DO NOT MATCH THE HASHES",
@@ -122,7 +122,7 @@ def test_values_and_sentences_that_are_only_told_are_free(code):
 
 
 def test_the_pages_script_looks_into_no_sentence():
-    script = (ROOT / "helpers" / "page" / "explorer.js").read_text(encoding="utf-8")
+    script = (ROOT / "helpers" / "display" / "explorer" / "explorer.js").read_text(encoding="utf-8")
     asked = re.findall(
         r"""(?:includes|startsWith|endsWith|indexOf|match|===|!==)\W+["'](.+?)["']""", script
     )
@@ -132,15 +132,16 @@ def test_the_pages_script_looks_into_no_sentence():
 
 def test_a_sweep_that_is_not_there_is_suggested_or_listed():
     listed = ", ".join(grids.SWEEPS)
+    known = (*grids.SWEEPS, *grids.CLOSED)
     for name in ("pockett", "pockett; choose one of"):
-        close = closest_name(name, grids.SWEEPS)
+        close = closest_name(name, known)
         with pytest.raises(UserError) as raised:
             grids.get_sweep(name)
         told = f"there is no sweep {name!r}; "
         told += (
-            f"did you mean {close!r}?; the sweeps are: {listed}"
+            f"did you mean {close!r}?; the open sweeps are: {listed}"
             if close
-            else (f"choose one of: {', '.join(sorted(grids.SWEEPS))}")
+            else (f"choose one of: {', '.join(sorted(known))}")
         )
         assert str(raised.value) == told
 
@@ -150,7 +151,7 @@ def test_whether_sweeps_are_listed_does_not_hang_on_words(name, monkeypatch):
     monkeypatch.setattr(grids, "unknown_name", lambda *_: UserError("choose; choose something"))
     with pytest.raises(UserError) as raised:
         grids.get_sweep(name)
-    assert ("the sweeps are:" in str(raised.value)) == (name == "pockett")
+    assert ("the open sweeps are:" in str(raised.value)) == (name == "pockett")
 
 
 def test_the_closest_name_is_the_one_that_is_suggested():

@@ -10,7 +10,6 @@ import pytest
 from situations import BELOW_THIRD, BELOW_TWO_THIRDS, THIRD, TWO_THIRDS, random_situation
 
 from helpers.decision import (
-    DISTANCES,
     FALLBACK,
     Reason,
     ReasonKind,
@@ -18,10 +17,10 @@ from helpers.decision import (
     Thresholds,
     decide,
     distance_word,
-    parse_distance,
     size_word,
 )
 from helpers.errors import UserError
+from helpers.vocabulary import DISTANCES, parse_distance
 
 ANSWERS = {
     "feature_extraction", "lora", "partial_fine_tuning", "full_fine_tuning", "adapter"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import t as student
 from tqdm import tqdm
+
+from helpers.results.statistics import mean_interval
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -29,10 +28,8 @@ def compare(
 
 def geometric(values: Sequence[float]) -> tuple[float, float, float]:
     """(mean, low, high): the geometric mean and its 95 % t interval on logarithms."""
-    logs = [math.log(value) for value in values]
-    mean, count = statistics.mean(logs), len(logs)
-    half = student.ppf(0.975, count - 1) * statistics.stdev(logs) / math.sqrt(count)
-    return math.exp(mean), math.exp(mean - half), math.exp(mean + half)
+    mean, low, high = np.exp(mean_interval(np.log(values)))
+    return float(mean), float(low), float(high)
 
 
 def percentiles(values: Sequence[float]) -> tuple[float, float, float]:

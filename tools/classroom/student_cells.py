@@ -27,7 +27,8 @@ TELLS_ANSWERS = re.compile(
     r"(?:^|(?<=[.?!])\s+)(?:[^.?!`\n]|\n(?!\n))*`solutions/[^`]*`\.?", re.MULTILINE
 )
 CHECK = re.compile(r"^check\(.*\)$", re.MULTILINE)
-CHECK_IMPORT = re.compile(r"^from helpers\.checks import check\n?", re.MULTILINE)
+# The notebook imports `check` in its first cell; whatever else a solution imports stays.
+CHECK_IMPORT = re.compile(r"^from helpers\.lessons import check(?:\n|(, )|\Z)", re.MULTILINE)
 
 
 def student_notebook(collection: Collection, source: Path) -> nbformat.NotebookNode:
@@ -63,13 +64,18 @@ def worked(path: Path) -> dict[str, str]:
         if not is_code(cell):
             continue
         asked = exercises(cell.source)
-        code = CHECK_IMPORT.sub("", CHECK.sub("", cell.source)).strip()
+        code = CHECK_IMPORT.sub(_without_check, CHECK.sub("", cell.source)).strip()
         if code:
             waiting.append(code)
         if asked:
             found[asked[0]] = "\n\n".join(waiting)
             waiting = []
     return found
+
+
+def _without_check(found: re.Match[str]) -> str:
+    """An import of `check` and others, without `check`."""
+    return "from helpers.lessons import " if found[1] else ""
 
 
 def exercise_cells(exercise: str, stub: str, answer: str) -> list[nbformat.NotebookNode]:

@@ -50,7 +50,7 @@ class Group:
         turns = TURNS[self.model]
         turns = max(3, turns // 2) if self.batch * self.seq > 1000 else turns
         return [turn for turn in range(turns)
-                if any(records.question(self.asked(m, turn)) not in known
+                if any(records.FILE.question(self.asked(m, turn)) not in known
                        for m in self.methods(limit))]  # fmt: skip
 
     def asked(self, method: Method, turn: int) -> dict[str, object]:
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=9.5, help="memory a step may take")
     parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
     given = parser.parse_args()
-    limit, known = given.gigabytes * 1e9, records.recorded()
+    limit, known = given.gigabytes * 1e9, records.FILE.recorded()
     left = [group for group in groups()
             if group.model in given.models and group.missing(known, limit)]  # fmt: skip
     if given.list:
@@ -102,11 +102,11 @@ def _measure(group: Group, base: torch.nn.Module, known: set, limit: float) -> N
     for row in measure(MODELS[group.model], tuple(methods), batch=group.batch, seq=group.seq,
                        turns=len(missing), latency=forward, base=base):  # fmt: skip
         row |= {"model": group.model, "turn": missing[row["turn"]]}
-        if records.question(row) in known:
+        if records.FILE.question(row) in known:
             continue
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         facts = {"threads": torch.get_num_threads(), "torch": torch.__version__, "created": now}
-        records.append(row | facts | {"git": commit()})
+        records.FILE.append(row | facts | {"git": commit()})
     print(group, f"{len(missing)} turns, {len(methods)} methods ({skipped} too large)",
           f"[{time.perf_counter() - started:.0f} s]", flush=True)  # fmt: skip
 

@@ -133,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(1)
     known = records.recorded()
     for cell in cells(given.domains):  # each is asked for when the one before is recorded
-        if records.question(cell.row()) in known:
+        if records.FILE.question(cell.row()) in known:
             continue
         if given.list:
             print(cell)

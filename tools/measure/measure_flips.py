@@ -245,10 +245,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="only print what is missing")
     listing = parser.parse_args().list
-    known = flips.recorded()
-    left = [cell for cell in cells() if flips.question(cell.row()) not in known]
+    known = flips.FILE.recorded()
+    left = [cell for cell in cells() if flips.FILE.question(cell.row()) not in known]
     if listing:
-        print("\n".join(str(flips.question(cell.row())) for cell in left))
+        print("\n".join(str(flips.FILE.question(cell.row())) for cell in left))
         return
     torch.set_num_threads(1)
     with serve(load_backbone(LARGER, size=LARGER_SIZE)) as url:
@@ -258,7 +258,7 @@ def main() -> None:
             found = hosted.measure(cell) if cell.variant == "hosted" else measure_here(cell)
             facts = {"created": _now(), "git": commit()}
             flips.append(cell.row() | found | facts)
-            print(*flips.question(cell.row()), f"accuracy {found['test_accuracy']:.3f}",
+            print(*flips.FILE.question(cell.row()), f"accuracy {found['test_accuracy']:.3f}",
                   f"({time.process_time() - cpu:.0f} s)", flush=True)  # fmt: skip
 
 

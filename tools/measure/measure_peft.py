@@ -49,9 +49,9 @@ def missing() -> Iterator[dict[str, Any]]:
     for cell in cells():
         rows = peft_methods.load()
         rate = cell["lr"] or peft_methods.chosen_rate(cell["method"], rows)
-        known = {peft_methods.question(row) for row in rows.to_dict("records")}
-        if rate is None or peft_methods.question(cell | {"lr": rate}) not in known:
-            yield cell | {"lr": rate}
+        cell |= {"lr": rate}
+        if rate is None or peft_methods.FILE.missing([cell]):
+            yield cell
 
 
 def measure(cell: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def main() -> None:
         cpu = time.process_time()
         row = measure(cell)
         peft_methods.append(row)
-        print(*peft_methods.question(row), f"accuracy {row['test_accuracy']:.3f}",
+        print(*peft_methods.FILE.question(row), f"accuracy {row['test_accuracy']:.3f}",
               f"({time.process_time() - cpu:.0f} s)", flush=True)  # fmt: skip
 
 

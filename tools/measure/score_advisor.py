@@ -34,17 +34,18 @@ from PIL import Image
 
 from helpers.advisor.pipeline import Request, advise
 from helpers.errors import UserError
-from helpers.paths import cache_dir, commit, results_dir
+from helpers.paths import cache_dir, commit
 from helpers.results import runs as records
 from helpers.results.learning_curves import comparable
 from helpers.storage.files import locked, write_whole
-from helpers.storage.results_file import RowFile
+from helpers.storage.results_file import ResultsFile
 from helpers.tasks import Task, load_task
 
 COLUMNS = ("key", "case", "task", "mode", "n_train", "backbone", "recommended", "verdict", "best",
            "recommended_accuracy", "best_accuracy", "regret_points", "regret_error",
            "probe_accuracy", "distance", "tested_accuracy", "runs_measured", "seconds", "minutes",
            "threads", "device", "git", "created")  # fmt: skip
+FILE = ResultsFile("advisor.csv", COLUMNS, ["key"])
 MODES = ("look", "measure")
 WITHIN = 1.5  # points: what counts as right
 
@@ -202,22 +203,20 @@ def main() -> int:
     if unknown:
         print(f"no case is named {unknown[0]!r}; known: {', '.join(CASES)}", file=sys.stderr)
         return 2
-    file = RowFile(results_dir() / "advisor.csv", COLUMNS)
     runs = records.load_runs()
     if asked.refresh:
-        refresh(file.path, runs)
+        refresh(FILE.rows().path, runs)
         return 0
     failed = 0
     for mode in [asked.mode] if asked.mode else MODES:
         for case in (CASES[name] for name in asked.cases or CASES):
-            failed += _scored(case, mode, asked.minutes, runs, file)
+            failed += _scored(case, mode, asked.minutes, runs)
     return int(failed > 0)
 
 
-def _scored(case: Case, mode: str, minutes: float, runs: pd.DataFrame, file: RowFile) -> bool:
+def _scored(case: Case, mode: str, minutes: float, runs: pd.DataFrame) -> bool:
     """Score one case and append its row, unless it is there; returns whether that failed."""
-    key = f"{case.name}/{mode}".encode()
-    if any(line.startswith(key + b",") for line in file.read().splitlines()):
+    if not FILE.missing([{"key": f"{case.name}/{mode}"}]):
         return False
     accuracies = recorded(case, runs)
     if len(accuracies.columns) < len(comparable(runs)["approach"].unique()):
@@ -228,7 +227,7 @@ def _scored(case: Case, mode: str, minutes: float, runs: pd.DataFrame, file: Row
     except UserError as error:
         print(f"{case.name}/{mode}: {error}", file=sys.stderr)
         return True
-    file.append_row(row, key=True)
+    FILE.append(row)
     shown = {k: row[k] for k in ("key", "recommended", "best", "regret_points", "seconds")}
     print(json.dumps(shown), flush=True)
     return False

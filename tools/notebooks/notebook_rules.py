@@ -15,6 +15,8 @@ LONGEST_TABLE = 14  # rows in HTML: twelve and the header's
 LAST_SECTIONS = ["## What to remember", "## Exercises"]
 FORBIDDEN = ("sys.path", "os.environ", "TL_PROFILE", "pyplot", "import *")
 CODE_SPAN = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$", re.DOTALL)
+# A module inside a package of ours; a lesson's topics are the notebooks' own.
+INSIDE = re.compile(r"helpers\.(?!lessons\.|display\.explorer$)\w+\.\w+")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 RAW_HTML = re.compile(r"</?(div|span|table|tr|td|img|br|details|summary|style|font|p|b)\b[^>]*>")
 MEASURED = re.compile(r"\b0\.\d{2,}\b|\b\d+(\.\d+)?\s?(%|points?\b|seconds?\b|ms\b)")
@@ -48,7 +50,7 @@ def code_faults(cells: list[Any]) -> Iterator[str]:
 
 
 def import_faults(cells: list[Any]) -> Iterator[str]:
-    """Yield imports outside the first code cell, and a first code cell that has none."""
+    """Yield imports outside the first code cell or from within a package, and a lack of them."""
     code = [(place, cell["source"]) for place, cell in enumerate(cells) if is_code(cell)]
     for order, (place, source) in enumerate(code):
         try:
@@ -60,6 +62,11 @@ def import_faults(cells: list[Any]) -> Iterator[str]:
             yield f"cell {place} imports: only the first code cell does"
         if order == 0 and not imports:
             yield f"cell {place} is the first code cell and imports nothing"
+        for node in imports:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module]
+            for name in names:
+                if INSIDE.match(name or ""):
+                    yield f"cell {place} imports {name}: a notebook imports the package around it"
 
 
 def text_faults(cells: list[Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.advisor.read import arrow_files
-from helpers.advisor.read.build import SPLIT_NAMES, Listed, assemble
+from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble
 from helpers.advisor.read.class_folders import list_examples
 from helpers.advisor.read.folder_layout import (
     PICTURE_SUFFIXES,
@@ -17,7 +17,7 @@ from helpers.advisor.read.folder_layout import (
     lay_out,
 )
 from helpers.advisor.read.table_columns import choose_columns
-from helpers.advisor.read.tables import READERS, Table, read_table
+from helpers.advisor.read.tables import READERS, read_table
 from helpers.advisor.read.text_files import read_texts
 from helpers.errors import UserError
 from helpers.tasks.registry import MODALITIES

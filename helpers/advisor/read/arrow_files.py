@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from helpers import paths
-from helpers.advisor.read.build import SPLIT_NAMES, Listed
-from helpers.advisor.read.tables import Table
+from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table
 from helpers.errors import UserError
 
 _BATCH = 256  # rows of pictures in memory at a time

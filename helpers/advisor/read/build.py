@@ -239,3 +239,24 @@ def _natural(name: str) -> tuple:
 def most_common(names: Sequence[str], most: int = 5) -> str:
     """Return "31 .txt, 2 .xml", the most frequent first."""
     return ", ".join(f"{n:,} {name}" for name, n in Counter(names).most_common(most))
+
+
+@dataclass
+class Table:
+    """A table in memory: N rows of each column.
+
+    columns: name -> N values.
+    where: N places, such as "line 17".
+    class_names: column -> names of the numbers in it, where the file tells them.
+    picture_columns: columns that hold pictures themselves, or records of their files.
+    """
+
+    file: Path
+    columns: dict[str, list]
+    where: list[str]
+    findings: list[Finding] = field(default_factory=list)
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+    picture_columns: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.where)

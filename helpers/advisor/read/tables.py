@@ -5,35 +5,15 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.advisor.read.arrow_files import read_parquet
+from helpers.advisor.read.build import Table
 from helpers.errors import UserError
 
 _LONGEST_FIELD = 16_000_000  # characters: a whole book in one cell is a text, 131,072 is not enough
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-
-
-@dataclass
-class Table:
-    """A table in memory: N rows of each column.
-
-    columns: name -> N values.
-    where: N places, such as "line 17".
-    class_names: column -> names of the numbers in it, where the file tells them.
-    picture_columns: columns that hold pictures themselves, or records of their files.
-    """
-
-    file: Path
-    columns: dict[str, list]
-    where: list[str]
-    findings: list[Finding] = field(default_factory=list)
-    class_names: dict[str, list[str]] = field(default_factory=dict)
-    picture_columns: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.where)
 
 
 def read_table(file: Path) -> Table:
@@ -195,18 +175,12 @@ def _json(file: Path) -> Table:
     return table
 
 
-def _parquet(file: Path) -> Table:
-    from helpers.advisor.read.arrow_files import read_parquet
-
-    return read_parquet(file)
-
-
 READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".jsonl": _json,
     ".ndjson": _json,
     ".json": _json,
-    ".parquet": _parquet,
-    ".pq": _parquet,
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
 }

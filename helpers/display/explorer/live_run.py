@@ -10,7 +10,7 @@ from helpers.decision import title_of
 from helpers.display.explorer.settings import Point
 from helpers.errors import UserError
 from helpers.results.learning_curves import Curve, Measured, comparable
-from helpers.results.statistics import interval_half_width
+from helpers.results.statistics import mean_interval
 
 TASK, BACKBONE = "products_near", "pocket"
 MOST_EXAMPLES = 200  # so that every approach ends in seconds
@@ -79,9 +79,7 @@ def _beside(reached: float, approach: str, n: int, curve: Curve | None) -> str:
     values = curve.accuracy[n][approach].dropna()
     if len(values) < 2:
         return "too few runs are recorded at this very point"
-    deviation, count = pd.Series([values.std()]), pd.Series([len(values)])
-    half = float(interval_half_width(deviation, count).iloc[0])
-    low, high = values.mean() - half, values.mean() + half
+    _, low, high = mean_interval(values)
     side = "inside" if low <= reached <= high else "above" if reached > high else "below"
     return (
         f"that is {side} the recorded interval, {low:.3f} to {high:.3f} over {len(values)} seeds "

@@ -15,7 +15,10 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.lessons import flips
-from helpers.lessons.claims.tests import (
+from helpers.lessons.language_models import forgetting
+from helpers.paths import data_dir
+from helpers.results import runs as records
+from helpers.results.effects import (
     FAILS,
     HOLDS,
     SITUATION,
@@ -25,9 +28,6 @@ from helpers.lessons.claims.tests import (
     Measured,
     judge,
 )
-from helpers.lessons.language_models import forgetting
-from helpers.paths import data_dir
-from helpers.results import runs as records
 from helpers.results.learning_curves import (
     comparable,
     recorded_chances,

@@ -24,19 +24,15 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.paths import results_dir
-from helpers.results.statistics import between, mean_interval
-from helpers.storage.results_file import RowFile
+from helpers.results.statistics import between, interval_table
+from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA
 
 QUESTION = ["model", "approach", "setting", "batch", "seq", "turn"]
@@ -46,14 +42,10 @@ TIMES = ["step_ms", "step_wall_ms", "merged_ms", "unmerged_ms"]
 WHOLE = ["batch", "seq", "turn", "trainable_params", "total_params", *BYTES, "threads"]
 COLUMNS = [*QUESTION, "trainable_params", "total_params", *BYTES, "formula_error", *TIMES,
            "threads", "torch", "created", "git"]  # fmt: skip
+FILE = ResultsFile("break_even.csv", COLUMNS, QUESTION, text=["setting"])
 PLACE = ["model", "batch", "seq"]
 METHOD = ["approach", "setting"]
 FULL = FULL_FINE_TUNING
-
-
-def break_even_path() -> Path:
-    """The file of recorded steps."""
-    return results_dir() / "break_even.csv"
 
 
 def load(path: Path | None = None) -> pd.DataFrame:
@@ -61,10 +53,7 @@ def load(path: Path | None = None) -> pd.DataFrame:
 
     Two columns are added: `method`, in words, and `base_params` of the decoder itself.
     """
-    path = break_even_path() if path is None else path
-    data = io.BytesIO(RowFile(path, COLUMNS).read())
-    table = pd.read_csv(data, encoding="utf-8", dtype={"setting": str}).fillna({"setting": ""})
-    return in_words(table)
+    return in_words(FILE.load(path))
 
 
 def in_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -74,22 +63,6 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     inserted = table["approach"].isin([LORA, ADAPTER])
     table["base_params"] = table["total_params"] - table["trainable_params"].where(inserted, 0)
     return table
-
-
-def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a row answers: equal questions are measured once."""
-    return tuple(row[name] for name in QUESTION)
-
-
-def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
-    """The questions that the file answers."""
-    return {question(row) for row in load(path).to_dict("records")}
-
-
-def append(row: Mapping[str, Any], path: Path | None = None) -> None:
-    """Append one whole line. Raises UserError for wrong columns."""
-    path = break_even_path() if path is None else path
-    RowFile(path, COLUMNS).append_row(row)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -116,11 +89,10 @@ def ratios(rows: pd.DataFrame, value: str = "step_ms", *, over: str = FULL) -> p
     base = rows[rows["approach"] == over][[*keys, value]]
     both = rows[rows["approach"] != over].merge(base, on=keys, suffixes=("", "_over"))
     both["log"] = np.log(both[value] / both[f"{value}_over"])
-    made = []
-    for key, own in both.groupby([*PLACE, "base_params", *METHOD, "method"], sort=False):
-        made.append((*key, *np.exp(mean_interval(own["log"])), len(own)))
-    names = [*PLACE, "base_params", *METHOD, "method", "mean", "low", "high", "turns"]
-    table = pd.DataFrame(made, columns=names)
+    by = [*PLACE, "base_params", *METHOD, "method"]
+    table = interval_table(both, by, "log", sort=False).rename(columns={"runs": "turns"})
+    ends = ["mean", "low", "high"]
+    table[ends] = np.exp(table[ends])
     return table.sort_values(["batch", "seq", "method", "base_params"], ignore_index=True)
 
 

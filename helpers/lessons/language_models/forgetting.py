@@ -26,7 +26,6 @@ billions of weights.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.paths import results_dir
-from helpers.results.statistics import mean_interval
-from helpers.storage.results_file import RowFile
+from helpers.results.statistics import interval_table, pair
+from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 QUESTION = ["model", "source", "domain", "approach", "rank", "embeddings", "lr", "seed", "role"]
@@ -44,13 +42,9 @@ FACTS = ["steps", "tokens_seen", "trainable_params", "cpu_seconds"]
 PLACE = ["corpus", "split", "step"]
 NUMBERS = ["loss", "per_token", "per_word", "bits_per_byte"]
 COLUMNS = [*QUESTION, *FACTS, *PLACE, *NUMBERS, "created", "git"]
+FILE = ResultsFile("decoder.csv", COLUMNS, QUESTION)
 WHOLE = ["rank", "embeddings", "seed", "steps", "tokens_seen", "trainable_params", "step"]
 ARM = ["domain", "approach", "rank", "embeddings"]
-
-
-def decoder_path() -> Path:
-    """The file of recorded adaptations."""
-    return results_dir() / "decoder.csv"
 
 
 def load(path: Path | None = None) -> pd.DataFrame:
@@ -58,8 +52,7 @@ def load(path: Path | None = None) -> pd.DataFrame:
 
     A column is added: `arm`, approach and rank in words.
     """
-    path = decoder_path() if path is None else path
-    table = pd.read_csv(io.BytesIO(RowFile(path, COLUMNS).read()), encoding="utf-8")
+    table = FILE.load(path)
     table["arm"] = [arm_in_words(*one) for one in table[ARM[1:]].to_numpy()]
     return table
 
@@ -71,24 +64,18 @@ def arm_in_words(approach: str, rank: int, embeddings: int) -> str:
     return words + " and word vectors" * bool(embeddings)
 
 
-def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What an adaptation answers; rates are compared to six digits, as they are written."""
-    return tuple(f"{row[k]:.6g}" if k == "lr" else row[k] for k in QUESTION)
-
-
 def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
     """The adaptations whose last line is there: one that was cut off is measured again."""
     rows = load(path)
     last = rows[(rows["step"] == rows["steps"]) & (rows["corpus"] == "old")]
     last = last[(last["role"] == "trial") | (last["split"] == "test")]
-    return {question(row) for row in last.to_dict("records")}
+    return {FILE.question(row) for row in last.to_dict("records")}
 
 
 def append(rows: list[Mapping[str, Any]], path: Path | None = None) -> None:
     """Append the lines of one adaptation. Raises UserError for wrong columns."""
-    path = decoder_path() if path is None else path
     for row in rows:
-        RowFile(path, COLUMNS).append_row(row)
+        FILE.append(row, path)
 
 
 def runs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,8 +104,11 @@ def curves(rows: pd.DataFrame, value: str = "bits_per_byte") -> pd.DataFrame:
     Columns: those of ARM, arm, corpus, step, mean of `value`, low and high (95 % by Student's t
     over seeds) and runs.
     """
+    if value not in NUMBERS:
+        raise UserError(f"{value!r} is not recorded; choose one of {', '.join(NUMBERS)}")
     kept = runs(rows)
-    return _means(kept[kept["split"] == "validation"], [*ARM, "arm", "corpus", "step"], value)
+    kept = kept[kept["split"] == "validation"]
+    return interval_table(kept, [*ARM, "arm", "corpus", "step"], value, sort=False)
 
 
 def learned_and_forgotten(rows: pd.DataFrame, value: str = "bits_per_byte") -> pd.DataFrame:
@@ -146,28 +136,27 @@ def tally(changes: pd.DataFrame) -> pd.DataFrame:
     Columns: those of ARM, arm, lr, learned, learned_low, learned_high, forgotten, forgotten_low,
     forgotten_high (95 % by Student's t), trainable_params, cpu_seconds (median) and runs.
     """
-    made = []
-    for key, own in changes.groupby([*ARM, "arm", "lr"], sort=False):
-        ends = [*mean_interval(own["learned"]), *mean_interval(own["forgotten"])]
-        seconds = own["cpu_seconds"].median()
-        made.append((*key, *ends, int(own["trainable_params"].iloc[0]), seconds, len(own)))
-    names = ["learned", "learned_low", "learned_high", "forgotten", "forgotten_low",
-             "forgotten_high", "trainable_params", "cpu_seconds", "runs"]  # fmt: skip
-    return pd.DataFrame(made, columns=[*ARM, "arm", "lr", *names])
+    by = [*ARM, "arm", "lr"]
+    costs = changes.groupby(by, sort=False).agg(
+        trainable_params=("trainable_params", "first"), cpu_seconds=("cpu_seconds", "median")
+    )
+    table = _both_sides(changes, by).join(costs, on=by)
+    table["runs"] = table.pop("runs")  # the last column
+    return table
 
 
-def _means(rows: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    if value not in NUMBERS:
-        raise UserError(f"{value!r} is not recorded; choose one of {', '.join(NUMBERS)}")
-    made = [
-        (*key, *mean_interval(own[value]), len(own)) for key, own in rows.groupby(by, sort=False)
+def _both_sides(changes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Means and intervals of learned and forgotten, in columns of their names; and runs."""
+    made = [interval_table(changes, by, name, sort=False).set_index(by) for name in CHANGES]
+    sides = [
+        table[["mean", "low", "high"]].set_axis([name, f"{name}_low", f"{name}_high"], axis=1)
+        for name, table in zip(CHANGES, made, strict=True)
     ]
-    return pd.DataFrame(made, columns=[*by, "mean", "low", "high", "runs"])
+    return pd.concat([*sides, made[0]["runs"]], axis=1).reset_index()
 
 
 FULL = FULL_FINE_TUNING
-DIFFERENCES = ["learned", "learned_low", "learned_high", "forgotten", "forgotten_low",
-               "forgotten_high"]  # fmt: skip
+CHANGES = ("learned", "forgotten")
 
 
 def preferred(rows: pd.DataFrame) -> pd.DataFrame:
@@ -214,14 +203,11 @@ def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     and runs.
     """
     table = compared(rows)
-    keys, made = ["domain", "seed"], []
     sides = [table[table["approach"] == name] for name in (LORA, FULL)]
-    right = sides[1][[*keys, "learned", "forgotten"]]
-    both = sides[0].merge(right, on=keys, suffixes=("", "_full"))
-    for domain, own in both.groupby("domain", sort=True):
-        ends = [mean_interval(own[k] - own[f"{k}_full"]) for k in ("learned", "forgotten")]
-        made.append((domain, own["arm"].iloc[0], *ends[0], *ends[1], len(own)))
-    return pd.DataFrame(made, columns=["domain", "arm", *DIFFERENCES, "runs"])
+    both = pair(*sides, ["domain", "seed"], CHANGES).sort_values(["domain", "seed"])
+    for name in CHANGES:
+        both[name] -= both[f"{name}_theirs"]
+    return _both_sides(both, ["domain", "arm"])
 
 
 def in_words(row: dict) -> str:

@@ -17,7 +17,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,16 +40,16 @@ from helpers.approaches import (
 )
 from helpers.backbones import Backbone, clone
 from helpers.errors import UserError
-from helpers.paths import results_dir
 from helpers.registry import unknown_name
-from helpers.results.statistics import mean_interval
-from helpers.storage.results_file import RowFile
+from helpers.results.statistics import interval_table
+from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import LORA
 
 QUESTION = ["method", "task", "n_train", "seed", "lr"]
 NUMBERS = ["epochs", "tokens", "val_accuracy", "test_accuracy", "n_test", "half_accuracy",
            "trainable_params", "stored_bytes", "train_cpu_seconds"]  # fmt: skip
 COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
+FILE = ResultsFile("peft.csv", COLUMNS, QUESTION)
 TRIAL = "reuters8"  # the task that learning rates are chosen on, by validation
 FEED_FORWARD = r".*layer\.output\.dense"  # a BERT layer's second half, behind 1,536 activations
 
@@ -219,35 +218,21 @@ def beside(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     theirs["method"] = "peft: " + theirs["method"]
     ours = runs[runs["n_train"].isin(theirs["n_train"]) & runs["task"].isin(theirs["task"])]
     ours = ours.assign(method=ours["approach"], file_mb=ours["stored_mb"])
-    made = []
-    for key, own in pd.concat([ours, theirs]).groupby(["method", "task"], sort=True):
-        costs = own[["trainable_params", "file_mb", "train_cpu_seconds"]].median()
-        made.append((*key, *mean_interval(own["test_accuracy"]), len(own), *costs))
-    names = ["method", "task", "mean", "low", "high", "runs", "trainable", "file_mb",
-             "cpu_seconds"]  # fmt: skip
-    return pd.DataFrame(made, columns=names)
-
-
-def peft_path() -> Path:
-    """The file of recorded rows."""
-    return results_dir() / "peft.csv"
+    by, both = ["method", "task"], pd.concat([ours, theirs])
+    costs = both.groupby(by)[["trainable_params", "file_mb", "train_cpu_seconds"]].median()
+    names = {"trainable_params": "trainable", "train_cpu_seconds": "cpu_seconds"}
+    return interval_table(both, by, "test_accuracy").join(costs.rename(columns=names), on=by)
 
 
 def load(path: Path | None = None) -> pd.DataFrame:
     """The recorded rows; none where nothing was recorded. Raises UserError for other columns."""
-    held = RowFile(peft_path() if path is None else path, COLUMNS)
-    return pd.read_csv(io.BytesIO(held.read()), encoding="utf-8")
+    return FILE.load(path)
 
 
 def append(row: Mapping[str, Any], path: Path | None = None) -> None:
     """Append one whole line. Raises UserError for wrong columns, or an unknown method."""
     _method(row.get("method", ""))
-    RowFile(peft_path() if path is None else path, COLUMNS).append_row(row)
-
-
-def question(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a row answers: equal questions are measured once."""
-    return tuple(float(f"{row[k]:.6g}") if k == "lr" else row[k] for k in QUESTION)
+    FILE.append(row, path)
 
 
 def _method(name: str) -> PeftMethod:

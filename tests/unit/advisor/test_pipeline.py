@@ -118,10 +118,11 @@ class Page(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.outside, self.labels, self.text = [], [], ""
+        self.outside, self.labels, self.tags, self.text = [], [], [], ""
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
+        self.tags.append(tag)
         self.outside += [given[k] for k in ("src", "href") if k in given]
         if given.get("role") == "img":
             self.labels.append(given.get("aria-label", ""))
@@ -184,6 +185,40 @@ def test_the_page_escapes_what_came_from_the_data(raced):
     told = raced.as_dict()
     told["classes"][0]["name"] = "<script>alert(1)</script>"
     assert "<script>" not in report(told)
+
+
+SET_BY_US = {"approach", "rule_approach", "verdict", "severity", "created"}  # names we look up
+
+
+def with_markup(told):
+    """Return what `advise --json` writes with a tag and quotes in every text that isn't ours."""
+    if isinstance(told, dict):
+        return {
+            key: value if key in SET_BY_US else with_markup(value) for key, value in told.items()
+        }
+    if isinstance(told, list | tuple):
+        return [with_markup(one) for one in told]
+    return f"{told} <img src=x onerror='\"'>" if isinstance(told, str) else told
+
+
+def test_nothing_that_is_set_into_the_page_is_read_as_a_tag(raced):
+    told = json.loads(json.dumps(raced.as_dict()))
+    page, marked = Page(), Page()
+    page.feed(report(told))
+    marked.feed(report(with_markup(told)))
+    assert marked.outside == []
+    assert marked.tags == page.tags
+    assert marked.text.count("<img src=x onerror='\"'>") > len(told["checks"])
+
+
+def test_a_page_without_race_checks_and_flips_leaves_their_parts_out(looked):
+    told = json.loads(json.dumps(looked.as_dict()))
+    told |= {"checks": [], "flips": [], "next_measurement": "", "candidates": []}
+    page = Page()
+    page.feed(report(told))
+    for part in ("Measured on", "What would change", "What each approach", "checks passed"):
+        assert part not in page.text
+    assert "Nothing was found." in page.text
 
 
 def test_the_words_lead_with_the_answer(looked):

@@ -8,7 +8,6 @@ from threadpoolctl import threadpool_info
 
 from helpers.errors import UserError
 from helpers.experiments.domain_distance import frechet_distance, log_me, probe
-from helpers.results.statistics import wilson_interval
 from helpers.training.linear import one_blas_thread
 
 
@@ -33,14 +32,6 @@ def test_probes_need_two_examples_of_two_classes():
         probe(np.zeros((4, 2)), np.zeros(4, int))
     with pytest.raises(UserError, match="single example"):
         probe(np.zeros((4, 2)), np.array([0, 0, 0, 1]))
-
-
-def test_wilson_interval_is_the_textbook_one():
-    low, high = wilson_interval(8, 10)
-    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-3)
-    assert wilson_interval(0, 20)[0] == 0 and wilson_interval(20, 20)[1] == 1
-    with pytest.raises(UserError):
-        wilson_interval(3, 2)
 
 
 def test_frechet_distance_of_gaussians_is_its_formula(clouds):

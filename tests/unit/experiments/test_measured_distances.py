@@ -24,8 +24,8 @@ def test_places_cover_the_sweeps_and_the_source():
     assert len(found) == len(set(found))
     assert Place("pocket", "products_source", 0.0, 28) in found
     assert Place("efficientnet_lite0", "clothing", 0.0, 64) in found
-    assert Place("minilm", "tweets", 0.0, 32) in found
-    assert sum(place.task == "products_near" for place in found) == 7
+    assert Place("minilm", "tweets", 0.0, 64) in found
+    assert sum(place.task == "products_near" for place in found) == 3  # steps of the dial
 
 
 def test_distance_grows_with_frechet_and_stays_below_one():
@@ -53,19 +53,19 @@ def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
 def test_rows_are_appended_whole_and_missing_knows_them(tmp_path):
     path = tmp_path / "distances.csv"
     before = len(domain_distance.missing(path))
-    domain_distance.append(a_row(), path)
+    domain_distance.FILE.append(a_row(), path)
     path.write_text(path.read_text() + "pocket,half", encoding="utf-8")  # a killed writer
-    domain_distance.append(a_row("products_near", 1 / 6), path)
+    domain_distance.FILE.append(a_row("products_near", 3 / 6), path)
     held = domain_distance.load_distances(path)
     assert list(held["task"]) == ["digits", "products_near"]
-    domain_distance.append(a_row("products_near", round(1 / 6, 6)), path)
-    assert len(domain_distance.missing(path)) == before - 2
+    domain_distance.FILE.append(a_row("products_near", 1.0), path)
+    assert len(domain_distance.missing(path)) == before - 3
 
 
 def test_bad_rows_and_files_are_refused(tmp_path):
     path = tmp_path / "distances.csv"
     with pytest.raises(UserError, match="differ: distance"):
-        domain_distance.append({k: v for k, v in a_row().items() if k != "distance"}, path)
+        domain_distance.FILE.append({k: v for k, v in a_row().items() if k != "distance"}, path)
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(UserError, match="other columns"):
         domain_distance.load_distances(path)

@@ -5,7 +5,8 @@ from test_sweeps import fake, load, toy
 
 from helpers.approaches import APPROACHES
 from helpers.experiments import sweeps
-from helpers.experiments.grids import ALL, SWEEPS, Block
+from helpers.experiments.blocks import ALL, Block
+from helpers.experiments.grids import SWEEPS
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import MOST_TRIALS, Score, Search, identity, next_rate
 
@@ -13,7 +14,7 @@ NAN = float("nan")
 
 
 def block(**changes) -> Block:
-    box = {"sizes": (200,), "approaches": ("lora",), "schema": 2, "tuning_size": 200}
+    box = {"sizes": (200,), "approaches": ("lora",), "tuning_size": 200}
     return Block("pocket", ("digits",), **(box | changes))
 
 

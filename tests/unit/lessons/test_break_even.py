@@ -109,7 +109,7 @@ def race(*points):
 def test_a_crossing_is_found_where_it_is_and_not_made_up(points, answer, params, tmp_path):
     path = tmp_path / "break_even.csv"
     for row in race(*points).to_dict("records"):
-        records.append(row, path)
+        records.FILE.append(row, path)
     ratios = records.ratios(records.load(path))
     # A busy turn slows both, so the ratios do not vary.
     assert ratios["mean"].tolist() == pytest.approx([took / 100 for _, took in points])
@@ -124,15 +124,14 @@ def test_a_crossing_is_found_where_it_is_and_not_made_up(points, answer, params,
 def test_rows_are_known_again_and_bad_ones_refused(tmp_path):
     path = tmp_path / "break_even.csv"
     assert records.load(path).empty
-    records.append(a_row(merged_ms=math.nan), path)
-    records.append(a_row(approach="full_fine_tuning", setting=""), path)
-    assert records.question(a_row()) in records.recorded(path)
-    assert records.question(a_row(setting="", approach="full_fine_tuning")) in records.recorded(
-        path
-    )
-    assert records.question(a_row(turn=1)) not in records.recorded(path)
+    records.FILE.append(a_row(merged_ms=math.nan), path)
+    records.FILE.append(a_row(approach="full_fine_tuning", setting=""), path)
+    assert records.FILE.question(a_row()) in records.FILE.recorded(path)
+    full = a_row(setting="", approach="full_fine_tuning")
+    assert records.FILE.missing([full, a_row(turn=1), a_row()], path) == [a_row(turn=1)]
+    assert records.FILE.question(a_row(turn=1)) not in records.FILE.recorded(path)
     with pytest.raises(UserError, match="differ: seq"):
-        records.append({k: v for k, v in a_row().items() if k != "seq"}, path)
+        records.FILE.append({k: v for k, v in a_row().items() if k != "seq"}, path)
     with pytest.raises(UserError, match="has no ratio"):
         records.ratios(records.load(path), "mood")
 

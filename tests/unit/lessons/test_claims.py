@@ -11,7 +11,8 @@ from scipy import stats
 
 from helpers.cli import commands
 from helpers.errors import UserError
-from helpers.lessons.claims import ledger, tests
+from helpers.lessons.claims import ledger
+from helpers.results import effects
 
 VERDICT = re.compile(r"holds|holds when .+|fails|not tested")
 TASKS = {"products_near": 0.0, "digits": 0.0, "textile": 0.0, "solar_cells": 0.0}
@@ -85,7 +86,7 @@ def test_a_split_says_when():
 
 def test_a_gain_is_paired_and_its_interval_is_over_families():
     runs = ledger.situations(made(lambda task, n: {"digits": 0.3}.get(task, 0.1), spread=0.0))
-    found = tests.gain(runs, PAIR)
+    found = effects.gain(runs, PAIR)
     means = np.array([0.1, 0.3, 0.1, 0.1])
     half = stats.t.ppf(0.975, 3) * means.std(ddof=1) / 2
     assert found.effect == pytest.approx(means.mean())
@@ -95,7 +96,7 @@ def test_a_gain_is_paired_and_its_interval_is_over_families():
 
 def test_with_one_family_the_interval_is_over_seeds():
     runs = ledger.situations(made(0.1))
-    found = tests.gain(runs[runs["task"] == "digits"], PAIR)
+    found = effects.gain(runs[runs["task"] == "digits"], PAIR)
     assert "3 seeds" in found.note and found.low < 0.1 < found.high
 
 
@@ -103,45 +104,45 @@ def test_the_side_of_several_arms_is_chosen_on_validation_and_not_on_test():
     runs = made(0.1, spread=0.0)
     runs.loc[runs["approach"] == "lora", "test_accuracy"] = 0.99  # lucky on test alone
     query = PAIR | {"ours": ["lora", "full_fine_tuning"]}
-    assert tests.gain(ledger.situations(runs), query).effect == pytest.approx(0.1)
+    assert effects.gain(ledger.situations(runs), query).effect == pytest.approx(0.1)
 
 
 def test_a_ratio_is_of_costs_and_counts_the_base_once():
     runs = ledger.situations(made(0.1))
     query = {"ours": ["feature_extraction"], "theirs": ["full_fine_tuning"], "value": "stored_mb"}
-    assert tests.ratio(runs, query).effect == pytest.approx(180)
-    many = tests.ratio(runs, query | {"tasks": 20}).effect
+    assert effects.ratio(runs, query).effect == pytest.approx(180)
+    many = effects.ratio(runs, query | {"tasks": 20}).effect
     assert many == pytest.approx(20 * 90 / (90 + 20 * 0.5))
 
 
 def test_a_share_counts_situations():
     runs = ledger.situations(made(lambda task, n: 0.1 if n > 50 else -0.1))
-    found = tests.share(runs, PAIR)
+    found = effects.share(runs, PAIR)
     assert found.effect == pytest.approx(2 / 3) and "8 of 12" in found.note
     assert found.low <= found.effect <= found.high
 
 
 def test_a_first_case_is_not_found_in_noise():
     noise = ledger.situations(made(0.0, spread=0.03))
-    assert tests.first_case(noise, PAIR).low < 0
+    assert effects.first_case(noise, PAIR).low < 0
     one = made(lambda task, n: 0.3 if (task, n) == ("digits", 50) else 0.0, spread=0.01)
-    found = tests.first_case(ledger.situations(one), PAIR)
+    found = effects.first_case(ledger.situations(one), PAIR)
     assert found.low > 0 and "clearest: digits" in found.note
 
 
 def test_a_trend_follows_distance():
     rows = [made(0.4 * dial, dial=dial).query("task == 'products_near'") for dial in (0, 0.5, 1)]
     runs = ledger.situations(pd.concat(rows))
-    found = tests.trend(runs, PAIR)
+    found = effects.trend(runs, PAIR)
     assert found.low > 0
     flat = [made(0.1, dial=dial).query("task == 'products_near'") for dial in (0, 0.5, 1)]
-    assert tests.trend(ledger.situations(pd.concat(flat)), PAIR).low < 0.05
-    assert tests.trend(ledger.situations(rows[0]), PAIR) is None
+    assert effects.trend(ledger.situations(pd.concat(flat)), PAIR).low < 0.05
+    assert effects.trend(ledger.situations(rows[0]), PAIR) is None
 
 
 def test_a_query_with_a_wrong_name_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no column"):
-        tests.gain(ledger.situations(made(0.1)), PAIR | {"value": "accuracy"})
+        effects.gain(ledger.situations(made(0.1)), PAIR | {"value": "accuracy"})
     text = '[[claim]]\nid = 1\nsays = "x"\ntest = "wish"\nunit = ""\n'
     (tmp_path / "claims.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(ledger, "data_dir", lambda: tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from helpers.errors import UserError
 from helpers.lessons import flips
 from helpers.lessons import flips as flips_plots
-from helpers.lessons.claims.tests import Measured
+from helpers.results.effects import Measured
 from helpers.tasks import TASKS
 
 
@@ -41,8 +41,8 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     held = flips.load("unlabelled", path)
     assert list(held.columns) == flips.COLUMNS
     assert held["test_accuracy"].tolist() == [0.5, 0.123457]
-    assert flips.question(a_row(dial=1 / 3)) in flips.recorded(path)
-    assert flips.question(a_row(seed=2)) not in flips.recorded(path)
+    assert flips.FILE.question(a_row(dial=1 / 3)) in flips.FILE.recorded(path)
+    assert flips.FILE.question(a_row(seed=2)) not in flips.FILE.recorded(path)
     assert flips.load("local", path).empty
 
 

@@ -54,7 +54,8 @@ def test_a_rank_is_picked_by_validation_and_seeds_are_paired():
 
 
 def test_what_is_too_close_says_so_and_nothing_is_no_error():
-    row = dict.fromkeys(decoder_evidence.DIFFERENCES, 0.1) | {"learned_low": -0.1, "runs": 3}
+    names = [name + end for name in decoder_evidence.CHANGES for end in ("", "_low", "_high")]
+    row = dict.fromkeys(names, 0.1) | {"learned_low": -0.1, "runs": 3}
     words = decoder_evidence.in_words(row | {"domain": "news", "arm": "LoRA rank 8"})
     assert "learned more, too close to call, and forgot clearly more" in words
     assert decoder_evidence.compared(records().iloc[:0]).empty

@@ -160,8 +160,8 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     assert list(held.columns) == peft_methods.COLUMNS
     assert held["test_accuracy"].tolist() == [0.5, 0.123457]
     assert math.isnan(held["half_accuracy"][0])
-    known = {peft_methods.question(row) for row in held.to_dict("records")}
-    assert peft_methods.question(a_row(lr=0.01)) in known
+    known = {peft_methods.FILE.question(row) for row in held.to_dict("records")}
+    assert peft_methods.FILE.question(a_row(lr=0.01)) in known
     with pytest.raises(UserError, match="differ: seed"):
         peft_methods.append({k: v for k, v in a_row().items() if k != "seed"}, path)
     with pytest.raises(UserError, match="no method of peft"):

@@ -14,6 +14,7 @@ from helpers.lessons.race import (
     recorded_race,
 )
 from helpers.results import runs as records
+from helpers.results.statistics import wilson_interval
 
 
 def row(approach, accuracy, train, prepare=0.0, n=1000):
@@ -34,13 +35,9 @@ ROWS = [
 ]
 
 
-def test_wilson_interval_equals_its_formula():
-    z, p, n = 1.959964, 0.85, 400
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert binomial_interval(p, n) == pytest.approx((centre - half, centre + half), abs=1e-6)
-    low, high = binomial_interval(1.0, 20)
-    assert 0.8 < low < 0.9 and high == pytest.approx(1.0)
+def test_the_interval_of_an_accuracy_is_that_of_its_count():
+    assert binomial_interval(0.85, 400) == wilson_interval(340, 400)
+    assert binomial_interval(2 / 3, 3) == wilson_interval(2, 3)
 
 
 def test_table_is_sorted_and_counts_preparation():

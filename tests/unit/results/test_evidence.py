@@ -14,13 +14,14 @@ from rows import SECONDS, made, three
 from situations import random_situation
 
 from helpers.cli import commands
-from helpers.decision import DISTANCES, ReasonKind, Situation
+from helpers.decision import ReasonKind, Situation
 from helpers.errors import UserError
 from helpers.experiments import grids
 from helpers.results import learning_curves
 from helpers.results import runs as records
 from helpers.results.evidence import CLEAR, CLOSE, NONE, both_answers, decide_command, evidence_near
 from helpers.tasks import TASKS
+from helpers.vocabulary import DISTANCES
 
 FAR = 5 / 6
 

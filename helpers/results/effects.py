@@ -14,10 +14,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from helpers.errors import UserError
-from helpers.results.statistics import CONFIDENCE
+from helpers.results.statistics import (
+    CONFIDENCE,
+    bootstrap_interval,
+    mean_interval,
+    pair,
+    pooled_mean,
+    t_half_width,
+)
 
 FAMILY = ["backbone", "task"]  # the dial's steps are one task seen from afar
 SITUATION = [*FAMILY, "dial", "image_size", "n_train"]
@@ -58,7 +64,7 @@ def arms_table(
 
     A side of several arms is, in each situation, the one with the best mean validation accuracy,
     so that no side is picked by the test accuracy it is judged by. Situations without both sides
-    are left out. `used` counts the runs behind a row.
+    are left out.
     """
     sides = []
     for names in (ours, theirs):
@@ -67,8 +73,8 @@ def arms_table(
         means = means.sort_values([*SITUATION, "val_accuracy", arm], kind="stable")
         best = means.drop_duplicates(SITUATION, keep="last")[[*SITUATION, arm]]
         sides.append(rows.merge(best, on=[*SITUATION, arm])[[*SITUATION, "seed", value]])
-    both = sides[0].merge(sides[1], on=[*SITUATION, "seed"], suffixes=("_ours", "_theirs"))
-    both = both.rename(columns={f"{value}_ours": "ours", f"{value}_theirs": "theirs"})
+    both = pair(*sides, [*SITUATION, "seed"], [value])
+    both = both.rename(columns={value: "ours", f"{value}_theirs": "theirs"})
     return both.dropna(subset=["ours", "theirs"])
 
 
@@ -106,11 +112,9 @@ def share(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     means = table.groupby(SITUATION, observed=True)[["ours", "theirs"]].mean()
     wins = (means["ours"] - means["theirs"] >= query.get("by", 0.0)).groupby(level=FAMILY)
     won, of = wins.sum().to_numpy(), wins.count().to_numpy()
-    draws = np.random.default_rng(0).integers(len(of), size=(RESAMPLES, len(of)))
-    shares = won[draws].sum(1) / of[draws].sum(1)
-    low, high = np.quantile(shares, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    ends = bootstrap_interval(pooled_mean, won, of, draws=RESAMPLES)
     note = f"{won.sum()} of {of.sum()} situations"
-    return Measured(won.sum() / of.sum(), float(low), float(high), *_rests_on(table), note)
+    return Measured(won.sum() / of.sum(), *ends, *_rests_on(table), note)
 
 
 def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
@@ -126,11 +130,11 @@ def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     cases = cases[cases["count"] >= LEAST_SEEDS]
     if cases.empty:
         return None
-    level = 1 - (1 - CONFIDENCE) / (2 * len(cases))
     freedom = cases["count"] - 1
     alike = (cases["var"] * freedom).groupby(level="n_train").transform("sum")
     free = freedom.groupby(level="n_train").transform("sum")
-    half = stats.t.ppf(level, free) * np.sqrt(alike / free / cases["count"])
+    level = 1 - (1 - CONFIDENCE) / len(cases)
+    half = t_half_width(np.sqrt(alike / free / cases["count"]), free, level)
     low = cases["mean"] - half
     clear = int((low > query.get("margin", 0.0)).sum())
     best = low.idxmax()
@@ -153,11 +157,9 @@ def trend(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     if points["distance"].nunique() < LEAST_FAMILIES:
         return None
     x, y = points["distance"].to_numpy(), points["effect"].to_numpy()
-    draws = np.random.default_rng(0).integers(len(x), size=(RESAMPLES, len(x)))
-    slopes = np.array([_slope(x[draw], y[draw]) for draw in draws])
-    low, high = np.nanquantile(slopes, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    ends = bootstrap_interval(_slope, x, y, draws=RESAMPLES)
     note = f"gain per unit of distance over {len(x)} tasks and dial steps"
-    return Measured(_slope(x, y), float(low), float(high), *_rests_on(table), note)
+    return Measured(float(_slope(x, y)), *ends, *_rests_on(table), note)
 
 
 TESTS = {"gain": gain, "ratio": ratio, "share": share, "first case": first_case, "trend": trend}
@@ -171,8 +173,11 @@ def _arms(runs: pd.DataFrame, query: dict[str, Any]) -> pd.DataFrame:
     return arms_table(runs, query["ours"], query["theirs"], value, arm)
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    return float(np.polyfit(x, y, 1)[0]) if np.ptp(x) > 0 else float("nan")
+def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Slopes (…) of least squares through points (…, N); NaN where all x are equal."""
+    aside = x - x.mean(-1, keepdims=True)
+    spread = np.where(np.ptp(x, axis=-1) > 0, (aside**2).sum(-1), np.nan)
+    return (aside * y).sum(-1) / spread
 
 
 def _mean(table: pd.DataFrame) -> Measured | None:
@@ -183,12 +188,11 @@ def _mean(table: pd.DataFrame) -> Measured | None:
     families = situations.groupby(level=FAMILY).mean()
     over_seeds = len(families) < LEAST_FAMILIES
     units = table.groupby("seed")["effect"].mean() if over_seeds else families
-    mean = float(units.mean())
-    half = float("inf")
-    if len(units) > 1:
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, len(units) - 1) * units.std() / len(units) ** 0.5
+    mean, low, high = mean_interval(units)
+    if len(units) == 1:  # nothing is known of its spread, so nothing is ruled out
+        low, high = -math.inf, math.inf
     note = f"interval over {len(units)} {'seeds' if over_seeds else 'families of tasks'}"
-    return Measured(mean, mean - float(half), mean + float(half), *_rests_on(table), note)
+    return Measured(mean, low, high, *_rests_on(table), note)
 
 
 def _rests_on(table: pd.DataFrame) -> tuple[int, int]:
