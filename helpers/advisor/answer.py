@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from scipy.stats import norm
 
 from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
 from helpers.advisor.hyperparameters import Recipe
-from helpers.advisor.prior.accuracies import Expected, Prior, cheapest_near, expected_accuracies
+from helpers.advisor.prior.accuracies import (
+    Expected,
+    Prior,
+    choose,
+    expected_accuracies,
+    most_telling,
+    within_budget,
+)
 from helpers.advisor.prior.gains import NOTHING, Gains, recorded_gains
 from helpers.advisor.probe import DISTANT, DOUBTFUL, Probing
 from helpers.advisor.task import OwnTask
@@ -31,7 +37,11 @@ NAMED = 3  # of the approaches that may be better: the likeliest
 
 @dataclass(frozen=True)
 class Looked:
-    """Everything that was found out about own data before training anything on it."""
+    """Everything that was found out about own data before training anything on it.
+
+    backbone, image_size, pretrained_on: the network's name, the side or tokens that it reads, and
+        its data. asked: the fields of the request. machine: what it was asked on.
+    """
 
     own: OwnTask
     findings: tuple[Finding, ...]
@@ -40,11 +50,15 @@ class Looked:
     costs: Mapping[str, Cost]
     backbone: str
     image_size: int
-    minutes: float | None = None
-    tasks: int = 1
-    exclude: tuple[str, ...] = ()
-    seed: int = 0
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    pretrained_on: str
+    seed: int
+    asked: Mapping[str, Any]
+    machine: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def minutes(self) -> float | None:
+        """That training may take; a race keeps to its minutes itself."""
+        return None if self.asked["measure"] else self.asked["minutes"]
 
     @property
     def situation(self) -> Situation:
@@ -55,7 +69,7 @@ class Looked:
             distance=UNKNOWN_DISTANCE if distance is None else min(1.0, distance),
             modality=self.own.task.modality,
             budget_minutes=self.minutes,
-            tasks=self.tasks,
+            tasks=self.asked["tasks"],
         )
 
     def seconds(self, approach: str) -> float:
@@ -72,7 +86,7 @@ class Answer:
     approach: str
     verdict: str
     ruled: Decision
-    found: Evidence
+    evidence: Evidence
     expected: Mapping[str, Expected]
     reasons: tuple[str, ...]
     headline: tuple[str, ...]  # the reasons that count most
@@ -88,56 +102,48 @@ class Answer:
 
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     """The answer from the probe, the records without the excluded tasks, and the costs here."""
-    situation = looked.situation
-    held = held_records(runs, looked.exclude)
-    ruled = decide(situation)
+    situation, backbone = looked.situation, looked.backbone
     n_classes = len(looked.own.task.classes)
-    gains = recorded_gains(situation, held, looked.backbone, n_classes)
-    expected = expected_accuracies(looked.probing, gains)
-    expected = {name: one for name, one in expected.items() if name in looked.costs}
-    fitting = within_budget(looked, expected)
+    seconds = {name: looked.seconds(name) for name in looked.costs}
+    curves = held_records(runs, looked.asked["exclude"])
+    ruled = decide(situation)
     free = Situation(situation.examples, situation.distance, situation.modality)
-    found = evidence_near(free, held, backbone=looked.backbone)
-    table = expected_regret(free, held, sorted(fitting), looked.backbone, n_classes=n_classes)
-    take = _take(found, table, fitting, looked)
-    prior = Prior(expected, gains)
-    rivals = prior.chances_above(take, fitting)
-    verdict = found.verdict if found.verdict != NONE or table.empty else CLOSE
-    if verdict == CLEAR and (take != found.take or rivals):  # one more task may lie elsewhere
+    evidence = evidence_near(free, curves, backbone=backbone)
+    gains = recorded_gains(situation, curves, backbone, n_classes)
+    expected = expected_accuracies(looked.probing, gains)
+    prior = Prior({name: one for name, one in expected.items() if name in seconds}, gains)
+    fitting = within_budget(seconds, looked.minutes, prior.expected)
+    regrets = expected_regret(free, curves, sorted(fitting), backbone, n_classes=n_classes)
+    clear = evidence.take if evidence.verdict == CLEAR else None
+    take = choose(clear, regrets, fitting, ruled.approach)
+    rivals = prior.chances_above(take, list(fitting))
+    telling = most_telling(prior, take, fitting)
+    verdict = evidence.verdict if evidence.verdict != NONE or regrets.empty else CLOSE
+    if verdict == CLEAR and (take != evidence.take or rivals):  # one more task may lie elsewhere
         verdict = CLOSE
-    seen = tuple(_probe_reasons(looked.probing))
-    because = [*_take_reasons(take, table, looked, expected), *_open_reasons(rivals)]
-    known = [reason.text for reason in (*ruled.reasons, *found.reasons)]
-    reasons = (*seen, *known, *because)
-    change = next_measurement(take, prior, looked)
-    headline = (*seen, *because)
-    return Answer(take, verdict, ruled, found, expected, reasons, headline, change, gains, seen)
+    probed = tuple(_probe_reasons(looked.probing))
+    because = [*_take_reasons(take, regrets, seconds, prior.expected), *_open_reasons(rivals)]
+    known = [reason.text for reason in (*ruled.reasons, *evidence.reasons)]
+    return Answer(
+        approach=take,
+        verdict=verdict,
+        ruled=ruled,
+        evidence=evidence,
+        expected=prior.expected,
+        reasons=(*probed, *known, *because),
+        headline=(*probed, *because),
+        next_measurement=_next_words(take, telling, prior, seconds),
+        gains=gains,
+        about_probe=probed,
+    )
 
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
     """Comparable curves without the families of the excluded tasks."""
-    held = measured_curves(runs)
+    curves = measured_curves(runs)
     for name in {family(task) for task in exclude}:
-        held = held.without(name)
-    return held
-
-
-def within_budget(looked: Looked, names: Mapping[str, Any] | Sequence[str]) -> list[str]:
-    """The approaches whose training fits the minutes here; all of them where none does."""
-    if looked.minutes is None:
-        return list(names)
-    fit = [name for name in names if looked.seconds(name) <= 60 * looked.minutes]
-    return fit or list(names)
-
-
-def _take(found: Evidence, table: pd.DataFrame, fitting: list[str], looked: Looked) -> str:
-    if found.verdict == CLEAR and found.take in fitting:
-        return found.take
-    seconds = {name: looked.seconds(name) for name in fitting}
-    if not table.empty:
-        return cheapest_near(table["regret"], seconds)
-    ruled = decide(looked.situation).approach
-    return ruled if ruled in fitting else min(seconds, key=seconds.__getitem__)
+        curves = curves.without(name)
+    return curves
 
 
 def _probe_reasons(probing: Probing) -> list[str]:
@@ -161,25 +167,28 @@ def _probe_reasons(probing: Probing) -> list[str]:
 
 
 def _take_reasons(
-    take: str, table: pd.DataFrame, looked: Looked, expected: Mapping[str, Expected]
+    take: str,
+    regrets: pd.DataFrame,
+    seconds: Mapping[str, float],
+    expected: Mapping[str, Expected],
 ) -> list[str]:
-    told = []
+    reasons = []
     if take in expected:
         one = expected[take]
-        told.append(
+        reasons.append(
             f"{title_of(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
-            f"{one.high:.3f}: {one.origin}), in {_seconds(looked.seconds(take))} of training."
+            f"{one.high:.3f}: {one.origin}), in {_seconds(seconds[take])} of training."
         )
-    if take in table.index:
-        families = int(table.loc[take, "families"])
-        points = 100 * table.loc[take, "regret"]
-        told.append(
+    if take in regrets.index:
+        families = int(regrets.loc[take, "families"])
+        points = 100 * regrets.loc[take, "regret"]
+        reasons.append(
             f"Over everything recorded ({families} {'family' if families == 1 else 'families'} of "
             f"tasks, those like yours weighing more) it gives up {points:.1f} points; approaches "
             f"within {100 * WEIGHTS.margin:.1f} points of the least count as equal, and a clearly "
             "cheaper one is preferred."
         )
-    return told
+    return reasons
 
 
 def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
@@ -194,29 +203,15 @@ def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
     ]
 
 
-def next_measurement(take: str, prior: Prior, looked: Looked) -> str:
-    """The one training run that would most likely change the answer, and what it has to show.
-
-    Of the other approaches the one that may be expected to win most accuracy a second: what its
-    recorded gains leave open, against how long it takes here.
-    """
-    expected = prior.expected
-    if take not in expected:
+def _next_words(take: str, telling: str, prior: Prior, seconds: Mapping[str, float]) -> str:
+    """What to measure next, and what it has to show. telling: see `most_telling`."""
+    if take not in prior.expected:
         return f"Train {title_of(take)} once: nothing recorded says what it reaches here."
-    own, best, most = expected[take], "", 0.0
-    for name in within_budget(looked, expected):
-        other = expected[name]
-        if name == take or not other.runs:
-            continue
-        mean, width = prior.difference(name, take)
-        gap = mean / max(1e-6, width)
-        gain = width * (norm.pdf(gap) + gap * norm.cdf(gap)) / looked.seconds(name)
-        if gain > most:
-            best, most = name, gain
-    if not best:
-        return f"Train {title_of(take)} once, to see whether it reaches {own.accuracy:.3f}."
+    if not telling:
+        accuracy = prior.expected[take].accuracy
+        return f"Train {title_of(take)} once, to see whether it reaches {accuracy:.3f}."
     return (
-        f"Train {title_of(best)} once ({_seconds(looked.seconds(best))} here), on the same split "
+        f"Train {title_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
         f"as {title_of(take)}: the answer changes if it comes out more than "
         f"{100 * WEIGHTS.margin:.1f} points above."
     )

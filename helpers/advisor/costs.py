@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from helpers.advisor.hyperparameters import BATCH_SIZE, Recipe
-from helpers.advisor.task import OwnTask, own_folder
+from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.experiments.costs import measure, sample_batch
@@ -20,7 +20,6 @@ from helpers.experiments.single_run import environment
 from helpers.experiments.steps import first_step, measured_steps
 from helpers.experiments.timing import latency_ms
 from helpers.runtime import pick_device
-from helpers.storage.files import write_whole
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -61,58 +60,58 @@ class Cost:
         return self.prepare * missing + epochs * each + 0.3
 
 
-def own_costs(backbone: Backbone, own: OwnTask, recipes: Mapping[str, Recipe]) -> dict[str, Cost]:
-    """Costs of every approach, timed here; kept in the cache for this data and machine."""
+def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]]:
+    """How costs of these approaches are kept: those of another machine are measured anew."""
     facts = environment(pick_device())
-    place = {k: facts[k] for k in ("device", "threads", "torch")}
-    place |= {"size": backbone.recipe.size, "backbone": backbone.name}
-    file = own_folder(own.name) / "costs.json"
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        if held["place"] == place and set(held["costs"]) >= set(recipes):
-            return {name: Cost(**held["costs"][name]) for name in recipes}
-    except (OSError, ValueError, TypeError, KeyError):
-        pass  # not there, or of an older version: it is measured anew
-    made = _timed(backbone, own, list(recipes))
-    told = {"place": place, "costs": {name: asdict(cost) for name, cost in made.items()}}
-    write_whole(file, json.dumps(told, indent=1).encode("utf-8"))
-    return made
+    machine = {name: facts[name] for name in ("device", "threads", "torch")}
+    machine |= {"size": backbone.recipe.size, "backbone": backbone.name}
+
+    def read(content: dict[str, Any]) -> dict[str, Cost]:
+        if content["place"] != machine:
+            raise ValueError("measured on another machine, or for another network")
+        return {name: Cost(**content["costs"][name]) for name in names}
+
+    def write(costs: dict[str, Cost]) -> dict[str, Any]:
+        return {"place": machine, "costs": {name: asdict(cost) for name, cost in costs.items()}}
+
+    return Form(read, write)
 
 
-def _timed(backbone: Backbone, own: OwnTask, names: list[str]) -> dict[str, Cost]:
-    """Costs by approach. What trains in the same steps, or is served alike, is timed once."""
+def own_costs(backbone: Backbone, own: OwnTask, names: Iterable[str]) -> dict[str, Cost]:
+    """Costs by approach, timed here; what trains in the same steps, or is served alike, once."""
     entries = {name: get_approach(name) for name in names}
+    without_network = [name for name, entry in entries.items() if not entry.uses_network]
+    costs = {name: _fitted(name, own) for name in without_network}
     twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
     trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
     steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
     table = measured_steps(steps, REPEATS).set_index("approach")
     size = min(STEP, len(own.task.train))
-    plain_latency, made = 0.0, {}
+    plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
         grown = BATCH_SIZE / size  # activations grow with the batch
+        prepare = _forward(model, own, size) if model.start else 0.0
+        judge = _judge(model, inputs) / size
         is_plain = entries[name].serves_plain_network()
         latency = plain_latency if is_plain and plain_latency else _latency(model, own)
         plain_latency = latency if is_plain else plain_latency
-        made[name] = Cost(
+        costs[name] = Cost(
             approach=name,
-            prepare=_forward(model, own, size) if model.start else 0.0,
+            prepare=prepare,
             step=row["step_ms"] / 1000 / size,
-            judge=_judge(model, inputs) / size,
+            judge=judge,
             fit=0.0,
             memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
             stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
             latency_ms=latency,
             trainable=int(row["trainable"]),
         )
-    probe = made[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in made else 0.0
+    probe = costs[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in costs else 0.0
     for name, twin in twins.items():
         extra = probe if entries[name].reads_features else 0.0
-        made[name] = replace(made[twin], approach=name, prepare=extra)
-    for name, entry in entries.items():
-        if not entry.uses_network:
-            made[name] = _fitted(name, own)
-    return made
+        costs[name] = replace(costs[twin], approach=name, prepare=extra)
+    return {name: costs[name] for name in entries}
 
 
 def _latency(model, own: OwnTask) -> float:

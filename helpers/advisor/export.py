@@ -98,6 +98,13 @@ class OwnModel:
             return np.zeros((0, len(self.recipe["classes"])))
         return torch.softmax(self._logits(self._encoded(inputs)), 1).numpy()
 
+    def predict(self, inputs: Any) -> np.ndarray:
+        """Indices of the most probable classes, int64 (N,), of inputs as a task's split has them.
+
+        inputs: uint8 (N, side, side, channels), or N texts.
+        """
+        return self._logits(inputs).argmax(1).numpy()
+
     def classify(self, inputs: Sequence[str | Path]) -> list[str]:
         """The most probable class of each picture file, or text."""
         return [self.recipe["classes"][i] for i in self.probabilities(inputs).argmax(1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import functools
 import json
 import sys
 import time
@@ -12,30 +12,30 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
 from helpers.advisor.answer import Answer, Looked, first_answer
-from helpers.advisor.checks.catalogue import CHECKS, run_checks
-from helpers.advisor.costs import own_costs
-from helpers.advisor.data import Finding, OwnData
+from helpers.advisor.checks.catalogue import FINDINGS, checks_key, refuse, run_checks
+from helpers.advisor.checks.copies import find_copies
+from helpers.advisor.checks.pictures import picture_shape, readable
+from helpers.advisor.costs import costs_form, own_costs
+from helpers.advisor.data import OwnData, find_series
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
-from helpers.advisor.probe import probe_own
+from helpers.advisor.network import choose_backbone, fastest_threads
+from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
 from helpers.advisor.race.runs import Job, RaceFile, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.read.folder_layout import MixedKinds
 from helpers.advisor.report.as_json import as_json
 from helpers.advisor.report.as_text import in_words
-from helpers.advisor.splits import with_splits
-from helpers.advisor.task import OwnTask, make_own_task, own_folder, shape_of
-from helpers.advisor.threads import fastest_threads
-from helpers.backbones import BACKBONES, Backbone, advised_backbone, load_backbone
+from helpers.advisor.splits import draw_splits
+from helpers.advisor.task import make_own_task, remembered
+from helpers.backbones import BACKBONES, Backbone
 from helpers.errors import UserError
 from helpers.experiments.single_run import environment
 from helpers.registry import unknown_name
@@ -68,9 +68,6 @@ def _job(advice: Any, looked: Looked) -> Job:
     recipe = looked.recipes[advice.answer.approach]
     n_train = len(looked.own.task.train)
     return Job(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
-
-
-HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,17 @@ class Request:
         if self.scheduler is not None and not self.measure:
             raise UserError("a scheduler runs the race of --measure; add --measure")
 
+    @property
+    def reads(self) -> str | None:
+        """What the named backbone reads; None where none is named, or no entry is for it."""
+        return BACKBONES[self.backbone].modality if self.backbone in BACKBONES else None
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """The columns of a table that were named, by the parameters of `read_data`."""
+        names = ("text_column", "label_column", "image_column", "group_column")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -123,15 +131,16 @@ class Advice:
 def advise(request: Request) -> Advice:
     """Look at own data and answer; measure where that was asked for.
 
+    Each stage takes what earlier ones returned, and returns a result of its own.
     Raises UserError for data that no answer can be trusted on.
     """
     started = time.monotonic()
-    if request.scheduler is not None:
-        check_cluster(request.scheduler)  # before looking, which may take minutes
     runs = records.load_runs()
     _check_excluded(request.exclude, runs["task"].unique())
-    data = read(request)
-    backbone = _backbone(request, data)
+    if request.scheduler is not None:
+        check_cluster(request.scheduler)  # before looking, which may take minutes
+    data = read_data(request.path, prefer=request.reads, **request.columns)
+    backbone = choose_backbone(request.backbone, request.image_size, data)
     with fastest_threads(backbone):
         looked = look(request, runs, data, backbone)
         answer = first_answer(looked, runs)
@@ -143,92 +152,48 @@ def advise(request: Request) -> Advice:
 
 
 def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone) -> Looked:
-    """Check, probe and price; nothing is trained but linear models."""
+    """Decode, split, probe, check and price; nothing is trained but linear models."""
+    size, seed = backbone.recipe.size, request.seed
     with _stages() as stage:
         stage("decoding")
-        shape = shape_of(data, backbone.recipe.size)
-        own = make_own_task(split(data, request.seed, shape), *shape)
+        shape = picture_shape(data, size)
+        data = readable(data, *shape, progress=True)
+        series = find_series(data)
+        copies = find_copies(data, *shape, progress=True)
+        data = draw_splits(data, copies, series, seed)
+        own = make_own_task(data, *shape)
+        kept = functools.partial(remembered, own.name)
         stage("frozen features and probe")
-        probing = probe_own(backbone, own, request.seed)
-        stage("checks")
-        findings = checked(own, probing.features, backbone.recipe.size, shape)
-        stage("timing a few steps of each approach")
-        n_train, modality = len(own.task.train), data.modality
-        chosen = recipes(runs, backbone.name, modality, n_train, request.exclude)
-        costs = own_costs(backbone, own, chosen)
-    return Looked(
-        own,
-        findings,
-        probing,
-        chosen,
-        costs,
-        backbone.name,
-        backbone.recipe.size,
-        None if request.measure else request.minutes,  # a race keeps to its minutes itself
-        request.tasks,
-        request.exclude,
-        request.seed,
-        _settings(request, own, backbone),
-    )
-
-
-def _backbone(request: Request, data: OwnData) -> Backbone:
-    name = request.backbone or advised_backbone(data.modality)
-    size = HUB_SIZES[data.modality]
-    if name in BACKBONES:
-        info = BACKBONES[name]
-        _check_modality(name, info.modality, data)  # before any weights are fetched
-        size = info.advised_size or info.default_size
-    backbone = load_backbone(name, size=request.image_size or size)
-    _check_modality(name, backbone.modality, data)
-    return backbone
-
-
-def _check_modality(name: str, modality: str, data: OwnData) -> None:
-    if modality != data.modality:
-        raise UserError(
-            f"{name} reads {modality}s, and {data.root} holds {data.modality}s; name another "
-            "backbone"
+        features = frozen_features(backbone, own)
+        probing = kept(
+            probe_key(backbone, seed), PROBING, lambda: probe_own(backbone, own, features, seed)
         )
-
-
-def read(request: Request) -> OwnData:
-    """The labelled examples at a path; of pictures and texts mixed, those the backbone reads."""
-    names = ("text_column", "label_column", "image_column", "group_column")
-    named = {name: getattr(request, name) for name in names}
-    try:
-        return read_data(request.path, **named)
-    except MixedKinds:
-        if request.backbone not in BACKBONES:
-            raise
-        return read_data(request.path, modality=BACKBONES[request.backbone].modality, **named)
-
-
-def split(data: OwnData, seed: int, shape: tuple[int | None, int]) -> OwnData:
-    """The data with splits, decoded for that at the side and channels that it will be used at."""
-    return with_splits(data, seed, side=shape[0], channels=shape[1] or 3, progress=True)
-
-
-def checked(
-    own: OwnTask, features: np.ndarray, size: int, shape: tuple[int | None, int]
-) -> tuple[Finding, ...]:
-    """Findings of reading and of every check, worst first; kept while the files stay as they are.
-
-    Raises UserError where one refuses: no answer on such data can be trusted.
-    """
-    data = own.data
-    file = own_folder(own.name) / f"checks-{_stamp(data)}.json"
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        found = [Finding(**row | {"examples": tuple(row["examples"])}) for row in held]
-    except (OSError, ValueError, TypeError, KeyError):
-        found = list(run_checks(data, features=features, side=size, decoded=shape, progress=True))
-        told = [asdict(finding) for finding in found]
-        write_whole(file, json.dumps(told, ensure_ascii=False).encode("utf-8"))
-    refused = [finding for finding in found if finding.severity == "refused"]
-    if refused:
-        raise UserError(f"{data.root}: {refused[0].found} {refused[0].mend}".strip())
-    return tuple(found)
+        stage("checks")
+        findings = kept(
+            checks_key(data),
+            FINDINGS,
+            lambda: run_checks(data, features=features, side=size, decoded=shape, progress=True),
+        )
+        refuse(data, findings)
+        stage("timing a few steps of each approach")
+        n_train = len(own.task.train)
+        chosen = recipes(runs, backbone.name, data.modality, n_train, request.exclude)
+        costs = kept(
+            "costs", costs_form(backbone, chosen), lambda: own_costs(backbone, own, chosen)
+        )
+    return Looked(
+        own=own,
+        findings=findings,
+        probing=probing,
+        recipes=chosen,
+        costs=costs,
+        backbone=backbone.name,
+        image_size=size,
+        pretrained_on=backbone.pretrained_on,
+        seed=seed,
+        asked=asdict(request),
+        machine=_machine(),
+    )
 
 
 def advise_command(
@@ -272,36 +237,13 @@ def _check_excluded(names: Sequence[str], known: Sequence[str]) -> None:
             raise unknown_name("recorded task", name, families)
 
 
-def _stamp(data: OwnData) -> str:
-    """Names, sizes and times of the files, with what the data says of them."""
-    digest = hashlib.blake2b(repr([check.name for check in CHECKS]).encode(), digest_size=6)
-    for array in (data.labels, data.splits, data.groups):
-        digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
-    digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
-    for item in data.items:
-        if data.modality == "image":
-            with contextlib.suppress(OSError):
-                status = Path(item).stat()
-                item = f"{item} {status.st_size} {status.st_mtime_ns}"
-        digest.update(str(item).encode("utf-8", "replace") + b"\0")
-    return digest.hexdigest()
-
-
-def _settings(request: Request, own: OwnTask, backbone: Backbone) -> dict[str, Any]:
-    """What somebody needs to get the same answer again."""
+def _machine() -> dict[str, Any]:
+    """What an answer was worked out on."""
     facts = environment(pick_device())
-    asked = {key: str(value) if isinstance(value, Path) else value
-             for key, value in asdict(request).items()}  # fmt: skip
-    return asked | {
-        "exclude": list(request.exclude),
-        "backbone": backbone.name,
-        "pretrained_on": backbone.pretrained_on,
-        "image_size": backbone.recipe.size,
-        "data": own.name,
-        "decoded_side": own.task.train.inputs.shape[1] if own.task.modality == "image" else None,
+    return {
         "python": sys.version.split()[0],
         "torch_threads": torch.get_num_threads(),
-        **{key: facts[key] for key in ("device", "torch", "git", "created")},
+        **{name: facts[name] for name in ("device", "torch", "git", "created")},
     }
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 import warnings
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
-from helpers.advisor.task import OwnTask, joined, own_folder
+from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
 from helpers.errors import DataNotFound, UserError
@@ -56,7 +55,6 @@ class Score:
 class Probing:
     """What frozen features show of a task.
 
-    features: float32 (N, F), a row for each row of the data (NaN where it could not be read).
     chance: accuracy of always naming the largest class. classical: raw pixels or TF-IDF.
     distance: 0 (like the reference) to 1, None where the reference is not at hand; `how` says
         what it was measured against, or why not. p_value: of probe and classical being as good,
@@ -71,7 +69,6 @@ class Probing:
     how: str
     frechet: float | None
     log_me: float
-    features: np.ndarray = field(repr=False)
 
     @property
     def above_chance(self) -> float:
@@ -105,7 +102,7 @@ class Probing:
 
 
 def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
-    """Pooled features (N, F) in the order of the data's rows; each split is cached by content."""
+    """Pooled features, float32 (N, F) in the order of the data; each split is cached by content."""
     whole = None
     for name in tqdm(SPLITS, desc="features", unit="split", leave=False, disable=None):
         split = getattr(own.task, name)
@@ -116,42 +113,49 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
     return whole
 
 
-def probe_own(backbone: Backbone, own: OwnTask, seed: int = 0) -> Probing:
-    """Everything that frozen features say, from training and validation examples alone."""
-    found = frozen_features(backbone, own)
-    key = f"{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
-    file = own_folder(own.name) / f"probe-{key}.json"
-    try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        scores = {name: Score(**held.pop(name)) for name in ("probe", "classical")}
-        return Probing(**scores, **held, features=found)
-    except (OSError, ValueError, TypeError, KeyError):
-        made = _probed(backbone, own, found, seed)
-    facts = {f.name: getattr(made, f.name) for f in fields(made) if f.name != "features"}
-    facts |= {name: asdict(facts[name]) for name in ("probe", "classical")}
-    if made.distance is not None:  # else it is asked for again, since the reference may be fetched
-        write_whole(file, json.dumps(facts, indent=1).encode("utf-8"))
-    return made
+def probe_key(backbone: Backbone, seed: int) -> str:
+    """What a probe's result depends on beside the data, as the name of a file."""
+    return f"probe-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
 
 
-def _probed(backbone: Backbone, own: OwnTask, found: np.ndarray, seed: int) -> Probing:
+def _from_facts(facts: dict[str, Any]) -> Probing:
+    scores = {name: Score(**facts.pop(name)) for name in ("probe", "classical")}
+    return Probing(**scores, **facts)
+
+
+def _facts(probing: Probing) -> dict[str, Any] | None:
+    """Without a distance it is asked for again, since the reference may be fetched until then."""
+    return None if probing.distance is None else asdict(probing)
+
+
+PROBING = Form(_from_facts, _facts)
+
+
+def probe_own(backbone: Backbone, own: OwnTask, features: np.ndarray, seed: int = 0) -> Probing:
+    """Everything that frozen features say, from training and validation examples alone.
+
+    features: float32 (N, F), what `frozen_features` returned.
+    """
     rows, split = joined_sample(own, seed)
     labels = split.labels
-    seen, classical = _out_of_fold(own, found[rows], rows, split, seed)
-    right, other = seen == labels, classical == labels
-    frechet, how = _distance(backbone, found[own.rows["train"]])
-    n = len(labels)
+    probed, classical = _out_of_fold(own, features[rows], rows, split, seed)
+    p_value = mcnemar(probed == labels, classical == labels)
+    frechet, how = _distance(backbone, features[own.rows["train"]])
     return Probing(
-        probe=Score(float(right.mean()), *wilson_interval(int(right.sum()), n), n),
-        classical=Score(float(other.mean()), *wilson_interval(int(other.sum()), n), n),
-        chance=float(np.bincount(labels).max() / n),
-        p_value=mcnemar(right, other),
+        probe=_score(probed == labels),
+        classical=_score(classical == labels),
+        chance=float(np.bincount(labels).max() / len(labels)),
+        p_value=p_value,
         distance=None if frechet is None else as_distance(frechet),
         how=how,
         frechet=frechet,
-        log_me=log_me(found[rows[:EXAMPLES]], labels[:EXAMPLES]),
-        features=found,
+        log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
     )
+
+
+def _score(right: np.ndarray) -> Score:
+    count, n = int(right.sum()), len(right)
+    return Score(count / n, *wilson_interval(count, n), n)
 
 
 def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
@@ -162,10 +166,18 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     counts = np.bincount(labels[keep])
     keep = keep[counts[labels[keep]] > 1]  # out of fold there must be another one
     first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
-    split = joined(train.take(first), validation.take(second - len(train)))
+    split = _concatenated(train.take(first), validation.take(second - len(train)))
     if len(np.unique(split.labels)) < 2:
         raise UserError(f"{own.data.root}: a probe needs two classes with two examples or more")
     return own.pool[np.concatenate([first, second])], split
+
+
+def _concatenated(first: Split, second: Split) -> Split:
+    """Two splits as one, first then second; pictures are copied."""
+    labels = np.concatenate([first.labels, second.labels])
+    if isinstance(first.inputs, list):
+        return Split([*first.inputs, *second.inputs], labels)
+    return Split(np.concatenate([first.inputs, second.inputs]), labels)
 
 
 def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
@@ -176,7 +188,7 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
 
 @one_blas_thread
 def _out_of_fold(
-    own: OwnTask, found: np.ndarray, rows: np.ndarray, split: Split, seed: int
+    own: OwnTask, features: np.ndarray, rows: np.ndarray, split: Split, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predictions (n,) of a linear probe and of the classical pipeline, each out of fold.
 
@@ -196,12 +208,12 @@ def _out_of_fold(
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
         cuts = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
-        seen = cross_val_predict(linear_probe(), found, labels, cv=cuts)
+        probed = cross_val_predict(linear_probe(), features, labels, cv=cuts)
         classical = cross_val_predict(pipeline, raw, labels, cv=cuts)
-    return seen, classical
+    return probed, classical
 
 
-def _distance(backbone: Backbone, found: np.ndarray) -> tuple[float | None, str]:
+def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:
     """Fréchet distance of at most EXAMPLES training features to the backbone's reference."""
     name = reference_of(backbone.name)
     if not name:
@@ -219,4 +231,4 @@ def _distance(backbone: Backbone, found: np.ndarray) -> tuple[float | None, str]
         data = io.BytesIO()
         np.save(data, reference)
         write_whole(file, data.getvalue())
-    return cloud_distance(reference, found[:EXAMPLES]), f"measured against {name}"
+    return cloud_distance(reference, features[:EXAMPLES]), f"measured against {name}"

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
 from helpers.paths import cache_dir
+from helpers.storage.files import write_whole
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
-from helpers.tasks.images import SkippedImage, array_memmap, image_memmap
+from helpers.tasks.images import array_memmap, image_memmap
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.training.subset_features import Pool
 
-LOOKED_AT = 64  # pictures whose headers tell size and colour
-GREY = {"1", "L", "I", "F", "LA", "I;16", "I;16B", "I;16L"}
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,12 @@ class OwnTask:
 
     name: "own-" and a hash of inputs, labels, splits and classes: the same data has the same name
         wherever its files lie. rows: for each split the rows of `data` that it holds, in order.
-    skipped: the pictures that could not be read.
     """
 
     data: OwnData
     task: Task
     name: str
     rows: dict[str, np.ndarray] = field(repr=False)
-    skipped: tuple[SkippedImage, ...] = ()
 
     @property
     def pool(self) -> np.ndarray:
@@ -52,23 +52,15 @@ class OwnTask:
 def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask:
     """Decode the examples of data that has splits, and register them as a task.
 
-    side, channels: what pictures are decoded to (`shape_of`), None for texts.
-    Raises UserError where a split, or a training class, is empty.
+    side, channels: what pictures are decoded to (`picture_shape`), None for texts.
+    Raises UserError where a split, or a training class, is empty, or a picture cannot be read.
     """
-    place, images, skipped = _readable(data, side, channels)
-    parts, rows = {}, {}
+    rows = {name: np.flatnonzero(data.splits == name) for name in SPLITS}
+    _check_rows(data, rows)
     for name in SPLITS:
-        own = np.flatnonzero((data.splits == name) & (place >= 0))
-        if not len(own):
-            raise UserError(f"{data.root}: there is no {name} example; give that split some")
-        own = own[stratified_order(data.labels[own], SPLIT_SEED)]
-        rows[name] = own
-        if images is None:
-            inputs = [str(data.items[row]) for row in own]
-        else:
-            inputs = _in_order(images, place[own], name)
-        parts[name] = Split(inputs, data.labels[own])
-    _check_classes(data, parts["train"])
+        rows[name] = rows[name][stratified_order(data.labels[rows[name]], SPLIT_SEED)]
+    inputs = _texts(data, rows) if side is None else _pictures(data, rows, side, channels)
+    parts = {name: Split(inputs[name], data.labels[rows[name]]) for name in SPLITS}
     name = f"own-{_content(data, parts)}"
     facts = {
         "name": name,
@@ -79,34 +71,40 @@ def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask
     }
     if name not in TASKS:
         register_task(_info(facts, Source(**parts), side, channels))
-    return OwnTask(data, Task(**facts, origin="full", **parts), name, rows, skipped)
+    return OwnTask(data, Task(**facts, origin="full", **parts), name, rows)
 
 
-def joined(first: Split, second: Split) -> Split:
-    """Two splits as one, first then second; pictures are copied."""
-    labels = np.concatenate([first.labels, second.labels])
-    if isinstance(first.inputs, list):
-        return Split([*first.inputs, *second.inputs], labels)
-    return Split(np.concatenate([first.inputs, second.inputs]), labels)
+def _texts(data: OwnData, rows: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    return {name: [str(data.items[row]) for row in rows[name]] for name in SPLITS}
 
 
-def _readable(
-    data: OwnData, side: int | None, channels: int
-) -> tuple[np.ndarray, np.ndarray | None, tuple[tuple[str, str], ...]]:
-    """Where each example lies among the decoded pictures (-1: unreadable), these, what is skipped.
+def _pictures(
+    data: OwnData, rows: dict[str, np.ndarray], side: int, channels: int
+) -> dict[str, np.ndarray]:
+    """The decoded pictures of each split, uint8 (n, side, side, channels), as memory maps.
 
     Everything that was listed is decoded, so that the checks and the task share one cache entry.
+    Each split has a memory map of its own: an index into the whole would copy it into memory.
     """
-    if side is None:
-        return np.arange(len(data)), None, ()
     listed = data.items if data.listed is None else data.listed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is skipped is told among the findings
         array = image_memmap([Path(item) for item in listed], side, channels, progress=True)
-    where = np.full(len(listed), -1, dtype=np.int64)
-    where[array.kept] = np.arange(len(array.kept))
-    rows = np.arange(len(data)) if data.rows is None else data.rows
-    return where[rows], array.images, array.skipped
+    wanted = np.arange(len(data)) if data.rows is None else data.rows
+    lost = np.setdiff1d(wanted, array.kept)
+    if len(lost):
+        raise UserError(f"{listed[lost[0]]} can no longer be read; leave it out and ask again")
+    positions = np.searchsorted(array.kept, wanted)
+    pictures = {}
+    for name in SPLITS:
+        chosen = _Reordered(array.images, positions[rows[name]])
+        key = [Path(array.images.filename).stem, name, _hash(chosen.rows)]
+        pictures[name] = array_memmap(lambda chosen=chosen: chosen, side, key)
+    return pictures
+
+
+def _hash(rows: np.ndarray) -> str:
+    return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -127,35 +125,11 @@ class _Reordered:
         return np.asarray(self.images)[self.rows[part]]
 
 
-def _in_order(images: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
-    """A memory map of its own for a split: an index into the whole would copy it into memory."""
-    key = [Path(images.filename).stem, name, hashlib.sha256(rows.tobytes()).hexdigest()]
-    return array_memmap(lambda: _Reordered(images, rows), images.shape[1], key)
-
-
-def shape_of(data: OwnData, image_size: int) -> tuple[int | None, int]:
-    """(side, channels) to decode to: small pictures as they are, grey ones grey; None for texts.
-
-    image_size: side in pixels that the backbone reads; smaller pictures are enlarged only when
-    they are read, so that fifty thousand of them stay small in the cache.
-    """
-    if data.modality == "text":
-        return None, 0
-    places = np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int))
-    sides, grey = [], True
-    for place in places:
-        try:
-            with Image.open(data.items[place]) as image:
-                sides.append(min(image.size))
-                grey &= image.mode in GREY
-        except Exception:  # damaged ones are counted when all are read
-            continue
-    side = int(np.median(sides)) if sides else image_size
-    return max(8, min(image_size, side)), 1 if sides and grey else 3
-
-
-def _check_classes(data: OwnData, train: Split) -> None:
-    counts = np.bincount(train.labels, minlength=len(data.classes))
+def _check_rows(data: OwnData, rows: dict[str, np.ndarray]) -> None:
+    for name in SPLITS:
+        if not len(rows[name]):
+            raise UserError(f"{data.root}: there is no {name} example; give that split some")
+    counts = np.bincount(data.labels[rows["train"]], minlength=len(data.classes))
     if (counts == 0).any():
         gone = data.classes[int(np.argmin(counts))]
         raise UserError(
@@ -195,3 +169,35 @@ def own_folder(name: str) -> Path:
     folder = cache_dir() / "advisor" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@dataclass(frozen=True)
+class Form(Generic[Result]):
+    """How the result of a stage is kept as JSON.
+
+    read: makes a result of what JSON holds; ValueError, TypeError or KeyError where that is of an
+        older version, or of another machine. write: gives what JSON is to hold, or None for a
+        result that is to be worked out again the next time.
+    """
+
+    read: Callable[[Any], Result]
+    write: Callable[[Result], Any]
+
+
+def remembered(name: str, key: str, form: Form[Result], make: Callable[[], Result]) -> Result:
+    """What `make` returns for a data set: worked out once, then read from its folder of the cache.
+
+    name: of the task. key: the file's name without its ending; it says everything that the result
+    depends on beside the data, unless `form` refuses what was made for something else.
+    """
+    file = own_folder(name) / f"{key}.json"
+    try:
+        return form.read(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        result = make()
+    content = form.write(result)
+    if content is not None:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode("utf-8"))
+    return result

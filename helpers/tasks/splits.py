@@ -58,6 +58,27 @@ def grouped_parts(
     return [np.array(part, dtype=np.int64) for part in parts]
 
 
+def held_out(strata: np.ndarray, groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Choose about a share of N rows, int64 (M,); what is left keeps an example of every stratum.
+
+    strata and groups: (N,); a group is chosen whole or not at all. Groups larger than the share
+    stay behind, unless there are none but such: then the smallest goes.
+    """
+    size = max(1, round(share * len(strata)))
+    _, codes, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    free = np.flatnonzero(counts[codes] <= size)
+    if not len(free):
+        return np.flatnonzero(codes == counts.argmin()) if len(counts) > 1 else free
+    part = free[grouped_parts(strata[free], codes[free], [size], seed)[0]]
+    chosen = np.zeros(len(strata), dtype=bool)
+    chosen[part] = True
+    for stratum in np.unique(strata):
+        own = strata == stratum
+        if chosen[own].all():  # a stratum with one example, or one group: it stays behind
+            chosen[codes == codes[np.flatnonzero(own)[0]]] = False
+    return np.flatnonzero(chosen)
+
+
 def near_duplicate_groups(
     texts: Sequence[str],
     jaccard: float = 0.5,

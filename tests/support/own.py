@@ -6,6 +6,10 @@ from pathlib import Path
 from PIL import Image
 from tiny import tiny_task, tiny_text_task
 
+from helpers.advisor.checks.copies import find_copies
+from helpers.advisor.checks.pictures import readable
+from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.splits import draw_splits
 from helpers.tasks import Task
 
 SPLITS = ("train", "validation", "test")
@@ -34,3 +38,11 @@ def write_texts(file: Path) -> Path:
             for row, (text, label) in enumerate(zip(split.inputs, split.labels, strict=True)):
                 writer.writerow([f"{text} {name} {row}", task.classes[label], name])
     return file
+
+
+def with_splits(
+    data: OwnData, seed: int = 0, *, side: int | None = None, channels: int = 3
+) -> OwnData:
+    """The readable examples with splits, as the stages of `advise` make them one after another."""
+    data = readable(data, side, channels)
+    return draw_splits(data, find_copies(data, side, channels), find_series(data), seed)

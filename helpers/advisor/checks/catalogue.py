@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 from tqdm import tqdm
 
@@ -10,6 +16,7 @@ from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.checks.label_errors import Suspects, label_suspects, suspects_from
 from helpers.advisor.checks.sizes import examples_to_see, visible_difference
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
+from helpers.advisor.task import Form
 from helpers.errors import UserError
 
 __all__ = [
@@ -34,6 +41,37 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
+FINDINGS = Form[tuple[Finding, ...]](
+    read=lambda rows: tuple(Finding(**row | {"examples": tuple(row["examples"])}) for row in rows),
+    write=lambda findings: [asdict(finding) for finding in findings],
+)
+
+
+def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
+    """Raise UserError where a check refuses: no answer on such data can be trusted."""
+    for finding in findings:
+        if finding.severity == "refused":
+            raise UserError(f"{data.root}: {finding.found} {finding.mend}".strip())
+
+
+def checks_key(data: OwnData) -> str:
+    """What findings depend on, as the name of a file: they hold while the files stay as they are.
+
+    It hashes the names of the checks, what the data says, and names, sizes and times of its files.
+    """
+    digest = hashlib.blake2b(repr([check.name for check in CHECKS]).encode(), digest_size=6)
+    for array in (data.labels, data.splits, data.groups):
+        digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
+    digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
+    for item in data.items:
+        if data.modality == "image":
+            with contextlib.suppress(OSError):
+                status = Path(item).stat()
+                item = f"{item} {status.st_size} {status.st_mtime_ns}"
+        digest.update(str(item).encode("utf-8", "replace") + b"\0")
+    return f"checks-{digest.hexdigest()}"
+
+
 def run_checks(
     data: OwnData,
     *,
@@ -42,7 +80,7 @@ def run_checks(
     channels: int = 3,
     progress: bool = False,
     decoded: tuple[int | None, int] | None = None,
-) -> list[Finding]:
+) -> tuple[Finding, ...]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
     data: as `with_splits` returns it, without pictures that cannot be read and its copies known.
@@ -56,11 +94,11 @@ def run_checks(
         raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
     context = Context(data, features, side, channels, progress, decoded)
     fitting = [check for check in CHECKS if data.modality in check.modalities]
-    found = list(data.findings)
+    findings = list(data.findings)
     for check in tqdm(
         fitting, desc="checking", unit="checks", leave=False, disable=None if progress else True
     ):
         result = check.run(context)
         if result is not None:
-            found += list(result) or [Finding(check.name, "passed", check.passed)]
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+            findings += list(result) or [Finding(check.name, "passed", check.passed)]
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))

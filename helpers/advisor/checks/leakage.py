@@ -13,8 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.checks.file_series import find_series
-from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, find_series, listing
 
 TELLING = 0.3  # of what chance leaves open: from here on a property gives the class away
 _LEAST = 30  # examples: with fewer everything tells something

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,16 +77,17 @@ class Prior:
         """
         known = [one.accuracy for one in self.expected.values()]
         lost = float(np.mean(known)) if known else 0.5
-        at = [self.expected[n].accuracy if n in self.expected else lost for n in names]
-        own = np.array([0.0 if self._compared(n) else self._alone(n) for n in names])
-        scale = np.diag(own**2)
+        mean = [self.expected[n].accuracy if n in self.expected else lost for n in names]
+        alone = np.array([0.0 if self._compared(n) else self._alone(n) for n in names])
+        scale = np.diag(alone**2)
         rows = [row for row, n in enumerate(names) if self._compared(n) and n != BASE]
-        places = [self.gains.names.index(names[row]) for row in rows]
-        slopes = np.array([_slope(at[row]) for row in rows])
-        scale[np.ix_(rows, rows)] = self.gains.covariance[np.ix_(places, places)] * np.outer(
-            slopes, slopes
-        )
-        return Belief.of(np.array(at), scale, self.gains.freedom)
+        columns = [self.gains.names.index(names[row]) for row in rows]
+        # Gains are log-odds and beliefs accuracies: near p a step in log-odds is p (1 - p) steps of
+        # accuracy, so the covariance is multiplied by the slopes of both (the delta method).
+        slopes = np.array([_slope(mean[row]) for row in rows])
+        between = self.gains.covariance[np.ix_(columns, columns)]
+        scale[np.ix_(rows, rows)] = between * np.outer(slopes, slopes)
+        return Belief.of(np.array(mean), scale, self.gains.freedom)
 
     def _compared(self, name: str) -> bool:
         return name in self.expected and self.gains.knows(name)
@@ -100,13 +101,9 @@ class Prior:
         Those with less than SURE are left out. It is a cautious chance, from the widened spread:
         over the records, families held out, about half as many come true as it says.
         """
-        found = {}
-        for name in names:
-            mean, deviation = self.difference(name, take)
-            chance = chance_better(mean, deviation)
-            if chance >= SURE:
-                found[name] = chance
-        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+        chances = {name: chance_better(*self.difference(name, take)) for name in names}
+        open_ones = [(name, chance) for name, chance in chances.items() if chance >= SURE]
+        return dict(sorted(open_ones, key=lambda pair: -pair[1]))
 
 
 def chance_better(mean: float, deviation: float) -> float:
@@ -119,22 +116,24 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
 
     The probe and the classical pipeline are what was measured here.
     """
-    found = {
+    expected = {
         BASE: _measured(BASE, probing.probe, "probe on your data, out of fold"),
         CLASSICAL: _measured(CLASSICAL, probing.classical, "on your data, out of fold"),
     }
     base, n = _odds(probing.probe.accuracy), probing.probe.n
+    # The log-odds of a share p of n examples vary by 1 / (n p (1 - p)): that is the probe's own
+    # noise, which comes on top of how far gains differ between families.
     noise = 1 / max(1e-9, n * expit(base) * expit(-base))
     count = f"{gains.families} recorded {'family' if gains.families == 1 else 'families'} of tasks"
     for name in gains.names:
-        if name in found:
+        if name in expected:
             continue
         gain, spread = gains.of(name)
         width = np.sqrt(noise + spread**2)
         ends = [float(expit(base + gain + side * width)) for side in (0, -Z, Z)]
-        told = f"your probe, and the gain over it in {count}"
-        found[name] = Expected(name, *ends, spread, gains.runs[name], told)
-    return found
+        origin = f"your probe, and the gain over it in {count}"
+        expected[name] = Expected(name, *ends, spread, gains.runs[name], origin)
+    return expected
 
 
 def _measured(name: str, score: Score, origin: str) -> Expected:
@@ -163,3 +162,49 @@ def cheapest_near(
     near = shortfall[shortfall <= shortfall.min() + margin + 1e-9].index
     cheap = [name for name in near if seconds[name] * CHEAPER <= seconds[best]]
     return min(cheap, key=seconds.__getitem__) if cheap else best
+
+
+def within_budget(
+    seconds: Mapping[str, float], minutes: float | None, names: Iterable[str]
+) -> dict[str, float]:
+    """Of these approaches those whose training fits the minutes, with its seconds; else all."""
+    known = {name: seconds[name] for name in names}
+    if minutes is None:
+        return known
+    return {name: taken for name, taken in known.items() if taken <= 60 * minutes} or known
+
+
+def choose(
+    clear: str | None, regrets: pd.DataFrame, seconds: Mapping[str, float], ruled: str
+) -> str:
+    """The approach to take before anything is trained here.
+
+    clear: what the records near by say clearly, or None. regrets: a row for each approach with its
+    expected "regret", perhaps none. seconds: of training, of those that may be taken. ruled: what
+    the article's rule says, which decides where nothing is recorded.
+    """
+    if clear in seconds:
+        return clear
+    if not regrets.empty:
+        return cheapest_near(regrets["regret"], dict(seconds))
+    return ruled if ruled in seconds else min(seconds, key=seconds.__getitem__)
+
+
+def most_telling(prior: Prior, take: str, seconds: Mapping[str, float]) -> str:
+    """The approach whose training run would most likely change the answer, or "" where none would.
+
+    seconds: of training, by approach. Let d be how far an approach lies above `take`, believed to
+    be normal with mean m and deviation s. Once d is measured, the better of the two is taken, so
+    the run is worth E[max(d, 0)] = s (φ(m/s) + (m/s) Φ(m/s)): the expected improvement of Bayesian
+    optimisation (Mockus 1974). The approach that is worth most a second is named.
+    """
+    best, most = "", 0.0
+    for name in seconds:
+        if name == take or take not in prior.expected or not prior.expected[name].runs:
+            continue
+        mean, deviation = prior.difference(name, take)
+        gap = mean / max(1e-6, deviation)
+        worth = deviation * (norm.pdf(gap) + gap * norm.cdf(gap)) / seconds[name]
+        if worth > most:
+            best, most = name, worth
+    return best

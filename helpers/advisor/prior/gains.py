@@ -61,12 +61,14 @@ class Gains:
 
         1.96 spreads are the half width of a 95 % t interval: wider than the scale.
         """
-        sides = np.zeros(len(self.names))
+        # A difference is a contrast c of the gains, +1 and -1 (the base itself gains 0), with mean
+        # c'm and squared scale c'Cc: what moves both approaches alike cancels.
+        contrast = np.zeros(len(self.names))
         for name, sign in ((one, 1.0), (other, -1.0)):
             if name != BASE:
-                sides[self.names.index(name)] += sign
-        scale = float(np.sqrt(max(0.0, sides @ self.covariance @ sides)))
-        return float(sides @ self.mean), scale * float(student.ppf(0.975, self.freedom)) / Z
+                contrast[self.names.index(name)] += sign
+        scale = float(np.sqrt(max(0.0, contrast @ self.covariance @ contrast)))
+        return float(contrast @ self.mean), scale * float(student.ppf(0.975, self.freedom)) / Z
 
 
 NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
@@ -74,7 +76,7 @@ NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
 
 def recorded_gains(
     situation: Situation,
-    held: Measured,
+    measured: Measured,
     backbone: str,
     n_classes: int | None = None,
     weights: Weights = WEIGHTS,
@@ -85,7 +87,7 @@ def recorded_gains(
     and number of classes, and each family on each backbone has one say, of its strongest weight.
     """
     cells = pd.DataFrame(
-        _cells(situation, held, backbone, n_classes, weights),
+        _cells(situation, measured, backbone, n_classes, weights),
         columns=["approach", "gain", "weight", *FAMILY, "runs"],
     )
     if cells.empty:
@@ -102,9 +104,13 @@ def recorded_gains(
 
 
 def _cells(
-    situation: Situation, held: Measured, backbone: str, n_classes: int | None, weights: Weights
+    situation: Situation,
+    measured: Measured,
+    backbone: str,
+    n_classes: int | None,
+    weights: Weights,
 ) -> Iterator[tuple]:
-    for curve in held.curves:
+    for curve in measured.curves:
         if curve.modality != situation.modality:
             continue
         for size, table in curve.accuracy.items():
@@ -120,25 +126,32 @@ def _cells(
 
 
 def _average(column: pd.Series, weights: np.ndarray) -> float:
-    there = column.notna().to_numpy()
-    return float(np.average(column[there], weights=weights[there]))
+    known = column.notna().to_numpy()
+    return float(np.average(column[known], weights=weights[known]))
 
 
 def _pooled(gains: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """(mean (A,), squared scale (A, A), freedom) of one more family, from gains (families, A)."""
     mean = np.average(gains, axis=0, weights=weights)
-    number = weights.sum() ** 2 / np.square(weights).sum()  # so many families of equal weight
+    # Families of unequal weight tell as much as this many of equal weight (Kish 1965).
+    number = weights.sum() ** 2 / np.square(weights).sum()
     if len(gains) < 2 or number < 1.01:
-        alike = (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
-        return mean, LONE_SPREAD**2 * alike, np.inf
+        # A single family shows no spread: it is assumed, with a correlation of one half.
+        half_correlated = (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
+        return mean, LONE_SPREAD**2 * half_correlated, np.inf
     gaps = gains - mean
-    found = (gaps.T * weights) @ gaps / weights.sum() * number / (number - 1)
-    found = (SHARED * _alike(found) + (number - 1) * found) / (SHARED + number - 1)
-    found[np.diag_indices_from(found)] += LEAST_SPREAD**2
-    return mean, found * (1 + 1 / number), SHARED + number - 1
+    # The weighted covariance between families; n / (n - 1) since the mean comes from the same ones.
+    covariance = (gaps.T * weights) @ gaps / weights.sum() * number / (number - 1)
+    # It has n - 1 degrees of freedom and is drawn towards one that is the same for all approaches,
+    # which counts for SHARED more: the mean under an inverse Wishart prior around that one.
+    freedom = SHARED + number - 1
+    covariance = (SHARED * _exchangeable(covariance) + (number - 1) * covariance) / freedom
+    covariance[np.diag_indices_from(covariance)] += LEAST_SPREAD**2
+    # One more family lies off by its own deviation, and by that of the mean: C + C / n.
+    return mean, covariance * (1 + 1 / number), freedom
 
 
-def _alike(covariance: np.ndarray) -> np.ndarray:
+def _exchangeable(covariance: np.ndarray) -> np.ndarray:
     """The same mean variance and mean covariance for all approaches."""
     size = len(covariance)
     variance = np.trace(covariance) / size

@@ -48,23 +48,27 @@ class Belief:
 
     def given(self, rows: np.ndarray, seen: np.ndarray, noise: np.ndarray) -> Belief:
         """The belief after the accuracies of `rows` were measured, with a noise of (R, R)."""
-        across = self.covariances[:, rows]  # (K, R, A)
-        told = across[:, :, rows] + noise
+        # Each part is normal, so conditioning on y = Hx + e is the Kalman update. With S = HCH' + N
+        # the covariance of what is measured: x gains CH'S⁻¹ (y - Hm), and C loses CH'S⁻¹ HC.
+        across = self.covariances[:, rows]  # HC, (K, R, A)
+        measured = across[:, :, rows] + noise  # S, (K, R, R)
         gaps = seen - self.means[:, rows]
-        gain = np.linalg.solve(told, across).transpose(0, 2, 1)
-        # Log-likelihood of the gaps under each part, but for a constant.
-        far = (gaps * np.linalg.solve(told, gaps[:, :, None])[:, :, 0]).sum(1)
-        fits = -(far + np.linalg.slogdet(told)[1]) / 2
-        likely = self.weights * np.exp(fits - fits.max())
+        gain = np.linalg.solve(measured, across).transpose(0, 2, 1)
+        # Bayes' rule among the parts: each weighs by its density at the gaps. Its logarithm is, but
+        # for a constant, minus half of the Mahalanobis distance and of the log-determinant of S.
+        distance = (gaps * np.linalg.solve(measured, gaps[:, :, None])[:, :, 0]).sum(1)
+        fits = -(distance + np.linalg.slogdet(measured)[1]) / 2
+        likely = self.weights * np.exp(fits - fits.max())  # the largest is 1: nothing overflows
         means = self.means + (gain @ gaps[:, :, None])[:, :, 0]
         covariances = self.covariances - gain @ across
         return Belief(likely / likely.sum(), means, covariances)
 
     def chance_above(self, one: int, other: int, margin: float) -> float:
         """Chance that accuracy `one` lies more than `margin` above accuracy `other`."""
+        # In each part the difference is normal: Var(x - y) = Var x + Var y - 2 Cov(x, y).
         gaps = self.means[:, one] - self.means[:, other]
-        cut = self.covariances[:, [one, other]][:, :, [one, other]]
-        spreads = np.sqrt(np.maximum(1e-12, cut[:, 0, 0] + cut[:, 1, 1] - 2 * cut[:, 0, 1]))
+        pair = self.covariances[:, [one, other]][:, :, [one, other]]
+        spreads = np.sqrt(np.maximum(1e-12, pair[:, 0, 0] + pair[:, 1, 1] - 2 * pair[:, 0, 1]))
         return float(self.weights @ norm.sf(margin, gaps, spreads))
 
     def draws(self, count: int, seed: int = 0) -> np.ndarray:
@@ -82,4 +86,6 @@ def _factors(freedom: float) -> np.ndarray:
     """Factors (K,) on a covariance, equally likely, that make a t distribution of normal ones."""
     if np.isinf(freedom):
         return np.ones(1)
+    # A t variable with f degrees of freedom is a normal one times sqrt(f / u), u chi-squared with
+    # f. The distribution of u is cut into PARTS of equal chance, and each stands at its median.
     return freedom / chi2.ppf((np.arange(PARTS) + 0.5) / PARTS, freedom)

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from helpers.advisor.checks.pictures import picture_shape
 from helpers.advisor.data import OwnData
 from helpers.advisor.export import RECIPE, TENSORS
 from helpers.advisor.race.runs import Job, RaceFile, execute
-from helpers.advisor.task import OwnTask, make_own_task, own_folder, shape_of
+from helpers.advisor.task import OwnTask, make_own_task, own_folder
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
 from helpers.experiments.workers import limited_threads
@@ -91,7 +92,7 @@ def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask
     key = (name, backbone, image_size)
     if key not in _held:
         found = from_text(data)
-        own = make_own_task(found, *shape_of(found, image_size))
+        own = make_own_task(found, *picture_shape(found, image_size))
         if own.name != name:
             raise UserError(
                 f"it sees other files in {found.root} than the machine that asks; share that "

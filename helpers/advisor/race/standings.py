@@ -60,11 +60,11 @@ def unmeasured(name: str) -> Arm:
 
 def arms_of(rows: pd.DataFrame, folds: Folds, n_train: int, modality: str) -> dict[str, Arm]:
     """The approaches that have runs on n_train examples."""
-    made, noise = {}, RUN_NOISE[modality] / np.sqrt(n_train)
-    for name, own in rows[rows["n_train"] == n_train].groupby("approach"):
-        runs = {int(row.fold): right_of(row) for row in own.itertuples()}
-        made[str(name)] = arm_of(str(name), runs, folds, noise)
-    return made
+    arms, noise = {}, RUN_NOISE[modality] / np.sqrt(n_train)
+    for name, of_approach in rows[rows["n_train"] == n_train].groupby("approach"):
+        runs = {int(row.fold): right_of(row) for row in of_approach.itertuples()}
+        arms[str(name)] = arm_of(str(name), runs, folds, noise)
+    return arms
 
 
 def arm_of(name: str, runs: Mapping[int, np.ndarray], folds: Folds, noise: float) -> Arm:
@@ -134,11 +134,14 @@ def measurement(arms: Sequence[Arm]) -> tuple[np.ndarray, np.ndarray]:
     example = _example_covariance(shares)
     size = len(arms)
     precision, weighed = np.zeros((size, size)), np.zeros(size)
+    # Each block b has seen H_b x with errors of covariance V_b. Least squares adds the precisions
+    # H_b' V_b⁻¹ H_b and the weighted means H_b' V_b⁻¹ y_b; the estimate is precision⁻¹ times the
+    # latter. LEVEL² in every entry of V_b is the block's hardness, shared by all who judged it.
     for judged, block in shares.groupby([*shares.notna().to_numpy().T]):
         rows = np.flatnonzero(np.atleast_1d(judged))
-        sure = np.linalg.inv(example[np.ix_(rows, rows)] / len(block) + LEVEL**2)
-        precision[np.ix_(rows, rows)] += sure
-        weighed[rows] += sure @ block.iloc[:, rows].mean().to_numpy()
+        block_precision = np.linalg.inv(example[np.ix_(rows, rows)] / len(block) + LEVEL**2)
+        precision[np.ix_(rows, rows)] += block_precision
+        weighed[rows] += block_precision @ block.iloc[:, rows].mean().to_numpy()
     covariance = np.linalg.inv(precision)
     runs = np.array([arm.noise**2 / len(arm.runs) for arm in arms])
     return covariance @ weighed, covariance + np.diag(runs)
@@ -150,15 +153,18 @@ def _example_covariance(shares: pd.DataFrame) -> np.ndarray:
     The variance of each gap is that on the examples which both judged. One example more on which
     two differ keeps it above 0 where all were judged alike.
     """
-    own = shares.var().fillna(0.0).to_numpy()
-    found = np.diag(own)
-    for one, other in itertools.combinations(range(len(own)), 2):
+    variances = shares.var().fillna(0.0).to_numpy()
+    covariance = np.diag(variances)
+    for one, other in itertools.combinations(range(len(variances)), 2):
         gaps = (shares.iloc[:, one] - shares.iloc[:, other]).dropna()
-        if len(gaps) > 1:
-            found[one, other] = found[other, one] = (own[one] + own[other] - gaps.var()) / 2
-    values, vectors = np.linalg.eigh(found)  # pairs alone need not make a covariance
-    found = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    return found + np.eye(len(found)) / (2 * max(1, len(shares)))
+        if len(gaps) > 1:  # Cov(x, y) = (Var x + Var y - Var(x - y)) / 2
+            shared = (variances[one] + variances[other] - gaps.var()) / 2
+            covariance[one, other] = covariance[other, one] = shared
+    # Pairs that judged different examples need not make a covariance: the nearest one has the same
+    # eigenvectors, without the negative eigenvalues.
+    values, vectors = np.linalg.eigh(covariance)
+    covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return covariance + np.eye(len(covariance)) / (2 * max(1, len(shares)))
 
 
 def turns(
@@ -192,12 +198,12 @@ def paired_p(one: Arm, other: Arm) -> float:
 def chances(prior: Prior, names: list[str]) -> dict[str, float]:
     """Chance of each approach to lie within the margin of the best, from the records alone."""
     known = [name for name in names if name in prior.expected]
-    found = {}
+    chance = {}
     if known:
         drawn = prior.belief(known).draws(DRAWS)
         near = drawn >= drawn.max(1, keepdims=True) - WEIGHTS.margin
-        found = dict(zip(known, near.mean(0).tolist(), strict=True))
-    return {name: found.get(name, 1.0) for name in names}
+        chance = dict(zip(known, near.mean(0).tolist(), strict=True))
+    return {name: chance.get(name, 1.0) for name in names}
 
 
 def measured_row(arm: Arm, place: Standing, seconds: float, n_train: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,11 +13,11 @@ from helpers.advisor.export import load_model
 from helpers.advisor.prior.accuracies import CHEAPER, Expected
 from helpers.advisor.race.runs import Job, RaceFile
 from helpers.advisor.race.standings import Arm, Standing
+from helpers.advisor.task import Form, remembered
 from helpers.decision import title_of
 from helpers.results.evidence import CLEAR, CLOSE
 from helpers.results.expected_regret import WEIGHTS
 from helpers.results.statistics import wilson_interval
-from helpers.storage.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,21 @@ class Test:
         return asdict(self)
 
 
+TEST = Form[Test](read=lambda facts: Test(**facts), write=Test.as_dict)
+
+
 def read_test(race: RaceFile, job: Job) -> Test:
     """Predict the test split with a kept model; what was read once is not read again."""
-    folder = race.model_folder(job)
-    file = folder / "test.json"
-    try:
-        return Test(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        pass
+    key = f"models/{race.run_id(job)}/test"
+    return remembered(race.own.name, key, TEST, lambda: _tested(race, job))
+
+
+def _tested(race: RaceFile, job: Job) -> Test:
     split = race.own.task.test
-    named = load_model(folder)._logits(split.inputs).argmax(1).numpy()
-    right = int(np.sum(named == split.labels))
-    n = len(split)
-    ends = wilson_interval(right, n)
-    made = Test(job.approach, right / n, *ends, n, job.n_train, race.run_id(job))
-    write_whole(file, json.dumps(made.as_dict()).encode("utf-8"))
-    return made
+    predicted = load_model(race.model_folder(job)).predict(split.inputs)
+    right, n = int(np.sum(predicted == split.labels)), len(split)
+    interval = wilson_interval(right, n)
+    return Test(job.approach, right / n, *interval, n, job.n_train, race.run_id(job))
 
 
 def measured_answer(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.advisor.read import arrow_files
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble
-from helpers.advisor.read.class_folders import PICTURE_SUFFIXES, is_hidden, list_folder
+from helpers.advisor.read.class_folders import list_examples
+from helpers.advisor.read.folder_layout import (
+    PICTURE_SUFFIXES,
+    TEXT_SUFFIXES,
+    is_hidden,
+    lay_out,
+)
 from helpers.advisor.read.table_columns import choose_columns
 from helpers.advisor.read.tables import READERS, read_table
-from helpers.advisor.read.text_files import TEXT_SUFFIXES, read_texts
+from helpers.advisor.read.text_files import read_texts
 from helpers.errors import UserError
 from helpers.tasks.registry import MODALITIES
 
@@ -24,6 +30,7 @@ def read_data(
     path: str | Path,
     *,
     modality: str | None = None,
+    prefer: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
     image_column: str | None = None,
@@ -37,6 +44,7 @@ def read_data(
         labels, or a folder of such tables named after splits; a folder that `datasets` saved
         (`save_to_disk`).
     modality: "image" or "text", told from what is there when left out.
+    prefer: the modality to take where a folder holds pictures and texts, neither of them rare.
     *_column: names of a table's columns, found by name and content when left out. Paths in a
         table are relative to the table.
 
@@ -61,14 +69,20 @@ def read_data(
                 f"{root} is a folder of class folders, where {given[0]} means nothing; point at a "
                 "table to choose columns"
             )
-        kind, listed = list_folder(root, modality)
+        layout = lay_out(root, modality, prefer)
+        kind, listed = layout.modality, list_examples(layout)
         if kind == "text":
             read_texts(root, listed)
-        return assemble(root, kind, listed)
-    parts = [_listed(table, split, root, modality, named) for split, table in tables]
-    if len({kind for kind, _ in parts}) > 1:
-        raise UserError(f"{root}: some tables hold texts and others pictures; name the modality")
-    return assemble(root, parts[0][0], _joined([listed for _, listed in parts]))
+    else:
+        asked = named | {"modality": modality}
+        parts = [_listed(table, split, asked) for split, table in tables]
+        kinds = {kind for kind, _ in parts}
+        if len(kinds) > 1:
+            raise UserError(
+                f"{root}: some tables hold texts and others pictures; name the modality"
+            )
+        kind, listed = kinds.pop(), _joined([listed for _, listed in parts])
+    return assemble(root, kind, listed)
 
 
 def _existing(path: str | Path) -> Path:
@@ -99,17 +113,16 @@ def _existing(path: str | Path) -> Path:
 
 def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
     """Return the tables of `root` with the split that each stands for; None: class folders."""
-    if root.is_file():
-        table = (
-            arrow_files.read_arrow(root) if root.suffix.lower() == ".arrow" else read_table(root)
-        )
-        return [(None, table)]
-    if arrow_files.is_saved_dataset(root):
+    if root.is_file() and root.suffix.lower() == ".arrow":
+        return [(None, arrow_files.read_arrow(root))]
+    if root.is_dir() and arrow_files.is_saved_dataset(root):
         return arrow_files.read_saved_dataset(root)
+    if root.is_file():
+        return [(None, read_table(root))]
     try:
         entries = sorted(root.iterdir())
     except OSError:
-        return None  # list_folder says why
+        return None  # lay_out says why
     files = [file for file in entries if file.is_file() and not is_hidden(file.name)]
     tables = [file for file in files if file.suffix.lower() in READERS]
     folders = [file for file in entries if file.is_dir() and not is_hidden(file.name)]
@@ -118,17 +131,24 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
     by_split = [(_split_of(file), file) for file in tables]
     metadata = [file for file in tables if file.stem == "metadata"]
     if metadata and len(tables) == 1:
-        return [(None, read_table(metadata[0]))]
+        return [(None, _table_below(metadata[0]))]
     if _hold_examples(folders):
         return None
     if all(split for split, _ in by_split):
-        return [(split, read_table(file)) for split, file in by_split]
+        return [(split, _table_below(file)) for split, file in by_split]
     if len(tables) == 1:
-        return [(None, read_table(tables[0]))]
+        return [(None, _table_below(tables[0]))]
     raise UserError(
         f"{root} holds several tables ({', '.join(file.name for file in tables[:5])}); name one of "
         "them, or call them train, validation and test"
     )
+
+
+def _table_below(file: Path) -> Table:
+    """Read a table in a folder; its places begin with its name, since there may be several."""
+    table = read_table(file)
+    table.where = [f"{file.name} {place}" for place in table.where]
+    return table
 
 
 def _hold_examples(folders: Sequence[Path]) -> bool:
@@ -150,14 +170,12 @@ def _split_of(file: Path) -> str | None:
     return SPLIT_NAMES.get(start)
 
 
-def _listed(
-    table: Table, split: str | None, root: Path, modality: str | None, named: dict
-) -> tuple[str, Listed]:
-    """Turn the rows of a table into examples. Returns the modality too."""
-    columns = choose_columns(table, modality=modality, **named)
-    places = table.where
-    if root.is_dir() and table.file.suffix.lower() != ".arrow":
-        places = [f"{table.file.name} {place}" for place in places]
+def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) -> tuple[str, Listed]:
+    """Turn the rows of a table into examples. Returns the modality too.
+
+    asked: the parameters of `choose_columns`, None where nothing was asked for.
+    """
+    columns = choose_columns(table, **asked)
     labels = table.columns[columns.label]
     names = table.class_names.get(columns.label)
     if names:
@@ -168,7 +186,7 @@ def _listed(
         labels=list(labels),
         splits=[split] * len(table) if split else splits and list(splits),
         groups=list(table.columns[columns.group]) if columns.group else None,
-        where=list(places),
+        where=list(table.where),
         findings=list(table.findings),
     )
     if columns.modality == "image":

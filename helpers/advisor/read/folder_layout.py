@@ -1,53 +1,184 @@
-"""How examples lie in folders: of which kind, what wraps them, what names split and class."""
+"""How a folder is laid out: what lies in it, of which kind, what names the split and the class."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from helpers.advisor.data import counted
-from helpers.advisor.read.build import SPLIT_NAMES
-from helpers.advisor.read.text_files import is_about
+from helpers.advisor.read.build import SPLIT_NAMES, most_common
 from helpers.errors import UserError
 
-
-class MixedKinds(UserError):
-    """Pictures and texts lie beside each other, and nothing says which are meant."""
-
-
+PICTURE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif",
+     ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico"]
+)  # fmt: skip
+TEXT_SUFFIXES = frozenset([".txt", ".text", ".md"])
+_JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__"}
+_ABOUT = ("readme", "license", "licence", "copying", "notice", "citation", "changelog")
 _FEW = 0.2  # of the other kind: notes among pictures, or drawings among texts, mix no kinds
-RARE = 0.1  # of all examples: what is rarer than that is not how the data is laid out
+_RARE = 0.1  # of all examples: what is rarer than that is not how the data is laid out
 
 
-def tell_modality(
-    root: Path, pictures: Sequence[Path], named: Sequence[Path], bare: Collection[Path]
+@dataclass(frozen=True)
+class Layout:
+    """What a look at the names below a folder shows; no file is opened for it.
+
+    modality: "image" or "text". files: the examples, in order of names. everything: all files.
+    base: the folder that holds the class folders, or the split folders around them.
+    splits: names of folders that stand for a split, and the split. split_at, class_at: which part
+        of a path below `base` names the split (-1: none does) and the class.
+    empty, closed, loops: folders without an example, folders that cannot be opened, and links that
+        lead back to where they are.
+    """
+
+    root: Path
+    modality: str
+    files: list[Path]
+    everything: list[Path]
+    base: Path
+    splits: dict[str, str]
+    split_at: int
+    class_at: int
+    empty: list[Path]
+    closed: list[Path]
+    loops: list[Path]
+
+
+def lay_out(root: Path, modality: str | None = None, prefer: str | None = None) -> Layout:
+    """Look at the names of everything below a folder, and tell how examples lie in it.
+
+    modality, prefer: see `read_data`. A text with the name of a picture beside it is its caption.
+    Files without an ending are texts, unless nearly all texts have one.
+
+    Raises UserError where the folder holds no example, or pictures and texts mixed.
+    """
+    walk = _Walk(root)
+    walk.below(root)
+    kind, files = _chosen(walk, modality, prefer)
+    if not files:
+        one = "text" if kind == "text" else "picture"
+        names = [path.suffix.lower() or "without suffix" for path in walk.files]
+        content = f"files: {most_common(names)}" if names else "it is empty"
+        wanted = f"{one}s" if modality else "pictures or texts"
+        raise UserError(
+            f"{root} holds no {wanted} ({content}); point at a folder that has one folder of "
+            f"{wanted} for each class"
+        )
+    holding = {path.parent for path in files}
+    empty = [path for path in walk.leaves if path not in holding]
+    base = _base_folder(root, files, empty)
+    below = [path.relative_to(base).parts for path in files if path.is_relative_to(base)]
+    levels = _levels(below)
+    return Layout(root, kind, files, walk.files, base, *levels, empty, walk.closed, walk.loops)
+
+
+@dataclass
+class _Walk:
+    """What lies below one folder, in order of names, and what was in the way."""
+
+    root: Path
+    files: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
+    loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
+    leaves: list[Path] = field(default_factory=list)  # folders without folders in them
+
+    def below(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> None:
+        """Go down in order of names; links to folders are followed, but never in a circle."""
+        try:
+            status = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            if folder == self.root:
+                raise UserError(
+                    f"{folder} cannot be opened ({error.strerror}); ask for the right to read it"
+                ) from error
+            self.closed.append(folder)
+            return
+        here = (status.st_dev, status.st_ino)
+        if here in above:
+            self.loops.append(folder)
+            return
+        folders = 0
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir():
+                folders += 1
+                self.below(folder / entry.name, (*above, here))
+            else:
+                self.files.append(folder / entry.name)
+        if not folders:
+            self.leaves.append(folder)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is left by a system: .DS_Store, Thumbs.db and their like."""
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+def _has_no_ending(file: Path) -> bool:
+    """Whether a name has no ending that says a kind: 49960, post.17, 00001.7c53336b37003a92."""
+    ending = file.suffix[1:].lower()
+    return not ending or re.fullmatch(r"\d+|[0-9a-f]{16,}", ending) is not None
+
+
+def is_about(file: Path) -> bool:
+    """Whether a file outside class folders is there to be read by people: README, LICENSE."""
+    return file.stem.lower().startswith(_ABOUT)
+
+
+def _chosen(walk: _Walk, modality: str | None, prefer: str | None) -> tuple[str, list[Path]]:
+    """The modality and its files."""
+    pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
+    named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]
+    bare = {path for path in walk.files if path.parent != walk.root and _has_no_ending(path)}
+    kind = modality or _told_by_names(walk.root, pictures, named, bare, prefer)
+    if kind == "image":
+        return kind, pictures
+    texts = set(named)
+    if len(bare) > _RARE * (len(bare) + len(named)):
+        texts |= bare
+    return kind, [path for path in walk.files if path in texts]
+
+
+def _told_by_names(
+    root: Path,
+    pictures: Sequence[Path],
+    named: Sequence[Path],
+    bare: Collection[Path],
+    prefer: str | None,
 ) -> str:
     """Return "image" or "text", by what lies in folders.
 
     named: texts by their ending, bare: files without one, which count where there is little else.
-    Raises MixedKinds where neither is rare beside the other.
+    prefer: what to take where neither is rare beside the other; without it UserError is raised.
     """
-    shown = {path.with_suffix("") for path in pictures}
-    own = [path for path in pictures if path.parent != root]
-    texts = [p for p in named if p.parent != root and p.with_suffix("") not in shown]
-    if not own and (texts or bare or (named and not pictures)):
+    captioned = {path.with_suffix("") for path in pictures}
+    inside = [path for path in pictures if path.parent != root]
+    texts = [p for p in named if p.parent != root and p.with_suffix("") not in captioned]
+    if not inside and (texts or bare or (named and not pictures)):
         return "text"
-    if not texts and len(own) < _FEW * len(bare):
+    if not texts and len(inside) < _FEW * len(bare):
         return "text"
-    if len(texts) <= _FEW * len(own):
+    if len(texts) <= _FEW * len(inside):
         return "image"
-    if len(own) <= _FEW * len(texts):
+    if len(inside) <= _FEW * len(texts):
         return "text"
-    raise MixedKinds(
-        f"{root} mixes {counted(len(own), 'picture')} ({own[0].relative_to(root)}) and "
+    if prefer is not None:
+        return prefer
+    raise UserError(
+        f"{root} mixes {counted(len(inside), 'picture')} ({inside[0].relative_to(root)}) and "
         f"{counted(len(texts), 'text')} ({texts[0].relative_to(root)}), and one kind is learned at "
         "a time; move the other kind to a folder of its own, or name the backbone that reads one"
     )
 
 
-def base_folder(root: Path, files: Sequence[Path], empty: Sequence[Path]) -> Path:
+def _base_folder(root: Path, files: Sequence[Path], empty: Sequence[Path]) -> Path:
     """Go into a lone folder that wraps the others, as archives are often packed.
 
     files: the examples below `root`. empty: folders with nothing in them; beside one of these a
@@ -63,12 +194,12 @@ def base_folder(root: Path, files: Sequence[Path], empty: Sequence[Path]) -> Pat
         # A few files beside the folders are what somebody says about the data. A lone train folder
         # with files beside it is a split.
         loose = [path for path in below if path.parent in (base, inner) and not is_about(path)]
-        if len(loose) > (0 if inner.name.lower() in SPLIT_NAMES else RARE) * len(below):
+        if len(loose) > (0 if inner.name.lower() in SPLIT_NAMES else _RARE) * len(below):
             return base
         base = inner
 
 
-def levels(parts: Sequence[tuple[str, ...]]) -> tuple[dict[str, str], int, int]:
+def _levels(parts: Sequence[tuple[str, ...]]) -> tuple[dict[str, str], int, int]:
     """Tell which folders are splits, and which part of a path names the split and which the class.
 
     parts: paths below the base. Returns names of folders with their splits, and two places; the
@@ -98,10 +229,9 @@ def _split_folders(names: set[str]) -> dict[str, str]:
             r"(?P<word>[a-z]+)[\W_]+(?P<rest>.+)",
             r"(?P<rest>.+)[\W_](?P<word>[a-z]+)",
         ):
-            found = re.fullmatch(pattern, name.lower())
-            if found and found["word"] in SPLIT_NAMES:
-                key = (pattern.startswith("(?P<word>"), found["rest"])
-                alike[key][name] = SPLIT_NAMES[found["word"]]
-    return max(
-        (found for found in alike.values() if len(set(found.values())) > 1), key=len, default={}
-    )
+            match = re.fullmatch(pattern, name.lower())
+            if match and match["word"] in SPLIT_NAMES:
+                key = (pattern.startswith("(?P<word>"), match["rest"])
+                alike[key][name] = SPLIT_NAMES[match["word"]]
+    several = (splits for splits in alike.values() if len(set(splits.values())) > 1)
+    return max(several, key=len, default={})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.advisor.read.build import Table
-from helpers.advisor.read.class_folders import PICTURE_SUFFIXES
+from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
 from helpers.errors import UserError
 from helpers.registry import unknown_name
 

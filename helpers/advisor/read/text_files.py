@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,9 @@ from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
 from helpers.advisor.read.build import Listed
 from helpers.errors import UserError
 
-TEXT_SUFFIXES = frozenset([".txt", ".text", ".md"])
 LONGEST = 100_000  # characters kept of a text: forty times what a backbone reads of it
 SHORTEST = 4_000  # characters kept of each where there are very many: still all that one reads
 MOST_CHARACTERS = 400_000_000  # of all texts together, as they are held in memory
-_ABOUT = ("readme", "license", "licence", "copying", "notice", "citation", "changelog")
 # UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
@@ -29,25 +26,8 @@ _MARKS = {
 }
 
 
-def has_no_ending(file: Path) -> bool:
-    """Whether a name has no ending that says a kind: 49960, post.17, 00001.7c53336b37003a92."""
-    ending = file.suffix[1:].lower()
-    return not ending or re.fullmatch(r"\d+|[0-9a-f]{16,}", ending) is not None
-
-
-def is_about(file: Path) -> bool:
-    """Whether a file outside class folders is there to be read by people: README, LICENSE."""
-    return file.stem.lower().startswith(_ABOUT)
-
-
-def shown(name: str | Path) -> str:
-    """A name as it can be written: bytes in it that are not UTF-8 become escapes."""
-    name = name.as_posix() if isinstance(name, Path) else name
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def read_texts(root: Path, listed: Listed) -> None:
-    """Put the texts in place of the listed files; where each came from goes to `where`.
+    """Put the texts in place of the listed files, whose names stand in `where`.
 
     UTF-8, or UTF-16 and UTF-32 that begin with a byte order mark. Files that cannot be read, or
     hold no text, are left out and named in findings. At most `LONGEST` characters of a text are
@@ -56,8 +36,7 @@ def read_texts(root: Path, listed: Listed) -> None:
 
     Raises UserError when more than half of the files cannot be read, or none holds a text.
     """
-    files = [Path(item) for item in listed.items]
-    names = [shown(file.relative_to(root)) for file in files]
+    files, names = [Path(item) for item in listed.items], listed.where
     most = _most([_size(file) for file in files])
     texts: list[str] = []
     unreadable: dict[int, str] = {}
@@ -76,7 +55,7 @@ def read_texts(root: Path, listed: Listed) -> None:
     kept = [row for row, text in enumerate(texts) if text.strip()]
     listed.findings += _findings(names, unreadable, empty, cut, most)
     listed.findings += _lost(listed.labels, kept)
-    listed.items, listed.where = texts, names
+    listed.items = texts
     listed.keep(kept)
 
 

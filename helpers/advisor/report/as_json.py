@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,25 @@ def as_json(
         "left_out": (race or {}).get("left_out", {}),
         "race_seconds": (race or {}).get("race_seconds"),
         "next_measurement": answer.next_measurement,
-        "settings": dict(looked.settings),
+        "settings": settings_of(looked),
+    }
+
+
+def settings_of(looked: Looked) -> dict[str, Any]:
+    """What somebody needs to get the same answer again."""
+    asked = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in looked.asked.items()
+    }
+    task = looked.own.task
+    return asked | {
+        "exclude": list(looked.asked["exclude"]),
+        "backbone": looked.backbone,
+        "pretrained_on": looked.pretrained_on,
+        "image_size": looked.image_size,
+        "data": looked.own.name,
+        "decoded_side": task.train.inputs.shape[1] if task.modality == "image" else None,
+        **looked.machine,
     }
 
 

@@ -14,6 +14,7 @@ from helpers.advisor.data import OwnData
 from helpers.advisor.export import load_model
 from helpers.advisor.folds import Folds, part_of
 from helpers.advisor.hyperparameters import recipes
+from helpers.advisor.network import fewest_fast
 from helpers.advisor.pipeline import Request, advise, export_model
 from helpers.advisor.prior.accuracies import (
     CHEAPER,
@@ -27,7 +28,6 @@ from helpers.advisor.probe import DISTANT, SOLVER_STEPS, Probing, Score, _out_of
 from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
-from helpers.advisor.threads import fewest_fast
 from helpers.approaches import APPROACHES, Fitted
 from helpers.decision import Situation, title_of
 from helpers.errors import UserError
@@ -52,7 +52,7 @@ def arm(name, right):
 
 def probing(accuracy=0.7, chance=0.2):
     score = Score(accuracy, accuracy - 0.05, accuracy + 0.05, 300)
-    return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0, np.zeros((1, 1)))
+    return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0)
 
 
 def texts(n=40, groups=None):

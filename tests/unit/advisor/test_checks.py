@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own import with_splits
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -16,7 +17,6 @@ from helpers.advisor.checks.leakage import tells, told_by
 from helpers.advisor.checks.sizes import examples_to_see, visible_difference
 from helpers.advisor.data import SEVERITIES, OwnData
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.splits import with_splits
 from helpers.errors import UserError
 from helpers.tasks.images import square
 

@@ -4,14 +4,14 @@ import io
 
 import numpy as np
 import pytest
+from own import with_splits
 from PIL import Image
 
 from helpers.advisor.checks import copies
-from helpers.advisor.checks.alignment import align_finely, align_roughly, lay
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.copies import near_pairs
+from helpers.advisor.checks.near_duplicates import align_finely, align_roughly, lay
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.splits import with_splits
 from helpers.tasks import load_task, splits
 from helpers.tasks.images import square
 

@@ -296,7 +296,8 @@ def replaced(looked, seed: int):
     ],
 )
 def test_a_bad_scheduler_is_told_before_looking(place, arguments, said, capsys, monkeypatch):
-    monkeypatch.setattr("helpers.advisor.pipeline.read", lambda _: pytest.fail("it looked"))
+    looked = "helpers.advisor.pipeline.read_data"
+    monkeypatch.setattr(looked, lambda *_, **__: pytest.fail("it looked"))
     assert main(["advise", str(place), *arguments]) == 2
     told = capsys.readouterr().err.strip()
     assert said in told and len(told.splitlines()) == 1

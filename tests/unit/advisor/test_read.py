@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from own import with_splits
 from PIL import Image
 from pyarrow import parquet
 
 from helpers.advisor.read import class_folders as folders
+from helpers.advisor.read import folder_layout
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.splits import with_splits
 from helpers.errors import UserError
 
 WORDS = ["moon", "tea", "dog", "sun", "cat", "rain", "road", "bread", "wind", "snow", "lamp"]
@@ -164,7 +165,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
-    monkeypatch.setattr(folders.os, "scandir", guarded)
+    monkeypatch.setattr(folder_layout.os, "scandir", guarded)
     data = read_data(tmp_path)
     assert data.classes == ("cat", "dog")
     assert finding(data, "folders that cannot be opened").examples == ("bird",)

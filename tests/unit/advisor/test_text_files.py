@@ -6,15 +6,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from own import with_splits
 from sklearn.datasets import load_files
 from tiny import tiny_text_task
 
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.export import load_model
-from helpers.advisor.pipeline import Request, read
+from helpers.advisor.pipeline import Request
 from helpers.advisor.read import text_files
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.splits import with_splits
 from helpers.cli.commands import main
 from helpers.errors import UserError
 
@@ -359,8 +359,8 @@ def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path, ca
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert len(read_data(tmp_path, modality="text")) == 12
     assert len(read_data(tmp_path, modality="image")) == 8
-    assert len(read(Request(tmp_path, backbone="minilm"))) == 12
-    assert len(read(Request(tmp_path, backbone="pocket"))) == 8
+    assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="minilm").reads)) == 12
+    assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="pocket").reads)) == 8
 
 
 def test_pictures_with_notes_and_programs_stay_pictures(tmp_path):

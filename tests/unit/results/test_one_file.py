@@ -16,8 +16,9 @@ import helpers.backbones
 import helpers.tasks
 from helpers import vocabulary
 from helpers.advisor.answer import first_answer
-from helpers.advisor.pipeline import Request, _check_excluded, advise, look, read
+from helpers.advisor.pipeline import Request, _check_excluded, advise, look
 from helpers.advisor.race.standings import chances
+from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import candidate_rows
 from helpers.approaches import APPROACHES, Approach, register_approach
@@ -318,7 +319,7 @@ def looked(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
         request = Request(write_pictures(tmp_path_factory.mktemp("own")), backbone=NEW_BACKBONE)
-        data, backbone = read(request), load_backbone(NEW_BACKBONE)
+        data, backbone = read_data(request.path), load_backbone(NEW_BACKBONE)
         yield look(request, recorded(task=NEW_TASK), data, backbone)
 
 

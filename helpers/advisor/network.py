@@ -1,4 +1,7 @@
-"""How many threads are fastest now: on a busy machine, one beats many that wait for each other."""
+"""The network that reads the data: which one, at what size, and on how many threads.
+
+On a busy machine one thread beats many that wait for each other, so a forward pass is timed first.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,42 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from helpers.backbones import Backbone
+from helpers.advisor.data import OwnData
+from helpers.backbones import BACKBONES, Backbone, advised_backbone, load_backbone
+from helpers.errors import UserError
 from helpers.runtime import keep_freed_memory, pick_device
+
+HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
 BATCH, REPEATS = 8, 3
 # Fewer threads are taken where they are faster by this: where others need the cores they are by
 # more, and a passing load of the machine must not halve a whole answer's speed.
 CLEARLY = 1.2
+
+
+def choose_backbone(name: str | None, image_size: int | None, data: OwnData) -> Backbone:
+    """The pretrained network that was asked for, or the advised one for the data's modality.
+
+    image_size: pixels a side, or tokens; None: the advised size. Raises UserError for a network
+    that reads the other modality.
+    """
+    name = name or advised_backbone(data.modality)
+    advised_size = HUB_SIZES[data.modality]
+    if name in BACKBONES:
+        info = BACKBONES[name]
+        _check_modality(name, info.modality, data)  # before any weights are fetched
+        advised_size = info.advised_size or info.default_size
+    backbone = load_backbone(name, size=image_size or advised_size)
+    _check_modality(name, backbone.modality, data)
+    return backbone
+
+
+def _check_modality(name: str, modality: str, data: OwnData) -> None:
+    if modality != data.modality:
+        raise UserError(
+            f"{name} reads {modality}s, and {data.root} holds {data.modality}s; name another "
+            "backbone"
+        )
 
 
 @contextlib.contextmanager
