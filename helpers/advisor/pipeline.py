@@ -176,24 +176,14 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         )
         refuse(data, findings)
         stage("timing a few steps of each approach")
-        n_train = len(own.task.train)
-        chosen = recipes(runs, backbone.name, data.modality, n_train, request.exclude)
+        chosen = recipes(runs, backbone.name, data.modality, len(own.task.train), request.exclude)
         costs = kept(
             "costs", costs_form(backbone, chosen), lambda: own_costs(backbone, own, chosen)
         )
     return Looked(
-        own=own,
-        findings=findings,
-        probing=probing,
-        recipes=chosen,
-        costs=costs,
-        backbone=backbone.name,
-        image_size=size,
-        pretrained_on=backbone.pretrained_on,
-        seed=seed,
-        asked=asdict(request),
-        machine=_machine(),
-    )
+        own, findings, probing, chosen, costs, backbone.name, size, backbone.pretrained_on, seed,
+        asked=asdict(request), machine=_machine(),
+    )  # fmt: skip
 
 
 def advise_command(

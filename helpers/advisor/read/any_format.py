@@ -74,14 +74,7 @@ def read_data(
         if kind == "text":
             read_texts(root, listed)
     else:
-        asked = named | {"modality": modality}
-        parts = [_listed(table, split, asked) for split, table in tables]
-        kinds = {kind for kind, _ in parts}
-        if len(kinds) > 1:
-            raise UserError(
-                f"{root}: some tables hold texts and others pictures; name the modality"
-            )
-        kind, listed = kinds.pop(), _joined([listed for _, listed in parts])
+        kind, listed = _from_tables(root, tables, named | {"modality": modality})
     return assemble(root, kind, listed)
 
 
@@ -168,6 +161,17 @@ def _split_of(file: Path) -> str | None:
     """The split that a table's name begins with: train.csv, test-00000-of-00001.parquet."""
     start = file.stem.lower().replace("_", "-").replace(".", "-").partition("-")[0]
     return SPLIT_NAMES.get(start)
+
+
+def _from_tables(
+    root: Path, tables: Sequence[tuple[str | None, Table]], asked: Mapping[str, str | None]
+) -> tuple[str, Listed]:
+    """The modality and the examples of tables, each with the split that it stands for."""
+    parts = [_listed(table, split, asked) for split, table in tables]
+    kinds = {kind for kind, _ in parts}
+    if len(kinds) > 1:
+        raise UserError(f"{root}: some tables hold texts and others pictures; name the modality")
+    return kinds.pop(), _joined([listed for _, listed in parts])
 
 
 def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) -> tuple[str, Listed]:
