@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
-from helpers.advisor.hyperparameters import Recipe
+from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
     Expected,
     Prior,
@@ -46,7 +46,7 @@ class Looked:
     own: OwnTask
     findings: tuple[Finding, ...]
     probing: Probing
-    recipes: Mapping[str, Recipe]
+    recipes: Mapping[str, Hyperparameters]
     costs: Mapping[str, Cost]
     backbone: str
     image_size: int

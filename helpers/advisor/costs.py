@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from helpers.advisor.hyperparameters import BATCH_SIZE, Recipe
+from helpers.advisor.hyperparameters import BATCH_SIZE, Hyperparameters
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
@@ -46,7 +46,7 @@ class Cost:
     trainable: int
 
     def seconds(
-        self, recipe: Recipe, n_train: int, n_validation: int, missing: int | None = None
+        self, recipe: Hyperparameters, n_train: int, n_validation: int, missing: int | None = None
     ) -> float:
         """Seconds of one training run, preparation and early stopping as recorded included.
 

@@ -16,7 +16,7 @@ DEFAULT = "the approach's default"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Hyperparameters:
     """How an approach is trained here. lr: C for `classical`; epochs: its solver's iterations.
 
     share: of the epochs, how many ran in the records before early stopping, 1 where none is known.
@@ -31,7 +31,7 @@ class Recipe:
     origin: str
     fixed: bool = False
 
-    def at(self, modality: str, n_train: int) -> Recipe:
+    def at(self, modality: str, n_train: int) -> Hyperparameters:
         """The same for another number of examples."""
         if self.fixed:
             return self
@@ -41,7 +41,7 @@ class Recipe:
 
 def recipes(
     runs: pd.DataFrame, backbone: str, modality: str, n_train: int, exclude: Sequence[str] = ()
-) -> dict[str, Recipe]:
+) -> dict[str, Hyperparameters]:
     """A recipe for every approach. The learning rate is the one that was best most often.
 
     runs: the records; those on another backbone, or of an excluded family of tasks, have no say.
@@ -56,10 +56,10 @@ def recipes(
     }
 
 
-def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Recipe:
+def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Hyperparameters:
     default = APPROACHES[name].config(modality, n_train, batch_size=BATCH_SIZE)
     if rows.empty:
-        return Recipe(name, default.lr, default.epochs, 1.0, DEFAULT)
+        return Hyperparameters(name, default.lr, default.epochs, 1.0, DEFAULT)
     # One vote for each task and size, since seeds and dial steps share their choice.
     votes = rows.drop_duplicates(["task", "n_train", "lr"])["lr"].value_counts()
     best = votes[votes == votes.max()].index
@@ -74,7 +74,7 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Recip
     share = float(ran.mean()) if APPROACHES[name].uses_network else 1.0
     fixed = _fixed_epochs(name, rows, modality)
     epochs = min(default.epochs, fixed) if fixed else default.epochs
-    return Recipe(name, lr, epochs, share, told, bool(fixed))
+    return Hyperparameters(name, lr, epochs, share, told, bool(fixed))
 
 
 def _fixed_epochs(name: str, rows: pd.DataFrame, modality: str) -> int:

@@ -28,7 +28,7 @@ from helpers.advisor.network import choose_backbone, fastest_threads
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
-from helpers.advisor.race.runs import Job, RaceFile, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import as_json
@@ -62,12 +62,12 @@ def export_model(advice: Any, folder: Path) -> str:
     return write_export(race.model_folder(job), looked.own, test.as_dict(), Path(folder))
 
 
-def _job(advice: Any, looked: Looked) -> Job:
+def _job(advice: Any, looked: Looked) -> RaceRun:
     if advice.race is not None and advice.race.job is not None:
         return advice.race.job
     recipe = looked.recipes[advice.answer.approach]
     n_train = len(looked.own.task.train)
-    return Job(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
+    return RaceRun(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
 
 
 @dataclass(frozen=True)

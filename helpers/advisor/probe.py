@@ -42,7 +42,7 @@ TRANSFERS, DOUBTFUL, DISTANT = "features transfer", "doubtful", "too distant"
 
 
 @dataclass(frozen=True)
-class Score:
+class ProbeScore:
     """A linear model judged out of fold: share right, its 95 % Wilson interval, examples."""
 
     accuracy: float
@@ -61,8 +61,8 @@ class Probing:
         by McNemar's exact test on the examples that one of them gets right.
     """
 
-    probe: Score
-    classical: Score
+    probe: ProbeScore
+    classical: ProbeScore
     chance: float
     p_value: float
     distance: float | None
@@ -119,7 +119,7 @@ def probe_key(backbone: Backbone, seed: int) -> str:
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
-    scores = {name: Score(**facts.pop(name)) for name in ("probe", "classical")}
+    scores = {name: ProbeScore(**facts.pop(name)) for name in ("probe", "classical")}
     return Probing(**scores, **facts)
 
 
@@ -153,9 +153,9 @@ def probe_own(backbone: Backbone, own: OwnTask, features: np.ndarray, seed: int 
     )
 
 
-def _score(right: np.ndarray) -> Score:
+def _score(right: np.ndarray) -> ProbeScore:
     count, n = int(right.sum()), len(right)
-    return Score(count / n, *wilson_interval(count, n), n)
+    return ProbeScore(count / n, *wilson_interval(count, n), n)
 
 
 def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:

@@ -37,7 +37,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """A sweep's runs by id: `ready` have their learning rate, `waiting` lack it (lr unset)."""
 
     ready: dict[str, RunConfig]
@@ -165,15 +165,15 @@ def steps_of(name: str) -> list[str]:
 
 
 def make_plan(
-    name: str, scores: Mapping[str, Score], given_up: set[str] | frozenset[str] = frozenset()
-) -> Plan:
+    name: str, scores: Mapping[str, RunScore], given_up: set[str] | frozenset[str] = frozenset()
+) -> SweepPlan:
     """Work out a sweep's runs from its grid and what is recorded.
 
     scores: of every recorded run, by id. given_up: ids of trials that failed and are not waited
     for.
     """
     sweep, trials = find_sweep(name), name.endswith(TUNING)
-    plan = Plan({}, {})
+    plan = SweepPlan({}, {})
     for block in sweep.blocks:
         if trials:
             for part in [] if block.rates else tunings(block):
@@ -187,7 +187,10 @@ def make_plan(
 
 
 def _plan_tuned(
-    block: Block, plan: Plan, scores: Mapping[str, Score], given_up: set[str] | frozenset[str]
+    block: Block,
+    plan: SweepPlan,
+    scores: Mapping[str, RunScore],
+    given_up: set[str] | frozenset[str],
 ) -> None:
     """Add a block's runs to the plan, each with the rate of its tuning."""
     chosen: list[RunConfig] = []
@@ -203,7 +206,7 @@ def _plan_tuned(
 
 
 @dataclass(frozen=True)
-class Score:
+class RunScore:
     """What is read from a recorded run to plan others."""
 
     val_accuracy: float
@@ -253,7 +256,7 @@ MOST_TRIALS = 6  # learning rates that any approach may have tried
 
 def search(
     part: Tuning,
-    scores: Mapping[str, Score],
+    scores: Mapping[str, RunScore],
     given_up: set[str] | frozenset[str] = frozenset(),
 ) -> Search:
     """The trials asked for so far, and the best rate once no further one is.
@@ -284,13 +287,13 @@ def next_rate(rate: float, per_decade: int, step: int) -> float:
     return float(f"{10 ** (rung / per_decade):.0e}")
 
 
-def _rank(score: Score, rate: float) -> tuple[float, float, float]:
+def _rank(score: RunScore, rate: float) -> tuple[float, float, float]:
     loss = 0.0 if math.isnan(score.val_loss) else score.val_loss
     return score.val_accuracy, -loss, -rate
 
 
 def raced(
-    block: Block, configs: Iterable[RunConfig], scores: Mapping[str, Score]
+    block: Block, configs: Iterable[RunConfig], scores: Mapping[str, RunScore]
 ) -> list[RunConfig]:
     """Those of a block's runs that are asked for now: seed 0, then the others as the block says.
 
@@ -316,7 +319,7 @@ def _is_sure(block: Block, config: RunConfig) -> bool:
 
 
 def _near_the_best(
-    block: Block, several: list[RunConfig], scores: Mapping[str, Score]
+    block: Block, several: list[RunConfig], scores: Mapping[str, RunScore]
 ) -> set[tuple[str, str]]:
     """Approaches within two standard errors of the best on seed 0; none while one is missing."""
     first = {(c.approach, c.settings): scores.get(identity(c)) for c in several if c.seed == 0}
@@ -324,7 +327,7 @@ def _near_the_best(
         return set()
     best = max(score.test_accuracy for score in first.values())
 
-    def error(score: Score) -> float:
+    def error(score: RunScore) -> float:
         p = score.test_accuracy
         return math.sqrt((best * (1 - best) + p * (1 - p)) / score.n_test)
 
@@ -351,12 +354,12 @@ def recipe_settings(group: Mapping[str, Any], augment: str) -> str:
     return ";".join(given + [w for w in wanted if w and w.partition("=")[0] not in keys])
 
 
-def scores_of(runs: pd.DataFrame | None) -> dict[str, Score]:
+def scores_of(runs: pd.DataFrame | None) -> dict[str, RunScore]:
     """What planning reads of each recorded run, by id."""
     runs = records.load_runs(schema=None) if runs is None else runs
     columns = ["val_accuracy", "val_loss", "test_accuracy", "n_test"]
     rows = runs[columns].itertuples(index=False, name=None)
-    return {key: Score(*row) for key, row in zip(runs["run_id"], rows, strict=True)}
+    return {key: RunScore(*row) for key, row in zip(runs["run_id"], rows, strict=True)}
 
 
 def _ordered(configs: Iterable[RunConfig]) -> list[RunConfig]:

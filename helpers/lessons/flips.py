@@ -38,7 +38,7 @@ from helpers.results.effects import (
     HOLDS,
     UNDECIDED,
     UNTESTED,
-    Measured,
+    Effect,
     first_case,
     gain,
     judge,
@@ -136,7 +136,7 @@ def best_continued(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([mine.merge(best[[*PLACE, "approach"]], on=[*PLACE, "approach"]), naive])
 
 
-def measured(flip: str, rows: pd.DataFrame | None = None) -> Measured | None:
+def measured(flip: str, rows: pd.DataFrame | None = None) -> Effect | None:
     """The effect a claim is judged by; None where nothing is recorded.
 
     unlabelled ("often beats"): the mean gain, over families of tasks, of continued pretraining and
@@ -170,12 +170,12 @@ def over_naive(rows: pd.DataFrame) -> pd.DataFrame:
     return paired(kept.assign(approach=NAIVE), ("continued", NAIVE), ("plain", NAIVE))
 
 
-def verdict(found: Measured | None) -> str:
+def verdict(found: Effect | None) -> str:
     """The claim in one sentence, from the interval alone."""
     return SENTENCES[judge(found)]
 
 
-def in_words(found: Measured, against: str) -> str:
+def in_words(found: Effect, against: str) -> str:
     """An effect with its interval and what it rests on."""
     return (
         f"{found.effect:+.3f} accuracy {against} ({found.low:+.3f} to {found.high:+.3f}; "

@@ -33,7 +33,7 @@ HOLDS, FAILS, UNTESTED, UNDECIDED = "holds", "fails", "not tested", "undecided"
 
 
 @dataclass(frozen=True)
-class Measured:
+class Effect:
     """An effect with its 95 % interval, and what it rests on. `arms`: what was compared."""
 
     effect: float
@@ -44,7 +44,7 @@ class Measured:
     note: str = ""
 
 
-def judge(measured: Measured | None, margin: float = 0.0) -> str:
+def judge(measured: Effect | None, margin: float = 0.0) -> str:
     """Return HOLDS above the margin, FAILS below it, UNDECIDED where the interval spans it.
 
     A first case that was not found fails only where nothing could have been missed, which is the
@@ -78,13 +78,13 @@ def arms_table(
     return both.dropna(subset=["ours", "theirs"])
 
 
-def gain(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
+def gain(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     """Mean of ours − theirs, paired by situation and seed."""
     table = _arms(runs, query)
     return _mean(table.assign(effect=table["ours"] - table["theirs"]))
 
 
-def ratio(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
+def ratio(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     """Geometric mean of theirs / ours: how many times more the other side costs.
 
     tasks (in the query): of files for so many tasks, where theirs is a full copy for each and ours
@@ -98,10 +98,10 @@ def ratio(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     if measured is None:
         return None
     ends = np.exp([measured.effect, measured.low, measured.high])
-    return Measured(*map(float, ends), measured.tasks, measured.runs, measured.note)
+    return Effect(*map(float, ends), measured.tasks, measured.runs, measured.note)
 
 
-def share(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
+def share(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     """Share of the situations in which our mean is the higher one by `by` or more.
 
     The interval is a percentile bootstrap over families (2,000 resamples, seed 0).
@@ -114,10 +114,10 @@ def share(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     won, of = wins.sum().to_numpy(), wins.count().to_numpy()
     ends = bootstrap_interval(pooled_mean, won, of, draws=RESAMPLES)
     note = f"{won.sum()} of {of.sum()} situations"
-    return Measured(won.sum() / of.sum(), *ends, *_rests_on(table), note)
+    return Effect(won.sum() / of.sum(), *ends, *_rests_on(table), note)
 
 
-def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
+def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     """The situation with the clearest gain: what is claimed to happen must happen somewhere.
 
     Three seeds alone tell little of their spread, so it is pooled over the situations with as many
@@ -142,10 +142,10 @@ def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     note = f"clear in {clear} of {len(cases)} situations; clearest: {where['task']} on "
     note += f"{where['backbone']}, {where['n_train']:,} examples"
     found = (cases["mean"][best], low[best], cases["mean"][best] + half[best])
-    return Measured(*map(float, found), *_rests_on(table), note)
+    return Effect(*map(float, found), *_rests_on(table), note)
 
 
-def trend(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
+def trend(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     """How much ours − theirs grows from distance 0 to 1: least squares over tasks and dial steps.
 
     The interval is a percentile bootstrap over these (2,000 resamples, seed 0). None where they
@@ -159,7 +159,7 @@ def trend(runs: pd.DataFrame, query: dict[str, Any]) -> Measured | None:
     x, y = points["distance"].to_numpy(), points["effect"].to_numpy()
     ends = bootstrap_interval(_slope, x, y, draws=RESAMPLES)
     note = f"gain per unit of distance over {len(x)} tasks and dial steps"
-    return Measured(float(_slope(x, y)), *ends, *_rests_on(table), note)
+    return Effect(float(_slope(x, y)), *ends, *_rests_on(table), note)
 
 
 TESTS = {"gain": gain, "ratio": ratio, "share": share, "first case": first_case, "trend": trend}
@@ -180,7 +180,7 @@ def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (aside * y).sum(-1) / spread
 
 
-def _mean(table: pd.DataFrame) -> Measured | None:
+def _mean(table: pd.DataFrame) -> Effect | None:
     """Mean effect over families and its t interval; over seeds where families are too few."""
     if table.empty:
         return None
@@ -192,7 +192,7 @@ def _mean(table: pd.DataFrame) -> Measured | None:
     if len(units) == 1:  # nothing is known of its spread, so nothing is ruled out
         low, high = -math.inf, math.inf
     note = f"interval over {len(units)} {'seeds' if over_seeds else 'families of tasks'}"
-    return Measured(mean, low, high, *_rests_on(table), note)
+    return Effect(mean, low, high, *_rests_on(table), note)
 
 
 def _rests_on(table: pd.DataFrame) -> tuple[int, int]:

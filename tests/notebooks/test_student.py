@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from helpers.lessons.exercises.check import grade
-from helpers.lessons.exercises.grading import Answer, Score
+from helpers.lessons.exercises.grading import Exercise, Score
 from tools.classroom import make_student, student_cells
 from tools.notebooks.build_notebooks import Collection
 from tools.notebooks.notebook_rules import exercises, is_code
@@ -109,7 +109,7 @@ def test_texts_are_cut_at_each_exercise_and_lose_ways_to_the_answers():
 
 def test_the_points_of_an_exercise_are_read_from_its_answer(monkeypatch):
     module = importlib.import_module("helpers.lessons.exercises.n10")
-    monkeypatch.setitem(module.ANSWERS, "10.9", Answer(lambda _: True, ("?",), points=5))
+    monkeypatch.setitem(module.ANSWERS, "10.9", Exercise(lambda _: True, ("?",), points=5))
     _, test = student_cells.exercise_cells("10.9", "answer = ...", "answer = 1")
     assert test.metadata.nbgrader.points == 5
     assert 'grade("10.9", answer, points=5)' in test.source
@@ -150,7 +150,9 @@ def test_nbgrader_takes_part_of_the_points_from_the_last_line(tmp_path, monkeypa
     from nbgrader.utils import determine_grade
 
     module = importlib.import_module("helpers.lessons.exercises.n10")
-    monkeypatch.setitem(module.ANSWERS, "10.9", Answer(lambda _: Score(0.25, ""), ("?",), points=4))
+    monkeypatch.setitem(
+        module.ANSWERS, "10.9", Exercise(lambda _: Score(0.25, ""), ("?",), points=4)
+    )
     _, test = student_cells.exercise_cells("10.9", "answer = ...", "answer = 1")
     text = {"text/plain": repr(grade("10.9", 1, points=4))}
     test.outputs = [nbformat.v4.new_output("execute_result", data=text)]

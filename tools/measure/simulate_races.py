@@ -22,7 +22,7 @@ from tqdm import tqdm
 from helpers.advisor.folds import Folds
 from helpers.advisor.prior.accuracies import Prior, expected_accuracies
 from helpers.advisor.prior.gains import NOTHING, recorded_gains
-from helpers.advisor.probe import Score
+from helpers.advisor.probe import ProbeScore
 from helpers.advisor.race.halving import ROUNDS
 from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.backbones import BACKBONES
@@ -67,7 +67,7 @@ def prior_of(case: Case, held: Measured, right: pd.DataFrame) -> Prior:
     scores = {}
     for name in ("feature_extraction", "classical"):
         count = int(right[name].sum())
-        scores[name] = Score(count / n, *wilson_interval(count, n), n)
+        scores[name] = ProbeScore(count / n, *wilson_interval(count, n), n)
     probing = SimpleNamespace(probe=scores["feature_extraction"], classical=scores["classical"])
     return Prior(expected_accuracies(probing, gains), gains)
 

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from helpers.advisor.prior.gains import BASE, Gains, Z
 from helpers.advisor.prior.posterior import Belief
-from helpers.advisor.probe import Probing, Score
+from helpers.advisor.probe import ProbeScore, Probing
 from helpers.results.expected_regret import WEIGHTS
 from helpers.vocabulary import CLASSICAL
 
@@ -136,7 +136,7 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     return expected
 
 
-def _measured(name: str, score: Score, origin: str) -> Expected:
+def _measured(name: str, score: ProbeScore, origin: str) -> Expected:
     odds = _odds(score.accuracy)
     spread = 1 / np.sqrt(max(1e-9, score.n * expit(odds) * expit(-odds)))
     return Expected(name, score.accuracy, score.low, score.high, float(spread), 0, origin, True)

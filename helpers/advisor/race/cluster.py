@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.advisor.race.cluster_session import KEPT, Crew, Outcome
-from helpers.advisor.race.runs import Job, RaceFile, Skipped
+from helpers.advisor.race.runs import RaceFile, RaceRun, Skipped
 from helpers.errors import UserError
 from helpers.experiments.workers import dask_client
 
@@ -63,8 +63,8 @@ class Cluster:
         return self
 
     def rows(
-        self, jobs: Sequence[Job], allowed: Callable[[Job], float | Skipped]
-    ) -> Iterator[tuple[Job, Outcome]]:
+        self, jobs: Sequence[RaceRun], allowed: Callable[[RaceRun], float | Skipped]
+    ) -> Iterator[tuple[RaceRun, Outcome]]:
         """Yield each job with its row, or with the reason why there is none.
 
         allowed: asked before a job starts, for the seconds that it may take, or why it may not.

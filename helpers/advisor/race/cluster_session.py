@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around, model_files
-from helpers.advisor.race.runs import Job, OutOfTime, RaceFile, SkipKind, Skipped
+from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped
 from helpers.errors import UserError
 from helpers.experiments.workers import STRIKES
 from helpers.storage.files import write_whole
@@ -30,7 +30,7 @@ KEPT = "what was finished is kept, and the same command goes on from there"
 
 @dataclass
 class _Flight:
-    job: Job
+    job: RaceRun
     worker: str
     ends: float
     why: Skipped = LATE
@@ -48,7 +48,7 @@ class Crew:
         self.race, self.checked = race, checked
         self.asked: dict[str, Any] = {}  # worker → future of its look around
         self.flying: dict[Any, _Flight] = {}
-        self.strikes: Counter[Job] = Counter()
+        self.strikes: Counter[RaceRun] = Counter()
         self.news = threading.Event()  # something has ended
         self.last_seen = time.monotonic()
         # Sent once, and again where its holder dies.
@@ -62,7 +62,7 @@ class Crew:
         busy = {flight.worker for flight in self.flying.values()}
         return sorted((self.checked & self.present) - busy)
 
-    def start(self, job: Job, worker: str, seconds: float) -> None:
+    def start(self, job: RaceRun, worker: str, seconds: float) -> None:
         """Run a job on a worker, which gives it up after so many seconds."""
         race = self.race
         about = (race.own.name, race.backbone, race.image_size)
@@ -77,7 +77,7 @@ class Crew:
         self.news.clear()
         self.present = self._present()
 
-    def ended(self) -> Iterator[tuple[Job, Outcome]]:
+    def ended(self) -> Iterator[tuple[RaceRun, Outcome]]:
         """Yield what has ended, and give up what takes too long."""
         for future, flight in list(self.flying.items()):
             if future.done():
@@ -91,7 +91,7 @@ class Crew:
                 self._cancel([future])
                 yield flight.job, flight.why
 
-    def orphans(self) -> list[Job]:
+    def orphans(self) -> list[RaceRun]:
         """Jobs to run again: their worker died under them, for the first time."""
         again = []
         for future, flight in list(self.flying.items()):
@@ -145,7 +145,7 @@ class Crew:
                 "of the package there"
             )
 
-    def _outcome(self, future: Any, job: Job) -> Outcome:
+    def _outcome(self, future: Any, job: RaceRun) -> Outcome:
         error = self._error(future)
         if isinstance(error, OutOfTime):
             return Skipped(SkipKind.TOO_SLOW, f"it took longer than predicted and was {error}")

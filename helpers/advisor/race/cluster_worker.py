@@ -14,7 +14,7 @@ import numpy as np
 from helpers.advisor.checks.pictures import picture_shape
 from helpers.advisor.data import OwnData
 from helpers.advisor.export import RECIPE, TENSORS
-from helpers.advisor.race.runs import Job, RaceFile, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.task import OwnTask, make_own_task, own_folder
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
@@ -78,7 +78,9 @@ def execute_remotely(
     threads, wanted = _place()
     with _turn, limited_threads(threads):
         own, network = _seen(name, backbone, image_size, data)
-        return execute(Job(**job), RaceFile(own, backbone, image_size), network, deadline, wanted)
+        return execute(
+            RaceRun(**job), RaceFile(own, backbone, image_size), network, deadline, wanted
+        )
 
 
 def model_files(name: str, run_id: str) -> dict[str, bytes]:

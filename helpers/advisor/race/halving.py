@@ -20,7 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers.advisor.answer import Answer, Looked
-from helpers.advisor.race.runs import Job, RaceFile, SkipKind, Skipped, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, Skipped, execute
 from helpers.advisor.race.schedule import Race
 from helpers.advisor.race.standings import (
     Arm,
@@ -53,7 +53,7 @@ class RaceResult:
     rows: pd.DataFrame = field(repr=False)
     measured: tuple[dict[str, Any], ...]
     test: Test | None
-    job: Job | None
+    job: RaceRun | None
     file: RaceFile
     left_out: Mapping[str, Skipped]
     seconds: float
@@ -145,7 +145,7 @@ def start_size(race: Race, names: Sequence[str]) -> int:
 
 def judge_on(race: Race, n_train: int, names: list[str], bar: tqdm) -> None:
     """Judge the leader and its likeliest rivals by further folds, until settled or time is up."""
-    tried: set[Job] = set()
+    tried: set[RaceRun] = set()
     while True:
         arms = race.arms(n_train, names)
         if len(arms) < 2:
@@ -163,8 +163,8 @@ def judge_on(race: Race, n_train: int, names: list[str], bar: tqdm) -> None:
 
 
 def _next_jobs(
-    race: Race, place: Standing, arms: Mapping[str, Arm], tried: set[Job], n_train: int
-) -> list[Job]:
+    race: Race, place: Standing, arms: Mapping[str, Arm], tried: set[RaceRun], n_train: int
+) -> list[RaceRun]:
     """The most telling runs that fit into the time; none that was tried and failed."""
     held = {name: set(arm.runs) for name, arm in arms.items()}
     for job in tried:
@@ -202,7 +202,7 @@ def _finish(race: Race, answer: Answer, n_train: int, minutes: float, bar: tqdm)
     return RaceResult(made, race.rows, measured, test, job, race.file, gone, passed, minutes)
 
 
-def _final_job(race: Race, take: str, n_train: int, bar: tqdm) -> Job | None:
+def _final_job(race: Race, take: str, n_train: int, bar: tqdm) -> RaceRun | None:
     """The chosen approach's run on the own split, trained on all examples where time allows."""
     for size in (race.n_full, n_train):
         job = race.job(take, size, 0)

@@ -62,7 +62,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Job:
+class RaceRun:
     """One training run: which approach, on how many examples, judged by which fold."""
 
     approach: str
@@ -87,7 +87,7 @@ class RaceFile:
         plain = self.backbone.replace(":", "_").replace("/", "_")
         return own_folder(self.own.name) / f"race-{plain}-{self.image_size}.csv"
 
-    def run_id(self, job: Job) -> str:
+    def run_id(self, job: RaceRun) -> str:
         """Hash of everything that was asked."""
         place = [VERSION, self.own.name, self.backbone, self.image_size, BATCH_SIZE]
         text = json.dumps([place, asdict(job)], sort_keys=True)
@@ -104,11 +104,11 @@ class RaceFile:
             io.BytesIO(self._file().read()), encoding="utf-8", dtype=kinds, keep_default_na=False
         )
 
-    def model_folder(self, job: Job) -> Path:
+    def model_folder(self, job: RaceRun) -> Path:
         """Where the trained model of a job is kept; it is whole where it has a recipe."""
         return own_folder(self.own.name) / "models" / self.run_id(job)
 
-    def has_model(self, job: Job) -> bool:
+    def has_model(self, job: RaceRun) -> bool:
         """Whether the trained model is there."""
         return (self.model_folder(job) / RECIPE).is_file()
 
@@ -117,7 +117,7 @@ class RaceFile:
 
 
 def execute(
-    job: Job,
+    job: RaceRun,
     race: RaceFile,
     backbone: Backbone | None = None,
     deadline: float | None = None,
@@ -183,7 +183,7 @@ def judged(fitted: Fitted, split: Split, seed: int) -> np.ndarray:
     return made
 
 
-def _keep(fitted: Fitted, race: RaceFile, job: Job, row: dict[str, Any]) -> None:
+def _keep(fitted: Fitted, race: RaceFile, job: RaceRun, row: dict[str, Any]) -> None:
     facts = model_facts(race.own, race.backbone, race.image_size, row)
     save_fitted(fitted, facts, race.model_folder(job))
 

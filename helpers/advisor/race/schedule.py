@@ -15,7 +15,7 @@ from helpers.advisor.answer import Looked
 from helpers.advisor.folds import Folds, folds_of
 from helpers.advisor.prior.accuracies import Prior
 from helpers.advisor.race.cluster import LEAST_PATIENCE, PATIENCE, Cluster
-from helpers.advisor.race.runs import Job, OutOfTime, RaceFile, SkipKind, Skipped, execute
+from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped, execute
 from helpers.advisor.race.standings import Arm, arms_of
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
@@ -61,10 +61,10 @@ class Race:
         """Seconds that may still be spent on runs."""
         return self.seconds - self.reserve - (time.monotonic() - self.started)
 
-    def job(self, name: str, n_train: int, fold: int) -> Job:
+    def job(self, name: str, n_train: int, fold: int) -> RaceRun:
         """The run of an approach on so many examples, judged by a fold."""
         recipe = self.looked.recipes[name].at(self.modality, n_train)
-        return Job(name, n_train, fold, recipe.lr, recipe.epochs, self.looked.seed)
+        return RaceRun(name, n_train, fold, recipe.lr, recipe.epochs, self.looked.seed)
 
     def predicted(self, name: str, n_train: int, fold: int | None = None) -> float:
         """Seconds that a run will take, corrected by how this machine did so far.
@@ -104,11 +104,11 @@ class Race:
             ratios.append(spent / cost.seconds(recipe, row.n_train, self.n_judged, missing=0))
         return float(np.clip(np.median(ratios), 0.2, 5.0))
 
-    def done(self, job: Job) -> bool:
+    def done(self, job: RaceRun) -> bool:
         """Whether this run is in the file."""
         return bool((self.rows["run_id"] == self.file.run_id(job)).any())
 
-    def missing(self, names: Sequence[str], n_train: int, fold: int) -> list[Job]:
+    def missing(self, names: Sequence[str], n_train: int, fold: int) -> list[RaceRun]:
         """Runs of a round that are not in the file, the cheapest first."""
         jobs = [self.job(name, n_train, fold) for name in names]
         jobs = [job for job in jobs if not self.done(job)]
@@ -124,7 +124,7 @@ class Race:
         """How many runs go on at once."""
         return self.cluster.count if self.cluster else 1
 
-    def run(self, jobs: Sequence[Job], bar: tqdm) -> None:
+    def run(self, jobs: Sequence[RaceRun], bar: tqdm) -> None:
         """Do what fits into the time, and keep each run as it ends.
 
         Raises UserError when a cluster goes away; the rows so far are kept.
@@ -137,7 +137,7 @@ class Race:
                 bar.n = min(bar.total, round(time.monotonic() - self.started))
                 bar.refresh()
 
-    def _local(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
+    def _local(self, jobs: Sequence[RaceRun], bar: tqdm) -> Iterator[dict[str, Any]]:
         for job in jobs:
             allowed = self._allowed(job, bar)
             if isinstance(allowed, Skipped):
@@ -152,7 +152,7 @@ class Race:
             except UserError as error:  # such as a loss that became NaN
                 self.left_out[job.approach] = Skipped(SkipKind.FAILED, str(error))
 
-    def _remote(self, jobs: Sequence[Job], bar: tqdm) -> Iterator[dict[str, Any]]:
+    def _remote(self, jobs: Sequence[RaceRun], bar: tqdm) -> Iterator[dict[str, Any]]:
         with closing(self.cluster.rows(jobs, lambda job: self._allowed(job, bar))) as outcomes:
             for job, came in outcomes:
                 if not isinstance(came, Skipped):
@@ -163,7 +163,7 @@ class Race:
                 else:
                     self.left_out[job.approach] = came
 
-    def _allowed(self, job: Job, bar: tqdm) -> float | Skipped:
+    def _allowed(self, job: RaceRun, bar: tqdm) -> float | Skipped:
         """Seconds after which a run is given up, or why it is not begun."""
         needed, left = self.predicted(job.approach, job.n_train, job.fold), self.left
         if needed > left:
@@ -190,5 +190,5 @@ class Race:
         keep = [self.file.run_id(self._asked(row)) == row.run_id for row in rows.itertuples()]
         return arms_of(rows[np.array(keep, dtype=bool)], self.folds, n_train, self.modality)
 
-    def _asked(self, row: Any) -> Job:
+    def _asked(self, row: Any) -> RaceRun:
         return self.job(row.approach, int(row.n_train), int(row.fold))

@@ -11,7 +11,7 @@ import numpy as np
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.export import load_model
 from helpers.advisor.prior.accuracies import CHEAPER, Expected
-from helpers.advisor.race.runs import Job, RaceFile
+from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
 from helpers.decision import title_of
@@ -42,13 +42,13 @@ class Test:
 TEST = Form[Test](read=lambda facts: Test(**facts), write=Test.as_dict)
 
 
-def read_test(race: RaceFile, job: Job) -> Test:
+def read_test(race: RaceFile, job: RaceRun) -> Test:
     """Predict the test split with a kept model; what was read once is not read again."""
     key = f"models/{race.run_id(job)}/test"
     return remembered(race.own.name, key, TEST, lambda: _tested(race, job))
 
 
-def _tested(race: RaceFile, job: Job) -> Test:
+def _tested(race: RaceFile, job: RaceRun) -> Test:
     split = race.own.task.test
     predicted = load_model(race.model_folder(job)).predict(split.inputs)
     right, n = int(np.sum(predicted == split.labels)), len(split)

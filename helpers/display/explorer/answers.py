@@ -31,7 +31,7 @@ def place_of(approach: str) -> int:
     return list(APPROACH_STYLE).index(approach)
 
 
-class Pool:
+class ValueTable:
     """Values, each held once; `put` returns a value's place."""
 
     def __init__(self) -> None:
@@ -55,16 +55,16 @@ def worked_out(held: Measured, axes: Axes, workers: int = 1) -> dict[str, Any]:
     `near`: examples, distance, modality. Both kinds of rows are held once in `rows`. A rule's
     reasons stand in `reasons` as (kind, place of the text).
     """
-    texts, rows = Pool(), Pool()
+    texts, rows = ValueTable(), ValueTable()
     texts.put("")
     made = _rules(axes, texts, rows) | _measured(held, axes, workers, texts, rows)
     return made | {"texts": texts.values(), "rows": rows.values()}
 
 
-class _Reasons(Pool):
+class _Reasons(ValueTable):
     """Reasons, each held once as its kind and the place of its text."""
 
-    def __init__(self, texts: Pool) -> None:
+    def __init__(self, texts: ValueTable) -> None:
         super().__init__()
         self.texts = texts
 
@@ -73,9 +73,9 @@ class _Reasons(Pool):
         return tuple(self.put((reason.kind, self.texts.put(reason.text))) for reason in reasons)
 
 
-def _rules(axes: Axes, texts: Pool, rows: Pool) -> dict[str, Any]:
+def _rules(axes: Axes, texts: ValueTable, rows: ValueTable) -> dict[str, Any]:
     """What the rule says. It asks whether there is a budget, not for how much, nor for latency."""
-    heads, places, decisions, lists, flips = [], [], Pool(), Pool(), Pool()
+    heads, places, decisions, lists, flips = [], [], ValueTable(), ValueTable(), ValueTable()
     reasons = _Reasons(texts)
     limits = (None, next(limit for limit in axes.budget_minutes if limit is not None))
     for examples, distance in itertools.product(axes.examples, axes.distance):
@@ -102,7 +102,7 @@ def _rules(axes: Axes, texts: Pool, rows: Pool) -> dict[str, Any]:
 
 
 def _decision(
-    told: Decision, texts: Pool, reasons: _Reasons, lists: Pool, flips: Pool
+    told: Decision, texts: ValueTable, reasons: _Reasons, lists: ValueTable, flips: ValueTable
 ) -> tuple[int, ...]:
     """Approach, rule, reasons but those in `heads`, flips, headline, what to do before."""
     turned = [
@@ -121,14 +121,16 @@ def _decision(
     )
 
 
-def _measured(held: Measured, axes: Axes, workers: int, texts: Pool, rows: Pool) -> dict[str, Any]:
+def _measured(
+    held: Measured, axes: Axes, workers: int, texts: ValueTable, rows: ValueTable
+) -> dict[str, Any]:
     """What the records say, with the curves that are shown beside it."""
     asked = list(itertools.product(axes.examples, axes.distance, MODALITIES))
     parts = _chunks(asked, workers)
     done = joblib.Parallel(n_jobs=workers)(
         joblib.delayed(_answers)(held, axes, part) for part in parts
     )
-    answers, candidates, near, found = Pool(), Pool(), [], []
+    answers, candidates, near, found = ValueTable(), ValueTable(), [], []
     for (modality_row, several), (examples, distance, modality) in zip(
         itertools.chain.from_iterable(done), asked, strict=True
     ):
@@ -187,7 +189,7 @@ def _answers(
     return made
 
 
-def _evidence(told: Evidence, texts: Pool, candidates: Pool) -> tuple[Any, ...]:
+def _evidence(told: Evidence, texts: ValueTable, candidates: ValueTable) -> tuple[Any, ...]:
     """Verdict, what to take (-1: nothing), lean (-1), candidates, reasons as shown, headline."""
     nothing = decide(Point().situation())
     return (

@@ -25,7 +25,7 @@ from helpers.results.effects import (
     TESTS,
     UNDECIDED,
     UNTESTED,
-    Measured,
+    Effect,
     judge,
 )
 from helpers.results.learning_curves import (
@@ -176,7 +176,7 @@ def _all_of(words: Mapping[str, str]) -> str:
     return FAILS if FAILS in words.values() else next(iter(words.values()))
 
 
-def _tested(query: Mapping[str, Any], tables: _Tables) -> tuple[Measured | None, str]:
+def _tested(query: Mapping[str, Any], tables: _Tables) -> tuple[Effect | None, str]:
     """What a query measures, and its verdict with the groups of `split` looked into."""
     if query["test"] == "count":
         measured = _counted()
@@ -197,13 +197,13 @@ def _tested(query: Mapping[str, Any], tables: _Tables) -> tuple[Measured | None,
     return measured, state
 
 
-def _measure(query: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:
+def _measure(query: Mapping[str, Any], rows: pd.DataFrame) -> Effect | None:
     if "where" in query and len(rows):
         rows = rows.query(query["where"])
     return TESTS[query["test"]](rows, dict(query)) if len(rows) else None
 
 
-def _state(measured: Measured | None, query: Mapping[str, Any]) -> str:
+def _state(measured: Effect | None, query: Mapping[str, Any]) -> str:
     """holds above the margin, fails below it, undecided where the interval spans it."""
     if measured is None:
         return UNTESTED
@@ -214,7 +214,7 @@ def _state(measured: Measured | None, query: Mapping[str, Any]) -> str:
 
 
 def _verdict(
-    claim: Mapping[str, Any], measured: Measured | None, verdict: str, told: str = ""
+    claim: Mapping[str, Any], measured: Effect | None, verdict: str, told: str = ""
 ) -> Verdict:
     undecided = verdict == UNDECIDED
     note = [told] if told else []
@@ -240,13 +240,13 @@ def _verdict(
     )
 
 
-def _counted() -> Measured:
+def _counted() -> Effect:
     from helpers.lessons.language_models.counting import ARCHITECTURES, count_lora
 
     model = next(a for a in ARCHITECTURES if a.name == COUNTED)
     trained, total = count_lora(model)
     note = f"{trained:,} of {total:,} weights, counted exactly ({model.source})"
-    return Measured(total / trained, total / trained, total / trained, 0, 0, note)
+    return Effect(total / trained, total / trained, total / trained, 0, 0, note)
 
 
 def _digits(value: float | None) -> str:

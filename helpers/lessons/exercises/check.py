@@ -6,13 +6,13 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.lessons.exercises.grading import Answer, Score
+from helpers.lessons.exercises.grading import Exercise, Score
 
 _tries: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What `check` has to say about an answer; credit: its right share, from 0 to 1."""
 
     right: bool
@@ -41,27 +41,27 @@ def grade(exercise: str, answer: Any, points: float = 1.0) -> float:
     return round(points * verdict.credit, 2)
 
 
-def judge(exercise: str, answer: Any, tries: int = 0) -> Verdict:
+def judge(exercise: str, answer: Any, tries: int = 0) -> CheckResult:
     """Return the verdict on an answer after `tries` wrong ones. It never raises."""
     known = find(exercise)
     if known is None:
-        return Verdict(False, f"There is no exercise {exercise}: look at its number again.")
+        return CheckResult(False, f"There is no exercise {exercise}: look at its number again.")
     hint = known.hints[min(tries, len(known.hints) - 1)]
     if answer is ...:
-        return Verdict(False, f"Exercise {exercise}: not answered yet. Hint: {hint}")
+        return CheckResult(False, f"Exercise {exercise}: not answered yet. Hint: {hint}")
     try:
         result = known.rule(answer)
     except Exception as error:  # a reader's answer can be anything, and a check must not stop them
         result = f"This answer cannot be judged ({type(error).__name__}: {error})."
     if isinstance(result, Score) and result.credit < 1:
         said = f"Exercise {exercise}: {result.credit:.0%} of the credit."
-        return Verdict(False, _joined(said, result.message, f"Hint: {hint}"), result.credit)
+        return CheckResult(False, _joined(said, result.message, f"Hint: {hint}"), result.credit)
     if isinstance(result, str):
-        return Verdict(False, f"Exercise {exercise}: not yet. {result} Hint: {hint}")
+        return CheckResult(False, f"Exercise {exercise}: not yet. {result} Hint: {hint}")
     if not result:
-        return Verdict(False, f"Exercise {exercise}: not yet. Hint: {hint}")
+        return CheckResult(False, f"Exercise {exercise}: not yet. Hint: {hint}")
     said = result.message if isinstance(result, Score) else ""
-    return Verdict(True, _joined(f"Exercise {exercise}: right.", said, known.praise), 1.0)
+    return CheckResult(True, _joined(f"Exercise {exercise}: right.", said, known.praise), 1.0)
 
 
 def _joined(*parts: str) -> str:
@@ -70,7 +70,7 @@ def _joined(*parts: str) -> str:
     return gap.join(part.strip("\n") for part in parts if part)
 
 
-def find(exercise: str) -> Answer | None:
+def find(exercise: str) -> Exercise | None:
     """Return how an exercise is judged, or None where there is no such exercise."""
     name = f"helpers.lessons.exercises.n{str(exercise).partition('.')[0]}"
     try:

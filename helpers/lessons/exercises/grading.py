@@ -3,9 +3,9 @@
 helpers/lessons/exercises/n03.py:
 
     ANSWERS = {
-        "03.1": Answer(number(4.2, within=0.05), hints=("Count stages.", "Not the head.")),
-        "03.2": Answer(choice("b"), hints=("Look at the dashed line.",), praise="It never moved."),
-        "03.3": Answer(my_rule, hints=("Return a list of names.",)),
+        "03.1": Exercise(number(4.2, within=0.05), hints=("Count stages.", "Not the head.")),
+        "03.2": Exercise(choice("b"), hints=("Look at the dashed line.",), praise="It never moved."),
+        "03.3": Exercise(my_rule, hints=("Return a list of names.",)),
     }
 
 A rule takes the answer and returns True, False, a sentence that says what is off or, where part of
@@ -30,7 +30,7 @@ Rule = Callable[[Any], bool | str | Score]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Exercise:
     """How one exercise is judged.
 
     hints: from gentle to plain. praise: what a right answer shows. points: what a right answer is

@@ -1,6 +1,6 @@
 """Exercises of notebook 00, judged from the recorded runs."""
 
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 from helpers.lessons.race import with_seconds
 from helpers.results import runs as records
 
@@ -27,7 +27,7 @@ def always_frozen() -> float:
 
 
 ANSWERS = {
-    "00.1": Answer(
+    "00.1": Exercise(
         number(1.96**2 * 0.85 * 0.15 / 0.01**2, within=0.02),
         hints=(
             "Set the half width to 0.01 and solve for n.",
@@ -35,7 +35,7 @@ ANSWERS = {
         ),
         praise="A test set of a few hundred pictures can't tell apart what lies a point apart.",
     ),
-    "00.2": Answer(
+    "00.2": Exercise(
         number(slowdown, within=0.05),
         hints=(
             "Filter curves by race, n_train and approach, then divide two values of seconds.",
@@ -43,7 +43,7 @@ ANSWERS = {
         ),
         praise="Now look up what those seconds bought: the column mean of the same two rows.",
     ),
-    "00.3": Answer(
+    "00.3": Exercise(
         number(always_frozen, within=0.05),
         hints=(
             "Call records.regret(curves), keep backbone pocket, n_train 200 and that approach.",

@@ -1,6 +1,6 @@
 """Exercises of notebook 01, worked out from the networks themselves."""
 
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 
 
 def probe_parameters() -> int:
@@ -47,12 +47,12 @@ def upside_down() -> float:
 
 
 ANSWERS = {
-    "01.1": Answer(
+    "01.1": Exercise(
         number(probe_parameters),
         hints=("One weight for each feature and class.", "7 × features, and 7 biases."),
         praise="A few thousand numbers; the network below them has millions.",
     ),
-    "01.2": Answer(
+    "01.2": Exercise(
         number(frozen_share, within=0.02),
         hints=(
             'Add up the column "FLOPs (%)" of the first six stages.',
@@ -60,7 +60,7 @@ ANSWERS = {
         ),
         praise="And nothing is propagated back through them either.",
     ),
-    "01.3": Answer(
+    "01.3": Exercise(
         number(moving_statistics),
         hints=(
             "They are buffers: look at pocket.named_buffers().",
@@ -68,7 +68,7 @@ ANSWERS = {
         ),
         praise="So a network frozen by requires_grad alone drifts. Notebook 03 shows the damage.",
     ),
-    "01.4": Answer(
+    "01.4": Exercise(
         number(upside_down, within=0.03),
         hints=(
             "Call log_probabilities twice and take the column of the right class for each picture.",

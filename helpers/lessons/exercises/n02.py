@@ -3,7 +3,7 @@
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 from helpers.results.runs import load_runs
 from helpers.results.statistics import paired_gain
 
@@ -33,7 +33,7 @@ def all_statistics(names: Any) -> bool | str:
 
 
 ANSWERS = {
-    "02.1": Answer(
+    "02.1": Exercise(
         number(1280 * 2 + 2),
         hints=(
             "One weight for each pair of feature and class; what else?",
@@ -41,7 +41,7 @@ ANSWERS = {
         ),
         praise="A few kilobytes: that is all you store for a further task.",
     ),
-    "02.2": Answer(
+    "02.2": Exercise(
         choice("b"),
         hints=(
             "Change one thing only: what pretraining gave.",
@@ -49,7 +49,7 @@ ANSWERS = {
         ),
         praise="Random convolutions are a surprisingly good start; transfer is what comes on top.",
     ),
-    "02.3": Answer(
+    "02.3": Exercise(
         all_statistics,
         hints=(
             "Clone every tensor first: state_dict() hands out the living ones.",
@@ -58,7 +58,7 @@ ANSWERS = {
         ),
         praise="Statistics only, and no weight: that is the trap.",
     ),
-    "02.4": Answer(
+    "02.4": Exercise(
         number(recorded_gain, within=0.02),
         hints=(
             "`paired_gain` takes the runs and two names of approaches.",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 from helpers.results.runs import load_runs
 from helpers.results.statistics import summarise
 from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
@@ -85,7 +85,7 @@ def most_kept() -> str:
 
 
 ANSWERS = {
-    "03.1": Answer(
+    "03.1": Exercise(
         number(lambda: top_share(3), within=0.02),
         hints=(
             "Which three stages are the top ones?",
@@ -93,7 +93,7 @@ ANSWERS = {
         ),
         praise="Three stages of five, and nearly all of the weights.",
     ),
-    "03.2": Answer(
+    "03.2": Exercise(
         trains_the_head_alone,
         hints=(
             "Compare model.state_dict() before and after: what moved, and what did not?",
@@ -103,7 +103,7 @@ ANSWERS = {
         praise="Both mistakes run, and the loss falls. Only a comparison of tensors finds them.",
         points=2,
     ),
-    "03.3": Answer(
+    "03.3": Exercise(
         keeps_statistics,
         hints=(
             "Which module holds the running statistics, and which mode stops it updating them?",
@@ -112,7 +112,7 @@ ANSWERS = {
         ),
         praise="Scale and shift of each BatchNorm still learn; only its statistics stay.",
     ),
-    "03.4": Answer(
+    "03.4": Exercise(
         choice(most_kept),
         hints=(
             "Look at the list in section 6, and leave out what does not overwrite the base.",

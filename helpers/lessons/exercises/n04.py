@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 from helpers.vocabulary import ADAPTER
 
 
@@ -77,7 +77,7 @@ def adapters_on_top(model: Any) -> bool | str:
 
 
 ANSWERS = {
-    "04.1": Answer(
+    "04.1": Exercise(
         number(lora_size(80 * 9, 80, 8)),
         hints=(
             "A is a 3×3 convolution from 80 channels to 8, B a 1×1 one from 8 to 80.",
@@ -85,7 +85,7 @@ ANSWERS = {
         ),
         praise="The layer itself has 57,600 weights, so this is one for every nine.",
     ),
-    "04.2": Answer(
+    "04.2": Exercise(
         number(break_even(384, 1536)),
         hints=(
             "The weight has 384 · 1,536 numbers, an update of rank r has r · (384 + 1,536).",
@@ -93,7 +93,7 @@ ANSWERS = {
         ),
         praise="Nobody trains such a rank; it shows how far 8 is from the whole matrix.",
     ),
-    "04.3": Answer(
+    "04.3": Exercise(
         merges,
         hints=(
             "For one position of the kernel the update is the matrix product of B and A.",
@@ -102,7 +102,7 @@ ANSWERS = {
         ),
         praise="A convolution is a matrix once its kernel is flattened.",
     ),
-    "04.4": Answer(
+    "04.4": Exercise(
         adapters_on_top,
         hints=(
             "Insert adapters everywhere, then take the ones of the lower stages out again.",

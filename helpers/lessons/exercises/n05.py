@@ -1,7 +1,7 @@
 """Answers to notebook 05: training from scratch, priced."""
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 from helpers.results.runs import load_runs
 from helpers.results.statistics import paired_gain
 from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING
@@ -17,7 +17,7 @@ def best_task_for_scratch() -> str:
 
 
 ANSWERS = {
-    "05.1": Answer(
+    "05.1": Exercise(
         number(60),
         hints=(
             "Each epoch shows each example once.",
@@ -25,7 +25,7 @@ ANSWERS = {
         ),
         praise="And the probe's one pass is shared by every further head.",
     ),
-    "05.2": Answer(
+    "05.2": Exercise(
         number(1600, within=0.01),
         hints=(
             "Solve the formula of the standard error for n.",
@@ -33,7 +33,7 @@ ANSWERS = {
         ),
         praise="Few teams have that many to spare, hence seeds and intervals.",
     ),
-    "05.3": Answer(
+    "05.3": Exercise(
         choice(best_task_for_scratch),
         hints=(
             "`paired_gain(runs, 'from_scratch', 'full_fine_tuning')` has a row for each task.",

@@ -1,7 +1,7 @@
 """Answers to notebook 06: how many examples fine-tuning needs."""
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 
 
 def means(task: str, n_train: int) -> dict[str, float]:
@@ -29,7 +29,7 @@ def leader() -> str:
 
 
 ANSWERS = {
-    "06.1": Answer(
+    "06.1": Exercise(
         number(gain, within=0.02),
         hints=(
             "Filter by backbone, task, dial and n_train, then look at the column `mean`.",
@@ -37,12 +37,12 @@ ANSWERS = {
         ),
         praise="And that at a size where many guides would not let you fine-tune at all.",
     ),
-    "06.2": Answer(
+    "06.2": Exercise(
         choice(leader),
         hints=("Sort the four filters' rows by `mean`.", "Give the name in the column `approach`."),
         praise="Now look at its band: by how much could luck have put it there?",
     ),
-    "06.3": Answer(
+    "06.3": Exercise(
         number(100 * 10**0.5, within=0.02),
         hints=("Half-way up is half-way along log n.", "It is the geometric mean of both sizes."),
         praise="On a log axis each step to the right costs as many times more as the last.",

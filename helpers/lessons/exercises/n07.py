@@ -1,7 +1,7 @@
 """Answers to notebook 07: distance from the pretraining data."""
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number, predicted
+from helpers.lessons.exercises.grading import Exercise, choice, number, predicted
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
 
 
@@ -34,22 +34,22 @@ def lost_on_the_dial() -> dict[str, float]:
 
 
 ANSWERS = {
-    "07.1": Answer(
+    "07.1": Exercise(
         number(0.75, within=0.01),
         hints=("distance = F / (1 + F)", "Three over four."),
         praise="And 1/2 is a cloud as far off as the source is wide.",
     ),
-    "07.2": Answer(
+    "07.2": Exercise(
         choice(farthest),
         hints=("Filter backbone and dial, then sort by `distance`.", "The last row's `task`."),
         praise="Which of the other two scores would have named another task?",
     ),
-    "07.3": Answer(
+    "07.3": Exercise(
         number(0.25, within=0.01),
         hints=("How much of the way from 0.80 to 1 has it gone?", "0.05 of 0.20."),
         praise="An accuracy of 85 % can be a quarter of the way.",
     ),
-    "07.4": Answer(
+    "07.4": Exercise(
         predicted(lost_on_the_dial, full=2.0, nothing=10.0, unit="points"),
         hints=(
             "Which of the three can tell one order of the pixels from another?",

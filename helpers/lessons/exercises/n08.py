@@ -3,7 +3,7 @@
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
@@ -47,7 +47,7 @@ def finds_fronts(function: Any) -> bool | str:
 
 
 ANSWERS = {
-    "08.1": Answer(
+    "08.1": Exercise(
         number(4),
         hints=(
             "After E epochs full fine-tuning has cost 3 E forward passes, the probe one.",
@@ -55,7 +55,7 @@ ANSWERS = {
         ),
         praise="Validation, early stopping and overhead move it, as section 2 shows.",
     ),
-    "08.2": Answer(
+    "08.2": Exercise(
         number(lora_over_full, within=0.02),
         hints=(
             "runs = sweeps.recorded('pocket'), then keep dial 0 and 200 examples.",
@@ -63,7 +63,7 @@ ANSWERS = {
         ),
         praise="It trains a small share of the weights, and that tells little about its time.",
     ),
-    "08.3": Answer(
+    "08.3": Exercise(
         finds_fronts,
         hints=(
             "Compare each row with all others; two loops will do.",

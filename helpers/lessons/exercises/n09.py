@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 
@@ -43,7 +43,7 @@ def names_to_train(function: Any) -> bool | str:
 
 
 ANSWERS = {
-    "09.1": Answer(
+    "09.1": Exercise(
         number(lambda: tasks_for_a_hundred(400, 2, 400)),
         hints=(
             "T full copies take 400·T, the other shelf 400 + 2·T.",
@@ -51,7 +51,7 @@ ANSWERS = {
         ),
         praise="Of the two hundred that the files promise, half is there only now.",
     ),
-    "09.2": Answer(
+    "09.2": Exercise(
         number(6.0, within=0.001),
         hints=(
             "Full copies: 12 trainings of 60 minutes. LoRA: 12 + U trainings of 40.",
@@ -59,7 +59,7 @@ ANSWERS = {
         ),
         praise="One upgrade every half year would do it in three years.",
     ),
-    "09.3": Answer(
+    "09.3": Exercise(
         names_to_train,
         hints=(
             "`library.list()` has a column `problem`.",

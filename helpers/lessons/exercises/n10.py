@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 from helpers.lessons.exercises.scenarios import chosen
 
 
@@ -56,17 +56,17 @@ def own_rule(answer: Any) -> bool | str:
 
 
 ANSWERS = {
-    "10.1": Answer(
+    "10.1": Exercise(
         number(gap, within=0.05),
         hints=("Both stand in `scores`.", "Subtract the mean regrets and multiply by 100."),
         praise="One sentence of advice against a table of measurements, priced.",
     ),
-    "10.2": Answer(
+    "10.2": Exercise(
         choice(worst_task),
         hints=("Look at the table of worst situations.", "It is in the column `task`."),
         praise="The most powerful approach has the deepest hole.",
     ),
-    "10.3": Answer(
+    "10.3": Exercise(
         own_rule,
         hints=(
             "Start from a constant: lambda examples, distance: 'lora'.",
@@ -74,7 +74,7 @@ ANSWERS = {
         ),
         praise="It was scored on tasks that you have looked at; the measured answer was not.",
     ),
-    "10.4": Answer(
+    "10.4": Exercise(
         chosen("fabric", "scrambled", "tickets", "letters", "nightly"),
         hints=(
             "What has each base seen before, and what do the new pictures or words share with it?",

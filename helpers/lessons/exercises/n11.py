@@ -3,7 +3,7 @@
 import math
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
@@ -32,7 +32,7 @@ def lora_tasks() -> int:
 
 
 ANSWERS = {
-    "11.1": Answer(
+    "11.1": Exercise(
         number(math.log(31), within=0.005),
         hints=(
             "All similarities are equal, so every candidate is as likely as any other.",
@@ -40,7 +40,7 @@ ANSWERS = {
         ),
         praise="That is the dotted line of guessing in section 2, for its batch.",
     ),
-    "11.2": Answer(
+    "11.2": Exercise(
         number(digits_gain, within=0.02),
         hints=(
             "Keep task digits and n_labelled 50, then pair (continued, probe) with (plain, probe).",
@@ -48,7 +48,7 @@ ANSWERS = {
         ),
         praise="Now compare with what ten times the labels would have cost you.",
     ),
-    "11.3": Answer(
+    "11.3": Exercise(
         number(lora_tasks),
         hints=(
             "Copies: tasks times full. Library: full once, and tasks times the LoRA file.",
@@ -56,7 +56,7 @@ ANSWERS = {
         ),
         praise="Before that point the base is most of the library.",
     ),
-    "11.4": Answer(
+    "11.4": Exercise(
         choice("unlabelled"),
         hints=("Look at the columns `first` and `then`.", "Two of the three change `then`."),
         praise="A flip of the order of work, not of the approach.",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
@@ -51,12 +51,12 @@ not {found!r}."
 
 
 ANSWERS = {
-    "12.1": Answer(
+    "12.1": Exercise(
         number(1.96 * (0.60 * 0.40 / 372) ** 0.5, within=0.02),
         hints=("Put p = 0.60 and n = 372 into the formula.", "The root of 0.24 / 372, times 1.96."),
         praise="Two approaches on the same photos differ by less than that, hence paired draws.",
     ),
-    "12.2": Answer(
+    "12.2": Exercise(
         number(lora_gain, within=0.02),
         hints=(
             "gains = paired_gain(small, 'lora', 'full_fine_tuning')",
@@ -64,7 +64,7 @@ ANSWERS = {
         ),
         praise="The story's three approaches leave this one out.",
     ),
-    "12.3": Answer(
+    "12.3": Exercise(
         chooses,
         hints=(
             "First keep what fits into the minutes; the best of *these* sets the mark.",

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 from helpers.vocabulary import CLASSICAL, LORA
 
 
@@ -48,7 +48,7 @@ def foresees(function: Any) -> bool | str:
 
 
 ANSWERS = {
-    "13.1": Answer(
+    "13.1": Exercise(
         number(lambda: counted(16)[0]),
         hints=(
             "Each of the 32 layers has a query and a value, both 4,096 by 4,096.",
@@ -56,7 +56,7 @@ ANSWERS = {
         ),
         praise="Twice what rank 8 trains: the count is proportional to the rank.",
     ),
-    "13.2": Answer(
+    "13.2": Exercise(
         number(lambda: 2 * 4 * counted(8)[1] / 1e9, within=0.02),
         hints=(
             "Two numbers of four bytes for each of the weights that are trained.",
@@ -64,7 +64,7 @@ ANSWERS = {
         ),
         praise="More than most cards hold, before a single weight or activation.",
     ),
-    "13.3": Answer(
+    "13.3": Exercise(
         choice(anchor_over_lora),
         hints=(
             "recorded_runs('minilm'), then keep n_train 200 and average over draws.",
@@ -72,7 +72,7 @@ ANSWERS = {
         ),
         praise="Section 2 shows what word counts see there.",
     ),
-    "13.4": Answer(
+    "13.4": Exercise(
         foresees,
         hints=(
             "Perplexity is e to the mean of the negative logarithms.",

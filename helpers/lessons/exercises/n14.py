@@ -1,6 +1,6 @@
 """Answers to notebook 14: your own data."""
 
-from helpers.lessons.exercises.grading import Answer, number
+from helpers.lessons.exercises.grading import Exercise, number
 
 
 def mcnemar() -> float:
@@ -11,12 +11,12 @@ def mcnemar() -> float:
 
 
 ANSWERS = {
-    "14.1": Answer(
+    "14.1": Exercise(
         number(0.5, within=0.01),
         hints=("What is one photo of 200, as a share?", "One over 200, times 100."),
         praise="One copy is little; a tenth of the split would hide a whole approach's gain.",
     ),
-    "14.2": Answer(
+    "14.2": Exercise(
         number(mcnemar, within=0.002),
         hints=(
             "Examples on which both agree say nothing. How many are left?",
@@ -24,7 +24,7 @@ ANSWERS = {
         ),
         praise="Three times as many wins, and the examples still can't tell.",
     ),
-    "14.3": Answer(
+    "14.3": Exercise(
         number(0.5, within=0.01),
         hints=("How far is it from chance, and how far could it be?", "0.30 of 0.60."),
         praise="That is `above_chance`; near 0 a domain is too distant.",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from helpers.lessons.exercises.grading import Answer, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number
 
 
 def enough_examples() -> int:
@@ -44,7 +44,7 @@ def keeps_copies_together(function: Any) -> bool | str:
 
 
 ANSWERS = {
-    "15.1": Answer(
+    "15.1": Exercise(
         number(enough_examples),
         hints=(
             "Try a few sizes: the visible difference falls with the root of n.",
@@ -52,7 +52,7 @@ ANSWERS = {
         ),
         praise="Few test sets are that large: hence all the differences that did not last.",
     ),
-    "15.2": Answer(
+    "15.2": Exercise(
         keeps_copies_together,
         hints=(
             "Draw pictures, not rows: np.unique(source).",
@@ -60,7 +60,7 @@ ANSWERS = {
         ),
         praise="The same line keeps patients, products and days together.",
     ),
-    "15.3": Answer(
+    "15.3": Exercise(
         choice("c"),
         hints=(
             "Which mistakes of section 2 are in the sentence?",
@@ -68,7 +68,7 @@ ANSWERS = {
         ),
         praise="Until then the three points may be the optimism of mistake 1.",
     ),
-    "15.4": Answer(
+    "15.4": Exercise(
         number(worst_seed, within=0.01),
         hints=("The column `regret` of `crowned`, its maximum.", "In points: times 100."),
         praise="One seed is enough most of the time, and you can't know when.",

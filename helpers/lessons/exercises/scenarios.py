@@ -39,7 +39,7 @@ class Scenario:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ChoiceCost:
     """What a choice costs: points of accuracy below the best that fits the budget, with a 95 %
     interval over seeds, and processor minutes beside it (below 0: saved). credit: from 0 to 1."""
 
@@ -100,7 +100,7 @@ def options(scenario: Scenario, held: Measured | None = None) -> pd.DataFrame:
     return table.sort_values(["fits", "mean"], ascending=False, ignore_index=True)
 
 
-def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> Outcome:
+def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> ChoiceCost:
     """Judge a choice by its regret in `table`, from `options`.
 
     Full credit for the best mean, and within LEEWAY of it where the interval reaches zero too: the
@@ -117,17 +117,17 @@ def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> Outcome:
     what = f"{scenario.name}, {approach}: "
     if not own["fits"]:
         what += f"{own['minutes']:.1f} processor minutes, and {scenario.minutes:g} were allowed."
-        return Outcome(0.0, *numbers, what)
+        return ChoiceCost(0.0, *numbers, what)
     hint = _cheaper(rows, approach)
     if approach == best:
-        return Outcome(1.0, *numbers, f"{what}the best mean.{hint}")
+        return ChoiceCost(1.0, *numbers, f"{what}the best mean.{hint}")
     span = f"{own['points']:.1f} points lost ({own['low']:.1f} to {own['high']:.1f})"
     bill = f"{abs(extra):.1f} processor minutes {'lost' if extra > 0 else 'saved'}"
     what += f"{span} and {bill} against {best}"
     if _even(rows)[approach]:
-        return Outcome(1.0, *numbers, f"{what}: too close to call.{hint}")
+        return ChoiceCost(1.0, *numbers, f"{what}: too close to call.{hint}")
     credit = float(1 - own["points"] / rows.loc[rows["fits"], "points"].max())
-    return Outcome(credit, *numbers, f"{what}: {credit:.0%} of the credit.")
+    return ChoiceCost(credit, *numbers, f"{what}: {credit:.0%} of the credit.")
 
 
 def chosen(*names: str) -> Rule:

@@ -24,7 +24,7 @@ from helpers.advisor.prior.accuracies import (
     expected_accuracies,
 )
 from helpers.advisor.prior.gains import NOTHING, recorded_gains
-from helpers.advisor.probe import DISTANT, SOLVER_STEPS, Probing, Score, _out_of_fold, mcnemar
+from helpers.advisor.probe import DISTANT, SOLVER_STEPS, ProbeScore, Probing, _out_of_fold, mcnemar
 from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
@@ -51,7 +51,7 @@ def arm(name, right):
 
 
 def probing(accuracy=0.7, chance=0.2):
-    score = Score(accuracy, accuracy - 0.05, accuracy + 0.05, 300)
+    score = ProbeScore(accuracy, accuracy - 0.05, accuracy + 0.05, 300)
     return Probing(score, score, chance, 1.0, 0.5, "made", 1.0, 0.0)
 
 

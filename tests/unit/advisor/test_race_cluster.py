@@ -20,7 +20,7 @@ from helpers.advisor.export import load_model
 from helpers.advisor.pipeline import Request, advise
 from helpers.advisor.race import cluster_session
 from helpers.advisor.race.cluster import Cluster
-from helpers.advisor.race.runs import Job, RaceFile, SkipKind, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, execute
 from helpers.advisor.race.schedule import Race
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
@@ -179,7 +179,7 @@ def test_texts_travel_with_the_runs(cluster, place, tmp_path):
     except DataNotFound as error:
         pytest.skip(str(error))
     race = RaceFile(own, "minilm", 8)
-    job = Job("classical", 40, 0, lr=1.0, epochs=100, seed=0)
+    job = RaceRun("classical", 40, 0, lr=1.0, epochs=100, seed=0)
     ((done, row),) = Cluster(cluster.address, race).open().rows([job], lambda _: 60.0)
     assert done == job and row["run_id"] == race.run_id(job) and row["n_judged"] == 10
     assert read_test(race, job).n == 10

@@ -8,7 +8,7 @@ from helpers.experiments import sweeps
 from helpers.experiments.blocks import ALL, Block
 from helpers.experiments.grids import SWEEPS
 from helpers.experiments.single_run import RunConfig
-from helpers.experiments.sweeps import MOST_TRIALS, Score, Search, identity, next_rate
+from helpers.experiments.sweeps import MOST_TRIALS, RunScore, Search, identity, next_rate
 
 NAN = float("nan")
 
@@ -34,7 +34,7 @@ def searched(accuracy, loss=lambda rate: 1.0, fails=(), approach="lora") -> tupl
                 given_up.add(key)
             else:  # on test the best rate is the worst: a choice that peeks at test is found out
                 value = accuracy(config.lr)
-                scores[key] = Score(value, loss(config.lr), 1 - value, 300)
+                scores[key] = RunScore(value, loss(config.lr), 1 - value, 300)
 
 
 def peak(best: float):
@@ -123,7 +123,7 @@ def seeds_asked(made: Block, accuracies=ACCURACIES, n_test=400, size=200) -> dic
     """Seeds that run of each approach at a size, once those first seeds are known."""
     configs = configs_of(made)
     scores = {
-        identity(c): Score(0.0, NAN, accuracies[c.approach], n_test)
+        identity(c): RunScore(0.0, NAN, accuracies[c.approach], n_test)
         for c in configs
         if c.seed == 0 and c.approach in accuracies and c.n_train == size
     }
@@ -173,7 +173,7 @@ def test_each_situation_has_a_race_of_its_own():
     made = block(approaches=ARMS, always=(), sizes=(200, 1_000))
     configs = configs_of(made)
     scores = {
-        identity(c): Score(0.0, NAN, ACCURACIES[c.approach], 400)
+        identity(c): RunScore(0.0, NAN, ACCURACIES[c.approach], 400)
         for c in configs
         if c.seed == 0 and c.n_train == 200
     }
@@ -186,7 +186,9 @@ def test_arms_that_differ_in_their_settings_race_apart():
     made = block(approaches=("lora",), settings=("rank=2", "rank=8"), always=())
     configs = configs_of(made)
     test = {"rank=2": 0.5, "rank=8": 0.9}
-    scores = {identity(c): Score(0.0, NAN, test[c.settings], 400) for c in configs if c.seed == 0}
+    scores = {
+        identity(c): RunScore(0.0, NAN, test[c.settings], 400) for c in configs if c.seed == 0
+    }
     asked = sweeps.raced(made, configs, scores)
     assert {(c.settings, c.seed) for c in asked} == {
         ("rank=2", 0), ("rank=8", 0), ("rank=8", 1), ("rank=8", 2)

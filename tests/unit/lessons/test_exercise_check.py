@@ -6,7 +6,7 @@ import types
 import pytest
 
 from helpers.lessons.exercises import check
-from helpers.lessons.exercises.grading import Answer, Score, choice, number, predicted
+from helpers.lessons.exercises.grading import Exercise, Score, choice, number, predicted
 
 
 def broken(answer):
@@ -18,14 +18,14 @@ def exercises(monkeypatch):
     """Put a notebook 99 with each kind of exercise beside the real ones; forget earlier tries."""
     module = types.ModuleType("helpers.lessons.exercises.n99")
     module.ANSWERS = {
-        "99.1": Answer(
+        "99.1": Exercise(
             number(lambda: 200, within=0.05), ("Look again.", "It is near 200."), "Yes."
         ),
-        "99.2": Answer(choice("LoRA"), ("Two matrices.",)),
-        "99.3": Answer(broken, ("Name a layer.",)),
-        "99.4": Answer(lambda answer: len(answer) == 3 or "Three are wanted.", ("Count.",)),
-        "99.5": Answer(lambda got: Score(got, f"It got {got}."), ("All of it.",), "Well done."),
-        "99.6": Answer(lambda answer: print("beware", file=sys.stderr) is None, ("Any.",)),
+        "99.2": Exercise(choice("LoRA"), ("Two matrices.",)),
+        "99.3": Exercise(broken, ("Name a layer.",)),
+        "99.4": Exercise(lambda answer: len(answer) == 3 or "Three are wanted.", ("Count.",)),
+        "99.5": Exercise(lambda got: Score(got, f"It got {got}."), ("All of it.",), "Well done."),
+        "99.6": Exercise(lambda answer: print("beware", file=sys.stderr) is None, ("Any.",)),
     }
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(check, "_tries", {})

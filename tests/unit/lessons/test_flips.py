@@ -8,7 +8,7 @@ import pytest
 from helpers.errors import UserError
 from helpers.lessons import flips
 from helpers.lessons import flips as flips_plots
-from helpers.results.effects import Measured
+from helpers.results.effects import Effect
 from helpers.tasks import TASKS
 
 
@@ -108,7 +108,7 @@ def test_local_against_hosted_compares_two_backbones():
 def test_a_verdict_is_read_from_the_interval():
     assert flips.verdict(None) == "Not recorded yet."
     for ends, words in (((0.1, 0.3), "holds"), ((-0.3, -0.1), "fails"), ((-0.1, 0.1), "Undecided")):
-        found = Measured(sum(ends) / 2, *ends, 3, 18, "interval over 3 seeds")
+        found = Effect(sum(ends) / 2, *ends, 3, 18, "interval over 3 seeds")
         assert words in flips.verdict(found)
         assert "over 3 seeds" in flips.in_words(found, "over that")
 

@@ -50,7 +50,10 @@ def test_unit_costs_come_from_tasks_that_all_ran(costs):
     assert m.unit_costs(runs(drop={(t, "lora") for t in ("digits", "textile")})).empty
 
 
-@pytest.mark.parametrize("plan", [m.Plan(1, 0, 0), m.Plan(7, 2, 3, 0), m.Plan(3, 1, 5, 4)])
+@pytest.mark.parametrize(
+    "plan",
+    [m.Plan(1, 0, 0), m.Plan(7, 2, 3, 0), m.Plan(3, 1, 5, 4)],
+)
 def test_totals_are_what_counting_gives(costs, plan):
     total = m.totals(costs, plan).set_index("approach")
     for name in SIZES:

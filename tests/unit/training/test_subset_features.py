@@ -15,7 +15,7 @@ from helpers.advisor.costs import Cost
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import Folds, folds_of, part_of
 from helpers.advisor.probe import frozen_features
-from helpers.advisor.race.runs import Job, RaceFile, execute, judged, right_of
+from helpers.advisor.race.runs import RaceFile, RaceRun, execute, judged, right_of
 from helpers.advisor.task import make_own_task
 from helpers.approaches import get_approach
 from helpers.approaches.base import cached_examples
@@ -133,13 +133,13 @@ def test_each_example_passes_once_for_each_cut_across_folds_and_sizes(own, pocke
     n = len(own.pool)
     for name, expected in {"feature_extraction": n, "partial_fine_tuning": 2 * n}.items():
         for place, (n_train, fold) in enumerate(asked):
-            row = execute(Job(name, n_train, fold, 1e-3, 2, 0), race, pocket)
+            row = execute(RaceRun(name, n_train, fold, 1e-3, 2, 0), race, pocket)
             if place == 0:
                 assert rows[0] == expected - n + 20 + len(own.task.validation)
         assert rows[0] == expected
         assert row["prepare_seconds"] < row["seconds"]
     entries = sorted(own_cache.rglob("facts.json"))
-    execute(Job("lp_ft", 48, 1, 1e-3, 2, 0), race, pocket)  # its probe reads the same features
+    execute(RaceRun("lp_ft", 48, 1, 1e-3, 2, 0), race, pocket)  # its probe reads the same features
     assert sorted(own_cache.rglob("facts.json")) == entries
 
 
@@ -155,7 +155,7 @@ def test_a_race_reads_the_features_that_the_look_computed(own, pocket):
 
 @pytest.mark.parametrize("name", ["feature_extraction", "partial_fine_tuning", "lp_ft"])
 def test_a_run_predicts_what_it_did_without_a_pool(own, pocket, name):
-    approach, job = get_approach(name), Job(name, 30, 2, 1e-3, 3, 0)
+    approach, job = get_approach(name), RaceRun(name, 30, 2, 1e-3, 3, 0)
     row = SimpleNamespace(**execute(job, RaceFile(own, "pocket", 28), pocket))
     shared = part_of(own.task, folds_of(own), 2, 30, own.examples)
     apart = replace(shared, train=plain(shared.train), validation=plain(shared.validation))
