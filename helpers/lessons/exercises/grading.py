@@ -4,7 +4,7 @@ helpers/lessons/exercises/n03.py:
 
     ANSWERS = {
         "03.1": Exercise(number(4.2, within=0.05), hints=("Count stages.", "Not the head.")),
-        "03.2": Exercise(choice("b"), hints=("Look at the dashed line.",), praise="It never moved."),
+        "03.2": Exercise(choice("b"), hints=("Look at the dashes.",), praise="It never moved."),
         "03.3": Exercise(my_rule, hints=("Return a list of names.",)),
     }
 
