@@ -118,7 +118,7 @@ class Approach:
         """Settings of the second round of records; `changes` override, None leaves one as it is.
 
         Every approach makes the same number of updates (`protocol_updates`), looks at validation
-        some twenty times, and never stops early: a fixed budget is the same for all.
+        as often, and never stops early: a fixed budget is the same for all.
         """
         rates = self.trials[modality]
         size = changes.get("batch_size") or TrainConfig.batch_size
@@ -126,7 +126,7 @@ class Approach:
         defaults = {
             "lr": rates[len(rates) // 2],
             "head_lr_scale": self.head_lr_scale,
-            "validate_every": max(1, epochs // 20),
+            "looks": LOOKS,
             "amp": True if bfloat16_pays(modality) else None,
         }
         given = {key: value for key, value in changes.items() if value is not None}
@@ -226,8 +226,9 @@ def cached_examples(
     return examples, sum(p.seconds for p in made), sum(p.cpu_seconds for p in made)
 
 
+LOOKS = 20  # at validation
 UPDATES = 400  # the fewest, however small the data
-PASSES = {"image": 8, "text": 4}  # over the examples, the fewest, however large the data
+PASSES = {"image": 8, "text": 8}  # over the examples, the fewest, however large the data
 
 
 def protocol_updates(modality: str, n_train: int, batch_size: int = 32) -> int:

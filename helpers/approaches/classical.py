@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,12 +41,25 @@ def _flattened(images: np.ndarray) -> np.ndarray:
     return pixels.flatten(1).numpy()
 
 
+@dataclass(frozen=True)
+class ClassicalOptions(Options):
+    """How much of a text is counted."""
+
+    longest: int = 0  # words from its beginning; 0: all
+
+
+def first_words(texts: list[str], longest: int) -> list[str]:
+    """Each text's first words."""
+    return [" ".join(text.split()[:longest]) for text in texts]
+
+
 class Classical(Approach):
     """Logistic regression; its strength C is tried over the learning rates' places in the grid."""
 
     name = CLASSICAL
     summary = "No network: logistic regression on raw pixels or TF-IDF."
     learning_rates = {"image": (0.001, 0.01, 0.1), "text": (1.0, 10.0, 100.0)}  # these are C
+    options = ClassicalOptions
     trials = learning_rates
     trials_per_decade = 1
     augmentable = False
@@ -62,11 +76,16 @@ class Classical(Approach):
         """The solver's iterations; it stops by itself."""
         return self.epochs
 
-    def pipeline(self, modality: str, strength: float, seed: int, iterations: int) -> Pipeline:
+    def pipeline(
+        self, modality: str, strength: float, seed: int, iterations: int, longest: int = 0
+    ) -> Pipeline:
         """Preparation and classifier as one scikit-learn pipeline."""
         regression = LogisticRegression(C=strength, max_iter=iterations, random_state=seed)
         if modality == "text":
             words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=1)
+            if longest:
+                cut = FunctionTransformer(first_words, kw_args={"longest": longest})
+                return make_pipeline(cut, words, regression)
             return make_pipeline(words, regression)
         return make_pipeline(FunctionTransformer(flatten_pixels), StandardScaler(), regression)
 
@@ -83,7 +102,8 @@ class Classical(Approach):
     ) -> Fitted:
         """Fit the pipeline; `config.lr` is C, `config.epochs` the solver's iterations."""
         watch = Stopwatch()
-        model = self.pipeline(task.modality, config.lr, config.seed, config.epochs)
+        longest = options.longest if options else 0
+        model = self.pipeline(task.modality, config.lr, config.seed, config.epochs, longest)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the anchor need not be polished
             model.fit(task.train.inputs, task.train.labels)

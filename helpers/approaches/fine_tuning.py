@@ -146,6 +146,9 @@ class ProbeThenFineTuning(FullFineTuning):
         fitted = self._train(model, task, config, options, cache, on_epoch)
         fitted.prepare_seconds += probe.prepare_seconds + probe.history.seconds
         fitted.prepare_cpu_seconds += probe.prepare_cpu_seconds + probe.history.cpu_seconds
+        # Its features are computed once, of every view and of validation: `costs` counts that.
+        views = options.views if options.augment and offered else 1
+        fitted.extra["probe_inputs"] = views * len(task.train) + len(task.validation)
         start = fitted.history.start
         fitted.extra["probe_val_accuracy"] = start[0] if start else max(probe.history.val_accuracy)
         return fitted

@@ -116,11 +116,11 @@ def _block(name: str, own: pd.DataFrame) -> dict[str, Any]:
 
 def _searches(own: pd.DataFrame) -> Iterator[tuple[str, Tuning, Search]]:
     """Every search for a learning rate once, with the sweep that asks for it first."""
-    scores, seen = sweeps.scores_of(own), set()
+    scores, seen, diverged = sweeps.scores_of(own), set(), records.diverged()
     for name in sweeps.open_sweeps():
         for block in SWEEPS[name].blocks:
             for part in [] if block.rates else sweeps.tunings(block):
-                found = sweeps.search(part, scores)
+                found = sweeps.search(part, scores, diverged)
                 first = min(found.trials)
                 if first not in seen:
                     seen.add(first)

@@ -9,7 +9,7 @@ from typing import Any
 from helpers.errors import UserError
 from helpers.results.schema import SCHEMA
 from helpers.tasks import train_examples
-from helpers.vocabulary import SHIPPED
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, SHIPPED
 
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task
@@ -33,7 +33,7 @@ class Block:
     rates: tuple[float | None, ...] = ()  # learning rates to compare; empty: one, tuned
     # Examples that learning rates are tried on, seed 0; ALL: the whole pool. With several, a run
     # takes the largest that it reaches.
-    tuning_size: int | tuple[int, ...] = FEW
+    tuning_size: int | tuple[int, ...] = (FEW, 1_000)
     tuning_side: int | None = None  # pixels that rates are tried at; None: those of the block
     augment: str = ""  # names of augmentations, added to the settings of every approach
     # Approaches of which every seed runs. Of the others seeds after 0 run where the first one came
@@ -56,14 +56,18 @@ class Block:
         return [
             group | {"n_train": size, "seed": seed, "lr": rate}
             for size in self._sizes(group["task"])
-            for seed in self.seeds_of(group["approach"], size)
+            for seed in self.seeds_of(group["task"], group["approach"], size)
             for rate in self.rates or DEFAULT_RATE
         ]
 
-    def seeds_of(self, approach: str, size: int) -> range:
-        """The seeds that may run."""
+    def seeds_of(self, task: str, approach: str, size: int) -> range:
+        """The seeds that may run.
+
+        On every example of a task a solver has nothing left to draw: more seeds would repeat it.
+        """
+        solved = approach in (CLASSICAL, FEATURE_EXTRACTION) and size == train_examples(task)
         more = self.extra_seeds if size <= FEW else 0
-        return range(1 if approach in self.single else self.seeds + more)
+        return range(1 if solved or approach in self.single else self.seeds + more)
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """Yield what runs share that differ in size, seed and learning rate alone."""

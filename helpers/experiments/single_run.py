@@ -142,6 +142,7 @@ def _scores(fitted: Fitted, task: Task) -> dict[str, Any]:
         "n_test": len(task.test),
         "n_labels": len(task.train) + len(task.validation),
         "best_epoch": fitted.history.best_epoch,
+        "best_update": fitted.history.best_update if fitted.history.updates else NAN,
         "updates": fitted.history.updates or NAN,
         "train_accuracy": fitted.accuracy(task.train),
         "val_accuracy": accuracy,

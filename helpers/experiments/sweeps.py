@@ -55,14 +55,14 @@ def cells(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
     runs: the recorded runs, loaded when None; tuned learning rates come from them. Where a rate is
     not known yet, `lr` stays None. Raises UserError for an unknown name.
     """
-    plan = make_plan(name, scores_of(runs))
+    plan = make_plan(name, scores_of(runs), records.diverged())
     return _ordered((plan.ready | plan.waiting).values())
 
 
 def missing(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
     """List the sweep's runs that are not recorded, in the order they are run."""
     scores = scores_of(runs)
-    plan = make_plan(name, scores)
+    plan = make_plan(name, scores, records.diverged())
     open_runs = [config for run, config in plan.ready.items() if run not in scores]
     return _ordered([*open_runs, *plan.waiting.values()])
 
@@ -78,7 +78,9 @@ def recorded_runs(name: str, runs: pd.DataFrame | None = None) -> pd.DataFrame:
         listed = pd.read_csv(results_dir() / "first_round.csv", dtype=str, encoding="utf-8")
         wanted = listed.loc[listed["sweep"] == name, "run_id"]
     else:
-        wanted = pd.Series(list(make_plan(name, scores_of(runs)).ready), dtype=str)
+        wanted = pd.Series(
+            list(make_plan(name, scores_of(runs), records.diverged()).ready), dtype=str
+        )
     return runs[runs["run_id"].isin(wanted)].reset_index(drop=True)
 
 
@@ -109,31 +111,31 @@ def run_sweep(
     steps = steps_of(name)
     path = records.runs_path() if path is None else path
     records.prepare(path)
-    outcome, given_up, budget = Outcome(), set(), limit
+    outcome, failed, budget = Outcome(), set(), limit
     for step in steps:
         # What is recorded may ask for more: a further learning rate, the seeds of a close race.
-        while jobs := _open_jobs(step, records.load_runs(path, schema=None), given_up):
+        while jobs := _open_jobs(step, path, failed):
             now = jobs if budget is None else jobs[:budget]
             failures = run_jobs(now, run, path, workers, scheduler, threads)
-            given_up |= set(failures)
+            failed |= set(failures)
             outcome.done += len(now) - len(failures)
             outcome.failed += failures.values()
             if len(now) < len(jobs):  # cut off by the limit
                 outcome.left = len(missing(name, records.load_runs(path, schema=None)))
                 return outcome
             budget = budget if budget is None else budget - len(now)
-    # Whatever still waits had its trials, and they all failed.
-    plan = make_plan(name, scores_of(records.load_runs(path, schema=None)), given_up)
+    # Whatever still waits lacks a trial that failed, or had all of them diverge.
+    plan = make_plan(name, scores_of(records.load_runs(path, schema=None)), records.diverged(path))
     waiting = [Job(name, config, key) for key, config in plan.waiting.items()]
     outcome.failed += [f"{job.sweep}: {job}: no learning rate worked" for job in waiting]
     return outcome
 
 
-def _open_jobs(step: str, runs: pd.DataFrame, given_up: set[str]) -> list[Job]:
-    """What a step asks for now that is neither recorded nor given up, in the order of running."""
-    scores = scores_of(runs)
-    plan = make_plan(step, scores, given_up)
-    todo = [c for key, c in plan.ready.items() if key not in scores and key not in given_up]
+def _open_jobs(step: str, path: Path, failed: set[str]) -> list[Job]:
+    """What a step asks for now that is neither recorded nor has failed, in the order of running."""
+    scores = scores_of(records.load_runs(path, schema=None))
+    gone = {*scores, *failed, *(diverged := records.diverged(path))}
+    todo = [c for key, c in make_plan(step, scores, diverged).ready.items() if key not in gone]
     return [Job(step, config, identity(config)) for config in _ordered(todo)]
 
 
@@ -165,11 +167,11 @@ def steps_of(name: str) -> list[str]:
 
 
 def make_plan(
-    name: str, scores: Mapping[str, RunScore], given_up: set[str] | frozenset[str] = frozenset()
+    name: str, scores: Mapping[str, RunScore], diverged: frozenset[str] = frozenset()
 ) -> SweepPlan:
     """Work out a sweep's runs from its grid and what is recorded.
 
-    scores: of every recorded run, by id. given_up: ids of trials that failed and are not waited
+    scores: of every recorded run, by id. diverged: ids of trials that failed and are not waited
     for.
     """
     sweep, trials = find_sweep(name), name.endswith(TUNING)
@@ -177,12 +179,12 @@ def make_plan(
     for block in sweep.blocks:
         if trials:
             for part in [] if block.rates else tunings(block):
-                plan.ready.update(search(part, scores, given_up).trials)
+                plan.ready.update(search(part, scores, diverged).trials)
         elif block.rates:
             for group in _groups(block):
                 plan.ready.update(_by_id(block.questions_of(group)))
         else:
-            _plan_tuned(block, plan, scores, given_up)
+            _plan_tuned(block, plan, scores, diverged)
     return plan
 
 
@@ -190,12 +192,12 @@ def _plan_tuned(
     block: Block,
     plan: SweepPlan,
     scores: Mapping[str, RunScore],
-    given_up: set[str] | frozenset[str],
+    diverged: frozenset[str],
 ) -> None:
     """Add a block's runs to the plan, each with the rate of its tuning."""
     chosen: list[RunConfig] = []
     for part in tunings(block):
-        rate = search(part, scores, given_up).chosen
+        rate = search(part, scores, diverged).chosen
         runs = _by_id([question | {"lr": rate} for question in part.questions])
         if rate is None:
             sure = {key: config for key, config in runs.items() if _is_sure(block, config)}
@@ -257,24 +259,25 @@ MOST_TRIALS = 6  # learning rates that any approach may have tried
 def search(
     part: Tuning,
     scores: Mapping[str, RunScore],
-    given_up: set[str] | frozenset[str] = frozenset(),
+    diverged: frozenset[str] = frozenset(),
 ) -> Search:
     """The trials asked for so far, and the best rate once no further one is.
 
     It starts from three rates and goes one step up or down their ladder as long as the best lies
-    at that edge, to `MOST_TRIALS` at most. The best has the highest validation accuracy, by loss
-    among equals and then the lower rate.
+    at that edge, to `MOST_TRIALS` at most. The best has the highest validation accuracy, then the
+    lowest loss; among equals in both the middle one of the first three stays.
     """
     approach = get_approach(part.group["approach"])
     rates = list(approach.trials[TASKS[part.group["task"]].modality])
+    middle = rates[len(rates) // 2]
     while True:
         trials = {identity(config): config for config in map(part.trial, rates)}
-        if not all(key in scores or key in given_up for key in trials):
+        if not all(key in scores or key in diverged for key in trials):
             return Search(trials, None)
         tried = {c.lr: scores[key] for key, c in trials.items() if key in scores}
         if not tried:
             return Search(trials, None)
-        best = max(tried, key=lambda rate: _rank(tried[rate], rate))
+        best = max(tried, key=lambda rate: _rank(tried[rate], rate, middle))
         low, high = min(rates), max(rates)
         if low < best < high or len(rates) >= MOST_TRIALS:
             return Search(trials, best, best in (low, high))
@@ -287,9 +290,13 @@ def next_rate(rate: float, per_decade: int, step: int) -> float:
     return float(f"{10 ** (rung / per_decade):.0e}")
 
 
-def _rank(score: RunScore, rate: float) -> tuple[float, float, float]:
-    loss = 0.0 if math.isnan(score.val_loss) else score.val_loss
-    return score.val_accuracy, -loss, -rate
+def _rank(score: RunScore, rate: float, middle: float) -> tuple[float, float, float, float]:
+    """Accuracy, loss, nearness to the first guess, a low rate: what counts, in this order.
+
+    LP-FT's rates that do not improve on its probe tie in accuracy and loss alike; such a tie says
+    nothing about the rate and must not send the search along its ladder.
+    """
+    return score.val_accuracy, -score.val_loss, -abs(math.log(rate / middle)), -rate
 
 
 def raced(

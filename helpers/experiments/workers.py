@@ -22,6 +22,7 @@ from helpers.errors import UserError
 from helpers.experiments import single_run
 from helpers.experiments.single_run import RunConfig
 from helpers.results import runs
+from helpers.training.loop import TrainingDiverged
 
 Run = Callable[[RunConfig], dict[str, Any]]
 STRIKES = 2  # how often a run may be in flight when a worker dies before it is given up
@@ -53,6 +54,7 @@ class Result:
     job: Job
     row: dict[str, Any] | None = None
     error: str = ""
+    diverged: bool = False  # the loss did: another try would end alike
 
 
 def measure(config: RunConfig) -> dict[str, Any]:
@@ -95,6 +97,8 @@ def run_jobs(
                 for result in pool.map(todo, run, path):
                     ended.add(result.job.run_id)
                     error = result.error or _record(result.row, path)
+                    if result.diverged:
+                        runs.append_diverged(result.job.run_id, result.job.sweep, path)
                     if error:
                         failures[result.job.run_id] = _fail(result.job, error)
                     _advance(bar, result.job, len(failures))
@@ -123,7 +127,7 @@ def work(job: Job, run: Run, path: Path | None, threads: int) -> Result:
         runs.append(row, path)
         return Result(job)
     except Exception as error:  # whatever one run meets must not stop the others
-        return Result(job, error=_one_line(error))
+        return Result(job, None, _one_line(error), isinstance(error, TrainingDiverged))
 
 
 @dataclass(frozen=True)

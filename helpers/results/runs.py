@@ -33,6 +33,8 @@ __all__ = [
     "COMPARED",
     "SCHEMA",
     "append",
+    "append_diverged",
+    "diverged",
     "load_runs",
     "pareto",
     "regret",
@@ -55,6 +57,21 @@ def append(row: Mapping[str, Any], path: Path | None = None) -> bool:
     can't be written to, a full disk, or a file with other columns.
     """
     return _file(path).append(cells(row), key=True)
+
+
+def append_diverged(key: str, sweep: str, path: Path | None = None) -> None:
+    """Note that a run diverged, beside the file of runs: its question has that answer."""
+    _diverged(path).append([key, sweep], key=True)
+
+
+def diverged(path: Path | None = None) -> frozenset[str]:
+    """Return the ids of runs that diverged."""
+    lines = _diverged(path).read().decode("utf-8").splitlines()[1:]
+    return frozenset(line.partition(",")[0] for line in lines)
+
+
+def _diverged(path: Path | None) -> RowFile:
+    return RowFile((path or runs_path()).with_name("diverged.csv"), ("run_id", "sweep"))
 
 
 def prepare(path: Path | None = None) -> None:

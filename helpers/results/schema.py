@@ -126,6 +126,7 @@ COLUMNS: tuple[Column, ...] = (
     _count("n_test", low=1),
     _size("n_labels", required=False),  # training and validation examples together
     _count("best_epoch"),  # 0: the weights before training
+    _size("best_update", required=False),  # the update after which the best weights stood
     _size("updates", required=False),  # optimizer steps; empty for solvers without a gradient step
     _share("train_accuracy"),
     _share("val_accuracy"),

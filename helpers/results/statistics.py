@@ -20,7 +20,7 @@ from helpers.results.schema import COSTS, IDENTITY, check_columns
 
 CONFIDENCE = 0.95
 SITUATION = ("task", "backbone", "n_train", "dial")  # what is given, before an approach is chosen
-LATE = 0.1  # share of a run's epochs, at its end
+LATE = 0.1  # share of a run's updates, at its end
 FORGETTING = ("source_accuracy_before", "source_accuracy_after")
 
 
@@ -130,7 +130,7 @@ def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
 
 
 def late_best(runs: pd.DataFrame, by: Sequence[str] = ("approach",)) -> pd.DataFrame:
-    """Count how often the best epoch lies in the last tenth of those that a run was given.
+    """Count how often the best weights stood in the last tenth of the updates of a run.
 
     Where it often does, runs were cut off before they were done. Only runs that train by gradient
     count. Columns: those of `by`, `runs`, `late` and `share`, the largest share first.
@@ -139,7 +139,7 @@ def late_best(runs: pd.DataFrame, by: Sequence[str] = ("approach",)) -> pd.DataF
     by = list(by)
     check_columns(by)
     runs = runs[trains_by_gradient(runs)]
-    late = runs["epochs"] - runs["best_epoch"] < LATE * runs["epochs"]
+    late = runs["updates"] - runs["best_update"] < LATE * runs["updates"]
     groups = runs.assign(late=late).groupby(by, observed=True)["late"]
     table = groups.agg(runs="count", late="sum").reset_index()
     table["share"] = table["late"] / table["runs"]

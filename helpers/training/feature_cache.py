@@ -68,6 +68,7 @@ def frozen_prefix(
     Raises UserError when the disk is full.
     """
     encoded = backbone.encode(inputs)
+    augment = augment if view else ""  # view 0 is the picture as it is, whatever else there is
     if not cache:
         with tempfile.TemporaryDirectory(prefix="prefix-") as folder:
             made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)

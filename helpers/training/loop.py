@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.errors import UserError
 from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
@@ -33,7 +34,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     warmup: float = 0.1  # share of the steps with a rising rate; a cosine falls after it
     patience: int = 5  # epochs without a better validation accuracy before stopping
-    validate_every: int = 1  # epochs between two looks at validation; the last epoch has one
+    looks: int = 0  # at validation, evenly over the updates; 0: one after each epoch
     offer_start: bool = False  # the weights before training may be the best ones (epoch 0)
     clip_norm: float = 1.0
     unfreeze_every: int = 0  # epochs between unfreezing one more stage; 0: all from the start
@@ -43,14 +44,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         positive = ("lr", "head_lr_scale", "layer_decay", "epochs", "batch_size", "patience")
-        positive += ("validate_every",)
         for name in positive:
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be positive; got {getattr(self, name)!r}")
         if not 0 <= self.warmup < 1:
             raise UserError(f"warmup is a share of the steps, 0 <= warmup < 1; got {self.warmup}")
-        if self.unfreeze_every < 0 or self.weight_decay < 0:
-            raise UserError("unfreeze_every and weight_decay can't be negative")
+        for name in ("unfreeze_every", "weight_decay", "looks"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} can't be negative; got {getattr(self, name)!r}")
 
 
 @dataclass
@@ -70,6 +71,7 @@ class History:
     start: tuple[float, float] | None = None
     best_epoch: int = 0  # counted from 1; 0: the untrained weights
     examples_seen: int = 0
+    best_update: int = 0  # the update after which the best weights stood
     updates: int = 0  # steps of the optimizer
     steps: int = 0  # of a solver without epochs
     seconds: float = 0.0
@@ -83,15 +85,20 @@ class History:
         tried += [] if self.start is None else [self.start]
         return max(tried, key=lambda pair: (pair[0], -pair[1]))
 
-    def record_training(self, loss: float, n: int, updates: int, lr: float) -> None:
+    def record_training(self, loss: float, n: int, schedule: LRScheduler) -> None:
         """Add an epoch's mean loss over n examples, its updates and the rate it ended with."""
         self.train_loss.append(loss)
-        self.lr.append(lr)
+        self.lr.append(schedule.get_last_lr()[0])
         self.examples_seen += n
-        self.updates += updates
+        self.updates = schedule.last_epoch
+
+    def record_start(self, losses: Tensor, right: Tensor) -> tuple[float, float]:
+        """Keep `score_examples` of the weights before training; returns what is compared."""
+        self.start = float(right.float().mean()), float(losses.mean())
+        return self.start[0], -self.start[1]
 
     def record_validation(self, losses: Tensor, right: Tensor) -> tuple[float, float]:
-        """Add an epoch's `score_examples`; returns what is compared: accuracy, then -loss."""
+        """Add a look's `score_examples`; returns what is compared: accuracy, then -loss."""
         self.val_loss.append(float(losses.mean()))
         self.val_accuracy.append(float(right.float().mean()))
         self.example_losses.append(losses.numpy())
@@ -122,22 +129,23 @@ def train(
     torch.manual_seed(config.seed)
     optimizer, schedule = _optimizer(model, config, device, len(train_examples))
     history, best = History(), BestWeights(model)
+    looks = look_steps(config, len(train_examples))
+
+    def look() -> None:
+        step = schedule.last_epoch
+        if step in looks:
+            if best.offer(history.record_validation(*score_examples(model, validation, config))):
+                history.best_update, history.best_epoch = step, epoch + 1
+            model.train()
+
     watch = Stopwatch()
     if config.offer_start:
-        loss, accuracy = evaluate(model, validation, config)
-        history.start = (accuracy, loss)
-        best.offer((accuracy, -loss))
+        best.offer(history.record_start(*score_examples(model, validation, config)))
     for epoch in range(config.epochs):
         if config.unfreeze_every:
             model.unfreeze_to(epoch // config.unfreeze_every)
-        before = schedule.last_epoch
-        loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment)
-        updates, rate = schedule.last_epoch - before, schedule.get_last_lr()[0]
-        history.record_training(loss, len(train_examples), updates, rate)
-        if (epoch + 1) % config.validate_every and epoch + 1 < config.epochs:
-            continue
-        if best.offer(history.record_validation(*score_examples(model, validation, config))):
-            history.best_epoch = epoch + 1
+        loss = _epoch(model, train_examples, config, optimizer, schedule, rng, epoch, augment, look)
+        history.record_training(loss, len(train_examples), schedule)
         if on_epoch is not None:
             on_epoch(epoch, history)
         if epoch + 1 - history.best_epoch >= config.patience:
@@ -148,9 +156,21 @@ def train(
     return history
 
 
+def look_steps(config: TrainConfig, n: int) -> frozenset[int]:
+    """The updates after which validation is looked at, with n training examples.
+
+    An even spacing in updates gives as many looks to a large data set, of few epochs, as to a small
+    one; the last update always has one.
+    """
+    per_epoch = math.ceil(n / config.batch_size)
+    total = config.epochs * per_epoch
+    count = min(config.looks or config.epochs, total)
+    return frozenset(round(total * (place + 1) / count) for place in range(count))
+
+
 def _optimizer(
     model: nn.Module, config: TrainConfig, device: torch.device, n_examples: int
-) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LRScheduler]:
+) -> tuple[torch.optim.AdamW, LRScheduler]:
     """AdamW over all that will ever move in a run, and the schedule of its rates."""
     if config.unfreeze_every:
         model.unfreeze_to(model.top_stages)
@@ -163,10 +183,11 @@ def _epoch(
     examples: Examples,
     config: TrainConfig,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    schedule: LRScheduler,
     rng: np.random.Generator,
     epoch: int,
     augment: Callable[[Tensor, np.random.Generator], Tensor] | None,
+    after_update: Callable[[], None],
 ) -> float:
     """One pass over the examples; returns the mean loss."""
     device = pick_device(config.device)
@@ -181,6 +202,7 @@ def _epoch(
             loss = F.cross_entropy(model(inputs), labels)
         update(loss, moving, optimizer, schedule, config.clip_norm)
         total += loss.detach() * len(rows)
+        after_update()
     mean = float(total) / len(examples)
     if not math.isfinite(mean):
         raise TrainingDiverged(
@@ -194,7 +216,7 @@ def update(
     loss: Tensor,
     moving: Sequence[nn.Parameter],
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    schedule: LRScheduler,
     clip_norm: float = 1.0,
 ) -> None:
     """One step of descent: gradients, clipped to a norm of `clip_norm` together, move the weights.

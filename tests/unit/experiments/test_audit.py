@@ -104,7 +104,7 @@ def set_cells(**values):
 def late(count: int):
     def change(runs: pd.DataFrame) -> pd.DataFrame:
         chosen = runs.index[(runs["sweep"] == "toy")][:count]
-        runs.loc[chosen, "best_epoch"] = runs.loc[chosen, "epochs"]
+        runs.loc[chosen, "best_update"] = runs.loc[chosen, "updates"]
         return runs
 
     return change
@@ -222,14 +222,16 @@ def test_both_forms_of_the_command(measure, change, monkeypatch, capsys):
 
 
 def test_the_last_tenth_begins_after_nine_tenths():
-    for epochs in range(10, 1_000, 10):
-        both = [stored(epochs=epochs, best_epoch=epochs * 9 // 10 + more) for more in (0, 1)]
+    for updates in range(10, 1_000, 10):
+        both = [stored(updates=updates, best_update=updates * 9 // 10 + more) for more in (0, 1)]
         assert [late_best(runs)["late"].item() for runs in both] == [0, 1]
 
 
 def test_late_epochs_are_counted_by_what_is_asked():
     rows = [("lora", "digits", 20), ("lora", "textile", 5), ("adapter", "digits", 3)]
-    runs = pd.concat([stored(approach=a, task=t, best_epoch=best) for a, t, best in rows])
+    runs = pd.concat(
+        [stored(approach=a, task=t, updates=20, best_update=best) for a, t, best in rows]
+    )
     table = late_best(runs)
     assert table.values.tolist() == [["lora", 2, 1, 0.5], ["adapter", 1, 0, 0.0]]
     assert list(table.columns) == ["approach", "runs", "late", "share"]
@@ -251,7 +253,7 @@ def test_what_a_solver_fits_has_no_late_epoch():
         ("lp_ft", "norm=frozen;solver=lbfgs"): True,
         ("lora", ""): True,
     }
-    runs = pd.concat([stored(approach=a, settings=s, best_epoch=20) for a, s in rows])
+    runs = pd.concat([stored(approach=a, settings=s, updates=20, best_update=20) for a, s in rows])
     assert list(trains_by_gradient(runs)) == list(rows.values())
     assert late_best(runs)["runs"].sum() == 4
     assert late_best(runs.head(3)).empty

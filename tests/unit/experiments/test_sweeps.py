@@ -26,6 +26,7 @@ from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.tasks import TASKS, load_task, train_examples
 from helpers.tasks.domain_dial import DIAL_STEPS
+from helpers.training.loop import TrainingDiverged
 
 # Imports once, then forks a run of the toy sweep for every line it reads: "WORKERS SECONDS".
 RUNNER = """
@@ -61,10 +62,16 @@ def toy(**changes) -> Sweep:
     return Sweep("toy", "a test", (Block("pocket", ("digits",), **(box | changes)),))
 
 
-def fake(config, *, log=None, seconds=0.0, best=0.003, fail="", die=None, always=False):
+FAILURE = ValueError("this one\nfails")
+
+
+def fake(
+    config, *, log=None, seconds=0.0, best=0.003, fail="", error=FAILURE, die=None, always=False
+):
     """Stand in for a measured run: its validation accuracy is highest at the rate `best`.
 
-    log: a file that gets one line a call. fail: text in the approach's or lr's name that fails.
+    log: a file that gets one line a call. fail: text in the approach's or lr's name that fails,
+    with `error`.
     die: a file; a worker that does not find it makes it and dies, or dies `always`.
     """
     config = config.resolved()
@@ -73,7 +80,7 @@ def fake(config, *, log=None, seconds=0.0, best=0.003, fail="", die=None, always
             file.write(f"{config.approach} {config.n_train} {config.seed} {config.lr:g}\n")
     time.sleep(seconds)
     if fail and fail in f"{config.approach} {config.lr:g}":
-        raise ValueError("this one\nfails")
+        raise error
     if die is not None and config.seed == 1 and (always or not die.exists()):
         die.touch()
         os.kill(os.getpid(), 9)
@@ -269,10 +276,20 @@ def test_a_run_that_fails_stops_no_other(sweep, path, capsys):
     assert capsys.readouterr().err.count("failed: toy: digits") == 6
 
 
-def test_a_failed_trial_counts_as_tried(sweep, path):
-    outcome = sweeps.run_sweep(sweep(), path=path, run=partial(fake, fail="lora 0.01"))
+def test_a_trial_that_diverges_counts_as_tried_also_in_a_later_process(sweep, path):
+    diverging = partial(fake, fail="lora 0.01", error=TrainingDiverged("the loss became nan"))
+    outcome = sweeps.run_sweep(sweep(), path=path, run=diverging)
     assert len(outcome.failed) == 1 and outcome.left == 0
     assert set(load(path, sweep="toy", approach="lora").lr) == {0.003}
+    again = sweeps.run_sweep("toy", path=path, run=fake)
+    assert (again.done, again.failed) == (0, [])
+
+
+def test_a_trial_that_fails_otherwise_is_tried_again_before_a_rate_is_chosen(sweep, path):
+    outcome = sweeps.run_sweep(sweep(), path=path, run=partial(fake, fail="lora 0.01"))
+    assert load(path, sweep="toy", approach="lora").empty and len(outcome.failed) == 1 + 6
+    sweeps.run_sweep("toy", path=path, run=fake)
+    assert set(load(path, sweep="toy").approach) == {"adapter", "lora"}
 
 
 def test_where_all_trials_fail_the_runs_are_told_as_failed(sweep, path):

@@ -22,7 +22,7 @@ from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import recipe_settings
 from helpers.training import augmentations
 from helpers.training.examples import Examples
-from helpers.training.loop import TrainConfig, bfloat16_pays, train
+from helpers.training.loop import TrainConfig, bfloat16_pays, look_steps, train
 
 SOLVED = {"classical", "feature_extraction"}  # by a solver of their own
 GRADIENT = sorted(set(APPROACHES) - SOLVED)
@@ -269,13 +269,21 @@ def test_bfloat16_is_for_texts_on_processors_that_have_it(supported, monkeypatch
     assert lora.config("text", 200).amp is None, "the first round's precision stays"
 
 
-def test_predictions_are_made_at_the_precision_of_training():
+def test_what_a_solver_fits_is_predicted_in_full_precision():
     task, approach = tiny_text_task(), get_approach("feature_extraction")
     fitted = approach.fit(
         load_backbone("minilm", size=16), task, approach.protocol("text", 24, amp=True), LBFGS
     )
-    assert fitted.config.amp is True
+    assert fitted.config.amp is False
     assert fitted.predict(task.test).dtype == torch.float32
+
+
+def test_looks_at_validation_are_as_many_whatever_the_size():
+    config = TrainConfig(epochs=8, looks=20)
+    assert [len(look_steps(config, n)) for n in (200, 1_000, 3_068)] == [20, 20, 20]
+    assert max(look_steps(config, 3_068)) == 8 * 96, "the last update has one"
+    assert look_steps(TrainConfig(epochs=3), 64) == {2, 4, 6}, "one after each epoch"
+    assert len(look_steps(TrainConfig(epochs=2, looks=20), 64)) == 4, "no more than updates"
 
 
 # Augmentation --------------------------------------------------------------------------------
