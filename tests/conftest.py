@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# A failed `assert` in what tests share says what it compared, as it does in a test.
+pytest.register_assert_rewrite(*(file.stem for file in (ROOT / "tests" / "support").glob("*.py")))
 TIERS = {"lint", "unit", "files", "notebooks", "browser"}
 
 

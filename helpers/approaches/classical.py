@@ -102,7 +102,7 @@ class Classical(Approach):
     ) -> Fitted:
         """Fit the pipeline; `config.lr` is C, `config.epochs` the solver's iterations."""
         watch = Stopwatch()
-        longest = options.longest if options else 0
+        longest = getattr(options, "longest", 0)  # plain Options do as well
         model = self.pipeline(task.modality, config.lr, config.seed, config.epochs, longest)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the anchor need not be polished

@@ -104,7 +104,7 @@ class FeatureExtraction(Approach):
     ) -> Fitted:
         """As of every approach; with L-BFGS `config.lr` is C, and features are always cached."""
         options = options or self.options()
-        if options.solver == "lbfgs":
+        if getattr(options, "solver", "loop") == "lbfgs":  # plain Options do as well
             return fit_probe(self, backbone, task, (config.lr,), config, options)
         return super().fit(backbone, task, config, options, cache=cache, on_epoch=on_epoch)
 

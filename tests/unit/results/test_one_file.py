@@ -274,7 +274,7 @@ def test_a_new_backbone_is_measured_and_then_in_the_explorer(monkeypatch, tmp_pa
     place = domain_distance.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
     row = domain_distance.measure_place(place, n=100)
     assert row["reference"] == "products_source"
-    domain_distance.append(row, tmp_path / "distances.csv")
+    domain_distance.FILE.append(row, tmp_path / "distances.csv")
     monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
     runs = recorded(task=NEW_TASK, backbone=NEW_BACKBONE)
     (curve,) = Explorer(runs).held.curves
