@@ -31,7 +31,9 @@ def entry_sweep(name: str) -> Sweep | None:
     """
     compared = [block for sweep in COMPARING for block in SWEEPS[sweep].blocks]
     if name in APPROACHES:
-        blocks = [replace(block, approaches=(name,), always=(name,)) for block in compared]
+        # Settings that a block names are other approaches' own.
+        plain = [block for block in compared if block.settings == ("",)]
+        blocks = [replace(block, approaches=(name,), always=(name,)) for block in plain]
     elif name in TASKS:
         blocks = [replace(block, tasks=_fair(block.backbone, [name])) for block in compared]
     elif name in BACKBONES:

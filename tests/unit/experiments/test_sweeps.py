@@ -320,14 +320,13 @@ def test_bad_numbers_and_names(path):
 
 def test_command_tells_what_it_did(sweep, path, monkeypatch, capsys):
     monkeypatch.setattr(records, "runs_path", lambda: path)
-    monkeypatch.setattr(
-        sweeps, "run_sweep", partial(sweeps.run_sweep, run=partial(fake, fail="lora 0.01"))
-    )
+    diverging = partial(fake, fail="lora 0.01", error=TrainingDiverged("the loss became nan"))
+    monkeypatch.setattr(sweeps, "run_sweep", partial(sweeps.run_sweep, run=diverging))
     sweep()
     assert sweeps.sweep_command("toy", limit=6) == 1
     assert "toy: 12 runs, 0 recorded, 12 to do" in capsys.readouterr().out
-    assert sweeps.sweep_command("toy") == 1  # the trial is tried again, and fails again
-    assert "12 recorded now, 1 failed, 0 left" in capsys.readouterr().out
+    assert sweeps.sweep_command("toy") == 0  # the trial diverged, which another try would repeat
+    assert "12 recorded now, 0 failed, 0 left" in capsys.readouterr().out
 
 
 def test_a_place_that_can_not_be_written_to_is_found_before_any_run(sweep, tmp_path, log):
