@@ -179,16 +179,11 @@ def measure(fitted: Fitted, task: Task, config: TrainConfig, options: Options) -
         prefix_memory = forward_memory(model.backbone, run_prefix)
     views = options.views if options.augment and model.start else 1
     prepared = len(task.train) * views + len(task.validation)
-    if probed := fitted.extra.get("probe_inputs"):  # by the whole backbone, before training
-        whole = functools.partial(_features, model, inputs)
-        seen_before = forward_flops(whole) / n * probed
-    else:
-        seen_before = 0.0
     moving, total = count_parameters(model)
     merged, unmerged = serving_latency(model, inputs[:1])
     seen_flops = step_flops(model, step_inputs, labels) / n * history.examples_seen
     return row | {
-        "flops_train": seen_flops + prefix_flops * prepared + seen_before,
+        "flops_train": seen_flops + prefix_flops * prepared + _probe_flops(fitted, inputs, n),
         "peak_memory_mb": max(
             step_memory(model, step_inputs, labels),
             prefix_memory,
@@ -203,8 +198,10 @@ def measure(fitted: Fitted, task: Task, config: TrainConfig, options: Options) -
     }
 
 
-def _features(model: TransferModel, inputs: Tensor) -> Any:
-    return model.backbone(model.backbone.prepare(inputs))
+def _probe_flops(fitted: Fitted, inputs: Tensor, n: int) -> float:
+    """FLOPs of the whole backbone on what a probe before training read; `inputs` are n of them."""
+    backbone, probed = fitted.model.backbone, fitted.extra.get("probe_inputs", 0)
+    return probed and forward_flops(lambda: backbone(backbone.prepare(inputs))) / n * probed
 
 
 def _solver_memory(model: TransferModel, options: Options, n: int) -> int:

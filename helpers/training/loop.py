@@ -132,8 +132,7 @@ def train(
     looks = look_steps(config, len(train_examples))
 
     def look() -> None:
-        step = schedule.last_epoch
-        if step in looks:
+        if (step := schedule.last_epoch) in looks:
             if best.offer(history.record_validation(*score_examples(model, validation, config))):
                 history.best_update, history.best_epoch = step, epoch + 1
             model.train()
