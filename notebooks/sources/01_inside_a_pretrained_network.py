@@ -13,7 +13,7 @@
 # > 64 pixels. A second round is being measured; `python -m helpers audit` says how far it is. Until it
 # > stands, learn the methods here and decide nothing by the accuracies.
 #
-# **Needs:** this clone and the fetched weights; photos of clothing where they are at hand.
+# **Needs:** this clone and the fetched weights.
 
 # %%
 import numpy as np
@@ -28,7 +28,7 @@ from helpers.backbones import Recipe, load_backbone, prepare_images
 from helpers.display import explore, figure, image_grid, plot_bars, plot_curves
 from helpers.lessons import check, network_inspection, pick
 from helpers.results import mean_interval
-from helpers.tasks import load_or_fallback, load_task
+from helpers.tasks import load_task
 
 # %% [markdown]
 # ## Stages
@@ -109,11 +109,11 @@ image_grid(
 #
 # ## Try it: one photo, stage by stage
 #
-# We send four pictures through and keep what each stage returns. If the clothing photos are not on
-# this machine, simulated fabric stands in; the line below says which you see.
+# We send four pictures through and keep what each stage returns. If not all clothing photos are on
+# this machine, the sample in this clone stands in; the line below says which you see.
 
 # %%
-photos = load_or_fallback("clothing", "textile", image_size=128, n_test=4)
+photos = load_task("clothing", image_size=128, n_test=4)
 state, activations = lite.prepare(torch.tensor(photos.test.inputs)), []
 with torch.inference_mode():
     for stage in lite.stages:
