@@ -23,6 +23,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def best_continued(rows: pd.DataFrame) -> pd.DataFrame:
 def measured(flip: str, rows: pd.DataFrame | None = None) -> Effect | None:
     """The effect a claim is judged by; None where nothing is recorded.
 
-    unlabelled ("often beats"): the mean gain, over families of tasks, of continued pretraining and
+    unlabelled ("often beats"): the mean gain, over data sets, of continued pretraining and
     then what validation prefers over naive fine-tuning.
     local ("can beat"): the clearest gain, corrected for having looked at all, of a small model
     fully tuned here over a probe on a larger one's embeddings.
@@ -176,11 +177,11 @@ def verdict(found: Effect | None) -> str:
 
 
 def in_words(found: Effect, against: str) -> str:
-    """An effect with its interval and what it rests on."""
-    return (
-        f"{found.effect:+.3f} accuracy {against} ({found.low:+.3f} to {found.high:+.3f}; "
-        f"{found.note}; {found.runs} rows)."
-    )
+    """An effect with its interval, where it has one, and what it rests on."""
+    ends = "" if math.isnan(found.low) else f"{found.low:+.3f} to {found.high:+.3f}; "
+    ends += f"{found.note}; " if found.note else ""
+    rests_on = f"{found.data_sets} data sets, {found.runs} rows"
+    return f"{found.effect:+.3f} accuracy {against} ({ends}{rests_on})."
 
 
 def times_ahead(table: pd.DataFrame) -> dict[str, int]:

@@ -101,11 +101,12 @@ class Reading:
     runs: dict[str, int]
 
 
-def comparable(runs: pd.DataFrame) -> pd.DataFrame:
+def comparable(runs: pd.DataFrame, least_seeds: int = LEAST_SEEDS) -> pd.DataFrame:
     """Rows that compare approaches on equal terms, one variant for each approach and size.
 
     Sweeps that vary something else (no frozen baseline, few approaches) are left out.
-    Where sweeps measured an approach in several variants, validation accuracy picks the one.
+    Where sweeps measured an approach in several variants, validation accuracy picks the one, among
+    those with three seeds where there are such. With fewer than `least_seeds` none counts.
     """
     runs = runs[runs["origin"] == "full"]
     # A trial at a size of the grid is one of its runs; trials of other rates lack the seeds.
@@ -122,10 +123,10 @@ def comparable(runs: pd.DataFrame) -> pd.DataFrame:
     variants = runs.groupby([*cell, *VARIANT], observed=True).agg(
         seeds=("seed", "nunique"), validation=("val_accuracy", "mean")
     )
-    variants = variants[variants["seeds"] >= LEAST_SEEDS].reset_index()
-    best = variants.sort_values([*cell, "validation"], kind="stable").drop_duplicates(
-        cell, keep="last"
-    )
+    variants = variants[variants["seeds"] >= least_seeds].reset_index()
+    variants["seeds"] = variants["seeds"].clip(upper=LEAST_SEEDS)
+    ranked = variants.sort_values([*cell, "seeds", "validation"], kind="stable")
+    best = ranked.drop_duplicates(cell, keep="last")
     return runs.merge(best[[*cell, *VARIANT]], on=[*cell, *VARIANT])
 
 

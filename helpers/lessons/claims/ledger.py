@@ -21,6 +21,7 @@ from helpers.results import runs as records
 from helpers.results.effects import (
     FAILS,
     HOLDS,
+    LEAST_DATA_SETS,
     SITUATION,
     TESTS,
     UNDECIDED,
@@ -34,18 +35,24 @@ from helpers.results.learning_curves import (
     recorded_distances,
     task_distance,
 )
-from helpers.results.schema import PROVISIONAL
+from helpers.results.schema import IDENTITY, PROVISIONAL
+from helpers.results.statistics import holm, trains_by_gradient
+from helpers.tasks import TASKS
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 COUNTED = "7 B"  # the language model whose weights are counted
+LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim judged. `verdict`: holds, holds when …, fails, or not tested.
+    """One claim judged.
 
-    effect, low, high: with their 95 % interval, in `unit`; None where nothing was measured. Of a
-    claim in several parts these are the first part's. tasks, runs: what it rests on.
+    verdict: holds, fails, undecided (there are runs, and they can't tell), not tested (there is no
+    run), or "holds for GROUP (k data sets)" where the whole does not and a group or part does.
+    effect, low, high: with the 95 % interval over data sets, in `unit`; None where there is none.
+    Of a claim in several parts these are the first part's, like the counts: data_sets (families of
+    tasks), tasks (networks and steps of the dial apart), runs.
     """
 
     id: int
@@ -55,10 +62,31 @@ class Verdict:
     low: float | None
     high: float | None
     unit: str
+    data_sets: int
     tasks: int
     runs: int
     note: str
     parts: tuple[dict[str, Any], ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a query measures, its word, and the groups for which alone it holds, in words."""
+
+    measured: Effect | None
+    word: str
+    groups: tuple[str, ...] = ()
+    told: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return f"{HOLDS} for {' and '.join(self.groups)}" if self.groups else self.word
+
+    def as_group(self, name: str) -> list[str]:
+        """What holds of it where it is one part of several."""
+        if self.groups:
+            return [f"{name}, {group}" for group in self.groups]
+        return [_named(name, self.measured)] if self.word == HOLDS else []
 
 
 def load_claims() -> list[dict[str, Any]]:
@@ -96,12 +124,19 @@ def claims_command(*, as_json: bool = False) -> int:
 
 def in_words(verdict: Verdict) -> str:
     """A claim and its verdict on one line."""
-    line = f"{verdict.id:2d} {verdict.verdict}: {verdict.claim}"
-    if verdict.effect is None:
-        return f"{line} [{verdict.note}; 0 tasks, 0 runs]"
-    ends = [_digits(end) for end in (verdict.effect, verdict.low, verdict.high)]
-    effect = f"{ends[0]} ({ends[1]} to {ends[2]}) {verdict.unit}"
-    return f"{line} [{effect}; {verdict.tasks} tasks, {verdict.runs} runs; {verdict.note}]"
+    effect = f"{effect_in_words(verdict)} {verdict.unit}; " if verdict.effect is not None else ""
+    rests_on = f"{_data_sets(verdict.data_sets)}, {verdict.runs:,} runs"
+    note = f"; {verdict.note}" if verdict.note else ""
+    return f"{verdict.id:2d} {verdict.verdict}: {verdict.claim} [{effect}{rests_on}{note}]"
+
+
+def effect_in_words(verdict: Verdict) -> str:
+    """Such as "0.059 (-0.027 to 0.144)"; without the interval, or a dash, where there is none."""
+    ends = (verdict.effect, verdict.low, verdict.high)
+    shown = [f"{end:.3f}" if abs(end) < 10 else f"{end:,.0f}" for end in ends if end is not None]
+    return (
+        f"{shown[0]} ({shown[1]} to {shown[2]})" if len(shown) == 3 else shown[0] if shown else "–"
+    )
 
 
 def situations(runs: pd.DataFrame) -> pd.DataFrame:
@@ -140,114 +175,119 @@ class _Tables:
         self._made: dict[str, pd.DataFrame] = {}
 
     def get(self, name: str) -> pd.DataFrame:
-        if name == "decoder" and name not in self._made:
-            self._made[name] = forgetting.compared()
         if name not in self._made:
-            plain = self.runs["sweep"].str.removesuffix("/tuning") == name
-            rows = comparable(self.runs) if name == "compared" else self.runs[plain]
-            self._made[name] = situations(rows)
+            self._made[name] = (
+                forgetting.compared()
+                if name == "decoder"
+                else situations(comparable(_for_every_seed(self.runs), LEAST_SEEDS))
+            )
         return self._made[name]
+
+
+def _for_every_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, those of a solver on all examples of a task once for every seed (`repeat`).
+
+    Nothing is drawn there, so these are run once; every seed of another approach has its partner.
+    """
+    pools = runs["task"].map({name: info.train_examples for name, info in TASKS.items()})
+    solved = runs[~trains_by_gradient(runs) & (runs["n_train"] == pools)].drop(columns="seed")
+    seeds = runs[["task", "n_train", "seed"]].drop_duplicates()
+    more = solved.merge(seeds, on=["task", "n_train"]).assign(repeat=True)
+    both = pd.concat([runs.assign(repeat=False), more], ignore_index=True)
+    return both.drop_duplicates([*IDENTITY], ignore_index=True)  # its own seed stays as it is
 
 
 def _judged(claim: Mapping[str, Any], tables: _Tables) -> Verdict:
     if "parts" not in claim:
-        return _verdict(claim, *_tested(claim, tables))
-    parts = [(part, *_tested(part, tables)) for part in claim["parts"]]
-    first, measured, _ = parts[0]
-    words = {part["about"]: verdict for part, _, verdict in parts}
-    told = "; ".join(f"{about}: {verdict}" for about, verdict in words.items())
-    made = _verdict(claim | {"unit": first["unit"]}, measured, _all_of(words), told)
-    listed = [asdict(_verdict(claim | part, found, said)) for part, found, said in parts]
-    kept = ("verdict", "effect", "low", "high", "unit", "tasks", "runs")
-    shown = [
-        {"about": part["about"]} | {key: row[key] for key in kept}
-        for (part, *_), row in zip(parts, listed, strict=True)
-    ]
+        return _verdict(claim, _tested(claim, tables))
+    parts = [(part, _tested(part, tables)) for part in claim["parts"]]
+    kept = ("verdict", "effect", "low", "high", "unit", "data_sets", "tasks", "runs")
+    listed = [(part["about"], asdict(_verdict(claim | part, found))) for part, found in parts]
+    shown = [{"about": about} | {key: row[key] for key in kept} for about, row in listed]
+    made = _verdict(claim | {"unit": parts[0][0]["unit"]}, _all_of(parts))
     return replace(made, parts=tuple(shown))
 
 
-def _all_of(words: Mapping[str, str]) -> str:
+def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
     """One verdict of several: all must hold; where some do, it says which."""
-    good = [about for about, verdict in words.items() if verdict == HOLDS]
-    if len(good) == len(words):
-        return HOLDS
-    if good:
-        return f"holds when it is about {' and '.join(good)} alone"
-    return FAILS if FAILS in words.values() else next(iter(words.values()))
+    verdicts = [found.verdict for _, found in parts]
+    told = "; ".join(f"{part['about']}: {found.verdict}" for part, found in parts)
+    told += "".join(f"; {found.told}" for _, found in parts if found.told)
+    if set(verdicts) == {HOLDS}:
+        return _Found(parts[0][1].measured, HOLDS, told=told)
+    groups = tuple(group for part, found in parts for group in found.as_group(part["about"]))
+    word = next((w for w in (FAILS, UNDECIDED, UNTESTED) if w in verdicts), UNDECIDED)
+    return _Found(parts[0][1].measured, word, groups, told)
 
 
-def _tested(query: Mapping[str, Any], tables: _Tables) -> tuple[Effect | None, str]:
+def _tested(query: Mapping[str, Any], tables: _Tables) -> _Found:
     """What a query measures, and its verdict with the groups of `split` looked into."""
     if query["test"] == "count":
-        measured = _counted()
-        return measured, _state(measured, query)
+        measured = _counted(query["margin"])
+        return _Found(measured, judge(measured))
     if query["test"] == "flip":
         measured = flips.measured(query["flip"])
-        return measured, _state(measured, query)
+        return _Found(measured, judge(measured))
     rows = tables.get(query.get("rows", "compared"))
     measured = _measure(query, rows)
-    state = _state(measured, query)
-    groups = {
-        name: _state(_measure(query, rows.query(where) if len(rows) else rows), query)
-        for name, where in query.get("split", {}).items()
-    }
-    good = [name for name, found in groups.items() if found == HOLDS]
-    if good and (state != HOLDS or FAILS in groups.values()):
-        return measured, f"holds when it is {' or '.join(good)}"
-    return measured, state
+    whole = _Found(measured, judge(measured))
+    return _looked_into(query, rows, whole) if "split" in query else whole
 
 
-def _measure(query: Mapping[str, Any], rows: pd.DataFrame) -> Effect | None:
-    if "where" in query and len(rows):
-        rows = rows.query(query["where"])
+def _looked_into(query: Mapping[str, Any], rows: pd.DataFrame, whole: _Found) -> _Found:
+    """The verdict with those of groups, corrected for having looked into all that could decide."""
+    looks = {name: _measure(query, rows, where) for name, where in query["split"].items()}
+    looks = {name: found for name, found in looks.items() if found is not None}
+    able = [name for name, found in looks.items() if not math.isnan(found.p)]
+    corrected = dict(zip(able, holm([looks[name].p for name in able]), strict=True))
+    words = {name: judge(found, corrected.get(name)) for name, found in looks.items()}
+    good = tuple(_named(name, looks[name]) for name, word in words.items() if word == HOLDS)
+    told = ", ".join(f"{_named(name, looks[name])} {word}" for name, word in words.items())
+    told = f"groups (Holm, looks: {len(able)}): {told}" if looks else ""
+    if good and (whole.word != HOLDS or FAILS in words.values()):
+        return replace(whole, groups=good, told=f"as a whole: {whole.word}; {told}")
+    return replace(whole, told=told)
+
+
+def _measure(
+    query: Mapping[str, Any], rows: pd.DataFrame, group: str | None = None
+) -> Effect | None:
+    for where in (query.get("where"), group):
+        if where is not None and len(rows):
+            rows = rows.query(where)
     return TESTS[query["test"]](rows, dict(query)) if len(rows) else None
 
 
-def _state(measured: Effect | None, query: Mapping[str, Any]) -> str:
-    """holds above the margin, fails below it, undecided where the interval spans it."""
-    if measured is None:
-        return UNTESTED
-    margin = query.get("margin", 1.0 if query["test"] == "ratio" else 0.0)
-    if query["test"] == "share" and measured.effect >= margin:
-        return HOLDS  # a claim of "almost always" is about the share itself
-    return judge(measured, margin)
-
-
-def _verdict(
-    claim: Mapping[str, Any], measured: Effect | None, verdict: str, told: str = ""
-) -> Verdict:
-    undecided = verdict == UNDECIDED
-    note = [told] if told else []
+def _verdict(claim: Mapping[str, Any], found: _Found) -> Verdict:
+    measured, note = found.measured, [found.told] if found.told else []
+    ends: tuple[float | None, ...] = (None, None, None)
     if measured is None:
         note.append("no recorded run is about it")
-        effects = (None, None, None)
     else:
         note += [measured.note] if measured.note else []
-        effects = tuple(
+        ends = tuple(
             round(end, 4) if math.isfinite(end) else None
             for end in (measured.effect, measured.low, measured.high)
         )
-    note += ["undecided: the interval spans the margin"] if undecided else []
-    return Verdict(
-        claim["id"],
-        claim["says"],
-        UNTESTED if undecided else verdict,
-        *effects,
-        claim["unit"],
-        measured.tasks if measured else 0,
-        measured.runs if measured else 0,
-        "; ".join(note),
-    )
+        if found.word == UNDECIDED and measured.data_sets < LEAST_DATA_SETS:
+            note.append(f"fewer than {LEAST_DATA_SETS} data sets, so no interval")
+    counts = (measured.data_sets, measured.tasks, measured.runs) if measured else (0, 0, 0)
+    text = (claim["id"], claim["says"], found.verdict)
+    return Verdict(*text, *ends, claim["unit"], *counts, "; ".join(note))
 
 
-def _counted() -> Effect:
+def _counted(margin: float) -> Effect:
     from helpers.lessons.language_models.counting import ARCHITECTURES, count_lora
 
     model = next(a for a in ARCHITECTURES if a.name == COUNTED)
     trained, total = count_lora(model)
     note = f"{trained:,} of {total:,} weights, counted exactly ({model.source})"
-    return Effect(total / trained, total / trained, total / trained, 0, 0, note)
+    return Effect(total / trained, math.nan, math.nan, 0.0, margin, 0, 0, 0, note)
 
 
-def _digits(value: float | None) -> str:
-    return "no bound" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+def _named(name: str, measured: Effect) -> str:
+    return f"{name} ({_data_sets(measured.data_sets)})"
+
+
+def _data_sets(count: int) -> str:
+    return f"{count} data set" + "s" * (count != 1)

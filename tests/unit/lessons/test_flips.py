@@ -1,6 +1,7 @@
 """The records of the flips: their columns, whole lines, fair pairs; and the file that ships."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -98,7 +99,7 @@ def test_local_against_hosted_compares_two_backbones():
     ]  # fmt: skip
     found = flips.measured("local", pd.DataFrame(rows))
     assert found.effect == pytest.approx(0.1)
-    assert "clear in 3 of 3" in found.note
+    assert "in 3 of 3" in found.note
     assert "on pocket" in found.note
     table = flips.paired(pd.DataFrame(rows), ("local", flips.NAIVE), ("hosted", flips.PROBE))
     assert len(table) == 3
@@ -107,10 +108,11 @@ def test_local_against_hosted_compares_two_backbones():
 
 def test_a_verdict_is_read_from_the_interval():
     assert flips.verdict(None) == "Not recorded yet."
-    for ends, words in (((0.1, 0.3), "holds"), ((-0.3, -0.1), "fails"), ((-0.1, 0.1), "Undecided")):
-        found = Effect(sum(ends) / 2, *ends, 3, 18, "interval over 3 seeds")
+    for mean, p, words in ((0.2, 0.01, "holds"), (-0.2, 0.01, "fails"), (0.2, 0.5, "Undecided")):
+        found = Effect(mean, -0.3, 0.3, p, 0.0, 3, 4, 18)
         assert words in flips.verdict(found)
-        assert "over 3 seeds" in flips.in_words(found, "over that")
+        assert "-0.300 to +0.300; 3 data sets, 18 rows" in flips.in_words(found, "over that")
+    assert "nan" not in flips.in_words(replace(found, low=math.nan, high=math.nan), "over that")
 
 
 def test_the_bars_keep_an_approachs_colour_and_a_variants_strength():
@@ -170,5 +172,5 @@ def test_both_claims_can_be_judged(shipped):
     for flip in flips.VARIANTS:
         found = flips.measured(flip, shipped[shipped["flip"] == flip])
         assert found is not None
-        assert found.low < found.effect < found.high
-        assert not math.isinf(found.high)
+        assert found.data_sets >= 3 and not math.isnan(found.p)
+        assert math.isnan(found.low) == (flip == "local"), "a first case has no interval"

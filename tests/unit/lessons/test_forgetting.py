@@ -30,14 +30,14 @@ def adaptation(approach, rank, seed, learned, forgotten, validation, domain="new
     return rows
 
 
-def records(**changes):
+def records(domain="news"):
     """Three seeds of full fine-tuning and of LoRA at two ranks."""
     rows = []
     for seed in range(3):
         luck = seed / 1000
-        rows += adaptation("full_fine_tuning", 0, seed, 0.9 + luck, 0.5 + luck, 1.0)
-        rows += adaptation("lora", 8, seed, 0.7 + luck, 0.2 + luck, 1.5)
-        rows += adaptation("lora", 64, seed, 0.8 + luck, 0.3, 1.2)  # validation prefers it
+        rows += adaptation("full_fine_tuning", 0, seed, 0.9 + luck, 0.5 + luck, 1.0, domain)
+        rows += adaptation("lora", 8, seed, 0.7 + luck, 0.2 + luck, 1.5, domain)
+        rows += adaptation("lora", 64, seed, 0.8 + luck, 0.3, 1.2, domain)  # validation prefers it
     return pd.DataFrame(rows)
 
 
@@ -63,19 +63,21 @@ def test_what_is_too_close_says_so_and_nothing_is_no_error():
 
 
 def test_the_rule_for_language_models_is_tested_on_the_decoder_too(monkeypatch):
-    monkeypatch.setattr(forgetting, "load", lambda path=None: records())
-    tables = ledger._Tables(pd.DataFrame())
+    held = [records(domain=domain) for domain in ("news", "tweets", "films")]
+    monkeypatch.setattr(forgetting, "load", lambda path=None: pd.concat(held))
     (claim,) = [one for one in ledger.load_claims() if one["id"] == 13]
     parts = {part["about"]: part for part in claim["parts"]}
-    learned, verdict = ledger._tested(parts["what a decoder learns"], tables)
-    assert learned.effect == pytest.approx(-0.1) and verdict == "fails"
-    kept, verdict = ledger._tested(parts["what a decoder keeps"], tables)
-    assert kept.effect == pytest.approx(0.201) and verdict == "holds"
-    monkeypatch.setattr(forgetting, "load", lambda path=None: records().iloc[:0])
-    assert ledger._tested(parts["what a decoder learns"], ledger._Tables(pd.DataFrame())) == (
-        None,
-        "not tested",
-    )
+
+    def tested(name):
+        return ledger._tested(parts[name], ledger._Tables(pd.DataFrame()))
+
+    learned, kept = tested("what a decoder learns"), tested("what a decoder keeps")
+    assert learned.measured.effect == pytest.approx(-0.1) and learned.verdict == "fails"
+    assert kept.measured.effect == pytest.approx(0.201) and kept.verdict == "holds"
+    held[1:] = []
+    assert tested("what a decoder keeps").verdict == "undecided", "one domain is one data set"
+    held[0] = held[0].iloc[:0]
+    assert tested("what a decoder keeps").verdict == "not tested"
 
 
 def test_one_short_adaptation_looks_like_the_records():
