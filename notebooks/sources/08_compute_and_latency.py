@@ -164,7 +164,7 @@ pd.DataFrame(
 
 # %% [markdown]
 # Situations of one task are related, so those intervals are on the narrow side. The claims ledger
-# averages within a task first; here is what it says of both claims, and what we count for the second.
+# averages within a data set first; here is what it says of both claims, and what we count for the second.
 
 # %%
 ledger = {verdict.id: verdict for verdict in claims.judge_claims()}

@@ -380,8 +380,8 @@ shown
 found = flips.measured("local")
 Markdown(
     "Not recorded yet." if found is None else
-    f"**{flips.verdict(found)}** The claim is only that a small model *can* win, so its clearest case "
-    f"is judged, with an interval that allows for having looked at all of them: "
+    f"**{flips.verdict(found)}** The claim is only that a small model *can* win, so its largest "
+    f"clear case is judged by its own seeds, corrected for having looked at all of them: "
     f"{flips.in_words(found, 'over the hosted probe')} Small and tuned here is {flips.told(pairs)}."
 )  # fmt: skip
 

@@ -451,8 +451,9 @@ Markdown(
 # ## 11. The verdict
 #
 # The three sentences of the story are claims 19 to 21 of the ledger. Each has a query over the
-# records; the verdict, the effect and the interval are what comes out. **Predict first:** how many of
-# the three hold?
+# records of product photos (clothing, groceries, Fashion-MNIST), each data set with the most photos and
+# pixels that were recorded; the verdict, the effect and the interval over data sets are what comes out.
+# **Predict first:** how many of the three hold?
 
 # %%
 ledger = {verdict.id: verdict for verdict in claims.judge_claims()}
@@ -472,13 +473,14 @@ for name, number in trial.items():
     found = ledger[number]
     whole = {"about": "accuracy"} | vars(found)
     rows += [{"approach": APPROACH_STYLE[name].short} | part for part in found.parts or (whole,)]
-columns = ["approach", "about", "verdict", "effect", "low", "high", "unit", "runs"]
+columns = ["approach", "about", "verdict", "effect", "low", "high", "unit", "data_sets", "runs"]
 pd.DataFrame(rows)[columns].round(3)
 
 # %% [markdown]
-# "Not tested" also stands for *undecided*: an interval that lies on both sides of the line. Hold the
-# verdicts against section 7, too: an approach whose best rate stood at the edge of what was tried may
-# be undersold. In one sentence for each size, from the draws that exist:
+# *Undecided* is an interval that lies on both sides of the line, or fewer than three data sets, which
+# give none: more draws from one shop say nothing about the next. Hold the verdicts against section 7,
+# too: an approach whose best rate stood at the edge of what was tried may be undersold. In one sentence
+# for each size, from the draws that exist:
 
 # %%
 sentences = []

@@ -409,26 +409,28 @@ table.round(1)
 # records. No verdict is typed: when runs are added, they change here.
 
 # %%
-counts = pd.Series(
-    [v.verdict.replace(" when it is", " when …").split(" …")[0] for v in ledger.values()]
-).value_counts()
+words = ["".join(v.verdict.partition(" for ")[:2]).strip() for v in ledger.values()]
+counts, old = pd.Series(words).value_counts(), claims.withdrawn()
 Markdown(
     f"**{len(ledger)}** claims: "
     + ", ".join(f"{word} {count}" for word, count in counts.items())
-    + ". *Not tested* includes those whose interval spans the margin; the notes say which."
+    + ".\n\nEarlier verdicts that were **withdrawn**:\n\n"
+    + "\n".join(f"- {r.id}, *{r.before}*, now *{r.after}*: {r.why}" for r in old.itertuples())
 )
 
 # %% [markdown]
-# "Holds" on its own means: in every group of situations that was looked at. "Holds when …" names the
-# group.
+# Four words. *Holds* and *fails*: the 95 % interval over data sets lies on one side of the margin.
+# *Undecided*: there are runs, but the interval spans the margin, or there are fewer than three data
+# sets, which give none. *Not tested*: there is no run. "Holds for …" names the group for which it holds
+# where the whole does not, and its number of data sets; groups are corrected for having looked into
+# several (Holm). Seeds, sizes, networks and steps of the dial are averaged within a data set, because
+# more of them say no more about other data.
 
 # %%
-lines = ["| | claim | verdict | effect (95 %) | tasks, runs |", "|---|---|---|---|---|"]
+lines = ["| | claim | verdict | effect (95 %) | data sets, runs |", "|---|---|---|---|---|"]
 for v in ledger.values():
-    ends = [] if v.effect is None else [v.effect, v.low, v.high]
-    shown = ["no bound" if end is None else f"{end:.3g}" for end in ends]
-    effect = f"{shown[0]} ({shown[1]} to {shown[2]})" if shown else "–"
-    lines.append(f"| {v.id} | {v.claim} | **{v.verdict}** | {effect} | {v.tasks}, {v.runs:,} |")
+    effect, rests_on = claims.effect_in_words(v), f"{v.data_sets}, {v.runs:,}"
+    lines.append(f"| {v.id} | {v.claim} | **{v.verdict}** | {effect} | {rests_on} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]

@@ -5,6 +5,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "ledger": ["in_words", "judge_claims", "load_claims", "situations"],
+        "ledger": [
+            "effect_in_words",
+            "in_words",
+            "judge_claims",
+            "load_claims",
+            "situations",
+            "withdrawn",
+        ],
     },
 )

@@ -104,6 +104,12 @@ def load_claims() -> list[dict[str, Any]]:
     return listed
 
 
+def withdrawn() -> pd.DataFrame:
+    """Verdicts that no longer stand: id, schema (of the runs), before, after, cause, why."""
+    changed = pd.read_csv(data_dir() / "claims_withdrawn.csv", encoding="utf-8")
+    return changed[(changed["cause"] != "wording") & (changed["before"] != UNTESTED)]
+
+
 def judge_claims(runs: pd.DataFrame | None = None) -> list[Verdict]:
     """Test every claim on the recorded runs (loaded when None)."""
     tables = _Tables(records.load_runs() if runs is None else runs)

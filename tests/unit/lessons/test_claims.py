@@ -14,6 +14,7 @@ from helpers.errors import UserError
 from helpers.experiments import grids, sweeps
 from helpers.lessons.claims import ledger
 from helpers.results import effects
+from helpers.results.runs import load_runs
 from helpers.results.schema import SCHEMA
 from helpers.tasks import TASKS as TASKS_KNOWN
 
@@ -68,6 +69,17 @@ def test_the_ledger_has_the_28_claims_in_order_and_each_gets_a_verdict():
         if verdict.effect is not None and verdict.low is not None and verdict.high is not None:
             assert verdict.low <= verdict.effect <= verdict.high
         assert verdict.claim and verdict.unit
+
+
+def test_withdrawn_verdicts_are_those_that_the_ledger_no_longer_gives():
+    changed = pd.read_csv(ledger.data_dir() / "claims_withdrawn.csv")
+    assert set(changed["cause"]) <= {"statistics", "recipe", "question", "wording"}
+    assert changed["why"].str.len().gt(10).all() and not changed.duplicated(["id", "schema"]).any()
+    first = changed[changed["schema"] == 1].set_index("id")
+    now = {v.id: v.verdict for v in ledger.judge_claims(load_runs(schema=1))}
+    assert first["after"].to_dict() == {i: now[i] for i in first.index}
+    assert (first["before"] != first["after"]).all()
+    assert set(ledger.withdrawn()["before"]).isdisjoint({"not tested", "undecided"})
 
 
 def test_without_records_only_what_is_counted_has_a_verdict(monkeypatch):
