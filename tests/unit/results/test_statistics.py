@@ -20,6 +20,7 @@ from helpers.results.statistics import (
     paired_gain,
     pooled_mean,
     t_half_width,
+    t_p_value,
     wilson_interval,
 )
 
@@ -49,6 +50,15 @@ def test_half_widths_are_scipys_at_any_level_and_unknown_without_freedom():
         low, high = stats.t.interval(level, 4.5, 0.0, 0.2)
         assert t_half_width(0.2, 4.5, level) == pytest.approx(high) == pytest.approx(-low)
     assert np.isnan(t_half_width(np.array([0.2, 0.2]), np.array([0, 3]))).tolist() == [True, False]
+
+
+def test_p_values_are_scipys_and_unknown_without_freedom():
+    values = [0.71, 0.74, 0.69, 0.80]
+    for tested in (0.7, 0.735, 0.9):
+        p = t_p_value(np.mean(values) - tested, stats.sem(values), 3)
+        assert p == pytest.approx(stats.ttest_1samp(values, tested).pvalue)
+    found = t_p_value(np.array([0.1, 0.1, 0.0]), np.array([0.1, 0.0, 0.0]), np.array([0, 3, 3]))
+    assert np.isnan(found).tolist() == [True, False, True] and found[1] == 0
 
 
 def test_an_interval_for_each_group():
