@@ -7,13 +7,16 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from helpers.approaches.folding import folded
 from helpers.approaches.model import TransferModel
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 from helpers.registry import find
+from helpers.runtime import pick_device
 from helpers.training import subset_features
 from helpers.training.augmentations import get_augment
 from helpers.training.examples import Examples
@@ -186,7 +189,9 @@ class Approach:
             validation = Examples.raw(encoded, task.validation.labels)
             change = get_augment(options.augment)
         self.before_training(model, examples)
-        history = train(model, examples, validation, config, augment=change, on_epoch=on_epoch)
+        one, _ = examples.batch(np.arange(1), pick_device(config.device))
+        with folded(model.to(pick_device(config.device)), one):
+            history = train(model, examples, validation, config, augment=change, on_epoch=on_epoch)
         self.after_training(model)
         return Fitted(self, model, history, seconds, cpu_seconds, start, config=config)
 

@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from helpers.approaches import TransferModel, get_approach
 from helpers.approaches.base import cached_examples
+from helpers.approaches.folding import fold
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.errors import UserError
 from helpers.experiments.costs import (
@@ -101,6 +102,7 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
     their number, and one pass forward and back shows the rest.
     """
     model = copy.deepcopy(model).train()
+    fold(model, inputs)
     held = [*model.parameters(), *model.buffers()]
     memory = TensorMemory()
     for tensor in [*held, labels, *tree_leaves(inputs)]:
@@ -117,9 +119,10 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
 
 
 def _timer(step: Step) -> Callable[[], float]:
-    """What times a step on a copy of the model."""
+    """What times a step on a copy of the model, with BatchNorm folded as in training."""
     model, inputs, labels = step
     working = copy.deepcopy(model)
+    fold(working, inputs)
     optimizer = resting_optimizer(working)
     return partial(seconds, partial(training_step, working, inputs, labels, optimizer))
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from tiny import tiny_task, tiny_text_task
 from torch import nn
 
+from helpers.approaches.folding import fold
 from helpers.backbones import load_backbone
 from helpers.experiments.costs import TensorMemory
 from helpers.experiments.steps import first_step, memory_parts, step_costs
@@ -68,6 +69,7 @@ def test_one_pass_shows_what_a_second_step_holds():
         model, inputs, labels = first_step(pocket, tiny_task(16), name, 8)
         found = memory_parts(model, inputs, labels)
         watched = copy.deepcopy(model).train()
+        fold(watched, inputs)
         held = [*watched.parameters(), *watched.buffers()]
         memory = TensorMemory()
         for tensor in (*held, inputs, labels):
