@@ -10,8 +10,9 @@ import pandas as pd
 
 from helpers.decision import distance_word
 from helpers.registry import find
-from helpers.results.published.cases import APPROACHES, comparable_cases, near, regret_points
+from helpers.results.published.cases import APPROACHES, comparable_cases, near
 from helpers.results.published.schema import CASE, DOMAINS, GRADES
+from helpers.results.published.sums import standings
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import label_of, parse_distance, style_of
 
@@ -107,24 +108,16 @@ def near_situation(published: Published, **asked: Any) -> dict[str, Any]:
     return {
         "evidence": "published",
         "near": asked | ({"factor": FACTOR} if "examples" in asked else {}),
-        "approaches": list(_compared(found)),
+        "approaches": _standings(found),
         "cases": [_case(row) for _, row in found.iterrows()],
         "sources": {key: dict(row[kept]) for key, row in named.iterrows()},
     }
 
 
-def _compared(cases: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """How each approach fares over the cases that have it, in points."""
-    for name, column in regret_points(cases).items():
-        own = column.dropna()
-        if len(own):
-            yield {
-                "approach": name,
-                "cases": len(own),
-                "data_sets": int(cases.loc[own.index, "data_set"].nunique()),
-                "first": round(float((own == 0).mean()), 4),
-                "regret": round(float(own.mean()), 2),
-            }
+def _standings(cases: pd.DataFrame) -> list[dict[str, Any]]:
+    """How each approach stands, as JSON has it."""
+    table = standings(cases).reset_index()
+    return json.loads(table.round({"first": 4, "regret": 2}).to_json(orient="records"))
 
 
 def _case(row: pd.Series) -> dict[str, Any]:
@@ -161,7 +154,8 @@ def _near_words(made: dict[str, Any]) -> Iterator[str]:
         yield "Nothing: ask for less, or see all sources without options."
         return
     yield from (APART, "")
-    yield f"{'approach':24}{'cases':>6}{'data sets':>11}{'first in':>10}{'points below the best':>23}"
+    heads = f"{'cases':>6}{'data sets':>11}{'first in':>10}{'points below the best':>23}"
+    yield f"{'approach':24}{heads}"
     for row in made["approaches"]:
         counts = f"{row['cases']:6}{row['data_sets']:11}{100 * row['first']:8.0f} %"
         yield f"{label_of(row['approach']):24}{counts}{row['regret']:23.1f}"

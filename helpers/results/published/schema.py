@@ -172,4 +172,6 @@ IDENTITY = (
     "tested_on", "printed", "trainable_m", "note",
 )  # fmt: skip
 # A case: rows that differ in the approach alone.
-CASE = ("source", "comparison", "data_set", "network", "pretraining", "n_train", "metric", "tested_on")  # fmt: skip
+CASE = (
+    "source", "comparison", "data_set", "network", "pretraining", "n_train", "metric", "tested_on",
+)  # fmt: skip

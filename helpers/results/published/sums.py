@@ -39,6 +39,24 @@ def full_minus_linear(cases: pd.DataFrame, by: By = "source") -> pd.DataFrame:
     )
 
 
+def standings(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return how each approach stands over the cases that have it, so each over cases of its own.
+
+    Index: approach, those that no case in points has left out. Columns: cases, data_sets, first
+    (share of these cases in which it scores highest), regret (mean points below the highest).
+    """
+    long = regret_points(cases).melt(var_name="approach", value_name="regret", ignore_index=False)
+    long = long.dropna().join(cases["data_set"])
+    table = long.assign(first=long["regret"] == 0).groupby("approach")
+    made = table.agg(
+        cases=("regret", "size"),
+        data_sets=("data_set", "nunique"),
+        first=("first", "mean"),
+        regret=("regret", "mean"),
+    )
+    return made.loc[[name for name in APPROACHES if name in made.index]]
+
+
 def average_scores(cases: pd.DataFrame, by: By = "domain") -> pd.DataFrame:
     """Return the mean score of each approach by group, over the group's cases that have it."""
     key = by(cases) if callable(by) else by
@@ -74,7 +92,7 @@ def matching_rules(case: pd.Series, thresholds: Thresholds | None = None) -> lis
 
 
 def rule_regret(cases: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
-    """Return what the article's rules give up on the cases that match them, one row a rule and case.
+    """Return what the article's rules give up: one row a rule and case that matches it.
 
     Columns: case (its index), rule, approach (what the rule says), matched (True where the source
     tried that), regret (points below the case's best; NaN where not tried, or not in points), and
