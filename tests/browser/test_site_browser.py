@@ -101,6 +101,7 @@ def test_every_notebook_is_a_page(site):
     found = set(names(site))
     assert {f"notebooks/{stem}.html" for stem in NOTEBOOKS} <= found
     assert {"index.html", "glossary.html", "search.html", "explorer.html"} <= found
+    assert "published.html" in found
     assert sum(path.stat().st_size for path in site.rglob("*.html")) < 10_000_000
 
 
@@ -170,7 +171,7 @@ def test_axe_sees_a_fault(opened):
     assert any("color-contrast" in fault for fault in faults(page, "index.html"))
 
 
-DARK = ["index.html", "glossary.html", "explorer.html", "search.html?q=regret"]
+DARK = ["index.html", "glossary.html", "published.html", "explorer.html", "search.html?q=regret"]
 
 
 @pytest.mark.parametrize("name", [*DARK, *(f"notebooks/{one}.html" for one in NOTEBOOKS[::4])])
@@ -196,7 +197,7 @@ def test_every_colour_of_code_has_contrast(site):
             assert contrast(colour, ground) >= 4.5, (kind, colour, ground)
 
 
-@pytest.mark.parametrize("name", ["index.html", "glossary.html"])
+@pytest.mark.parametrize("name", ["index.html", "glossary.html", "published.html"])
 def test_a_phone_is_served_as_well(opened, name):
     assert faults(opened(name, viewport=PHONE), name) == []
 
@@ -212,6 +213,14 @@ def test_a_word_is_found_from_files(opened):
     page.locator("ul.search a[href*='10_decision_rule']").first.click()
     page.locator("article h1").wait_for()
     assert "rule" in page.locator("article h1").inner_text()
+
+
+def test_a_folded_table_that_is_wide_scrolls_by_keyboard_once_open(opened):
+    page = opened("published.html", viewport=PHONE)
+    frame = page.locator("details .table-frame").first
+    assert frame.get_attribute("tabindex") is None
+    page.locator("details > summary").first.click()
+    wait_for(lambda: frame.get_attribute("tabindex") == "0", 10, "the table has no stop", page)
 
 
 def test_a_term_leads_to_its_entry_and_the_entry_back(opened):

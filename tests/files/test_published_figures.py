@@ -48,7 +48,9 @@ def test_every_word_of_the_schema_is_used(published):
 def test_no_page_of_a_workplace_is_cited(root):
     for path in (root / "data" / "published").glob("*.csv"):
         text = path.read_text(encoding="utf-8")
-        assert not any(word in text for word in ("stored GitHub", "stored cop", "file id")), path.name
+        assert not any(word in text for word in ("stored GitHub", "stored cop", "file id")), (
+            path.name
+        )
 
 
 # What must not be compared: source, approach, data set (None: any), and how many rows there are.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from html import escape
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from helpers.results.published.cases import APPROACHES, comparable_cases, configurations
 from helpers.results.published.schema import CONTEXT, DOMAINS, GRADES, METRICS, REASONS
@@ -20,7 +18,7 @@ from helpers.results.published.sums import (
 )
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, label_of, style_of
-from tools.site.site_tables import bare_table, plain
+from tools.site.site_tables import plain, table_of
 
 PAGE = "published"
 OPENING = """# What have others published?
@@ -50,7 +48,6 @@ judgement of the distance. "Scored" are those whose source tried what the rule a
 is none, nobody here has published what would test the rule.
 """
 PUBLISHED_FILES = "data/published"
-WORDS = re.compile(r"<td>(?!-?[\d,.]*</td>)")  # the cells of a table that hold no number
 WIDE = 8  # rows above which a source's table is folded
 
 
@@ -108,7 +105,7 @@ def _sums(cases: pd.DataFrame) -> Iterator[str]:
     yield _gains(full_minus_linear(both, "data_set").sort_values("mean"))
     yield SUMS_VTAB
     vtab = _of(cases, "vpetl_bench")
-    yield _table(
+    yield table_of(
         average_scores(vtab[vtab["data_set"].str.match("VTAB-1k/")]).rename(columns=label_of), 1
     )
     yield SUMS_RULE
@@ -120,7 +117,7 @@ def _sums(cases: pd.DataFrame) -> Iterator[str]:
     )  # fmt: skip
     rules["says"] = rules["says"].map(label_of)
     rules["full fine-tuning there"] = scored[scored["matched"]].groupby("rule")[always].mean()
-    yield _table(rules.rename(columns={"gives_up": "gives up, points"}), 1)
+    yield table_of(rules.rename(columns={"gives_up": "gives up, points"}), 1)
 
 
 def _of(cases: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -133,7 +130,7 @@ def _gains(table: pd.DataFrame, order: list[str] | None = None) -> str:
         table = table.loc[[name for name in order if name in table.index]]
     shown = table.rename(columns={"data_sets": "data sets", "linear_first": "linear first, %"})
     shown["linear first, %"] = (100 * shown["linear first, %"]).round()
-    return _table(shown, 1, whole=["cases", "data sets", "linear first, %"])
+    return table_of(shown, 1, whole=["cases", "data sets", "linear first, %"])
 
 
 def _anchor(key: str) -> str:
@@ -178,7 +175,7 @@ def _said(cases: pd.DataFrame) -> Iterator[str]:
         shown = table.assign(first=(100 * table["first"]).round()).rename(
             columns={"data_sets": "data sets", "first": "first in, %", "regret": "points below"}
         )
-        yield _table(shown.rename(index=label_of), 1, whole=["cases", "data sets", "first in, %"])
+        yield table_of(shown.rename(index=label_of), 1, whole=["cases", "data sets", "first in, %"])
     both = full_minus_linear(cases, "source")
     if len(both) and len(cases) > 1:
         gain = both.iloc[0]
@@ -224,31 +221,6 @@ def _folded(table: pd.DataFrame, summary: str) -> str:
     shown = shown.rename(columns={name: metric.title for name, metric in METRICS.items()})
     if "metric" in shown:
         shown["metric"] = shown["metric"].map(lambda name: METRICS[name].title)
-    html = _table(shown.set_index("data set"), 2, whole=["examples"])
+    html = table_of(shown.set_index("data set"), 2, whole=["examples"])
     opened = "" if len(table) > WIDE else " open"
     return f"<details{opened}><summary>{escape(summary)}</summary>\n{html}\n</details>"
-
-
-def _table(frame: pd.DataFrame, digits: int, whole: list[str] | None = None) -> str:
-    """A table as HTML: words on the left, numbers to so many digits, empty where there is none."""
-    shown = frame.rename_axis(index=None, columns=None)
-    words = [name for name, column in shown.items() if not is_numeric_dtype(column)]
-    for name in shown.columns.difference(words):
-        places = 0 if name in (whole or []) else digits
-        shown = shown.assign(**{name: [_number(value, places) for value in shown[name]]})
-    html = bare_table(shown.to_html())
-    for name in words:
-        html = html.replace(
-            f'<th scope="col">{escape(name)}', f'<th scope="col" class="words">{escape(name)}', 1
-        )
-    return WORDS.sub('<td class="words">', html).replace(
-        '<th scope="row"', '<th class="words" scope="row"'
-    )
-
-
-def _number(value: float, places: int) -> str:
-    """A number with so many digits after the point; a whole one of thousands has none."""
-    if pd.isna(value):
-        return ""
-    whole = float(value).is_integer() and abs(value) >= 1000
-    return f"{value:,.0f}" if whole else f"{value:.{places}f}"
