@@ -215,14 +215,6 @@ def test_a_word_is_found_from_files(opened):
     assert "rule" in page.locator("article h1").inner_text()
 
 
-def test_a_folded_table_that_is_wide_scrolls_by_keyboard_once_open(opened):
-    page = opened("published.html", viewport=PHONE)
-    frame = page.locator("details .table-frame").first
-    assert frame.get_attribute("tabindex") is None
-    page.locator("details > summary").first.click()
-    wait_for(lambda: frame.get_attribute("tabindex") == "0", 10, "the table has no stop", page)
-
-
 def test_a_term_leads_to_its_entry_and_the_entry_back(opened):
     page = opened(f"notebooks/{NOTEBOOKS[0]}.html")
     link = page.locator(".term-use a").first

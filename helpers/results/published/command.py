@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
 
 from helpers.decision import distance_word
 from helpers.registry import find
-from helpers.results.published.cases import APPROACHES, comparable_cases, near
-from helpers.results.published.schema import CASE, DOMAINS, GRADES
+from helpers.results.published.cases import APPROACHES, FACTS, comparable_cases, near
+from helpers.results.published.schema import CASE, DOMAINS, GRADES, METRICS
 from helpers.results.published.sums import standings
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import label_of, parse_distance, style_of
@@ -22,7 +22,6 @@ APART = (
     "Numbers that others published, by recipes of their own: they stand beside the runs recorded "
     "here and are never pooled with them."
 )
-SHOWN = (*CASE[:6], "metric", "tested_on", "grade", "modality", "llm", "domain", "distance")
 
 
 def published_command(
@@ -45,8 +44,8 @@ def published_command(
         "modality": modality,
         "distance": None if distance is None else str(distance_word(parse_distance(distance))),
         "llm": "yes" if llm else None,
-        "domain": domain and find_name("domain", domain, DOMAINS),
-        "data_set": data_set and find_name("data set", data_set, published.data_sets.index),
+        "domain": _known("domain", domain, DOMAINS),
+        "data_set": _known("data set", data_set, published.data_sets.index),
     }
     asked = {name: value for name, value in asked.items() if value is not None}
     made = near_situation(published, **asked) if asked else all_sources(published)
@@ -55,9 +54,9 @@ def published_command(
     return 0
 
 
-def find_name(kind: str, name: str, known: Any) -> str:
-    """Return the name where it is known; raises UserError with the nearest one."""
-    return find(kind, name, {one: one for one in known})
+def _known(kind: str, name: str | None, names: Iterable[str]) -> str | None:
+    """Return the name, if one was given, where it is known."""
+    return None if name is None else find(kind, name, dict.fromkeys(names, name))
 
 
 def all_sources(published: Published) -> dict[str, Any]:
@@ -122,7 +121,7 @@ def _standings(cases: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _case(row: pd.Series) -> dict[str, Any]:
     """A case as JSON has it: null where a size is not stated."""
-    facts = {name: row[name] for name in SHOWN}
+    facts = {name: row[name] for name in (*CASE, *FACTS)}
     facts["n_train"] = None if pd.isna(row["n_train"]) else int(row["n_train"])
     scores = {name: round(float(row[name]), 4) for name in APPROACHES if pd.notna(row[name])}
     return facts | {"scores": scores}
@@ -164,6 +163,8 @@ def _near_words(made: dict[str, Any]) -> Iterator[str]:
     for row in made["cases"][:MOST_LINES]:
         size = "not said" if row["n_train"] is None else f"{row['n_train']:,}"
         scores = " · ".join(f"{style_of(k).short} {v:g}" for k, v in row["scores"].items())
+        if row["metric"] != "accuracy":
+            scores += f" ({METRICS[row['metric']].title})"
         yield f"{row['source']:24}{row['data_set']:32}{row['network']:22}{size:>10}  {scores}"
     if len(made["cases"]) > MOST_LINES:
         yield f"… and {len(made['cases']) - MOST_LINES} more: --json lists all."

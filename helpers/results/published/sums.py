@@ -22,6 +22,8 @@ By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
 def full_minus_linear(cases: pd.DataFrame, by: By = "source") -> pd.DataFrame:
     """Return what full fine-tuning gains over a linear model on frozen features, by group.
 
+    A source may put a small network on the frozen features in place of a linear model.
+
     by: columns of the cases, or a function from the cases to a group for each. Only cases that have
     both and whose scores are in hundredths count. Columns: cases, data_sets, mean and median (in
     points), linear_first (share of cases in which the frozen network scores higher).

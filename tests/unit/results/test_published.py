@@ -177,6 +177,20 @@ def test_situations_have_points_only_where_scores_have(folder):
     assert text["regret"].isna().all() and text["n"].isna().all() and text["llm"].all()
 
 
+def test_a_configuration_has_its_score_and_its_costs_in_one_row(folder):
+    place = folder(
+        figure(LORA, 75.0, trainable_m=0.5),
+        figure(LORA, 30.0, trainable_m=0.5, metric="train_seconds"),
+        figure(LORA, 8.5, trainable_m=0.5, metric="peak_memory_gb"),
+        figure(FULL, 80.0),
+        figure(FULL, 300.0, metric="train_seconds", use="context", reason="weak full"),
+    )
+    made = published_cases.configurations(load_published(place)).set_index("approach")
+    costs = made[["accuracy", "train_seconds", "peak_memory_gb"]]
+    assert costs.loc[LORA].tolist() == [75.0, 30.0, 8.5]
+    assert costs.loc[FULL].isna().tolist() == [False, True, True]
+
+
 @pytest.fixture
 def three(folder):
     """Cases of birds at 1,000 and 30,000 examples and of scans at 200,000, and a language model."""

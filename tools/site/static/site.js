@@ -9,7 +9,6 @@
   });
   mark();
   addEventListener("resize", mark);
-  addEventListener("toggle", mark, true);  // a table that was folded has a width once it is open
   addEventListener("load", mark);
   document.fonts?.ready.then(mark);
   addEventListener("keydown", event => {
