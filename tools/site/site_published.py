@@ -117,7 +117,8 @@ def _sums(cases: pd.DataFrame) -> Iterator[str]:
     )  # fmt: skip
     rules["says"] = rules["says"].map(label_of)
     rules["full fine-tuning there"] = scored[scored["matched"]].groupby("rule")[always].mean()
-    yield table_of(rules.rename(columns={"gives_up": "gives up, points"}), 1)
+    shown = rules.rename(columns={"gives_up": "gives up, points"})
+    yield table_of(shown, 1, whole=["matching", "scored"])
 
 
 def _of(cases: pd.DataFrame, source: str) -> pd.DataFrame:
