@@ -171,7 +171,7 @@ def _published_arguments(parser: argparse.ArgumentParser) -> None:
     from helpers.results.published.schema import MODALITIES
 
     add = parser.add_argument
-    add("--examples", type=_count, metavar="N", help="labelled training examples, within a factor of 3")
+    add("--examples", type=_count, metavar="N", help="training examples, within a factor of 3")
     add("--modality", choices=MODALITIES, help="what an example is")
     add("--distance", metavar="D", help="close, medium, far, or 0 to 1, as we judge data sets")
     add("--llm", action="store_true", help="large language models alone")
