@@ -167,6 +167,26 @@ def _audit(options: argparse.Namespace) -> int:
     return audit_command(as_json=options.as_json)
 
 
+def _published_arguments(parser: argparse.ArgumentParser) -> None:
+    from helpers.results.published.schema import MODALITIES
+
+    add = parser.add_argument
+    add("--examples", type=_count, metavar="N", help="training examples, within a factor of 3")
+    add("--modality", choices=MODALITIES, help="what an example is")
+    add("--distance", metavar="D", help="close, medium, far, or 0 to 1, as we judge data sets")
+    add("--llm", action="store_true", help="large language models alone")
+    add("--domain", metavar="NAME", help="what the data set is about, such as medical")
+    add("--data-set", metavar="NAME", help="one data set, such as CIFAR-100")
+    add("--json", action="store_true", dest="as_json", help="for programs")
+
+
+def _published(options: argparse.Namespace) -> int:
+    from helpers.results.published.command import published_command
+
+    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
+    return published_command(**given)
+
+
 # name, module that does it, one line of help, its arguments, what runs
 COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
     (
@@ -203,6 +223,13 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "the article's claims, each with its verdict on the recorded runs",
         _claims_arguments,
         _claims,
+    ),
+    (
+        "published",
+        "helpers.results.published",
+        "what others published: the sources, or what they say near a situation",
+        _published_arguments,
+        _published,
     ),
     (
         "audit",

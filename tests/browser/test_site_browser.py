@@ -101,6 +101,7 @@ def test_every_notebook_is_a_page(site):
     found = set(names(site))
     assert {f"notebooks/{stem}.html" for stem in NOTEBOOKS} <= found
     assert {"index.html", "glossary.html", "search.html", "explorer.html"} <= found
+    assert "published.html" in found
     assert sum(path.stat().st_size for path in site.rglob("*.html")) < 10_000_000
 
 
@@ -170,7 +171,7 @@ def test_axe_sees_a_fault(opened):
     assert any("color-contrast" in fault for fault in faults(page, "index.html"))
 
 
-DARK = ["index.html", "glossary.html", "explorer.html", "search.html?q=regret"]
+DARK = ["index.html", "glossary.html", "published.html", "explorer.html", "search.html?q=regret"]
 
 
 @pytest.mark.parametrize("name", [*DARK, *(f"notebooks/{one}.html" for one in NOTEBOOKS[::4])])
@@ -196,7 +197,7 @@ def test_every_colour_of_code_has_contrast(site):
             assert contrast(colour, ground) >= 4.5, (kind, colour, ground)
 
 
-@pytest.mark.parametrize("name", ["index.html", "glossary.html"])
+@pytest.mark.parametrize("name", ["index.html", "glossary.html", "published.html"])
 def test_a_phone_is_served_as_well(opened, name):
     assert faults(opened(name, viewport=PHONE), name) == []
 

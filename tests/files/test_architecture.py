@@ -26,6 +26,8 @@ LIGHT = {
     "lessons.exercises.check": {"torch", "pandas", "matplotlib"},
     "results.evidence": {"torch", "matplotlib"},
     "results.learning_curves": {"torch", "matplotlib"},
+    "results.published.schema": {"torch", "pandas", "matplotlib"},
+    "results.published.tables": {"torch", "matplotlib"},
     "results.runs": {"torch", "matplotlib"},
     "storage.fetch": {"torch", "pandas", "matplotlib"},
     "tasks": {"torch", "matplotlib"},

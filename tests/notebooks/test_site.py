@@ -1,8 +1,10 @@
 """What the site is staged from, and its glossary: no browser needed (`test_site_browser.py`)."""
 
+import html
 import re
 
 import nbformat
+import pandas as pd
 import pytest
 from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -10,8 +12,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from helpers.display.figures import figure, png_bytes
 from helpers.display.sliders import encode
 from helpers.errors import UserError
+from helpers.results.published.cases import comparable_cases
+from helpers.results.published.schema import GRADES
+from helpers.results.published.tables import load_published
 from tools.site import site_glossary as glossary
-from tools.site import site_stage
+from tools.site import site_published, site_stage, site_tables
 from tools.site.site_pages import build_pages
 
 README = """# A title
@@ -158,8 +163,39 @@ def test_an_equal_build_replaces_the_old_pages_alone(small, tmp_path):
     assert (other / "own.txt").exists() and (other / "index.html").exists()
 
 
+def test_published_evidence_is_a_page_with_a_part_for_each_source(small):
+    index, page = read(small[0], "index.html"), read(small[0], "published.html")
+    assert index.count('href="published.html"') >= 2  # in the text and in the navigation
+    published = load_published()
+    for key, source in published.sources.iterrows():
+        part = page.partition(f'id="source-{key.replace("_", "-")}"')[2].partition("<section")[0]
+        assert source["link"] in part and source["title"] in html.unescape(part)
+        words = " ".join(html.unescape(re.sub("<.*?>", "", part)).replace("’", "'").split())
+        assert source["caveat"] in words and source["licence"] in words
+        assert GRADES[source["grade"]].replace("'", "") in words.replace("'", "")
+    assert f"{len(published.figures):,}" in page
+
+
+def test_the_page_of_published_evidence_shows_every_case_and_no_figure_that_must_not_be_compared():
+    page = site_published.published_page()
+    cases = comparable_cases()
+    shown = re.findall(r"The cases \((\d+)\)", page)
+    assert sum(map(int, shown)) == len(cases)
+    folded = page.partition("## MedMNIST")[2].partition("<details")[2].partition("</details>")[0]
+    assert folded.count("<tr>") == 1 + (cases["source"] == "medmnistplus").sum()
+    assert "chestmnist" not in folded and "SAM" not in folded
+    assert "nan" not in re.sub("<.*?>", " ", page).lower().split()
+
+
+def test_words_stand_left_and_numbers_to_the_same_digit():
+    frame = pd.DataFrame({"who": ["a", "b"], "n": [1200.0, None], "gain": [1.25, -3.0]}, ["x", "y"])
+    table = site_tables.table_of(frame, 1).partition("</thead>")
+    assert [part.count('class="words"') for part in table] == [1, 0, 4]
+    assert re.findall(r"<td>(.*?)</td>", table[2]) == ["1,200", "1.2", "", "-3.0"]
+
+
 def test_a_table_has_its_cells_named():
-    table = site_stage.bare_table(FRAME)
+    table = site_tables.bare_table(FRAME)
     assert table.startswith('<div class="table-frame">')
     assert "style" not in table and "border" not in table and "<th></th>" not in table
     assert '<th scope="col">gain</th>' in table and '<th scope="row">0</th>' in table

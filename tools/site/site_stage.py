@@ -11,6 +11,9 @@ import nbformat
 
 from helpers.errors import UserError
 from tools.site.site_glossary import PAGE, glossary_page, read_terms
+from tools.site.site_published import PAGE as PUBLISHED
+from tools.site.site_published import published_page
+from tools.site.site_tables import bare_table, plain
 
 MADE = "made-by-build"  # the tag of cells that the notebooks' build added
 PAGES = ("TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
@@ -26,6 +29,7 @@ DOORS = """\
 - [Begin with notebook {first}](notebooks/{stem}.ipynb)
 - <a href="explorer.html">Open the explorer</a>: describe your situation, see what the rule says and
   what was measured near it. It needs neither Python nor a network.
+- [See what others have published](published.md): figures from papers and repositories, beside ours.
 - [Look a word up](glossary.md)
 """
 
@@ -44,6 +48,8 @@ def stage(root: Path, folder: Path) -> None:
         text = (root / name).read_text(encoding="utf-8")
         write(folder / name, local_links(text, root / name, root, folder))
     write(folder / f"{PAGE}.md", glossary_page(read_terms()))
+    told = local_links(published_page(), root / f"{PUBLISHED}.md", root, folder)
+    write(folder / f"{PUBLISHED}.md", told)
     write(folder / "index.md", landing_page(root, folder, titles, pages))
 
 
@@ -62,7 +68,7 @@ def landing_page(root: Path, folder: Path, titles: dict[str, str], pages: list[s
     first = next(iter(titles))
     doors = DOORS.format(first=first[:2], stem=first)
     listed = [f"{stem[:2]} · {title} <notebooks/{stem}>" for stem, title in titles.items()]
-    more = [PAGE, *(name.removesuffix(".md") for name in pages)]
+    more = [PAGE, PUBLISHED, *(name.removesuffix(".md") for name in pages)]
     trees = contents("Notebooks", listed) + contents("More", more)
     return f"{title}\n\n{opening}\n\n{doors}\n{rest}\n{trees}"
 
@@ -114,25 +120,6 @@ def shown(output: nbformat.NotebookNode, picture: Path) -> nbformat.NotebookNode
     if "text/html" in data:
         data["text/html"] = bare_table(data["text/html"])
     return output
-
-
-def plain(words: str) -> str:
-    """Return words so that Markdown takes them as they are, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>$&#|~])", r"\\\1", " ".join(words.split()))
-
-
-def bare_table(html: str) -> str:
-    """Return pandas' table without its style, its cells named for screen readers.
-
-    The frame around it scrolls where a table is wider than the page, with the keyboard too.
-    """
-    html = re.sub(r"<style\b.*?</style>\s*", "", html, flags=re.DOTALL)
-    html = re.sub(r'<table border="1" class="dataframe">', '<table class="dataframe">', html)
-    html = re.sub(r' style="text-align: (right|left);"', "", html)
-    head, end, body = html.partition("</thead>")
-    head = head.replace("<th></th>", "<td></td>").replace("<th>", '<th scope="col">')
-    body = body.replace("<th></th>", "<td></td>").replace("<th>", '<th scope="row">')
-    return f'<div class="table-frame">{head}{end}{body}</div>'
 
 
 def local_links(text: str, page: Path, root: Path, folder: Path) -> str:

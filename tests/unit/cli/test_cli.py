@@ -8,6 +8,7 @@ import pytest
 from helpers.cli import commands
 from helpers.errors import UserError
 from helpers.experiments import audit, sweeps
+from helpers.results.published import command
 from helpers.storage import fetch
 
 
@@ -24,7 +25,7 @@ def test_help_lists_the_commands_without_torch():
         "finally: print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert all(name in done.stdout for name in ("fetch", "sweep", "claims", "audit"))
+    assert all(name in done.stdout for name in ("fetch", "sweep", "claims", "audit", "published"))
     assert done.stdout.splitlines()[-1] == "False"
 
 
@@ -38,6 +39,11 @@ def test_help_lists_the_commands_without_torch():
         ("sweep", "no_such_sweep"),
         ("sweep", "pocket"),
         ("audit", "--limit"),
+        ("published", "--domain", "medcal"),
+        ("published", "--data-set", "CIFAR10O"),
+        ("published", "--distance", "near"),
+        ("published", "--modality", "smell"),
+        ("published", "--examples", "0"),
         ("sweep", "repair", "--workers", "0"),
         ("sweep", "repair", "--limit", "many"),
     ],
@@ -110,6 +116,17 @@ def test_sweep_passes_its_settings_on_and_tells_of_failures(monkeypatch, failed,
     assert seen == [("repair", 2, None, 9)]
     assert commands.main(["sweep", "all", "--scheduler", "tcp://here:1"]) == status
     assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in sweeps.open_sweeps()]
+
+
+def test_published_passes_the_situation_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "published_command", lambda **given: seen.append(given) or 0)
+    asked = ["--examples", "900", "--modality", "image", "--distance", "far", "--domain", "medical"]
+    assert commands.main(["published", *asked, "--data-set", "x", "--llm", "--json"]) == 0
+    assert commands.main(["published"]) == 0
+    given = {"examples": 900, "modality": "image", "distance": "far", "domain": "medical"}
+    nothing = dict.fromkeys([*given, "data_set"]) | {"llm": False, "as_json": False}
+    assert seen == [given | {"data_set": "x", "llm": True, "as_json": True}, nothing]
 
 
 @pytest.mark.parametrize("status", [0, 1])

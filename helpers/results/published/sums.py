@@ -1,0 +1,111 @@
+"""Sums over published cases: what moving the network gains, and what a choice gives up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from helpers.decision import FALLBACK, Situation, Thresholds, decide
+from helpers.results.published.cases import APPROACHES, regret_points
+from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, DistanceWord
+
+# Numbers on the scale of distances for the words that data sets are judged by.
+DISTANCE_OF = {
+    DistanceWord.CLOSE: DISTANCES["close"],
+    DistanceWord.DISTANT: DISTANCES["medium"],
+    DistanceWord.VERY_DISTANT: DISTANCES["far"],
+}
+By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
+
+
+def full_minus_linear(cases: pd.DataFrame, by: By = "source") -> pd.DataFrame:
+    """Return what full fine-tuning gains over a linear model on frozen features, by group.
+
+    A source may put a small network on the frozen features in place of a linear model.
+
+    by: columns of the cases, or a function from the cases to a group for each. Only cases that have
+    both and whose scores are in hundredths count. Columns: cases, data_sets, mean and median (in
+    points), linear_first (share of cases in which the frozen network scores higher).
+    """
+    both = cases[cases["points"]].dropna(subset=[FEATURE_EXTRACTION, FULL_FINE_TUNING])
+    gains = both[FULL_FINE_TUNING] - both[FEATURE_EXTRACTION]
+    key = by(both) if callable(by) else by
+    table = both.assign(gain=gains, lost=gains < 0).groupby(key, observed=True)
+    return table.agg(
+        cases=("gain", "size"),
+        data_sets=("data_set", "nunique"),
+        mean=("gain", "mean"),
+        median=("gain", "median"),
+        linear_first=("lost", "mean"),
+    )
+
+
+def standings(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return how each approach stands over the cases that have it, so each over cases of its own.
+
+    Index: approach, those that no case in points has left out. Columns: cases, data_sets, first
+    (share of these cases in which it scores highest), regret (mean points below the highest).
+    """
+    long = regret_points(cases).melt(var_name="approach", value_name="regret", ignore_index=False)
+    long = long.dropna().join(cases["data_set"])
+    table = long.assign(first=long["regret"] == 0).groupby("approach")
+    made = table.agg(
+        cases=("regret", "size"),
+        data_sets=("data_set", "nunique"),
+        first=("first", "mean"),
+        regret=("regret", "mean"),
+    )
+    return made.loc[[name for name in APPROACHES if name in made.index]]
+
+
+def average_scores(cases: pd.DataFrame, by: By = "domain") -> pd.DataFrame:
+    """Return the mean score of each approach by group, over the group's cases that have it."""
+    key = by(cases) if callable(by) else by
+    table = cases[cases["points"]].groupby(key, observed=True)[list(APPROACHES)].mean()
+    return table.dropna(axis=1, how="all")
+
+
+def size_bands(edges: Sequence[float]) -> Callable[[pd.DataFrame], pd.Series]:
+    """Return a function for `by`: training examples from one edge up to below the next."""
+    ends = [0, *edges, float("inf")]
+    named = [f"under {ends[1]:,}"]
+    named += [f"{low:,} to {high:,}" for low, high in zip(edges, edges[1:], strict=False)]
+    named += [f"{ends[-2]:,} and more"]
+    return lambda cases: pd.cut(cases["n_train"], ends, right=False, labels=named)
+
+
+def matching_rules(case: pd.Series, thresholds: Thresholds | None = None) -> list[tuple[str, str]]:
+    """Return the article's rules whose conditions a case meets, with what each answers.
+
+    Each rule is asked alone, so that R2 matches every large language model, of whatever size; the
+    fallback is ours and is not among them. A rule that asks for size or distance matches no case
+    that does not state it. Accuracy comes first (no budget), as in published tables.
+    """
+    found = []
+    if case["llm"] == "yes":
+        found.append(("R2", LORA))
+    if pd.notna(case["n_train"]) and case["distance"] in DISTANCE_OF:
+        distance = DISTANCE_OF[case["distance"]]
+        decision = decide(Situation(int(case["n_train"]), distance), thresholds)
+        if decision.rule != FALLBACK:
+            found.append((decision.rule, decision.approach))
+    return found
+
+
+def rule_regret(cases: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
+    """Return what the article's rules give up: one row a rule and case that matches it.
+
+    Columns: case (its index), rule, approach (what the rule says), matched (True where the source
+    tried that), regret (points below the case's best; NaN where not tried, or not in points), and
+    `always_X` for every approach X, the same case's regret of X (NaN where not tried).
+    """
+    regret = regret_points(cases)
+    rows = [
+        {"case": place, "rule": rule, "approach": approach, "regret": regret.at[place, approach]}
+        for place, case in cases.iterrows()
+        for rule, approach in matching_rules(case, thresholds)
+    ]
+    table = pd.DataFrame(rows, columns=["case", "rule", "approach", "regret"])
+    table.insert(3, "matched", table["regret"].notna())
+    return table.join(regret.add_prefix("always_"), on="case")
