@@ -147,7 +147,7 @@ def _is_table(file: Path) -> bool:
 
 
 def _tables_below(root: Path, folders: Sequence[Path]) -> list[tuple[str | None, Table]] | None:
-    """The tables of a snapshot of the Hub: in data/, in the folder of a configuration, of splits."""
+    """The tables of a snapshot of the Hub: in data/, in a folder of a configuration or split."""
     holding = [folder for folder in folders if any(_is_table(f) for f in folder.rglob("*"))]
     if len(holding) == 1:
         return _tables(holding[0])
