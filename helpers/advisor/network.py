@@ -21,7 +21,8 @@ from helpers.runtime import keep_freed_memory, pick_device
 
 HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
-MOST_SIZES = {"image": 1_024, "text": 512}  # beyond it memory, or the network's places, run out
+# Below these nothing is left of an example; beyond, memory or the network's places run out.
+SIZES = {"image": (8, 1_024), "text": (4, 512)}
 _TOKEN = 16  # characters: no token of a text is as long on average
 
 BATCH, REPEATS = 8, 3
@@ -63,13 +64,10 @@ def cut_off(backbone: Backbone, data: OwnData) -> np.ndarray | None:
 
 
 def _check_size(size: int, modality: str) -> None:
-    most = MOST_SIZES[modality]
-    if size > most:
+    least, most = SIZES[modality]
+    if not least <= size <= most:
         unit = "pixels a side" if modality == "image" else "tokens"
-        raise UserError(
-            f"--image-size {size:,} is more than {most:,} {unit}, the most that is read; name a "
-            "smaller size"
-        )
+        raise UserError(f"--image-size {size:,} is not from {least} to {most:,} {unit}; name one")
 
 
 def _check_modality(name: str, modality: str, data: OwnData) -> None:

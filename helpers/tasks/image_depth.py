@@ -54,8 +54,8 @@ def _values(image: Image.Image) -> np.ndarray:
 def scaled(image: Image.Image, scale: Scale) -> Image.Image:
     """An opened deep picture in 8 bits on a scale, turned as before; what is no number is 0."""
     low, high = scale
-    turned = image.getexif().get(_ORIENTATION)
     values = (_values(image).astype(np.float64) - low) * (255 / ((high - low) or 1.0))
+    turned = image.getexif().get(_ORIENTATION)  # it decodes the picture, so that comes first
     small = Image.fromarray(_rounded(values))
     if turned:
         small.getexif()[_ORIENTATION] = turned

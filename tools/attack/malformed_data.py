@@ -45,12 +45,16 @@ def looked_at(path: Path) -> OwnData:
     return data
 
 
+class Late(BaseException):
+    """Raised in what takes too long; decoders swallow what is an `Exception`."""
+
+
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer; on the main thread alone."""
+    """Raise Late in what takes longer; on the main thread alone."""
 
     def stop(*_: object) -> None:
-        raise TimeoutError(f"took more than {seconds} s")
+        raise Late(f"took more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)

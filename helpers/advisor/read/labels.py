@@ -59,14 +59,18 @@ def joined_labels(values: Sequence[object]) -> tuple[list[str], list[Finding]]:
 
 
 def _one_spelling(names: Iterable[str]) -> dict[str, str]:
-    """The shortest spelling of each number that has several."""
+    """The shortest spelling of each number that has several; one without an exponent first."""
     values: dict[Decimal, list[str]] = defaultdict(list)
     for name in names:
         value = _number(name)
         if value is not None:
             values[value].append(name)
     several = [found for found in values.values() if len(found) > 1]
-    return {name: min(found, key=lambda n: (len(n), n)) for found in several for name in found}
+
+    def plain(name: str) -> tuple:
+        return "e" in name.lower(), len(name), name
+
+    return {name: min(found, key=plain) for found in several for name in found}
 
 
 def _number(name: str) -> Decimal | None:

@@ -63,9 +63,9 @@ def _fit_to_print(told: Any) -> Any:
 
 def columns_in_words(columns: Mapping[str, Any]) -> str:
     """Say which column of a table was taken as what, and which were left alone."""
-    taken = {role: name for role, name in columns.items() if role != "ignored"}
-    said = ", ".join(f"{role} {name or 'none'}" for role, name in taken.items())
-    left = listing(columns["ignored"], 10) if columns["ignored"] else "none"
+    taken = [(role, name) for role, name in columns.items() if role != "ignored"]
+    said = ", ".join(f"no {role}" if name is None else f"{role} '{name}'" for role, name in taken)
+    left = listing([f"'{name}'" for name in columns["ignored"]], 10) or "none"
     return f"{said}; ignored: {left}"
 
 
