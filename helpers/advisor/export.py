@@ -255,8 +255,8 @@ def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -
         shutil.copyfile(kept / TENSORS, folder / TENSORS)
         (folder / SNIPPET).write_text(LOADER, encoding="utf-8")
         rows, task = own.rows["test"], own.task
-        escaped = {"encoding": "utf-8", "errors": "surrogateescape"}  # names that are not UTF-8
-        with (folder / TEST).open("w", newline="", **escaped) as file:
+        kept_bytes = "surrogateescape"  # of names that are not UTF-8
+        with (folder / TEST).open("w", encoding="utf-8", errors=kept_bytes, newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["file" if task.modality == "image" else "text", "label"])
             for row in rows:

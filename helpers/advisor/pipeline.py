@@ -45,6 +45,9 @@ from helpers.storage.files import write_whole
 from helpers.tasks import family
 
 
+_SEEDS = 2**31  # numpy takes 32 bits, and numbers are added to a seed
+
+
 def export_model(advice: Any, folder: Path) -> str:
     """Write the model of an advice; trains it first where no race has done so.
 
@@ -101,6 +104,8 @@ class Request:
         object.__setattr__(self, "exclude", tuple(self.exclude))
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
+        if not 0 <= self.seed < _SEEDS:
+            raise UserError(f"--seed must be from 0 to {_SEEDS - 1:,}, not {self.seed}")
         if self.scheduler is not None and not self.measure:
             raise UserError("a scheduler runs the race of --measure; add --measure")
 

@@ -68,17 +68,20 @@ def saved(file: Path, content: str | bytes) -> Path:
 
 @writes
 def damaged_csv(place: Path, random: Random) -> Path:
+    """A CSV cut off, or with bytes changed."""
     return saved(place / "t.csv", damaged(as_csv(records(random)).encode(), random))
 
 
 @writes
 def encoded(place: Path, random: Random) -> Path:
+    """A CSV in another encoding."""
     code = random.choice(("latin-1", "cp1252", "utf-16", "utf-32", "utf-8-sig", "cp500", "utf-7"))
     return saved(place / "t.csv", as_csv(records(random, ("ä", "ö"))).encode(code))
 
 
 @writes
 def cut_otherwise(place: Path, random: Random) -> Path:
+    """Other separators, ends of lines and first lines."""
     mark, end = random.choice(",;|\t:\x1f"), random.choice(("\n", "\r", "\r\n", "\n\n", "\x85"))
     head = random.choice(("", "sep=;\n", '"sep=,"\n', "# note\n", "\n\n", "sep=\n"))
     name = random.choice(("t.csv", "t.tsv", "T.CSV"))
@@ -87,6 +90,7 @@ def cut_otherwise(place: Path, random: Random) -> Path:
 
 @writes
 def odd_header(place: Path, random: Random) -> Path:
+    """Columns named twice, not at all, or in a way that means something else."""
     head = random.choice(
         ("text,text", "", ",", "text", "label", "text,label,", "a,b,c", '"text,label', "Text,LABEL",
          "\x1b[2Jtext,label", "label,label", "1,2", "text label", "none,label", "split,label")
@@ -96,6 +100,7 @@ def odd_header(place: Path, random: Random) -> Path:
 
 @writes
 def odd_cells(place: Path, random: Random) -> Path:
+    """Cells that are empty, open, huge, or are read as something else."""
     rows = records(random)
     for row in random.sample(rows, random.choice((1, 5, 39, 40))):
         key = random.choice(("text", "label"))
@@ -108,6 +113,7 @@ def odd_cells(place: Path, random: Random) -> Path:
 
 @writes
 def hostile_labels(place: Path, random: Random) -> Path:
+    """Labels that a terminal obeys."""
     names = [name for name in HOSTILE if "\r" not in name and "\0" not in name]
     names = [name for name in names if not any("\ud800" <= c <= "\udfff" for c in name)]
     return saved(place / "t.csv", as_csv(records(random, random.sample(names, 3))))
@@ -115,6 +121,7 @@ def hostile_labels(place: Path, random: Random) -> Path:
 
 @writes
 def odd_labels(place: Path, random: Random) -> Path:
+    """Labels that are numbers, spellings of each other, one, or an identifier."""
     labels = random.choice(
         (["0", "0.0", "1", "1.0"], ["café", "cafe\u0301", "x"], ["a"], [str(i) for i in range(40)],
          ["1", "-1", "+1"], ["C", "C++", "C#"], ["a ", " a", "b"], ["9" * 30, "8" * 30], ["٣", "4"],
@@ -125,6 +132,7 @@ def odd_labels(place: Path, random: Random) -> Path:
 
 @writes
 def odd_splits(place: Path, random: Random) -> Path:
+    """Splits that lack train, or spell their labels otherwise."""
     words = random.choice((["train", "test"], ["test"], ["train", ""], ["A", "B"], ["dev", "val"]))
     rows = [row | {"split": random.choice(words)} for row in records(random)]
     if random.random() < 0.5:
@@ -135,6 +143,7 @@ def odd_splits(place: Path, random: Random) -> Path:
 
 @writes
 def odd_paths(place: Path, random: Random) -> Path:
+    """Pictures named by paths that cannot be, or that are no files."""
     fifo = place / "pipe.png"
     os.mkfifo(fifo)
     bad = ("x" * 5_000 + ".png", "a\0b.png", "/dev/zero", "../../etc/passwd", ".", "", "no.png",
@@ -150,6 +159,7 @@ def odd_paths(place: Path, random: Random) -> Path:
 
 @writes
 def several_tables(place: Path, random: Random) -> Path:
+    """Several tables, in folders or not, some of them empty."""
     names = random.choice(
         (["train.csv", "test.csv"], ["a.csv", "b.csv"], ["README.md", "data/train.csv"],
          ["x/train.csv", "y/train.csv"], ["train/0.csv", "test/0.csv"], ["test.csv"],
@@ -166,12 +176,14 @@ def several_tables(place: Path, random: Random) -> Path:
 
 @writes
 def damaged_json(place: Path, random: Random) -> Path:
+    """JSON lines cut off, or with bytes changed."""
     lines = "\n".join(json.dumps(row) for row in records(random))
     return saved(place / "t.jsonl", damaged(lines.encode(), random))
 
 
 @writes
 def odd_json(place: Path, random: Random) -> Path:
+    """Lines that are JSON and no example."""
     deep = "[" * 100_000
     odd = ('{"text": "\\ud83d", "label": "a"}', '{"text": "x y", "label": "\\udc00"}', deep, "[]",
            '{"text": ["a"], "label": "a"}', '{"text": "a b", "label": {"x": [1]}}', "1", "null",
@@ -190,6 +202,7 @@ def odd_json(place: Path, random: Random) -> Path:
 
 @writes
 def odd_values(place: Path, random: Random) -> Path:
+    """Labels of every type that JSON has."""
     values = random.choice(
         ([0, 1.0, "1"], [True, False], [None, "a"], ["\ud83d", "a", "b"], [[1], "a"],
          list(HOSTILE), [int("9" * 30), int("8" * 30)], [{"a": 1}, "b"],
@@ -203,6 +216,7 @@ def odd_values(place: Path, random: Random) -> Path:
 
 @writes
 def damaged_parquet(place: Path, random: Random) -> Path:
+    """A Parquet file cut off, or with bytes changed."""
     parquet.write_table(pa.Table.from_pylist(records(random)), place / "t.parquet")
     content = (place / "t.parquet").read_bytes()
     return saved(place / "t.parquet", damaged(content, random))
@@ -210,6 +224,7 @@ def damaged_parquet(place: Path, random: Random) -> Path:
 
 @writes
 def odd_types(place: Path, random: Random) -> Path:
+    """Columns of types that hold no text and no label."""
     n = 40
     places = pa.array([0, 1, 2], pa.int32()).buffers()[1]
     not_utf8 = pa.Array.from_buffers(pa.string(), 2, [None, places, pa.py_buffer(b"\xff\xfe")])
@@ -288,6 +303,7 @@ def class_folders(place: Path, random: Random, ending: str, n: int = 12) -> Path
 
 @writes
 def odd_pictures(place: Path, random: Random) -> Path:
+    """Class folders with damaged and seldom pictures among others."""
     class_folders(place, random, ".png")
     files = sorted(place.rglob("*.png"))
     for file in random.sample(files, random.choice((1, 4, 11, 24))):
@@ -297,6 +313,7 @@ def odd_pictures(place: Path, random: Random) -> Path:
 
 @writes
 def odd_texts(place: Path, random: Random) -> Path:
+    """Class folders with damaged and seldom texts among others."""
     class_folders(place, random, ".txt")
     odd = (b"", b" \n", b"\xff\xfe", b"\xff\xfea", b"\0" * 9, b"k\xf6ln", b"\xef\xbb\xbf",
            b"x" * 200_000, "\u200b".encode(), "東京".encode(), b"\x1b[2J", b"\xed\xa0")  # fmt: skip
@@ -355,6 +372,7 @@ def name_of_file(name: str) -> str:
 
 @writes
 def odd_layout(place: Path, random: Random) -> Path:
+    """Folders that are no class folders, and files beside them."""
     ending = random.choice((".png", ".txt"))
     for part in random.choice(
         (["train", "test"], ["test"], ["a/b/c/d"], ["train"], ["."], ["x", "y"])

@@ -23,6 +23,7 @@ from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.pictures import pictures, readable
 from helpers.advisor.data import OwnData
 from helpers.advisor.network import choose_backbone, cut_off
+from helpers.advisor.pipeline import Request
 from helpers.advisor.probe import (
     AT_CHANCE,
     CUT_OFF,
@@ -154,6 +155,12 @@ def test_a_size_that_nothing_reads_is_refused(size):
     data = OwnData(Path("t.csv"), "text", ["a"], np.zeros(1, int), ("a", "b"), np.array([""]))
     with pytest.raises(UserError, match="tokens"):
         choose_backbone("minilm", size, data)
+
+
+@pytest.mark.parametrize("seed", [-1, 10**30, 2**32 - 1])
+def test_a_seed_that_numpy_does_not_take_is_refused(seed):
+    with pytest.raises(UserError, match="--seed must be from 0"):
+        Request(Path("t.csv"), seed=seed)
 
 
 # Pipes, devices, loops, names
