@@ -44,7 +44,6 @@ from helpers.runtime import pick_device
 from helpers.storage.files import write_whole
 from helpers.tasks import family
 
-
 _SEEDS = 2**31  # numpy takes 32 bits, and numbers are added to a seed
 
 
