@@ -5,7 +5,7 @@ It is built twice: from the probe and the records, and (with `--measure`) from t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,13 +23,23 @@ from helpers.advisor.prior.accuracies import (
     within_budget,
 )
 from helpers.advisor.prior.gains import NOTHING, Gains, recorded_gains
-from helpers.advisor.probe import DISTANT, DOUBTFUL, Probing
+from helpers.advisor.probe import (
+    AT_CHANCE,
+    CUT_OFF,
+    DOUBTFUL,
+    FAR,
+    IMBALANCED,
+    NOISE,
+    UNKNOWN,
+    Probing,
+)
 from helpers.advisor.task import OwnTask
 from helpers.decision import Decision, Situation, decide, title_of
 from helpers.results.evidence import CLEAR, CLOSE, NONE, Evidence, evidence_near
 from helpers.results.expected_regret import WEIGHTS, expected_regret
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
+from helpers.vocabulary import CLASSICAL
 
 UNKNOWN_DISTANCE = 0.5
 NAMED = 3  # of the approaches that may be better: the likeliest
@@ -116,12 +126,16 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     regrets = expected_regret(free, curves, sorted(fitting), backbone, n_classes=n_classes)
     clear = evidence.take if evidence.verdict == CLEAR else None
     take = choose(clear, regrets, fitting, ruled.approach)
+    leads = baseline_leads(looked.probing, prior, fitting)
+    take = CLASSICAL if leads else take
     rivals = prior.chances_above(take, list(fitting))
     telling = most_telling(prior, take, fitting)
     verdict = evidence.verdict if evidence.verdict != NONE or regrets.empty else CLOSE
     if verdict == CLEAR and (take != evidence.take or rivals):  # one more task may lie elsewhere
         verdict = CLOSE
-    probed = tuple(_probe_reasons(looked.probing))
+    if leads and not rivals:  # measured on this data, which outdoes what was recorded elsewhere
+        verdict = CLEAR
+    probed = tuple(_probe_reasons(looked.probing, looked.image_size))
     because = [*_take_reasons(take, regrets, seconds, prior.expected), *_open_reasons(rivals)]
     known = [reason.text for reason in (*ruled.reasons, *evidence.reasons)]
     return Answer(
@@ -138,6 +152,17 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     )
 
 
+def baseline_leads(probing: Probing, prior: Prior, names: Iterable[str]) -> bool:
+    """Whether no network is what to take before a race: of `names`, those that may be taken.
+
+    It was measured to be better than the probe, not by luck, and recorded gains over the probe let
+    none of the others be expected above it.
+    """
+    expected = {name: prior.expected[name].accuracy for name in names if name in prior.expected}
+    best = max(expected, key=expected.__getitem__, default=None)
+    return probing.baseline_leads and best == CLASSICAL
+
+
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
     """Comparable curves without the families of the excluded tasks."""
     curves = measured_curves(runs)
@@ -146,24 +171,42 @@ def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
     return curves
 
 
-def _probe_reasons(probing: Probing) -> list[str]:
+_CAUSES = {
+    CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a model "
+    "that reads all of them can tell the classes apart, so what tells them may come later",
+    IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves accuracy "
+    "hardly anything to show; compare macro F1",
+    NOISE: "nor does a model without a network find anything, so the labels may not go with what "
+    "the examples show",
+    FAR: "this domain may be too distant for frozen features",
+    UNKNOWN: "what tells the classes apart is not in the frozen features",
+}
+_HOW_WELL = {AT_CHANCE: "no better than chance", DOUBTFUL: "barely above chance"}
+
+
+def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
+    """What was measured, the better first. tokens: that the backbone reads of a text."""
     probe, chance = probing.probe, probing.chance
     told = (
         f"A linear probe on frozen features gets {probe.accuracy:.3f} right out of fold "
         f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f})"
     )
-    means = {
-        DISTANT: "no better than chance, so this domain is too distant for frozen features",
-        DOUBTFUL: "barely above chance, so it is doubtful that the features transfer",
-    }.get(probing.verdict, "well above chance, so the features transfer")
+    means = "well above chance, so the features transfer"
+    if probing.cause:
+        shares = {"cut": 100 * probing.cut, "chance": 100 * chance}
+        why = _CAUSES[probing.cause].format(tokens=tokens, **shares)
+        means = f"{_HOW_WELL[probing.verdict]}; {why}"
     classical = probing.classical.accuracy
+    points = 100 * abs(classical - probe.accuracy)
     same = probing.p_value >= 0.05
-    beside = "about as good" if same else "worse" if classical < probe.accuracy else "better"
-    return [
+    better = "worse" if classical < probe.accuracy else "better"
+    beside = "about as good as" if same else f"{points:.0f} points {better} than"
+    said = [
         f"{told}: {means}.",
-        f"Without a network {classical:.3f} is reached, {beside} (McNemar p = "
+        f"Without a network {classical:.3f} is reached, {beside} the probe (McNemar p = "
         f"{probing.p_value:.2g} on {probe.n:,} examples).",
     ]
+    return said[::-1] if probing.baseline_leads else said
 
 
 def _take_reasons(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +66,10 @@ class OwnData:
         The cache of decoded pictures is keyed by this list.
     rows: int64 (N,), which of `listed` the items are, or None: all of them.
     copies: the sets of copies, or None where nobody has looked for them.
+    columns: which column of a table was taken as "text" or "image", "label", "group" and "split"
+        (None where none was), and the "ignored" ones; None: no table.
+    scale: the values that are brought to 0 and 255 in pictures of more than 8 bits, one scale for
+        all of them; None: there are none.
     """
 
     root: Path
@@ -79,6 +84,8 @@ class OwnData:
     listed: Sequence[Path] | None = field(default=None, repr=False)
     rows: np.ndarray | None = field(default=None, repr=False)
     copies: Copies | None = field(default=None, repr=False)
+    columns: Mapping[str, Any] | None = field(default=None, repr=False)
+    scale: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -16,10 +17,13 @@ from safetensors.torch import load_file, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
+from helpers.advisor.read.tables import long_cells
+from helpers.advisor.read.text_files import read_text
 from helpers.advisor.task import OwnTask
 from helpers.approaches import Fitted, TransferModel, get_approach, merge_lora, parse_options
 from helpers.backbones import load_backbone
-from helpers.errors import UserError
+from helpers.errors import UserError, printable
 from helpers.paths import commit
 from helpers.storage.files import write_whole
 from helpers.tasks.images import read_image
@@ -28,25 +32,32 @@ from helpers.training.examples import Examples
 from helpers.training.loop import predict
 
 
-def classical_state(pipeline: Pipeline, path: Path) -> list[str]:
-    """Write the arrays of a fitted pipeline; returns its words in the order of their columns."""
-    regression, words = pipeline[-1], []
+def classical_state(pipeline: Pipeline, path: Path) -> dict[str, Any]:
+    """Write the arrays of a fitted pipeline; returns what else its recipe needs.
+
+    vocabulary: the words, or characters, that it counts in the order of their columns.
+    """
+    regression, facts = pipeline[-1], {"vocabulary": []}
     arrays = {"coef": regression.coef_, "intercept": regression.intercept_}
     arrays["classes"] = regression.classes_
     if len(pipeline) == 2:
         arrays["idf"] = pipeline[0].idf_
-        words = sorted(pipeline[0].vocabulary_, key=pipeline[0].vocabulary_.get)
+        counted = sorted(pipeline[0].vocabulary_, key=pipeline[0].vocabulary_.get)
+        facts = {"vocabulary": counted, "counts": pipeline[0].analyzer}
     else:
         arrays |= {"mean": pipeline[1].mean_, "scale": pipeline[1].scale_}
     tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
     write_whole(path, save(tensors))
-    return words
+    return facts
 
 
 def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pipeline:
     """The pipeline that `classical_state` wrote, by scikit-learn's public attributes alone."""
     arrays = {key: value.numpy() for key, value in tensors.items()}
-    pipeline = get_approach(recipe["approach"]).pipeline(recipe["modality"], recipe["lr"], 0, 1)
+    characters = recipe.get("counts") == "char"
+    pipeline = get_approach(recipe["approach"]).pipeline(
+        recipe["modality"], recipe["lr"], 0, 1, characters=characters
+    )
     if recipe["modality"] == "text":
         pipeline[0].set_params(vocabulary=recipe["vocabulary"])  # in the order of the columns
         pipeline[0].idf_ = arrays["idf"]
@@ -67,11 +78,7 @@ from pathlib import Path
 from helpers.advisor import load_model  # pip install freeze-tune-adapt
 
 model = load_model(Path(__file__).parent)
-print(model.about())
-for given, name in zip(sys.argv[1:], model.classify(sys.argv[1:])):
-    print(f"{given}: {name}")
-if not sys.argv[1:]:
-    print(f"test accuracy, worked out again: {model.test_accuracy():.4f}")
+sys.exit(model.command(sys.argv[1:]))  # a program calls model.classify([...])
 '''
 
 
@@ -92,8 +99,37 @@ class OwnModel:
             return said
         return f"{said}\ntest accuracy, as reported: {tested['accuracy']:.4f} (n = {tested['n']:,})"
 
+    def command(self, given: Sequence[str]) -> int:
+        """Print the class of each picture, text or file of a text, or test the model again.
+
+        Returns the exit status, 2 with one line of error for a file that cannot be read.
+        """
+        print(*map(printable, self.about().splitlines()), sep="\n")
+        try:
+            for name, label in zip(given, self.classify(self._named(given)), strict=True):
+                print(printable(f"{name}: {label}"))
+            if not given:
+                print(f"test accuracy, worked out again: {self.test_accuracy():.4f}")
+        except UserError as error:
+            print(printable(" ".join(str(error).split())), file=sys.stderr)
+            return 2
+        return 0
+
+    def _named(self, given: Sequence[str]) -> list[str | Path]:
+        """What was given on a command line: names of files as paths, other words as texts."""
+        if self.recipe["modality"] != "text":
+            return list(given)
+        named = []
+        for words in given:
+            path = Path(words)
+            if path.suffix.lower() in TEXT_SUFFIXES and len(words.split()) == 1:
+                named.append(path)  # a text file, there or not
+            else:
+                named.append(path if len(words) < 1_000 and path.exists() else words)
+        return named
+
     def probabilities(self, inputs: Sequence[str | Path]) -> np.ndarray:
-        """Probabilities (N, classes) for picture files, or for texts."""
+        """Probabilities (N, classes) for picture files, or for texts; a `Path` is a text's file."""
         if not len(inputs):
             return np.zeros((0, len(self.recipe["classes"])))
         return torch.softmax(self._logits(self._encoded(inputs)), 1).numpy()
@@ -114,16 +150,17 @@ class OwnModel:
         path = self.folder / TEST
         if not path.is_file():
             raise UserError(f"{path} is not there, so there is nothing to test on")
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))[1:]
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = _cells(file)
         named = self.classify([row[0] for row in rows])
         return float(np.mean([name == row[1] for name, row in zip(named, rows, strict=True)]))
 
     def _encoded(self, inputs: Sequence[str | Path]) -> Any:
         if self.recipe["modality"] == "text":
-            return [str(text) for text in inputs]
+            return [_text(one) if isinstance(one, Path) else str(one) for one in inputs]
         side, channels = self.recipe["side"], self.recipe["channels"]
-        return np.stack([read_image(Path(file), side, channels) for file in inputs])
+        scale = self.recipe.get("scale")
+        return np.stack([read_image(Path(file), side, channels, scale) for file in inputs])
 
     def _logits(self, inputs: Any) -> torch.Tensor:
         if not isinstance(self.model, TransferModel):
@@ -136,13 +173,28 @@ class OwnModel:
         return predict(self.model, Examples.raw(encoded, labels))
 
 
+def _cells(file: TextIO) -> list[list[str]]:
+    """The rows of a CSV below its header, however long a text is."""
+    with long_cells():
+        return list(csv.reader(file))[1:]
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_text(file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be opened ({error.strerror}); check the name") from error
+    except ValueError as error:
+        raise UserError(f"{file} {error}; save it as UTF-8") from error
+
+
 def save_fitted(fitted: Fitted, facts: dict[str, Any], folder: Path) -> None:
     """Write a trained model and its recipe; the recipe comes last, so a whole folder has one."""
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(fitted.model, TransferModel):
         save_task(fitted.model, folder / TENSORS)
     else:
-        facts = facts | {"vocabulary": classical_state(fitted.model, folder / TENSORS)}
+        facts = facts | classical_state(fitted.model, folder / TENSORS)
     told = json.dumps(facts | {"git": commit()}, indent=1, ensure_ascii=False)
     write_whole(folder / RECIPE, told.encode("utf-8"))
 
@@ -185,6 +237,7 @@ def model_facts(
         "classes": list(own.task.classes),
         "side": inputs.shape[1] if picture else None,
         "channels": inputs.shape[3] if picture else None,
+        "scale": own.data.scale,
         "settings": "",
         "data": own.name,
         **{key: row[key] for key in ("seed", "lr", "epochs", "n_train", "run_id")},
@@ -202,7 +255,8 @@ def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -
         shutil.copyfile(kept / TENSORS, folder / TENSORS)
         (folder / SNIPPET).write_text(LOADER, encoding="utf-8")
         rows, task = own.rows["test"], own.task
-        with (folder / TEST).open("w", encoding="utf-8", newline="") as file:
+        kept_bytes = "surrogateescape"  # of names that are not UTF-8
+        with (folder / TEST).open("w", encoding="utf-8", errors=kept_bytes, newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["file" if task.modality == "image" else "text", "label"])
             for row in rows:

@@ -21,6 +21,10 @@ from helpers.runtime import keep_freed_memory, pick_device
 
 HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
+# Below these nothing is left of an example; beyond, memory or the network's places run out.
+SIZES = {"image": (8, 1_024), "text": (4, 512)}
+_TOKEN = 16  # characters: no token of a text is as long on average
+
 BATCH, REPEATS = 8, 3
 # Fewer threads are taken where they are faster by this: where others need the cores they are by
 # more, and a passing load of the machine must not halve a whole answer's speed.
@@ -39,9 +43,31 @@ def choose_backbone(name: str | None, image_size: int | None, data: OwnData) -> 
         info = BACKBONES[name]
         _check_modality(name, info.modality, data)  # before any weights are fetched
         advised_size = info.advised_size or info.default_size
+    _check_size(image_size or advised_size, data.modality)
     backbone = load_backbone(name, size=image_size or advised_size)
     _check_modality(name, backbone.modality, data)
     return backbone
+
+
+def cut_off(backbone: Backbone, data: OwnData) -> np.ndarray | None:
+    """Which texts hold more tokens than the backbone reads, bool (N,); None for pictures."""
+    if data.modality != "text":
+        return None
+    size = backbone.recipe.size
+    plain = [" ".join(text.split()) for text in data.items]
+    cut = np.array([len(text) > _TOKEN * size for text in plain])
+    rows = [row for row, text in enumerate(plain) if not cut[row] and len(text) > size - 2]
+    if rows:
+        ids = backbone.tokenizer([plain[row] for row in rows], size + 1)
+        cut[rows] = (ids[:, size:] != 0).any(axis=1)
+    return cut
+
+
+def _check_size(size: int, modality: str) -> None:
+    least, most = SIZES[modality]
+    if not least <= size <= most:
+        unit = "pixels a side" if modality == "image" else "tokens"
+        raise UserError(f"--image-size {size:,} is not from {least} to {most:,} {unit}; name one")
 
 
 def _check_modality(name: str, modality: str, data: OwnData) -> None:

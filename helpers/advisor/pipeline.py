@@ -24,7 +24,7 @@ from helpers.advisor.costs import costs_form, own_costs
 from helpers.advisor.data import OwnData, find_series
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
-from helpers.advisor.network import choose_backbone, fastest_threads
+from helpers.advisor.network import choose_backbone, cut_off, fastest_threads
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
@@ -36,13 +36,15 @@ from helpers.advisor.report.as_text import in_words
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone
-from helpers.errors import UserError
+from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
 from helpers.registry import unknown_name
 from helpers.results import runs as records
 from helpers.runtime import pick_device
 from helpers.storage.files import write_whole
 from helpers.tasks import family
+
+_SEEDS = 2**31  # numpy takes 32 bits, and numbers are added to a seed
 
 
 def export_model(advice: Any, folder: Path) -> str:
@@ -92,6 +94,7 @@ class Request:
     label_column: str | None = None
     image_column: str | None = None
     group_column: str | None = None
+    split_column: str | None = None
     scheduler: str | None = None
     seed: int = 0
 
@@ -100,6 +103,8 @@ class Request:
         object.__setattr__(self, "exclude", tuple(self.exclude))
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
+        if not 0 <= self.seed < _SEEDS:
+            raise UserError(f"--seed must be from 0 to {_SEEDS - 1:,}, not {self.seed}")
         if self.scheduler is not None and not self.measure:
             raise UserError("a scheduler runs the race of --measure; add --measure")
 
@@ -111,7 +116,7 @@ class Request:
     @property
     def columns(self) -> dict[str, str | None]:
         """The columns of a table that were named, by the parameters of `read_data`."""
-        names = ("text_column", "label_column", "image_column", "group_column")
+        names = ("text_column", "label_column", "image_column", "group_column", "split_column")
         return {name: getattr(self, name) for name in names}
 
 
@@ -165,14 +170,18 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         kept = functools.partial(remembered, own.name)
         stage("frozen features and probe")
         features = frozen_features(backbone, own)
+        cut = cut_off(backbone, data)
         probing = kept(
-            probe_key(backbone, seed), PROBING, lambda: probe_own(backbone, own, features, seed)
-        )
+            probe_key(backbone, seed), PROBING,
+            lambda: probe_own(backbone, own, features, seed, cut),
+        )  # fmt: skip
         stage("checks")
         findings = kept(
-            checks_key(data),
+            f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-"),
             FINDINGS,
-            lambda: run_checks(data, features=features, side=size, decoded=shape, progress=True),
+            lambda: run_checks(
+                data, features=features, side=size, decoded=shape, cut=cut, progress=True
+            ),
         )
         refuse(data, findings)
         stage("timing a few steps of each approach")
@@ -206,7 +215,7 @@ def advise_command(
         _write(html_file, report(advice.as_dict()))
     print(in_words(advice))
     if export is not None:
-        print(f"\n{export_model(advice, export)}")
+        print(f"\n{printable(export_model(advice, export))}")
     return 0
 
 

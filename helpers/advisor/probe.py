@@ -19,6 +19,7 @@ from helpers.advisor.data import SPLITS
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
+from helpers.decision import distance_word
 from helpers.errors import DataNotFound, UserError
 from helpers.experiments.domain_distance import (
     EXAMPLES,
@@ -32,13 +33,25 @@ from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
+from helpers.tasks.words import lack_words
 from helpers.training import feature_cache
 from helpers.training.linear import linear_probe, one_blas_thread, prepared
-from helpers.vocabulary import CLASSICAL
+from helpers.vocabulary import CLASSICAL, DistanceWord
 
+SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
 MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in how many folds
 SOLVER_STEPS = 100
-TRANSFERS, DOUBTFUL, DISTANT = "features transfer", "doubtful", "too distant"
+TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
+# What a weak probe may lie at, of what was looked at.
+FAR, CUT_OFF, IMBALANCED, NOISE, UNKNOWN = (
+    "too distant",
+    "cut off",
+    "imbalanced",
+    "nothing found",
+    "unknown",
+)
+_MANY_CUT = 0.1  # of the texts, longer than what the backbone reads
+_NO_ROOM = 0.8  # of the examples in the largest class: accuracy hardly shows what is learned
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ class Probing:
     distance: 0 (like the reference) to 1, None where the reference is not at hand; `how` says
         what it was measured against, or why not. p_value: of probe and classical being as good,
         by McNemar's exact test on the examples that one of them gets right.
+    cut: share of the texts that are longer than what the backbone reads.
     """
 
     probe: ProbeScore
@@ -69,6 +83,7 @@ class Probing:
     how: str
     frechet: float | None
     log_me: float
+    cut: float = 0.0
 
     @property
     def above_chance(self) -> float:
@@ -79,8 +94,31 @@ class Probing:
     def verdict(self) -> str:
         """The article's test: well above chance the features transfer, barely above they do not."""
         if self.probe.low <= self.chance:
-            return DISTANT
+            return AT_CHANCE
         return TRANSFERS if self.above_chance >= 0.2 else DOUBTFUL
+
+    @property
+    def cause(self) -> str:
+        """What may keep a weak probe down; "" where the features transfer.
+
+        A domain is blamed only where it was measured to be distant and nothing nearer at hand was
+        found: texts cut off that a model reading all of them can tell apart, one class that leaves
+        accuracy no room, or examples in which a model without a network finds nothing either.
+        """
+        if self.verdict == TRANSFERS:
+            return ""
+        found = self.classical.low > self.chance
+        if found and self.cut > _MANY_CUT:
+            return CUT_OFF
+        if not found:
+            return IMBALANCED if self.chance > _NO_ROOM else NOISE
+        far = self.distance is not None and distance_word(self.distance) != DistanceWord.CLOSE
+        return FAR if far else UNKNOWN
+
+    @property
+    def baseline_leads(self) -> bool:
+        """Whether no network at all was measured to be better, and not by luck."""
+        return self.classical.accuracy > self.probe.accuracy and self.p_value < SIGNIFICANT
 
     def as_dict(self) -> dict[str, Any]:
         """The figures, as `advise --json` gives them."""
@@ -95,6 +133,7 @@ class Probing:
             "n": self.probe.n,
             "above_chance": round(self.above_chance, 4),
             "verdict": self.verdict,
+            "cause": self.cause,
             "classical": classical,
             "p_value": float(f"{self.p_value:.3g}"),
             "log_me": round(self.log_me, 4),
@@ -115,7 +154,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 
 def probe_key(backbone: Backbone, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
-    return f"probe-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+    return f"probe-2-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
@@ -131,10 +170,16 @@ def _facts(probing: Probing) -> dict[str, Any] | None:
 PROBING = Form(_from_facts, _facts)
 
 
-def probe_own(backbone: Backbone, own: OwnTask, features: np.ndarray, seed: int = 0) -> Probing:
+def probe_own(
+    backbone: Backbone,
+    own: OwnTask,
+    features: np.ndarray,
+    seed: int = 0,
+    cut: np.ndarray | None = None,
+) -> Probing:
     """Everything that frozen features say, from training and validation examples alone.
 
-    features: float32 (N, F), what `frozen_features` returned.
+    features: float32 (N, F), what `frozen_features` returned. cut: bool (N,), see `cut_off`.
     """
     rows, split = joined_sample(own, seed)
     labels = split.labels
@@ -150,6 +195,7 @@ def probe_own(backbone: Backbone, own: OwnTask, features: np.ndarray, seed: int 
         how=how,
         frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
+        cut=0.0 if cut is None else float(cut[own.pool].mean()),
     )
 
 
@@ -200,7 +246,8 @@ def _out_of_fold(
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(labels)).lr
-    pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS)
+    characters = modality == "text" and lack_words(split.inputs)
+    pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
     raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
     raw, pipeline = prepared(pipeline, raw)
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each

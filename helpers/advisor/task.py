@@ -89,7 +89,8 @@ def _pictures(
     listed = data.items if data.listed is None else data.listed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # what is skipped is told among the findings
-        array = image_memmap([Path(item) for item in listed], side, channels, progress=True)
+        files = [Path(item) for item in listed]
+        array = image_memmap(files, side, channels, progress=True, one_scale=True)
     wanted = np.arange(len(data)) if data.rows is None else data.rows
     lost = np.setdiff1d(wanted, array.kept)
     if len(lost):

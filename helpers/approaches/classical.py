@@ -19,6 +19,7 @@ from torch import Tensor
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
 from helpers.backbones import Backbone
 from helpers.runtime import Stopwatch
+from helpers.tasks.words import lack_words
 from helpers.training.linear import one_blas_thread
 from helpers.training.loop import History, TrainConfig
 from helpers.vocabulary import CLASSICAL
@@ -77,12 +78,23 @@ class Classical(Approach):
         return self.epochs
 
     def pipeline(
-        self, modality: str, strength: float, seed: int, iterations: int, longest: int = 0
+        self,
+        modality: str,
+        strength: float,
+        seed: int,
+        iterations: int,
+        longest: int = 0,
+        *,
+        characters: bool = False,
     ) -> Pipeline:
-        """Preparation and classifier as one scikit-learn pipeline."""
+        """Preparation and classifier as one scikit-learn pipeline.
+
+        characters: count these and not words, for texts that have none (`words.lack_words`).
+        """
         regression = LogisticRegression(C=strength, max_iter=iterations, random_state=seed)
         if modality == "text":
-            words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=1)
+            unit = "char" if characters else "word"
+            words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=1, analyzer=unit)
             if longest:
                 cut = FunctionTransformer(first_words, kw_args={"longest": longest})
                 return make_pipeline(cut, words, regression)
@@ -103,7 +115,10 @@ class Classical(Approach):
         """Fit the pipeline; `config.lr` is C, `config.epochs` the solver's iterations."""
         watch = Stopwatch()
         longest = getattr(options, "longest", 0)  # plain Options do as well
-        model = self.pipeline(task.modality, config.lr, config.seed, config.epochs, longest)
+        characters = task.modality == "text" and lack_words(task.train.inputs)
+        model = self.pipeline(
+            task.modality, config.lr, config.seed, config.epochs, longest, characters=characters
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the anchor need not be polished
             model.fit(task.train.inputs, task.train.labels)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from helpers.errors import UserError
+from helpers.errors import UserError, printable
 
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         return options.run(options) or 0
     except UserError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        print(printable(" ".join(str(error).split())), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
@@ -125,8 +125,9 @@ def _advise_arguments(parser: argparse.ArgumentParser) -> None:
     add("--exclude", action="append", default=[], metavar="TASK", help="a recorded task to ignore")
     add("--backbone", metavar="NAME", help="efficientnet_lite0 for pictures, minilm for texts")
     add("--image-size", type=_count, metavar="N", help="pixels a side (128), or tokens (64)")
-    for name in ("text", "label", "image", "group"):
-        add(f"--{name}-column", metavar="NAME", help=f"the table's column of the {name}")
+    for name in ("text", "label", "image", "group", "split"):
+        none = "; none for no column" if name in ("group", "split") else ""
+        add(f"--{name}-column", metavar="NAME", help=f"the table's column of the {name}{none}")
     add("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster that runs the race")
     add("--seed", type=int, default=0, metavar="S", help="of splits, folds and training (0)")
     parser.epilog = (

@@ -25,10 +25,20 @@ from tqdm import tqdm
 from helpers import paths
 from helpers.errors import UserError
 from helpers.runtime import keep_freed_memory
+from helpers.tasks.image_depth import (
+    Scale,
+    eight_bits,
+    is_deep,
+    is_deep_grey,
+    opened,
+    scaled,
+    value_range,
+)
 
 MAX_PIXELS = 89_478_485  # PIL's own limit: beyond it a small file may unpack into gigabytes
 _RECIPE = 1  # raise it when the pixels that `read_image` gives change
 _CHUNK = 256
+_LONG = 16  # longer side over shorter side: beyond it the middle is cut out before it is resized
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -58,23 +68,28 @@ class ImageArray:
     images: read-only memory map, uint8 (N, size, size, channels).
     kept: int64 (N,), which of the given pictures the rows are.
     skipped: the pictures left out, in the order in which they were given.
+    scale: of the pictures of more than 8 bits, where one was asked for and there are some.
     """
 
     images: np.ndarray
     kept: np.ndarray
     skipped: tuple[SkippedImage, ...]
+    scale: Scale | None = None
 
 
-def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
+def read_image(file: Path, size: int, channels: int = 3, scale: Scale | None = None) -> np.ndarray:
     """Decode one picture into uint8 (size, size, channels); channels is 1 (grey) or 3 (RGB).
 
+    scale: of a picture of more than 8 bits (`value_range`); None: what its own values suggest.
     Raises ImageError when it is missing, unreadable, truncated or larger than MAX_PIXELS.
     """
     try:
-        with Image.open(file) as image:
+        with opened(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(file, f"{image.width} x {image.height} pixels")
             image.draft(image.mode, (2 * size, 2 * size))  # JPEG: decode no more than needed
+            if scale is not None and is_deep(image):
+                image = scaled(image, scale)
             ImageOps.exif_transpose(image, in_place=True)  # most are upright: no copy
             return square(_flat(image, channels), size)
     except ImageError:
@@ -85,6 +100,9 @@ def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
         raise ImageError(file, "does not exist") from error
     except UnidentifiedImageError as error:
         raise ImageError(file, "is not a picture that can be read") from error
+    except OSError as error:
+        why = f"cannot be opened: {error.strerror}" if error.errno else f"is damaged ({error})"
+        raise ImageError(file, why) from error
     except Exception as error:  # decoders raise nearly anything on a damaged file
         raise ImageError(file, f"is damaged ({error})") from error
 
@@ -92,6 +110,10 @@ def read_image(file: Path, size: int, channels: int = 3) -> np.ndarray:
 def square(image: Image.Image, size: int) -> np.ndarray:
     """Resize the shorter side to `size`, crop the centre; return uint8 (size, size, channels)."""
     shorter = min(image.size)
+    if max(image.size) > _LONG * shorter:  # resized whole it may take gigabytes
+        box = [max(0, (side - 3 * shorter) // 2) for side in image.size]
+        ends = [min(side, start + 3 * shorter) for side, start in zip(image.size, box, strict=True)]
+        image = image.crop((*box, *ends))
     if shorter != size:
         scaled = [max(size, round(side * size / shorter)) for side in image.size]
         image = image.resize(tuple(scaled), Image.Resampling.BICUBIC)
@@ -101,24 +123,34 @@ def square(image: Image.Image, size: int) -> np.ndarray:
 
 
 def image_memmap(
-    files: Sequence[Path], size: int, channels: int = 3, *, progress: bool = False, threads: int = 0
+    files: Sequence[Path],
+    size: int,
+    channels: int = 3,
+    *,
+    progress: bool = False,
+    threads: int = 0,
+    one_scale: bool = False,
 ) -> ImageArray:
     """Decode files once into the cache, in their order; later calls only map the result.
 
     The cache is keyed by names, sizes and times of the files, `size` and `channels`. `threads` 0
-    means one per processor. Unreadable pictures are left out with a warning that counts and names
-    them. Raises UserError when more than half are unreadable, or the disk is full.
+    means one per processor. one_scale: pictures of more than 8 bits share the scale that their
+    values ask for (`value_range`), else each has the one that its own suggest. Unreadable
+    pictures are left out with a warning that counts and names them. Raises UserError when more
+    than half are unreadable, or the disk is full.
     """
     if size < 1 or channels not in (1, 3):
         raise UserError(f"pictures need size >= 1 and 1 or 3 channels, not {size} and {channels}")
     if not files:
         raise UserError("there are no pictures to read; name a folder that holds some")
     stamps = [(file.parent.name, file.name, *_stamp(file)) for file in files]
-    key = _key(stamps, size, channels)
+    key = _key(stamps, size, channels, *(["one scale"] if one_scale else []))
 
-    def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray]]:
-        rows = _decoded(files, size, channels, skipped, progress, threads)
-        return (len(files), size, size, channels), rows
+    def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray], Scale | None]:
+        scale = value_range(files, threads) if one_scale else None
+        how = (channels,) if scale is None else (channels, scale)
+        rows = _decoded(files, size, how, skipped, progress, threads)
+        return (len(files), size, size, channels), rows, scale
 
     array = _cached(key, plan)
     if array.skipped:
@@ -141,24 +173,32 @@ def array_memmap(make: Callable[[], np.ndarray], size: int, key: Sequence[object
                 chunk = np.stack([square(picture, size) for picture in as_pictures])
             yield chunk
 
-    def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray]]:
+    def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray], None]:
         images = make()
-        return (len(images), size, size, images.shape[3]), rows(images)
+        return (len(images), size, size, images.shape[3]), rows(images), None
 
     return _cached(_key(list(key), size), plan).images
 
 
 def _decoded(
-    files: Sequence[Path], size: int, channels: int, skipped: list, progress: bool, threads: int
+    files: Sequence[Path],
+    size: int,
+    how: tuple,
+    skipped: list,
+    progress: bool,
+    threads: int,
 ) -> Iterator[np.ndarray]:
-    """Yield the readable pictures chunk by chunk; note the others in `skipped`, by their row."""
+    """Yield the readable pictures chunk by chunk; note the others in `skipped`, by their row.
+
+    how: what `read_image` is told beside file and size.
+    """
 
     keep_freed_memory()
     hide = None if progress else True  # None: only where someone watches a terminal
 
     def attempt(file: Path) -> np.ndarray | ImageError:
         try:
-            return read_image(file, size, channels)
+            return read_image(file, size, *how)
         except ImageError as error:
             return error
 
@@ -214,14 +254,16 @@ def _opened(file: Path) -> ImageArray | None:
     if len(kept) != len(images) or len(problems) != len(skipped):  # older notes have no problems
         return None
     told = zip(skipped, problems, strict=True)
-    return ImageArray(images, kept, tuple(SkippedImage(*s[1:], problem) for s, problem in told))
+    scale = notes.get("scale")
+    skipped = tuple(SkippedImage(*one[1:], problem) for one, problem in told)
+    return ImageArray(images, kept, skipped, scale and tuple(scale))
 
 
 def _write(file: Path, plan: Callable) -> None:
     """Write the .npy with plain writes: a memory map on a full disk would kill the process."""
     temporary = file.with_name(f"{file.stem}.{uuid.uuid4().hex}.tmp")
     skipped: list = []
-    shape, rows = plan(skipped)
+    shape, rows, scale = plan(skipped)
     try:
         with temporary.open("wb") as handle:
             _write_header(handle, shape)
@@ -233,6 +275,7 @@ def _write(file: Path, plan: Callable) -> None:
             "given": shape[0],
             "skipped": [(row, told.name, told.reason) for row, told in skipped],
             "problems": [told.problem for _, told in skipped],
+            "scale": scale,
         }
         file.with_suffix(".json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
         temporary.replace(file)
@@ -270,28 +313,13 @@ def _shortened(file: Path, shape: tuple[int, ...], before: tuple[int, ...]) -> P
 def _flat(image: Image.Image, channels: int) -> Image.Image:
     """Bring any mode to "L" or "RGB": alpha onto white, 16 bits scaled to 8."""
     mode = "L" if channels == 1 else "RGB"
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = _eight_bits(image)
+    if is_deep_grey(image):
+        image = eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     return image if image.mode == mode else image.convert(mode)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits (PIL's own conversion clips at 255), other numbers by range."""
-    values = np.asarray(image, dtype=np.float64)
-    low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16"):
-        values = values / 257
-    elif low < 0 or high > 65535:
-        values = (values - low) * (255 / (high - low))
-    elif high > 255:
-        values = values / 257
-    elif image.mode == "F" and high <= 1:
-        values = values * 255
-    return Image.fromarray(np.rint(values).astype(np.uint8))
 
 
 def _too_large(file: Path, what: str) -> ImageError:

@@ -31,6 +31,8 @@ __all__ = [
     "visible_difference",
 ]
 
+_VERSION = 2  # raise it when a check finds something else in the same data
+
 CHECKS: tuple[Check, ...] = (
     *sizes.CHECKS,
     *inputs.CHECKS,
@@ -59,7 +61,8 @@ def checks_key(data: OwnData) -> str:
 
     It hashes the names of the checks, what the data says, and names, sizes and times of its files.
     """
-    digest = hashlib.blake2b(repr([check.name for check in CHECKS]).encode(), digest_size=6)
+    names = [_VERSION, *(check.name for check in CHECKS)]
+    digest = hashlib.blake2b(repr(names).encode(), digest_size=6)
     for array in (data.labels, data.splits, data.groups):
         digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
     digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
@@ -80,6 +83,7 @@ def run_checks(
     channels: int = 3,
     progress: bool = False,
     decoded: tuple[int | None, int] | None = None,
+    cut: np.ndarray | None = None,
 ) -> tuple[Finding, ...]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
@@ -87,12 +91,13 @@ def run_checks(
     features: float (N, F) of a frozen backbone in the order of the data, for label suspects.
     side, channels: the backbone's input: pixels and 1 or 3 for pictures, tokens for texts.
     decoded: side and channels that pictures are decoded at, where these differ.
+    cut: bool (N,), which texts are longer than what the backbone reads (`cut_off`).
 
     A check that found nothing returns one finding that passed.
     """
     if features is not None and len(features) != len(data):
         raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
-    context = Context(data, features, side, channels, progress, decoded)
+    context = Context(data, features, side, channels, progress, decoded, cut)
     fitting = [check for check in CHECKS if data.modality in check.modalities]
     findings = list(data.findings)
     for check in tqdm(

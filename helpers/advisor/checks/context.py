@@ -20,6 +20,7 @@ class Context:
     features: float32 (N, F) of a frozen backbone in the order of the data, or None.
     side, channels: the backbone's input, or None and 3 where none is chosen yet. decoded: side and
         channels that pictures are decoded at, where these differ (small or grey ones); None: same.
+    cut: bool (N,), which texts are longer than what the backbone reads, or None.
     """
 
     data: OwnData
@@ -28,6 +29,7 @@ class Context:
     channels: int = 3
     progress: bool = False
     decoded: tuple[int | None, int] | None = None
+    cut: np.ndarray | None = None
 
     @property
     def _looked_at(self) -> tuple[int | None, int]:

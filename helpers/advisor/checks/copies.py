@@ -22,13 +22,12 @@ from helpers.advisor.data import Copies, OwnData
 from helpers.paths import cache_dir
 from helpers.storage.files import write_whole
 from helpers.tasks.splits import connected, joined, near_duplicate_groups
+from helpers.tasks.words import spaced
 
 FLAT = 2.0  # grey levels: below this deviation a picture shows nothing to compare
 _WORDS = 4_000_000  # of all texts together: what their phrases may take of memory
 _LINK = re.compile(r"https?://\S+")
 _LETTERS = re.compile(r"[^\W\d_]+")
-# Thai, Lao, Burmese, Khmer, Japanese, Chinese: no spaces between words, so each letter is one.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 def find_copies(
@@ -67,7 +66,7 @@ def _text_copies(texts: Sequence[str]) -> Copies:
 def words_of(text: str) -> list[str]:
     """The words of a text in any script, without links, case, figures and signs."""
     text = unicodedata.normalize("NFKC", _LINK.sub("", text).casefold())
-    return _LETTERS.findall(_UNSPACED.sub(r" \g<0> ", text))
+    return _LETTERS.findall(spaced(text))
 
 
 def _stamp(data: OwnData) -> str:

@@ -9,7 +9,9 @@ import numpy as np
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.checks.copies import FLAT
 from helpers.advisor.data import Finding, counted
+from helpers.tasks.words import count_words
 
+_THREAD = 16.0  # longer side over shorter side: hardly a picture of anything
 _LONG = 2.0  # longer side over shorter side: the crop at the centre drops half or more
 _FEW_WORDS = 3
 
@@ -59,11 +61,11 @@ def _sizes(context: Context, side: int) -> Iterator[Finding]:
             "If the class shows in small details, cut the pictures to them or use larger inputs.",
         )
     wide = np.flatnonzero(longer > _LONG * shorter)
-    if len(wide) > 0.05 * len(shorter):
+    if len(wide) > 0.05 * len(shorter) or (longer > _THREAD * shorter).any():
         yield Finding(
             "shape",
             "note",
-            f"{100 * len(wide) / len(shorter):.0f} % of the pictures are more than {_LONG:.0f} "
+            f"{counted(len(wide), 'picture')} of {len(shorter):,} are more than {_LONG:.0f} "
             "times as long as wide; the square at their centre is used, and the rest is not seen.",
             context.data.names(headers.rows[wide]),
             "Cut them to the subject, or pad them to squares.",
@@ -111,7 +113,7 @@ def _modes(context: Context, channels: int) -> Iterator[Finding]:
 
 def _texts(context: Context) -> Iterator[Finding]:
     data = context.data
-    words = np.array([len(text.split()) for text in data.items])
+    words = np.array([count_words(text) for text in data.items])
     short = np.flatnonzero(words < _FEW_WORDS)
     if len(short) > 0.05 * len(data):
         yield Finding(
@@ -121,15 +123,15 @@ def _texts(context: Context) -> Iterator[Finding]:
             data.names(short),
             "Look whether they can be classed by a reader; leave out those that cannot.",
         )
-    if context.side is None:
+    if context.cut is None:
         return
-    long = np.flatnonzero(words > context.side)
+    long = np.flatnonzero(context.cut)
     if len(long) > 0.1 * len(data):
         yield Finding(
             "long texts",
             "note",
-            f"{100 * len(long) / len(data):.0f} % of the texts have more words than the "
-            f"{context.side} tokens that the backbone reads; their ends are not seen.",
+            f"{100 * len(long) / len(data):.0f} % of the texts have more tokens than the "
+            f"{context.side} that the backbone reads; their ends are not seen.",
             data.names(long),
             "Put what matters first, or allow more tokens.",
         )

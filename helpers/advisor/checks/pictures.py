@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.errors import UserError
+from helpers.tasks.image_depth import opened
 from helpers.tasks.images import ImageArray, array_memmap, image_memmap
 from helpers.tasks.splits import stratified_order
 
@@ -50,7 +52,7 @@ def picture_shape(data: OwnData, image_size: int) -> tuple[int | None, int]:
     sides, grey = [], True
     for row in rows:
         try:
-            with Image.open(data.items[row]) as image:
+            with opened(data.items[row]) as image:
                 sides.append(min(image.size))
                 grey &= image.mode in GREY
         except Exception:  # damaged ones are counted when all are read
@@ -70,10 +72,22 @@ def readable(
     if data.modality != "image":
         return data
     array = _decoded(data, side, channels, progress)
+    if array.scale is not None and data.scale is None:
+        low, high = array.scale
+        finding = Finding(
+            "bit depth",
+            "note",
+            f"Pictures of more than 8 bits share one scale: {low:,.6g} becomes black and "
+            f"{high:,.6g} white, as the values of all of them ask for.",
+            (),
+            "Bring pictures that come later to the same values; the exported model does so.",
+        )
+        data = replace(data, scale=array.scale).found(finding)
     rows = np.arange(len(data)) if data.rows is None else data.rows
     good = np.isin(rows, array.kept)
     if good.all():
         return data
+    _check_splits(data, good)
     kept, gone = np.flatnonzero(good), np.flatnonzero(~good)
     unread = sorted(set(range(_listed(data))) - set(array.kept))
     skipped = dict(zip(unread, array.skipped, strict=True))
@@ -86,6 +100,16 @@ def readable(
         "Replace them or save them anew; a picture that is cut off was often not copied whole.",
     )
     return data.take(kept).found(finding)
+
+
+def _check_splits(data: OwnData, good: np.ndarray) -> None:
+    """Refuse data of which a whole split cannot be read: another would be drawn in its place."""
+    for split in np.unique(data.splits[data.splits != ""]):
+        if not good[data.splits == split].any():
+            raise UserError(
+                f"{data.root}: no picture of the {split} split can be read; mend them, or leave "
+                "the split out to have one drawn from train"
+            )
 
 
 def pictures(data: OwnData, side: int, channels: int = 3, *, progress: bool = False) -> np.ndarray:
@@ -113,7 +137,7 @@ def thumbnails(
     stamp.update(repr((large.shape, side, channels)).encode())
     for file in data.items:
         status = file.stat()
-        stamp.update(f"{file}{status.st_size}{status.st_mtime_ns}".encode())
+        stamp.update(f"{file}{status.st_size}{status.st_mtime_ns}".encode("utf-8", "replace"))
     key = ["thumbnails", stamp.hexdigest()]
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
@@ -133,7 +157,7 @@ def _header(file: object) -> tuple | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning about a tag tells nothing about the class
-            with Image.open(file) as image:
+            with opened(file) as image:
                 size, mode, kind = image.size, image.mode, image.format or ""
                 exif = image.getexif()
                 inner = exif.get_ifd(_EXIF) if _EXIF in exif else {}
@@ -163,8 +187,8 @@ def _decoded(data: OwnData, side: int | None, channels: int, progress: bool) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be read becomes a finding
         if side is None:
-            return image_memmap(files, THUMBNAIL, 1, progress=progress)
-        return image_memmap(files, side, channels, progress=progress)
+            return image_memmap(files, THUMBNAIL, 1, progress=progress, one_scale=True)
+        return image_memmap(files, side, channels, progress=progress, one_scale=True)
 
 
 def _listed(data: OwnData) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
 from helpers.advisor.read import arrow_files
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble
 from helpers.advisor.read.class_folders import list_examples
@@ -23,6 +25,9 @@ from helpers.errors import UserError
 from helpers.tasks.registry import MODALITIES
 
 _PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+_HALF = re.compile("[\ud800-\udfff]")
+_ABOUT_DATA = {"dataset_infos.json", "dataset_info.json"}  # what the Hub keeps beside tables
+_SHARD = re.compile(r"\d+|.*-\d+-of-\d+")
 _SHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
 
 
@@ -45,8 +50,8 @@ def read_data(
         (`save_to_disk`).
     modality: "image" or "text", told from what is there when left out.
     prefer: the modality to take where a folder holds pictures and texts, neither of them rare.
-    *_column: names of a table's columns, found by name and content when left out. Paths in a
-        table are relative to the table.
+    *_column: names of a table's columns, found by name and content when left out; "none" for no
+        group or no split. Paths in a table are relative to the table.
 
     What is odd but can be lived with comes back in `findings`. Raises UserError, one sentence,
     where the data cannot be used.
@@ -116,11 +121,11 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
         entries = sorted(root.iterdir())
     except OSError:
         return None  # lay_out says why
-    files = [file for file in entries if file.is_file() and not is_hidden(file.name)]
-    tables = [file for file in files if file.suffix.lower() in READERS]
-    folders = [file for file in entries if file.is_dir() and not is_hidden(file.name)]
+    seen = [file for file in entries if not is_hidden(file.name)]
+    tables = [file for file in seen if _is_table(file)]
+    folders = [file for file in seen if file.is_dir()]
     if not tables:
-        return None
+        return None if _hold_examples(folders) else _tables_below(root, folders)
     by_split = [(_split_of(file), file) for file in tables]
     metadata = [file for file in tables if file.stem == "metadata"]
     if metadata and len(tables) == 1:
@@ -129,12 +134,30 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
         return None
     if all(split for split, _ in by_split):
         return [(split, _table_below(file)) for split, file in by_split]
-    if len(tables) == 1:
-        return [(None, _table_below(tables[0]))]
+    if len(tables) == 1 or all(_SHARD.fullmatch(file.stem) for file in tables):
+        return [(None, _table_below(file)) for file in tables]
     raise UserError(
         f"{root} holds several tables ({', '.join(file.name for file in tables[:5])}); name one of "
         "them, or call them train, validation and test"
     )
+
+
+def _is_table(file: Path) -> bool:
+    return file.suffix.lower() in READERS and file.name not in _ABOUT_DATA and file.is_file()
+
+
+def _tables_below(root: Path, folders: Sequence[Path]) -> list[tuple[str | None, Table]] | None:
+    """The tables of a snapshot of the Hub: in data/, in a folder of a configuration or split."""
+    holding = [folder for folder in folders if any(_is_table(f) for f in folder.rglob("*"))]
+    if len(holding) == 1:
+        return _tables(holding[0])
+    splits = {folder: SPLIT_NAMES.get(folder.name.lower()) for folder in holding}
+    if not all(splits.values()):
+        raise UserError(
+            f"{root} holds tables in several folders ({listing([f.name for f in holding])}); name "
+            "one of them"
+        )
+    return [(s, table) for f, s in splits.items() for _, table in _tables(f) or ()] or None
 
 
 def _table_below(file: Path) -> Table:
@@ -171,7 +194,7 @@ def _from_tables(
     kinds = {kind for kind, _ in parts}
     if len(kinds) > 1:
         raise UserError(f"{root}: some tables hold texts and others pictures; name the modality")
-    return kinds.pop(), _joined([listed for _, listed in parts])
+    return kinds.pop(), _joined(root, [listed for _, listed in parts])
 
 
 def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) -> tuple[str, Listed]:
@@ -184,7 +207,7 @@ def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) ->
     names = table.class_names.get(columns.label)
     if names:
         labels = [_class_name(names, label) for label in labels]
-    splits = table.columns[columns.split] if columns.split else None
+    splits = table.columns[columns.split] if columns.split and not split else None
     listed = Listed(
         items=list(table.columns[columns.item]),
         labels=list(labels),
@@ -192,6 +215,7 @@ def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) ->
         groups=list(table.columns[columns.group]) if columns.group else None,
         where=list(table.where),
         findings=list(table.findings),
+        columns=columns.told(table) | ({"split": None} if split else {}),
     )
     if columns.modality == "image":
         _find_pictures(table, columns.item, listed)
@@ -207,14 +231,27 @@ def _class_name(names: Sequence[str], label: object) -> str:
     return "" if label in (-1, None) else str(label)
 
 
-def _joined(parts: Sequence[Listed]) -> Listed:
+def _joined(root: Path, parts: Sequence[Listed]) -> Listed:
+    """The examples of several tables as one. Refuses tables of which other columns were taken."""
+    first = parts[0].columns
+    for part in parts[1:]:
+        for role in first.keys() - {"ignored"}:
+            one, other = first[role], part.columns[role]
+            if one != other:
+                raise UserError(
+                    f"{root}: the {role} is the column {one!r} in one table and {other!r} in "
+                    "another; give the columns the same names in every table"
+                )
+
     def all_of(name: str) -> list | None:
         values = [getattr(part, name) for part in parts]
         return None if any(v is None for v in values) else [one for v in values for one in v]
 
     names = ("items", "labels", "splits", "groups", "where")
     findings = [finding for part in parts for finding in part.findings]
-    return Listed(**{name: all_of(name) for name in names}, findings=findings)
+    ignored = dict.fromkeys(name for part in parts for name in part.columns["ignored"])
+    columns = first | {"ignored": list(ignored)}
+    return Listed(**{n: all_of(n) for n in names}, findings=findings, columns=columns)
 
 
 def _find_pictures(table: Table, column: str, listed: Listed) -> None:
@@ -223,7 +260,7 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
         arrow_files.unpack_pictures(table, column, listed)
     else:
         listed.items = [_picture(table.file, value) for value in listed.items]
-    kept = [row for row, file in enumerate(listed.items) if file is not None and file.is_file()]
+    kept = [row for row, file in enumerate(listed.items) if _is_there(file)]
     gone = sorted(set(range(len(listed.items))) - set(kept))
     if not gone:
         return
@@ -249,6 +286,12 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     listed.keep(kept)
 
 
+def _is_there(file: Path | None) -> bool:
+    with suppress(OSError, ValueError):  # a name that is too long, or that holds a zero
+        return file is not None and file.is_file()
+    return False
+
+
 def _picture(table: Path, value: object) -> Path | None:
     name = str(value or "").strip()
     if name.lower().startswith(("http://", "https://", "s3://", "gs://")):
@@ -258,7 +301,7 @@ def _picture(table: Path, value: object) -> Path | None:
     if not name:
         return None
     file = table.parent / name
-    return file if "\\" not in name or file.exists() else table.parent / name.replace("\\", "/")
+    return file if "\\" not in name or _is_there(file) else table.parent / name.replace("\\", "/")
 
 
 def _check_texts(table: Table, column: str, listed: Listed) -> None:
@@ -269,6 +312,7 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
                 f"{table.file}: {column!r} holds {type(value).__name__} ({listed.where[row]}), not "
                 "texts; name the column of texts with --text-column"
             )
+    _mend_halves(listed)
     kept = [row for row, value in enumerate(listed.items) if value and value.strip()]
     gone = sorted(set(range(len(listed.items))) - set(kept))
     if not kept:
@@ -285,3 +329,21 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
             )
         )
         listed.keep(kept)
+
+
+def _mend_halves(listed: Listed) -> None:
+    """Put U+FFFD in place of halves of characters, which JSON can hold and nothing can write."""
+    texts = [value and _HALF.sub("\ufffd", value) for value in listed.items]
+    rows = [row for row, value in enumerate(listed.items) if value != texts[row]]
+    if rows:
+        listed.items = texts
+        listed.findings.append(
+            Finding(
+                "halves of characters",
+                "note",
+                f"{counted(len(rows), 'text holds', 'texts hold')} one half of a character alone; "
+                "U+FFFD was read in its place.",
+                tuple(listed.where[row] for row in rows[:MOST_EXAMPLES]),
+                "Write these texts anew: something cut an emoji in two.",
+            )
+        )

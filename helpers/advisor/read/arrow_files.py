@@ -119,7 +119,7 @@ def _table(file: Path, held: object, schema: object, n: int, cells: Callable) ->
     pictures = _picture_columns(schema)
     columns: dict[str, list] = {}
     for name in schema.names:
-        columns[name] = _Pictures(n, name, cells) if name in pictures else held[name].to_pylist()
+        columns[name] = _Pictures(n, name, cells) if name in pictures else _values(file, held, name)
     names = {
         name: feature["names"]
         for name, feature in _features(schema).items()
@@ -127,6 +127,16 @@ def _table(file: Path, held: object, schema: object, n: int, cells: Callable) ->
     }
     where = [f"row {row + 1}" for row in range(n)]
     return Table(file, columns, where, class_names=names, picture_columns=pictures)
+
+
+def _values(file: Path, held: object, name: str) -> list:
+    try:
+        return held[name].to_pylist()
+    except (ValueError, OverflowError) as error:  # texts that are not UTF-8, days past year 9999
+        raise UserError(
+            f"{file}: the column {name!r} holds what cannot be read ({error}); save it anew, texts "
+            "in UTF-8"
+        ) from error
 
 
 def _picture_columns(schema: object) -> tuple[str, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from helpers.advisor.data import MOST_EXAMPLES, SPLITS, Finding, OwnData, counted, listing
+from helpers.advisor.read.labels import alike, as_label, joined_labels, natural, spellings
 from helpers.errors import UserError
 
 SPLIT_NAMES = {
@@ -19,7 +19,6 @@ SPLIT_NAMES = {
     **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), "test"),
 }
 _NO_LABEL = {"", "nan", "null", "<na>"}
-_MOST_CLASSES = 1000
 
 
 @dataclass
@@ -29,6 +28,7 @@ class Listed:
     labels: a name each, or None or "" where there is none.
     splits, groups: a name each, or None where nothing names any.
     where: places in a table, or None.
+    columns: which of a table's columns was taken as what, see `OwnData`, or None.
     """
 
     items: list
@@ -37,6 +37,7 @@ class Listed:
     groups: list | None = None
     where: list[str] | None = None
     findings: list[Finding] = field(default_factory=list)
+    columns: Mapping[str, object] | None = None
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep some of the examples, in this order."""
@@ -50,7 +51,7 @@ def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
     """Return the data. Raises UserError where no classifier can be trained on it."""
     _name_labels(root, listed)
     _name_splits(root, listed)
-    classes = sorted(set(listed.labels), key=_natural)
+    classes = sorted(set(listed.labels), key=natural)
     _check_classes(root, classes, listed)
     index = {name: i for i, name in enumerate(classes)}
     data = OwnData(
@@ -63,6 +64,7 @@ def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
         groups=_groups(listed),
         findings=tuple(listed.findings),
         where=listed.where,
+        columns=listed.columns,
     )
     return _learnable(data)
 
@@ -75,7 +77,8 @@ def _name_labels(root: Path, listed: Listed) -> None:
                 f"{root}: the label of {_place(listed, row)} is a {type(label).__name__}, not one "
                 "name; give each example one label"
             )
-    named = [_label(label) for label in listed.labels]
+    named, findings = joined_labels(listed.labels)
+    listed.findings += findings
     kept = [row for row, label in enumerate(named) if label.lower() not in _NO_LABEL]
     gone = sorted(set(range(len(named))) - set(kept))
     if named and not kept:
@@ -95,14 +98,6 @@ def _name_labels(root: Path, listed: Listed) -> None:
         listed.keep(kept)
 
 
-def _label(value: object) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return " ".join(str(value).split())
-
-
 def _name_splits(root: Path, listed: Listed) -> None:
     """Bring the names of splits to ours. A split that is named for some rows only is refused."""
     if listed.splits is None:
@@ -113,7 +108,7 @@ def _name_splits(root: Path, listed: Listed) -> None:
         row = next(row for row, name in enumerate(given) if name not in SPLIT_NAMES)
         raise UserError(
             f"{root}: {_place(listed, row)} has the split {unknown[0]!r}; name each train, "
-            "validation or test"
+            "validation or test, or take no column for it with --split-column none"
         )
     listed.splits = [SPLIT_NAMES[name] for name in given]
     if "train" not in listed.splits:
@@ -128,16 +123,13 @@ def _check_classes(root: Path, classes: Sequence[str], listed: Listed) -> None:
         raise UserError(
             f"{root} has a single class, {classes[0]!r}; a classifier needs examples of two or more"
         )
-    if len(classes) > _MOST_CLASSES or (n > 20 and len(classes) > n / 2):
+    if n > 20 and len(classes) > n / 2:
         raise UserError(
             f"{root}: {n:,} examples have {len(classes):,} different labels, such as "
             f"{listing([repr(name) for name in classes], 3)}; name the column of classes, this "
             "looks like a number or an identifier"
         )
-    alike = defaultdict(list)
-    for name in classes:
-        alike[re.sub(r"[\W_]+", "", name.lower()) or name].append(name)
-    twins = [names for names in alike.values() if len(names) > 1]
+    twins = spellings(classes)
     if twins:
         listed.findings.append(
             Finding(
@@ -155,7 +147,7 @@ def _groups(listed: Listed) -> np.ndarray | None:
     """Name the group of each example; an example whose group is empty stands alone."""
     if listed.groups is None:
         return None
-    names = [_label(name) for name in listed.groups]
+    names = [as_label(name) for name in listed.groups]
     if len(set(names)) in (1, len(names)):  # all in one or each alone: it says nothing
         return None
     return np.array([name or f"alone {row}" for row, name in enumerate(names)])
@@ -177,6 +169,7 @@ def _learnable(data: OwnData) -> OwnData:
             f"{listing(names)}; give the classes the same names in every split"
         )
     lost = np.isin(data.labels, strange)
+    _check_spellings(data, lost)
     gone = np.flatnonzero(lost)
     finding = Finding(
         "classes differ between splits",
@@ -187,6 +180,27 @@ def _learnable(data: OwnData) -> OwnData:
         "Check the names of the classes, or put examples of them into train.",
     )
     return _without(data.take(np.flatnonzero(~lost)), strange).found(finding)
+
+
+def _check_spellings(data: OwnData, lost: np.ndarray) -> None:
+    """Refuse a split that would be gone, or classes that other splits spell otherwise.
+
+    lost: bool (N,), the examples of classes that train lacks.
+    """
+    known = {alike(data.classes[c]): data.classes[c] for c in np.unique(data.labels[~lost])}
+    for split in ("validation", "test"):
+        here = data.splits == split
+        names = [data.classes[c] for c in np.unique(data.labels[here & lost])]
+        twins = [name for name in names if alike(name) in known]
+        if twins:
+            told = f"spells {twins[0]!r} what train calls {known[alike(twins[0])]!r}"
+        elif names and lost[here].all():
+            told = f"holds {listing([repr(name) for name in names])} alone, which train lacks"
+        else:
+            continue
+        raise UserError(
+            f"{data.root}: the {split} split {told}; give the classes the same names in every split"
+        )
 
 
 def _tell_unseen(data: OwnData, held: dict[str, set[int]]) -> OwnData:
@@ -225,15 +239,6 @@ def _without(data: OwnData, gone: Sequence[int]) -> OwnData:
 
 def _place(listed: Listed, row: int) -> str:
     return listed.where[row] if listed.where else str(listed.items[row])
-
-
-def _natural(name: str) -> tuple:
-    """Sort 2 before 10, and names by their letters."""
-    return tuple(
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", name)
-        if part
-    )
 
 
 def most_common(names: Sequence[str], most: int = 5) -> str:

@@ -9,8 +9,14 @@ from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
 from helpers.advisor.read.build import SPLIT_NAMES, Listed
-from helpers.advisor.read.folder_layout import TEXT_SUFFIXES, Layout, is_about
-from helpers.errors import UserError
+from helpers.advisor.read.folder_layout import (
+    TEXT_SUFFIXES,
+    UNREAD_PICTURES,
+    UNREAD_TEXTS,
+    Layout,
+    is_about,
+)
+from helpers.errors import UserError, printable
 
 _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
 
@@ -24,6 +30,8 @@ class _Odd(Enum):
     CLOSED = auto()
     LOOP = auto()
     CAPTION = auto()
+    UNKNOWN = auto()
+    NAME = auto()
     OTHER = auto()
 
 
@@ -90,6 +98,21 @@ _WORDINGS = {
         "If the texts are to be told apart, move them to a folder of their own.",
         "note",
     ),
+    _Odd.UNKNOWN: _Wording(
+        "{one}s of another kind",
+        "file is",
+        "files are",
+        " a {one} of a kind that is not read here and were left out.",
+        "Convert what is to count to {known}.",
+    ),
+    _Odd.NAME: _Wording(
+        "names that are not UTF-8",
+        "{one} has",
+        "{one}s have",
+        " a name with bytes that are not UTF-8; they are used, and the bytes are shown as escapes.",
+        "Rename them before the folder is moved elsewhere.",
+        "note",
+    ),
     _Odd.OTHER: _Wording(
         "other files",
         "file is",
@@ -104,8 +127,14 @@ _KNOWN = {"picture": "JPEG or PNG", "text": ".txt in UTF-8"}
 
 def shown(name: str | Path) -> str:
     """A name as it can be written: bytes in it that are not UTF-8 become escapes."""
-    name = name.as_posix() if isinstance(name, Path) else name
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable(name.as_posix() if isinstance(name, Path) else name)
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return bool(str(path).encode("utf-8"))
+    except UnicodeEncodeError:
+        return False
 
 
 def list_examples(layout: Layout) -> Listed:
@@ -118,6 +147,13 @@ def list_examples(layout: Layout) -> Listed:
     """
     listed, odd = _listed(layout)
     odd |= _not_examples(layout, odd[_Odd.OUTSIDE])
+    if len(odd[_Odd.UNKNOWN]) >= len(listed.items):
+        one, unknown = _one(layout), odd[_Odd.UNKNOWN]
+        raise UserError(
+            f"{layout.base}: {len(unknown):,} of {len(unknown) + len(listed.items):,} {one}s are "
+            f"of a kind that is not read here ({shown(unknown[0].name)}); convert them to "
+            f"{_KNOWN[one]}"
+        )
     listed.findings += _findings(layout, odd)
     listed.findings += _deeper(layout, listed.items)
     return listed
@@ -179,6 +215,8 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[_Odd, list[Path]]
     about = {path for path in outside if is_text and is_about(path)}
     examples = set(layout.files) - about
     others = [path for path in layout.everything if path not in examples]
+    kinds = UNREAD_TEXTS if is_text else UNREAD_PICTURES
+    unknown = {path for path in others if path.suffix.lower() in kinds}
     pictured = set() if is_text else {path.with_suffix("") for path in layout.files}
     captions = {
         path
@@ -192,7 +230,9 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[_Odd, list[Path]]
         _Odd.CLOSED: layout.closed,
         _Odd.LOOP: layout.loops,
         _Odd.CAPTION: [path for path in others if path in captions],
-        _Odd.OTHER: [path for path in others if path not in captions],
+        _Odd.UNKNOWN: [path for path in others if path in unknown],
+        _Odd.NAME: [path for path in layout.files if not _is_utf8(path)],
+        _Odd.OTHER: [path for path in others if path not in captions | unknown],
     }
 
 

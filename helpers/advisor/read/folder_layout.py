@@ -17,6 +17,13 @@ PICTURE_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif",
      ".jp2", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico"]
 )  # fmt: skip
+UNREAD_PICTURES = frozenset(  # pictures that need a program of their own
+    [".heic", ".heif", ".hif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2",
+     ".raf", ".raw", ".psd", ".svg", ".exr", ".hdr", ".dcm", ".nii", ".eps", ".tgs", ".jxr"]
+)  # fmt: skip
+UNREAD_TEXTS = frozenset(
+    [".doc", ".docx", ".odt", ".rtf", ".pdf", ".html", ".htm", ".xml", ".epub", ".tex", ".eml"]
+)
 TEXT_SUFFIXES = frozenset([".txt", ".text", ".md"])
 _JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__"}
 _ABOUT = ("readme", "license", "licence", "copying", "notice", "citation", "changelog")
@@ -107,13 +114,20 @@ class _Walk:
         for entry in entries:
             if is_hidden(entry.name):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 folders += 1
                 self.below(folder / entry.name, (*above, here))
             else:
                 self.files.append(folder / entry.name)
         if not folders:
             self.leaves.append(folder)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: what reads it says why it cannot
+        return False
 
 
 def is_hidden(name: str) -> bool:

@@ -24,6 +24,7 @@ NAMES = {
     "product_id user_id author session session_id video video_id scene scene_id source_id",
 }
 _LOOK_AT = 500  # rows: enough to tell paths from texts
+NO_COLUMN = "none"  # named where no column is to be taken, though one looks like it
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Columns:
     label: str
     split: str | None
     group: str | None
+
+    def told(self, table: Table) -> dict[str, object]:
+        """What was taken as what, and what was left alone, as `OwnData.columns` has it."""
+        taken = {
+            self.modality: self.item,
+            "label": self.label,
+            "group": self.group,
+            "split": self.split,
+        }
+        left = [name for name in table.columns if name not in taken.values()]
+        return taken | {"ignored": left}
 
 
 def choose_columns(
@@ -49,8 +61,16 @@ def choose_columns(
 ) -> Columns:
     """Find the columns that are not named, by their names first and then by what they hold.
 
+    group, split: NO_COLUMN for none at all.
+
     Raises UserError for a name that the table lacks, and where two columns could be meant.
     """
+    without = {
+        role
+        for role, name in (("group", group), ("split", split))
+        if name == NO_COLUMN and NO_COLUMN not in table.columns
+    }
+    group, split = (None if r in without else n for r, n in (("group", group), ("split", split)))
     for name in (text, label, image, group, split):
         if name is not None and name not in table.columns:
             raise _missing(table, name)
@@ -65,8 +85,10 @@ def choose_columns(
         modality = "text" if text else "image" if image or _pictures(table, taken) else "text"
     item = image or _image(table, taken) if modality == "image" else text or _text(table, taken)
     taken.add(item)
-    split = split or _by_name(table, "split", taken)
-    group = group or _by_name(table, "group", taken)
+    if "split" not in without:
+        split = split or _by_name(table, "split", taken)
+    if "group" not in without:
+        group = group or _by_name(table, "group", taken)
     taken |= {name for name in (split, group) if name}
     return Columns(modality, item, label or _label(table, taken, item), split, group)
 
@@ -188,11 +210,11 @@ def _label(table: Table, taken: set[str], item: str) -> str:
     for name in table.columns:
         values = table.columns[name]
         if name in {*taken, *table.picture_columns} or any(
-            isinstance(v, list | dict) for v in values[:_LOOK_AT]
+            isinstance(v, list | dict) for v in values
         ):
             continue
         distinct = len(set(values))
-        if 2 <= distinct <= min(1000, len(values) / 2):
+        if 2 <= distinct <= len(values) / 2:
             found.append(name)
     chosen = _only(table, found, "label", "--label-column")
     if chosen is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
@@ -13,6 +15,7 @@ from helpers.advisor.read.build import Table
 from helpers.errors import UserError
 
 _LONGEST_FIELD = 16_000_000  # characters: a whole book in one cell is a text, 131,072 is not enough
+_SEPARATOR = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -66,14 +69,26 @@ def _check_text(file: Path) -> None:
 
 def _csv(file: Path) -> Table:
     _check_text(file)
-    before = csv.field_size_limit(_LONGEST_FIELD)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as handle:
-            delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(handle.readline())
-            handle.seek(0)
-            return _rows(file, csv.reader(handle, delimiter=delimiter, strict=True))
+        with long_cells(), file.open(encoding="utf-8-sig", newline="") as handle:
+            line = handle.readline()
+            said = _SEPARATOR.fullmatch(line)  # Excel reads this line, and nobody else
+            if said is None:
+                handle.seek(0)
+            is_tsv = file.suffix.lower() == ".tsv"
+            delimiter = said[1] if said else "\t" if is_tsv else _delimiter(line)
+            reader = csv.reader(handle, delimiter=delimiter, strict=True)
+            return _rows(file, reader, 1 if said is None else 2)
     except csv.Error as error:
         raise UserError(f"{file} is no proper CSV: {error}; correct its quotes") from error
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let `csv` read cells as long as a book, which it refuses elsewhere."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
     finally:
         csv.field_size_limit(before)
 
@@ -83,12 +98,13 @@ def _delimiter(line: str) -> str:
     return max(",;\t|", key=lambda mark: len(next(csv.reader([line], delimiter=mark), [])))
 
 
-def _rows(file: Path, reader: Iterator[list[str]]) -> Table:
+def _rows(file: Path, reader: Iterator[list[str]], first: int) -> Table:
+    """first: the number of the line that the reader begins with."""
     header: list[str] = []
     columns: list[list[str]] = []
     where, ragged, rows = [], [], 0
     while True:
-        line = reader.line_num + 1  # where the next row begins: a quoted text may span lines
+        line = reader.line_num + first  # where the next row begins: a quoted text may span lines
         try:
             row = next(reader)
         except StopIteration:
@@ -160,7 +176,7 @@ def _json(file: Path) -> Table:
             rows += 1
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # no JSON, or brackets in brackets without end
                 record = None
             if isinstance(record, dict):
                 records.append((f"line {number}", record))

@@ -43,7 +43,7 @@ def read_texts(root: Path, listed: Listed) -> None:
     cut = []
     for row, file in enumerate(tqdm(files, "reading", unit="files", leave=False, disable=None)):
         try:
-            text = _read(file, most + 1)
+            text = read_text(file, most + 1)
         except (OSError, ValueError) as error:
             unreadable[row] = _why(error)
             text = ""
@@ -74,7 +74,7 @@ def _most(sizes: Sequence[int]) -> int:
     return most
 
 
-def _read(file: Path, most: int) -> str:
+def read_text(file: Path, most: int = LONGEST) -> str:
     """Return the first characters of a file; raises OSError or ValueError where it is no text."""
     if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
         raise ValueError("is neither file nor link to one")

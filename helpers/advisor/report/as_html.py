@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from helpers.advisor.report.as_json import columns_in_words
 from helpers.decision import title_of
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
@@ -100,6 +101,8 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
         "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
         "distance": f"{told['distance']} ({told['distance_how']})",
     }
+    if told["columns"]:
+        facts["columns"] = columns_in_words(told["columns"])
     unset = (None, "", [])
     facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
     return {key.replace("_", " "): value for key, value in facts.items()}

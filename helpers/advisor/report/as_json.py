@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from helpers.advisor.answer import Answer, Looked
-from helpers.advisor.data import SPLITS
+from helpers.advisor.data import SPLITS, listing
 from helpers.decision import distance_word
+from helpers.errors import printable
 
 
 def as_json(
@@ -20,7 +21,7 @@ def as_json(
     """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
     probing, task = looked.probing, looked.own.task
     distance = probing.distance
-    return {
+    told = {
         "approach": answer.approach,
         "rule": answer.ruled.rule,
         "rule_approach": answer.ruled.approach,
@@ -45,8 +46,27 @@ def as_json(
         "left_out": (race or {}).get("left_out", {}),
         "race_seconds": (race or {}).get("race_seconds"),
         "next_measurement": answer.next_measurement,
+        "columns": looked.own.data.columns,
         "settings": settings_of(looked),
     }
+    return _fit_to_print(told)
+
+
+def _fit_to_print(told: Any) -> Any:
+    """The same with every string as it can be shown: the page and the terminal read this, too."""
+    if isinstance(told, str):
+        return printable(told)
+    if isinstance(told, Mapping):
+        return {key: _fit_to_print(value) for key, value in told.items()}
+    return [_fit_to_print(one) for one in told] if isinstance(told, list | tuple) else told
+
+
+def columns_in_words(columns: Mapping[str, Any]) -> str:
+    """Say which column of a table was taken as what, and which were left alone."""
+    taken = [(role, name) for role, name in columns.items() if role != "ignored"]
+    said = ", ".join(f"no {role}" if name is None else f"{role} '{name}'" for role, name in taken)
+    left = listing([f"'{name}'" for name in columns["ignored"]], 10) or "none"
+    return f"{said}; ignored: {left}"
 
 
 def settings_of(looked: Looked) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from helpers.advisor.report.as_json import columns_in_words
 from helpers.decision import title_of
 
 WIDTH = 100
@@ -37,6 +38,8 @@ def _short(told: dict[str, Any]) -> list[str]:
         f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
         *told["headline"],
     ]
+    if told["columns"]:
+        said.insert(1, f"Columns: {columns_in_words(told['columns'])}.")
     how = told["distance_how"]
     if told["distance"] is None:
         said.append(f"How far the data lie from the pretraining is not known: {how}.")

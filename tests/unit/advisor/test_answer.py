@@ -24,7 +24,14 @@ from helpers.advisor.prior.accuracies import (
     expected_accuracies,
 )
 from helpers.advisor.prior.gains import NOTHING, recorded_gains
-from helpers.advisor.probe import DISTANT, SOLVER_STEPS, ProbeScore, Probing, _out_of_fold, mcnemar
+from helpers.advisor.probe import (
+    AT_CHANCE,
+    SOLVER_STEPS,
+    ProbeScore,
+    Probing,
+    _out_of_fold,
+    mcnemar,
+)
 from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
@@ -152,8 +159,8 @@ def test_mcnemar_counts_disagreements_alone():
     assert mcnemar(one, other) == pytest.approx(0.0768, abs=1e-3)
 
 
-def test_a_probe_at_chance_is_too_distant():
-    assert probing(0.22, 0.2).verdict == DISTANT
+def test_a_probe_is_judged_against_chance():
+    assert probing(0.22, 0.2).verdict == AT_CHANCE
     assert probing(0.7, 0.2).verdict == "features transfer"
     assert probing(0.3, 0.2).verdict == "doubtful"
 

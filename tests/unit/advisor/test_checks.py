@@ -384,7 +384,8 @@ def test_long_pictures_and_texts_are_told(tmp_path):
     for i in range(8):
         scene(i).resize((120, 40)).save(tmp_path / "dog" / f"wide{i}.png")
     assert "shape" in names(read_data(tmp_path), side=32)
-    assert "long texts" in names(texts(), side=8)
+    assert "long texts" in names(texts(), side=8, cut=np.ones(len(texts()), dtype=bool))
+    assert "long texts" not in names(texts(), side=8, cut=np.zeros(len(texts()), dtype=bool))
     data = texts()
     data.items[:20] = ["ok"] * 20
     assert "short texts" in names(data)

@@ -196,7 +196,7 @@ def test_hidden_files_are_not_seen_and_odd_ones_are_told(tmp_path):
     (tmp_path / "neutral").mkdir()
     data = read_data(tmp_path)
     assert len(data) == 9
-    assert finding(data, "other files").examples == ("pos/table.docx",)
+    assert finding(data, "texts of another kind").examples == ("pos/table.docx",)
     assert finding(data, "texts outside class folders").examples == ("loose.txt",)
     assert finding(data, "folders inside class folders").examples == ("pos/more/9.txt",)
     assert "1 class folder holds no text" in finding(data, "empty class folders").found

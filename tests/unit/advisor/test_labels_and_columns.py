@@ -1,0 +1,296 @@
+"""What labels, splits and columns of own data are taken for, and that it is said."""
+
+import json
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pyarrow import parquet
+
+from helpers.advisor.checks.pictures import readable
+from helpers.advisor.read.any_format import read_data
+from helpers.advisor.report.as_json import columns_in_words
+from helpers.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def labelled(folder, labels, n=40, head="text,label\n", mark=","):
+    """Write a table whose labels come in turns, and return it."""
+    rows = (f"some words here {i}{mark}{labels[i % len(labels)]}\n" for i in range(n))
+    file = folder / "t.csv"
+    file.write_text(head + "".join(rows), encoding="utf-8")
+    return file
+
+
+def checks(data):
+    return {finding.check for finding in data.findings}
+
+
+def split_table(folder, rows, head="text,label,split"):
+    lines = [f"some words here {i},{label},{split}" for i, (label, split) in enumerate(rows)]
+    file = folder / "t.csv"
+    file.write_text("\n".join([head, *lines]), encoding="utf-8")
+    return file
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["0", "0.0", "1", "1.0"], ("0", "1")),
+        (["+1", "1", "-1", "\u22121"], ("-1", "1")),
+        (["1e3", "1000", "7"], ("7", "1000")),
+        (["café", "cafe\u0301", "bar"], ("bar", "café")),
+        (["한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8", "x"], ("x", "한국")),
+        (["yes\u200b", "yes", "\u200fno", "no"], ("no", "yes")),
+    ],
+)
+def test_labels_that_are_one_number_or_print_alike_are_one_class(labels, classes, tmp_path):
+    data = read_data(labelled(tmp_path, labels))
+    assert data.classes == classes
+    assert "labels that were joined" in checks(data)
+
+
+@pytest.mark.parametrize("labels", [["01", "1"], ["1.5", "1.50x"], ["v1.0", "v1"]])
+def test_codes_stay_apart(labels, tmp_path):
+    data = read_data(labelled(tmp_path, labels))
+    assert set(data.classes) == set(labels)
+    assert data.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (["C", "C++", "C#"], ("C", "C#", "C++")),
+        (["1", "-1", "0"], ("-1", "0", "1")),
+        (["A+", "A", "A-"], ("A", "A+", "A-")),
+        (["1.5", "15"], ("1.5", "15")),
+        (["a", "A"], ("A", "a")),
+    ],
+)
+def test_signs_are_no_spellings(labels, classes, tmp_path):
+    data = read_data(labelled(tmp_path, labels))
+    assert data.classes == classes
+    assert data.findings == ()
+
+
+@pytest.mark.parametrize("labels", [["Cat", "cat_"], ["non-fiction", "Non Fiction"], ["US", "U.S"]])
+def test_spellings_are_told(labels, tmp_path):
+    assert "class names" in checks(read_data(labelled(tmp_path, [*labels, "other"])))
+
+
+def test_a_thousand_and_one_classes_are_classes(tmp_path):
+    names = [f"species {i}" for i in range(1_001)]
+    assert len(read_data(labelled(tmp_path, names, n=3 * 1_001)).classes) == 1_001
+    with pytest.raises(UserError, match="an identifier"):
+        read_data(labelled(tmp_path, names, n=1_001))
+
+
+@pytest.mark.parametrize("digits", ["9" * 30, "9" * 5_000])
+def test_long_numbers_are_labels(digits, tmp_path):
+    data = read_data(labelled(tmp_path, [digits, "1", f"x{digits}"]))
+    assert data.classes == ("1", digits, f"x{digits}")
+
+
+# Splits
+
+
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [
+        (["CAT", "DOG"], "the test split spells 'CAT' what train calls 'cat'"),
+        (["cat", "do_g"], "spells 'do_g' what train calls 'dog'"),
+        (["kat", "hund"], "the test split holds 'hund', 'kat' alone"),
+    ],
+)
+def test_a_test_that_names_classes_otherwise_is_refused(test, says, tmp_path):
+    rows = [(label, "train") for label in ["cat", "dog"] * 15] + [
+        (name, "test") for name in test * 5
+    ]
+    with pytest.raises(UserError, match=says):
+        read_data(split_table(tmp_path, rows))
+
+
+def test_a_split_that_cannot_be_read_is_refused(tmp_path):
+    for split in ("train", "test"):
+        for label in "ab":
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            for i in range(6):
+                Image.effect_noise((16, 16), 50).save(folder / f"{i}.png")
+                if split == "test":
+                    (folder / f"{i}.png").write_bytes(b"cut off")
+    with pytest.raises(UserError, match="no picture of the test split can be read"):
+        readable(read_data(tmp_path))
+
+
+# Columns
+
+
+@pytest.mark.parametrize("line", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
+def test_the_line_for_excel_is_no_example(line, tmp_path):
+    file = labelled(tmp_path, ["a", "b"], head=f"{line}text;label\n", mark=";")
+    data = read_data(file)
+    assert (data.classes, len(data)) == (("a", "b"), 40)
+    assert data.where[0] == "line 3"
+
+
+def test_the_columns_taken_and_left_are_told(tmp_path):
+    rows = [("ab"[i % 2], ("train", "test")[i % 5 == 0], i % 7, i) for i in range(40)]
+    lines = [f"some words {i},{a},{b},{c},{d}" for i, (a, b, c, d) in enumerate(rows)]
+    file = tmp_path / "t.csv"
+    file.write_text("\n".join(["review,label,split,user_id,id", *lines]), encoding="utf-8")
+    taken = {"text": "review", "label": "label", "group": "user_id", "split": "split"}
+    data = read_data(file)
+    assert data.columns == taken | {"ignored": ["id"]}
+    said = columns_in_words(data.columns)
+    assert all(f"'{name}'" in said for name in [*taken.values(), "id"])
+    without = read_data(file, split_column="none", group_column="none")
+    assert without.columns["ignored"] == ["split", "user_id", "id"]
+    assert not without.has_splits and without.groups is None
+    other = read_data(file, group_column="id", split_column="none")
+    assert other.columns["group"] == "id"
+
+
+@pytest.mark.parametrize("role", ["text", "label", "image"])
+def test_none_is_for_group_and_split_alone(role, tmp_path):
+    with pytest.raises(UserError, match="no column 'none'"):
+        read_data(labelled(tmp_path, ["a", "b"]), **{f"{role}_column": "none"})
+
+
+def test_tables_of_which_other_columns_would_be_taken_are_refused(tmp_path):
+    for name, column in (("train", "label"), ("test", "class")):
+        file = labelled(tmp_path, ["a", "b"], head=f"text,{column}\n")
+        file.rename(tmp_path / f"{name}.csv")
+    with pytest.raises(UserError, match="the label is the column 'class' in one table and 'label'"):
+        read_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["data/train-0-of-1.parquet", "data/test-0-of-1.parquet"], {"train", "test"}),
+        (["plain_text/train-0-of-2.parquet", "plain_text/train-1-of-2.parquet"], {"train"}),
+        (["default/train/0000.parquet", "default/test/0000.parquet"], {"train", "test"}),
+        (["data/0000.parquet", "data/0001.parquet"], {""}),
+    ],
+)
+def test_a_snapshot_of_the_hub_is_read(names, splits, tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n", encoding="utf-8")
+    (tmp_path / "dataset_infos.json").write_text("{}", encoding="utf-8")
+    rows = {"text": [f"some words {i}" for i in range(20)], "label": ["a", "b"] * 10}
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pa.table(rows), tmp_path / name)
+    data = read_data(tmp_path)
+    assert (len(data), data.classes) == (40, ("a", "b"))
+    assert set(data.splits) == splits
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"text": ' + '{"a":' * 50_000,
+        '{"text": "a b", "label": ' + "9" * 5_000 + "}",
+    ],
+)
+def test_json_without_end_is_a_row_that_cannot_be_read(line, tmp_path):
+    rows = [json.dumps({"text": f"words {i}", "label": "ab"[i % 2]}) for i in range(40)]
+    (tmp_path / "t.jsonl").write_text("\n".join([*rows, line]), encoding="utf-8")
+    data = read_data(tmp_path / "t.jsonl")
+    assert len(data) == 40
+    assert "rows that cannot be read" in checks(data)
+
+
+@pytest.mark.parametrize("text", ["nice \ud83d", "\udc00", "a\udfff\ud800b"])
+def test_halves_of_characters_are_replaced_and_told(text, tmp_path):
+    rows = [{"text": f"words {i}", "label": ("a", "b\ud83d")[i % 2]} for i in range(40)]
+    rows[5]["text"] = text
+    lines = "\n".join(map(json.dumps, rows))
+    (tmp_path / "t.jsonl").write_text(lines, encoding="utf-8")
+    data = read_data(tmp_path / "t.jsonl")
+    "".join([*data.items, *data.classes]).encode("utf-8")
+    assert "\ufffd" in data.items[5]
+    assert "halves of characters" in checks(data)
+
+
+@pytest.mark.parametrize("values", [pa.array([2**50] * 40, pa.timestamp("s")), None])
+def test_columns_that_python_cannot_hold_are_named(values, tmp_path):
+    if values is None:
+        places = pa.array(range(41), pa.int32()).buffers()[1]
+        values = pa.Array.from_buffers(pa.string(), 40, [None, places, pa.py_buffer(b"\xff" * 40)])
+    texts = [f"some words {i}" for i in range(40)]
+    parquet.write_table(pa.table({"text": texts, "label": values}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="column 'label' holds what cannot be read"):
+        read_data(tmp_path / "t.parquet")
+
+
+def test_a_label_that_is_a_list_far_below_is_told(tmp_path):
+    rows = [{"words": f"some words {i}", "kind": "ab"[i % 2], "x": 1} for i in range(600)]
+    rows.append({"words": "some words", "kind": ["a"], "x": 1})
+    lines = "\n".join(map(json.dumps, rows))
+    (tmp_path / "t.jsonl").write_text(lines, encoding="utf-8")
+    with pytest.raises(UserError, match="--label-column"):
+        read_data(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000 + ".png", "a\0b.png", "d/" * 3_000 + "x.png"])
+def test_a_path_that_cannot_be_is_a_file_that_does_not_exist(name, tmp_path):
+    rows = []
+    for i in range(12):
+        Image.effect_noise((16, 16), 50).save(tmp_path / f"{i}.png")
+        rows.append({"image": f"{i}.png", "label": "ab"[i % 2]})
+    rows.append({"image": name, "label": "a"})
+    lines = "\n".join(map(json.dumps, rows))
+    (tmp_path / "t.jsonl").write_text(lines, encoding="utf-8")
+    data = read_data(tmp_path / "t.jsonl")
+    assert len(data) == 12
+    assert "files that do not exist" in checks(data)
+
+
+@pytest.mark.parametrize(
+    ("ending", "other", "check"),
+    [
+        (".jpg", ".heic", "pictures of another kind"),
+        (".png", ".dng", "pictures of another kind"),
+        (".txt", ".docx", "texts of another kind"),
+    ],
+)
+def test_examples_of_a_kind_that_is_not_read_are_a_warning(ending, other, check, tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(8):
+            file = tmp_path / label / f"{i}{ending}"
+            if ending == ".txt":
+                file.write_text(f"some words {label} {i}", encoding="utf-8")
+            else:
+                Image.effect_noise((16, 16), 50).convert("RGB").save(file)
+        (tmp_path / label / f"more{other}").write_bytes(b"kept elsewhere")
+    (found,) = [one for one in read_data(tmp_path).findings if one.check == check]
+    assert found.severity == "warning" and "2 files" in found.found
+    for i in range(16):
+        (tmp_path / "a" / f"more {i}{other}").write_bytes(b"kept elsewhere")
+    with pytest.raises(UserError, match=f"of a kind that is not read here .*{other}"):
+        read_data(tmp_path)
+
+
+def test_names_that_are_not_utf8_are_told(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(4):
+            Image.effect_noise((16, 16), 50).save(tmp_path / label / f"{i}.png")
+    (tmp_path / "a" / "0.png").rename(tmp_path / "a" / "\udcff\udcfe.png")
+    data = read_data(tmp_path)
+    (found,) = [one for one in data.findings if one.check == "names that are not UTF-8"]
+    assert found.examples == (r"a/\udcff\udcfe.png",)
+    assert len(readable(data, 16)) == 8

@@ -1,0 +1,394 @@
+"""Pictures, texts and names that are seldom seen: what is made of them, and what is printed."""
+
+import csv
+import json
+import os
+import re
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import tiny_text_task
+
+from helpers.advisor import export
+from helpers.advisor.answer import _probe_reasons, first_answer
+from helpers.advisor.checks.catalogue import run_checks
+from helpers.advisor.checks.pictures import pictures, readable
+from helpers.advisor.data import OwnData
+from helpers.advisor.network import choose_backbone, cut_off
+from helpers.advisor.pipeline import Request
+from helpers.advisor.probe import (
+    AT_CHANCE,
+    CUT_OFF,
+    FAR,
+    IMBALANCED,
+    NOISE,
+    TRANSFERS,
+    UNKNOWN,
+    ProbeScore,
+    Probing,
+)
+from helpers.advisor.read.any_format import read_data
+from helpers.advisor.report.as_json import _fit_to_print
+from helpers.approaches import get_approach
+from helpers.cli.commands import main
+from helpers.decision import Situation
+from helpers.errors import UserError, printable
+from helpers.results import runs as records
+from helpers.tasks import Split, Task
+from helpers.tasks.images import ImageError, read_image, square
+from tools.attack import malformed_data
+from tools.attack.malformed_inputs import HOSTILE, odd_entries
+
+# What a terminal obeys, by Unicode's own categories: controls, formats, surrogates, separators.
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def stored(folder, arrays, ending=".png"):
+    """Write pictures of two classes in turns, and return what is read of them."""
+    for i, array in enumerate(arrays):
+        (folder / "ab"[i % 2]).mkdir(exist_ok=True, parents=True)
+        Image.fromarray(array).save(folder / "ab"[i % 2] / f"{i:03}{ending}")
+    return readable(read_data(folder), 32, 1)
+
+
+# Bit depth
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "ending"),
+    [
+        (0, 4_095, np.uint16, ".png"),
+        (0, 1_023, np.uint16, ".tif"),
+        (29_000, 31_000, np.uint16, ".png"),  # a thermal camera
+        (-1_000, 3_000, np.int32, ".tif"),  # Hounsfield units
+        (0, 256, np.float32, ".tif"),
+        (0, 0.01, np.float32, ".tif"),
+    ],
+)
+def test_one_scale_is_taken_from_all_pictures(low, high, kind, ending, tmp_path):
+    rng = np.random.default_rng(0)
+    middle = (low + high) / 2
+    arrays = [
+        rng.uniform((low, middle)[i % 2], (middle, high)[i % 2], (32, 32)).astype(kind)
+        for i in range(20)
+    ]
+    data = stored(tmp_path, arrays, ending)
+    shown = pictures(data, 32, 1)
+    assert len(np.unique(shown)) > 250
+    dark, bright = shown[data.labels == 0], shown[data.labels == 1]
+    assert dark.max() <= 130 and bright.min() >= 125
+    assert data.scale == pytest.approx((low, high), abs=0.02 * (high - low))
+    found = {finding.check for finding in run_checks(data, side=32, channels=1)}
+    assert "bit depth" in found
+    assert all(
+        one.severity == "passed" for one in run_checks(data) if one.check == "blank pictures"
+    )
+
+
+def test_a_hot_pixel_and_what_is_no_number_set_no_scale(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(0, 100, (64, 64)).astype(np.float32) for _ in range(12)]
+    arrays[0][0, 0], arrays[1][0, 0], arrays[2][0, 0] = 1e9, np.nan, np.inf
+    data = stored(tmp_path, arrays, ".tif")
+    assert data.scale == pytest.approx((0, 100), abs=1)
+    assert pictures(data, 32, 1).std() > 20
+
+
+def test_all_bits_of_colour_are_read(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (32, 32, 3))
+
+    def chunk(kind, body):
+        whole = kind + body
+        return struct.pack(">I", len(body)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    shown = read_image(tmp_path / "a.png", 32, 3, (0, 4095))
+    assert abs(shown - values * 255 / 4095).max() <= 1
+
+
+def test_an_exported_model_reads_new_pictures_on_the_same_scale(tmp_path):
+    Image.fromarray(np.full((8, 8), 2048, np.uint16)).save(tmp_path / "a.png")
+    recipe = {"modality": "image", "side": 8, "channels": 1, "scale": [0, 4095]}
+    model = export.OwnModel(tmp_path, recipe, None)
+    assert (model._encoded([tmp_path / "a.png"]) == 128).all()
+
+
+# Shapes and sizes
+
+
+@pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (3, 9_000)])
+def test_threads_take_little_memory(size, monkeypatch):
+    made, resize = [], Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda self, to, *how: made.append(to) or resize(self, to, *how)
+    )
+    assert square(Image.effect_noise(size, 50), 128).shape == (128, 128, 1)
+    assert all(width * height < 1e5 for width, height in made)
+
+
+def test_threads_are_told(tmp_path):
+    arrays = [np.full((64, 64), 8 * i, np.uint8) for i in range(30)]
+    arrays[0] = np.zeros((2_000, 1), np.uint8)
+    data = stored(tmp_path, arrays)
+    assert "shape" in {finding.check for finding in run_checks(data, side=32)}
+
+
+@pytest.mark.parametrize("size", [100_000, 1, 3])
+def test_a_size_that_nothing_reads_is_refused(size):
+    data = OwnData(Path("t.csv"), "text", ["a"], np.zeros(1, int), ("a", "b"), np.array([""]))
+    with pytest.raises(UserError, match="tokens"):
+        choose_backbone("minilm", size, data)
+
+
+@pytest.mark.parametrize("seed", [-1, 10**30, 2**32 - 1])
+def test_a_seed_that_numpy_does_not_take_is_refused(seed):
+    with pytest.raises(UserError, match="--seed must be from 0"):
+        Request(Path("t.csv"), seed=seed)
+
+
+# Pipes, devices, loops, names
+
+
+def test_twenty_folders_of_odd_entries_end(tmp_path):
+    for seed in range(20):
+        place = tmp_path / str(seed)
+        place.mkdir()
+        assert malformed_data.complaint(odd_entries(place, Random(seed))) == ""
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero", "loop.png"])
+def test_what_is_no_file_is_not_waited_for(target, tmp_path):
+    data = tmp_path / "data"
+    arrays = [
+        np.random.default_rng(i).integers(0, 256, (32, 32)).astype(np.uint8) for i in range(12)
+    ]
+    stored(data, arrays)
+    if target == "pipe":
+        os.mkfifo(data / "a" / "pipe.png")
+    else:
+        (data / "a" / "loop.png").symlink_to(target)
+    with malformed_data.at_most(20):
+        found = readable(read_data(data), 32, 1)
+    assert len(found) == 12
+    assert [one.check for one in found.findings] == ["unreadable files"]
+    with pytest.raises(ImageError, match="cannot be opened"):
+        read_image(next(p for p in (data / "a").iterdir() if not p.is_file()), 8)
+
+
+def test_malformed_inputs_are_met_with_a_sentence():
+    assert malformed_data.run(seed=7, count=40) == []
+
+
+def test_an_input_that_is_met_badly_is_told(monkeypatch):
+    def broken(path):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(malformed_data, "looked_at", broken)
+    (told,) = malformed_data.run(seed=0, count=1)
+    assert "RuntimeError: a fault" in told and "seed 0" in told
+
+
+# Texts without words
+
+
+def text_task(draw):
+    """Sixty texts to learn from and forty others to test on; draw(i): a text of class i % 2."""
+    train, test = (
+        Split([draw(i) for i in rows], np.array([i % 2 for i in rows]))
+        for rows in (range(60), range(100, 140))
+    )
+    return Task("t", "text", ("a", "b"), "MIT", "made", "full", train, test, test)
+
+
+@pytest.mark.parametrize("alphabets", ["好棒喜欢|坏差讨厌", "😀😍👍|😡👎💩", "ดีมาก|แย่จง", "+*|-/"])
+def test_characters_are_counted_where_texts_have_no_words(alphabets, tmp_path):
+    parts = alphabets.split("|")
+    task = text_task(lambda i: "".join(Random(i).choices(parts[i % 2], k=7)))
+    approach = get_approach("classical")
+    fitted = approach.fit(None, task, approach.config("text", 60))
+    assert fitted.accuracy(task.test) == 1.0
+    facts = export.classical_state(fitted.model, tmp_path / "m.safetensors")
+    recipe = facts | {"approach": "classical", "modality": "text", "lr": 1.0}
+    restored = export.restored_pipeline(recipe, export.load_file(tmp_path / "m.safetensors"))
+    assert (restored.predict(task.test.inputs) == task.test.labels).all()
+
+
+def test_words_are_counted_as_before_where_there_are_some():
+    task = tiny_text_task()
+    approach = get_approach("classical")
+    model = approach.fit(None, task, approach.config("text", 24)).model
+    assert model[0].analyzer == "word" and "whiskers" in model[0].vocabulary_
+
+
+def test_short_texts_are_counted_in_words_of_their_script():
+    texts = ["今天天气很好我们去公园散步" + str(i) for i in range(40)]
+    splits = np.array(["train"] * 30 + ["test"] * 10)
+    data = OwnData(Path("t"), "text", texts, np.arange(40) % 2, ("a", "b"), splits)
+    assert "short texts" not in {finding.check for finding in run_checks(data)}
+
+
+def test_length_is_counted_in_tokens():
+    def tokenizer(texts, longest):  # a token for each letter
+        rows = [[1] * min(longest, len(text.replace(" ", ""))) for text in texts]
+        width = max(map(len, rows))
+        return np.array([row + [0] * (width - len(row)) for row in rows])
+
+    backbone = SimpleNamespace(recipe=SimpleNamespace(size=8), tokenizer=tokenizer)
+    items = ["a b c", "abcdefgh", "abcdefghi", "字" * 9, "x " * 500, "a " * 4]
+    data = OwnData(Path("t"), "text", items, np.zeros(6, int), ("a", "b"), np.array([""] * 6))
+    assert cut_off(backbone, data).tolist() == [False, False, True, True, True, False]
+    assert cut_off(backbone, replace(data, modality="image")) is None
+
+
+# What a weak probe lies at, and a baseline that leads
+
+
+def score(accuracy, n=80):
+    return ProbeScore(accuracy, accuracy - 0.1, min(1.0, accuracy + 0.1), n)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"classical": score(1.0), "cut": 1.0}, CUT_OFF),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9}, FAR),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.1}, UNKNOWN),
+        ({"classical": score(1.0), "distance": None}, UNKNOWN),
+        ({"classical": score(0.5), "cut": 1.0, "distance": 0.9}, NOISE),
+        ({"probe": score(0.95), "classical": score(0.95), "chance": 0.95}, IMBALANCED),
+    ],
+)
+def test_distance_is_blamed_only_where_it_was_measured(changes, cause):
+    about = {"probe": score(0.5), "chance": 0.5, "p_value": 0.5, "distance": 0.9}
+    weak = Probing(**(about | changes), how="made", frechet=1.0, log_me=0.0)
+    assert (weak.verdict, weak.cause) == (AT_CHANCE, cause)
+    assert weak.as_dict()["cause"] == cause
+    said = _probe_reasons(weak, 64)
+    assert any("distant" in one for one in said) == (cause == FAR)
+    good = replace(weak, probe=score(0.99), chance=0.5)
+    assert (good.verdict, good.cause) == (TRANSFERS, "")
+
+
+def answered(probe, classical, p_value):
+    names = ("classical", "feature_extraction", "lora", "full_fine_tuning", "adapter")
+    looked = SimpleNamespace(
+        situation=Situation(60, 0.1, "text"), backbone="minilm", image_size=64, minutes=None,
+        own=SimpleNamespace(task=SimpleNamespace(classes=("a", "b"))), asked={"exclude": ()},
+        costs=dict.fromkeys(names), seconds=lambda name: 5.0,
+        probing=Probing(score(probe), score(classical), 0.5, p_value, 0.1, "made", 1.0, 0.0),
+    )  # fmt: skip
+    return first_answer(looked, records.load_runs())
+
+
+def test_a_baseline_that_was_measured_to_be_better_leads_without_a_race():
+    far_above = answered(0.54, 1.0, 1e-10)
+    assert far_above.approach == "classical"
+    assert "no network" in far_above.headline[0].lower() or "1.000" in far_above.headline[0]
+    assert answered(0.54, 0.9, 1e-4).approach == "classical"
+    for probe, classical, p_value in ((0.54, 0.6, 0.3), (0.9, 0.5, 1e-10), (0.9, 0.905, 0.8)):
+        assert answered(probe, classical, p_value).approach != "classical"
+
+
+# Exported models
+
+
+class Fixed:
+    """A model that names the class whose word a text holds."""
+
+    def __init__(self):
+        self.steps = [SimpleNamespace(classes_=np.array([0, 1]))]
+
+    def __getitem__(self, place):
+        return self.steps[place]
+
+    def predict_log_proba(self, texts):
+        return np.array([[0.0, -9.0] if "cat" in text else [-9.0, 0.0] for text in texts])
+
+
+def exported(folder):
+    recipe = {"approach": "classical", "backbone": "-", "modality": "text"}
+    return export.OwnModel(folder, recipe | {"classes": ["cat", "engine"]}, Fixed())
+
+
+def test_a_file_of_a_text_is_read_and_not_its_name(tmp_path, capsys):
+    (tmp_path / "cat.txt").write_text("an engine", encoding="utf-8")
+    (tmp_path / "plain").write_text("a cat", encoding="utf-8")
+    model = exported(tmp_path)
+    given = [str(tmp_path / "cat.txt"), str(tmp_path / "plain"), "a cat in words"]
+    assert model.command(given) == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.rpartition(": ")[2] for line in lines] == ["engine", "cat", "cat"]
+    assert model.classify([tmp_path / "plain"]) == ["cat"]
+    for name in ("missing.txt", str(tmp_path / "no" / "such.md")):
+        assert model.command([name]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xff")
+    assert model.command([str(tmp_path / "bytes.txt")]) == 2
+
+
+def test_the_loader_leaves_reading_to_the_model():
+    assert "model.command(sys.argv[1:])" in export.LOADER
+    compile(export.LOADER, "load_me.py", "exec")
+
+
+def test_long_texts_and_odd_names_are_tested_again(tmp_path):
+    with (tmp_path / export.TEST).open("w", encoding="utf-8", newline="") as file:
+        rows = [["text", "label"], ["cat " * 50_000, "cat"], ["x" * 140_000, "engine"]]
+        csv.writer(file).writerows(rows)
+    before = csv.field_size_limit()
+    assert exported(tmp_path).test_accuracy() == 1.0
+    assert csv.field_size_limit() == before
+
+
+# What is printed
+
+
+def hostile_labels():
+    """Fifty labels that a terminal or a page would obey."""
+    random = Random(0)
+    marks = [*HOSTILE, *(chr(code) for code in (*range(1, 9), 0x1B, 0x85, 0x9B, 0x202E, 0x2067))]
+    return [f"{i}{random.choice(marks)}{random.choice(marks)}word" for i in range(50)]
+
+
+def test_fifty_hostile_labels_are_never_printed_raw(tmp_path):
+    rows = [{"text": f"some words {i} \x1b[2J", "label": label}
+            for i, label in enumerate(hostile_labels() * 3)]  # fmt: skip
+    file = tmp_path / "\x1b[31m\u202eodd.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    data = read_data(file)
+    assert len(data.classes) == 50
+    assert not any(OBEYED.search(name) for name in data.classes)
+    told = _fit_to_print({"classes": data.classes, "path": str(file), "names": data.names([0, 1]),
+                          "findings": [vars(one) for one in data.findings]})  # fmt: skip
+    assert not OBEYED.search(json.dumps(told, ensure_ascii=False))
+
+
+def test_an_error_is_printed_without_what_a_terminal_obeys(tmp_path, capsys):
+    assert main(["advise", str(tmp_path / "\x1b[2Jno\u202ewhere\udcff")]) == 2
+    told = capsys.readouterr().err
+    assert not OBEYED.search(told.rstrip("\n")) and r"\x1b[2Jno\u202ewhere\udcff" in told
+
+
+@pytest.mark.parametrize("text", ["👩‍👩‍👧 family", "کتاب‌ها", "naïve café", "עברית", "a\u00a0b"])
+def test_what_people_write_is_printed_as_it_is(text):
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize("code", [0x1B, 0x9B, 0x202E, 0x2028, 0xD800, 0x200B])
+def test_what_is_obeyed_becomes_an_escape(code):
+    assert chr(code) not in printable(f"a{chr(code)}b")

@@ -1,0 +1,117 @@
+"""Own data as people would never mean to have it, and what `advise` makes of it while reading.
+
+    python -m tools.attack.malformed_data [--seed 0] [--count 300]
+
+Every input is written anew from the seed, read, decoded, split and checked. It ends in labelled
+examples, or in one sentence with the mend; anything else is a failure, and so is what takes longer
+than LIMIT seconds, or a label that a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from unittest import mock
+
+from helpers.advisor.checks.catalogue import run_checks
+from helpers.advisor.checks.copies import find_copies
+from helpers.advisor.checks.pictures import picture_shape, readable
+from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.read.any_format import read_data
+from helpers.advisor.splits import draw_splits
+from helpers.errors import UserError, printable
+from tools.attack.malformed_inputs import WRITERS
+
+LIMIT = 30  # seconds
+SIDE = 32  # pixels that pictures are decoded at
+
+
+def looked_at(path: Path) -> OwnData:
+    """Read, decode, split and check, as `advise` does before it loads a network."""
+    data = read_data(path)
+    shape = picture_shape(data, SIDE)
+    data = readable(data, *shape)
+    data = draw_splits(data, find_copies(data, *shape), find_series(data))
+    run_checks(data, side=SIDE, decoded=shape)
+    return data
+
+
+class Late(BaseException):
+    """Raised in what takes too long; decoders swallow what is an `Exception`."""
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Raise Late in what takes longer; on the main thread alone."""
+
+    def stop(*_: object) -> None:
+        raise Late(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def complaint(path: Path) -> str:
+    """What is wrong with how an input is met; "" where nothing is."""
+    try:
+        with at_most(LIMIT):
+            data = looked_at(path)
+    except UserError as error:
+        said = printable(" ".join(str(error).split()))
+        whole = len(said) > 20 and not said.endswith(".") and (";" in said or "," in said)
+        return "" if whole else f"no sentence with a mend: {said}"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        return "".join(traceback.format_exception(error)[-3:])
+    bad = [name for name in data.classes if printable(name) != name or not name.strip()]
+    return f"labels that a terminal obeys: {bad!r}" if bad else ""
+
+
+def run(seed: int = 0, count: int = 300) -> list[str]:
+    """Write and read so many malformed inputs; returns a line for each that is met badly."""
+    failures = []
+    for number in range(count):
+        writer = WRITERS[number % len(WRITERS)]
+        random = Random(f"{seed} {number}")
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "data"
+            place.mkdir()
+            with mock.patch.dict(os.environ, {"TRANSFER_CACHE": f"{folder}/cache"}):
+                wrong = complaint(writer(place, random))
+        if wrong:
+            failures.append(f"{writer.__name__}, seed {seed}, input {number}: {wrong}")
+    return failures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the attack; returns 1 where an input is met badly."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=300)
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    failures = run(options.seed, options.count)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    taken = time.monotonic() - started
+    print(f"{options.count} malformed inputs, {len(failures)} met badly, {taken:.0f} s")
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
