@@ -1,7 +1,7 @@
 """The points that the explorer's sliders stop at, and what is said at each of them.
 
 The notebook's explorer asks point by point; the page's answers are all worked out beforehand
-(`helpers.display.explorer.page`). Both take the rule from `helpers.decision` and the records from
+(`tools.site.explorer_page`). Both take the rule from `helpers.decision` and the records from
 `helpers.results.evidence`.
 """
 
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from helpers.decision import FALLBACK, Decision, ReasonKind, Situation, Thresholds, title_of
 from helpers.results.evidence import CLEAR, NONE, Evidence
 from helpers.results.learning_curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
-
-KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
 
 
 @dataclass(frozen=True)

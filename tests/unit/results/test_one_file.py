@@ -25,7 +25,6 @@ from helpers.approaches import APPROACHES, Approach, register_approach
 from helpers.backbones import BACKBONES, BackboneInfo, load_backbone, register_backbone
 from helpers.display import plots
 from helpers.display.explorer.notebook import Explorer
-from helpers.display.explorer.page import build as build_page
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
 from helpers.experiments import blocks, domain_distance, grids, sweeps
@@ -39,6 +38,7 @@ from helpers.results import runs as records
 from helpers.tasks import TASKS, TaskInfo, load_task, register_task, train_examples
 from helpers.vocabulary import APPROACH_STYLE, label_of, looks, style_of
 from tools.notebooks import build_notebooks as build
+from tools.site.explorer_page import build as build_page
 
 TASK = '''"""Houses with a chimney on the left or on the right, and small doors."""
 import numpy as np
