@@ -83,7 +83,7 @@ def training_bytes(trainable: int, total: int, precision: Precision | None = Non
     """Bytes that training holds besides activations: weights, gradients, optimizer state.
 
     total: the base's parameters and whatever was inserted. Activations depend on batch and length
-    and are in `helpers.lessons.language_models.memory_formula`.
+    and are in `tools.measure.memory_formula`.
     """
     each = precision or Precision()
     moving = each.gradient + MOMENTS * each.moment + each.master

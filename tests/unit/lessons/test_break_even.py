@@ -9,10 +9,11 @@ import torch
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters
 from helpers.lessons.language_models import break_even as records
-from helpers.lessons.language_models import counting, plots, step_costs
+from helpers.lessons.language_models import counting, plots
 from helpers.lessons.language_models import forgetting as adaptations
 from helpers.lessons.language_models.decoder import Shape, build_decoder
-from helpers.lessons.language_models.memory_formula import (
+from tools.measure import step_costs
+from tools.measure.memory_formula import (
     Method,
     base_params,
     step_memory,
