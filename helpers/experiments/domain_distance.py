@@ -50,7 +50,7 @@ class Probe:
 
 
 @one_blas_thread
-def probe(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Probe:
+def probe(features: np.ndarray, labels: np.ndarray) -> Probe:
     """The article's test for "do the features transfer?": features (N,F), labels (N,).
 
     Raises UserError when a class has fewer examples than there are folds to hold it out in.
@@ -61,7 +61,7 @@ def probe(features: np.ndarray, labels: np.ndarray, seed: int = 0) -> Probe:
         raise UserError("a probe needs two classes or more; the labels hold one")
     if smallest < 2:
         raise UserError("a probe needs two examples of each class; one class has a single example")
-    splits = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=seed)
+    splits = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=0)
     right = int((cross_val_predict(linear_probe(), features, labels, cv=splits) == labels).sum())
     low, high = wilson_interval(right, len(labels))
     return Probe(right / len(labels), low, high, float(counts.max() / len(labels)), len(labels))
