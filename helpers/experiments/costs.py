@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 import torch.nn.functional as F
 from sklearn.base import clone
@@ -144,11 +143,6 @@ def forward_memory(model: nn.Module, function: Callable[[], Any]) -> int:
     with memory, torch.no_grad():
         function()
     return memory.peak
-
-
-def resident_mb() -> float:
-    """Megabytes this process holds in memory now."""
-    return psutil.Process().memory_info().rss / 1e6
 
 
 def sample_batch(encoded: np.ndarray, n: int) -> Tensor:

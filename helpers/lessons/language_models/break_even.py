@@ -32,13 +32,12 @@ import pandas as pd
 from helpers.errors import UserError
 from helpers.results.statistics import between, interval_table
 from helpers.storage.results_file import ResultsFile
-from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, label_of
 
 QUESTION = ["model", "approach", "setting", "batch", "seq", "turn"]
 BYTES = ["weight_bytes", "gradient_bytes", "optimizer_bytes", "passing_bytes", "peak_bytes",
          "formula_bytes", "checkpoint_bytes"]  # fmt: skip
 TIMES = ["step_ms", "step_wall_ms", "merged_ms", "unmerged_ms"]
-WHOLE = ["batch", "seq", "turn", "trainable_params", "total_params", *BYTES, "threads"]
 COLUMNS = [*QUESTION, "trainable_params", "total_params", *BYTES, "formula_error", *TIMES,
            "threads", "torch", "created", "git"]  # fmt: skip
 FILE = ResultsFile("break_even.csv", COLUMNS, QUESTION, text=["setting"])
@@ -155,4 +154,4 @@ def _words(approach: str, setting: str) -> str:
         return f"LoRA rank {parts['rank']}, {' and '.join(short) or 'every linear layer'}"
     if approach == ADAPTER:
         return f"adapter, width / {parts['reduction']}"
-    return approach.replace("_", " ").replace("fine tuning", "fine-tuning")
+    return label_of(approach)

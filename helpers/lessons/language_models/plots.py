@@ -104,7 +104,7 @@ def plot_learning_forgetting(
 ) -> Figure:
     """Draw the new domain on the left and the old one on the right, over training steps.
 
-    table: rows of `forgetting.curves` of one domain.
+    table: rows of one domain: approach, arm, corpus, step, mean, low and high.
     """
     made, axes = figure(title, width=8.0, height=4.0, columns=2)
     look = strokes(table, "arm")
