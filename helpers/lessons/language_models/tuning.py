@@ -170,7 +170,7 @@ def adapt_briefly(
 
 
 def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
-    """One adaptation's history as `plot_learning_forgetting` draws it; a single run, no interval."""
+    """One adaptation's history as `plot_learning_forgetting` draws it, one run alone."""
     mean = tuned.history["bits_per_byte"]
     arm = arm_in_words(approach, TuneConfig.rank, 0)
     return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

@@ -167,9 +167,7 @@ def test_predict_words_moves_the_layers_and_not_the_embeddings():
     encoder = tiny_encoder()
     texts = ["10 11 12 13", "20 21 22", "10 11 12", "30 31"] * 8
     config = PretextConfig(batch_size=8, lr=1e-2)
-    made = masked_words.predict_words(
-        encoder, texts, PretextConfig(steps=60, batch_size=8, lr=1e-2)
-    )
+    made = masked_words.predict_words(encoder, texts, replace(config, steps=60))
     assert torch.equal(
         encoder.stages[0].embeddings.word_embeddings.weight,
         made.backbone.stages[0].embeddings.word_embeddings.weight,
@@ -177,9 +175,7 @@ def test_predict_words_moves_the_layers_and_not_the_embeddings():
     assert not torch.equal(encoder.stages[1].mix.weight, made.backbone.stages[1].mix.weight)
     assert all(p.requires_grad for p in made.backbone.parameters())
     assert np.mean(made.losses[-10:]) < 0.7 * np.mean(made.losses[:10])
-    again = masked_words.predict_words(
-        encoder, texts, PretextConfig(steps=2, batch_size=8, lr=1e-2)
-    )
+    again = masked_words.predict_words(encoder, texts, replace(config, steps=2))
     assert again.losses == made.losses[:2] or len(again.losses) == 2
 
 
