@@ -1,5 +1,7 @@
 """Continued pretraining without labels: its losses, what moves, what stays, and bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
