@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helpers.decision import FALLBACK, Decision, ReasonKind, Situation, Thresholds, title_of
+from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation, title_of
 from helpers.results.evidence import CLEAR, NONE, Evidence
 from helpers.results.learning_curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
 
@@ -61,8 +61,7 @@ class Point:
 
 def enough_unlabelled(examples: int) -> int:
     """Return the least number of unlabelled examples that the rule calls many."""
-    at = Thresholds()
-    return int(max(at.unlabelled, at.unlabelled_ratio * examples))
+    return int(max(DEFAULTS.unlabelled, DEFAULTS.unlabelled_ratio * examples))
 
 
 def minutes_words(minutes: float | None) -> str:
