@@ -158,23 +158,18 @@ def standing(picks: pd.DataFrame) -> pd.DataFrame:
     seconds of preparation and training), tasks, situations, low and high (95 % percentile interval
     of the mean regret, over bootstrap draws of whole families), families.
     """
-    rows = []
-    for name, own in picks.groupby("rule", sort=False):
-        low, high = family_interval(own)
-        rows.append(
-            {
-                "rule": name,
-                "mean_regret": own["regret"].mean(),
-                "worst_regret": own["regret"].max(),
-                "mean_train_seconds": own["seconds"].mean(),
-                "tasks": own["task"].nunique(),
-                "situations": len(own),
-                "low": low,
-                "high": high,
-                "families": own["family"].nunique(),
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["mean_regret", "mean_train_seconds"], ignore_index=True)
+    groups = picks.groupby("rule", sort=False)
+    table = groups.agg(
+        mean_regret=("regret", "mean"),
+        worst_regret=("regret", "max"),
+        mean_train_seconds=("seconds", "mean"),
+        tasks=("task", "nunique"),
+        situations=("task", "size"),
+    )
+    table[["low", "high"]] = [family_interval(own) for _, own in groups]
+    table["families"] = groups["family"].nunique()
+    table = table.sort_values(["mean_regret", "mean_train_seconds"])
+    return table.reset_index()
 
 
 def family_interval(picks: pd.DataFrame) -> tuple[float, float]:

@@ -91,6 +91,8 @@ def test_the_article_and_the_2x2_are_the_rules_they_say():
     assert rival_rules.folk(case, nothing) == "partial_fine_tuning"
     assert rival_rules.folk(case, nothing, Thresholds(small=100)) == "full_fine_tuning"
     assert rival_rules.always("adapter", case, nothing) == "adapter"
+    empty = measured_curves(made().iloc[:0], {})
+    assert rival_rules.measured_answer(case, empty) == rival_rules.article(case, empty)
 
 
 def test_standing_by_hand():
