@@ -15,7 +15,7 @@ an answer can be right, a `Score`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,10 +99,8 @@ def predicted(
 
     def rule(answer: Any) -> str | Score:
         truth = dict(values())
-        if not isinstance(answer, Mapping) or set(answer) != set(truth):
-            return f"A dict with the keys {', '.join(truth)} is wanted."
-        if open_ones := [name for name in truth if answer[name] is ...]:
-            return f"Still to guess: {', '.join(open_ones)}."
+        if lacking := not_filled(answer, truth):
+            return lacking
         misses = [abs(float(answer[name]) - wanted) for name, wanted in truth.items()]
         miss = sum(misses) / len(misses)
         credit = min(1.0, max(0.0, (nothing - miss) / (nothing - full)))
@@ -113,6 +111,14 @@ def predicted(
         return Score(credit if math.isfinite(miss) else 0.0, "\n".join(["", *said]))
 
     return rule
+
+
+def not_filled(answer: Any, names: Collection[str]) -> str:
+    """What an answer lacks that should be a dict with these names; empty where it lacks nothing."""
+    if not isinstance(answer, Mapping) or set(answer) != set(names):
+        return f"A dict with the keys {', '.join(names)} is wanted."
+    still_open = [name for name in names if answer[name] is ...]
+    return f"Still to fill in: {', '.join(still_open)}." if still_open else ""
 
 
 def recorded(sweep: str, **wanted: Any) -> pd.DataFrame:
