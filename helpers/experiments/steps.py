@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from helpers.approaches import TransferModel, get_approach
 from helpers.approaches.base import cached_examples
@@ -102,10 +101,7 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
     """
     model = copy.deepcopy(model).train()
     held = [*model.parameters(), *model.buffers()]
-    memory = TensorMemory()
-    for tensor in [*held, labels, *tree_leaves(inputs)]:
-        memory.track(tensor.data)
-    with memory:
+    with TensorMemory(*held, labels, inputs) as memory:
         F.cross_entropy(model(inputs), labels).backward()
     weights = sum(tensor.nbytes for tensor in held)
     moments = 2 * sum(parameter.nbytes for parameter in trainable(model))

@@ -87,13 +87,9 @@ def step_peak(variant: Variant, ids: Tensor) -> int:
     The second step is looked at, because AdamW makes its moments at the end of the first.
     """
     variant.step(ids)
-    memory = TensorMemory()
     held = [*variant.model.parameters(), *variant.model.buffers(), *_moments(variant)]
-    for tensor in [*held, ids]:
-        memory.track(tensor.data)
-    with memory:
+    with TensorMemory(*held, ids) as memory:
         variant.step(ids)
-    del held
     return memory.peak
 
 
