@@ -43,18 +43,9 @@ def forward_flops(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def training_step(
-    model: nn.Module,
-    inputs: Any,
-    labels: Tensor,
-    optimizer: torch.optim.Optimizer | None = None,
-) -> None:
-    """One forward, backward and AdamW step; on a copy, if the model matters.
-
-    optimizer: one that is there already; None: a new one, whose state is made in this step.
-    """
-    if optimizer is None:
-        optimizer = torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0)
+def training_step(model: nn.Module, inputs: Any, labels: Tensor) -> None:
+    """One forward, backward and AdamW step, its state made in it; on a copy, if it matters."""
+    optimizer = torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0)
     F.cross_entropy(model(inputs), labels).backward()
     optimizer.step()
     optimizer.zero_grad()
