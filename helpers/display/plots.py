@@ -191,12 +191,7 @@ def plot_history(history: Any, *, title: str = "", chance: float | None = None) 
 
 
 def image_grid(
-    images: Sequence[Any],
-    titles: Sequence[str] = (),
-    *,
-    title: str = "",
-    columns: int = 8,
-    alt: str = "",
+    images: Sequence[Any], titles: Sequence[str] = (), *, title: str = "", columns: int = 8
 ) -> Figure:
     """Draw images side by side. images: (H, W), (H, W, 1) or (H, W, 3), uint8 or 0–1 floats."""
     columns = max(1, min(columns, len(images)))
@@ -212,7 +207,7 @@ def image_grid(
         top = 255 if pixels.dtype == np.uint8 else 1.0
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=top)
         ax.set_title(name, loc="center", weight="normal", size="small")
-    made.alt = alt or ". ".join(part for part in (title, ", ".join(titles)) if part)
+    made.alt = ". ".join(part for part in (title, ", ".join(titles)) if part)
     return made
 
 

@@ -29,17 +29,20 @@ def overtakes(
         own = own.sort_values("n_train")
         clear = own[own["low"] > 0]["n_train"].min()
         sizes = own["n_train"]
-        rows.append((*place, _upcrossing(own), clear, int(sizes.min()), int(sizes.max())))
+        found = stays_above_zero(sizes.to_numpy(float), own["mean"].to_numpy(float))
+        rows.append((*place, found, clear, int(sizes.min()), int(sizes.max())))
     return pd.DataFrame(rows, columns=[*PLACE, "examples", "clear", "smallest", "largest"])
 
 
-def _upcrossing(gains: pd.DataFrame) -> float:
-    """Size from which the mean gain stays above zero, as far as measured; rows sorted by size."""
-    sizes, means = gains["n_train"].to_numpy(float), gains["mean"].to_numpy(float)
-    below = np.flatnonzero(means <= 0)
+def stays_above_zero(sizes: np.ndarray, values: np.ndarray) -> float:
+    """Size from which values stay above zero, as far as measured; NaN: not at the largest.
+
+    sizes: ascending. Between two of them it is read straight over log size.
+    """
+    below = np.flatnonzero(values <= 0)
     if not len(below):
         return float(sizes[0])
     last = int(below[-1])
     if last == len(sizes) - 1:
         return math.nan
-    return between(sizes[last : last + 2], means[last : last + 2], 0.0)
+    return between(sizes[last : last + 2], values[last : last + 2], 0.0)

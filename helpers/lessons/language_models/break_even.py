@@ -30,7 +30,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.results.statistics import between, interval_table
+from helpers.lessons.crossings import stays_above_zero
+from helpers.results.statistics import interval_table
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, label_of
 
@@ -74,18 +75,18 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def ratios(rows: pd.DataFrame, value: str = "step_ms", *, over: str = FULL) -> pd.DataFrame:
-    """Each method's `value` over that of `over` in the same turn: a row for each place and method.
+def ratios(rows: pd.DataFrame, value: str = "step_ms") -> pd.DataFrame:
+    """Each method's `value` over full fine-tuning's in its turn: a row for each place and method.
 
     Columns: those of PLACE, base_params, approach, setting, method, mean (geometric), low and high
     (95 % by Student's t on logarithms; equal to the mean where nothing varies, as with bytes; NaN
-    for a single turn) and turns. Models on which `over` was not measured are left out.
+    for a single turn) and turns. Models that were not fully tuned are left out.
     """
     if value not in [*TIMES, *BYTES]:
         raise UserError(f"{value!r} has no ratio; choose one of {', '.join([*TIMES, *BYTES])}")
     keys = [*PLACE, "turn"]
-    base = rows[rows["approach"] == over][[*keys, value]]
-    both = rows[rows["approach"] != over].merge(base, on=keys, suffixes=("", "_over"))
+    base = rows[rows["approach"] == FULL][[*keys, value]]
+    both = rows[rows["approach"] != FULL].merge(base, on=keys, suffixes=("", "_over"))
     both["log"] = np.log(both[value] / both[f"{value}_over"])
     by = [*PLACE, "base_params", *METHOD, "method"]
     table = interval_table(both, by, "log", sort=False).rename(columns={"runs": "turns"})
@@ -106,24 +107,17 @@ def break_even(table: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
     for key, own in table.groupby(["batch", "seq", *METHOD, "method"], sort=False):
         own = own.sort_values("base_params")
         sizes = own["base_params"].to_numpy(float)
-        answer, params = _falls_below(sizes, own["mean"].to_numpy(float), level)
+        saved = level - own["mean"].to_numpy(float)
+        answer = "from" if saved[-1] > 0 else "unsteady"
+        if (saved > 0).all() or (saved <= 0).all():
+            answer = "always" if saved[-1] > 0 else "never"
+        params = stays_above_zero(sizes, saved)
         not_clear = np.flatnonzero(~(own["high"].to_numpy(float) < level))
         first = int(not_clear[-1]) + 1 if len(not_clear) else 0
         clear = sizes[first] if first < len(sizes) else math.nan
         rows.append((*key, answer, params, clear, sizes[0], sizes[-1]))
     names = ["batch", "seq", *METHOD, "method", "answer", "params", "clear", "smallest", "largest"]
     return pd.DataFrame(rows, columns=names)
-
-
-def _falls_below(sizes: np.ndarray, means: np.ndarray, level: float) -> tuple[str, float]:
-    """(answer, size from which the mean stays below the level); sizes ascend."""
-    above = np.flatnonzero(means >= level)
-    if not len(above):
-        return "always", float(sizes[0])
-    last = int(above[-1])
-    if last == len(sizes) - 1:
-        return ("never" if len(above) == len(sizes) else "unsteady"), math.nan
-    return "from", between(sizes[last : last + 2], means[last : last + 2], level)
 
 
 def told(table: pd.DataFrame, what: str) -> list[str]:

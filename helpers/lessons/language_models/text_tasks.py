@@ -87,7 +87,7 @@ def cut_task(backbone: Backbone, task: Task, tokens: int) -> Task:
     return replace(task, **parts)
 
 
-def accuracy_by_length(task: Task, lengths: Iterable[int], name: str = "minilm") -> pd.DataFrame:
+def accuracy_by_length(task: Task, lengths: Iterable[int]) -> pd.DataFrame:
     """A frozen probe and word counts, both given the first tokens of every text alone.
 
     Columns: approach, tokens (0: the whole text, word counts only), accuracy, low, high (95 % from
@@ -95,7 +95,7 @@ def accuracy_by_length(task: Task, lengths: Iterable[int], name: str = "minilm")
     """
     rows = []
     for tokens in lengths:
-        backbone = load_backbone(name, size=tokens)
+        backbone = load_backbone("minilm", size=tokens)
         rows.append((FEATURE_EXTRACTION, tokens, _reached(FEATURE_EXTRACTION, backbone, task)))
         rows.append((ANCHOR, tokens, _reached(ANCHOR, None, cut_task(backbone, task, tokens))))
     rows.append((ANCHOR, 0, _reached(ANCHOR, None, task)))
