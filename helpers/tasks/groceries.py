@@ -1,6 +1,5 @@
 """Photos of groceries on the shelves of shops: 43 coarse classes, or the 81 kinds within them."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -103,30 +102,23 @@ def _load(fine: bool, size: int | None) -> Source:
     return Source(**splits)
 
 
-def _info(
-    name: str, title: str, classes: tuple[str, ...], loader: Callable[[int | None], Source]
-) -> TaskInfo:
-    return TaskInfo(
-        name=name,
-        title=title,
-        modality="image",
-        classes=classes,
-        licence="MIT",
-        provenance="smartphone photos of fruit, vegetables and packages in shops, "
-        "https://github.com/marcusklasson/GroceryStoreDataset, commit fc80ba9",
-        citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
-        "visual and semantic labels, WACV (2019), arXiv 1901.00711",
-        split="published lists: 2,640 train, 296 validation, 2,485 test",
-        family="grocery",
-        train_examples=2_640,
-        judged=dict.fromkeys(IMAGENET, "close"),  # ImageNet has fruit, packets and shelves
-        loader=loader,
-        image_size=128,
-        channels=3,
-    )
-
-
-register_task(_info("grocery", "Which grocery is on the photo?", COARSE, partial(_load, False)))
-register_task(
-    _info("grocery_fine", "Which kind of grocery is on the photo?", FINE, partial(_load, True))
+_info = partial(
+    TaskInfo,
+    modality="image",
+    licence="MIT",
+    provenance="smartphone photos of fruit, vegetables and packages in shops, "
+    "https://github.com/marcusklasson/GroceryStoreDataset, commit fc80ba9",
+    citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
+    "visual and semantic labels, WACV (2019), arXiv 1901.00711",
+    split="published lists: 2,640 train, 296 validation, 2,485 test",
+    family="grocery",
+    train_examples=2_640,
+    judged=dict.fromkeys(IMAGENET, "close"),  # ImageNet has fruit, packets and shelves
+    image_size=128,
+    channels=3,
 )
+for _name, _title, _classes, _fine in (
+    ("grocery", "Which grocery is on the photo?", COARSE, False),
+    ("grocery_fine", "Which kind of grocery is on the photo?", FINE, True),
+):
+    register_task(_info(_name, _title, classes=_classes, loader=partial(_load, _fine)))
