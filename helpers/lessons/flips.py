@@ -172,12 +172,6 @@ def in_words(found: Effect, against: str) -> str:
     )
 
 
-def times_ahead(table: pd.DataFrame) -> dict[str, int]:
-    """How many rows of paired gains lie clearly above zero, clearly below, or too close."""
-    ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
-    return {"ahead": ahead, "behind": behind, "too close": len(table) - ahead - behind}
-
-
 def told(table: pd.DataFrame) -> str:
     """Where a `paired` table is clearly ahead, clearly behind and too close to call, in words."""
     table = table.reset_index()

@@ -12,6 +12,7 @@ from torch import nn
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
+from helpers.lessons.pitfalls import verdicts
 from helpers.lessons.race import binomial_interval
 from helpers.results.learning_curves import LEAST_SEEDS
 from helpers.results.statistics import paired_gain
@@ -156,7 +157,7 @@ def in_words(best: pd.DataFrame, runs: pd.DataFrame) -> str:
     for rival, words in ((ANCHOR, "word counts"), (FEATURE_EXTRACTION, "a frozen probe")):
         gains = paired_gain(runs, LORA, rival)
         gains = gains[gains["runs"] >= LEAST_SEEDS]
-        ahead, behind = int((gains["low"] > 0).sum()), int((gains["high"] < 0).sum())
+        ahead, behind, _ = verdicts(gains)
         told += (
             f" Against {words}, LoRA at its default settings is clearly ahead in **{ahead}** and "
             f"clearly behind in **{behind}** of {len(gains)} situations."

@@ -62,7 +62,6 @@ def test_a_gain_is_paired_by_seed():
     table = flips.paired(rows, ("continued", flips.NAIVE), ("plain", flips.NAIVE))
     assert table["mean"].tolist() == pytest.approx([0.1])
     assert table["low"].iloc[0] == pytest.approx(0.1)
-    assert flips.times_ahead(table) == {"ahead": 1, "behind": 0, "too close": 0}
     words = flips.told(table)
     assert words.startswith("clearly ahead: digits (50 labels); clearly behind: nowhere")
 
