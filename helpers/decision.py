@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from helpers.errors import UserError
@@ -84,6 +84,9 @@ class Thresholds:
             raise UserError("thresholds need many_tasks >= 2, unlabelled >= 1, a ratio above 0")
 
 
+DEFAULTS = Thresholds()
+
+
 @dataclass(frozen=True)
 class Situation:
     """What a team knows before it trains anything, checked when built.
@@ -127,17 +130,15 @@ class Situation:
         return all(limit is None or cost <= limit for cost, limit in spent)
 
 
-def size_word(examples: int, thresholds: Thresholds | None = None) -> SizeWord:
+def size_word(examples: int, thresholds: Thresholds = DEFAULTS) -> SizeWord:
     """Return what so many examples are called: small, moderate or large."""
-    thresholds = thresholds or Thresholds()
     if examples < thresholds.small:
         return SizeWord.SMALL
     return SizeWord.MODERATE if examples < thresholds.large else SizeWord.LARGE
 
 
-def distance_word(distance: float, thresholds: Thresholds | None = None) -> DistanceWord:
+def distance_word(distance: float, thresholds: Thresholds = DEFAULTS) -> DistanceWord:
     """Return what a distance is called: close, distant or very distant."""
-    thresholds = thresholds or Thresholds()
     if distance < thresholds.distant:
         return DistanceWord.CLOSE
     if distance < thresholds.very_distant:
@@ -145,9 +146,8 @@ def distance_word(distance: float, thresholds: Thresholds | None = None) -> Dist
     return DistanceWord.VERY_DISTANT
 
 
-def unlabelled_is_many(situation: Situation, thresholds: Thresholds | None = None) -> bool:
+def unlabelled_is_many(situation: Situation, thresholds: Thresholds = DEFAULTS) -> bool:
     """Tell whether the unlabelled examples are many, in number and beside the labelled ones."""
-    thresholds = thresholds or Thresholds()
     ratio = thresholds.unlabelled_ratio * situation.examples
     return situation.unlabelled >= max(thresholds.unlabelled, ratio)
 
@@ -185,16 +185,14 @@ class Decision:
     flips: tuple[Flip, ...] = ()
     measure: tuple[str, ...] = ()  # what to measure before trusting the answer
     first: str = ""  # what to do before, such as continued pretraining
-    thresholds: Thresholds = field(default=Thresholds(), repr=False)
 
 
-def decide(situation: Situation, thresholds: Thresholds | None = None) -> Decision:
+def decide(situation: Situation, thresholds: Thresholds = DEFAULTS) -> Decision:
     """Answer for a situation: the first rule that matches, then the flips, then what would change.
 
     Where no rule matches, `rule` is "fallback" and the cheapest credible approach is named, with
     what to measure before trusting it.
     """
-    thresholds = thresholds or Thresholds()
     decision = _flipped(situation, thresholds)
     changes = tuple(_changes(situation, decision, thresholds))
     measure = tuple(
@@ -276,13 +274,11 @@ def _ruled(situation: Situation, thresholds: Thresholds) -> Decision:
         if later:
             told = f"{later[0]} would match as well; the order decides, {name} is first."
             reasons.append(Reason(ReasonKind.ORDER, told))
-        return Decision(approach, name, tuple(reasons), (), MEASURE[name], "", thresholds)
-    return _fallback(size, distance, reasons, thresholds)
+        return Decision(approach, name, tuple(reasons), (), MEASURE[name])
+    return _fallback(size, distance, reasons)
 
 
-def _fallback(
-    size: SizeWord, distance: DistanceWord, reasons: list[Reason], thresholds: Thresholds
-) -> Decision:
+def _fallback(size: SizeWord, distance: DistanceWord, reasons: list[Reason]) -> Decision:
     """No rule covers this: the cheapest approach that is credible here, and how to check it."""
     told = f"No rule covers a {size} data set and a {distance} domain here."
     reasons.append(Reason(ReasonKind.UNCOVERED, told))
@@ -307,7 +303,7 @@ def _fallback(
             "LoRA and partial fine-tuning against the probe on the same validation split",
         )
     reasons.append(Reason(ReasonKind.FALLBACK, told))
-    return Decision(approach, FALLBACK, tuple(reasons), (), measure, "", thresholds)
+    return Decision(approach, FALLBACK, tuple(reasons), (), measure)
 
 
 def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from helpers.approaches.folding import folded
 from helpers.approaches.model import TransferModel
@@ -154,27 +154,21 @@ class Approach:
         *,
         cache: bool = True,
         on_epoch: Callable[[int, History], None] | None = None,
+        head: nn.Module | None = None,
     ) -> Fitted:
         """Build, cache what the frozen prefix returns, train.
 
         cache: False trains on raw batches from the first stage on, augmented afresh each time.
+        on_epoch: as of `helpers.training.loop.train`. head: one whose weights the new one starts
+            from.
         """
         options = options or self.options()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = self.build(backbone, len(task.classes), options)
-        return self._train(model, task, config, options, cache, on_epoch)
-
-    def _train(
-        self,
-        model: TransferModel,
-        task: Task,
-        config: TrainConfig,
-        options: Options,
-        cache: bool,
-        on_epoch: Callable[[int, History], None] | None,
-    ) -> Fitted:
-        start = model.start
+        if head is not None:
+            model.head.load_state_dict(head.state_dict())
+        config, start = self.adjusted(config, options), model.start
         if not cache:
             model.start = 0
         seconds = cpu_seconds = 0.0
@@ -194,6 +188,10 @@ class Approach:
             history = train(model, examples, validation, config, augment=change, on_epoch=on_epoch)
         self.after_training(model)
         return Fitted(self, model, history, seconds, cpu_seconds, start, config=config)
+
+    def adjusted(self, config: TrainConfig, options: Options) -> TrainConfig:
+        """Hook: the settings of the loop with what the options say of it."""
+        return config
 
     def before_training(self, model: TransferModel, examples: Examples) -> None:
         """Hook: the model and the (cached) examples, just before the loop."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,9 +108,7 @@ class Classical(Approach):
         task,
         config: TrainConfig,
         options: Options | None = None,
-        *,
-        cache: bool = True,
-        on_epoch: Callable[[int, History], None] | None = None,
+        **_: Any,
     ) -> Fitted:
         """Fit the pipeline; `config.lr` is C, `config.epochs` the solver's iterations."""
         watch = Stopwatch()

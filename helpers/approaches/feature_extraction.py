@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -98,15 +98,13 @@ class FeatureExtraction(Approach):
         task,
         config: TrainConfig,
         options: ProbeOptions | None = None,
-        *,
-        cache: bool = True,
-        on_epoch: Callable[[int, History], None] | None = None,
+        **how: Any,
     ) -> Fitted:
         """As of every approach; with L-BFGS `config.lr` is C, and features are always cached."""
         options = options or self.options()
         if getattr(options, "solver", "loop") == "lbfgs":  # plain Options do as well
             return fit_probe(self, backbone, task, (config.lr,), config, options)
-        return super().fit(backbone, task, config, options, cache=cache, on_epoch=on_epoch)
+        return super().fit(backbone, task, config, options, **how)
 
     def build(self, backbone: Backbone, n_classes: int, options: Options) -> TransferModel:
         freeze(backbone)

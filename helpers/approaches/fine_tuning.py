@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from helpers.approaches.base import Approach, Fitted, Options, register_approach
 from helpers.approaches.feature_extraction import STRENGTHS, FeatureExtraction, fit_probe
 from helpers.approaches.model import TransferModel, freeze, freeze_statistics, unfreeze
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.training.loop import History, TrainConfig
+from helpers.training.loop import TrainConfig
 from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
 FINE_TUNING_RATES = {"image": (1e-4, 3e-4, 1e-3), "text": (3e-5, 1e-4, 3e-4)}
-
-
 TRIALS = {"image": (3e-4, 1e-3, 3e-3), "text": (3e-5, 1e-4, 3e-4)}
 NORMS = ("running", "frozen")
 
@@ -92,19 +90,8 @@ class FullFineTuning(Approach):
     def build(self, backbone: Backbone, n_classes: int, options: FullOptions) -> TransferModel:
         return _with_norm(TransferModel(unfreeze(backbone), n_classes), options)
 
-    def fit(
-        self,
-        backbone: Backbone,
-        task,
-        config: TrainConfig,
-        options: FullOptions | None = None,
-        *,
-        cache: bool = True,
-        on_epoch: Callable[[int, History], None] | None = None,
-    ) -> Fitted:
-        options = options or self.options()
-        config = replace(config, layer_decay=options.layer_decay)
-        return super().fit(backbone, task, config, options, cache=cache, on_epoch=on_epoch)
+    def adjusted(self, config: TrainConfig, options: FullOptions) -> TrainConfig:
+        return replace(config, layer_decay=options.layer_decay)
 
 
 @dataclass(frozen=True)
@@ -132,18 +119,14 @@ class ProbeThenFineTuning(FullFineTuning):
         task,
         config: TrainConfig,
         options: ProbeFirstOptions | None = None,
-        *,
-        cache: bool = True,
-        on_epoch: Callable[[int, History], None] | None = None,
+        **how: Any,
     ) -> Fitted:
         options = options or self.options()
         probe = self._probe(backbone, task, config, options)
-        model = self.build(backbone, len(task.classes), options)
-        model.head.load_state_dict(probe.model.head.state_dict())
-        # Weights that fine-tuning does not improve on stay the probe's.
         offered = options.solver == "lbfgs"
-        config = replace(config, layer_decay=options.layer_decay, offer_start=offered)
-        fitted = self._train(model, task, config, options, cache, on_epoch)
+        # Weights that fine-tuning does not improve on stay the probe's.
+        config = replace(config, offer_start=offered)
+        fitted = super().fit(backbone, task, config, options, head=probe.model.head, **how)
         fitted.prepare_seconds += probe.prepare_seconds + probe.history.seconds
         fitted.prepare_cpu_seconds += probe.prepare_cpu_seconds + probe.history.cpu_seconds
         # Its features are computed once, of every view and of validation: `costs` counts that.

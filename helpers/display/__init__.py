@@ -7,7 +7,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "figures": ["APPROACH_STYLE", "figure", "text_figure"],
         "path_chooser": ["Chooser"],
-        "plots": ["image_grid", "looks", "plot_bars", "plot_curves", "plot_history", "plot_race"],
+        "plots": [
+            "image_grid",
+            "looks",
+            "plot_bars",
+            "plot_curves",
+            "plot_history",
+            "plot_race",
+            "small_multiples",
+        ],
         "sliders": ["explore"],
     },
 )

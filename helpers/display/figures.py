@@ -58,7 +58,6 @@ def figure(
     height: float = 4.0,
     rows: int = 1,
     columns: int = 1,
-    alt: str = "",
     **shared: Any,
 ) -> tuple[Picture, Any]:
     """Return a figure and its Axes (an array of them when there are several panels).
@@ -75,7 +74,6 @@ def figure(
         made.suptitle(title, x=0.01, ha="left", weight="bold")
     elif title:
         set_title(axes, title)
-    made.alt = alt
     return made, axes
 
 

@@ -4,7 +4,9 @@ Every function returns a `Picture`, a matplotlib Figure that a notebook shows wh
 last line, with alt text. Pass `ax=` to draw into one panel of a figure that you made.
 """
 
+import math
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from matplotlib.figure import Figure
 from helpers.display.figures import MAX_SIZE, Picture, figure, png_bytes, set_title, text_figure
 from helpers.vocabulary import APPROACH_STYLE, looks
 
+PANELS = 6  # of small multiples
 __all__ = [
     "APPROACH_STYLE",
     "Picture",
@@ -26,6 +29,7 @@ __all__ = [
     "plot_history",
     "plot_race",
     "png_bytes",
+    "small_multiples",
     "text_figure",
 ]
 
@@ -123,6 +127,49 @@ def plot_bars(
     return ax.figure
 
 
+def small_multiples(
+    table: pd.DataFrame,
+    by: str = "task",
+    *,
+    title: str = "",
+    marks: Sequence[float] = (),
+    mark: str = "",
+) -> Figure:
+    """Draw one panel of learning curves for each value of `by`, six at most, with one legend.
+
+    table: from `statistics.summarise`. marks: for each panel, in order, an x to mark with a dashed
+    line (NaN: none), which `mark` names below the panel.
+    """
+    names = list(dict.fromkeys(table[by]))[:PANELS]
+    columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
+    rows = -(-len(names) // columns)
+    height = min(MAX_SIZE[1], 0.6 + 2.2 * rows)
+    made, axes = figure(title, width=8, height=height, rows=rows, columns=columns, squeeze=False)
+    entries: dict[str, Any] = {}
+    for ax, name, at in zip_longest(axes.ravel(), names, marks):
+        if name is None:
+            ax.set_visible(False)
+            continue
+        own = table[table[by] == name]
+        plot_curves(own, "n_train", log_x=True, ax=ax)
+        ax.set_title(str(name), loc="left", size="medium")
+        ax.set(xlabel="", ylabel="test accuracy" if ax.get_subplotspec().is_first_col() else "")
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(0.0, low), min(1.0, high))  # a t interval may leave the scale
+        if at is not None and not math.isnan(at):
+            ax.axvline(at, color="#333333", ls="--", lw=1)
+            ax.set_xlabel(f"{mark} {at:,.0f}", size="small")
+        lines, labels = ax.get_legend_handles_labels()
+        entries |= dict(zip(labels, lines, strict=True))
+        ax.get_legend().remove()
+        sizes = sorted(set(table["n_train"]))
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes], size="small")
+        ax.minorticks_off()
+    where = {"loc": "outside lower center", "ncols": 4, "fontsize": "small", "frameon": False}
+    made.legend(entries.values(), entries, title="training examples (log scale)", **where)
+    return made
+
+
 def plot_history(history: Any, *, title: str = "", chance: float | None = None) -> Figure:
     """Draw a training history: losses on the left, validation accuracy on the right.
 
@@ -144,12 +191,7 @@ def plot_history(history: Any, *, title: str = "", chance: float | None = None) 
 
 
 def image_grid(
-    images: Sequence[Any],
-    titles: Sequence[str] = (),
-    *,
-    title: str = "",
-    columns: int = 8,
-    alt: str = "",
+    images: Sequence[Any], titles: Sequence[str] = (), *, title: str = "", columns: int = 8
 ) -> Figure:
     """Draw images side by side. images: (H, W), (H, W, 1) or (H, W, 3), uint8 or 0–1 floats."""
     columns = max(1, min(columns, len(images)))
@@ -165,7 +207,7 @@ def image_grid(
         top = 255 if pixels.dtype == np.uint8 else 1.0
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=top)
         ax.set_title(name, loc="center", weight="normal", size="small")
-    made.alt = alt or ". ".join(part for part in (title, ", ".join(titles)) if part)
+    made.alt = ". ".join(part for part in (title, ", ".join(titles)) if part)
     return made
 
 

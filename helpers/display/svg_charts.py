@@ -102,11 +102,10 @@ def marks(examples: tuple[float, str, str], live: Iterable[tuple[float, float, s
 
 def draw_panel(curve: Curve) -> Panel:
     """Draw a curve with all approaches that have at least two seeds at some size."""
-    table = _summary(curve)
+    table = summary(curve)
     sizes = sorted(curve.accuracy)
     low, high = _ends(table)
-    name = f"{label_of(curve.task)}{f', dial {curve.dial:.2f}' if curve.dial else ''}"
-    head = f"{name} on {curve.backbone}, {curve.image_size} {_unit(curve)}"
+    head = f"{name_of(curve)}, {curve.image_size} {'tokens' if curve.modality == 'text' else 'px'}"
     place = f"distance {curve.distance:.2f}, {curve.how}"
     least, most = sizes[0] / REACH_SIZE, sizes[-1] * REACH_SIZE
     panel = Panel(head, place, "", _table(table, sizes), low, high, least, most)
@@ -121,12 +120,14 @@ def draw_panel(curve: Curve) -> Panel:
     return Panel(head, place, "".join(parts), panel.table, low, high, least, most)
 
 
-def _unit(curve: Curve) -> str:
-    return "tokens" if curve.modality == "text" else "px"
+def name_of(curve: Curve) -> str:
+    """Return a curve's task, step of the dial and backbone in words."""
+    dialled = f", dial {curve.dial:.2f}" if curve.dial else ""
+    return f"{label_of(curve.task)}{dialled} on {curve.backbone}"
 
 
-def _summary(curve: Curve) -> pd.DataFrame:
-    """Mean and 95 % interval over seeds, a row for each size and approach."""
+def summary(curve: Curve) -> pd.DataFrame:
+    """Return mean, low and high (95 %, over seeds) of a curve, a row for each size and approach."""
     parts = []
     for size, accuracy in sorted(curve.accuracy.items()):
         own = accuracy.agg(["mean", "std", "count"]).T

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 import torch.nn.functional as F
 from sklearn.base import clone
@@ -44,18 +43,9 @@ def forward_flops(function: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def training_step(
-    model: nn.Module,
-    inputs: Any,
-    labels: Tensor,
-    optimizer: torch.optim.Optimizer | None = None,
-) -> None:
-    """One forward, backward and AdamW step; on a copy, if the model matters.
-
-    optimizer: one that is there already; None: a new one, whose state is made in this step.
-    """
-    if optimizer is None:
-        optimizer = torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0)
+def training_step(model: nn.Module, inputs: Any, labels: Tensor) -> None:
+    """One forward, backward and AdamW step, its state made in it; on a copy, if it matters."""
+    optimizer = torch.optim.AdamW(trainable(model), lr=0.0, weight_decay=0.0)
     F.cross_entropy(model(inputs), labels).backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -87,13 +77,17 @@ class TensorMemory(TorchDispatchMode):
     """Counts the bytes of live tensors, so that peaks do not depend on the allocator's habits.
 
     Every operation's results are registered by storage and forgotten when PyTorch frees it.
-    What a kernel takes for itself while it runs (workspaces) is not seen.
+    What a kernel takes for itself while it runs (workspaces) is not seen. held: tensors that are
+    there before, such as weights; what else of a tree has no storage is passed over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *held: Any) -> None:
         super().__init__()
         self.live = self.peak = 0
         self._seen: weakref.WeakSet = weakref.WeakSet()
+        self._held = [leaf.data for leaf in tree_leaves(held) if isinstance(leaf, Tensor)]
+        for tensor in self._held:
+            self.track(tensor)
 
     def track(self, tensor: Tensor) -> None:
         """Count a tensor's storage until it is freed."""
@@ -126,29 +120,16 @@ def step_memory(model: nn.Module, inputs: Any, labels: Tensor) -> int:
         torch.cuda.reset_peak_memory_stats()
         training_step(model, inputs, labels)
         return torch.cuda.max_memory_allocated()
-    memory = TensorMemory()
-    for tensor in [*model.parameters(), *model.buffers(), labels, *tree_leaves(inputs)]:
-        memory.track(tensor.data)
-    held = list(model.parameters()) + list(model.buffers())
-    with memory:
+    with TensorMemory(*model.parameters(), *model.buffers(), labels, inputs) as memory:
         training_step(model, inputs, labels)
-    del held
     return memory.peak
 
 
 def forward_memory(model: nn.Module, function: Callable[[], Any]) -> int:
     """Peak bytes of a call without gradients, the model's weights included."""
-    memory = TensorMemory()
-    for tensor in [*model.parameters(), *model.buffers()]:
-        memory.track(tensor.data)
-    with memory, torch.no_grad():
+    with TensorMemory(*model.parameters(), *model.buffers()) as memory, torch.no_grad():
         function()
     return memory.peak
-
-
-def resident_mb() -> float:
-    """Megabytes this process holds in memory now."""
-    return psutil.Process().memory_info().rss / 1e6
 
 
 def sample_batch(encoded: np.ndarray, n: int) -> Tensor:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +17,16 @@ import pandas as pd
 from scipy.linalg import sqrtm
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from helpers.backbones import BACKBONES, load_backbone, reference_of, source_task_of
+from helpers.backbones import load_backbone, reference_of
 from helpers.errors import UserError
-from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import COMPARING
 from helpers.experiments.single_run import RunConfig, task_for
 from helpers.results.statistics import wilson_interval
 from helpers.storage.results_file import ResultsFile
 from helpers.training.feature_cache import extract_features
 from helpers.training.linear import linear_probe, one_blas_thread
 from helpers.vocabulary import FEATURE_EXTRACTION
+
+FOLDS = 5  # of the probe
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Probe:
 
 
 @one_blas_thread
-def probe(features: np.ndarray, labels: np.ndarray, *, folds: int = 5, seed: int = 0) -> Probe:
+def probe(features: np.ndarray, labels: np.ndarray) -> Probe:
     """The article's test for "do the features transfer?": features (N,F), labels (N,).
 
     Raises UserError when a class has fewer examples than there are folds to hold it out in.
@@ -62,8 +61,7 @@ def probe(features: np.ndarray, labels: np.ndarray, *, folds: int = 5, seed: int
         raise UserError("a probe needs two classes or more; the labels hold one")
     if smallest < 2:
         raise UserError("a probe needs two examples of each class; one class has a single example")
-    folds = min(folds, smallest)
-    splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    splits = StratifiedKFold(min(FOLDS, smallest), shuffle=True, random_state=0)
     right = int((cross_val_predict(linear_probe(), features, labels, cv=splits) == labels).sum())
     low, high = wilson_interval(right, len(labels))
     return Probe(right / len(labels), low, high, float(counts.max() / len(labels)), len(labels))
@@ -131,34 +129,6 @@ FILE = ResultsFile("distances.csv", COLUMNS, KEY)
 DIRECTIONS = 64  # of greatest joint spread, where features are wider than the examples support
 
 
-@dataclass(frozen=True)
-class Place:
-    """One task on one backbone, at one step of the dial and one size (pixels or tokens)."""
-
-    backbone: str
-    task: str
-    dial: float
-    image_size: int
-
-
-def places(sweeps: Iterable[str] = COMPARING) -> list[Place]:
-    """List what sweeps compare approaches on, and first each known source on itself.
-
-    sweeps: names, also of one task or backbone (`entry_sweeps.find_sweep`). Raises UserError for an
-    unknown one.
-    """
-    found = []
-    for name in sweeps:
-        for block in find_sweep(name).blocks:
-            size = block.image_size or BACKBONES[block.backbone].default_size
-            source = source_task_of(block.backbone)
-            tasks = ((source,) if source else ()) + tuple(block.tasks)
-            for task in tasks:
-                dials = (0.0,) if task == source else block.dials
-                found += [Place(block.backbone, task, dial, size) for dial in dials]
-    return list(dict.fromkeys(found))
-
-
 def as_distance(frechet: float) -> float:
     """Turn a Fréchet distance F into one from 0 (like the reference) to 1: F / (1 + F).
 
@@ -183,45 +153,6 @@ def cloud_distance(source: np.ndarray, target: np.ndarray) -> float:
     return frechet_distance(source, target)
 
 
-def measure_place(place: Place, n: int = EXAMPLES, seed: int = 0) -> dict[str, float | str]:
-    """Measure one row: features of n training examples drawn with `seed` (all, where fewer).
-
-    The Fréchet distance is taken to as many test examples of the backbone's reference,
-    or to all of them where there are fewer.
-    """
-    asked = RunConfig(
-        place.task,
-        place.backbone,
-        FEATURE_EXTRACTION,
-        n,
-        seed=seed,
-        dial=place.dial,
-        image_size=place.image_size,
-    )
-    examples = task_for(asked, n_test=1).train
-    backbone = load_backbone(place.backbone, size=place.image_size)
-    found = np.asarray(extract_features(backbone, examples.inputs, cache=False))
-    frechet = cloud_distance(reference_features(place.backbone, place.image_size, n), found)
-    score = probe(found, examples.labels, seed=seed)
-    return {
-        "backbone": place.backbone,
-        "task": place.task,
-        "dial": place.dial,
-        "image_size": place.image_size,
-        "probe": score.accuracy,
-        "low": score.low,
-        "high": score.high,
-        "chance": score.chance,
-        "above_chance": score.above_chance,
-        "frechet": frechet,
-        "log_me": log_me(found, examples.labels),
-        "distance": as_distance(frechet),
-        "n": len(examples),
-        "seed": seed,
-        "reference": reference_of(place.backbone),
-    }
-
-
 @functools.lru_cache(maxsize=2)
 def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     """Frozen features (n,F) of test examples of what stands for the pretraining data.
@@ -240,11 +171,6 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     return np.asarray(
         extract_features(load_backbone(backbone, size=size), examples.inputs, cache=False)
     )
-
-
-def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
-    """List the places of some sweeps that the file lacks."""
-    return [Place(**row) for row in FILE.missing(map(asdict, places(sweeps)), path)]
 
 
 def load_distances(path: Path | None = None) -> pd.DataFrame:

@@ -9,6 +9,7 @@ registry entry. `sweeps` tries them at `tuning_size` examples and picks on valid
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from helpers.errors import UserError
@@ -49,6 +50,10 @@ def _photos(tasks: tuple[str, ...], sizes: tuple[int, ...], side: int, **more: A
     return Block(_LITE0, tasks, sizes, image_size=side, **more)
 
 
+_native = partial(_photos, side=224, tuning_side=128, approaches=_NATIVE, seeds=2)
+_texts = partial(Block, "minilm", image_size=64)
+# BatchNorm's statistics follow the batches, for whatever moves the base.
+_running = partial(Block, approaches=_MOVING, settings=("norm=running",))
 SECOND_ROUND = (
     Sweep(
         "repair",
@@ -64,21 +69,10 @@ SECOND_ROUND = (
     Sweep(
         "normalisation",
         "block 0: BatchNorm's statistics frozen or running, for whatever moves the base",
-        tuple(
-            Block(
-                backbone,
-                tasks,
-                (200,),
-                approaches=_MOVING,
-                settings=("norm=running",),
-                image_size=side,
-                augment=augment,
-            )
-            for backbone, tasks, side, augment in (
-                (_LITE0, ("clothing",), 64, _PHOTO),
-                (_LITE0, ("digits",), 64, ""),
-                ("pocket", ("textile", "digits"), None, ""),
-            )
+        (
+            _running(_LITE0, ("clothing",), (200,), image_size=64, augment=_PHOTO),
+            _running(_LITE0, ("digits",), (200,), image_size=64),
+            _running("pocket", ("textile", "digits"), (200,)),
         ),
     ),
     Sweep(
@@ -90,24 +84,9 @@ SECOND_ROUND = (
         "native",
         "block 2: photos at the network's own 224 pixels, at rates tuned for 128",
         (
-            _photos(
-                ("clothing",),
-                (ALL,),
-                224,
-                approaches=(*_NATIVE, *_SCRATCH),
-                tuning_side=128,
-                seeds=2,
-            ),
-            _photos(("grocery",), (1_000,), 224, approaches=_NATIVE, tuning_side=128, seeds=2),
-            _photos(
-                _UPRIGHTLESS,
-                (1_000,),
-                224,
-                approaches=_NATIVE,
-                tuning_side=128,
-                seeds=2,
-                augment=_FLIPS,
-            ),
+            _native(("clothing",), (ALL,), approaches=(*_NATIVE, *_SCRATCH)),
+            _native(("grocery",), (1_000,)),
+            _native(_UPRIGHTLESS, (1_000,), augment=_FLIPS),
             # The flagship without augmentation, for comparison.
             _photos(("clothing",), (ALL,), 128, approaches=_NATIVE, augment="", seeds=2),
         ),
@@ -118,14 +97,7 @@ SECOND_ROUND = (
         (
             Block("pocket", ("products_near",), (5_000, ALL), dials=(0.0, DIALS[2], DIALS[-1])),
             # Statistics of the source may not fit pixels that were moved: both, where data abound.
-            Block(
-                "pocket",
-                ("products_near",),
-                (5_000,),
-                approaches=_MOVING,
-                settings=("norm=running",),
-                dials=(0.0, DIALS[-1]),
-            ),
+            _running("pocket", ("products_near",), (5_000,), dials=(0.0, DIALS[-1])),
             Block(_LITE0, ("products",), (5_000, 20_000), image_size=64, seeds=2, single=_SCRATCH),
         ),
     ),
@@ -133,23 +105,10 @@ SECOND_ROUND = (
         "texts",
         "block 4: six tasks of texts of 64 tokens",
         (
-            Block("minilm", _TEXT_TASKS, (200, 1_000), image_size=64, single=_SCRATCH),
-            Block(
-                "minilm",
-                ("newsgroups", "reuters8", "tweets", "film_reviews"),
-                (4_000,),
-                image_size=64,
-                single=_SCRATCH,
-            ),
+            _texts(_TEXT_TASKS, (200, 1_000), single=_SCRATCH),
+            _texts(_TEXT_TASKS[:4], (4_000,), single=_SCRATCH),
             # Networks read 64 tokens, some 48 words; counted words read whole texts, but here.
-            Block(
-                "minilm",
-                _TEXT_TASKS,
-                (200, 1_000),
-                approaches=(CLASSICAL,),
-                settings=("longest=48",),
-                image_size=64,
-            ),
+            _texts(_TEXT_TASKS, (200, 1_000), approaches=(CLASSICAL,), settings=("longest=48",)),
         ),
     ),
     Sweep(

@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from helpers.approaches import TransferModel, get_approach
 from helpers.approaches.base import cached_examples
@@ -31,7 +30,7 @@ from helpers.experiments.costs import (
     step_flops,
     training_step,
 )
-from helpers.experiments.timing import in_turns, repeated, resting_optimizer, seconds
+from helpers.experiments.timing import in_turns, laps, repeated, resting_optimizer
 from helpers.tasks import Task
 from helpers.training.examples import Examples
 from helpers.training.loop import trainable
@@ -82,11 +81,11 @@ def measured_steps(steps: dict[str, Step], repeats: int = 5) -> pd.DataFrame:
     `repeats` steps, taken in turns, so that a busy moment of the machine meets all approaches
     alike.
     """
-    times = in_turns({name: _timer(step) for name, step in steps.items()}, repeats)
+    times = in_turns({name: step_timer(step) for name, step in steps.items()}, repeats)
     rows = []
     for name, (model, inputs, labels) in steps.items():
         row = {"approach": name, "trainable": count_parameters(model)[0]}
-        row["step_ms"] = 1000 * statistics.median(times[name])
+        row["step_ms"] = 1000 * statistics.median(map(sum, times[name]))
         rows.append(row | memory_parts(model, inputs, labels))
     return pd.DataFrame(rows)
 
@@ -104,10 +103,7 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
     model = copy.deepcopy(model).train()
     fold(model, inputs)
     held = [*model.parameters(), *model.buffers()]
-    memory = TensorMemory()
-    for tensor in [*held, labels, *tree_leaves(inputs)]:
-        memory.track(tensor.data)
-    with memory:
+    with TensorMemory(*held, labels, inputs) as memory:
         F.cross_entropy(model(inputs), labels).backward()
     weights = sum(tensor.nbytes for tensor in held)
     moments = 2 * sum(parameter.nbytes for parameter in trainable(model))
@@ -118,13 +114,27 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
     }
 
 
-def _timer(step: Step) -> Callable[[], float]:
-    """What times a step on a copy of the model, with BatchNorm folded as in training."""
+def step_timer(step: Step) -> Callable[[], list[float]]:
+    """What times a step on a copy of the model: seconds forward, backward, and of the update.
+
+    BatchNorm is folded, as in training.
+    """
     model, inputs, labels = step
     working = copy.deepcopy(model)
     fold(working, inputs)
-    optimizer = resting_optimizer(working)
-    return partial(seconds, partial(training_step, working, inputs, labels, optimizer))
+    optimizer, losses = resting_optimizer(working), []
+
+    def forward() -> None:
+        losses.append(F.cross_entropy(working(inputs), labels))
+
+    def backward() -> None:
+        losses.pop().backward()
+
+    def update() -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return partial(laps, forward, backward, update)
 
 
 @dataclass(frozen=True)

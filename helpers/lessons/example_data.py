@@ -26,9 +26,9 @@ class Planted:
     mislabelled: dict[str, str]
 
 
-def example_folder(folder: Path, n_train: int = 200, wrong: int = 4, seed: int = 0) -> Planted:
+def example_folder(folder: Path, n_train: int = 200) -> Planted:
     """Write products that `pocket` never saw as class folders, with faults; anew each time."""
-    task = load_task("products_near", n_train=n_train, seed=seed, n_test=200)
+    task = load_task("products_near", n_train=n_train, n_test=200)
     shutil.rmtree(folder, ignore_errors=True)
     files = {name: _written(folder, task, name) for name in ("train", "validation", "test")}
     first = next(f for f in files["train"] if f.parent.name == files["test"][0].parent.name)
@@ -37,7 +37,7 @@ def example_folder(folder: Path, n_train: int = 200, wrong: int = 4, seed: int =
     blank = files["train"][1].with_name("blank.png")
     Image.new("L", (28, 28), 128).save(blank)
     moved = {}
-    for row in range(wrong):
+    for row in range(4):
         file = files["train"][10 + 7 * row]
         label = task.classes.index(file.parent.name)
         other = task.classes[(label + 2) % len(task.classes)]

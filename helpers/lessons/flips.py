@@ -24,9 +24,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -54,7 +52,6 @@ NUMBERS = ["lr", "val_accuracy", "test_accuracy", "n_test", "pretrain_cpu_second
            "train_cpu_seconds", "bytes_sent", "latency_ms"]  # fmt: skip
 COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
 FILE = ResultsFile("flips.csv", COLUMNS, QUESTION)
-WHOLE = ["n_labelled", "n_unlabelled", "seed", "n_test", "bytes_sent"]
 VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local", "hosted")}
 PLACE = ["task", "backbone", "dial", "n_labelled"]
 HOSTED_PLACE = [name for name in PLACE if name != "backbone"]
@@ -76,14 +73,6 @@ def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
     table = FILE.load(path)
     return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
-
-
-def append(row: Mapping[str, Any], path: Path | None = None) -> None:
-    """Append one whole line. Raises UserError for wrong columns, or a variant that is not there."""
-    if row.get("variant") not in VARIANTS.get(row.get("flip"), ()):
-        told = f"{row.get('flip')!r} has no variant {row.get('variant')!r}"
-        raise UserError(f"{told}; see flips.VARIANTS")
-    FILE.append(row, path)
 
 
 def arms(rows: pd.DataFrame) -> pd.DataFrame:
@@ -182,12 +171,6 @@ def in_words(found: Effect, against: str) -> str:
     ends += f"{found.note}; " if found.note else ""
     rests_on = f"{found.data_sets} data sets, {found.runs} rows"
     return f"{found.effect:+.3f} accuracy {against} ({ends}{rests_on})."
-
-
-def times_ahead(table: pd.DataFrame) -> dict[str, int]:
-    """How many rows of paired gains lie clearly above zero, clearly below, or too close."""
-    ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
-    return {"ahead": ahead, "behind": behind, "too close": len(table) - ahead - behind}
 
 
 def told(table: pd.DataFrame) -> str:

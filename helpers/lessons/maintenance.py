@@ -46,15 +46,15 @@ class Plan:
         return 1 + self.retrainings * self.years
 
 
-def unit_costs(runs: pd.DataFrame, approaches: tuple[str, ...] = APPROACHES) -> pd.DataFrame:
+def unit_costs(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per backbone and approach: `file_mb`, `cpu_seconds` of one training, `accuracy`.
 
-    runs: recorded, of one size. Only tasks count on which all `approaches` were run, so that rows
+    runs: recorded, of one size. Only tasks count on which all APPROACHES were run, so that rows
     compare; medians over tasks and seeds, and means of accuracy. `base_mb` is a full copy less its
     head, 0 for full copies, which share none. `tasks` says how many a row rests on.
     """
-    runs = runs[runs["approach"].isin(approaches)]
-    whole = runs.groupby(["backbone", "task"])["approach"].transform("nunique") == len(approaches)
+    runs = runs[runs["approach"].isin(APPROACHES)]
+    whole = runs.groupby(["backbone", "task"])["approach"].transform("nunique") == len(APPROACHES)
     groups = runs[whole].groupby(["backbone", "approach"])
     table = groups.agg(
         file_mb=("stored_mb", "median"),
@@ -65,7 +65,7 @@ def unit_costs(runs: pd.DataFrame, approaches: tuple[str, ...] = APPROACHES) -> 
     sizes = table.pivot(index="backbone", columns="approach", values="file_mb")
     base = sizes[FULL] - sizes[HEAD] if len(sizes) else pd.Series(dtype=float)
     table["base_mb"] = table["backbone"].map(base).where(table["approach"] != FULL, 0.0)
-    table["place"] = table["approach"].map(approaches.index)
+    table["place"] = table["approach"].map(APPROACHES.index)
     table = table.sort_values(["backbone", "place"], ignore_index=True)
     return table.drop(columns="place")
 

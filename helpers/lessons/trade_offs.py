@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,8 +19,8 @@ from helpers.display.figures import figure, set_title
 from helpers.display.plots import plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
-from helpers.experiments.steps import first_step
-from helpers.experiments.timing import in_turns, laps, resting_optimizer
+from helpers.experiments.steps import first_step, step_timer
+from helpers.experiments.timing import in_turns
 from helpers.results.statistics import interval_table, paired_gain, pareto, summarise
 from helpers.tasks import Task
 from helpers.vocabulary import FEATURE_EXTRACTION, label_of, style_of
@@ -229,7 +226,7 @@ def step_parts(
     `repeats` steps on `size` examples taken in turns. Frozen lower stages are computed before.
     """
     held = {name: first_step(backbone, task, name, size) for name in approaches}
-    times = in_turns({name: _timer(step) for name, step in held.items()}, repeats)
+    times = in_turns({name: step_timer(step) for name, step in held.items()}, repeats)
     rows = []
     for name, (model, inputs, labels) in held.items():
         with _Calls() as counter:
@@ -241,23 +238,3 @@ def step_parts(
         rows.append((name, moving, flops, counter.count, *parts, sum(parts)))
     names = ["forward_ms", "backward_ms", "optimizer_ms", "step_ms"]
     return pd.DataFrame(rows, columns=["approach", "trainable", "gflops", "calls", *names])
-
-
-def _timer(step: tuple[Any, Any, torch.Tensor]) -> Callable[[], list[float]]:
-    """What times forward, backward and update of a step, in this order."""
-    model, inputs, labels = step
-    optimizer = resting_optimizer(model)
-
-    losses: list[torch.Tensor] = []
-
-    def forward() -> None:
-        losses.append(F.cross_entropy(model(inputs), labels))
-
-    def backward() -> None:
-        losses.pop().backward()
-
-    def update() -> None:
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return partial(laps, forward, backward, update)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.decision import TITLES, Reason, ReasonKind, Situation, Thresholds, decide, title_of
+from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide, title_of
 from helpers.results import runs as records
 from helpers.results.expected_regret import WEIGHTS, cheapest_credible, expected_regret
 from helpers.results.learning_curves import (
@@ -238,16 +238,14 @@ def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
 
 
 def both_answers(
-    situation: Situation,
-    runs: pd.DataFrame | Measured | None = None,
-    thresholds: Thresholds | None = None,
+    situation: Situation, runs: pd.DataFrame | Measured | None = None
 ) -> dict[str, Any]:
     """Return the rule's answer beside the measured one, as `decide --json` prints them.
 
     Keys: approach and rule (the article's), reasons (the rule's, then the records'), flips (those
     applied, then the changes that would change the answer), verdict and candidates (measured).
     """
-    ruled, measured = decide(situation, thresholds), evidence_near(situation, runs)
+    ruled, measured = decide(situation), evidence_near(situation, runs)
     reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,

@@ -7,17 +7,16 @@ approach. What it gives up is the regret: the best mean accuracy recorded there 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from helpers.decision import Situation, Thresholds, decide, distance_word, size_word
+from helpers.decision import DEFAULTS, Situation, Thresholds, decide, distance_word, size_word
 from helpers.errors import UserError
 from helpers.results.evidence import evidence_near
-from helpers.results.expected_regret import WEIGHTS, Weights, cheapest_credible, expected_regret
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured
 from helpers.results.statistics import SITUATION, bootstrap_interval, pooled_mean, regret
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, PARTIAL_FINE_TUNING, SHIPPED
@@ -46,10 +45,11 @@ class Case:
         return Situation(self.n_train, self.distance, self.modality)
 
 
+OF_CURVE = [field.name for field in fields(Case) if field.name != "n_train"]
 Rule = Callable[[Case, Measured], str]
 
 
-def article(case: Case, others: Measured, thresholds: Thresholds | None = None) -> str:
+def article(case: Case, others: Measured, thresholds: Thresholds = DEFAULTS) -> str:
     """The article's four ordered rules, with the fallback where none matches."""
     return decide(case.situation, thresholds).approach
 
@@ -66,9 +66,8 @@ TWO_BY_TWO = {
 }
 
 
-def folk(case: Case, others: Measured, thresholds: Thresholds | None = None) -> str:
+def folk(case: Case, others: Measured, thresholds: Thresholds = DEFAULTS) -> str:
     """The 2x2 rule; it names no thresholds, so the article's for small and distant are taken."""
-    thresholds = thresholds or Thresholds()
     size = "small" if case.n_train < thresholds.small else "large"
     distance = "similar" if case.distance < thresholds.distant else "different"
     return TWO_BY_TWO[size, distance]
@@ -85,16 +84,6 @@ def measured_answer(case: Case, others: Measured) -> str:
     return found.take or found.lean or article(case, others)
 
 
-def pooled(
-    case: Case, others: Measured, weights: Weights = WEIGHTS, thresholds: Thresholds | None = None
-) -> str:
-    """The pooled part of the measured answer alone, to see what each of its weights is worth."""
-    table = expected_regret(case.situation, others, None, case.backbone, weights)
-    if table.empty:
-        return article(case, others, thresholds)
-    return cheapest_credible(table, weights.margin)
-
-
 RULES: dict[str, Rule] = {
     MEASURED: measured_answer,
     ARTICLE: article,
@@ -103,7 +92,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def situations(held: Measured, approaches: Iterable[str] = SHIPPED) -> tuple[pd.DataFrame, int]:
+def situations(held: Measured) -> tuple[pd.DataFrame, int]:
     """The situations that have every approach on three common seeds, and how many have not.
 
     One row for each situation and approach: the facts of a `Case`, `mean` (test accuracy over the
@@ -111,19 +100,20 @@ def situations(held: Measured, approaches: Iterable[str] = SHIPPED) -> tuple[pd.
     `best` and `regret`. Where one backbone was measured at several picture sizes, the size with
     most situations is kept.
     """
-    names, rows, lacking = list(approaches), [], 0
+    rows, lacking = [], 0
     for curve in _one_size(held.curves):
         for size, accuracy in sorted(curve.accuracy.items()):
-            common = accuracy.reindex(columns=names).dropna()
+            common = accuracy.reindex(columns=list(SHIPPED)).dropna()
             if len(common) < LEAST_SEEDS:
                 lacking += 1
                 continue
-            facts = asdict(_case(curve, size)) | {"seeds": len(common)}
+            facts = {name: getattr(curve, name) for name in OF_CURVE}
+            facts |= {"n_train": size, "seeds": len(common)}
             seconds = curve.costs[size]["cpu_seconds"]
             means = common.mean()
             rows += [
                 facts | {"approach": name, "mean": means[name], "seconds": seconds[name]}
-                for name in names
+                for name in SHIPPED
             ]
     if not rows:
         raise UserError("no situation has every approach on three seeds yet; run the sweeps")
@@ -135,19 +125,6 @@ def _one_size(curves: Iterable[Curve]) -> list[Curve]:
     sizes = pd.Series([(c.backbone, c.image_size) for c in curves for _ in c.accuracy])
     most = dict(reversed(sizes.value_counts().index))
     return [curve for curve in curves if curve.image_size == most[curve.backbone]]
-
-
-def _case(curve: Curve, size: int) -> Case:
-    return Case(
-        curve.task,
-        curve.backbone,
-        size,
-        curve.dial,
-        curve.image_size,
-        curve.modality,
-        curve.distance,
-        curve.family,
-    )
 
 
 def cases(table: pd.DataFrame) -> list[Case]:
@@ -181,31 +158,26 @@ def standing(picks: pd.DataFrame) -> pd.DataFrame:
     seconds of preparation and training), tasks, situations, low and high (95 % percentile interval
     of the mean regret, over bootstrap draws of whole families), families.
     """
-    rows = []
-    for name, own in picks.groupby("rule", sort=False):
-        low, high = family_interval(own)
-        rows.append(
-            {
-                "rule": name,
-                "mean_regret": own["regret"].mean(),
-                "worst_regret": own["regret"].max(),
-                "mean_train_seconds": own["seconds"].mean(),
-                "tasks": own["task"].nunique(),
-                "situations": len(own),
-                "low": low,
-                "high": high,
-                "families": own["family"].nunique(),
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["mean_regret", "mean_train_seconds"], ignore_index=True)
+    groups = picks.groupby("rule", sort=False)
+    table = groups.agg(
+        mean_regret=("regret", "mean"),
+        worst_regret=("regret", "max"),
+        mean_train_seconds=("seconds", "mean"),
+        tasks=("task", "nunique"),
+        situations=("task", "size"),
+    )
+    table[["low", "high"]] = [family_interval(own) for _, own in groups]
+    table["families"] = groups["family"].nunique()
+    table = table.sort_values(["mean_regret", "mean_train_seconds"])
+    return table.reset_index()
 
 
-def family_interval(picks: pd.DataFrame, value: str = "regret") -> tuple[float, float]:
-    """Percentile interval (2.5 to 97.5 %) of a mean over situations, drawing families anew.
+def family_interval(picks: pd.DataFrame) -> tuple[float, float]:
+    """Percentile interval (2.5 to 97.5 %) of the mean regret, drawing families anew.
 
     Situations of one family resemble each other, so families are drawn whole.
     """
-    groups = picks.groupby("family")[value].agg(["sum", "count"])
+    groups = picks.groupby("family")["regret"].agg(["sum", "count"])
     sums, counts = groups["sum"].to_numpy(), groups["count"].to_numpy()
     return bootstrap_interval(pooled_mean, sums, counts, draws=DRAWS)
 
@@ -227,7 +199,7 @@ def threshold_grid() -> list[Thresholds]:
 
 def by_words() -> dict[tuple[str, str], str]:
     """The article's answer for each pair of a size's and a distance's word, asked of `decide`."""
-    t = Thresholds()
+    t = DEFAULTS
     sizes = {size_word(n): n for n in (t.small - 1, t.small, t.large)}
     distances = {distance_word(d): d for d in (0.0, t.distant, t.very_distant)}
     return {
@@ -271,7 +243,7 @@ def _answer(rule: str, case: Case, t: Thresholds, answers: Mapping[tuple[str, st
 
 
 def _nearest_first(grid: list[Thresholds]) -> list[Thresholds]:
-    t = Thresholds()
+    t = DEFAULTS
 
     def steps(other: Thresholds) -> float:
         sizes = abs(np.log(other.small / t.small)) + abs(np.log(other.large / t.large))

@@ -1,6 +1,5 @@
 """Photos of groceries on the shelves of shops: 43 coarse classes, or the 81 kinds within them."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,27 +11,20 @@ from helpers.tasks.photos import IMAGENET, photo_split
 from helpers.tasks.registry import Source, TaskInfo, register_task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 
-# Coarse class -> fine classes, both in the order of their numbers in `dataset/classes.csv`.
-FINE_CLASSES: dict[str, tuple[str, ...]] = {
+# The coarse classes, in the order of their numbers in `dataset/classes.csv`.
+COARSE = (
+    "Apple", "Avocado", "Banana", "Kiwi", "Lemon", "Lime", "Mango", "Melon", "Nectarine",
+    "Orange", "Papaya", "Passion-Fruit", "Peach", "Pear", "Pineapple", "Plum",
+    "Pomegranate", "Red-Grapefruit", "Satsumas", "Juice", "Milk", "Oatghurt", "Oat-Milk",
+    "Sour-Cream", "Sour-Milk", "Soyghurt", "Soy-Milk", "Yoghurt", "Asparagus", "Aubergine",
+    "Cabbage", "Carrots", "Cucumber", "Garlic", "Ginger", "Leek", "Mushroom", "Onion",
+    "Pepper", "Potato", "Red-Beet", "Tomato", "Zucchini",
+)  # fmt: skip
+# Kinds within them, in that order too; a class that is not here has one kind, of its own name.
+KINDS = {
     "Apple": ("Golden-Delicious", "Granny-Smith", "Pink-Lady", "Red-Delicious", "Royal-Gala"),
-    "Avocado": ("Avocado",),
-    "Banana": ("Banana",),
-    "Kiwi": ("Kiwi",),
-    "Lemon": ("Lemon",),
-    "Lime": ("Lime",),
-    "Mango": ("Mango",),
     "Melon": ("Cantaloupe", "Galia-Melon", "Honeydew-Melon", "Watermelon"),
-    "Nectarine": ("Nectarine",),
-    "Orange": ("Orange",),
-    "Papaya": ("Papaya",),
-    "Passion-Fruit": ("Passion-Fruit",),
-    "Peach": ("Peach",),
     "Pear": ("Anjou", "Conference", "Kaiser"),
-    "Pineapple": ("Pineapple",),
-    "Plum": ("Plum",),
-    "Pomegranate": ("Pomegranate",),
-    "Red-Grapefruit": ("Red-Grapefruit",),
-    "Satsumas": ("Satsumas",),
     "Juice": (
         "Bravo-Apple-Juice",
         "Bravo-Orange-Juice",
@@ -67,29 +59,14 @@ FINE_CLASSES: dict[str, tuple[str, ...]] = {
         "Yoggi-Strawberry-Yoghurt",
         "Yoggi-Vanilla-Yoghurt",
     ),
-    "Asparagus": ("Asparagus",),
-    "Aubergine": ("Aubergine",),
-    "Cabbage": ("Cabbage",),
-    "Carrots": ("Carrots",),
-    "Cucumber": ("Cucumber",),
-    "Garlic": ("Garlic",),
-    "Ginger": ("Ginger",),
-    "Leek": ("Leek",),
     "Mushroom": ("Brown-Cap-Mushroom",),
     "Onion": ("Yellow-Onion",),
-    "Pepper": (
-        "Green-Bell-Pepper",
-        "Orange-Bell-Pepper",
-        "Red-Bell-Pepper",
-        "Yellow-Bell-Pepper",
-    ),
+    "Pepper": ("Green-Bell-Pepper", "Orange-Bell-Pepper", "Red-Bell-Pepper", "Yellow-Bell-Pepper"),
     "Potato": ("Floury-Potato", "Solid-Potato", "Sweet-Potato"),
-    "Red-Beet": ("Red-Beet",),
     "Tomato": ("Beef-Tomato", "Regular-Tomato", "Vine-Tomato"),
-    "Zucchini": ("Zucchini",),
 }
-COARSE = tuple(FINE_CLASSES)
-FINE = tuple(fine for members in FINE_CLASSES.values() for fine in members)
+FINE_CLASSES = {name: KINDS.get(name, (name,)) for name in COARSE}
+FINE = tuple(kind for kinds in FINE_CLASSES.values() for kind in kinds)
 
 
 def read_list(file: Path) -> tuple[list[Path], np.ndarray, np.ndarray]:
@@ -125,30 +102,23 @@ def _load(fine: bool, size: int | None) -> Source:
     return Source(**splits)
 
 
-def _info(
-    name: str, title: str, classes: tuple[str, ...], loader: Callable[[int | None], Source]
-) -> TaskInfo:
-    return TaskInfo(
-        name=name,
-        title=title,
-        modality="image",
-        classes=classes,
-        licence="MIT",
-        provenance="smartphone photos of fruit, vegetables and packages in shops, "
-        "https://github.com/marcusklasson/GroceryStoreDataset, commit fc80ba9",
-        citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
-        "visual and semantic labels, WACV (2019), arXiv 1901.00711",
-        split="published lists: 2,640 train, 296 validation, 2,485 test",
-        family="grocery",
-        train_examples=2_640,
-        judged=dict.fromkeys(IMAGENET, "close"),  # ImageNet has fruit, packets and shelves
-        loader=loader,
-        image_size=128,
-        channels=3,
-    )
-
-
-register_task(_info("grocery", "Which grocery is on the photo?", COARSE, partial(_load, False)))
-register_task(
-    _info("grocery_fine", "Which kind of grocery is on the photo?", FINE, partial(_load, True))
+_info = partial(
+    TaskInfo,
+    modality="image",
+    licence="MIT",
+    provenance="smartphone photos of fruit, vegetables and packages in shops, "
+    "https://github.com/marcusklasson/GroceryStoreDataset, commit fc80ba9",
+    citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
+    "visual and semantic labels, WACV (2019), arXiv 1901.00711",
+    split="published lists: 2,640 train, 296 validation, 2,485 test",
+    family="grocery",
+    train_examples=2_640,
+    judged=dict.fromkeys(IMAGENET, "close"),  # ImageNet has fruit, packets and shelves
+    image_size=128,
+    channels=3,
 )
+for _name, _title, _classes, _fine in (
+    ("grocery", "Which grocery is on the photo?", COARSE, False),
+    ("grocery_fine", "Which kind of grocery is on the photo?", FINE, True),
+):
+    register_task(_info(_name, _title, classes=_classes, loader=partial(_load, _fine)))

@@ -269,8 +269,8 @@ def _write(file: Path, plan: Callable) -> None:
             _write_header(handle, shape)
             for chunk in rows:
                 handle.write(np.ascontiguousarray(chunk, dtype=np.uint8).data)
-        if skipped:
-            temporary = _shortened(temporary, (shape[0] - len(skipped), *shape[1:]), shape)
+            handle.seek(0)  # a header has room for any number of rows, so this one is as long
+            _write_header(handle, (shape[0] - len(skipped), *shape[1:]))
         notes = {
             "given": shape[0],
             "skipped": [(row, told.name, told.reason) for row, told in skipped],
@@ -293,21 +293,6 @@ def _write(file: Path, plan: Callable) -> None:
 def _write_header(handle: object, shape: tuple[int, ...]) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(handle, header)
-
-
-def _shortened(file: Path, shape: tuple[int, ...], before: tuple[int, ...]) -> Path:
-    """Copy the rows below a header that tells how many there are after all."""
-    copy = file.with_name(f"{file.name.split('.')[0]}.{uuid.uuid4().hex}.tmp")
-    try:
-        with file.open("rb") as source, copy.open("wb") as target:
-            np.lib.format.read_magic(source)
-            np.lib.format.read_array_header_1_0(source)
-            _write_header(target, shape)
-            while block := source.read(1 << 20):
-                target.write(block)
-    finally:
-        file.unlink()
-    return copy
 
 
 def _flat(image: Image.Image, channels: int) -> Image.Image:

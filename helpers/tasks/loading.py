@@ -2,7 +2,6 @@
 
 import functools
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,9 +40,10 @@ def load_task(
     size = _side(name, info.image_size, image_size, dial)
     source = info.loader(size)
     train, validation, test = source.train, source.validation, source.test
-    empty = [c for c, n in zip(info.classes, _counts(train, info.classes), strict=True) if n == 0]
-    if empty:
-        raise UserError(f"{name!r} has no training example of {empty[0]!r}; its data are damaged")
+    counts = np.bincount(train.labels, minlength=len(info.classes))
+    if not counts.all():
+        empty = info.classes[counts.argmin()]
+        raise UserError(f"{name!r} has no training example of {empty!r}; its data are damaged")
     if n_train is not None:
         n_train = _count("n_train", n_train, train, name)
         if n_train < len(train):
@@ -51,7 +51,9 @@ def load_task(
         validation = validation.take(slice(max(100, n_train // 4)))
     if n_test is not None:
         test = test.take(slice(_count("n_test", n_test, test, name)))
-    splits = [_turned(split, dial) for split in (train, validation, test)]
+    splits = (train, validation, test)
+    if dial_step(dial):
+        splits = [Split(apply_dial(split.inputs, dial), split.labels) for split in splits]
     return Task(
         name, info.modality, info.classes, info.licence, info.provenance, source.origin, *splits
     )
@@ -92,14 +94,6 @@ def _side(name: str, own: int | None, asked: int | None, dial: float) -> int | N
             raise UserError(f"{name!r} is a text task: it has neither image_size nor dial")
         return None
     return own if asked is None else _whole("image_size", asked, 8, 1024)
-
-
-def _counts(split: Split, classes: Sequence[str]) -> np.ndarray:
-    return np.bincount(split.labels, minlength=len(classes))
-
-
-def _turned(split: Split, dial: float) -> Split:
-    return split if dial_step(dial) == 0 else Split(apply_dial(split.inputs, dial), split.labels)
 
 
 def _count(what: str, value: int, split: Split, name: str) -> int:

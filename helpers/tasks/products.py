@@ -8,7 +8,7 @@ image of one is a training image of another.
 import gzip
 import hashlib
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -118,61 +118,47 @@ def _pictures(images: Images, rows: np.ndarray, size: int, key: list) -> np.ndar
     return array_memmap(lambda: images()[rows][..., None], size, [*key, digest])
 
 
-def _info(
-    name: str,
-    title: str,
-    classes: tuple[str, ...],
-    split: str,
-    train_examples: int,
-    judged: Mapping[str, str],
-) -> TaskInfo:
-    return TaskInfo(
-        name=name,
-        title=title,
-        family="products",
-        keeps_size=True,
-        train_examples=train_examples,
-        judged=judged,
-        modality="image",
-        classes=classes,
-        licence="MIT",
-        provenance="Fashion-MNIST, product images of Zalando, "
-        "https://github.com/zalandoresearch/fashion-mnist",
-        citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747 (2017)",
-        split=split,
-        loader=partial(_load, classes),
-        image_size=28,
-        channels=1,
-    )
-
-
 _SPLIT = (
     "published 60,000 / 10,000; validation is the last tenth of a fixed stratified shuffle of the "
     "60,000; the sample is the beginning of each split"
+)
+_info = partial(
+    TaskInfo,
+    family="products",
+    keeps_size=True,
+    modality="image",
+    licence="MIT",
+    provenance="Fashion-MNIST, product images of Zalando, "
+    "https://github.com/zalandoresearch/fashion-mnist",
+    citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747 (2017)",
+    image_size=28,
+    channels=1,
 )
 TASKS = (
     _info(
         "products",
         "Which product is it?",
-        CLASSES,
-        _SPLIT,
-        54_000,
-        {"efficientnet_lite0": "medium"},  # things, but grey and 28 pixels wide
+        classes=CLASSES,
+        loader=partial(_load, CLASSES),
+        split=_SPLIT,
+        train_examples=54_000,
+        judged={"efficientnet_lite0": "medium"},  # things, but grey and 28 pixels wide
     ),
     _info(
         "products_source",
         "Which of five products is it? (the classes `pocket` was pretrained on)",
-        SOURCE_CLASSES,
-        _SPLIT + "; five classes of each",
-        27_000,
-        {},
+        classes=SOURCE_CLASSES,
+        loader=partial(_load, SOURCE_CLASSES),
+        split=_SPLIT + "; five classes of each",
+        train_examples=27_000,
     ),
     _info(
         "products_near",
         "Which of five products is it? (classes `pocket` never saw)",
-        NEAR_CLASSES,
-        _SPLIT + "; five classes of each",
-        27_000,
-        {"pocket": "close"},  # other products, same photographer
+        classes=NEAR_CLASSES,
+        loader=partial(_load, NEAR_CLASSES),
+        split=_SPLIT + "; five classes of each",
+        train_examples=27_000,
+        judged={"pocket": "close"},  # other products, same photographer
     ),
 )

@@ -79,15 +79,13 @@ def _load_published(stem: str, classes: Sequence[str], _: int | None) -> Source:
     folder = asset_path("texts")
     train_names, train_texts = read_tab(folder / f"{stem}-train.tab", "Category", "Text")
     test_names, test_texts = read_tab(folder / f"{stem}-test.tab", "Category", "Text")
-    labels, test_labels = labels_of(train_names, classes), labels_of(test_names, classes)
+    known = Split(train_texts, labels_of(train_names, classes))
+    test = Split(test_texts, labels_of(test_names, classes))
     first = {text: row for row, text in reversed(list(enumerate(train_texts)))}
     groups = np.array([first[text] for text in train_texts])
-    validation, train = grouped_parts(labels, groups, [len(labels) // 10], SPLIT_SEED)
-    return Source(
-        train=_split(train_texts, labels, train),
-        validation=_split(train_texts, labels, validation),
-        test=_split(test_texts, test_labels, stratified_order(test_labels, SPLIT_SEED)[:TEST_CAP]),
-    )
+    validation, train = grouped_parts(known.labels, groups, [len(known) // 10], SPLIT_SEED)
+    tested = stratified_order(test.labels, SPLIT_SEED)[:TEST_CAP]
+    return Source(known.take(train), known.take(validation), test.take(tested))
 
 
 def _load_tweets(_: int | None) -> Source:
@@ -143,14 +141,11 @@ def _grouped(
     texts: list[str], labels: np.ndarray, groups: np.ndarray, n_test: int, n_validation: int
 ) -> Source:
     parts = grouped_parts(labels, groups, [n_test, n_validation], SPLIT_SEED)
+    whole = Split(texts, labels)
     test, validation, train = (
-        _split(texts, labels, part[stratified_order(labels[part], SPLIT_SEED)]) for part in parts
+        whole.take(part[stratified_order(labels[part], SPLIT_SEED)]) for part in parts
     )
-    return Source(train=train, validation=validation, test=test)
-
-
-def _split(texts: list[str], labels: np.ndarray, rows: np.ndarray) -> Split:
-    return Split([texts[i] for i in rows], labels[rows])
+    return Source(train, validation, test)
 
 
 _text = partial(TaskInfo, modality="text")

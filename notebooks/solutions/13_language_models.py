@@ -13,7 +13,7 @@ from helpers.lessons.language_models import counting
 
 # %%
 model = next(one for one in counting.ARCHITECTURES if one.name == "7 B")
-answer = 2 * model.layers * 16 * (model.width + model.width)
+answer = 2 * model.shape.layers * 16 * (model.shape.width + model.shape.width)
 check("13.1", answer)
 
 # %% [markdown]

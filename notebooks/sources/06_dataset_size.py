@@ -33,10 +33,10 @@ from IPython.display import Markdown, display
 
 from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.display import explore, plot_curves, plot_history, plot_race
+from helpers.display import explore, plot_curves, plot_history, plot_race, small_multiples
 from helpers.experiments import RunConfig, recorded_runs, run
 from helpers.lessons import check, pick
-from helpers.lessons.crossings import overtakes, small_multiples
+from helpers.lessons.crossings import overtakes
 from helpers.lessons.race import race_in_words, race_table
 from helpers.results import SITUATION, coverage, crossings, paired_gain, summarise, wilson_interval
 from helpers.tasks import load_task

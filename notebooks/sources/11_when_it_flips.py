@@ -40,7 +40,7 @@ from helpers.backbones import clone, load_backbone
 from helpers.decision import TITLES, Situation, decide
 from helpers.display import explore, figure, image_grid
 from helpers.experiments import latency_ms, recorded_runs
-from helpers.lessons import check, claims, flips, pick, unlabelled_data
+from helpers.lessons import check, claims, flips, pick, pitfalls, unlabelled_data
 from helpers.lessons.adapter_library import Library
 from helpers.lessons.hosted_model import fit_probe, hosted
 from helpers.results import paired_gain
@@ -465,14 +465,14 @@ explore(draw_shelf, tasks=[1, 2, 5, 10, 20, 50, 100, 500], start={"tasks": 20})
 lost = paired_gain(every.drop_duplicates("run_id"), "adapter", "full_fine_tuning")
 lost, whole = lost[lost["runs"] >= 3], sizes_mb["full_fine_tuning"]
 times = 20 * whole / (whole + 20 * sizes_mb["adapter"])
-counts = flips.times_ahead(lost)
+ahead, behind, close = pitfalls.verdicts(lost)
 said = ", ".join(f"{times[name]:.0f} times on {name}" for name in times.index)
 ruling = next(v for v in claims.judge_claims(every.drop_duplicates("run_id")) if v.id == 18)
 Markdown(
     f"**{ruling.claim}** Verdict: {ruling.verdict}. For 20 tasks a library of adapters is smaller than "
     f"full copies by {said}. Over {len(lost)} situations its accuracy differs by "
-    f"{lost['mean'].mean():+.3f} on average; it is clearly ahead in {counts['ahead']}, clearly behind in "
-    f"{counts['behind']}, and too close to call in {counts['too close']}."
+    f"{lost['mean'].mean():+.3f} on average; it is clearly ahead in {ahead}, clearly behind in "
+    f"{behind}, and too close to call in {close}."
 )
 
 # %% [markdown]

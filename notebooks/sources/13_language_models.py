@@ -388,7 +388,7 @@ shown = explore(draw_memory, millions=millions) if millions else Markdown("Not r
 shown
 
 # %% [markdown]
-# The parts come out of a formula (`helpers.lessons.language_models.memory_formula`, written down from the operations of a layer;
+# The parts come out of a formula (`tools.measure.memory_formula`, written down from the operations of a layer;
 # nothing in it is fitted), the mark was counted while a step ran. How good is the formula, and what do
 # the methods cost once they serve?
 

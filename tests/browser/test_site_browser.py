@@ -16,9 +16,9 @@ from filelock import FileLock
 from jupyterlab_page import wait_for
 from pages import SMALL
 
-from helpers.display.explorer.page import build
 from helpers.display.figures import contrast
 from helpers.results import runs
+from tools.site.explorer_page import build
 from tools.site.site_pages import build_pages
 
 pytestmark = pytest.mark.browser

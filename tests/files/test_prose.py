@@ -122,7 +122,7 @@ def test_values_and_sentences_that_are_only_told_are_free(code):
 
 
 def test_the_pages_script_looks_into_no_sentence():
-    script = (ROOT / "helpers" / "display" / "explorer" / "explorer.js").read_text(encoding="utf-8")
+    script = (ROOT / "tools" / "site" / "explorer" / "explorer.js").read_text(encoding="utf-8")
     asked = re.findall(
         r"""(?:includes|startsWith|endsWith|indexOf|match|===|!==)\W+["'](.+?)["']""", script
     )

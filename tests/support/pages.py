@@ -3,10 +3,11 @@
 import functools
 import random
 
-from helpers.display.explorer.page import SLIDERS, build
-from helpers.display.explorer.settings import KINDS, Axes, Point
+from helpers.display.explorer.settings import Axes, Point
 from helpers.results import runs as records
 from helpers.results.learning_curves import Measured, measured_curves
+from tools.site.explorer_answers import KINDS
+from tools.site.explorer_page import SLIDERS, build
 
 SMALL = Axes(
     examples=(50, 200, 1_000, 5_000, 100_000),

@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from safetensors.torch import load_file
 
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
-from helpers.experiments.costs import resident_mb
 from helpers.lessons.adapter_library.library import Library
 from helpers.training.loop import History, trainable
 from tools.bench.timing import compare, geometric, seconds
@@ -135,7 +135,7 @@ def settled_mb() -> float:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    return resident_mb()
+    return psutil.Process().memory_info().rss / 1e6
 
 
 def resident() -> tuple[float, float]:

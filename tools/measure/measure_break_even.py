@@ -19,10 +19,10 @@ import torch
 
 from helpers.lessons.language_models import break_even as records
 from helpers.lessons.language_models.decoder import build_decoder
-from helpers.lessons.language_models.memory_formula import Method, step_memory
-from helpers.lessons.language_models.step_costs import METHODS, MODELS, measure
 from helpers.paths import commit
 from helpers.runtime import keep_freed_memory
+from tools.measure.memory_formula import Method, step_memory
+from tools.measure.step_costs import METHODS, MODELS, measure
 
 FEWER = tuple(method for method in METHODS if method.rank != 64)  # where a step takes seconds
 TURNS = {"1M": 10, "5M": 8, "20M": 6, "60M": 5, "110M": 4, "350M": 3, "1B": 3}

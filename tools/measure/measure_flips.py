@@ -35,13 +35,13 @@ from helpers.lessons.hosted_model.service import serve, to_npy
 from helpers.lessons.unlabelled_data.pretraining import (
     PretextConfig,
     contrast,
-    predict_words,
     refresh_statistics,
 )
 from helpers.paths import commit
 from helpers.tasks import Split, Task
 from helpers.training.examples import Examples
 from helpers.training.loop import predict
+from tools.measure.masked_words import predict_words
 
 PROBE, NAIVE = flips.PROBE, flips.NAIVE
 ARMS = (("plain", PROBE), ("plain", NAIVE), ("statistics", PROBE), ("continued", PROBE),
@@ -256,7 +256,7 @@ def main() -> None:
             cpu = time.process_time()
             found = hosted.measure(cell) if cell.variant == "hosted" else measure_here(cell)
             facts = {"created": _now(), "git": commit()}
-            flips.append(cell.row() | found | facts)
+            flips.FILE.append(cell.row() | found | facts)
             print(*flips.FILE.question(cell.row()), f"accuracy {found['test_accuracy']:.3f}",
                   f"({time.process_time() - cpu:.0f} s)", flush=True)  # fmt: skip
 

@@ -96,7 +96,7 @@ def main() -> None:
     for cell in missing():
         cpu = time.process_time()
         row = measure(cell)
-        peft_methods.append(row)
+        peft_methods.FILE.append(row)
         print(*peft_methods.FILE.question(row), f"accuracy {row['test_accuracy']:.3f}",
               f"({time.process_time() - cpu:.0f} s)", flush=True)  # fmt: skip
 

@@ -14,10 +14,10 @@ import os
 import sys
 from pathlib import Path
 
-from helpers.display.explorer.page import build
 from helpers.errors import UserError
 from helpers.paths import commit
 from helpers.results import runs
+from tools.site.explorer_page import build
 from tools.site.site_pages import build_pages
 
 ROOT = Path(__file__).resolve().parents[2]

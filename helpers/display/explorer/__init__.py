@@ -1,4 +1,4 @@
-"""The explorer: every answer on sliders, in a notebook and as a page."""
+"""The explorer: every answer on sliders, in a notebook; `tools.site` writes it as a page."""
 
 import lazy_loader
 

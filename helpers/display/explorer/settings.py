@@ -1,7 +1,7 @@
 """The points that the explorer's sliders stop at, and what is said at each of them.
 
 The notebook's explorer asks point by point; the page's answers are all worked out beforehand
-(`helpers.display.explorer.page`). Both take the rule from `helpers.decision` and the records from
+(`tools.site.explorer_page`). Both take the rule from `helpers.decision` and the records from
 `helpers.results.evidence`.
 """
 
@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helpers.decision import FALLBACK, Decision, ReasonKind, Situation, Thresholds, title_of
+from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation, title_of
 from helpers.results.evidence import CLEAR, NONE, Evidence
 from helpers.results.learning_curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
-
-KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,7 @@ class Point:
 
 def enough_unlabelled(examples: int) -> int:
     """Return the least number of unlabelled examples that the rule calls many."""
-    at = Thresholds()
-    return int(max(at.unlabelled, at.unlabelled_ratio * examples))
+    return int(max(DEFAULTS.unlabelled, DEFAULTS.unlabelled_ratio * examples))
 
 
 def minutes_words(minutes: float | None) -> str:

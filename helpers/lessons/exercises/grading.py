@@ -12,10 +12,17 @@ A rule takes the answer and returns True, False, a sentence that says what is of
 an answer can be right, a `Score`.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from helpers.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,17 @@ def choice(value: str | Callable[[], str]) -> Rule:
     return rule
 
 
+def function(name: str, tried: Callable[[Callable[..., Any]], bool | str]) -> Rule:
+    """Accept a function that passes `tried`, which calls it. name: of the reader's function."""
+
+    def rule(answer: Any) -> bool | str:
+        if not callable(answer):
+            return f"A function is wanted: answer = {name}, without brackets."
+        return tried(answer)
+
+    return rule
+
+
 def predicted(
     values: Callable[[], Mapping[str, float]], *, full: float, nothing: float, unit: str
 ) -> Rule:
@@ -81,10 +99,8 @@ def predicted(
 
     def rule(answer: Any) -> str | Score:
         truth = dict(values())
-        if not isinstance(answer, Mapping) or set(answer) != set(truth):
-            return f"A dict with the keys {', '.join(truth)} is wanted."
-        if open_ones := [name for name in truth if answer[name] is ...]:
-            return f"Still to guess: {', '.join(open_ones)}."
+        if lacking := not_filled(answer, truth):
+            return lacking
         misses = [abs(float(answer[name]) - wanted) for name, wanted in truth.items()]
         miss = sum(misses) / len(misses)
         credit = min(1.0, max(0.0, (nothing - miss) / (nothing - full)))
@@ -95,3 +111,26 @@ def predicted(
         return Score(credit if math.isfinite(miss) else 0.0, "\n".join(["", *said]))
 
     return rule
+
+
+def not_filled(answer: Any, names: Collection[str]) -> str:
+    """What an answer lacks that should be a dict with these names; empty where it lacks nothing."""
+    if not isinstance(answer, Mapping) or set(answer) != set(names):
+        return f"A dict with the keys {', '.join(names)} is wanted."
+    still_open = [name for name in names if answer[name] is ...]
+    return f"Still to fill in: {', '.join(still_open)}." if still_open else ""
+
+
+def recorded(sweep: str, **wanted: Any) -> pd.DataFrame:
+    """The recorded runs of a sweep at dial 0, or where `wanted` (column=value) says.
+
+    Raises UserError where there are none.
+    """
+    from helpers.experiments.sweeps import recorded_runs  # slow, and only wanted when asked
+
+    runs = recorded_runs(sweep)
+    for name, value in ({"dial": 0.0} | wanted).items():
+        runs = runs[runs[name] == value]
+    if runs.empty:
+        raise UserError("these runs have not been recorded here")
+    return runs

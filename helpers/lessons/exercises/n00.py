@@ -1,16 +1,13 @@
 """Exercises of notebook 00, judged from the recorded runs."""
 
-from helpers.lessons.exercises.grading import Exercise, number
+from helpers.lessons.exercises.grading import Exercise, number, recorded
 from helpers.lessons.race import with_seconds
-from helpers.results import runs as records
-
-N_TRAIN = 200
+from helpers.results.statistics import regret, summarise
 
 
 def _curves():
     """Means over seeds of the recorded pocket races with 200 examples, one row per approach."""
-    runs = records.load_runs(sweep="pocket", dial=0.0, settings="", n_train=N_TRAIN)
-    return with_seconds(records.summarise(runs))
+    return with_seconds(summarise(recorded("pocket", settings="", n_train=200)))
 
 
 def slowdown() -> float:
@@ -22,7 +19,7 @@ def slowdown() -> float:
 
 def always_frozen() -> float:
     """Mean regret of always choosing feature extraction, in percentage points."""
-    scored = records.regret(_curves())
+    scored = regret(_curves())
     return 100 * scored.loc[scored["approach"] == "feature_extraction", "regret"].mean()
 
 

@@ -1,39 +1,31 @@
 """Exercises of notebook 01, worked out from the networks themselves."""
 
+import numpy as np
+import torch
+
+from helpers.backbones import load_backbone
 from helpers.lessons.exercises.grading import Exercise, number
+from helpers.lessons.network_inspection import imagenet_samples, stage_table
 
 
 def probe_parameters() -> int:
     """Weights and biases of a head for seven classes."""
-    from helpers.backbones import load_backbone
-
     return 7 * (load_backbone("efficientnet_lite0").feature_size + 1)
 
 
 def frozen_share() -> float:
     """Percent of the forward FLOPs that lie in the first six stages."""
-    from helpers.backbones import load_backbone
-    from helpers.lessons.network_inspection import stage_table
-
     return stage_table(load_backbone("efficientnet_lite0"))["FLOPs (%)"][:6].sum()
 
 
 def moving_statistics() -> int:
     """Running means and variances of pocket."""
-    from helpers.backbones import load_backbone
-
     buffers = load_backbone("pocket").named_buffers()
     return sum(buffer.numel() for name, buffer in buffers if "running" in name)
 
 
 def upside_down() -> float:
     """Change of the mean log-probability of the truth when pictures stand on their head."""
-    import numpy as np
-    import torch
-
-    from helpers.backbones import load_backbone
-    from helpers.lessons.network_inspection import imagenet_samples
-
     images, labels = imagenet_samples()
     judge = load_backbone("efficientnet_lite0", size=224)
     (classifier,) = judge.source_head

@@ -2,29 +2,22 @@
 
 from typing import Any
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number
-from helpers.results.runs import load_runs
+from helpers.backbones import load_backbone
+from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
 from helpers.results.statistics import paired_gain
-
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 
 def recorded_gain() -> float:
     """Gain of full fine-tuning over the probe on digits at 200 examples, from the records."""
-    runs = load_runs(sweep="pocket", task="digits", dial=0.0, n_train=200)
-    table = paired_gain(runs, "full_fine_tuning", "feature_extraction")
-    if table.empty:
-        raise UserError("these runs have not been recorded here")
-    return float(table["mean"].iloc[0])
+    runs = recorded("pocket", task="digits", n_train=200)
+    return paired_gain(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)["mean"].iloc[0]
 
 
 def all_statistics(names: Any) -> bool | str:
     """Accept every BatchNorm buffer of `pocket` and nothing else."""
     if not isinstance(names, (list, tuple, set)) or not all(isinstance(n, str) for n in names):
         return "A list of names is wanted."
-    from helpers.backbones import load_backbone  # slow, and only wanted when asked
-
     expected = {n for n, _ in load_backbone("pocket").named_buffers()}
     if set(names) - expected:
         return f"{sorted(set(names) - expected)[0]} should not be among them."
@@ -54,7 +47,7 @@ ANSWERS = {
         hints=(
             "Clone every tensor first: state_dict() hands out the living ones.",
             "`[name for name, value in after.items() if not torch.equal(value, before[name])]`",
-            "Every BatchNorm layer has " + ", ".join(STATISTICS) + ".",
+            "Every BatchNorm layer has running_mean, running_var, num_batches_tracked.",
         ),
         praise="Statistics only, and no weight: that is the trap.",
     ),

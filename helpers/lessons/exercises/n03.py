@@ -1,36 +1,29 @@
 """Answers to notebook 03: partial and full fine-tuning."""
 
-from typing import Any
+from collections.abc import Callable
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number
-from helpers.results.runs import load_runs
+import torch
+
+from helpers.approaches import TransferModel
+from helpers.backbones import load_backbone
+from helpers.lessons.exercises.grading import Exercise, choice, function, number, recorded
 from helpers.results.statistics import summarise
 from helpers.vocabulary import FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
 
 def top_share(top_stages: int) -> float:
     """Share of pocket's backbone parameters that lie in its top stages."""
-    from helpers.backbones import load_backbone  # slow, and only wanted when asked
-
     counts = [
         sum(p.numel() for p in stage.parameters()) for stage in load_backbone("pocket").stages
     ]
     return sum(counts[-top_stages:]) / sum(counts)
 
 
-def keeps_statistics(function: Any) -> bool | str:
+def keeps_statistics(reader: Callable) -> bool | str:
     """Try the reader's function on a model that forgets, and look at what moved."""
-    if not callable(function):
-        return "A function is wanted: answer = keep_statistics, without brackets."
-    import torch
-
-    from helpers.approaches import TransferModel
-    from helpers.backbones import load_backbone
-
     model = TransferModel(load_backbone("pocket"), 5)
     model.train()
-    function(model)
+    reader(model)
     before = {name: value.clone() for name, value in model.named_buffers()}
     model(torch.randint(0, 256, (8, 28, 28, 1), dtype=torch.uint8)).sum().backward()
     moved = [name for name, value in model.named_buffers() if not torch.equal(value, before[name])]
@@ -43,15 +36,8 @@ def keeps_statistics(function: Any) -> bool | str:
     return True
 
 
-def trains_the_head_alone(function: Any) -> bool | str:
+def trains_the_head_alone(reader: Callable) -> bool | str:
     """Run the reader's mended loop on `pocket`, and look at what moved."""
-    if not callable(function):
-        return "A function is wanted: answer = train_head, without brackets."
-    import torch
-
-    from helpers.approaches import TransferModel
-    from helpers.backbones import load_backbone
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = TransferModel(load_backbone("pocket"), 5)
@@ -60,7 +46,7 @@ def trains_the_head_alone(function: Any) -> bool | str:
         model.eval()
         before = {name: value.clone() for name, value in model.state_dict().items()}
         loss = float(torch.nn.functional.cross_entropy(model(X), y).detach())
-        function(model, X, y, 20)
+        reader(model, X, y, 20)
         model.eval()
         after = float(torch.nn.functional.cross_entropy(model(X), y).detach())
     moved = [n for n, value in model.state_dict().items() if not torch.equal(value, before[n])]
@@ -77,11 +63,9 @@ def trains_the_head_alone(function: Any) -> bool | str:
 def most_kept() -> str:
     """The approach that overwrites the base and kept most of the source task, from the records."""
     movers = [PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT]
-    runs = load_runs(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
-    if runs.empty:
-        raise UserError("these runs have not been recorded here")
-    table = summarise(runs, by=("approach",))
-    return str(table.loc[table["source_accuracy_after"].idxmax(), "approach"])
+    table = summarise(recorded("pocket", task="textile", n_train=200), by=("approach",))
+    kept = table.set_index("approach")["source_accuracy_after"]
+    return kept[movers].idxmax()
 
 
 ANSWERS = {
@@ -94,7 +78,7 @@ ANSWERS = {
         praise="Three stages of five, and nearly all of the weights.",
     ),
     "03.2": Exercise(
-        trains_the_head_alone,
+        function("train_head", trains_the_head_alone),
         hints=(
             "Compare model.state_dict() before and after: what moved, and what did not?",
             "Whose parameters does the optimizer hold? And in which mode is the backbone?",
@@ -104,7 +88,7 @@ ANSWERS = {
         points=2,
     ),
     "03.3": Exercise(
-        keeps_statistics,
+        function("keep_statistics", keeps_statistics),
         hints=(
             "Which module holds the running statistics, and which mode stops it updating them?",
             "Go over model.modules() and look for torch.nn.BatchNorm2d.",

@@ -1,8 +1,14 @@
 """Answers to notebook 04: adapters and LoRA."""
 
+from collections.abc import Callable
 from typing import Any
 
-from helpers.lessons.exercises.grading import Exercise, number
+import torch
+
+from helpers.approaches import Adapter, LoRAConv2d, TransferModel, get_approach
+from helpers.backbones import load_backbone
+from helpers.experiments.steps import memory_parts
+from helpers.lessons.exercises.grading import Exercise, function, number
 from helpers.vocabulary import ADAPTER
 
 
@@ -16,14 +22,8 @@ def break_even(wide: int, out: int) -> int:
     return next(rank for rank in range(1, wide * out) if lora_size(wide, out, rank) >= wide * out)
 
 
-def merges(function: Any) -> bool | str:
+def merges(reader: Callable) -> bool | str:
     """Try the reader's merge on a strided convolution with random updates."""
-    if not callable(function):
-        return "A function is wanted: answer = merge, without brackets."
-    import torch  # slow, and only wanted when asked
-
-    from helpers.approaches import LoRAConv2d
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         conv = torch.nn.Conv2d(6, 10, 3, stride=2, padding=1)
@@ -32,7 +32,7 @@ def merges(function: Any) -> bool | str:
         x = torch.randn(2, 6, 9, 9)
     before = conv.weight.detach().clone()
     with torch.no_grad():
-        weight = function(conv, layer.A.detach(), layer.B.detach(), layer.scale)
+        weight = reader(conv, layer.A.detach(), layer.B.detach(), layer.scale)
         if not torch.equal(conv.weight, before):
             return "It changed the convolution's own weight; return a new tensor instead."
         if tuple(weight.shape) != tuple(before.shape):
@@ -44,12 +44,6 @@ def merges(function: Any) -> bool | str:
 
 def adapters_on_top(model: Any) -> bool | str:
     """Look at what moves in the reader's model, and at the memory of its step."""
-    import torch
-
-    from helpers.approaches import Adapter, TransferModel, get_approach
-    from helpers.backbones import load_backbone
-    from helpers.experiments.steps import memory_parts
-
     if not isinstance(model, TransferModel):
         return "A TransferModel is wanted."
     if model.start or model.head.out_features != 5:
@@ -94,7 +88,7 @@ ANSWERS = {
         praise="Nobody trains such a rank; it shows how far 8 is from the whole matrix.",
     ),
     "04.3": Exercise(
-        merges,
+        function("merge", merges),
         hints=(
             "For one position of the kernel the update is the matrix product of B and A.",
             "Flatten A to (rank, in·3·3), multiply with B as (out, rank), and reshape.",

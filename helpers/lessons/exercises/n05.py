@@ -1,18 +1,13 @@
 """Answers to notebook 05: training from scratch, priced."""
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number
-from helpers.results.runs import load_runs
+from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
 from helpers.results.statistics import paired_gain
 from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING
 
 
 def best_task_for_scratch() -> str:
     """The task where scratch gains most on full fine-tuning at 200 examples, from the records."""
-    runs = load_runs(sweep="pocket", dial=0.0, n_train=200)
-    table = paired_gain(runs, FROM_SCRATCH, FULL_FINE_TUNING)
-    if table.empty:
-        raise UserError("these runs have not been recorded here")
+    table = paired_gain(recorded("pocket", n_train=200), FROM_SCRATCH, FULL_FINE_TUNING)
     return str(table.loc[table["mean"].idxmax(), "task"])
 
 

@@ -1,19 +1,13 @@
 """Answers to notebook 06: how many examples fine-tuning needs."""
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number
+from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
+from helpers.results.statistics import summarise
 
 
 def means(task: str, n_train: int) -> dict[str, float]:
     """Approach → mean test accuracy on pocket, dial 0, from the records of the sweep."""
-    from helpers.experiments import sweeps
-    from helpers.results import runs as records  # slow, and only wanted when asked
-
-    runs = sweeps.recorded_runs("pocket")
-    runs = runs[(runs["task"] == task) & (runs["dial"] == 0) & (runs["n_train"] == n_train)]
-    if runs.empty:
-        raise UserError("these runs have not been recorded here")
-    return records.summarise(runs).set_index("approach")["mean"].to_dict()
+    runs = recorded("pocket", task=task, n_train=n_train)
+    return summarise(runs).set_index("approach")["mean"].to_dict()
 
 
 def gain() -> float:

@@ -1,35 +1,28 @@
 """Answers to notebook 07: distance from the pretraining data."""
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number, predicted
+from helpers.experiments.domain_distance import load_distances
+from helpers.lessons.exercises.grading import Exercise, choice, number, predicted, recorded
+from helpers.results.statistics import pair
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
 
 
 def farthest() -> str:
     """The task farthest from pocket at dial 0, as recorded."""
-    from helpers.experiments import domain_distance  # slow, and only wanted when asked
-
-    table = domain_distance.load_distances()
+    table = load_distances()
     table = table[(table["backbone"] == "pocket") & (table["dial"] == 0)]
-    if table.empty:
-        raise UserError("no distances have been recorded here")
     return str(table.loc[table["distance"].idxmax(), "task"])
 
 
 def lost_on_the_dial() -> dict[str, float]:
     """Points that approaches lose from dial 0 to its end, 200 examples, over common seeds."""
-    from helpers.experiments import sweeps  # slow, and only wanted when asked
-
-    runs = sweeps.recorded_runs("pocket")
-    runs = runs[(runs["task"] == "products_near") & (runs["n_train"] == 200)]
     lost = {}
     for name in (FEATURE_EXTRACTION, FROM_SCRATCH, CLASSICAL):
-        own = runs[runs["approach"] == name].pivot(
-            index="seed", columns="dial", values="test_accuracy"
+        near, far = (
+            recorded("pocket", task="products_near", n_train=200, approach=name, dial=dial)
+            for dial in (0.0, 1.0)
         )
-        if not {0.0, 1.0} <= set(own.columns):
-            raise UserError("these runs have not been recorded here")
-        lost[name] = 100 * float((own[0.0] - own[1.0]).mean())
+        both = pair(near, far, ["seed"], ["test_accuracy"])
+        lost[name] = 100 * float((both["test_accuracy"] - both["test_accuracy_theirs"]).mean())
     return lost
 
 

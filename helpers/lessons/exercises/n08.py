@@ -1,34 +1,24 @@
 """Answers to notebook 08: what each approach costs."""
 
-from typing import Any
+from collections.abc import Callable
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, number
+import numpy as np
+import pandas as pd
+
+from helpers.lessons.exercises.grading import Exercise, function, number, recorded
+from helpers.lessons.trade_offs import cost_ratios, typical
+from helpers.results.statistics import pareto
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def lora_over_full() -> float:
     """LoRA over full fine-tuning in processor seconds: pocket, 200 examples, from the records."""
-    from helpers.experiments import sweeps  # slow, and only wanted when asked
-    from helpers.lessons import trade_offs
-
-    runs = sweeps.recorded_runs("pocket")
-    runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
-    ratios = trade_offs.cost_ratios(runs, LORA, FULL_FINE_TUNING)["ratio"]
-    if ratios.empty:
-        raise UserError("these runs have not been recorded here")
-    return trade_offs.typical(ratios)
+    ratios = cost_ratios(recorded("pocket", n_train=200), LORA, FULL_FINE_TUNING)
+    return typical(ratios["ratio"])
 
 
-def finds_fronts(function: Any) -> bool | str:
+def finds_fronts(reader: Callable) -> bool | str:
     """Try the reader's front on drawn tables, some with equal rows."""
-    if not callable(function):
-        return "A function is wanted: answer = front, without brackets."
-    import numpy as np
-    import pandas as pd
-
-    from helpers.results.statistics import pareto
-
     rng = np.random.default_rng(0)
     for size in (1, 2, 6, 6, 12, 12):
         table = pd.DataFrame({
@@ -36,7 +26,7 @@ def finds_fronts(function: Any) -> bool | str:
             "cost": rng.integers(1, 8, size),
             "accuracy": rng.integers(1, 8, size) / 10,
         })  # fmt: skip
-        found = function(table.copy())
+        found = reader(table.copy())
         if not isinstance(found, set | frozenset):
             return f"A set of names is wanted, and this is {type(found).__name__}."
         wanted = set(pareto(table, "cost", "accuracy")["approach"])
@@ -64,7 +54,7 @@ ANSWERS = {
         praise="It trains a small share of the weights, and that tells little about its time.",
     ),
     "08.3": Exercise(
-        finds_fronts,
+        function("front", finds_fronts),
         hints=(
             "Compare each row with all others; two loops will do.",
             "A row is beaten by one with cost <= and accuracy >= of which one is strict; equal "

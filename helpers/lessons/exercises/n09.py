@@ -1,8 +1,12 @@
 """Answers to notebook 09: maintenance over years."""
 
-from typing import Any
+import tempfile
+from collections.abc import Callable
 
-from helpers.lessons.exercises.grading import Exercise, number
+from helpers.approaches import Fitted, get_approach
+from helpers.backbones import clone, load_backbone
+from helpers.lessons.adapter_library.library import Library
+from helpers.lessons.exercises.grading import Exercise, function, number
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 
@@ -11,16 +15,8 @@ def tasks_for_a_hundred(base: float, part: float, full: float) -> int:
     return next(t for t in range(1, 10**6) if t * full >= 100 * (base + t * part))
 
 
-def names_to_train(function: Any) -> bool | str:
+def names_to_train(reader: Callable) -> bool | str:
     """Try the reader's function on a small library whose base was replaced."""
-    if not callable(function):
-        return "A function is wanted: answer = to_train, without brackets."
-    import tempfile  # all of this is slow, and only wanted when asked
-
-    from helpers.approaches import Fitted, get_approach
-    from helpers.backbones import clone, load_backbone
-    from helpers.lessons.adapter_library.library import Library
-
     old, new = (load_backbone("pocket", pretrained=False, seed=seed) for seed in (0, 1))
     with tempfile.TemporaryDirectory() as folder:
         for base, name, task in (
@@ -32,7 +28,7 @@ def names_to_train(function: Any) -> bool | str:
             approach = get_approach(name)
             model = approach.build(clone(base), 2, approach.options())
             Library(folder, base).add(Fitted(approach, model, None), task)
-        given = function(Library(folder, new))
+        given = reader(Library(folder, new))
     if not isinstance(given, list):
         return f"A list of names is wanted, and this is {type(given).__name__}."
     if "leaves" in given:
@@ -60,7 +56,7 @@ ANSWERS = {
         praise="One upgrade every half year would do it in three years.",
     ),
     "09.3": Exercise(
-        names_to_train,
+        function("to_train", names_to_train),
         hints=(
             "`library.list()` has a column `problem`.",
             "Keep the rows whose problem is not empty, and make a list of their `task`.",

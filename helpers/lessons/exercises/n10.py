@@ -1,24 +1,27 @@
 """Answers to notebook 10: rules and their regret."""
 
 import functools
-from typing import Any
+from collections.abc import Callable
 
-from helpers.lessons.exercises.grading import Exercise, choice, number
+import pandas as pd
+
+from helpers.lessons.exercises.grading import Exercise, choice, function, number
 from helpers.lessons.exercises.scenarios import chosen
+from helpers.results import rival_rules
+from helpers.results.learning_curves import measured_curves
+from helpers.results.runs import load_runs
 
 
 @functools.cache
-def _scored() -> tuple[Any, Any, Any]:
-    from helpers.results import rival_rules, runs  # slow, and only wanted when asked
-    from helpers.results.learning_curves import measured_curves
-
-    held = measured_curves(runs.load_runs())
+def _scored() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The recorded situations, and what each rule picks there."""
+    held = measured_curves(load_runs())
     table, _ = rival_rules.situations(held)
-    return held, table, rival_rules.score(table, held)
+    return table, rival_rules.score(table, held)
 
 
 def _mean_regret(rule: str) -> float:
-    picks = _scored()[2]
+    picks = _scored()[1]
     return float(picks[picks["rule"] == rule]["regret"].mean())
 
 
@@ -29,23 +32,19 @@ def gap() -> float:
 
 def worst_task() -> str:
     """Where always tuning everything gave up most."""
-    picks = _scored()[2]
+    picks = _scored()[1]
     own = picks[picks["rule"] == "always full_fine_tuning"]
     return str(own.loc[own["regret"].idxmax(), "task"])
 
 
-def own_rule(answer: Any) -> bool | str:
+def own_rule(reader: Callable) -> bool | str:
     """Judge a rule by its mean regret on the recorded situations."""
-    from helpers.results import rival_rules
-
-    if not callable(answer):
-        return "A function of two arguments is wanted: examples and distance."
-    _, table, _ = _scored()
+    table, _ = _scored()
     known = set(table["approach"])
     regrets = table.set_index([*rival_rules.SITUATION, "approach"])["regret"]
     lost = []
     for case in rival_rules.cases(table):
-        named = answer(case.n_train, case.distance)
+        named = reader(case.n_train, case.distance)
         if named not in known:
             return f"It named {named!r}; the approaches are {', '.join(sorted(known))}."
         lost.append(regrets[case.task, case.backbone, case.n_train, case.dial, named])
@@ -67,7 +66,7 @@ ANSWERS = {
         praise="The most powerful approach has the deepest hole.",
     ),
     "10.3": Exercise(
-        own_rule,
+        function("my_rule", own_rule),
         hints=(
             "Start from a constant: lambda examples, distance: 'lora'.",
             "Then look where it fails, in section 4, and treat that case on its own.",

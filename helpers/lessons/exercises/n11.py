@@ -2,31 +2,22 @@
 
 import math
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number
+from helpers.lessons import flips
+from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def digits_gain() -> float:
     """What continued pretraining adds to the probe on digits with 50 labels, as recorded."""
-    from helpers.lessons import flips  # slow, and only wanted when asked
-
     rows = flips.load("unlabelled")
     rows = rows[(rows["task"] == "digits") & (rows["n_labelled"] == 50)]
     table = flips.paired(rows, ("continued", flips.PROBE), ("plain", flips.PROBE))
-    if table.empty:
-        raise UserError("these rows have not been recorded here")
     return float(table["mean"].iloc[0])
 
 
 def lora_tasks() -> int:
     """The fewest tasks at which copies are over 20 times a library of LoRA files on MiniLM."""
-    from helpers.experiments import sweeps
-
-    runs = sweeps.recorded_runs("minilm")
-    sizes = runs.groupby("approach")["stored_mb"].median()
-    if not {LORA, FULL_FINE_TUNING} <= set(sizes.index):
-        raise UserError("these runs have not been recorded here")
+    sizes = recorded("minilm").groupby("approach")["stored_mb"].median()
     copy, file = sizes[FULL_FINE_TUNING], sizes[LORA]
     return next(n for n in range(1, 10_000) if n * copy > 20 * (copy + n * file))
 

@@ -1,31 +1,22 @@
 """Answers to notebook 12: the worked comparison on product photos."""
 
-from typing import Any
+from collections.abc import Callable
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, number
+import pandas as pd
+
+from helpers.lessons.exercises.grading import Exercise, function, number, recorded
+from helpers.results.statistics import paired_gain
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def lora_gain() -> float:
     """Points that LoRA gains on full fine-tuning, 200 clothing photos at 64 px, by seed."""
-    from helpers.experiments import sweeps  # slow, and only wanted when asked
-    from helpers.results.statistics import paired_gain
-
-    runs = sweeps.recorded_runs("lite0")
-    runs = runs[(runs["task"] == "clothing") & (runs["n_train"] == 200)]
-    gains = paired_gain(runs, LORA, FULL_FINE_TUNING)
-    if gains.empty:
-        raise UserError("these runs have not been recorded here")
-    return 100 * float(gains["mean"].iloc[0])
+    runs = recorded("lite0", task="clothing", n_train=200)
+    return 100 * float(paired_gain(runs, LORA, FULL_FINE_TUNING)["mean"].iloc[0])
 
 
-def chooses(function: Any) -> bool | str:
+def chooses(reader: Callable) -> bool | str:
     """Try the reader's choice on a table, with budgets that bind and one that is too small."""
-    if not callable(function):
-        return "A function is wanted: answer = choose, without brackets."
-    import pandas as pd
-
     table = pd.DataFrame(
         {"approach": ["slow", "middle", "quick"], "minutes": [9.0, 3.0, 0.5],
          "accuracy": [0.80, 0.785, 0.70]}
@@ -43,10 +34,10 @@ def chooses(function: Any) -> bool | str:
     }
     for (minutes, points), wanted in cases.items():
         for rows in (table, table.iloc[::-1]):
-            found = function(rows.copy(), minutes, points)
+            found = reader(rows.copy(), minutes, points)
             if found != wanted:
-                return f"With {minutes} minutes and {points} points it should be {wanted!r}, \
-not {found!r}."
+                asked = f"With {minutes} minutes and {points} points"
+                return f"{asked} it should be {wanted!r}, not {found!r}."
     return True
 
 
@@ -65,7 +56,7 @@ ANSWERS = {
         praise="The story's three approaches leave this one out.",
     ),
     "12.3": Exercise(
-        chooses,
+        function("choose", chooses),
         hints=(
             "First keep what fits into the minutes; the best of *these* sets the mark.",
             "Then keep what reaches the mark minus points / 100, and take the fewest minutes.",

@@ -1,43 +1,34 @@
 """Answers to notebook 13: language models."""
 
 import math
-from typing import Any
+from collections.abc import Callable
 
-from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, choice, number
+import numpy as np
+
+from helpers.lessons.exercises.grading import Exercise, choice, function, number, recorded
+from helpers.lessons.language_models import counting
 from helpers.vocabulary import CLASSICAL, LORA
 
 
 def counted(rank: int) -> tuple[int, int]:
     """(trained, all) weights of the 7 B model with LoRA on query and value."""
-    from helpers.lessons.language_models import counting  # slow, and only wanted when asked
-
     model = next(one for one in counting.ARCHITECTURES if one.name == "7 B")
     return counting.count_lora(model, rank=rank)
 
 
 def anchor_over_lora() -> str:
     """The text task on which word counts stand highest above LoRA at 200 texts."""
-    from helpers.experiments import sweeps
-
-    runs = sweeps.recorded_runs("minilm")
-    runs = runs[runs["n_train"] == 200]
+    runs = recorded("minilm", n_train=200)
     means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
-    if not {CLASSICAL, LORA} <= set(means.columns):
-        raise UserError("these runs have not been recorded here")
     return str((means[CLASSICAL] - means[LORA]).idxmax())
 
 
-def foresees(function: Any) -> bool | str:
+def foresees(reader: Callable) -> bool | str:
     """Try the reader's function on drawn log probabilities."""
-    if not callable(function):
-        return "A function is wanted: answer = foresight, without brackets."
-    import numpy as np
-
     rng = np.random.default_rng(0)
     for tokens, per_token in ((1, 1), (7, 3), (200, 4)):
         logs = np.log(rng.uniform(0.01, 0.9, tokens))
-        found = function(logs.copy(), tokens * per_token)
+        found = reader(logs.copy(), tokens * per_token)
         if not isinstance(found, tuple | list) or len(found) != 2:
             return "A pair is wanted: (perplexity per token, bits per byte)."
         wanted = math.exp(-logs.mean()), -logs.sum() / math.log(2) / (tokens * per_token)
@@ -73,7 +64,7 @@ ANSWERS = {
         praise="Section 2 shows what word counts see there.",
     ),
     "13.4": Exercise(
-        foresees,
+        function("foresight", foresees),
         hints=(
             "Perplexity is e to the mean of the negative logarithms.",
             "Bits: the sum of the negative logarithms over log 2, shared out over the bytes.",

@@ -1,14 +1,8 @@
 """Answers to notebook 14: your own data."""
 
+from scipy.stats import binomtest
+
 from helpers.lessons.exercises.grading import Exercise, number
-
-
-def mcnemar() -> float:
-    """Exact two-sided p-value of 12 against 4."""
-    from scipy.stats import binomtest  # slow, and only wanted when asked
-
-    return float(binomtest(12, 16).pvalue)
-
 
 ANSWERS = {
     "14.1": Exercise(
@@ -17,7 +11,7 @@ ANSWERS = {
         praise="One copy is little; a tenth of the split would hide a whole approach's gain.",
     ),
     "14.2": Exercise(
-        number(mcnemar, within=0.002),
+        number(binomtest(12, 16).pvalue, within=0.002),  # exact, two-sided
         hints=(
             "Examples on which both agree say nothing. How many are left?",
             "Of 16 disagreements, 12 on one side: a fair coin, two-sided.",

@@ -1,43 +1,37 @@
 """Answers to notebook 15: questions, mistakes, the checklist."""
 
-from typing import Any
+from collections.abc import Callable
 
-from helpers.lessons.exercises.grading import Exercise, choice, number
+import numpy as np
+
+from helpers.lessons.exercises.grading import Exercise, choice, function, number
+from helpers.lessons.pitfalls import one_seed, smallest_visible_gain
+from helpers.results.learning_curves import comparable
+from helpers.results.runs import load_runs
 
 
 def enough_examples() -> int:
     """The smallest multiple of 100 test examples that shows two points at an accuracy of 0.9."""
-    from helpers.lessons.pitfalls import smallest_visible_gain
-
     return next(n for n in range(100, 100_000, 100) if smallest_visible_gain(n, 0.9) <= 0.02)
 
 
 def worst_seed() -> float:
     """Points that the worst single seed cost, over all situations of the records."""
-    from helpers.lessons import pitfalls
-    from helpers.results import learning_curves, runs  # slow, and only wanted when asked
-
-    return 100 * float(
-        pitfalls.one_seed(learning_curves.comparable(runs.load_runs()))["regret"].max()
-    )
+    return 100 * one_seed(comparable(load_runs()))["regret"].max()
 
 
-def keeps_copies_together(function: Any) -> bool | str:
+def keeps_copies_together(reader: Callable) -> bool | str:
     """Try the reader's split on groups of several sizes and in several orders."""
-    if not callable(function):
-        return "A function is wanted: answer = hold_out, without brackets."
-    import numpy as np
-
     for seed in range(5):
         source = np.random.default_rng(seed).permutation(np.repeat(np.arange(50), 4))
-        held = np.asarray(function(source, seed))
+        held = np.asarray(reader(source, seed))
         if held.shape != source.shape or held.dtype != bool:
             return "The result should be a bool array with one value for each row."
         if set(source[held]) & set(source[~held]):
             return f"With seed {seed}, copies of one picture lie on both sides."
         if not 0.1 <= held.mean() <= 0.3:
             return f"With seed {seed}, {held.mean():.0%} of the rows are held out, not a fifth."
-    firsts = [function(np.arange(50), seed) for seed in (0, 1)]
+    firsts = [reader(np.arange(50), seed) for seed in (0, 1)]
     if np.array_equal(*firsts):
         return "Two seeds give the same split: draw with the seed."
     return True
@@ -53,7 +47,7 @@ ANSWERS = {
         praise="Few test sets are that large: hence all the differences that did not last.",
     ),
     "15.2": Exercise(
-        keeps_copies_together,
+        function("hold_out", keeps_copies_together),
         hints=(
             "Draw pictures, not rows: np.unique(source).",
             "np.isin(source, rng.permutation(np.unique(source))[: len(np.unique(source)) // 5])",

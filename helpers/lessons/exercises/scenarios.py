@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Rule, Score
+from helpers.lessons.exercises.grading import Rule, Score, not_filled
 from helpers.paths import data_dir
-from helpers.registry import unknown_name
+from helpers.registry import find, unknown_name
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, measured_curves
 from helpers.results.runs import load_runs
 from helpers.results.statistics import mean_interval
@@ -38,32 +36,17 @@ class Scenario:
     minutes: float | None = None
 
 
-@dataclass(frozen=True)
-class ChoiceCost:
-    """What a choice costs: points of accuracy below the best that fits the budget, with a 95 %
-    interval over seeds, and processor minutes beside it (below 0: saved). credit: from 0 to 1."""
-
-    credit: float
-    points: float
-    low: float
-    high: float
-    minutes: float
-    message: str
-
-
 @functools.cache
-def scenarios(path: Path | None = None) -> dict[str, Scenario]:
+def scenarios() -> dict[str, Scenario]:
     """Return the scenarios by name, in the order of the file."""
-    text = (path or data_dir() / "scenarios.toml").read_text(encoding="utf-8")
-    return {name: Scenario(name, **_trimmed(row)) for name, row in tomllib.loads(text).items()}
+    rows = tomllib.loads((data_dir() / "scenarios.toml").read_text(encoding="utf-8"))
+    one_line = {name: " ".join(row.pop("words").split()) for name, row in rows.items()}
+    return {name: Scenario(name, one_line[name], **row) for name, row in rows.items()}
 
 
 def get_scenario(name: str) -> Scenario:
     """Return one scenario; raises UserError for an unknown name."""
-    known = scenarios()
-    if name not in known:
-        raise unknown_name("scenario", name, known)
-    return known[name]
+    return find("scenario", name, scenarios())
 
 
 def tell(*names: str) -> str:
@@ -100,7 +83,7 @@ def options(scenario: Scenario, held: Measured | None = None) -> pd.DataFrame:
     return table.sort_values(["fits", "mean"], ascending=False, ignore_index=True)
 
 
-def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> ChoiceCost:
+def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> Score:
     """Judge a choice by its regret in `table`, from `options`.
 
     Full credit for the best mean, and within LEEWAY of it where the interval reaches zero too: the
@@ -113,31 +96,28 @@ def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> ChoiceCos
     rows = table.set_index("approach")
     own, best = rows.loc[approach], rows.index[0]
     extra = own["minutes"] - rows.loc[best, "minutes"]
-    numbers = own["points"], own["low"], own["high"], extra
     what = f"{scenario.name}, {approach}: "
     if not own["fits"]:
         what += f"{own['minutes']:.1f} processor minutes, and {scenario.minutes:g} were allowed."
-        return ChoiceCost(0.0, *numbers, what)
+        return Score(0.0, what)
     hint = _cheaper(rows, approach)
     if approach == best:
-        return ChoiceCost(1.0, *numbers, f"{what}the best mean.{hint}")
+        return Score(1.0, f"{what}the best mean.{hint}")
     span = f"{own['points']:.1f} points lost ({own['low']:.1f} to {own['high']:.1f})"
     bill = f"{abs(extra):.1f} processor minutes {'lost' if extra > 0 else 'saved'}"
     what += f"{span} and {bill} against {best}"
     if _even(rows)[approach]:
-        return ChoiceCost(1.0, *numbers, f"{what}: too close to call.{hint}")
+        return Score(1.0, f"{what}: too close to call.{hint}")
     credit = float(1 - own["points"] / rows.loc[rows["fits"], "points"].max())
-    return ChoiceCost(credit, *numbers, f"{what}: {credit:.0%} of the credit.")
+    return Score(credit, f"{what}: {credit:.0%} of the credit.")
 
 
 def chosen(*names: str) -> Rule:
     """A rule for exercises: the answer is a dict of scenario to approach, for all of `names`."""
 
     def rule(answer: Any) -> str | Score:
-        if not isinstance(answer, Mapping) or set(answer) != set(names):
-            return f"A dict with the keys {', '.join(names)} is wanted."
-        if open_ones := [name for name in names if answer[name] is ...]:
-            return f"Still to choose: {', '.join(open_ones)}."
+        if lacking := not_filled(answer, names):
+            return lacking
         held = measured_curves(load_runs())
         found = []
         for name in names:
@@ -171,7 +151,3 @@ def _curve(scenario: Scenario, held: Measured) -> Curve:
         if same and sized and scenario.n_train in curve.accuracy:
             return curve
     raise UserError(f"the runs behind the scenario {scenario.name!r} are not recorded yet")
-
-
-def _trimmed(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"words": " ".join(row["words"].split())}

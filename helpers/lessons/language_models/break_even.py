@@ -3,8 +3,8 @@
 `data/results/break_even.csv` holds one line per turn; whole lines are appended by
 `tools/measure/measure_break_even.py` and never edited. Its columns:
 
-    model                name in helpers.lessons.language_models.step_costs.MODELS; random weights,
-    float32 approach, setting    the method: LoRA's rank and targets (none: every linear layer), an
+    model                name in tools.measure.step_costs.MODELS; random weights, float32
+    approach, setting    the method: LoRA's rank and targets (none: every linear layer), an
                          adapter's reduction
     batch, seq           texts in a step, and tokens of each
     turn                 in a turn every method takes one step, one after the other
@@ -12,8 +12,7 @@
     weight_bytes, gradient_bytes, optimizer_bytes   in memory; optimizer: AdamW, after a step
     passing_bytes        by formula: gradients and activations at the worst moment
     peak_bytes           counted (helpers.experiments.costs.TensorMemory) in the second step
-    formula_bytes, formula_error   helpers.lessons.language_models.memory_formula, and formula /
-    counted − 1
+    formula_bytes, formula_error   tools.measure.memory_formula, and formula / counted − 1
     checkpoint_bytes     on disk, of what was trained
     step_ms              processor milliseconds, over threads, of one training step
     step_wall_ms         the same by the clock
@@ -31,15 +30,15 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.results.statistics import between, interval_table
+from helpers.lessons.crossings import stays_above_zero
+from helpers.results.statistics import interval_table
 from helpers.storage.results_file import ResultsFile
-from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA
+from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, label_of
 
 QUESTION = ["model", "approach", "setting", "batch", "seq", "turn"]
 BYTES = ["weight_bytes", "gradient_bytes", "optimizer_bytes", "passing_bytes", "peak_bytes",
          "formula_bytes", "checkpoint_bytes"]  # fmt: skip
 TIMES = ["step_ms", "step_wall_ms", "merged_ms", "unmerged_ms"]
-WHOLE = ["batch", "seq", "turn", "trainable_params", "total_params", *BYTES, "threads"]
 COLUMNS = [*QUESTION, "trainable_params", "total_params", *BYTES, "formula_error", *TIMES,
            "threads", "torch", "created", "git"]  # fmt: skip
 FILE = ResultsFile("break_even.csv", COLUMNS, QUESTION, text=["setting"])
@@ -76,18 +75,18 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def ratios(rows: pd.DataFrame, value: str = "step_ms", *, over: str = FULL) -> pd.DataFrame:
-    """Each method's `value` over that of `over` in the same turn: a row for each place and method.
+def ratios(rows: pd.DataFrame, value: str = "step_ms") -> pd.DataFrame:
+    """Each method's `value` over full fine-tuning's in its turn: a row for each place and method.
 
     Columns: those of PLACE, base_params, approach, setting, method, mean (geometric), low and high
     (95 % by Student's t on logarithms; equal to the mean where nothing varies, as with bytes; NaN
-    for a single turn) and turns. Models on which `over` was not measured are left out.
+    for a single turn) and turns. Models that were not fully tuned are left out.
     """
     if value not in [*TIMES, *BYTES]:
         raise UserError(f"{value!r} has no ratio; choose one of {', '.join([*TIMES, *BYTES])}")
     keys = [*PLACE, "turn"]
-    base = rows[rows["approach"] == over][[*keys, value]]
-    both = rows[rows["approach"] != over].merge(base, on=keys, suffixes=("", "_over"))
+    base = rows[rows["approach"] == FULL][[*keys, value]]
+    both = rows[rows["approach"] != FULL].merge(base, on=keys, suffixes=("", "_over"))
     both["log"] = np.log(both[value] / both[f"{value}_over"])
     by = [*PLACE, "base_params", *METHOD, "method"]
     table = interval_table(both, by, "log", sort=False).rename(columns={"runs": "turns"})
@@ -108,24 +107,17 @@ def break_even(table: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
     for key, own in table.groupby(["batch", "seq", *METHOD, "method"], sort=False):
         own = own.sort_values("base_params")
         sizes = own["base_params"].to_numpy(float)
-        answer, params = _falls_below(sizes, own["mean"].to_numpy(float), level)
+        saved = level - own["mean"].to_numpy(float)
+        answer = "from" if saved[-1] > 0 else "unsteady"
+        if (saved > 0).all() or (saved <= 0).all():
+            answer = "always" if saved[-1] > 0 else "never"
+        params = stays_above_zero(sizes, saved)
         not_clear = np.flatnonzero(~(own["high"].to_numpy(float) < level))
         first = int(not_clear[-1]) + 1 if len(not_clear) else 0
         clear = sizes[first] if first < len(sizes) else math.nan
         rows.append((*key, answer, params, clear, sizes[0], sizes[-1]))
     names = ["batch", "seq", *METHOD, "method", "answer", "params", "clear", "smallest", "largest"]
     return pd.DataFrame(rows, columns=names)
-
-
-def _falls_below(sizes: np.ndarray, means: np.ndarray, level: float) -> tuple[str, float]:
-    """(answer, size from which the mean stays below the level); sizes ascend."""
-    above = np.flatnonzero(means >= level)
-    if not len(above):
-        return "always", float(sizes[0])
-    last = int(above[-1])
-    if last == len(sizes) - 1:
-        return ("never" if len(above) == len(sizes) else "unsteady"), math.nan
-    return "from", between(sizes[last : last + 2], means[last : last + 2], level)
 
 
 def told(table: pd.DataFrame, what: str) -> list[str]:
@@ -156,4 +148,4 @@ def _words(approach: str, setting: str) -> str:
         return f"LoRA rank {parts['rank']}, {' and '.join(short) or 'every linear layer'}"
     if approach == ADAPTER:
         return f"adapter, width / {parts['reduction']}"
-    return approach.replace("_", " ").replace("fine tuning", "fine-tuning")
+    return label_of(approach)

@@ -6,13 +6,13 @@ Parameters are counted on PyTorch's meta device, where a tensor has a shape and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import torch
 
-from helpers.approaches.lora import add_lora
-from helpers.approaches.model import freeze
 from helpers.experiments.costs import count_parameters
+from helpers.lessons.language_models.decoder import Shape, build_decoder, plug
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
@@ -22,22 +22,22 @@ TASKS = 100
 
 @dataclass(frozen=True)
 class Architecture:
-    """Public figures of a decoder: widths and layers, written out from its paper."""
+    """A public decoder: its shape, written out from its paper."""
 
     name: str
-    width: int
-    layers: int
-    heads: int
-    key_value_heads: int
-    feed_forward: int
-    vocabulary: int
+    shape: Shape
     source: str
 
 
+_published = partial(Shape, vocabulary=32_000, tied=False)
 ARCHITECTURES = (
-    Architecture("1.1 B", 2048, 22, 32, 4, 5632, 32_000, "TinyLlama, arXiv 2401.02385"),
-    Architecture("7 B", 4096, 32, 32, 32, 11_008, 32_000, "Llama 2, arXiv 2307.09288"),
-    Architecture("70 B", 8192, 80, 64, 8, 28_672, 32_000, "Llama 2, arXiv 2307.09288"),
+    Architecture(
+        "1.1 B", _published(2048, 22, 32, 5632, key_value_heads=4), "TinyLlama, arXiv 2401.02385"
+    ),
+    Architecture("7 B", _published(4096, 32, 32, 11_008), "Llama 2, arXiv 2307.09288"),
+    Architecture(
+        "70 B", _published(8192, 80, 64, 28_672, key_value_heads=8), "Llama 2, arXiv 2307.09288"
+    ),
 )
 
 
@@ -56,6 +56,7 @@ class Precision:
     stored: int = 4  # on disk
 
 
+FLOAT32 = Precision()
 MIXED = Precision(weight=2, gradient=2, moment=4, master=4, stored=2)
 
 
@@ -63,49 +64,31 @@ def count_lora(
     architecture: Architecture, rank: int = 8, targets: tuple[str, ...] = ATTENTION
 ) -> tuple[int, int]:
     """(trainable, total) parameters of a decoder with LoRA on its attention; no memory is taken."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
-        hidden_size=architecture.width,
-        num_hidden_layers=architecture.layers,
-        num_attention_heads=architecture.heads,
-        num_key_value_heads=architecture.key_value_heads,
-        intermediate_size=architecture.feed_forward,
-        vocab_size=architecture.vocabulary,
-    )
+    model = build_decoder(architecture.shape, device="meta")
     with torch.device("meta"):
-        model = freeze(LlamaForCausalLM(config))
-        add_lora(model, rank, alpha=2 * rank, targets=targets)
-    return count_parameters(model)
+        return count_parameters(plug(model, LORA, rank=rank, targets=targets))
 
 
-def training_bytes(trainable: int, total: int, precision: Precision | None = None) -> int:
+def training_bytes(trainable: int, total: int, precision: Precision = FLOAT32) -> int:
     """Bytes that training holds besides activations: weights, gradients, optimizer state.
 
     total: the base's parameters and whatever was inserted. Activations depend on batch and length
-    and are in `helpers.lessons.language_models.memory_formula`.
+    and are in `tools.measure.memory_formula`.
     """
-    each = precision or Precision()
-    moving = each.gradient + MOMENTS * each.moment + each.master
-    return total * each.weight + trainable * moving
+    moving = precision.gradient + MOMENTS * precision.moment + precision.master
+    return total * precision.weight + trainable * moving
 
 
-def at_scale(
-    rank: int = 8,
-    targets: tuple[str, ...] = ATTENTION,
-    *,
-    precision: Precision | None = None,
-    tasks: int = TASKS,
-) -> pd.DataFrame:
+def at_scale(rank: int = 8, *, precision: Precision = FLOAT32, tasks: int = TASKS) -> pd.DataFrame:
     """What full fine-tuning and LoRA take on each architecture: two rows for each.
 
     Columns: model, approach, trainable (parameters), total, gradient_gb, optimizer_gb (moments and
     copies of trained weights), training_gb (weights too; activations not), task_mb (what one task
     adds to the disk), tasks_gb (`tasks` of them, and for LoRA the base once), source.
     """
-    each, made = precision or Precision(), []
+    each, made = precision, []
     for one in ARCHITECTURES:
-        lora, total = count_lora(one, rank, targets)
+        lora, total = count_lora(one, rank)
         base = total - lora
         for approach, moving in ((FULL_FINE_TUNING, base), (LORA, lora)):
             shared = base if approach == LORA else 0

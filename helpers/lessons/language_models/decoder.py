@@ -1,7 +1,7 @@
 """Decoders built from a `transformers` configuration, and what each approach trains in them.
 
 A decoder is a stack of layers that predicts the next token (Llama's layout, Touvron et al. 2023,
-arXiv 2302.13971). `plug` readies one for an approach in place; `unplug` takes all of it back.
+arXiv 2302.13971). `plug` readies one for an approach in place.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from helpers.approaches.adapter import Adapted, Adapter, remove_adapters
-from helpers.approaches.lora import add_lora, remove_lora
+from helpers.approaches.adapter import Adapted, Adapter
+from helpers.approaches.lora import add_lora
 from helpers.approaches.model import freeze, unfreeze
 from helpers.errors import UserError
 from helpers.registry import unknown_name
@@ -104,11 +104,6 @@ def plug(
     if embeddings:
         unfreeze(model.get_input_embeddings())
     return model
-
-
-def unplug(model: nn.Module) -> nn.Module:
-    """Take out whatever was inserted, in place: the base's weights are what they were."""
-    return remove_adapters(remove_lora(model))
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:

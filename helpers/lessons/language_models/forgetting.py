@@ -26,16 +26,13 @@ billions of weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from helpers.errors import UserError
 from helpers.results.statistics import interval_table, pair
 from helpers.storage.results_file import ResultsFile
-from helpers.vocabulary import FULL_FINE_TUNING, LORA
+from helpers.vocabulary import FULL_FINE_TUNING, LORA, label_of
 
 QUESTION = ["model", "source", "domain", "approach", "rank", "embeddings", "lr", "seed", "role"]
 FACTS = ["steps", "tokens_seen", "trainable_params", "cpu_seconds"]
@@ -43,7 +40,6 @@ PLACE = ["corpus", "split", "step"]
 NUMBERS = ["loss", "per_token", "per_word", "bits_per_byte"]
 COLUMNS = [*QUESTION, *FACTS, *PLACE, *NUMBERS, "created", "git"]
 FILE = ResultsFile("decoder.csv", COLUMNS, QUESTION)
-WHOLE = ["rank", "embeddings", "seed", "steps", "tokens_seen", "trainable_params", "step"]
 ARM = ["domain", "approach", "rank", "embeddings"]
 
 
@@ -59,23 +55,8 @@ def load(path: Path | None = None) -> pd.DataFrame:
 
 def arm_in_words(approach: str, rank: int, embeddings: int) -> str:
     """Such as "LoRA rank 8 and word vectors" or "full fine-tuning"."""
-    words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
-    words = f"LoRA rank {rank}" if approach == LORA else words
+    words = f"LoRA rank {rank}" if approach == LORA else label_of(approach)
     return words + " and word vectors" * bool(embeddings)
-
-
-def recorded(path: Path | None = None) -> set[tuple[Any, ...]]:
-    """The adaptations whose last line is there: one that was cut off is measured again."""
-    rows = load(path)
-    last = rows[(rows["step"] == rows["steps"]) & (rows["corpus"] == "old")]
-    last = last[(last["role"] == "trial") | (last["split"] == "test")]
-    return {FILE.question(row) for row in last.to_dict("records")}
-
-
-def append(rows: list[Mapping[str, Any]], path: Path | None = None) -> None:
-    """Append the lines of one adaptation. Raises UserError for wrong columns."""
-    for row in rows:
-        FILE.append(row, path)
 
 
 def runs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -84,35 +65,8 @@ def runs(rows: pd.DataFrame) -> pd.DataFrame:
     return kept.drop_duplicates([*QUESTION, *PLACE], keep="last").reset_index(drop=True)
 
 
-def chosen_lr(
-    rows: pd.DataFrame, domain: str, approach: str, rank: int, embeddings: int = 0
-) -> float | None:
-    """The rate whose trial foresees the new domain's validation text best at its end.
-
-    None where nothing was tried.
-    """
-    own = rows[(rows["role"] == "trial") & (rows["corpus"] == "new") & (rows["split"] != "test")]
-    for name, value in zip(ARM, (domain, approach, rank, embeddings), strict=True):
-        own = own[own[name] == value]
-    own = own[own["step"] == own["steps"]]
-    return None if own.empty else float(own.sort_values(["loss", "lr"])["lr"].iloc[0])
-
-
-def curves(rows: pd.DataFrame, value: str = "bits_per_byte") -> pd.DataFrame:
-    """Validation over steps: a line for each domain, approach, rank, corpus and step.
-
-    Columns: those of ARM, arm, corpus, step, mean of `value`, low and high (95 % by Student's t
-    over seeds) and runs.
-    """
-    if value not in NUMBERS:
-        raise UserError(f"{value!r} is not recorded; choose one of {', '.join(NUMBERS)}")
-    kept = runs(rows)
-    kept = kept[kept["split"] == "validation"]
-    return interval_table(kept, [*ARM, "arm", "corpus", "step"], value, sort=False)
-
-
-def learned_and_forgotten(rows: pd.DataFrame, value: str = "bits_per_byte") -> pd.DataFrame:
-    """What each adaptation gained and gave up on the test texts, in `value`, seed by seed.
+def learned_and_forgotten(rows: pd.DataFrame) -> pd.DataFrame:
+    """What each adaptation gained and gave up on the test texts, in bits per byte, seed by seed.
 
     learned: new domain, before − after (positive: better); forgotten: old domain, after − before
     (positive: worse). Columns: those of ARM, arm, seed, lr, trainable_params, cpu_seconds, learned
@@ -123,7 +77,7 @@ def learned_and_forgotten(rows: pd.DataFrame, value: str = "bits_per_byte") -> p
     keys = [*ARM, "arm", "seed", "lr", "trainable_params", "cpu_seconds"]
     made = []
     for key, own in tested.groupby(keys, sort=False):
-        at = own.set_index(["corpus", own["step"] > 0])[value]
+        at = own.set_index(["corpus", own["step"] > 0])["bits_per_byte"]
         if len(at) == 4:
             learned = at["new", False] - at["new", True]
             made.append((*key, learned, at["old", True] - at["old", False]))

@@ -229,12 +229,6 @@ def load(path: Path | None = None) -> pd.DataFrame:
     return FILE.load(path)
 
 
-def append(row: Mapping[str, Any], path: Path | None = None) -> None:
-    """Append one whole line. Raises UserError for wrong columns, or an unknown method."""
-    _method(row.get("method", ""))
-    FILE.append(row, path)
-
-
 def _method(name: str) -> PeftMethod:
     if name not in METHODS:
         raise unknown_name("method of peft", name, METHODS)

@@ -5,7 +5,6 @@ scale.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,25 +22,19 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True)
-class Stroke:
-    """How a method is drawn: an approach keeps its colour, its settings differ in dash and fill."""
+def strokes(table: pd.DataFrame, name: str) -> dict[str, dict[str, str]]:
+    """What matplotlib draws each method with; column `name` of `table` tells them apart, in order.
 
-    colour: str
-    marker: str
-    dash: str
-    fill: str
-
-
-def strokes(table: pd.DataFrame, name: str) -> dict[str, Stroke]:
-    """The stroke of each method in `table`, whose column `name` tells them apart, in order."""
+    An approach keeps its colour and marker, its settings differ in dash and fill.
+    """
     seen: dict[str, int] = {}
     found = {}
     for approach, words in table[["approach", name]].drop_duplicates().to_numpy():
         place = seen[approach] = seen.get(approach, -1) + 1
         look = style_of(approach)
         fill = (look.colour, "white", "black")[place % 3]
-        found[words] = Stroke(look.colour, look.marker, DASHES[place % len(DASHES)], fill)
+        dash = DASHES[place % len(DASHES)]
+        found[words] = {"color": look.colour, "marker": look.marker, "ls": dash, "mfc": fill}
     return found
 
 
@@ -60,11 +53,13 @@ def plot_ratios(
     shown = list(columns or found)[:2]
     made, axes = figure(title, width=8.0, height=4.4, columns=len(shown), sharey=True,
                         squeeze=False)  # fmt: skip
-    look = strokes(table, "method")
     for ax, (batch, seq) in zip(axes[0], shown, strict=True):
         own = table[(table["batch"] == batch) & (table["seq"] == seq)]
-        for method, stroke in look.items():
-            _line(ax, own[own["method"] == method].sort_values("base_params"), method, stroke)
+        for method, stroke in strokes(table, "method").items():
+            rows = own[own["method"] == method].sort_values("base_params")
+            # A single turn has no interval; nothing is drawn for it.
+            ends = [(rows["mean"] - rows[end]).abs().fillna(0) for end in ("low", "high")]
+            ax.errorbar(rows["base_params"], rows["mean"], ends, label=method, capsize=3, **stroke)
         ax.axhline(1.0, color="#000000", lw=1)
         ax.set_xscale("log")
         ticks = sorted(set(own["base_params"]))
@@ -99,55 +94,47 @@ def plot_memory(table: pd.DataFrame, title: str = "", *, unit: float = 1e6) -> F
     return made
 
 
-def plot_learning_forgetting(
-    table: pd.DataFrame, title: str = "", *, ylabel: str = "bits per byte (lower is better)"
-) -> Figure:
+def plot_learning_forgetting(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw the new domain on the left and the old one on the right, over training steps.
 
-    table: rows of `forgetting.curves` of one domain.
+    table: rows of one domain: approach, arm, corpus, step, mean, low and high.
     """
     made, axes = figure(title, width=8.0, height=4.0, columns=2)
-    look = strokes(table, "arm")
     names = (("new", "the new domain: learning"), ("old", "the old domain: forgetting"))
     for ax, (corpus, words) in zip(axes, names, strict=True):
         own = table[table["corpus"] == corpus]
-        for arm, stroke in look.items():
+        for arm, stroke in strokes(table, "arm").items():
             rows = own[own["arm"] == arm].sort_values("step")
-            ax.plot(rows["step"], rows["mean"], color=stroke.colour, ls=stroke.dash, label=arm,
-                    marker=stroke.marker, mfc=stroke.fill)  # fmt: skip
-            ax.fill_between(rows["step"], rows["low"], rows["high"], color=stroke.colour,
-                            alpha=0.15, lw=0)  # fmt: skip
+            ax.plot(rows["step"], rows["mean"], label=arm, **stroke)
+            band = {"color": stroke["color"], "alpha": 0.15, "lw": 0}
+            ax.fill_between(rows["step"], rows["low"], rows["high"], **band)
         ax.set_title(words, loc="left", size="medium")
         ax.set_xlabel("training steps")
-    axes[0].set_ylabel(ylabel)
+    axes[0].set_ylabel("bits per byte (lower is better)")
     _legend(made, axes[0], columns=3, title="band: 95 % interval over seeds")
     return made
 
 
-def plot_tradeoff(
-    table: pd.DataFrame, title: str = "", *, unit: str = "bits per byte", ax: Axes | None = None
-) -> Figure:
+def plot_tradeoff(table: pd.DataFrame, title: str = "") -> Figure:
     """Draw what each arm learned against what it forgot, with both intervals: down, right is best.
 
     table: rows of `forgetting.tally` of one domain.
     """
-    if ax is None:
-        ax = figure(title, width=7.0, height=4.0)[1]
+    made, ax = figure(title, width=7.0, height=4.0)
     for arm, stroke in strokes(table, "arm").items():
         row = table[table["arm"] == arm].iloc[0]
-        reach = [
+        across, up = (
             [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]]
             for name in ("learned", "forgotten")
-        ]
-        ax.errorbar(row["learned"], row["forgotten"], xerr=reach[0], yerr=reach[1], label=arm,
-                    fmt=stroke.marker, color=stroke.colour, mfc=stroke.fill, markersize=9,
-                    capsize=3)  # fmt: skip
+        )
+        mark = stroke | {"ls": "none", "markersize": 9, "capsize": 3}
+        ax.errorbar(row["learned"], row["forgotten"], up, across, label=arm, **mark)
     ax.axhline(0.0, color="#7f7f7f", lw=1)
-    ax.set(xlabel=f"learned on the new domain ({unit} saved)",
-           ylabel=f"forgotten on the old one ({unit} lost)")  # fmt: skip
-    ax.legend(title="bars: 95 % interval over seeds", title_fontsize="small", fontsize="small",
-              frameon=False)  # fmt: skip
-    return ax.figure
+    ax.set_xlabel("learned on the new domain (bits per byte saved)")
+    ax.set_ylabel("forgotten on the old one (bits per byte lost)")
+    small = {"title_fontsize": "small", "fontsize": "small", "frameon": False}
+    ax.legend(title="bars: 95 % interval over seeds", **small)
+    return made
 
 
 def _legend(made: Figure, ax: Axes, *, columns: int, title: str = "") -> None:
@@ -155,13 +142,6 @@ def _legend(made: Figure, ax: Axes, *, columns: int, title: str = "") -> None:
     handles, labels = ax.get_legend_handles_labels()
     made.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize="small",
                 title=title or None, title_fontsize="small", frameon=False)  # fmt: skip
-
-
-def _line(ax: Axes, rows: pd.DataFrame, label: str, stroke: Stroke) -> None:
-    # A single turn has no interval; nothing is drawn for it.
-    ends = [(rows["mean"] - rows["low"]).fillna(0), (rows["high"] - rows["mean"]).fillna(0)]
-    ax.errorbar(rows["base_params"], rows["mean"], yerr=ends, label=label, color=stroke.colour,
-                ls=stroke.dash, marker=stroke.marker, mfc=stroke.fill, capsize=3)  # fmt: skip
 
 
 PANELS = 3  # beside each other, at most

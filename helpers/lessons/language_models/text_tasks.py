@@ -12,6 +12,7 @@ from torch import nn
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
+from helpers.lessons.pitfalls import verdicts
 from helpers.lessons.race import binomial_interval
 from helpers.results.learning_curves import LEAST_SEEDS
 from helpers.results.statistics import paired_gain
@@ -87,7 +88,7 @@ def cut_task(backbone: Backbone, task: Task, tokens: int) -> Task:
     return replace(task, **parts)
 
 
-def accuracy_by_length(task: Task, lengths: Iterable[int], name: str = "minilm") -> pd.DataFrame:
+def accuracy_by_length(task: Task, lengths: Iterable[int]) -> pd.DataFrame:
     """A frozen probe and word counts, both given the first tokens of every text alone.
 
     Columns: approach, tokens (0: the whole text, word counts only), accuracy, low, high (95 % from
@@ -95,7 +96,7 @@ def accuracy_by_length(task: Task, lengths: Iterable[int], name: str = "minilm")
     """
     rows = []
     for tokens in lengths:
-        backbone = load_backbone(name, size=tokens)
+        backbone = load_backbone("minilm", size=tokens)
         rows.append((FEATURE_EXTRACTION, tokens, _reached(FEATURE_EXTRACTION, backbone, task)))
         rows.append((ANCHOR, tokens, _reached(ANCHOR, None, cut_task(backbone, task, tokens))))
     rows.append((ANCHOR, 0, _reached(ANCHOR, None, task)))
@@ -156,7 +157,7 @@ def in_words(best: pd.DataFrame, runs: pd.DataFrame) -> str:
     for rival, words in ((ANCHOR, "word counts"), (FEATURE_EXTRACTION, "a frozen probe")):
         gains = paired_gain(runs, LORA, rival)
         gains = gains[gains["runs"] >= LEAST_SEEDS]
-        ahead, behind = int((gains["low"] > 0).sum()), int((gains["high"] < 0).sum())
+        ahead, behind, _ = verdicts(gains)
         told += (
             f" Against {words}, LoRA at its default settings is clearly ahead in **{ahead}** and "
             f"clearly behind in **{behind}** of {len(gains)} situations."

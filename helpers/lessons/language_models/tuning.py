@@ -24,6 +24,7 @@ from helpers.lessons.language_models.causal_lm import (
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
+from helpers.lessons.language_models.forgetting import arm_in_words
 from helpers.runtime import Stopwatch, keep_freed_memory
 from helpers.tasks import Task
 from helpers.training.loop import (
@@ -169,8 +170,7 @@ def adapt_briefly(
 
 
 def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
-    """One adaptation's history as `forgetting.curves` has many, without an interval."""
+    """One adaptation's history as `plot_learning_forgetting` draws it, one run alone."""
     mean = tuned.history["bits_per_byte"]
-    words = approach.replace("_", " ").replace("fine tuning", "fine-tuning")
-    arm = f"LoRA rank {TuneConfig().rank}" if approach == LORA else words
+    arm = arm_in_words(approach, TuneConfig.rank, 0)
     return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

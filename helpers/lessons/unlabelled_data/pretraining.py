@@ -1,9 +1,9 @@
-"""Continued pretraining without labels: on two views of each picture, or on words left out.
+"""Continued pretraining without labels, on two views of each picture.
 
-A pretrained backbone goes in, a changed copy comes out, and no label is looked at. Pictures: the
-contrastive loss NT-Xent of SimCLR (Chen et al. 2020, arXiv 2002.05709). Texts: masked words (Devlin
-et al. 2019, arXiv 1810.04805), predicted through the encoder's own word vectors. The cheapest step
-of all moves no weight: BatchNorm's statistics are taken anew (Li et al. 2016, arXiv 1603.04779).
+A pretrained backbone goes in, a changed copy comes out, and no label is looked at: the contrastive
+loss NT-Xent of SimCLR (Chen et al. 2020, arXiv 2002.05709). The cheapest step of all moves no
+weight: BatchNorm's statistics are taken anew (Li et al. 2016, arXiv 1603.04779). Texts go on with
+masked words (`tools.measure.masked_words`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from helpers.errors import UserError
 from helpers.runtime import Stopwatch, keep_freed_memory
 from helpers.training.loop import rise_and_fall, update
 
-MASKED = 0.15  # share of the words that are to be predicted
 PROJECTION = 64  # numbers that two views are compared in; thrown away afterwards
 
 
@@ -103,7 +102,7 @@ def contrast(backbone: Backbone, images: np.ndarray, config: PretextConfig) -> C
 
     Raises UserError for another modality or fewer pictures than two.
     """
-    made = _copy(backbone, images, "image")
+    made = movable_copy(backbone, images, "image")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         width = made.backbone.feature_size
@@ -120,7 +119,7 @@ def contrast(backbone: Backbone, images: np.ndarray, config: PretextConfig) -> C
             found = projector(made.backbone.pool(made.backbone(views)))
             return nt_xent(found[: len(rows)], found[len(rows) :], config.temperature)
 
-        return _descend(made, moving, loss, len(images), config)
+        return descend(made, moving, loss, len(images), config)
 
 
 def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextConfig) -> Continued:
@@ -129,7 +128,7 @@ def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextCo
     No weight moves: what this gains was never a matter of learning. One pass over the pictures,
     at most steps · batch_size of them.
     """
-    made = _copy(backbone, images, "image")
+    made = movable_copy(backbone, images, "image")
     watch = Stopwatch()
     norms = [part for part in made.backbone.modules() if isinstance(part, nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
@@ -147,75 +146,7 @@ def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextCo
     return _finished(made, watch)
 
 
-def mask_words(
-    ids: Tensor, rng: np.random.Generator, mask: int, special: tuple[int, ...], vocabulary: int
-) -> tuple[Tensor, Tensor]:
-    """Choose words to predict: (ids with most of them hidden, the chosen places, both (N, L)).
-
-    Of the chosen 15 %, eight in ten become the mask, one in ten a random word, one in ten stays;
-    padding (0) and special ids are never chosen.
-    """
-    word = ids != 0
-    for one in special:
-        word &= ids != one
-    chosen = torch.from_numpy(rng.random(ids.shape) < MASKED) & word
-    fate = torch.from_numpy(rng.random(ids.shape))
-    random_ids = torch.from_numpy(rng.integers(1, vocabulary, ids.shape)).to(ids.dtype)
-    hidden = torch.where(chosen & (fate < 0.8), torch.tensor(mask, dtype=ids.dtype), ids)
-    return torch.where(chosen & (fate >= 0.9), random_ids, hidden), chosen
-
-
-class WordHead(nn.Module):
-    """Hidden states (M, width) → scores of every word (M, vocabulary), as BERT's head does it.
-
-    The last layer is the encoder's own table of word vectors, which stays frozen: untied it
-    would be half as large as the encoder.
-    """
-
-    def __init__(self, words: Tensor) -> None:
-        super().__init__()
-        width = words.shape[1]
-        self.dense, self.norm = nn.Linear(width, width), nn.LayerNorm(width)
-        self.bias = nn.Parameter(torch.zeros(len(words)))
-        self.words = (words.detach(),)  # outside the module tree: it belongs to the encoder
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return F.linear(self.norm(F.gelu(self.dense(hidden))), self.words[0], self.bias)
-
-
-def predict_words(backbone: Backbone, texts: list[str], config: PretextConfig) -> Continued:
-    """Go on pretraining a text encoder on unlabelled texts: predict words that are left out.
-
-    The layers move, the embeddings stay: they are the output's too. The backbone given stays as it
-    is. Raises UserError for another modality, or a tokenizer without BERT's [MASK].
-    """
-    made = _copy(backbone, texts, "text")
-    probe = made.backbone.encode(["[MASK]"])[0].tolist()
-    if len(probe) != 3:
-        raise UserError(f"{backbone.name}: its tokenizer doesn't know [MASK]; use a BERT encoder")
-    begin, mask, end = probe
-    words = made.backbone.stages[0].embeddings.word_embeddings.weight
-    ids = torch.from_numpy(made.backbone.encode(texts))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        made.backbone.stages[0].requires_grad_(False)
-        head = WordHead(words)
-        moving = [p for p in made.backbone.parameters() if p.requires_grad]
-
-        def loss(rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-            batch = made.backbone.prepare(ids[torch.from_numpy(rows)])
-            shown, chosen = mask_words(batch, rng, mask, (begin, end), len(words))
-            if not chosen.any():
-                chosen[:, 1] = True  # a batch of very short texts: predict each first word
-            hidden, _ = made.backbone(shown)
-            return F.cross_entropy(head(hidden[chosen]), batch[chosen])
-
-        made = _descend(made, [*moving, *head.parameters()], loss, len(texts), config)
-    made.backbone.stages[0].requires_grad_(True)
-    return made
-
-
-def _copy(backbone: Backbone, inputs: np.ndarray | list[str], modality: str) -> Continued:
+def movable_copy(backbone: Backbone, inputs: np.ndarray | list[str], modality: str) -> Continued:
     """A copy that may move from end to end, in training mode."""
     if backbone.modality != modality:
         raise UserError(
@@ -228,7 +159,7 @@ def _copy(backbone: Backbone, inputs: np.ndarray | list[str], modality: str) -> 
     return Continued(unfreeze(clone(backbone)).train())
 
 
-def _descend(made: Continued, moving: list, loss, n: int, config: PretextConfig) -> Continued:
+def descend(made: Continued, moving: list, loss, n: int, config: PretextConfig) -> Continued:
     """AdamW on `loss(rows, rng)` for so many steps; the same seed gives the same weights.
 
     Its steps and rates are those of `helpers.training.loop`. What differs is what surrounds them:

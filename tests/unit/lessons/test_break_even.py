@@ -9,16 +9,19 @@ import torch
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters
 from helpers.lessons.language_models import break_even as records
-from helpers.lessons.language_models import counting, plots, step_costs
+from helpers.lessons.language_models import counting, plots
 from helpers.lessons.language_models import forgetting as adaptations
 from helpers.lessons.language_models.decoder import Shape, build_decoder
-from helpers.lessons.language_models.memory_formula import (
+from tools.measure import step_costs
+from tools.measure.measure_decoder import chosen_lr
+from tools.measure.memory_formula import (
     Method,
     base_params,
     step_memory,
     trainable_params,
 )
 
+WHOLE = ["batch", "seq", "turn", "trainable_params", "total_params", *records.BYTES, "threads"]
 SMALL = Shape(width=64, layers=3, heads=2, feed_forward=172, vocabulary=512)
 SHAPES = (SMALL, Shape(96, 7, 4, 256, 300), Shape(64, 3, 2, 172, 512, tied=False))
 ODD = (Method("lora", 4, ("gate_proj", "down_proj")), Method("lora", 8, ("o_proj",)))
@@ -79,7 +82,7 @@ def test_merging_takes_lora_out_for_the_time_of_a_pass():
 def a_row(**changes):
     """A made-up row."""
     row = {"model": "5M", "approach": "lora", "setting": "rank=8", "batch": 1, "seq": 32, "turn": 0}
-    row |= dict.fromkeys(records.WHOLE[3:], 1000) | dict.fromkeys(records.TIMES, 1.0)
+    row |= dict.fromkeys(WHOLE[3:], 1000) | dict.fromkeys(records.TIMES, 1.0)
     row |= {"trainable_params": 10, "total_params": 1010, "formula_error": 0.01, "threads": 1}
     return row | {"torch": "2", "created": "2026-01-02T03:04:05+00:00", "git": "0123"} | changes
 
@@ -178,7 +181,7 @@ def test_the_shipped_steps_keep_their_schema(shipped):
     assert len(shipped)
     assert not shipped.duplicated(records.QUESTION).any()
     assert set(shipped["model"]) <= set(step_costs.MODELS)
-    for name in records.WHOLE:
+    for name in WHOLE:
         assert (shipped[name] == shipped[name].astype(int)).all(), name
     assert (shipped["step_ms"] > 0).all()
     assert (shipped["formula_error"].abs() < 0.05).all()
@@ -196,11 +199,11 @@ def test_the_shipped_adaptations_keep_their_schema():
     held = adaptations.load()
     assert len(held)
     assert not held.duplicated([*adaptations.QUESTION, *adaptations.PLACE]).any()
-    for name in adaptations.WHOLE:
+    for name in ("rank", "embeddings", "seed", "steps", "tokens_seen", "trainable_params", "step"):
         assert (held[name] == held[name].astype(int)).all(), name
     kept = adaptations.runs(held)
     assert (kept.groupby(adaptations.ARM)["lr"].nunique() == 1).all()
     for arm, own in kept.groupby(adaptations.ARM):
-        assert own["lr"].iloc[0] == adaptations.chosen_lr(held, *arm)
+        assert own["lr"].iloc[0] == chosen_lr(held, *arm)
     tally = adaptations.tally(adaptations.learned_and_forgotten(held))
     assert (tally["runs"] >= 3).all()

@@ -133,7 +133,7 @@ def test_a_guess_earns_by_how_near_it_is(answer, credit):
 
 def test_a_guess_needs_every_name():
     assert GUESS({"a": 1}) == "A dict with the keys a, b is wanted."
-    assert GUESS({"a": 1, "b": ...}) == "Still to guess: b."
+    assert GUESS({"a": 1, "b": ...}) == "Still to fill in: b."
 
 
 def head_loop(parameters, counts):

@@ -153,9 +153,9 @@ def a_row(**changes):
 def test_rows_are_appended_whole_and_known_again(tmp_path):
     path = tmp_path / "peft.csv"
     assert peft_methods.load(path).empty
-    peft_methods.append(a_row(half_accuracy=math.nan), path)
+    peft_methods.FILE.append(a_row(half_accuracy=math.nan), path)
     path.write_text(path.read_text(encoding="utf-8") + "ia3,half", encoding="utf-8")
-    peft_methods.append(a_row(seed=1, test_accuracy=0.123456789), path)
+    peft_methods.FILE.append(a_row(seed=1, test_accuracy=0.123456789), path)
     held = peft_methods.load(path)
     assert list(held.columns) == peft_methods.COLUMNS
     assert held["test_accuracy"].tolist() == [0.5, 0.123457]
@@ -163,9 +163,7 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     known = {peft_methods.FILE.question(row) for row in held.to_dict("records")}
     assert peft_methods.FILE.question(a_row(lr=0.01)) in known
     with pytest.raises(UserError, match="differ: seed"):
-        peft_methods.append({k: v for k, v in a_row().items() if k != "seed"}, path)
-    with pytest.raises(UserError, match="no method of peft"):
-        peft_methods.append(a_row(method="prompt"), path)
+        peft_methods.FILE.append({k: v for k, v in a_row().items() if k != "seed"}, path)
 
 
 def test_a_rate_is_chosen_on_validation_once_all_trials_are_there():

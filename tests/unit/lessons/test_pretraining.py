@@ -1,5 +1,7 @@
 """Continued pretraining without labels: its losses, what moves, what stays, and bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from helpers.backbones import Backbone, Recipe, load_backbone
 from helpers.errors import UserError
 from helpers.lessons.unlabelled_data import pretraining
 from helpers.lessons.unlabelled_data.pretraining import PretextConfig
+from tools.measure import masked_words
 
 QUICK = PretextConfig(steps=3, batch_size=16)
 
@@ -154,7 +157,7 @@ def test_views_differ_keep_their_shape_and_repeat():
 
 def test_masks_spare_padding_and_special_words():
     ids = torch.tensor([[1, *range(10, 40), 2, 0, 0]]).repeat(200, 1)
-    shown, chosen = pretraining.mask_words(ids, np.random.default_rng(0), 3, (1, 2), 50)
+    shown, chosen = masked_words.mask_words(ids, np.random.default_rng(0), 3, (1, 2), 50)
     assert not chosen[:, [0, 31, 32, 33]].any()
     assert torch.equal(shown[~chosen], ids[~chosen])
     assert float(chosen[:, 1:31].float().mean()) == pytest.approx(0.15, abs=0.02)
@@ -165,7 +168,8 @@ def test_masks_spare_padding_and_special_words():
 def test_predict_words_moves_the_layers_and_not_the_embeddings():
     encoder = tiny_encoder()
     texts = ["10 11 12 13", "20 21 22", "10 11 12", "30 31"] * 8
-    made = pretraining.predict_words(encoder, texts, PretextConfig(steps=60, batch_size=8, lr=1e-2))
+    config = PretextConfig(batch_size=8, lr=1e-2)
+    made = masked_words.predict_words(encoder, texts, replace(config, steps=60))
     assert torch.equal(
         encoder.stages[0].embeddings.word_embeddings.weight,
         made.backbone.stages[0].embeddings.word_embeddings.weight,
@@ -173,7 +177,7 @@ def test_predict_words_moves_the_layers_and_not_the_embeddings():
     assert not torch.equal(encoder.stages[1].mix.weight, made.backbone.stages[1].mix.weight)
     assert all(p.requires_grad for p in made.backbone.parameters())
     assert np.mean(made.losses[-10:]) < 0.7 * np.mean(made.losses[:10])
-    again = pretraining.predict_words(encoder, texts, PretextConfig(steps=2, batch_size=8, lr=1e-2))
+    again = masked_words.predict_words(encoder, texts, replace(config, steps=2))
     assert again.losses == made.losses[:2] or len(again.losses) == 2
 
 
@@ -189,11 +193,11 @@ def test_bad_settings_are_refused(changes, words):
 
 def test_bad_inputs_are_refused(pocket, images):
     with pytest.raises(UserError, match="reads images; this pretext is for texts"):
-        pretraining.predict_words(pocket, ["a", "b"], QUICK)
+        masked_words.predict_words(pocket, ["a", "b"], QUICK)
     with pytest.raises(UserError, match="2 inputs or more"):
         pretraining.contrast(pocket, images[:1], QUICK)
     with pytest.raises(UserError, match="uint8"):
         pretraining.contrast(pocket, images.astype(float), QUICK)
     blind = tiny_encoder(lambda texts, longest: np.ones((len(texts), 5), dtype=np.int32))
     with pytest.raises(UserError, match=r"\[MASK\]"):
-        pretraining.predict_words(blind, ["1 2", "3"], QUICK)
+        masked_words.predict_words(blind, ["1 2", "3"], QUICK)

@@ -25,7 +25,6 @@ from helpers.approaches import APPROACHES, Approach, register_approach
 from helpers.backbones import BACKBONES, BackboneInfo, load_backbone, register_backbone
 from helpers.display import plots
 from helpers.display.explorer.notebook import Explorer
-from helpers.display.explorer.page import build as build_page
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
 from helpers.experiments import blocks, domain_distance, grids, sweeps
@@ -38,7 +37,9 @@ from helpers.results import learning_curves
 from helpers.results import runs as records
 from helpers.tasks import TASKS, TaskInfo, load_task, register_task, train_examples
 from helpers.vocabulary import APPROACH_STYLE, label_of, looks, style_of
+from tools.measure import measure_distances
 from tools.notebooks import build_notebooks as build
+from tools.site.explorer_page import build as build_page
 
 TASK = '''"""Houses with a chimney on the left or on the right, and small doors."""
 import numpy as np
@@ -268,11 +269,11 @@ def test_the_explorer_shows_the_new_task_and_approach():
 
 
 def test_a_new_backbone_is_measured_and_then_in_the_explorer(monkeypatch, tmp_path):
-    places = domain_distance.places([NEW_BACKBONE])
+    places = measure_distances.places([NEW_BACKBONE])
     assert {place.backbone for place in places} == {NEW_BACKBONE}
     assert places[0].task == "products_source" and {place.image_size for place in places} == {28}
-    place = domain_distance.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
-    row = domain_distance.measure_place(place, n=100)
+    place = measure_distances.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
+    row = measure_distances.measure_place(place, n=100)
     assert row["reference"] == "products_source"
     domain_distance.FILE.append(row, tmp_path / "distances.csv")
     monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)

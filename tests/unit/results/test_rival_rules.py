@@ -91,17 +91,8 @@ def test_the_article_and_the_2x2_are_the_rules_they_say():
     assert rival_rules.folk(case, nothing) == "partial_fine_tuning"
     assert rival_rules.folk(case, nothing, Thresholds(small=100)) == "full_fine_tuning"
     assert rival_rules.always("adapter", case, nothing) == "adapter"
-
-
-def test_the_pooled_part_alone_answers_and_falls_back_to_the_article(scored):
-    table, _, picks = scored
-    held = measured_curves(made(), {})
-    alone = rival_rules.score(table, held, {"pooled": rival_rules.pooled})
-    assert alone[alone["task"] == "textile"]["approach"].eq("lora").all()
-    case = rival_rules.cases(table)[0]
     empty = measured_curves(made().iloc[:0], {})
-    assert rival_rules.pooled(case, empty) == rival_rules.measured_answer(case, empty)
-    assert rival_rules.pooled(case, empty) == rival_rules.article(case, empty)
+    assert rival_rules.measured_answer(case, empty) == rival_rules.article(case, empty)
 
 
 def test_standing_by_hand():

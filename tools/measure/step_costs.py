@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from helpers.approaches.lora import lora_layers
 from helpers.experiments.costs import TensorMemory, count_parameters
 from helpers.experiments.timing import resting_optimizer, timed_ms
+from helpers.lessons.language_models.counting import ATTENTION
 from helpers.lessons.language_models.decoder import Shape, build_decoder, plug
-from helpers.lessons.language_models.memory_formula import Method, step_memory
 from helpers.training.checkpoints import task_state
 from helpers.training.loop import trainable
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
+from tools.measure.memory_formula import Method, step_memory
 
-ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
 METHODS = (
     Method(FULL_FINE_TUNING),
     Method(PARTIAL_FINE_TUNING),
@@ -87,13 +87,9 @@ def step_peak(variant: Variant, ids: Tensor) -> int:
     The second step is looked at, because AdamW makes its moments at the end of the first.
     """
     variant.step(ids)
-    memory = TensorMemory()
     held = [*variant.model.parameters(), *variant.model.buffers(), *_moments(variant)]
-    for tensor in [*held, ids]:
-        memory.track(tensor.data)
-    with memory:
+    with TensorMemory(*held, ids) as memory:
         variant.step(ids)
-    del held
     return memory.peak
 
 

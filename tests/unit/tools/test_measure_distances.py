@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.display.plots import small_multiples
 from helpers.errors import UserError
 from helpers.experiments import domain_distance
-from helpers.experiments.domain_distance import COLUMNS, Place
+from helpers.experiments.domain_distance import COLUMNS
 from helpers.lessons import crossings
+from tools.measure.measure_distances import Place, measure_place, missing, places
 
 
 def a_row(task="digits", dial=0.0, distance=0.5):
@@ -20,7 +22,7 @@ def a_row(task="digits", dial=0.0, distance=0.5):
 
 
 def test_places_cover_the_sweeps_and_the_source():
-    found = domain_distance.places()
+    found = places()
     assert len(found) == len(set(found))
     assert Place("pocket", "products_source", 0.0, 28) in found
     assert Place("efficientnet_lite0", "clothing", 0.0, 64) in found
@@ -43,8 +45,8 @@ def test_a_gap_survives_the_choice_of_directions():
 
 
 def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
-    near = domain_distance.measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
-    far = domain_distance.measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
+    near = measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
+    far = measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
     assert list(near) == COLUMNS
     assert 0 < near["distance"] < far["distance"] < 1
     assert near["low"] < near["probe"] < near["high"]
@@ -52,14 +54,14 @@ def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
 
 def test_rows_are_appended_whole_and_missing_knows_them(tmp_path):
     path = tmp_path / "distances.csv"
-    before = len(domain_distance.missing(path))
+    before = len(missing(path))
     domain_distance.FILE.append(a_row(), path)
     path.write_text(path.read_text() + "pocket,half", encoding="utf-8")  # a killed writer
     domain_distance.FILE.append(a_row("products_near", 3 / 6), path)
     held = domain_distance.load_distances(path)
     assert list(held["task"]) == ["digits", "products_near"]
     domain_distance.FILE.append(a_row("products_near", 1.0), path)
-    assert len(domain_distance.missing(path)) == before - 3
+    assert len(missing(path)) == before - 3
 
 
 def test_bad_rows_and_files_are_refused(tmp_path):
@@ -116,9 +118,9 @@ def test_small_multiples_has_a_panel_for_each_task_and_one_legend():
         [(task, "lora", n, 0.5) for task in "abc" for n in (50, 200)],
         columns=["task", "approach", "n_train", "mean"],
     )
-    made = crossings.small_multiples(table, marks=[100, math.nan, 50], mark="from")
+    made = small_multiples(table, marks=[100, math.nan, 50], mark="from")
     shown = [ax for ax in made.axes if ax.get_visible()]
     assert [ax.get_title("left") for ax in shown] == ["a", "b", "c"]
     assert shown[0].get_xlabel() == "from 100"
     assert shown[1].get_xlabel() == ""
-    assert sum(ax.get_legend() is not None for ax in shown) == 1
+    assert len(made.legends) == 1 and not any(ax.get_legend() for ax in shown)

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from helpers.lessons.language_models.counting import MOMENTS
 from helpers.lessons.language_models.decoder import TOP, Shape
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 
 FLOAT = 4  # bytes
-MOMENTS = 2  # numbers that AdamW keeps for each trained one
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 

@@ -8,7 +8,6 @@ from pages import SMALL, as_point, settings, small_page
 
 from helpers.decision import decide
 from helpers.display.explorer.cards import REASON_CLASSES, source_last
-from helpers.display.explorer.page import build
 from helpers.display.explorer.settings import AXES, headline, shown_curves
 from helpers.display.svg_charts import SHAPES, draw_panel
 from helpers.display.theme import DARK, LIGHT
@@ -17,6 +16,7 @@ from helpers.results.evidence import NONE, both_answers, evidence_near
 from helpers.results.learning_curves import measured_curves
 from helpers.vocabulary import APPROACH_STYLE
 from tools.site import build_site
+from tools.site.explorer_page import build
 
 
 def data_of(page: str) -> dict:

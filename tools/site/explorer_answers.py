@@ -14,11 +14,12 @@ import joblib
 
 from helpers.decision import FALLBACK, Decision, Reason, ReasonKind, decide
 from helpers.display.explorer.cards import source_last
-from helpers.display.explorer.settings import KINDS, Axes, Point, headline, shown_curves
+from helpers.display.explorer.settings import Axes, Point, headline, shown_curves
 from helpers.results.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence_near
 from helpers.results.learning_curves import Measured, nearest, training_minutes
 from helpers.vocabulary import APPROACH_STYLE, MODALITIES
 
+KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
 VERDICTS = (CLEAR, CLOSE, NONE)
 RULES = ("R1", "R2", "R3", "R4", FALLBACK)
 # What a rule's answer says of the number of examples and the distance is the same for every kind.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import json
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any
 
 import pandas as pd
 
 from helpers.decision import title_of
-from helpers.display.explorer.answers import RULES, VERDICTS, worked_out
 from helpers.display.explorer.cards import HEADS, REASON_CLASSES, legend
 from helpers.display.explorer.settings import (
     AXES,
@@ -26,7 +25,9 @@ from helpers.display.svg_charts import draw_panel, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
 from helpers.results.learning_curves import Measured, comparable, measured_curves
 from helpers.vocabulary import APPROACH_STYLE, style_of
+from tools.site.explorer_answers import RULES, VERDICTS, worked_out
 
+PARTS = Path(__file__).parent / "explorer"  # its script, its style sheet and what holds both
 HOME = '<nav aria-label="Back"><a href="{}">All notebooks as pages, and the glossary</a></nav>'
 # axis, its question, the words at both ends
 SLIDERS = (
@@ -55,12 +56,11 @@ def build(
         style_of(name)  # what nobody registered gets its colour before the style sheet is made
     held = measured_curves(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
-    folder = files("helpers.display.explorer")
     parts = {
-        name: (folder / file).read_text(encoding="utf-8")
+        name: (PARTS / file).read_text(encoding="utf-8")
         for name, file in (("script", "explorer.js"), ("page_sheet", "page.css"))
     }
-    return Template((folder / "explorer.html").read_text(encoding="utf-8")).substitute(
+    return Template((PARTS / "explorer.html").read_text(encoding="utf-8")).substitute(
         parts,
         home=HOME.format(html.escape(home)) if home else "",
         colours=page_colours(),
