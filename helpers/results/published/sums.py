@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from helpers.decision import FALLBACK, Situation, Thresholds, decide
+from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, decide
 from helpers.results.published.cases import APPROACHES, regret_points
 from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, DistanceWord
 
@@ -75,7 +75,7 @@ def size_bands(edges: Sequence[float]) -> Callable[[pd.DataFrame], pd.Series]:
     return lambda cases: pd.cut(cases["n_train"], ends, right=False, labels=named)
 
 
-def matching_rules(case: pd.Series, thresholds: Thresholds | None = None) -> list[tuple[str, str]]:
+def matching_rules(case: pd.Series, thresholds: Thresholds = DEFAULTS) -> list[tuple[str, str]]:
     """Return the article's rules whose conditions a case meets, with what each answers.
 
     Each rule is asked alone, so that R2 matches every large language model, of whatever size; the
@@ -93,7 +93,7 @@ def matching_rules(case: pd.Series, thresholds: Thresholds | None = None) -> lis
     return found
 
 
-def rule_regret(cases: pd.DataFrame, thresholds: Thresholds | None = None) -> pd.DataFrame:
+def rule_regret(cases: pd.DataFrame, thresholds: Thresholds = DEFAULTS) -> pd.DataFrame:
     """Return what the article's rules give up: one row a rule and case that matches it.
 
     Columns: case (its index), rule, approach (what the rule says), matched (True where the source
