@@ -149,6 +149,8 @@ def _remember(ledger: Path, known: Mapping[str, Any], new: Mapping[str, Any]) ->
 def below(folder: Path, leave_out: Iterable[str] = ()) -> dict[str, str]:
     """Hash of every file below a folder, by its path there."""
     gone = set(leave_out)
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name not in gone)
+    # os.walk passes over folders that vanish while it looks; Path.rglob would raise.
+    found = [Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    files = sorted(file for file in found if file.name not in gone)
     names = [file.relative_to(folder).as_posix() for file in files]
     return dict(zip(names, digests(files, folder), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from helpers import paths
@@ -21,16 +22,31 @@ KINDS = {
 def tidy() -> None:
     """Delete partial files and folders of killed processes, and the oldest entries over a limit."""
     root = paths.cache_dir()
+    for path in _partial(root):
+        if left_behind(path):
+            _delete(path)
+    for kind in KINDS:
+        trim(kind, root)
+
+
+def usage() -> dict[str, int]:
+    """Bytes of the cache by kind; "unfinished" are downloads to go on with, and what kills left."""
+    root = paths.cache_dir()
+    unfinished = [*(root / "assets").glob(".partial-*"), *_partial(root)]
+    sizes = {"assets": size_of(root / "assets")}
+    sizes["features"], sizes["pictures"] = size_of(root / "features"), size_of(root / "images")
+    sizes["models"] = sum(map(size_of, root.glob(KINDS["models"][0])))
+    sizes["other"] = size_of(root) - sum(sizes.values())
+    # These were counted where they lie.
+    return sizes | {"unfinished, among them": sum(map(size_of, unfinished))}
+
+
+def _partial(root: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(root):
         if Path(place) == root and "assets" in folders:
             folders.remove("assets")  # downloads go on from what they have
-        for name in [n for n in (*folders, *names) if _is_partial(n)]:
-            path = Path(place) / name
-            if left_behind(path):
-                _delete(path)
+        yield from (Path(place) / name for name in (*folders, *names) if _is_partial(name))
         folders[:] = [name for name in folders if not _is_partial(name)]
-    for kind in KINDS:
-        trim(kind, root)
 
 
 def trim(kind: str, root: Path | None = None) -> None:
