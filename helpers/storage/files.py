@@ -11,9 +11,10 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -24,7 +25,8 @@ try:
 except ModuleNotFoundError:  # Windows, which lets nobody delete an open file anyway
     fcntl = None
 
-TRIES = 3
+Result = TypeVar("Result")
+TRIES = 3  # of writing into a folder that somebody deletes
 LOCK_SECONDS = 120.0  # a write takes milliseconds; a longer wait means a stuck process
 PARTIAL = ".partial"
 DAY = 86_400.0  # seconds after which what can't be held is taken for left behind
@@ -91,14 +93,25 @@ def write_kept(path: Path, data: bytes) -> None:
 
     Raises UserError where it can't be written to.
     """
+    in_cache(path.parent, f"keeping {path.name}", lambda: write_whole(path, data, synced=False))
+
+
+def in_cache(folder: Path, what: str, make: Callable[[], Result]) -> Result:
+    """What `make` returns, which writes into a folder of the cache; again where that was deleted.
+
+    what: is said where the system refuses it. Raises UserError then, and what `make` raises.
+    """
     for left in reversed(range(TRIES)):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, data, synced=False)
-            return
+            folder.mkdir(parents=True, exist_ok=True)
+            return make()
         except OSError as error:
-            if not left or not vanished(error, path.parent):
-                raise disk_error(f"keeping {path.name}", path.parent, error) from error
+            ours = error.filename is None or os.fsdecode(error.filename).startswith(str(folder))
+            if not ours:
+                raise
+            if not left or not isinstance(error, FileNotFoundError):
+                raise disk_error(what, folder, error) from error
+    raise AssertionError("the last try returns or raises")
 
 
 @contextmanager
@@ -134,12 +147,3 @@ def left_behind(path: Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def vanished(error: OSError, folder: Path) -> bool:
-    """Whether an error says that a folder of the cache was deleted while it was in use."""
-    return (
-        isinstance(error, FileNotFoundError)
-        and error.filename is not None
-        and os.fsdecode(error.filename).startswith(str(folder))
-    )

@@ -21,7 +21,7 @@ from helpers.backbones import Backbone, weights_hash
 from helpers.errors import UserError
 from helpers.paths import cache_dir
 from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
-from helpers.storage.files import PARTIAL, TRIES, disk_error, vanished
+from helpers.storage.files import PARTIAL, disk_error, in_cache
 from helpers.storage.files import held as being_made
 from helpers.storage.seals import Damaged, altered, below, sealed, unsealed
 from helpers.storage.upkeep import trim
@@ -84,21 +84,23 @@ def frozen_prefix(
         return Prefix(arrays, made.seconds, made.cpu_seconds)
     key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
     folder = _place(backbone) / key
-    for left in reversed(range(TRIES)):
-        found = _open(folder)
-        if found is not None:
-            return found
-        try:
-            _make(folder, lambda at: _compute(backbone, encoded, stop, augment, view, at, device))
-        except OSError as error:
-            if not left or not vanished(error, folder.parent):
-                raise disk_error("caching features", folder.parent, error) from error
-    raise UserError(f"{folder} is altered as soon as it is written; check the disk")
+    made = in_cache(
+        folder.parent,
+        "caching features",
+        lambda: (
+            _open(folder)
+            or _make(
+                folder, lambda at: _compute(backbone, encoded, stop, augment, view, at, device)
+            )
+        ),
+    )
+    if made is None:
+        raise UserError(f"{folder} is altered as soon as it is written; check the disk")
+    return made
 
 
-def _make(folder: Path, compute: Callable[[Path], object]) -> None:
+def _make(folder: Path, compute: Callable[[Path], object]) -> Prefix | None:
     """Make an entry beside its place and rename it, which another process may have done."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     trim("features", cache_dir())
     scratch = Path(tempfile.mkdtemp(suffix=PARTIAL, dir=folder.parent))
     try:
@@ -108,6 +110,7 @@ def _make(folder: Path, compute: Callable[[Path], object]) -> None:
                 scratch.replace(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    return _open(folder)
 
 
 def marks(encoded: np.ndarray) -> np.ndarray:
