@@ -4,6 +4,7 @@
 # make site   write build/site/: every notebook as a page, search, glossary, the explorer; open
 #             build/site/index.html (no kernel, no network)
 # make slides  write build/slides, a deck for each notebook (no network)       (ARGS="03 10")
+# make attack  change bytes, kill, interrupt, and count what goes wrong (ARGS="--small --seed 1")
 # make offline  write build/offline, one folder for a room without a network
 # The first call makes .venv and installs the tested versions; the next ones start at once.
 
@@ -19,7 +20,7 @@ CLASSROOM := $(VENV)/classroom-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks results bench student slides site offline clean
+.PHONY: lab test fetch notebooks results bench attack student slides site offline clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -44,6 +45,9 @@ results: $(READY) fetch
 
 bench: $(BENCH) fetch
 	$(PY) -m tools.bench.bench $(ARGS)
+
+attack: $(READY) fetch
+	$(PY) -m tools.attack.attack $(ARGS)
 
 student: $(CLASSROOM)
 	$(PY) -m tools.classroom.make_student $(ARGS)

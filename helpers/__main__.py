@@ -29,4 +29,7 @@ if __name__ == "__main__":
         status = 130
     if interrupted:
         sys.unraisablehook = lambda _: None  # of what is cleared away: the one line was said
+        # Python remembers that Ctrl-C ended some `exec`, such as a dataclass is made with, and
+        # would end itself by that signal in place of the status.
+        exec("")
     sys.exit(status)

@@ -22,7 +22,7 @@ KINDS = {
 def tidy() -> None:
     """Delete partial files and folders of killed processes, and the oldest entries over a limit."""
     root = paths.cache_dir()
-    for path in _partial(root):
+    for path in partial_paths(root):
         if left_behind(path):
             _delete(path)
     for kind in KINDS:
@@ -32,7 +32,7 @@ def tidy() -> None:
 def usage() -> dict[str, int]:
     """Bytes of the cache by kind; "unfinished" are downloads to go on with, and what kills left."""
     root = paths.cache_dir()
-    unfinished = [*(root / "assets").glob(".partial-*"), *_partial(root)]
+    unfinished = [*(root / "assets").glob(".partial-*"), *partial_paths(root)]
     sizes = {"assets": size_of(root / "assets")}
     sizes["features"], sizes["pictures"] = size_of(root / "features"), size_of(root / "images")
     sizes["models"] = sum(map(size_of, root.glob(KINDS["models"][0])))
@@ -41,7 +41,7 @@ def usage() -> dict[str, int]:
     return sizes | {"unfinished, among them": sum(map(size_of, unfinished))}
 
 
-def _partial(root: Path) -> Iterator[Path]:
+def partial_paths(root: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(root):
         if Path(place) == root and "assets" in folders:
             folders.remove("assets")  # downloads go on from what they have
