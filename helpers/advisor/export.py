@@ -59,11 +59,16 @@ def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pip
     regression = pipeline[-1]
     regression.coef_, regression.intercept_ = arrays["coef"], arrays["intercept"]
     regression.classes_ = arrays["classes"]
+    if regression.classes_.max() >= len(recipe["classes"]):
+        raise ValueError("it has more classes than names")
     return pipeline
 
 
 RECIPE, SNIPPET = "recipe.json", "load_me.py"
 TENSORS, TEST = "model.safetensors", "test.csv"  # as earlier versions called them
+# What each value of a recipe is; what is left out is read as this.
+_KINDS = {"approach": "", "modality": "", "backbone": "", "settings": "", "seed": 0,
+          "vocabulary": [], "classes": [], "files": {}, "seal": ""}  # fmt: skip
 _NO_SEAL = "0" * 64
 _OURS = re.compile(r"(model-[0-9a-f]{16}\.safetensors|test-[0-9a-f]{16}\.csv)")
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""
@@ -196,11 +201,13 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         recipe = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{folder} holds no exported model ({error}); export it again") from error
-    if not isinstance(recipe, dict):
+    if not isinstance(recipe, dict) or not all(
+        isinstance(recipe.get(key, default), type(default)) for key, default in _KINDS.items()
+    ):
         raise _altered(folder / RECIPE)
     if not {"seal", "files"} & recipe.keys():  # of an earlier version
         return recipe
-    seal = str(recipe.get("seal")).encode("utf-8", "surrogatepass")
+    seal = recipe.get("seal", "").encode("utf-8", "surrogatepass")
     unsigned = data.replace(seal, _NO_SEAL.encode(), 1)
     if seal != hashlib.sha256(unsigned).hexdigest().encode():
         raise _altered(folder / RECIPE)
@@ -268,7 +275,14 @@ def load_model(folder: Path | str) -> OwnModel:
         return OwnModel(folder, recipe, _built(recipe, tensors, folder))
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         # Of an earlier version, whose recipe has no hash.
         raise UserError(
             f"{folder} holds no model that can be read ({type(error).__name__}: {error}); export "
