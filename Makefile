@@ -13,7 +13,7 @@ VENV := .venv
 PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 # The stamp's name holds what was installed, so a changed pin or a moved folder installs again.
 # It is made last: an install that failed or was stopped leaves none.
-KEY := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
+KEY := $(shell { pwd; cat pyproject.toml constraints.txt requirements.lock; } | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/ready-$(KEY)
 BENCH := $(VENV)/bench-$(KEY)
 CLASSROOM := $(VENV)/classroom-$(KEY)
@@ -72,7 +72,7 @@ $(READY):
 	@$(PYTHON) tools/check_python.py
 	@rm -f $(VENV)/ready-* $(VENV)/bench-* $(VENV)/classroom-*
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install -c constraints.txt -e ".[dev]"
+	$(PY) tools/install.py
 	@touch $@
 
 $(BENCH): $(READY)
