@@ -114,6 +114,13 @@ def in_cache(folder: Path, what: str, make: Callable[[], Result]) -> Result:
     raise AssertionError("the last try returns or raises")
 
 
+def there(found: Result | None, path: Path) -> Result:
+    """What was found at a path; for `in_cache`, FileNotFoundError where it is gone already."""
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, "what was just written is gone", str(path))
+    return found
+
+
 @contextmanager
 def held(path: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a file or folder while the block runs; the system frees it with its holder.

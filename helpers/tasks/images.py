@@ -27,7 +27,7 @@ from tqdm import tqdm
 from helpers import paths
 from helpers.errors import UserError
 from helpers.runtime import keep_freed_memory
-from helpers.storage.files import PARTIAL, held, in_cache, write_whole
+from helpers.storage.files import PARTIAL, held, in_cache, there, write_whole
 from helpers.storage.seals import Damaged, altered, digests, sealed, sha256_of, unsealed
 
 MAX_PIXELS = 89_478_485  # PIL's own limit: beyond it a small file may unpack into gigabytes
@@ -213,13 +213,10 @@ def _cached(key: str, plan: Callable) -> tuple[np.ndarray, list[tuple[int, str]]
         if found is not None:
             return found
     file = paths.cache_dir() / "images" / f"{key}.npy"
-    found = in_cache(file.parent, "keeping pictures", lambda: _made(file, plan))
-    if found is None:
-        raise UserError(f"{file} is altered as soon as it is written; check the disk")
-    return found
+    return in_cache(file.parent, "keeping pictures", lambda: _made(file, plan))
 
 
-def _made(file: Path, plan: Callable) -> tuple[np.ndarray, list[tuple[int, str]]] | None:
+def _made(file: Path, plan: Callable) -> tuple[np.ndarray, list[tuple[int, str]]]:
     """What a file of the cache holds, which is written first where another process has not."""
     with FileLock(file.with_suffix(".lock")):
         found = _opened(file)
@@ -228,7 +225,7 @@ def _made(file: Path, plan: Callable) -> tuple[np.ndarray, list[tuple[int, str]]
                 stale.unlink()  # hold the lock
             _write(file, plan)
             found = _opened(file)
-    return found
+    return there(found, file)
 
 
 def _opened(file: Path) -> tuple[np.ndarray, list[tuple[int, str]]] | None:

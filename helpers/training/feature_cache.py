@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 
 from helpers.backbones import Backbone, weights_hash
-from helpers.errors import UserError
 from helpers.paths import cache_dir
 from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
-from helpers.storage.files import PARTIAL, disk_error, in_cache
+from helpers.storage.files import PARTIAL, disk_error, in_cache, there
 from helpers.storage.files import held as being_made
 from helpers.storage.seals import Damaged, altered, below, sealed, unsealed
 from helpers.storage.upkeep import trim
@@ -84,7 +83,7 @@ def frozen_prefix(
         return Prefix(arrays, made.seconds, made.cpu_seconds)
     key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
     folder = _place(backbone) / key
-    made = in_cache(
+    return in_cache(
         folder.parent,
         "caching features",
         lambda: (
@@ -94,12 +93,9 @@ def frozen_prefix(
             )
         ),
     )
-    if made is None:
-        raise UserError(f"{folder} is altered as soon as it is written; check the disk")
-    return made
 
 
-def _make(folder: Path, compute: Callable[[Path], object]) -> Prefix | None:
+def _make(folder: Path, compute: Callable[[Path], object]) -> Prefix:
     """Make an entry beside its place and rename it, which another process may have done."""
     trim("features", cache_dir())
     scratch = Path(tempfile.mkdtemp(suffix=PARTIAL, dir=folder.parent))
@@ -110,7 +106,7 @@ def _make(folder: Path, compute: Callable[[Path], object]) -> Prefix | None:
                 scratch.replace(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return _open(folder)
+    return there(_open(folder), folder)
 
 
 def marks(encoded: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The cache deleted while `advise --measure` runs: it answers all the same, as the README says."""
+"""The cache deleted while `advise --export` runs: it answers all the same, as the README says."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PATIENCE = 240.0  # seconds for the answer
 
 
 def attack(seed: int, size: int, place: Path) -> list[str]:
-    """Delete everything but the assets again and again while a race runs; see the module."""
+    """Delete everything but the assets again and again while it runs; see the module."""
     rng, faults = random.Random(seed), []
     for strike in range(size):
         folder = subjects.pictures(place / f"pictures-{strike}", strike)
         command = [sys.executable, "-m", "helpers", "advise", str(folder), "--backbone", "pocket"]
-        command += ["--image-size", "28", "--measure", "--minutes", "0.3"]
+        command += ["--image-size", "28"]
         command += ["--export", str(place / f"model-{strike}")]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
