@@ -21,8 +21,8 @@ from helpers.approaches import get_approach
 from helpers.backbones import relative_cost_of
 from helpers.errors import UserError
 from helpers.experiments import single_run
+from helpers.experiments.processes import deaf_children, end_if_orphaned, end_with
 from helpers.experiments.single_run import RunConfig
-from helpers.processes import deaf_children, end_if_orphaned, end_with
 from helpers.results import runs
 from helpers.training.loop import TrainingDiverged
 

@@ -42,6 +42,7 @@ def usage() -> dict[str, int]:
 
 
 def partial_paths(root: Path) -> Iterator[Path]:
+    """What is being made in a cache, or was left half made, without downloads."""
     for place, folders, names in os.walk(root):
         if Path(place) == root and "assets" in folders:
             folders.remove("assets")  # downloads go on from what they have

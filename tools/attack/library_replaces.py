@@ -37,7 +37,7 @@ def attack(seed: int, size: int, place: Path) -> list[str]:
     def replace() -> None:
         for turn in range(10**6):
             library.add(versions[turn % 2], "task", replace=True)
-            counter.write_text(str(turn + 1))
+            counter.write_text(str(turn + 1), encoding="ascii")
 
     child = forked(replace)
     faults, seen, loads = [], set(), 0
@@ -57,4 +57,4 @@ def attack(seed: int, size: int, place: Path) -> list[str]:
 
 
 def _count(file: Path) -> int:
-    return int(file.read_text() or 0) if file.exists() else 0
+    return int(file.read_text(encoding="ascii") or 0) if file.exists() else 0

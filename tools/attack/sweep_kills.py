@@ -59,7 +59,7 @@ def attack(seed: int, size: int, place: Path) -> list[str]:
 def _sweep(path: Path, run: Run) -> None:
     """In a session of its own, by which its processes are found, and without a bar."""
     os.setsid()
-    with Path(os.devnull).open("w") as quiet:
+    with Path(os.devnull).open("w", encoding="utf-8") as quiet:
         os.dup2(quiet.fileno(), 2)
         sweeps.run_sweep(NAME, 2, path=path, run=run)
 

@@ -1,4 +1,4 @@
-"""Processes that end together: workers with their parent, and Ctrl-C with one sentence."""
+"""Workers that end with their sweep, however it ends, and leave Ctrl-C to it."""
 
 from __future__ import annotations
 
