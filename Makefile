@@ -4,6 +4,7 @@
 # make site   write build/site/: every notebook as a page, search, glossary, the explorer; open
 #             build/site/index.html (no kernel, no network)
 # make slides  write build/slides, a deck for each notebook (no network)       (ARGS="03 10")
+# make attack  change bytes, kill, interrupt, and count what goes wrong (ARGS="--small --seed 1")
 # make offline  write build/offline, one folder for a room without a network
 # The first call makes .venv and installs the tested versions; the next ones start at once.
 
@@ -12,14 +13,14 @@ VENV := .venv
 PY := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)/python
 # The stamp's name holds what was installed, so a changed pin or a moved folder installs again.
 # It is made last: an install that failed or was stopped leaves none.
-KEY := $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
+KEY := $(shell { pwd; cat pyproject.toml constraints.txt requirements.lock; } | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/ready-$(KEY)
 BENCH := $(VENV)/bench-$(KEY)
 CLASSROOM := $(VENV)/classroom-$(KEY)
 # In a container one is often root, and JupyterLab wants to be told that this is meant.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test fetch notebooks results bench student slides site offline clean
+.PHONY: lab test fetch notebooks results bench attack student slides site offline clean
 
 lab: $(READY)
 	@$(PY) -m helpers fetch || echo "Some data is missing: notebooks that need it will say so."
@@ -45,6 +46,9 @@ results: $(READY) fetch
 bench: $(BENCH) fetch
 	$(PY) -m tools.bench.bench $(ARGS)
 
+attack: $(READY) fetch
+	$(PY) -m tools.attack.attack $(ARGS)
+
 student: $(CLASSROOM)
 	$(PY) -m tools.classroom.make_student $(ARGS)
 
@@ -68,7 +72,7 @@ $(READY):
 	@$(PYTHON) tools/check_python.py
 	@rm -f $(VENV)/ready-* $(VENV)/bench-* $(VENV)/classroom-*
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install -c constraints.txt -e ".[dev]"
+	$(PY) tools/install.py
 	@touch $@
 
 $(BENCH): $(READY)

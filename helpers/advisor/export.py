@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import csv
-import json
-import shutil
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from helpers.advisor.model_folder import TENSORS, TEST, read_part, read_recipe, write_model
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
 from helpers.advisor.read.text_files import read_text
@@ -25,15 +26,15 @@ from helpers.approaches import Fitted, TransferModel, get_approach, merge_lora, 
 from helpers.backbones import load_backbone
 from helpers.errors import UserError, printable
 from helpers.paths import commit
-from helpers.storage.files import write_whole
+from helpers.storage.files import in_cache, write_whole
 from helpers.tasks.images import read_image
-from helpers.training.checkpoints import load_task_state, save_task
+from helpers.training.checkpoints import restore_task, task_bytes
 from helpers.training.examples import Examples
 from helpers.training.loop import predict
 
 
-def classical_state(pipeline: Pipeline, path: Path) -> dict[str, Any]:
-    """Write the arrays of a fitted pipeline; returns what else its recipe needs.
+def classical_state(pipeline: Pipeline) -> tuple[bytes, dict[str, Any]]:
+    """The arrays of a fitted pipeline as safetensors, and what else its recipe needs.
 
     vocabulary: the words, or characters, that it counts in the order of their columns.
     """
@@ -47,8 +48,7 @@ def classical_state(pipeline: Pipeline, path: Path) -> dict[str, Any]:
     else:
         arrays |= {"mean": pipeline[1].mean_, "scale": pipeline[1].scale_}
     tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
-    write_whole(path, save(tensors))
-    return facts
+    return save(tensors), facts
 
 
 def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pipeline:
@@ -66,10 +66,13 @@ def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pip
     regression = pipeline[-1]
     regression.coef_, regression.intercept_ = arrays["coef"], arrays["intercept"]
     regression.classes_ = arrays["classes"]
+    if regression.classes_.max() >= len(recipe["classes"]):
+        raise ValueError("it has more classes than names")
     return pipeline
 
 
-TENSORS, RECIPE, SNIPPET, TEST = "model.safetensors", "recipe.json", "load_me.py", "test.csv"
+SNIPPET = "load_me.py"
+_AS_WRITTEN = ("utf-8", "surrogatepass")  # names of files may not be UTF-8
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""
 
 import sys
@@ -146,12 +149,13 @@ class OwnModel:
         return [self.recipe["classes"][i] for i in self.probabilities(inputs).argmax(1)]
 
     def test_accuracy(self) -> float:
-        """Accuracy on the test examples listed beside the model, worked out again."""
-        path = self.folder / TEST
-        if not path.is_file():
-            raise UserError(f"{path} is not there, so there is nothing to test on")
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = _cells(file)
+        """Accuracy on the test examples listed beside the model, worked out again.
+
+        Raises UserError where they are not there, or not those that were exported.
+        """
+        data = read_part(self.folder, self.recipe, "test", TEST)
+        with long_cells():
+            rows = list(csv.reader(io.StringIO(data.decode(*_AS_WRITTEN), newline="")))[1:]
         named = self.classify([row[0] for row in rows])
         return float(np.mean([name == row[1] for name, row in zip(named, rows, strict=True)]))
 
@@ -173,12 +177,6 @@ class OwnModel:
         return predict(self.model, Examples.raw(encoded, labels))
 
 
-def _cells(file: TextIO) -> list[list[str]]:
-    """The rows of a CSV below its header, however long a text is."""
-    with long_cells():
-        return list(csv.reader(file))[1:]
-
-
 def _text(file: Path) -> str:
     try:
         return read_text(file)
@@ -189,38 +187,58 @@ def _text(file: Path) -> str:
 
 
 def save_fitted(fitted: Fitted, facts: dict[str, Any], folder: Path) -> None:
-    """Write a trained model and its recipe; the recipe comes last, so a whole folder has one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a trained model and its recipe into a folder of the cache."""
     if isinstance(fitted.model, TransferModel):
-        save_task(fitted.model, folder / TENSORS)
+        tensors = task_bytes(fitted.model)
     else:
-        facts = facts | classical_state(fitted.model, folder / TENSORS)
-    told = json.dumps(facts | {"git": commit()}, indent=1, ensure_ascii=False)
-    write_whole(folder / RECIPE, told.encode("utf-8"))
+        tensors, counted = classical_state(fitted.model)
+        facts = facts | counted
+    facts = facts | {"git": commit()}
+    in_cache(folder, "keeping a model", lambda: write_model(folder, facts, {"model": tensors}))
 
 
 def load_model(folder: Path | str) -> OwnModel:
     """Load what `advise --export` wrote.
 
-    Raises UserError for a folder without a whole model, or a backbone whose weights are another.
+    Raises UserError for a folder without a whole model, files that are not those that the recipe
+    was written with, or a backbone whose weights are another.
     """
     folder = Path(folder)
+    recipe = read_recipe(folder)
+    tensors = read_part(folder, recipe, "model", TENSORS)
     try:
-        recipe = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no exported model ({error}); export it again") from error
+        return OwnModel(folder, recipe, _built(recipe, tensors, folder))
+    except UserError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
+        # Of an earlier version, whose recipe has no hash.
+        raise UserError(
+            f"{folder} holds no model that can be read ({type(error).__name__}: {error}); export "
+            "it again"
+        ) from error
+
+
+def _built(recipe: dict[str, Any], tensors: bytes, folder: Path) -> Any:
+    """What a recipe and its tensors make: a pipeline, or a network."""
     approach = get_approach(recipe["approach"])
     if not approach.uses_network:
-        return OwnModel(folder, recipe, restored_pipeline(recipe, load_file(folder / TENSORS)))
+        return restored_pipeline(recipe, load(tensors))
     backbone = load_backbone(
         recipe["backbone"], pretrained=approach.uses_pretrained, size=recipe["image_size"],
         seed=recipe["seed"],
     )  # fmt: skip
     options = parse_options(approach.options, recipe.get("settings", ""))
     model = approach.build(backbone, len(recipe["classes"]), options)
-    load_task_state(model, folder / TENSORS)
+    restore_task(model, tensors, f"the model in {folder}")
     model.start = 0  # it is given raw inputs
-    return OwnModel(folder, recipe, merge_lora(model).eval())
+    return merge_lora(model).eval()
 
 
 def model_facts(
@@ -248,32 +266,34 @@ def model_facts(
 def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -> str:
     """Copy a kept model to a folder of its own, with the loader and the test examples.
 
-    Returns a sentence for the terminal. Raises UserError where the folder can't be written to.
+    Returns a sentence for the terminal. Raises UserError where the folder can't be written to; what
+    was exported there before is still whole then.
     """
+    recipe = read_recipe(kept)
+    tensors = read_part(kept, recipe, "model", TENSORS)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(kept / TENSORS, folder / TENSORS)
-        (folder / SNIPPET).write_text(LOADER, encoding="utf-8")
-        rows, task = own.rows["test"], own.task
-        kept_bytes = "surrogateescape"  # of names that are not UTF-8
-        with (folder / TEST).open("w", encoding="utf-8", errors=kept_bytes, newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["file" if task.modality == "image" else "text", "label"])
-            for row in rows:
-                item = own.data.items[row]
-                item = str(Path(item).resolve()) if task.modality == "image" else item
-                writer.writerow([item, task.classes[own.data.labels[row]]])
-        recipe = json.loads((kept / RECIPE).read_text(encoding="utf-8")) | {"test": test}
-        told = json.dumps(recipe, indent=1, ensure_ascii=False)
-        write_whole(folder / RECIPE, told.encode("utf-8"))
+        write_whole(folder / SNIPPET, LOADER.encode("utf-8"))
+        write_model(folder, recipe | {"test": test}, {"model": tensors, "test": _listed(own)})
     except OSError as error:
         raise UserError(
             f"cannot write the model to {folder} ({error.strerror or error}); name a folder that "
-            "can be written to"
+            "can be written to, with enough space"
         ) from error
-    size = (folder / TENSORS).stat().st_size / 1e6
     kind = get_approach(recipe["approach"]).stored
     return (
-        f"Written to {folder}: {kind} ({size:.2f} MB), test accuracy {test['accuracy']:.3f}; "
-        f"`python {folder / SNIPPET}` loads it and tests it again."
+        f"Written to {folder}: {kind} ({len(tensors) / 1e6:.2f} MB), test accuracy "
+        f"{test['accuracy']:.3f}; `python {folder / SNIPPET}` loads it and tests it again."
     )
+
+
+def _listed(own: OwnTask) -> bytes:
+    """The test examples with their labels, as CSV."""
+    text, task = io.StringIO(), own.task
+    writer = csv.writer(text)
+    writer.writerow(["file" if task.modality == "image" else "text", "label"])
+    for row in own.rows["test"]:
+        item = own.data.items[row]
+        item = str(Path(item).resolve()) if task.modality == "image" else item
+        writer.writerow([item, task.classes[own.data.labels[row]]])
+    return text.getvalue().encode(*_AS_WRITTEN)

@@ -42,6 +42,7 @@ from helpers.registry import unknown_name
 from helpers.results import runs as records
 from helpers.runtime import pick_device
 from helpers.storage.files import write_whole
+from helpers.storage.upkeep import tidy
 from helpers.tasks import family
 
 _SEEDS = 2**31  # numpy takes 32 bits, and numbers are added to a seed
@@ -140,6 +141,7 @@ def advise(request: Request) -> Advice:
     Raises UserError for data that no answer can be trusted on.
     """
     started = time.monotonic()
+    tidy()
     runs = records.load_runs()
     _check_excluded(request.exclude, runs["task"].unique())
     if request.scheduler is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,9 +27,7 @@ from helpers.experiments.domain_distance import (
     log_me,
     reference_features,
 )
-from helpers.paths import cache_dir
 from helpers.results.statistics import wilson_interval
-from helpers.storage.files import write_whole
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.tasks.words import lack_words
@@ -265,17 +262,8 @@ def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, s
     name = reference_of(backbone.name)
     if not name:
         return None, f"no reference stands for what {backbone.name} was pretrained on"
-    size = backbone.recipe.size
-    file = cache_dir() / "advisor" / f"reference-{backbone.name}-{size}.npy"
     try:
-        reference = np.load(file, allow_pickle=False)
-    except (OSError, ValueError):
-        try:
-            reference = reference_features(backbone.name, size, EXAMPLES)
-        except DataNotFound:
-            return None, f"the reference data are not here (`python -m helpers fetch {name}`)"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        data = io.BytesIO()
-        np.save(data, reference)
-        write_whole(file, data.getvalue())
+        reference = reference_features(backbone.name, backbone.recipe.size, EXAMPLES)
+    except DataNotFound:
+        return None, f"the reference data are not here (`python -m helpers fetch {name}`)"
     return cloud_distance(reference, features[:EXAMPLES]), f"measured against {name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ import numpy as np
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
 from helpers.paths import cache_dir
-from helpers.storage.files import write_whole
+from helpers.storage.files import write_kept
+from helpers.storage.seals import Damaged, sealed, unsealed
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
 from helpers.tasks.images import array_memmap, image_memmap
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
@@ -193,12 +194,13 @@ def remembered(name: str, key: str, form: Form[Result], make: Callable[[], Resul
     """
     file = own_folder(name) / f"{key}.json"
     try:
-        return form.read(json.loads(file.read_text(encoding="utf-8")))
+        return form.read(unsealed(file.read_bytes()))
+    except Damaged as error:
+        print(f"{file} is damaged ({error}) and is worked out again", file=sys.stderr)
     except (OSError, ValueError, TypeError, KeyError):
-        result = make()
+        pass  # there is none, or it is of an older version
+    result = make()
     content = form.write(result)
     if content is not None:
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, text.encode("utf-8"))
+        write_kept(file, sealed(content))
     return result

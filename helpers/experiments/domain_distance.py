@@ -168,9 +168,7 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     asked = RunConfig(reference, backbone, FEATURE_EXTRACTION, n, image_size=size)
     examples = task_for(asked).test
     examples = examples.take(slice(n))
-    return np.asarray(
-        extract_features(load_backbone(backbone, size=size), examples.inputs, cache=False)
-    )
+    return np.asarray(extract_features(load_backbone(backbone, size=size), examples.inputs))
 
 
 def load_distances(path: Path | None = None) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from helpers.experiments.single_run import RunConfig
 from helpers.experiments.workers import Job, Run, measure, relative_cost, run_jobs
 from helpers.paths import results_dir
 from helpers.results import runs as records
+from helpers.storage.upkeep import tidy
 from helpers.tasks import TASKS
 
 
@@ -111,6 +112,7 @@ def run_sweep(
     steps = steps_of(name)
     path = records.runs_path() if path is None else path
     records.prepare(path)
+    tidy()
     outcome, failed, budget = Outcome(), set(), limit
     for step in steps:
         # What is recorded may ask for more: a further learning rate, the seeds of a close race.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from helpers.approaches import get_approach
 from helpers.backbones import relative_cost_of
 from helpers.errors import UserError
 from helpers.experiments import single_run
+from helpers.experiments.processes import deaf_children, end_if_orphaned, end_with
 from helpers.experiments.single_run import RunConfig
 from helpers.results import runs
 from helpers.training.loop import TrainingDiverged
@@ -124,6 +126,7 @@ def work(job: Job, run: Run, path: Path | None, threads: int) -> Result:
             raise UserError("the row answers another question than was asked; is the code older?")
         if path is None:
             return Result(job, row)
+        end_if_orphaned()
         runs.append(row, path)
         return Result(job)
     except Exception as error:  # whatever one run meets must not stop the others
@@ -143,7 +146,8 @@ class _Pool:
         """Yield results as they come. One job a batch: they are long and unlike each other."""
         parallel = joblib.Parallel(n_jobs=self.size, batch_size=1, return_as="generator_unordered")
         target = path if self.records_itself else None
-        return parallel(joblib.delayed(work)(job, run, target, self.threads) for job in jobs)
+        with deaf_children():
+            return parallel(joblib.delayed(work)(job, run, target, self.threads) for job in jobs)
 
 
 @contextmanager
@@ -155,7 +159,8 @@ def _pool(scheduler: str | None, workers: int, threads: int | None) -> Iterator[
                 yield _Pool(size, threads or 1, False, (died,))
         return
     threads = threads or max(1, joblib.cpu_count() // workers)
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
+    settings = {"inner_max_num_threads": threads, "initializer": end_with}
+    with joblib.parallel_config(backend="loky", initargs=(os.getpid(),), **settings):
         yield _Pool(workers, threads, True, (BrokenProcessPool,))
 
 

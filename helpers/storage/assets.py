@@ -4,12 +4,14 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from helpers import paths
 from helpers.errors import UserError
 from helpers.registry import unknown_name
+from helpers.storage.seals import tree_hash
 
 KINDS = ("wheel", "sdist", "archive", "files")
 PACKAGES = {"wheel": ".whl", "sdist": ".tar.gz"}  # kinds that a package index holds
@@ -24,7 +26,7 @@ class Asset:
     about: str
     licence: str
     size: int  # bytes to download, 0 where the host does not say before it answers
-    unpacked: int  # bytes on disk
+    unpacked: int  # bytes on disk; of what another host holds at most so many
     tasks: tuple[str, ...] = ()  # tasks that read it
     package: str = ""
     version: str = ""
@@ -39,6 +41,8 @@ class Asset:
     optional: bool = False  # not fetched unless it is named or used
     urls: tuple[str, ...] = ()
     contents: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256 unzipped
+    tree: str = ""  # of the unpacked files, licences and readmes of an archive left out
+    listing: str = ""  # of the pictures' names alone
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -56,6 +60,19 @@ class Asset:
         chosen = {key: value for key, value in asdict(self).items() if key in fields}
         text = json.dumps(chosen, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    @property
+    def most_bytes(self) -> int:
+        """What a host may send: gzip headers differ by a few bytes, and no more is wanted."""
+        return max(self.size, self.unpacked) * 11 // 10
+
+    def has_tree(self, hashes: Mapping[str, str]) -> bool:
+        """Whether unpacked files, path → SHA-256, are those that the entry pins, if it does."""
+        beside = ("LICENSE", "README") if self.kind == "archive" else ()
+        files = {name: one for name, one in hashes.items() if not name.startswith(beside)}
+        pictures = {name: "" for name in files if name.lower().endswith(".jpg")}
+        found = {self.tree: files, self.listing: pictures}
+        return all(not pinned or tree_hash(these) == pinned for pinned, these in found.items())
 
     def is_package_name(self, file_name: str) -> bool:
         """Tell whether a file name is that of this asset's package, however it is spelled."""

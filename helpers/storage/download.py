@@ -26,11 +26,11 @@ class Unreachable(UserError):
     """No address answered."""
 
 
-def download(urls: Sequence[str], file: Path, bar: tqdm) -> None:
-    """Download into `file`, unless it is there.
+def download(urls: Sequence[str], file: Path, bar: tqdm, most: int) -> None:
+    """Download into `file`, unless it is there; at most `most` bytes.
 
     A cut transfer leaves `file` + ".part", which the next try continues. Raises Unreachable when
-    no address gives the whole file.
+    no address gives the whole file, UserError when one sends more than that.
     """
     if file.exists():
         bar.update(file.stat().st_size)
@@ -38,14 +38,14 @@ def download(urls: Sequence[str], file: Path, bar: tqdm) -> None:
     reasons = []
     for url in urls:
         try:
-            _download(url, file, bar)
+            _download(url, file, bar, most)
             return
         except _NO_ANSWER as error:
             reasons.append(f"{url} ({getattr(error, 'reason', None) or error})")
     raise Unreachable(f"cannot download {' nor '.join(reasons)}; check the network")
 
 
-def _download(url: str, file: Path, bar: tqdm) -> None:
+def _download(url: str, file: Path, bar: tqdm, most: int) -> None:
     part = file.with_name(file.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
@@ -56,14 +56,24 @@ def _download(url: str, file: Path, bar: tqdm) -> None:
         if error.code != 416:
             raise
         part.unlink()  # longer than the file: what lies there is not a beginning of it
-        return _download(url, file, bar)
+        return _download(url, file, bar, most)
     with response:
         resumed = getattr(response, "status", None) == 206
         bar.update(have if resumed else 0)
+        room = most - (have if resumed else 0)
         with part.open("ab" if resumed else "wb") as target:
             while chunk := response.read(_CHUNK):
+                room -= len(chunk)
+                if room < 0:
+                    break
                 target.write(chunk)
                 bar.update(len(chunk))
+        if room < 0:
+            part.unlink()
+            raise UserError(
+                f"{url} sends more than {most:,} bytes, which is not what was asked for; nothing "
+                "was kept: check it in data/assets.toml"
+            )
         # `read` of a cut transfer just ends: only the length tells.
         missing = getattr(response, "length", None)
         if missing:

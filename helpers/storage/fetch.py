@@ -9,6 +9,7 @@ from helpers.errors import UserError
 from helpers.storage import install
 from helpers.storage.assets import Asset, all_assets, assets_named
 from helpers.storage.download import Unreachable
+from helpers.storage.upkeep import usage
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
     if failures:
         raise failures[0] if len(failures) == 1 else UserError("; ".join(map(str, failures)))
     if progress:
-        print(f"assets are in {paths.cache_dir() / 'assets'}")
+        used = ", ".join(f"{kind} {size / 1e6:,.0f} MB" for kind, size in usage().items())
+        print(f"assets are in {paths.cache_dir() / 'assets'}; the whole cache: {used}")
     return results
 
 
 def _fetch_one(asset: Asset, progress: bool, *, named: bool) -> Fetched:
-    found = install.find_asset(asset)
+    found = install.located(asset)
     if found is not None and install.is_whole(asset, found):
         return Fetched(asset.name, found, "there")
     if asset.optional and not named:

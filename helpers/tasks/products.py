@@ -18,6 +18,7 @@ from helpers import paths
 from helpers.errors import DataNotFound, UserError
 from helpers.storage.assets import all_assets
 from helpers.storage.install import find_asset
+from helpers.storage.seals import digests
 from helpers.tasks.images import array_memmap
 from helpers.tasks.registry import Source, Split, TaskInfo
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
@@ -102,14 +103,14 @@ def _load(classes: Sequence[str], size: int | None) -> Source:
     else:
         splits, origin = full_splits(folder), "full"
         files = sorted(folder.glob("*-images-idx3-ubyte.gz"))
-    stamps = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    content = digests(files)
     wanted = np.array([CLASSES.index(name) for name in classes])
     made = {}
     for name, (labels, rows, images) in splits.items():
         rows = rows[np.isin(labels[rows], wanted)]
         new_label = np.full(len(CLASSES), -1, dtype=np.int64)
         new_label[wanted] = np.arange(len(wanted))
-        made[name] = Split(_pictures(images, rows, size, [name, *stamps]), new_label[labels[rows]])
+        made[name] = Split(_pictures(images, rows, size, [name, *content]), new_label[labels[rows]])
     return Source(**made, origin=origin)
 
 

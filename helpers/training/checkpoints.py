@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from helpers.backbones import weights_hash
@@ -59,22 +61,45 @@ def save_task(model: nn.Module, path: Path) -> int:
     return len(data)
 
 
+def header_of(data: bytes) -> dict[str, Any]:
+    """The header of a safetensors file: tensors' names → types and shapes, and `__metadata__`.
+
+    Raises ValueError for bytes without one.
+    """
+    length = int.from_bytes(data[:8], "little")
+    try:
+        header = json.loads(data[8 : 8 + length]) if 0 < length <= len(data) - 8 else None
+    except RecursionError:
+        header = None
+    if not isinstance(header, dict):
+        raise ValueError("it has no header")
+    return header
+
+
 def load_task_state(model: nn.Module, path: Path) -> nn.Module:
-    """Put a task's tensors into a model built the same way.
+    """Put the tensors of a task's file into a model built the same way.
 
     Raises UserError for a damaged file, another base, or tensors that do not fit.
     """
     try:
-        with safe_open(str(path), "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except Exception as error:  # safetensors raises its own type, and OSError
-        raise UserError(f"{path} can't be read as safetensors ({error}); save it again") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} can't be read ({error.strerror}); save it again") from error
+    return restore_task(model, data, str(path))
+
+
+def restore_task(model: nn.Module, data: bytes, what: str) -> nn.Module:
+    """`load_task_state` from bytes that are called `what`."""
+    try:
+        metadata = header_of(data).get("__metadata__") or {}
+        state = load(data)
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{what} can't be read as safetensors ({error}); save it again") from error
     wanted = task_state(model)
     if metadata.get("base") != base_fingerprint(model):
-        raise UserError(f"{path} was trained on another base; load the backbone it names")
+        raise UserError(f"{what} was trained on another base; load the backbone it names")
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     if shapes != {name: tuple(value.shape) for name, value in wanted.items()}:
-        raise UserError(f"{path} does not fit this model: its tensors differ in name or shape")
+        raise UserError(f"{what} does not fit this model: its tensors differ in name or shape")
     model.load_state_dict(state, strict=False)
     return model

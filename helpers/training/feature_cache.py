@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from helpers.backbones import Backbone, weights_hash
-from helpers.errors import UserError
 from helpers.paths import cache_dir
 from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
+from helpers.storage.files import PARTIAL, disk_error, in_cache, there
+from helpers.storage.files import held as being_made
+from helpers.storage.seals import Damaged, altered, below, sealed, unsealed
+from helpers.storage.upkeep import trim
 from helpers.training.augmentations import get_augment
 from helpers.training.examples import Arrays, Examples, batches
 
 BATCH_SIZE = 64
-CACHE_LIMIT_GB = 8.0
-PARTIAL = "partial-"  # begins the name of an entry that is being made
+_FORMAT = 2  # raise it when entries are written otherwise
+FACTS = "facts.json"  # in an entry: what it holds, with a hash of every file
 MARKS = "marks.npy"  # in an entry: which inputs its rows came from
 
 
@@ -71,25 +75,38 @@ def frozen_prefix(
     augment = augment if view else ""  # view 0 is the picture as it is, whatever else there is
     if not cache:
         with tempfile.TemporaryDirectory(prefix="prefix-") as folder:
-            made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
-            arrays = tuple(np.array(array) for array in made.arrays)
+            try:
+                made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
+                arrays = tuple(np.array(array) for array in made.arrays)
+            except OSError as error:
+                raise disk_error("computing features", Path(folder), error) from error
         return Prefix(arrays, made.seconds, made.cpu_seconds)
     key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
     folder = _place(backbone) / key
-    if not (folder / "facts.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _trim(cache_dir() / "features")
-        scratch = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=folder.parent))
-        try:
-            _compute(backbone, encoded, stop, augment, view, scratch, device)
-            # Another process may have been faster; either result is the same.
+    return in_cache(
+        folder.parent,
+        "caching features",
+        lambda: (
+            _open(folder)
+            or _make(
+                folder, lambda at: _compute(backbone, encoded, stop, augment, view, at, device)
+            )
+        ),
+    )
+
+
+def _make(folder: Path, compute: Callable[[Path], object]) -> Prefix:
+    """Make an entry beside its place and rename it, which another process may have done."""
+    trim("features", cache_dir())
+    scratch = Path(tempfile.mkdtemp(suffix=PARTIAL, dir=folder.parent))
+    try:
+        with being_made(scratch):
+            compute(scratch)
             with contextlib.suppress(OSError):
                 scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    else:
-        os.utime(folder)
-    return _open(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return there(_open(folder), folder)
 
 
 def marks(encoded: np.ndarray) -> np.ndarray:
@@ -110,17 +127,17 @@ def marks(encoded: np.ndarray) -> np.ndarray:
 def held(backbone: Backbone, stop: int, wanted: np.ndarray) -> list[tuple[np.ndarray, Arrays]]:
     """What the cache has of inputs with these marks (S32): (marks, arrays) of each entry with any.
 
-    Entries with augmented inputs, and those of versions that kept no marks, are left out.
+    Entries with augmented inputs are left out.
     """
     found = []
     for folder in sorted(_place(backbone).glob(f"{_fingerprint(backbone, stop)}-*-{stop}-plain-0")):
         try:
             there = np.load(folder / MARKS, allow_pickle=False)
-            if np.isin(there, wanted).any():
-                found.append((there, _open(folder).arrays))
-                os.utime(folder)
-        except (OSError, ValueError, EOFError):  # of an older version, or just trimmed
+            kept = _open(folder) if np.isin(there, wanted).any() else None
+        except (OSError, ValueError, EOFError):  # it has none, or was just trimmed
             continue
+        if kept is not None:
+            found.append((there, kept.arrays))
     return found
 
 
@@ -134,7 +151,7 @@ def _compute(
     folder: Path,
     device: str,
 ) -> Prefix:
-    """Write the arrays and `facts.json` into `folder`."""
+    """Write the arrays and the facts about them into `folder`."""
     keep_freed_memory()
     target = pick_device(device)
     change, rng = get_augment(augment), np.random.default_rng(view)
@@ -142,7 +159,7 @@ def _compute(
     raw = Examples.raw(encoded, np.zeros(len(encoded), dtype=np.int64))
     backbone.to(target).eval()
     watch = Stopwatch()
-    with contextlib.ExitStack() as files, _disk_errors(folder):
+    with contextlib.ExitStack() as files:
         outputs: list[BinaryIO] = []
         for rows in batches(raw, BATCH_SIZE):
             batch, _ = raw.batch(rows, target)
@@ -159,10 +176,9 @@ def _compute(
                 output.write(_padded(part, encoded).tobytes())
         if not augment:
             np.save(folder / MARKS, marks(encoded))
-        facts = {"arrays": len(outputs), "seconds": watch.seconds}
-        facts["cpu_seconds"] = watch.cpu_seconds
-        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-    return _open(folder)
+    facts = {"arrays": len(outputs), "seconds": watch.seconds, "cpu_seconds": watch.cpu_seconds}
+    (folder / FACTS).write_bytes(sealed(facts | {"sha256": below(folder)}))
+    return _arrays(folder, facts)
 
 
 def _parts(state: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
@@ -196,19 +212,26 @@ def _new_array(path: Path, part: Tensor, encoded: np.ndarray):
         yield file
 
 
-@contextlib.contextmanager
-def _disk_errors(folder: Path):
+def _open(folder: Path) -> Prefix | None:
+    """An entry whose every byte is as it was written; None where there is none.
+
+    A damaged one is said to be so, and deleted.
+    """
     try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{folder.parent}: caching features failed ({error.strerror}); free some space, or "
-            "point TRANSFER_CACHE at a folder that has it"
-        ) from error
+        facts = unsealed((folder / FACTS).read_bytes())
+        if altered(folder, facts["sha256"], folder.parent):
+            raise Damaged("other bytes than were written")
+        os.utime(folder)
+        return _arrays(folder, facts)
+    except OSError:  # there is none, or it was just trimmed
+        return None
+    except Damaged as error:
+        print(f"{folder} is damaged ({error}) and is computed again", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
 
 
-def _open(folder: Path) -> Prefix:
-    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+def _arrays(folder: Path, facts: Mapping[str, Any]) -> Prefix:
     arrays = tuple(np.load(folder / f"{i}.npy", mmap_mode="r") for i in range(facts["arrays"]))
     return Prefix(arrays, facts["seconds"], facts["cpu_seconds"])
 
@@ -219,8 +242,9 @@ def _place(backbone: Backbone) -> Path:
 
 
 def _fingerprint(backbone: Backbone, stop: int) -> str:
-    """Hash of the weights below `stop` and of the input recipe."""
-    return weights_hash(backbone.stages[:stop].state_dict(), repr(backbone.recipe))
+    """Hash of the weights below `stop`, of the input recipe, and of how entries are written."""
+    about = f"{_FORMAT}{backbone.recipe!r}"
+    return weights_hash(backbone.stages[:stop].state_dict(), about)
 
 
 def _content(encoded: np.ndarray) -> str:
@@ -229,30 +253,3 @@ def _content(encoded: np.ndarray) -> str:
     for i in range(0, len(encoded), 256):
         digest.update(np.ascontiguousarray(encoded[i : i + 256]).tobytes())
     return digest.hexdigest()
-
-
-def _trim(folder: Path) -> None:
-    """Delete the entries used longest ago while the cache is over its limit."""
-    # os.walk bears folders that vanish under it; Path.rglob does not in Python 3.11.
-    found = [Path(path) for path, _, files in os.walk(folder) if "facts.json" in files]
-    entries = {e: facts for e in found if (facts := _used_and_size(e)) is not None}
-    sizes = {e: size for e, (_, size) in entries.items()}
-    total = sum(sizes.values())
-    for entry in sorted(entries, key=lambda e: entries[e][0]):
-        if total <= CACHE_LIMIT_GB * 1e9:
-            break
-        shutil.rmtree(entry, ignore_errors=True)
-        total -= sizes[entry]
-
-
-def _used_and_size(entry: Path) -> tuple[float, int] | None:
-    """When an entry was last used and its bytes; None for one that is being made or is gone.
-
-    Other processes fill and trim the same cache.
-    """
-    if entry.name.startswith(PARTIAL):
-        return None
-    try:
-        return entry.stat().st_mtime, sum(file.stat().st_size for file in entry.iterdir())
-    except FileNotFoundError:
-        return None

@@ -59,6 +59,24 @@ def test_every_dependency_is_pinned_inside_its_range(project, pins):
             assert wanted.specifier.contains(pin.version), f"{wanted} and {pin}"
 
 
+def test_the_lock_has_a_hash_for_every_package_and_names_no_host(root, project, pins):
+    text = (root / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in text and "--index" not in text and "--find" not in text
+    lines = "".join(line for line in text.splitlines(True) if not line.startswith("#"))
+    entries = lines.replace(" \\\n", " ").strip().splitlines()
+    held = {}
+    for entry in entries:
+        wanted, *hashes = entry.split(" --hash=sha256:")
+        assert hashes and all(len(one.strip()) == 64 for one in hashes), wanted
+        one = Requirement(wanted.strip())
+        assert [part.operator for part in one.specifier] == ["=="], wanted
+        held[canonicalize_name(one.name)] = one
+    for name in held.keys() & pins.keys():
+        assert held[name].specifier == pins[name].specifier
+    needed = requirements([*project["dependencies"], *project["optional-dependencies"]["dev"]])
+    assert needed.keys() | {"setuptools"} <= held.keys()
+
+
 def test_conda_has_the_same_versions(project, pins, conda):
     listed = next(part["pip"] for part in conda if isinstance(part, dict))
     options = [line for line in listed if line.startswith("-")]

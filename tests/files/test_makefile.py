@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import check_python
+from tools import check_python, install
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
@@ -20,7 +20,7 @@ PYTHON = """\
 #!/bin/sh
 echo "$*" >> "$CALLS"
 if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python"; fi
-if [ "$1 $2 $3" = "-m pip install" ]; then exit "${PIP_STATUS:-0}"; fi
+case "$1 $2 $3" in "-m pip install" | tools/install.py*) exit "${PIP_STATUS:-0}" ;; esac
 """
 
 
@@ -28,7 +28,9 @@ if [ "$1 $2 $3" = "-m pip install" ]; then exit "${PIP_STATUS:-0}"; fi
 def clone(tmp_path, root):
     """Return a folder with the Makefile and a stand-in Python, and a function that calls make."""
     (tmp_path / "tools").mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/check_python.py"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "requirements.lock"):
+        shutil.copy(root / name, tmp_path / name)
+    for name in ("tools/check_python.py", "tools/install.py"):
         shutil.copy(root / name, tmp_path / name)
     python = tmp_path / "python-stand-in"
     python.write_text(PYTHON, encoding="utf-8")
@@ -59,7 +61,7 @@ def clone(tmp_path, root):
 
 
 def installs(lines):
-    return [line for line in lines if line.startswith("-m pip install")]
+    return [line for line in lines if line == "tools/install.py"]
 
 
 def test_the_first_call_sets_up_and_the_second_does_not(clone):
@@ -69,7 +71,7 @@ def test_the_first_call_sets_up_and_the_second_does_not(clone):
     assert lines == [
         "tools/check_python.py",
         "-m venv .venv",
-        "-m pip install -c constraints.txt -e .[dev]",
+        "tools/install.py",
         "-m helpers fetch",
         f"-m jupyterlab {START} --no-browser",
     ]
@@ -101,10 +103,11 @@ def test_make_offline_fetches_what_it_copies(clone):
     assert lines == ["-m helpers fetch", "-m tools.classroom.make_offline --no-wheels"]
 
 
-def test_a_changed_pin_installs_again(clone):
+@pytest.mark.parametrize("name", ["constraints.txt", "requirements.lock"])
+def test_a_changed_pin_installs_again(clone, name):
     folder, make = clone
     make("lab")
-    with (folder / "constraints.txt").open("a", encoding="utf-8") as file:
+    with (folder / name).open("a", encoding="utf-8") as file:
         file.write("one-more==1.0\n")
     assert len(installs(make("lab")[1])) == 1
     assert installs(make("lab")[1]) == []
@@ -147,3 +150,51 @@ def test_an_unfit_python_is_refused(version, modules, words):
 
 def test_a_fit_python_is_taken():
     assert check_python.complaint((3, 11, 0), {"venv", "ensurepip"}) == ""
+
+
+HERE = "global.cert='/x'\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "configured", "said"),
+    [
+        ((3, 11, 5), "", ""),
+        ((3, 14, 2), HERE, ""),
+        ((3, 12, 0), ":env:.extra-index-url=''", ""),
+        ((3, 11, 4), "", "this is 3.11.4"),
+        ((3, 15, 0), "", "this is 3.15.0"),
+        ((3, 12, 0), HERE + "global.index-url='x'", "index-url"),
+        ((3, 12, 0), ":env:.extra-index-url='x'", "extra-index-url"),
+        ((3, 12, 0), ":env:.find-links='x'", "find-links"),
+    ],
+)
+def test_hashes_are_held_where_they_can_be(version, configured, said):
+    why = install.misfit(version, configured)
+    assert said in why and bool(why) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("wish", "listed", "asked"),
+    [
+        ("auto", "", ["--require-hashes", "--no-deps"]),
+        ("auto", "global.index-url='x'", ["-c"]),
+        ("yes", "global.index-url='x'", ["--require-hashes", "--no-deps"]),
+        ("no", "", ["-c"]),
+    ],
+)
+def test_a_wrong_hash_is_never_installed_over(monkeypatch, wish, listed, asked):
+    """What does not fit is known before pip is asked; once it refuses a hash, that is the end."""
+    monkeypatch.setenv("HASHES", wish)
+    calls = []
+
+    def run(command, **_):
+        calls.append(command[4:5] if command[3] == "install" else [])
+        fails = "--require-hashes" in command and refuse
+        return subprocess.CompletedProcess(command, int(fails), stdout=listed)
+
+    monkeypatch.setattr(install.subprocess, "run", run)
+    refuse = False
+    assert install.main() == 0 and [one[0] for one in calls[1:]] == asked
+    refuse, calls[:] = True, []
+    assert install.main() == int("--require-hashes" in asked)
+    assert len(calls) == 2

@@ -1,6 +1,6 @@
 """Own data as people would never mean to have it, and what `advise` makes of it while reading.
 
-    python -m tools.attack.malformed_data [--seed 0] [--count 300]
+    python -m tools.attack.attack malformed_data
 
 Every input is written anew from the seed, read, decoded, split and checked. It ends in labelled
 examples, or in one sentence with the mend; anything else is a failure, and so is what takes longer
@@ -9,14 +9,11 @@ than LIMIT seconds, or a label that a terminal would obey.
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
-import sys
 import tempfile
-import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -31,6 +28,7 @@ from helpers.advisor.splits import draw_splits
 from helpers.errors import UserError, printable
 from tools.attack.malformed_inputs import WRITERS
 
+SIZE, SMALL = 300, 40
 LIMIT = 30  # seconds
 SIDE = 32  # pixels that pictures are decoded at
 
@@ -82,36 +80,16 @@ def complaint(path: Path) -> str:
     return f"labels that a terminal obeys: {bad!r}" if bad else ""
 
 
-def run(seed: int = 0, count: int = 300) -> list[str]:
+def attack(seed: int, size: int, place: Path) -> list[str]:
     """Write and read so many malformed inputs; returns a line for each that is met badly."""
     failures = []
-    for number in range(count):
+    for number in range(size):
         writer = WRITERS[number % len(WRITERS)]
-        random = Random(f"{seed} {number}")
-        with tempfile.TemporaryDirectory() as folder:
-            place = Path(folder) / "data"
-            place.mkdir()
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            data = Path(folder) / "data"
+            data.mkdir()
             with mock.patch.dict(os.environ, {"TRANSFER_CACHE": f"{folder}/cache"}):
-                wrong = complaint(writer(place, random))
+                wrong = complaint(writer(data, Random(f"{seed} {number}")))
         if wrong:
             failures.append(f"{writer.__name__}, seed {seed}, input {number}: {wrong}")
     return failures
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the attack; returns 1 where an input is met badly."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=300)
-    options = parser.parse_args(arguments)
-    started = time.monotonic()
-    failures = run(options.seed, options.count)
-    for failure in failures:
-        print(failure, file=sys.stderr)
-    taken = time.monotonic() - started
-    print(f"{options.count} malformed inputs, {len(failures)} met badly, {taken:.0f} s")
-    return int(bool(failures))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

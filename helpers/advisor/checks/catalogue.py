@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +16,7 @@ from helpers.advisor.checks.sizes import examples_to_see, visible_difference
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
 from helpers.advisor.task import Form
 from helpers.errors import UserError
+from helpers.storage.seals import digests
 
 __all__ = [
     "CHECKS",
@@ -59,19 +58,16 @@ def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
 def checks_key(data: OwnData) -> str:
     """What findings depend on, as the name of a file: they hold while the files stay as they are.
 
-    It hashes the names of the checks, what the data says, and names, sizes and times of its files.
+    It hashes the names of the checks, what the data says, and names and content of its files.
     """
     names = [_VERSION, *(check.name for check in CHECKS)]
     digest = hashlib.blake2b(repr(names).encode(), digest_size=6)
     for array in (data.labels, data.splits, data.groups):
         digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
     digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
-    for item in data.items:
-        if data.modality == "image":
-            with contextlib.suppress(OSError):
-                status = Path(item).stat()
-                item = f"{item} {status.st_size} {status.st_mtime_ns}"
-        digest.update(str(item).encode("utf-8", "replace") + b"\0")
+    files = digests(data.items) if data.modality == "image" else [""] * len(data)
+    for item, content in zip(data.items, files, strict=True):
+        digest.update(f"{item}\0{content}\0".encode("utf-8", "replace"))
     return f"checks-{digest.hexdigest()}"
 
 

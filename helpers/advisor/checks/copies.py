@@ -8,7 +8,6 @@ phrases.
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -19,11 +18,15 @@ import numpy as np
 from helpers.advisor.checks.near_duplicates import alike
 from helpers.advisor.checks.pictures import thumbnails
 from helpers.advisor.data import Copies, OwnData
-from helpers.paths import cache_dir
-from helpers.storage.files import write_whole
+from helpers.advisor.task import Form, remembered
+from helpers.storage.seals import digests
 from helpers.tasks.splits import connected, joined, near_duplicate_groups
 from helpers.tasks.words import spaced
 
+_KEPT = Form[Copies](
+    read=lambda held: Copies(*(np.array(held[name], dtype=np.int64) for name in ("exact", "near"))),
+    write=lambda found: {"exact": found.exact.tolist(), "near": found.near.tolist()},
+)
 FLAT = 2.0  # grey levels: below this deviation a picture shows nothing to compare
 _WORDS = 4_000_000  # of all texts together: what their phrases may take of memory
 _LINK = re.compile(r"https?://\S+")
@@ -39,21 +42,15 @@ def find_copies(
     """
     if data.copies is not None:
         return data.copies
-    file = cache_dir() / "advisor" / "copies" / f"{_stamp(data)}.npz"
-    try:
-        with np.load(file, allow_pickle=False) as held:
-            return Copies(held["exact"], held["near"])
-    except (OSError, ValueError, KeyError, EOFError):
-        found = _text_copies(data.items) if data.modality == "text" else None
-    if found is None:
+
+    def find() -> Copies:
+        if data.modality == "text":
+            return _text_copies(data.items)
         exact = equal_files(data.items)
         pairs = near_pairs(thumbnails(data, side, channels, progress=progress))
-        found = Copies(exact, joined([exact, connected(len(data), pairs)]))
-    held = io.BytesIO()
-    np.savez_compressed(held, exact=found.exact, near=found.near)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, held.getvalue())
-    return found
+        return Copies(exact, joined([exact, connected(len(data), pairs)]))
+
+    return remembered("copies", _stamp(data), _KEPT, find)
 
 
 def _text_copies(texts: Sequence[str]) -> Copies:
@@ -70,29 +67,17 @@ def words_of(text: str) -> list[str]:
 
 
 def _stamp(data: OwnData) -> str:
-    """Names, sizes and times of files, or the texts."""
-    stamp = hashlib.blake2b(b"copies 3 ", digest_size=12)
-    for item in data.items:
-        if data.modality == "image":
-            status = item.stat()
-            item = f"{item} {status.st_size} {status.st_mtime_ns}"
+    """The files' content, or the texts."""
+    stamp = hashlib.blake2b(b"copies 4 ", digest_size=12)
+    for item in digests(data.items) if data.modality == "image" else data.items:
         stamp.update(item.encode("utf-8", "replace") + b"\0")
     return stamp.hexdigest()
 
 
 def equal_files(files: Sequence[Path]) -> np.ndarray:
-    """Number the sets of files that are equal byte for byte, int64 (N,).
-
-    Only files whose size another one has are read.
-    """
-    sizes = np.array([file.stat().st_size for file in files], dtype=np.int64)
-    _, codes, counts = np.unique(sizes, return_inverse=True, return_counts=True)
-    numbers: dict[object, int] = {}
-    found = np.empty(len(files), dtype=np.int64)
-    for row, file in enumerate(files):
-        key = (int(sizes[row]), _digest(file)) if counts[codes[row]] > 1 else row
-        found[row] = numbers.setdefault(key, len(numbers))
-    return found
+    """Number the sets of files that are equal byte for byte, int64 (N,)."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(d, len(numbers)) for d in digests(files)], dtype=np.int64)
 
 
 def near_pairs(thumbnails: np.ndarray) -> np.ndarray:
@@ -108,8 +93,3 @@ def _beginnings(texts: Sequence[str]) -> list[str]:
     while most > 20 and np.minimum(lengths, most).sum() > _WORDS:
         most = max(20, most * 4 // 5)
     return [" ".join(text.split(" ", most)[:most]) for text in texts]
-
-
-def _digest(file: Path) -> bytes:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).digest()

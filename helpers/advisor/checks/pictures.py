@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass, replace
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.errors import UserError
+from helpers.storage.seals import digests
 from helpers.tasks.image_depth import opened
 from helpers.tasks.images import ImageArray, array_memmap, image_memmap
 from helpers.tasks.splits import stratified_order
@@ -133,12 +133,7 @@ def thumbnails(
     if side is None:
         return pictures(data, THUMBNAIL, 1, progress=progress)[..., 0]
     large = pictures(data, side, channels, progress=progress)
-    stamp = hashlib.blake2b(digest_size=16)
-    stamp.update(repr((large.shape, side, channels)).encode())
-    for file in data.items:
-        status = file.stat()
-        stamp.update(f"{file}{status.st_size}{status.st_mtime_ns}".encode("utf-8", "replace"))
-    key = ["thumbnails", stamp.hexdigest()]
+    key = ["thumbnails", large.shape, side, channels, *digests(data.items)]
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
 

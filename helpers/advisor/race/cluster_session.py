@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from helpers.advisor.model_folder import keep_files
 from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around, model_files
 from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped
 from helpers.errors import UserError
 from helpers.experiments.workers import STRIKES
-from helpers.storage.files import write_whole
 
 Outcome = dict[str, Any] | Skipped  # a row, or why there is none
 TICK = 0.5  # seconds between looks at the cluster, where nothing ends
@@ -177,10 +177,7 @@ class Crew:
         except Exception:  # whatever it is: a model that is missing is trained again here
             self._cancel([future])
             return
-        folder = self.race.model_folder(flight.job)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_whole(folder / name, content)
+        keep_files(self.race.model_folder(flight.job), files)
 
     def _submit(self, function: Callable, *mine: Any, data: Any = None, on: str = "") -> Any:
         """Call a function with `mine`, then `data` (a future), on one worker or on any."""

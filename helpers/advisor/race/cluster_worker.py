@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from helpers.advisor import model_folder
 from helpers.advisor.checks.pictures import picture_shape
 from helpers.advisor.data import OwnData
-from helpers.advisor.export import RECIPE, TENSORS
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.task import OwnTask, make_own_task, own_folder
 from helpers.backbones import Backbone, load_backbone
@@ -85,8 +85,7 @@ def execute_remotely(
 
 def model_files(name: str, run_id: str) -> dict[str, bytes]:
     """The files of a kept model, the recipe last: it makes a folder whole."""
-    folder = own_folder(name) / "models" / run_id
-    return {file: (folder / file).read_bytes() for file in (TENSORS, RECIPE)}
+    return model_folder.model_files(own_folder(name) / "models" / run_id)
 
 
 def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask, Backbone]:

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.advisor.export import RECIPE, model_facts, save_fitted
+from helpers.advisor.export import model_facts, save_fitted
 from helpers.advisor.folds import folds_of, part_of
 from helpers.advisor.hyperparameters import BATCH_SIZE
+from helpers.advisor.model_folder import is_kept
 from helpers.advisor.task import OwnTask, own_folder
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
@@ -85,7 +86,7 @@ class RaceFile:
     def path(self) -> Path:
         """Where the rows are: in the cache, by content."""
         plain = self.backbone.replace(":", "_").replace("/", "_")
-        return own_folder(self.own.name) / f"race-{plain}-{self.image_size}.csv"
+        return own_folder(self.own.name) / f"race-checked-{plain}-{self.image_size}.csv"
 
     def run_id(self, job: RaceRun) -> str:
         """Hash of everything that was asked."""
@@ -109,11 +110,11 @@ class RaceFile:
         return own_folder(self.own.name) / "models" / self.run_id(job)
 
     def has_model(self, job: RaceRun) -> bool:
-        """Whether the trained model is there."""
-        return (self.model_folder(job) / RECIPE).is_file()
+        """Whether the trained model is there, whole."""
+        return is_kept(self.model_folder(job))
 
     def _file(self) -> RowFile:
-        return RowFile(self.path, COLUMNS)
+        return RowFile(self.path, COLUMNS, checked=True)
 
 
 def execute(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 from helpers import paths
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table
 from helpers.errors import UserError
+from helpers.storage.files import disk_error, write_kept
+from helpers.storage.seals import digests
 
 _BATCH = 256  # rows of pictures in memory at a time
 
@@ -178,31 +181,34 @@ def unpack_pictures(table: Table, column: str, listed: Listed) -> None:
     A file is named by its content, so that an unpacked picture is never written twice.
     """
     folder = paths.cache_dir() / "advisor" / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
     files: list[Path | None] = []
     try:
         for batch in table.columns[column].batches():
             files += [_unpacked(cell, folder, table.file.parent) for cell in batch]
+        inside = [file for file in files if file and folder in file.parents]
+        now = dict(zip(inside, digests(inside, folder), strict=True))
+        wrong = {file for file in inside if now[file] != file.stem}
+        if wrong:
+            print(f"{len(wrong)} pictures in {folder} are damaged: unpacked again", file=sys.stderr)
+            for batch in table.columns[column].batches():
+                for cell in batch:
+                    _unpacked(cell, folder, table.file.parent, wrong)
     except OSError as error:
-        raise UserError(
-            f"the pictures in {table.file} cannot be unpacked into {folder} ({error.strerror}); "
-            "free some space or let TRANSFER_CACHE name another disk"
-        ) from error
+        raise disk_error(f"unpacking the pictures in {table.file}", folder, error) from error
     listed.items = files
 
 
-def _unpacked(cell: object, folder: Path, beside: Path) -> Path | None:
+def _unpacked(
+    cell: object, folder: Path, beside: Path, wrong: Collection[Path] = ()
+) -> Path | None:
+    """The file of a picture, written where it is missing or one of those that are `wrong`."""
     content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if content is None:
-        name = cell.get("path") if isinstance(cell, dict) else None
-        return beside / name if name else None
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     name = cell.get("path") if isinstance(cell, dict) else None
+    if content is None:
+        return beside / name if name else None
+    digest = hashlib.sha256(content).hexdigest()
     suffix = Path(name or "").suffix.lower() or ".img"
     file = folder / digest[:2] / f"{digest}{suffix}"
-    if not file.is_file() or file.stat().st_size != len(content):
-        file.parent.mkdir(exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(file)
+    if file in wrong or not file.is_file():
+        write_kept(file, content)
     return file

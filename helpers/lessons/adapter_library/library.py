@@ -10,6 +10,7 @@ library.merge("digits")                         # a model of its own, the update
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ class Library:
         self.base_hash = weights_hash(base.state_dict())
         self.server = Server(base)
         self._widths = adapter_widths(base)
-        self._seen: dict[str, tuple[int, int]] = {}  # what the files of plugs in memory looked like
+        self._seen: dict[str, tuple[int, ...]] = {}  # what the files of plugs in memory looked like
 
     # The shelf -----------------------------------------------------------------------------
 
@@ -135,8 +136,11 @@ class Library:
         entry, state = read(path)
         if entry.task != name:
             raise UserError(f"{path} holds the task {entry.task!r}; give it back that file name")
-        self._check_base(entry, name)
         plug = Plug.from_state(widened(state), entry.scale)
+        # Whether it needs no base is for its tensors to say, not for its description.
+        self._check_base(
+            dataclasses.replace(entry, whole=self.base.state_dict().keys() <= plug.own.keys()), name
+        )
         self._check_fit(plug, entry, name)
         return plug
 
@@ -186,7 +190,7 @@ class Library:
     def _hold(self, name: str) -> None:
         """Have a task in memory as its file is now."""
         stat = self._there(name).stat()
-        seen = stat.st_mtime_ns, stat.st_size
+        seen = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
         if self._seen.get(name) != seen:
             self.server.plug_in(name, self.load(name))
             self._seen[name] = seen

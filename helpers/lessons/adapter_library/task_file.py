@@ -13,16 +13,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
 from helpers.errors import UserError
 from helpers.storage.files import locked, write_whole
+from helpers.training.checkpoints import header_of
 
 SCHEMA = 1  # raised when the description or the digest changes its meaning
 NO_DIGEST = "0" * 32
+MOST_HEADER = 100_000_000  # bytes, as the format itself allows
 LOCK = ".lock"  # of a folder of tasks
 
 
@@ -57,9 +60,13 @@ def read_entry(path: Path) -> Entry:
     Raises UserError for a file that can't be.
     """
     try:
-        with safe_open(str(path), "pt") as file:
-            return _entry(file.metadata())
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = int.from_bytes(start, "little")
+            if length > MOST_HEADER:
+                raise ValueError("no header is so long")
+            return _entry(header_of(start + file.read(length)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
 
 
@@ -68,15 +75,21 @@ def read(path: Path) -> tuple[Entry, dict[str, Tensor]]:
 
     Raises UserError for a file that is cut off or altered, or has another schema.
     """
-    entry = read_entry(path)
+    try:
+        data = path.read_bytes()  # once: the file may be replaced at any moment
+        entry = _entry(header_of(data))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
     if entry.schema != SCHEMA:
         raise UserError(
             f"{path} has schema {entry.schema}, and this version reads {SCHEMA}; update the project"
         )
-    data = path.read_bytes()
     if entry.digest != _digest(data, entry.digest):
         raise _damaged(path)
-    return entry, safetensors.load(data)
+    try:
+        return entry, safetensors.load(data)
+    except SafetensorError as error:  # signed, and yet no tensors
+        raise _damaged(path) from error
 
 
 def write(path: Path, entry: Entry, state: Mapping[str, Tensor], *, overwrite: bool) -> Entry:
@@ -102,10 +115,13 @@ def _metadata(entry: Entry) -> dict[str, str]:
     return {"digest": entry.digest, "entry": json.dumps(values, sort_keys=True)}
 
 
-def _entry(metadata: Mapping[str, str] | None) -> Entry:
-    """The description in a file's metadata; ValueError, KeyError or TypeError where it is none."""
-    held = metadata or {}
-    values = json.loads(held["entry"])
+def _entry(header: Mapping[str, Any]) -> Entry:
+    """The description in a file's header; an error as `read_entry` catches where it is none."""
+    held = header["__metadata__"]
+    try:
+        values = json.loads(held["entry"])
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     known = {one.name for one in fields(Entry)}
     entry = Entry(**{key: value for key, value in values.items() if key in known})
     digest, classes, scores = held["digest"], tuple(entry.classes), dict(entry.scores)

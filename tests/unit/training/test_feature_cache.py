@@ -1,6 +1,7 @@
 """Cached features: equal to computing them each time, keyed by content, safe on a full disk."""
 
 import errno
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from helpers.approaches import get_approach
 from helpers.approaches.fine_tuning import PartialOptions
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
+from helpers.storage import upkeep
 from helpers.training import feature_cache
 
 
@@ -128,7 +130,7 @@ def test_a_full_disk_gives_one_sentence_and_leaves_no_half_file(pocket, own_cach
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
-    with pytest.raises(UserError, match="No space left on device.*TRANSFER_CACHE"):
+    with pytest.raises(UserError, match="disk is full.*No space left.*TRANSFER_CACHE"):
         feature_cache.extract_features(pocket, tiny_task().train.inputs)
     assert not list(own_cache.rglob("*.npy"))
     monkeypatch.undo()
@@ -137,31 +139,57 @@ def test_a_full_disk_gives_one_sentence_and_leaves_no_half_file(pocket, own_cach
 def test_the_cache_forgets_what_was_used_longest_ago(pocket, own_cache, monkeypatch):
     task = tiny_task()
     feature_cache.frozen_prefix(pocket, task.train.inputs, 2)
-    monkeypatch.setattr(feature_cache, "CACHE_LIMIT_GB", 1e-9)
+    monkeypatch.setitem(upkeep.KINDS, "features", ("features/*/*", 1e-9))
     feature_cache.frozen_prefix(pocket, task.test.inputs, 2)
     assert len(list(own_cache.rglob("facts.json"))) == 1
 
 
 def test_trimming_leaves_what_another_process_is_making(pocket, own_cache, monkeypatch):
-    making = own_cache / "features" / "pocket" / f"{feature_cache.PARTIAL}1"
+    making = own_cache / "features" / "pocket" / "1.partial"
     making.mkdir(parents=True)
-    (making / "facts.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(feature_cache, "CACHE_LIMIT_GB", 1e-9)
+    (making / "0.npy").write_bytes(b"half")
+    monkeypatch.setitem(upkeep.KINDS, "features", ("features/*/*", 1e-9))
     feature_cache.extract_features(pocket, tiny_task().train.inputs)
-    assert (making / "facts.json").exists()
+    assert (making / "0.npy").exists()
 
 
-def test_trimming_bears_an_entry_that_vanishes(pocket, own_cache, monkeypatch):
-    feature_cache.extract_features(pocket, tiny_task(40).train.inputs)
-    listed = feature_cache.Path.iterdir
+@pytest.mark.parametrize("name", ["0.npy", "marks.npy", "facts.json"])
+def test_a_changed_byte_is_said_and_computed_again(pocket, own_cache, name, capsys):
+    inputs = tiny_task(40).train.inputs
+    whole = np.array(feature_cache.extract_features(pocket, inputs))
+    (file,) = own_cache.rglob(name)
+    data = bytearray(file.read_bytes())
+    data[-40] ^= 1
+    file.write_bytes(data)
+    assert np.array_equal(feature_cache.extract_features(pocket, inputs), whole)
+    assert "is damaged" in capsys.readouterr().err
+    assert np.array_equal(feature_cache.extract_features(pocket, inputs), whole)
+    assert capsys.readouterr().err == ""
 
-    def gone(path):
-        raise FileNotFoundError(path)
 
-    monkeypatch.setattr(feature_cache.Path, "iterdir", gone)
-    feature_cache._trim(own_cache / "features")
-    monkeypatch.setattr(feature_cache.Path, "iterdir", listed)
-    assert list(own_cache.rglob("facts.json"))
+def test_damaged_rows_are_not_shared(pocket, own_cache, capsys):
+    inputs = tiny_task(40).train.inputs
+    feature_cache.extract_features(pocket, inputs)
+    wanted = feature_cache.marks(pocket.encode(inputs))
+    assert len(feature_cache.held(pocket, pocket.n_stages, wanted)) == 1
+    (file,) = own_cache.rglob("0.npy")
+    file.write_bytes(bytes(file.stat().st_size))
+    assert feature_cache.held(pocket, pocket.n_stages, wanted) == []
+    assert "is damaged" in capsys.readouterr().err
+    assert not file.exists(), "it would be read, and said, each time"
+
+
+def test_the_cache_may_be_deleted_while_features_are_computed(pocket, own_cache, monkeypatch):
+    real, deleted = feature_cache.marks, []
+
+    def marks(encoded):
+        if not deleted:
+            deleted.append(shutil.rmtree(own_cache))
+        return real(encoded)
+
+    monkeypatch.setattr(feature_cache, "marks", marks)
+    found = feature_cache.extract_features(pocket, tiny_task(40).train.inputs)
+    assert found.shape == (40, pocket.feature_size) and deleted
 
 
 def test_trimming_bears_folders_that_come_and_go(own_cache):
@@ -173,7 +201,7 @@ def test_trimming_bears_folders_that_come_and_go(own_cache):
         "place, end, i = pathlib.Path(sys.argv[1]), time.time() + 3, 0\n"
         "while time.time() < end:\n"
         "    i += 1\n"
-        "    scratch = place / f'partial-{i}'\n"
+        "    scratch = place / f'{i}.partial'\n"
         "    scratch.mkdir()\n"
         "    (scratch / 'facts.json').write_text('{}')\n"
         "    scratch.rename(place / str(i))\n"
@@ -181,5 +209,5 @@ def test_trimming_bears_folders_that_come_and_go(own_cache):
     )
     with subprocess.Popen([sys.executable, "-c", code, str(place)]) as other:
         while other.poll() is None:
-            feature_cache._trim(own_cache / "features")
+            upkeep.trim("features", own_cache)
     assert other.returncode == 0
