@@ -16,6 +16,7 @@ from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import OwnTask, make_own_task
+from helpers.experiments.processes import end_with
 
 SIDE = 28
 PER_CLASS = 40
@@ -49,10 +50,11 @@ def trained(own: OwnTask, approach: str, seed: int) -> Path:
 
 def forked(work: Callable[[], object]) -> int:
     """Start some work in a copy of this process, which ends with it; returns its id."""
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child:
         return child
     try:
+        end_with(parent)
         work()
     finally:
         os._exit(1)

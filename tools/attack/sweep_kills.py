@@ -19,7 +19,6 @@ from helpers.experiments import grids, sweeps
 from helpers.experiments.blocks import Block, Sweep
 from helpers.experiments.single_run import RunConfig, environment
 from helpers.experiments.workers import Run
-from helpers.results import runs
 from helpers.results.schema import COLUMNS
 from helpers.runtime import pick_device
 from helpers.storage import upkeep
@@ -29,6 +28,7 @@ from tools.attack.subjects import forked
 SIZE, SMALL = 100, 2
 ALONE = 10.0  # seconds that the workers may outlive their sweep
 LATEST = 6.0  # seconds until a kill: workers take some to start
+PATIENCE = 120.0  # seconds for the first rows
 MOST_LEFT = 1_000_000  # bytes that may be left of what was not finished
 NAME = "attacked"
 
@@ -36,14 +36,19 @@ NAME = "attacked"
 def attack(seed: int, size: int, place: Path) -> list[str]:
     """Start the sweep, kill its first process alone, and look; see the module."""
     rng, faults = random.Random(seed), []
-    block = Block("pocket", ("digits",), sizes=(50,), approaches=("lora",), seeds=10_000,
+    block = Block("pocket", ("digits",), sizes=(50,), approaches=("lora",), seeds=200,
                   rates=(0.003,))  # fmt: skip
     grids.SWEEPS[NAME] = Sweep(NAME, "an attack", (block,))
     run = partial(pretend, start=time.time_ns())
     for strike in range(size):
         path = place / f"runs-{strike}.csv"
         child = forked(partial(_sweep, path, run))
-        time.sleep(rng.uniform(0.5, LATEST))
+        if strike % 2:  # while its workers start
+            time.sleep(rng.uniform(0.5, LATEST))
+        elif not _has_rows(path):
+            faults.append(f"kill {strike}: no row within {PATIENCE:g} s, so it tells nothing")
+        else:
+            time.sleep(rng.uniform(0, 1))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         ended = _size(path)
@@ -77,6 +82,16 @@ def _look(session: int, path: Path, ended: int) -> list[str]:
     return faults
 
 
+def _has_rows(path: Path) -> bool:
+    """Wait for rows: only then runs are in flight."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if path.exists() and path.read_bytes().count(b"\n") > 2:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def members(session: int) -> list[psutil.Process]:
     """Processes of a session that are no corpses."""
     found = []
@@ -95,7 +110,8 @@ def pretend(config: RunConfig, start: int) -> dict[str, Any]:
     rng = np.random.default_rng([start, config.seed])
     pictures = rng.integers(0, 256, (256, 28, 28, 1), dtype=np.uint8)
     extract_features(load_backbone("pocket", pretrained=False, seed=0), pictures)
-    told = {"schema": runs.COMPARED, "modality": "image", "origin": "full", "sweep": NAME}
+    told = {"precision": "float32", "modality": "image", "origin": "full"}
+    time.sleep(0.5)  # so that a kill comes in the middle
     row = dict.fromkeys((column.name for column in COLUMNS), 1)
     row |= asdict(config) | environment(pick_device("cpu")) | told
     return {name: value for name, value in row.items() if name != "run_id"}
