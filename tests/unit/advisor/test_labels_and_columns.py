@@ -49,6 +49,7 @@ def split_table(folder, rows, head="text,label,split"):
         (["café", "cafe\u0301", "bar"], ("bar", "café")),
         (["한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8", "x"], ("x", "한국")),
         (["yes\u200b", "yes", "\u200fno", "no"], ("no", "yes")),
+        (["\u2764", "\u2764\ufe0f", "x"], ("x", "\u2764")),  # a heart, drawn as an emoji or not
     ],
 )
 def test_labels_that_are_one_number_or_print_alike_are_one_class(labels, classes, tmp_path):
@@ -80,7 +81,17 @@ def test_signs_are_no_spellings(labels, classes, tmp_path):
     assert data.findings == ()
 
 
-@pytest.mark.parametrize("labels", [["Cat", "cat_"], ["non-fiction", "Non Fiction"], ["US", "U.S"]])
+def test_a_label_that_is_blank_is_none(tmp_path):
+    data = read_data(labelled(tmp_path, ["a", "b", "\u3164", "\u2800"]))
+    assert data.classes == ("a", "b")
+    assert "examples without a label" in checks(data)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["Cat", "cat_"], ["non-fiction", "Non Fiction"], ["US", "U.S"], ["ＣＡＴ", "cat"], ["ｶ", "カ"],
+     ["a\u200d", "a"]],
+)  # fmt: skip
 def test_spellings_are_told(labels, tmp_path):
     assert "class names" in checks(read_data(labelled(tmp_path, [*labels, "other"])))
 
@@ -106,6 +117,7 @@ def test_long_numbers_are_labels(digits, tmp_path):
     [
         (["CAT", "DOG"], "the test split spells 'CAT' what train calls 'cat'"),
         (["cat", "do_g"], "spells 'do_g' what train calls 'dog'"),
+        (["cat", "ｄｏｇ"], "spells 'ｄｏｇ' what train calls 'dog'"),
         (["kat", "hund"], "the test split holds 'hund', 'kat' alone"),
     ],
 )
@@ -162,6 +174,14 @@ def test_the_columns_taken_and_left_are_told(tmp_path):
 def test_none_is_for_group_and_split_alone(role, tmp_path):
     with pytest.raises(UserError, match="no column 'none'"):
         read_data(labelled(tmp_path, ["a", "b"]), **{f"{role}_column": "none"})
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    texts = [f"some words {i}" for i in range(40)]
+    table = pa.table([texts, texts, ["a", "b"] * 20], names=["text", "text", "label"])
+    parquet.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="names the column 'text' twice"):
+        read_data(tmp_path / "t.parquet")
 
 
 def test_tables_of_which_other_columns_would_be_taken_are_refused(tmp_path):
