@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from helpers.advisor.checks.catalogue import run_checks
+from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import readable
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import columns_in_words
+from helpers.advisor.splits import draw_splits
 from helpers.errors import UserError
 
 
@@ -314,3 +317,20 @@ def test_names_that_are_not_utf8_are_told(tmp_path):
     (found,) = [one for one in data.findings if one.check == "names that are not UTF-8"]
     assert found.examples == (r"a/\udcff\udcfe.png",)
     assert len(readable(data, 16)) == 8
+
+
+# Splits that are drawn
+
+
+def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
+    data = read_data(labelled(tmp_path, ["a", "b"]))
+    drawn = draw_splits(data, find_copies(data), None)
+    assert "examples that are all alike" in checks(drawn)
+    assert all(one.severity != "refused" for one in run_checks(drawn))
+
+
+def test_copies_in_a_test_that_was_brought_are_refused_however_many(tmp_path):
+    rows = [("ab"[i % 2], "test" if i % 4 > 1 else "train") for i in range(40)]
+    data = read_data(split_table(tmp_path, rows))
+    drawn = draw_splits(data, find_copies(data), None)
+    assert any(one.severity == "refused" for one in run_checks(drawn))
