@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -127,8 +128,8 @@ class OwnModel:
             path = Path(words)
             if path.suffix.lower() in TEXT_SUFFIXES and len(words.split()) == 1:
                 named.append(path)  # a text file, there or not
-            else:
-                named.append(path if len(words) < 1_000 and path.exists() else words)
+            else:  # os.path: Path.exists raises for what is too long to be a name
+                named.append(path if os.path.exists(words) else words)  # noqa: PTH110
         return named
 
     def probabilities(self, inputs: Sequence[str | Path]) -> np.ndarray:

@@ -26,6 +26,8 @@ def draw_splits(data: OwnData, copies: Copies, series: np.ndarray | None, seed: 
     side.
 
     data: without pictures that cannot be read. series: str (N,), see `find_series`, or None.
+    A set of near copies that is a large part of the data can't stay on one side: where all splits
+    are drawn its examples no longer count as near copies, which a finding tells.
     Raises UserError where examples are too few.
     """
     _check_classes(data)
@@ -35,6 +37,8 @@ def draw_splits(data: OwnData, copies: Copies, series: np.ndarray | None, seed: 
         splits[:] = "train"
     if all((splits == split).any() for split in ("validation", "test")):
         return data
+    if not data.has_splits:
+        data = _tell_large_sets(data)
     together, findings = _together(data, series)
     drawn = []
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
@@ -90,6 +94,23 @@ def _together(data: OwnData, series: np.ndarray | None) -> tuple[np.ndarray, lis
             )
         )
     return joined(links), findings
+
+
+def _tell_large_sets(data: OwnData) -> OwnData:
+    """Count near copies of which there are too many as different examples, and tell it."""
+    near = _small_enough(data.copies)
+    alike = np.flatnonzero(near >= len(near))
+    if not len(alike):
+        return data
+    finding = Finding(
+        "examples that are all alike",
+        "warning",
+        f"{len(alike):,} of {len(data):,} examples are nearly the same, too many to stand on one "
+        "side of a split; they were taken for different ones.",
+        data.names(alike),
+        "If they are copies keep one of each: the accuracy measured with them is too high.",
+    )
+    return replace(data, copies=Copies(data.copies.exact, near)).found(finding)
 
 
 def _small_enough(copies: Copies) -> np.ndarray:

@@ -6,22 +6,26 @@ lock that processes on one machine share, so that a kill or a second writer can'
 
 from __future__ import annotations
 
-import io
+import csv
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
 from helpers.paths import results_dir
 from helpers.results.schema import (
-    BY_NAME,
     COLUMNS,
     COMPARED,
+    IDENTITY,
     NAMES,
     SCHEMA,
+    Column,
     cells,
     check_columns,
     run_id,
@@ -94,14 +98,12 @@ def load_runs(
     sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
     SWEEP/tuning. filters: column=value or column=[values].
     A file that is not there gives no rows. No lock is taken: an unfinished last line is left out.
-    Raises UserError for an unknown column, or a file with other columns or broken cells.
+    Raises UserError for an unknown column, a file with other columns, or one with a row, named by
+    its line, that `append` would not have written, or that stands twice.
     """
     check_columns(filters)
     held = _file(path)
-    texts = pd.read_csv(
-        io.BytesIO(held.read()), dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8"
-    )
-    runs = pd.DataFrame({name: _typed(texts[name], held.path) for name in NAMES})
+    runs = _parsed(held.read(), held.path).copy()
     for name, wanted in ({"sweep": sweep, "schema": schema} | filters).items():
         if wanted is not None:
             several = isinstance(wanted, (list, tuple, set, frozenset, pd.Index))
@@ -109,17 +111,59 @@ def load_runs(
     return runs.reset_index(drop=True)
 
 
-def _typed(texts: pd.Series, path: Path) -> pd.Series:
-    """Cells as the column's dtype; exact, since ids are hashed again from what is read."""
-    column = BY_NAME[texts.name]
-    values = texts.where(texts != "", "nan") if column.kind == "number" else texts
+@lru_cache(maxsize=2)  # the same bytes are asked for again and again, and ids are hashed anew
+def _parsed(data: bytes, path: Path) -> pd.DataFrame:
+    """All rows of the file, none of which breaks the schema."""
+    rows = list(_lines(data, path))
+    runs = pd.DataFrame({name: _typed(rows, place, path) for place, name in enumerate(NAMES)})
+    asked = runs[list(IDENTITY)].to_dict("records")
+    for line, (row, told) in enumerate(zip(asked, runs["run_id"], strict=True), 2):
+        if run_id(row) != told:
+            raise _broken(path, line, f"has the run_id {told!r}, which is another run's")
+    for row in runs.index[runs["run_id"].duplicated()]:
+        raise _broken(path, row + 2, f"records {runs['run_id'][row]!r} once more")
+    return runs
+
+
+def _lines(data: bytes, path: Path) -> Iterator[list[str]]:
+    """The cells of each row. A quote that stands alone would swallow the rows up to the next."""
+    for line, raw in enumerate(data.split(b"\n")[1:-1], 2):
+        try:
+            (cells,) = csv.reader([raw.decode("utf-8")], strict=True)
+        except (ValueError, csv.Error):
+            cells = []
+        if len(cells) != len(NAMES):
+            raise _broken(path, line, f"has not the {len(NAMES)} cells of a row")
+        yield cells
+
+
+def _typed(rows: list[list[str]], place: int, path: Path) -> pd.Series:
+    """A column's cells in its dtype; exact, since ids are hashed again from what is read."""
+    column = COLUMNS[place]
+    texts = [row[place] for row in rows]
+    read = {text: _value(column, text) for text in set(texts)}
+    for line, text in enumerate(texts, 2):
+        if isinstance(read[text], UserError):
+            raise _broken(path, line, f"breaks the schema: {read[text]}")
+    return pd.Series([read[text] for text in texts], dtype=column.dtype)
+
+
+def _value(column: Column, text: str) -> str | int | float | UserError:
+    """What a cell holds; NaN where it may be empty and is, the error where it can't be."""
     try:
-        return values.astype(object).astype(column.dtype)
-    except ValueError as error:
-        raise UserError(
-            f"{path} holds a cell that is no {column.kind} in column {texts.name!r} ({error}); "
-            "take the file back from git"
-        ) from error
+        if column.kind == "text":
+            return column.clean(text)
+        if not text and not column.required:
+            return math.nan
+        return column.clean(np.int64(int(text)) if column.kind == "integer" else float(text))
+    except UserError as error:
+        return error
+    except (ValueError, OverflowError):
+        return UserError(f"column {column.name!r} must be a {column.kind}, and it is {text!r:.60}")
+
+
+def _broken(path: Path, line: int, what: str) -> UserError:
+    return UserError(f"{path}, line {line} {what}; take the file back from git")
 
 
 def _file(path: Path | None) -> RowFile:

@@ -36,7 +36,10 @@ def usage() -> dict[str, int]:
     sizes = {"assets": size_of(root / "assets")}
     sizes["features"], sizes["pictures"] = size_of(root / "features"), size_of(root / "images")
     sizes["models"] = sum(map(size_of, root.glob(KINDS["models"][0])))
-    sizes["other"] = size_of(root) - sum(sizes.values())
+    # A folder here may be a link to another disk, which the size of the whole would leave out.
+    kept = {root / name for name in ("assets", "features", "images")}
+    others = set(root.iterdir() if root.is_dir() else ()) - kept
+    sizes["other"] = sum(map(size_of, others)) - sizes["models"]
     # These were counted where they lie.
     return sizes | {"unfinished, among them": sum(map(size_of, unfinished))}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +18,8 @@ Scale = tuple[float, float]  # the values that become 0 and 255
 _LOOKED_AT = 1_000  # of such pictures: their values tell the scale of all
 _FEW = 0.1  # per cent of a picture's values at either end: one hot pixel sets no scale
 _ORIENTATION = 0x0112
+_DEEP_COLOUR = re.compile("(RGB|RGBX|RGBA|LA);16([BLN])")
+_OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
 def opened(file: Path) -> Image.Image:
@@ -36,27 +40,46 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether it is a colour PNG of 16 bits, of which Pillow decodes the upper 8."""
-    stored = str(image.tile[0].args) if image.tile else ""
-    return stored.endswith(";16B") and not is_deep_grey(image)
+    """Whether it has 16 bits a channel and colour or alpha, of which Pillow decodes the upper 8."""
+    return _DEEP_COLOUR.fullmatch(_stored(image)) is not None
 
 
-def _values(image: Image.Image) -> np.ndarray:
-    """All bits of an opened deep picture, (H, W) or (H, W, channels)."""
-    if not _is_deep_colour(image):
-        return np.asarray(image)
-    with Image.open(image.filename) as again:  # read as if the lower byte were the upper one
-        again.tile = [tile._replace(args=tile.args[:-1] + "L") for tile in again.tile]
+def _stored(image: Image.Image) -> str:
+    """How the pixels lie on disk, as Pillow calls it: "RGB;16B" has the upper byte first."""
+    told = image.tile[0].args if image.tile else ""
+    return str(told[0] if isinstance(told, tuple) and told else told)
+
+
+def _values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """All bits of an opened deep picture, (H, W) or (H, W, channels), and its alpha in 8 bits."""
+    found = _DEEP_COLOUR.fullmatch(_stored(image))
+    if found is None:
+        return np.asarray(image), None
+    kind, order = found.groups()
+    with Image.open(image.filename) as again:  # the lower bytes, read as if they were the upper
+        raw = "RGBA" if kind == "LA" else f"{kind};16{_OTHER_BYTE[order]}"
+        again.tile = [tile._replace(args=_renamed(tile.args, raw)) for tile in again.tile]
         lower = np.asarray(again)
-    return np.asarray(image).astype(np.uint16) * 256 + lower
+    if kind == "LA":  # both bytes of grey, then those of alpha
+        return lower[..., 0].astype(np.uint16) * 256 + lower[..., 1], lower[..., 2]
+    upper = np.asarray(image)
+    values = upper[..., :3].astype(np.uint16) * 256 + lower[..., :3]
+    return values, upper[..., 3] if kind == "RGBA" else None
+
+
+def _renamed(args: object, raw: str) -> object:
+    return (raw, *args[1:]) if isinstance(args, tuple) else raw
 
 
 def scaled(image: Image.Image, scale: Scale) -> Image.Image:
     """An opened deep picture in 8 bits on a scale, turned as before; what is no number is 0."""
     low, high = scale
-    values = (_values(image).astype(np.float64) - low) * (255 / ((high - low) or 1.0))
+    values, alpha = _values(image)
+    values = (values.astype(np.float64) - low) * (255 / ((high - low) or 1.0))
     turned = image.getexif().get(_ORIENTATION)  # it decodes the picture, so that comes first
     small = Image.fromarray(_rounded(values))
+    if alpha is not None:
+        small.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
     if turned:
         small.getexif()[_ORIENTATION] = turned
     return small
@@ -117,7 +140,7 @@ def _ends(file: Path) -> tuple[float, float, float, float] | None:
     """Least value, nearly the least, nearly the greatest and the greatest of a deep picture."""
     try:
         with opened(file) as image:
-            values = _values(image).ravel()
+            values = _values(image)[0].ravel()
     except Exception:
         return None
     values = values[np.isfinite(values)]

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from helpers import paths
-from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table
+from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, check_names
 from helpers.errors import UserError
 from helpers.storage.files import disk_error, write_kept
 from helpers.storage.seals import digests
@@ -119,6 +119,7 @@ def _table(file: Path, held: object, schema: object, n: int, cells: Callable) ->
 
     cells: called with a column's name, yields lists of its cells, a batch at a time.
     """
+    check_names(file, schema.names)
     pictures = _picture_columns(schema)
     columns: dict[str, list] = {}
     for name in schema.names:

@@ -135,7 +135,7 @@ def _check_classes(root: Path, classes: Sequence[str], listed: Listed) -> None:
             Finding(
                 "class names",
                 "warning",
-                f"{counted(len(twins), 'class', 'classes')} go by several spellings: "
+                f"{counted(len(twins), 'class goes', 'classes go')} by several spellings: "
                 f"{listing([' and '.join(map(repr, names)) for names in twins])}.",
                 (),
                 "Give each class one spelling; as it is they count as different classes.",
@@ -265,3 +265,10 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.where)
+
+
+def check_names(file: Path, names: Sequence[str]) -> None:
+    """Raise UserError for a table in which two columns have one name."""
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise UserError(f"{file} names the column {twice[0]!r} twice; give each a name of its own")

@@ -14,7 +14,13 @@ from helpers.advisor.data import Finding, counted, listing
 from helpers.errors import printable
 
 # Nobody sees them, so labels that differ in them alone print alike.
-_UNSEEN = re.compile("[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+# The last line: letters and patterns that are blank, and what chooses how an emoji is drawn.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    "\u2800\u3164\uffa0\ufe00-\ufe0f]"
+)
+# Within words of some scripts and within emoji they mean something, so a label keeps them.
+_JOINERS = re.compile("[\u200c\u200d]")
 # A leading zero is kept: 01 and 1 may be codes.
 _NUMBER = re.compile(r"[-+\u2212]?(0|[1-9][0-9]*)(\.[0-9]*)?(e[-+]?[0-9]{1,3})?", re.IGNORECASE)
 _BETWEEN = re.compile(r"(?<=[^\W_])[\s_.'\u2019\u2010-\u2015-]+(?=[^\W_])")
@@ -93,7 +99,9 @@ def alike(name: str) -> str:
     """What spellings of one name share: Non-Fiction and non fiction do, C, C++ and C# do not.
 
     A sign at either end counts, and so do signs between digits and the case of a single letter.
+    The width of letters does not, nor do marks that join them.
     """
+    name = "".join(map(_narrow, _JOINERS.sub("", name)))
     letters = name.strip("_ ").casefold() if len(name) > 1 else name
 
     def without(found: re.Match) -> str:
@@ -101,6 +109,12 @@ def alike(name: str) -> str:
         return found[0] if before.isdigit() and after.isdigit() else ""
 
     return _BETWEEN.sub(without, letters) or name
+
+
+def _narrow(letter: str) -> str:
+    """A letter of East Asian full or half width as it is commonly written."""
+    is_variant = unicodedata.decomposition(letter).startswith(("<wide>", "<narrow>"))
+    return unicodedata.normalize("NFKC", letter) if is_variant else letter
 
 
 def spellings(names: Iterable[str]) -> list[list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 from helpers.advisor.read.arrow_files import read_parquet
-from helpers.advisor.read.build import Table
+from helpers.advisor.read.build import Table, check_names
 from helpers.errors import UserError
 
 _LONGEST_FIELD = 16_000_000  # characters: a whole book in one cell is a text, 131,072 is not enough
@@ -118,7 +118,7 @@ def _rows(file: Path, reader: Iterator[list[str]], first: int) -> Table:
         if not header:
             header = [name.strip() for name in row]
             columns = [[] for _ in header]
-            _check_header(file, header)
+            check_names(file, header)
             continue
         rows += 1
         if len(row) != len(header):
@@ -132,12 +132,6 @@ def _rows(file: Path, reader: Iterator[list[str]], first: int) -> Table:
     table = Table(file, dict(zip(header, columns, strict=True)), where)
     _skipped(table, ragged, rows, f"have not the {len(header)} columns of the header")
     return table
-
-
-def _check_header(file: Path, header: list[str]) -> None:
-    if len(set(header)) != len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise UserError(f"{file} names the column {twice!r} twice; give each a name of its own")
 
 
 def _skipped(table: Table, lines: list[int], rows: int, what: str) -> None:

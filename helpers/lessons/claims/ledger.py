@@ -15,6 +15,7 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.lessons import flips
+from helpers.lessons.claims.filters import select
 from helpers.lessons.language_models import forgetting
 from helpers.paths import data_dir
 from helpers.results import runs as records
@@ -260,7 +261,7 @@ def _measure(
 ) -> Effect | None:
     for where in (query.get("where"), group):
         if where is not None and len(rows):
-            rows = rows.query(where)
+            rows = select(rows, where)
     return TESTS[query["test"]](rows, dict(query)) if len(rows) else None
 
 

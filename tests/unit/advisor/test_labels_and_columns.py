@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from helpers.advisor.checks.catalogue import run_checks
+from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import readable
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import columns_in_words
+from helpers.advisor.splits import draw_splits
 from helpers.errors import UserError
 
 
@@ -49,6 +52,7 @@ def split_table(folder, rows, head="text,label,split"):
         (["café", "cafe\u0301", "bar"], ("bar", "café")),
         (["한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8", "x"], ("x", "한국")),
         (["yes\u200b", "yes", "\u200fno", "no"], ("no", "yes")),
+        (["\u2764", "\u2764\ufe0f", "x"], ("x", "\u2764")),  # a heart, drawn as an emoji or not
     ],
 )
 def test_labels_that_are_one_number_or_print_alike_are_one_class(labels, classes, tmp_path):
@@ -80,7 +84,17 @@ def test_signs_are_no_spellings(labels, classes, tmp_path):
     assert data.findings == ()
 
 
-@pytest.mark.parametrize("labels", [["Cat", "cat_"], ["non-fiction", "Non Fiction"], ["US", "U.S"]])
+def test_a_label_that_is_blank_is_none(tmp_path):
+    data = read_data(labelled(tmp_path, ["a", "b", "\u3164", "\u2800"]))
+    assert data.classes == ("a", "b")
+    assert "examples without a label" in checks(data)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["Cat", "cat_"], ["non-fiction", "Non Fiction"], ["US", "U.S"], ["ＣＡＴ", "cat"], ["ｶ", "カ"],
+     ["a\u200d", "a"]],
+)  # fmt: skip
 def test_spellings_are_told(labels, tmp_path):
     assert "class names" in checks(read_data(labelled(tmp_path, [*labels, "other"])))
 
@@ -106,6 +120,7 @@ def test_long_numbers_are_labels(digits, tmp_path):
     [
         (["CAT", "DOG"], "the test split spells 'CAT' what train calls 'cat'"),
         (["cat", "do_g"], "spells 'do_g' what train calls 'dog'"),
+        (["cat", "ｄｏｇ"], "spells 'ｄｏｇ' what train calls 'dog'"),
         (["kat", "hund"], "the test split holds 'hund', 'kat' alone"),
     ],
 )
@@ -162,6 +177,14 @@ def test_the_columns_taken_and_left_are_told(tmp_path):
 def test_none_is_for_group_and_split_alone(role, tmp_path):
     with pytest.raises(UserError, match="no column 'none'"):
         read_data(labelled(tmp_path, ["a", "b"]), **{f"{role}_column": "none"})
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path):
+    texts = [f"some words {i}" for i in range(40)]
+    table = pa.table([texts, texts, ["a", "b"] * 20], names=["text", "text", "label"])
+    parquet.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="names the column 'text' twice"):
+        read_data(tmp_path / "t.parquet")
 
 
 def test_tables_of_which_other_columns_would_be_taken_are_refused(tmp_path):
@@ -294,3 +317,20 @@ def test_names_that_are_not_utf8_are_told(tmp_path):
     (found,) = [one for one in data.findings if one.check == "names that are not UTF-8"]
     assert found.examples == (r"a/\udcff\udcfe.png",)
     assert len(readable(data, 16)) == 8
+
+
+# Splits that are drawn
+
+
+def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
+    data = read_data(labelled(tmp_path, ["a", "b"]))
+    drawn = draw_splits(data, find_copies(data), None)
+    assert "examples that are all alike" in checks(drawn)
+    assert all(one.severity != "refused" for one in run_checks(drawn))
+
+
+def test_copies_in_a_test_that_was_brought_are_refused_however_many(tmp_path):
+    rows = [("ab"[i % 2], "test" if i % 4 > 1 else "train") for i in range(40)]
+    data = read_data(split_table(tmp_path, rows))
+    drawn = draw_splits(data, find_copies(data), None)
+    assert any(one.severity == "refused" for one in run_checks(drawn))

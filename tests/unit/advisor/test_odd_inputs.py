@@ -338,6 +338,12 @@ def test_a_file_of_a_text_is_read_and_not_its_name(tmp_path, capsys):
     assert model.command([str(tmp_path / "bytes.txt")]) == 2
 
 
+@pytest.mark.parametrize("text", ["word " * 60, "x" * 300, "a/" * 2_500, "x" * 5_000])
+def test_a_text_too_long_for_a_name_is_a_text(text, tmp_path, capsys):
+    assert exported(tmp_path).command([text]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_the_loader_leaves_reading_to_the_model():
     assert "model.command(sys.argv[1:])" in export.LOADER
     compile(export.LOADER, "load_me.py", "exec")

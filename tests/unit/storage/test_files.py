@@ -225,3 +225,14 @@ def test_a_folder_that_is_deleted_meanwhile_is_made_again(tmp_path):
     assert in_cache(tmp_path / "a", "keeping it", make) == 3
     with pytest.raises(FileNotFoundError, match="elsewhere"):
         in_cache(tmp_path / "a", "keeping it", lambda: (tmp_path / "elsewhere").read_bytes())
+
+
+def test_a_folder_of_the_cache_that_is_a_link_is_counted_once(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "weights").write_bytes(bytes(1_000))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "assets").symlink_to(tmp_path / "disk")
+    (tmp_path / "cache" / "notes").write_bytes(bytes(10))
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    sizes = upkeep.usage()
+    assert (sizes["assets"], sizes["other"]) == (1_000, 10)
