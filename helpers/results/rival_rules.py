@@ -17,6 +17,12 @@ import pandas as pd
 from helpers.decision import DEFAULTS, Situation, Thresholds, decide, distance_word, size_word
 from helpers.errors import UserError
 from helpers.results.evidence import evidence_near
+from helpers.results.expected_regret import (
+    WEIGHTS,
+    Weights,
+    cheapest_credible,
+    expected_regret,
+)
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured
 from helpers.results.statistics import SITUATION, bootstrap_interval, pooled_mean, regret
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, PARTIAL_FINE_TUNING, SHIPPED
@@ -82,6 +88,12 @@ def measured_answer(case: Case, others: Measured) -> str:
     """What `evidence` takes or, with nothing near, leans to; the article's where neither is."""
     found = evidence_near(case.situation, others, backbone=case.backbone)
     return found.take or found.lean or article(case, others)
+
+
+def pooled(case: Case, others: Measured, weights: Weights = WEIGHTS) -> str:
+    """The pooled part of the measured answer alone, to see what each of its weights is worth."""
+    table = expected_regret(case.situation, others, None, case.backbone, weights)
+    return article(case, others) if table.empty else cheapest_credible(table, weights.margin)
 
 
 RULES: dict[str, Rule] = {
