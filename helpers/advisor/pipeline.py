@@ -208,6 +208,10 @@ def advise_command(
     for file in (json_file, html_file):
         if file is not None and file.parent and not file.parent.is_dir():
             raise UserError(f"there is no folder {file.parent} to write {file.name} to; make it")
+        if file is not None and file.is_dir():
+            raise UserError(f"{file} is a folder; name a file in it")
+    if export is not None and export.exists() and not export.is_dir():
+        raise UserError(f"{export} is a file; name a folder to write the model to")
     advice = advise(request)
     if json_file is not None:
         _write(json_file, json.dumps(advice.as_dict(), indent=2, allow_nan=False) + "\n")

@@ -395,3 +395,16 @@ def test_what_people_write_is_printed_as_it_is(text):
 @pytest.mark.parametrize("code", [0x1B, 0x9B, 0x202E, 0x2028, 0xD800, 0x200B])
 def test_what_is_obeyed_becomes_an_escape(code):
     assert chr(code) not in printable(f"a{chr(code)}b")
+
+
+def test_places_that_nothing_can_be_written_to_are_told_before_any_work(tmp_path, capsys):
+    (tmp_path / "data.csv").write_text("text,label\n", encoding="utf-8")
+    (tmp_path / "taken").write_text("mine", encoding="utf-8")
+    for option, place, told in (
+        ("--export", tmp_path / "taken", "is a file; name a folder"),
+        ("--json", tmp_path, "is a folder; name a file"),
+        ("--html", tmp_path / "none" / "page.html", "there is no folder"),
+    ):
+        assert main(["advise", str(tmp_path / "data.csv"), option, str(place)]) == 2
+        assert told in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
