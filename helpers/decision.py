@@ -157,11 +157,6 @@ FALLBACK = "fallback"
 TITLES = {name: phrase_of(name) for name in SHIPPED}
 
 
-def title_of(approach: str) -> str:
-    """An approach's name as it stands in a sentence; one that is new has its own."""
-    return phrase_of(approach)
-
-
 @dataclass(frozen=True)
 class Flip:
     """A condition that overrides the rules, or a change that would change the answer.

@@ -34,12 +34,12 @@ from helpers.advisor.probe import (
     Probing,
 )
 from helpers.advisor.task import OwnTask
-from helpers.decision import Decision, Situation, decide, title_of
+from helpers.decision import Decision, Situation, decide
 from helpers.results.evidence import CLEAR, CLOSE, NONE, Evidence, evidence_near
 from helpers.results.expected_regret import WEIGHTS, expected_regret
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
-from helpers.vocabulary import CLASSICAL
+from helpers.vocabulary import CLASSICAL, phrase_of
 
 UNKNOWN_DISTANCE = 0.5
 NAMED = 3  # of the approaches that may be better: the likeliest
@@ -219,7 +219,7 @@ def _take_reasons(
     if take in expected:
         one = expected[take]
         reasons.append(
-            f"{title_of(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
+            f"{phrase_of(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
             f"{one.high:.3f}: {one.origin}), in {_seconds(seconds[take])} of training."
         )
     if take in regrets.index:
@@ -237,7 +237,7 @@ def _take_reasons(
 def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
     if not rivals:
         return []
-    named = [title_of(name) for name in rivals][:NAMED]
+    named = [phrase_of(name) for name in rivals][:NAMED]
     more = len(rivals) - len(named)
     told = ", ".join(named) + (f" and {more} more" if more else "")
     return [
@@ -249,13 +249,13 @@ def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
 def _next_words(take: str, telling: str, prior: Prior, seconds: Mapping[str, float]) -> str:
     """What to measure next, and what it has to show. telling: see `most_telling`."""
     if take not in prior.expected:
-        return f"Train {title_of(take)} once: nothing recorded says what it reaches here."
+        return f"Train {phrase_of(take)} once: nothing recorded says what it reaches here."
     if not telling:
         accuracy = prior.expected[take].accuracy
-        return f"Train {title_of(take)} once, to see whether it reaches {accuracy:.3f}."
+        return f"Train {phrase_of(take)} once, to see whether it reaches {accuracy:.3f}."
     return (
-        f"Train {title_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
-        f"as {title_of(take)}: the answer changes if it comes out more than "
+        f"Train {phrase_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
+        f"as {phrase_of(take)}: the answer changes if it comes out more than "
         f"{100 * WEIGHTS.margin:.1f} points above."
     )
 

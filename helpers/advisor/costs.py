@@ -15,7 +15,7 @@ from helpers.advisor.hyperparameters import BATCH_SIZE, Hyperparameters
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
-from helpers.experiments.costs import measure, sample_batch
+from helpers.experiments.costs import measure, run_prefix, sample_batch
 from helpers.experiments.single_run import environment
 from helpers.experiments.steps import first_step, measured_steps
 from helpers.experiments.timing import latency_ms
@@ -127,13 +127,8 @@ def _forward(model, own: OwnTask, size: int) -> float:
     """Seconds an example through the frozen stages."""
     batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
     model.eval()
-    run = functools.partial(_prefix, model, batch)
+    run = functools.partial(run_prefix, model, batch)
     return _fastest(run) / size
-
-
-@torch.no_grad()
-def _prefix(model, batch) -> object:
-    return model.backbone(model.backbone.prepare(batch), stop=model.start)
 
 
 @torch.no_grad()

@@ -55,7 +55,6 @@ class Backbone(nn.Module):
         *,
         tokenizer: Callable[[list[str], int], np.ndarray] | None = None,
         pretrained_on: str = "",
-        overlaps: tuple[str, ...] = (),
         source_head: nn.Linear | None = None,
     ) -> None:
         super().__init__()
@@ -65,8 +64,6 @@ class Backbone(nn.Module):
         self.feature_size = feature_size
         self.tokenizer = tokenizer
         self.pretrained_on = pretrained_on
-        # Tasks whose training data the pretraining has seen: no fair target for this backbone.
-        self.overlaps = overlaps
         # The classifier the pretraining used, kept outside the module tree: it is never tuned
         # or stored with a task; forgetting is measured through it.
         self.source_head = (source_head,)

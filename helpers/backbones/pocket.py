@@ -77,7 +77,6 @@ def build_pocket(pretrained: bool, size: int | None = None) -> Backbone:
         WIDTHS[-1],
         RECIPE,
         pretrained_on=PRETRAINED_ON,
-        overlaps=("products", SOURCE_TASK),
         source_head=head,
     )
     if pretrained:

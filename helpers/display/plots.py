@@ -14,24 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.display.figures import MAX_SIZE, Picture, figure, png_bytes, set_title, text_figure
-from helpers.vocabulary import APPROACH_STYLE, looks
+from helpers.display.figures import MAX_SIZE, figure, set_title
+from helpers.vocabulary import looks
 
 PANELS = 6  # of small multiples
-__all__ = [
-    "APPROACH_STYLE",
-    "Picture",
-    "figure",
-    "image_grid",
-    "looks",
-    "plot_bars",
-    "plot_curves",
-    "plot_history",
-    "plot_race",
-    "png_bytes",
-    "small_multiples",
-    "text_figure",
-]
 
 
 def plot_curves(

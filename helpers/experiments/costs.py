@@ -155,9 +155,9 @@ def measure(fitted: Fitted, task: Task, config: TrainConfig, options: Options) -
     step_inputs, prefix_flops, prefix_memory = inputs, 0.0, 0
     if model.start:
         step_inputs, _ = cached_examples(model, head, None, config)[0].batch(rows, device)
-        run_prefix = functools.partial(_prefix, model, inputs)
-        prefix_flops = forward_flops(run_prefix) / n
-        prefix_memory = forward_memory(model.backbone, run_prefix)
+        prefix = functools.partial(run_prefix, model, inputs)
+        prefix_flops = forward_flops(prefix) / n
+        prefix_memory = forward_memory(model.backbone, prefix)
     views = options.views if options.augment and model.start else 1
     prepared = len(task.train) * views + len(task.validation)
     moving, total = count_parameters(model)
@@ -196,7 +196,8 @@ def _solver_memory(model: TransferModel, options: Options, n: int) -> int:
     return 2 * 8 * views * n * model.backbone.feature_size
 
 
-def _prefix(model: TransferModel, inputs: Tensor) -> Any:
+def run_prefix(model: TransferModel, inputs: Tensor) -> Any:
+    """What the frozen stages below `model.start` return for a raw batch."""
     return model.backbone(model.backbone.prepare(inputs), stop=model.start)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide, title_of
+from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide
 from helpers.results import runs as records
 from helpers.results.expected_regret import WEIGHTS, cheapest_credible, expected_regret
 from helpers.results.learning_curves import (
@@ -32,6 +32,7 @@ from helpers.results.learning_curves import (
 from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import t_half_width
+from helpers.vocabulary import phrase_of
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
 
@@ -110,7 +111,7 @@ def evidence_near(
     )
     reasons = [Reason(ReasonKind.SOURCE, told)]
     if len(fitting) < len(found):
-        gone = ", ".join(title_of(c.approach) for c in found if c not in fitting)
+        gone = ", ".join(phrase_of(c.approach) for c in found if c not in fitting)
         told = f"Over the budget or the latency as measured, so left out: {gone}."
         reasons.append(Reason(ReasonKind.OVER_LIMITS, told))
     if len(fitting) < 2:
@@ -159,7 +160,7 @@ def _judge(
     best, *others = candidates
     gains = {c.approach: _difference(best.approach, c.approach, readings) for c in others}
     tied = [c for c in others if not gains[c.approach][1] > 0]
-    named, ends = title_of(best.approach), f"{best.low:.3f} to {best.high:.3f}"
+    named, ends = phrase_of(best.approach), f"{best.low:.3f} to {best.high:.3f}"
     told = f"{named} reaches {best.accuracy:.3f} ({ends})"
     if not tied and (lean is None or lean.best == best.approach):
         runner = min(gains.values(), key=lambda gain: gain[0])
@@ -173,7 +174,7 @@ def _judge(
     by_name = {c.approach: c for c in candidates}
     cheapest = min([best, *tied], key=lambda c: (c.train_seconds, c.approach))
     take = by_name[lean.take] if lean else cheapest
-    alike = ", ".join(title_of(c.approach) for c in tied)
+    alike = ", ".join(phrase_of(c.approach) for c in tied)
     rest = f"the records near by can't tell it from {alike}" if tied else "other tasks disagree"
     reasons.append(Reason(ReasonKind.COMPARISON, f"Too close to call: {told}, and {rest}."))
     reasons.append(Reason(ReasonKind.CHOICE, _advice(take, lean)))
@@ -182,7 +183,7 @@ def _judge(
 
 
 def _advice(take: Candidate, lean: _Lean | None) -> str:
-    costs = f"{title_of(take.approach)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)"
+    costs = f"{phrase_of(take.approach)} ({take.accuracy:.3f}, {take.train_seconds:.1f} s)"
     if lean is None:
         return f"So take the cheapest of them, {costs}."
     return (
@@ -199,7 +200,7 @@ def _counted(families: int) -> str:
 def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
     reasons = [Reason(ReasonKind.ABSENCE, f"No evidence: {why}.")]
     if lean is not None:
-        title = title_of(lean.take)
+        title = phrase_of(lean.take)
         told = (
             f"What is measured farther off leans to {title}: the cheapest of those that give up "
             f"least there ({_counted(lean.families)}), so measure it against a frozen probe first."
@@ -300,7 +301,7 @@ def _words(made: dict[str, Any]) -> str:
     for row in made["candidates"]:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
         lines.append(
-            f"  {title_of(row['approach']):25}{row['accuracy']:9.3f}  "
+            f"  {phrase_of(row['approach']):25}{row['accuracy']:9.3f}  "
             f"{interval:16}{row['train_seconds']:9.1f}{row['stored_mb']:11.2f}"
             f"{row['latency_ms']:12.2f}{row['runs']:6d}"
         )

@@ -8,10 +8,11 @@ from jupyterlab_page import run_all_cells, wait_for
 from nbformat.v4 import new_code_cell, new_notebook
 from pages import SMALL, as_point, settings, small_page
 
-from helpers.decision import decide, title_of
+from helpers.decision import decide
 from helpers.display.explorer.cards import REASON_CLASSES, source_last
 from helpers.display.explorer.settings import comparison, headline
 from helpers.results.evidence import evidence_near
+from helpers.vocabulary import phrase_of
 
 pytestmark = pytest.mark.browser
 NOTEBOOK = jupyterlab_page.ROOT / "notebooks" / "10_decision_rule.ipynb"
@@ -127,7 +128,7 @@ def test_200_random_points_agree_with_decide(opened, written):
         assert seen["reasons"] == [reason.text for reason in ruled.reasons], at
         classes = [REASON_CLASSES.get(reason.kind, "") for reason in ruled.reasons]
         assert seen["classes"] == classes, at
-        flips = [f"{f.name}: {title_of(f.approach) if f.applied else f.why}" for f in ruled.flips]
+        flips = [f"{f.name}: {phrase_of(f.approach) if f.applied else f.why}" for f in ruled.flips]
         assert sorted(seen["flips"]) == sorted(flips), at
         side = comparison(ruled, found)
         assert seen["said"][: bool(side)] == [side] * bool(side), at

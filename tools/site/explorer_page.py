@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.decision import title_of
 from helpers.display.explorer.cards import HEADS, REASON_CLASSES, legend
 from helpers.display.explorer.settings import (
     AXES,
@@ -24,7 +23,7 @@ from helpers.display.explorer.settings import (
 from helpers.display.svg_charts import draw_panel, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
 from helpers.results.learning_curves import Measured, comparable, measured_curves
-from helpers.vocabulary import APPROACH_STYLE, style_of
+from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 from tools.site.explorer_answers import RULES, VERDICTS, worked_out
 
 PARTS = Path(__file__).parent / "explorer"  # its script, its style sheet and what holds both
@@ -94,7 +93,7 @@ def _fixed(axes: Axes) -> dict[str, Any]:
         "rule_titles": {name: rule_title(name) for name in RULES},
         "reason_classes": REASON_CLASSES,
         "verdicts": VERDICTS,
-        "titles": {name: title_of(name) for name in APPROACH_STYLE},
+        "titles": {name: phrase_of(name) for name in APPROACH_STYLE},
         "swatches": {name: swatch(name) for name in APPROACH_STYLE},
         "shapes": {name: shape_of(name) for name in APPROACH_STYLE},
         "apart": [apart_words(False), apart_words(True)],

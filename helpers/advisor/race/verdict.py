@@ -14,10 +14,10 @@ from helpers.advisor.prior.accuracies import CHEAPER, Expected
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
-from helpers.decision import title_of
 from helpers.results.evidence import CLEAR, CLOSE
 from helpers.results.expected_regret import WEIGHTS
 from helpers.results.statistics import wilson_interval
+from helpers.vocabulary import phrase_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def measured_answer(
     told = _race_reasons(looked, arms, place, take, n_train, open_ones, spent)
     if test is not None:
         told.append(
-            f"On the test split, read once at the end, {title_of(take)} trained on "
+            f"On the test split, read once at the end, {phrase_of(take)} trained on "
             f"{test.n_train:,} examples gets {test.accuracy:.3f} ({test.low:.3f} to "
             f"{test.high:.3f}, n = {test.n:,})."
         )
@@ -111,16 +111,18 @@ def _race_reasons(
         told.append("No other approach that was raced can be expected to do better.")
         return told
     names = ", ".join(
-        f"{title_of(n)} ({arms[n].accuracy:.3f})" if n in arms else f"{title_of(n)} (not measured)"
+        f"{phrase_of(n)} ({arms[n].accuracy:.3f})"
+        if n in arms
+        else f"{phrase_of(n)} (not measured)"
         for n in open_ones
     )
     why = (
         f"the cheapest of those expected within {100 * WEIGHTS.margin:.1f} points of the best, "
-        f"{title_of(place.leader)}, by a factor of {CHEAPER} or more"
+        f"{phrase_of(place.leader)}, by a factor of {CHEAPER} or more"
         if take != place.leader
         else "the likeliest, and none that is clearly cheaper comes as near"
     )
-    told.append(f"Too close to call against {names}; so take {title_of(take)}: {why}.")
+    told.append(f"Too close to call against {names}; so take {phrase_of(take)}: {why}.")
     return told
 
 
@@ -129,13 +131,13 @@ def _measured_words(
 ) -> str:
     if take not in arms:
         return (
-            f"{title_of(take)} had no turn for want of time; by the records it can be expected to "
+            f"{phrase_of(take)} had no turn for want of time; by the records it can be expected to "
             "lie above what was measured, so give the race more minutes."
         )
     arm, (low, high) = arms[take], arms[take].interval
     part = "" if n_train == len(looked.own.task.train) else f" (a part of them: {n_train:,})"
     return (
-        f"Measured on your data{part}: {title_of(take)} gets {arm.accuracy:.3f} of "
+        f"Measured on your data{part}: {phrase_of(take)} gets {arm.accuracy:.3f} of "
         f"{len(arm.share):,} held-out examples right ({low:.3f} to {high:.3f}; "
         f"{len(arm.runs)} {'run' if len(arm.runs) == 1 else 'runs'}, {spent[take]:.0f} s each)."
     )
@@ -153,7 +155,7 @@ def _next(open_ones: list[str], place: Standing, take: str, looked: Looked) -> s
         return ""
     best = max(open_ones, key=lambda name: (place.beats[name], name))
     return (
-        f"More labelled examples to judge by: {title_of(best)} against {title_of(take)} is open "
+        f"More labelled examples to judge by: {phrase_of(best)} against {phrase_of(take)} is open "
         f"(McNemar p = {place.p_values[best if best != place.leader else take]:.2g}), and a longer "
         "race on the same examples adds little once each has been judged."
     )

@@ -14,12 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from helpers.advisor.report.as_json import columns_in_words
-from helpers.decision import title_of
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
 from helpers.results.evidence import CLEAR, CLOSE, NONE
-from helpers.vocabulary import APPROACH_STYLE, style_of
+from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 
 CHIPS = {
     CLEAR: {"kind": "clear", "sign": "●"},
@@ -81,7 +80,7 @@ def _sheet() -> str:
 
 
 def _why(told: Mapping[str, Any]) -> list[str]:
-    rule = title_of(told["rule_approach"])
+    rule = phrase_of(told["rule_approach"])
     return [*told["headline"], f"The article's rule ({told['rule']}) says {rule}."]
 
 
@@ -110,5 +109,5 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
 
 def _heading(name: str) -> str:
     """Return an approach's name as it begins a line."""
-    words = title_of(name)
+    words = phrase_of(name)
     return f"{words[0].upper()}{words[1:]}"

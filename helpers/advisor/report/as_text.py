@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 
 from helpers.advisor.report.as_json import columns_in_words
-from helpers.decision import title_of
+from helpers.vocabulary import phrase_of
 
 WIDTH = 100
 
@@ -14,7 +14,7 @@ WIDTH = 100
 def in_words(advice: Any) -> str:
     """Return the answer, the warnings, the candidates and what would change it, as text."""
     told = advice.as_dict()
-    title = title_of(told["approach"])
+    title = phrase_of(told["approach"])
     lines = [f"{title[0].upper()}{title[1:]} ({told['verdict']})", ""]
     lines += _bullets(_short(told))
     warnings = [check for check in told["checks"] if check["severity"] == "warning"]
@@ -32,7 +32,7 @@ def in_words(advice: Any) -> str:
 
 def _short(told: dict[str, Any]) -> list[str]:
     """The reasons that a reader of a terminal needs; all of them stand in the JSON and the page."""
-    rule = title_of(told["rule_approach"])
+    rule = phrase_of(told["rule_approach"])
     said = [
         f"{told['n_examples']:,} examples of {told['n_classes']} classes: {told['n_train']:,} "
         f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
@@ -69,7 +69,7 @@ def _row(row: dict[str, Any], taken: str) -> str:
     interval = f"{row['low']:.3f} to {row['high']:.3f}"
     mark = "> " if row["approach"] == taken else "  "
     return (
-        f"{mark}{title_of(row['approach']):24}{row['accuracy']:9.3f}  "
+        f"{mark}{phrase_of(row['approach']):24}{row['accuracy']:9.3f}  "
         f"{interval:16}{row['train_seconds']:9.1f}{row['memory_mb']:11.0f}{row['stored_mb']:11.2f}"
         f"{row['latency_ms']:9.2f}"
     )

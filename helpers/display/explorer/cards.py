@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 
-from helpers.decision import Decision, Reason, ReasonKind, title_of
+from helpers.decision import Decision, Reason, ReasonKind
 from helpers.display.explorer.settings import apart_words, comparison, rule_title
 from helpers.display.svg_charts import Panel, duration, marks, shape_of, short, swatch
 from helpers.results.evidence import CLEAR, NONE, Candidate, Evidence
-from helpers.vocabulary import APPROACH_STYLE
+from helpers.vocabulary import APPROACH_STYLE, phrase_of
 
 CHIPS = {CLEAR: ("clear", "●"), NONE: ("none", "○")}  # else too close to call
 # The class that a reason's list item has in the style sheet; the others are set plainly.
@@ -33,7 +33,7 @@ def rule_card(ruled: Decision) -> str:
     changes = [flip for flip in ruled.flips if not flip.applied]
     return (
         f'<section class="card"><h2>What the rule says</h2><p class="answer">'
-        f"{swatch(ruled.approach)}{title_of(ruled.approach)} "
+        f"{swatch(ruled.approach)}{phrase_of(ruled.approach)} "
         f'<span class="chip">{rule_title(ruled.rule)}</span></p>'
         f'{first}<ol class="why">{reasons}</ol>'
         f"{_flips('What turned it', 'applied', applied)}"
@@ -45,7 +45,7 @@ def _flips(head: str, kind: str, flips: Iterable) -> str:
     # The reasons say why an applied flip applies; here stands what it turned the answer to.
     items = "".join(
         f'<li class="{kind}">{html.escape(flip.name)}: '
-        f"{html.escape(title_of(flip.approach) if flip.applied else flip.why)}</li>"
+        f"{html.escape(phrase_of(flip.approach) if flip.applied else flip.why)}</li>"
         for flip in flips
     )
     return f'<h3 class="block">{head}</h3><ul class="flips">{items}</ul>' if items else ""
@@ -55,7 +55,7 @@ def measured_card(ruled: Decision, found: Evidence) -> str:
     """Return the measured answer, or plainly that there is none."""
     kind, sign = CHIPS.get(found.verdict, ("close", "◐"))
     chip = f'<span class="chip {kind}">{sign} {found.verdict}</span>'
-    named = f"{swatch(found.take)}{title_of(found.take)}" if found.take else "No evidence"
+    named = f"{swatch(found.take)}{phrase_of(found.take)}" if found.take else "No evidence"
     side = comparison(ruled, found)
     key = f'<p class="key">{html.escape(side)}</p>' if side else ""
     said = "".join(f"<p>{html.escape(reason.text)}</p>" for reason in source_last(found.reasons))
@@ -103,7 +103,7 @@ def _row(c: Candidate, ends: tuple[float, float], best: float, told: bool, taken
     )
     return (
         f'<tr class="{"told" if told or taken else ""}"><th scope="row">{swatch(c.approach)}'
-        f"{title_of(c.approach)}{tags}</th>"
+        f"{phrase_of(c.approach)}{tags}</th>"
         f'<td class="wide"><b>{c.accuracy:.3f}</b> {interval_mark(c, ends)}</td>'
         f'<td data-head="{HEADS[2]}">{c.low:.3f} to {c.high:.3f}</td>'
         + "".join(f'<td data-head="{head}">{value}</td>' for head, value in costs)
@@ -155,5 +155,5 @@ def curves_card(
 
 def legend() -> str:
     """Return every approach's mark and name."""
-    items = "".join(f"<li>{swatch(name)}{title_of(name)}</li>" for name in APPROACH_STYLE)
+    items = "".join(f"<li>{swatch(name)}{phrase_of(name)}</li>" for name in APPROACH_STYLE)
     return f'<ul class="legend">{items}</ul>'

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from helpers.decision import title_of
 from helpers.display.explorer.settings import Point
 from helpers.errors import UserError
 from helpers.results.learning_curves import Curve, Measured, comparable
 from helpers.results.statistics import mean_interval
+from helpers.vocabulary import phrase_of
 
 TASK, BACKBONE = "products_near", "pocket"
 MOST_EXAMPLES = 200  # so that every approach ends in seconds
@@ -41,7 +41,7 @@ def nearest_dial(distance: float, held: Measured) -> int | None:
 def announcement(point: Point, approach: str, held: Measured) -> str:
     """Return what is about to be run, in a sentence."""
     n, dial = _asked(point, held)
-    return f"Training {title_of(approach)} on {n:,} product photos, dial {dial:.2f} …"
+    return f"Training {phrase_of(approach)} on {n:,} product photos, dial {dial:.2f} …"
 
 
 def run_live(point: Point, approach: str, held: Measured, runs: pd.DataFrame) -> Live:
@@ -67,7 +67,7 @@ def described(
     """Return a run as a point and a sentence that sets it beside the recorded interval."""
     reached, spent = float(row["test_accuracy"]), row["train_seconds"] + row["prepare_seconds"]
     words = (
-        f"Live: {title_of(approach)} on {n:,} product photos (dial {dial:.2f}) reached "
+        f"Live: {phrase_of(approach)} on {n:,} product photos (dial {dial:.2f}) reached "
         f"{reached:.3f} on {TESTED} test pictures, in {spent:.1f} s"
     )
     return Live(n, reached, f"{words}; {_beside(reached, approach, n, curve)}.")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation, title_of
+from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation
 from helpers.results.evidence import CLEAR, NONE, Evidence
 from helpers.results.learning_curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
+from helpers.vocabulary import phrase_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def rule_title(rule: str) -> str:
 
 def headline(ruled: Decision, found: Evidence) -> tuple[str, str]:
     """Return the two verdicts as sentences: the rule's, and what the records say."""
-    named = title_of(ruled.approach)
+    named = phrase_of(ruled.approach)
     plan = f"{ruled.first}, then {named}" if ruled.first else named
     flips = [flip.name for flip in ruled.flips if flip.applied]
     turned = f", flipped by: {', '.join(flips)}" if flips else ""
@@ -96,9 +97,9 @@ def headline(ruled: Decision, found: Evidence) -> tuple[str, str]:
     best = next(c for c in found.candidates if c.approach == found.take)
     reached = f"{best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
     if found.verdict == CLEAR:
-        return rule, f"Measured near here, {title_of(found.take)} is clearly ahead at {reached}."
+        return rule, f"Measured near here, {phrase_of(found.take)} is clearly ahead at {reached}."
     told = "Measured near here it is too close to call; take"
-    return rule, f"{told} {title_of(found.take)}, {reached}."
+    return rule, f"{told} {phrase_of(found.take)}, {reached}."
 
 
 def comparison(ruled: Decision, found: Evidence) -> str:
@@ -106,7 +107,7 @@ def comparison(ruled: Decision, found: Evidence) -> str:
     by_name = {candidate.approach: candidate for candidate in found.candidates}
     if not by_name:
         return ""
-    name = title_of(ruled.approach)
+    name = phrase_of(ruled.approach)
     if ruled.approach not in by_name:
         return f"The rule's {name} was not measured here, or lies over your limits."
     if ruled.approach == found.take:
@@ -118,7 +119,7 @@ def comparison(ruled: Decision, found: Evidence) -> str:
     ratio = float(f"{own.train_seconds:.4g}") / float(f"{taken.train_seconds:.4g}")
     times = f"{_times(ratio)} times" if ratio >= 1 else f"1/{_times(1 / ratio)} of"
     return (
-        f"The rule's {name} came out {abs(points):.1f} points {side} {title_of(found.take)}, at "
+        f"The rule's {name} came out {abs(points):.1f} points {side} {phrase_of(found.take)}, at "
         f"{times} its training time."
     )
 

@@ -36,12 +36,13 @@ from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
 from helpers.approaches import APPROACHES, Fitted
-from helpers.decision import Situation, title_of
+from helpers.decision import Situation
 from helpers.errors import UserError
 from helpers.results import runs as records
 from helpers.results.learning_curves import measured_curves
 from helpers.tasks import Split
 from helpers.training.loop import History
+from helpers.vocabulary import phrase_of
 
 
 def expected(name, accuracy, spread=0.3):
@@ -268,6 +269,6 @@ def test_an_open_choice_names_the_likeliest_and_counts_the_others():
     assert _open_reasons({}) == []
     names = list(APPROACHES)[:5]
     (told,) = _open_reasons(dict(zip(names, (0.4, 0.3, 0.2, 0.1, 0.06), strict=True)))
-    assert all(title_of(name) in told for name in names[:3])
-    assert "and 2 more" in told and title_of(names[4]) not in told
+    assert all(phrase_of(name) in told for name in names[:3])
+    assert "and 2 more" in told and phrase_of(names[4]) not in told
     assert "more" not in _open_reasons({names[0]: 0.4})[0]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from helpers import vocabulary
 from helpers.display import plots
 
 
@@ -27,17 +28,17 @@ def texts(ax):
 
 
 def test_each_approach_has_its_own_colour_marker_and_names():
-    looks = plots.APPROACH_STYLE.values()
+    looks = vocabulary.APPROACH_STYLE.values()
     for field in ("colour", "marker", "label", "short"):
         assert len({getattr(look, field) for look in looks}) == len(looks), field
 
 
 def test_approaches_come_in_one_order_and_others_get_a_look():
-    found = plots.looks(["new_one", "lora", "classical", "lora"])
+    found = vocabulary.looks(["new_one", "lora", "classical", "lora"])
     assert list(found) == ["classical", "lora", "new_one"]
-    assert found["lora"] is plots.APPROACH_STYLE["lora"]
+    assert found["lora"] is vocabulary.APPROACH_STYLE["lora"]
     assert found["new_one"].label == "new one"
-    assert len({look.colour for look in plots.looks(range(6)).values()}) == 6
+    assert len({look.colour for look in vocabulary.looks(range(6)).values()}) == 6
 
 
 def test_curves_are_sorted_banded_and_named(table):

@@ -76,7 +76,7 @@ SEEN = ("products", SOURCE_TASK)
 def _build(pretrained, size=None):
     stages = list(build_pocket(pretrained, size).stages[:3])
     pool, width = GlobalAveragePool(), WIDTHS[1]
-    return Backbone("pocket_half", "image", stages, pool, width, RECIPE, overlaps=SEEN)
+    return Backbone("pocket_half", "image", stages, pool, width, RECIPE)
 
 
 register_backbone(BackboneInfo(
