@@ -18,7 +18,7 @@
 # models off the list, whatever they score. Dozens of similar tasks make the file of one task the
 # thing you pay for. Common advice turns each of these into a flip of the rule. Here each flip is
 # looked at twice, live in seconds and over recorded runs, with what it costs, and a cell writes the
-# verdict: the flip may hold, fail, or hold in some places only.
+# verdict: the flip may hold, fail, hold in some places only, or stay undecided.
 #
 # > **Provisional.** The recorded runs below are a first round that undersold fine-tuning: BatchNorm's
 # > statistics ran on small batches, learning-rate grids were short, texts got a dozen updates, photos
