@@ -20,7 +20,7 @@ from helpers.advisor.prior.accuracies import SURE, Prior, cheapest_near
 from helpers.advisor.prior.posterior import LEVEL
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
 from helpers.results.statistics import wilson_interval
 
 # Deviation of an accuracy from one training run to the next, times the root of the number of
@@ -116,7 +116,7 @@ def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
     best = int(np.argmax(belief.mean))
     beats, p_values = {}, {}
     for row, name in enumerate(names):
-        beats[name] = 1.0 if row == best else belief.chance_above(row, best, WEIGHTS.margin)
+        beats[name] = 1.0 if row == best else belief.chance_above(row, best, MARGIN)
         p_values[name] = paired_p(arms[name], arms[names[best]])
     shortfall = pd.Series(belief.mean[best] - belief.mean, index=names)
     return Standing(names[best], shortfall, beats, p_values)
@@ -201,7 +201,7 @@ def chances(prior: Prior, names: list[str]) -> dict[str, float]:
     chance = {}
     if known:
         drawn = prior.belief(known).draws(DRAWS)
-        near = drawn >= drawn.max(1, keepdims=True) - WEIGHTS.margin
+        near = drawn >= drawn.max(1, keepdims=True) - MARGIN
         chance = dict(zip(known, near.mean(0).tolist(), strict=True))
     return {name: chance.get(name, 1.0) for name in names}
 
