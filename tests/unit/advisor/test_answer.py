@@ -184,11 +184,8 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
 
 def test_expectations_leave_out_what_is_excluded():
     runs = records.load_runs()
-    situation = Situation(200, 0.6)
     whole, less = (
-        expected_accuracies(
-            probing(), recorded_gains(situation, held_records(runs, gone), "pocket")
-        )
+        expected_accuracies(probing(), recorded_gains("image", held_records(runs, gone)))
         for gone in ((), ("textile",))
     )
     assert set(whole) == set(less) and len(whole) > 4
