@@ -21,11 +21,9 @@ from helpers.advisor.prior.posterior import LEVEL
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
 from helpers.results.expected_regret import MARGIN
+from helpers.results.learning_curves import RUN_NOISE
 from helpers.results.statistics import wilson_interval
 
-# Deviation of an accuracy from one training run to the next, times the root of the number of
-# training examples: what seeds show in the records, where approaches are compared seed by seed.
-RUN_NOISE = {"image": 0.3, "text": 0.2}
 DRAWS = 2_000  # of what the records let expect, for a chance
 
 

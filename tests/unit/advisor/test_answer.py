@@ -36,7 +36,6 @@ from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
 from helpers.approaches import APPROACHES, Fitted
-from helpers.decision import Situation
 from helpers.errors import UserError
 from helpers.results import runs as records
 from helpers.results.learning_curves import measured_curves
