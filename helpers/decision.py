@@ -242,8 +242,8 @@ MEASURE = {
 }
 
 
-def _ruled(situation: Situation, thresholds: Thresholds) -> Decision:
-    """What the four rules say, or the fallback."""
+def ruled(situation: Situation, thresholds: Thresholds = DEFAULTS) -> Decision:
+    """What the four rules say, or the fallback; without flips, and without what would change it."""
     size = size_word(situation.examples, thresholds)
     distance = distance_word(situation.distance, thresholds)
     reasons = [
@@ -304,7 +304,7 @@ def _fallback(size: SizeWord, distance: DistanceWord, reasons: list[Reason]) -> 
 
 def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
     """The rules' answer with the three flips applied, in the article's order; the last wins."""
-    decision = _ruled(situation, thresholds)
+    decision = ruled(situation, thresholds)
     approach, first, flips = decision.approach, "", []
     if unlabelled_is_many(situation, thresholds):
         first = "continued pretraining"

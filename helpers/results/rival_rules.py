@@ -21,14 +21,15 @@ from helpers.decision import (
     FALLBACK,
     Situation,
     Thresholds,
-    decide,
     distance_word,
+    ruled,
     size_word,
 )
 from helpers.errors import UserError
 from helpers.results.expected_regret import cheapest_credible, mean_regret
 from helpers.results.learning_curves import Measured
 from helpers.results.published.sums import literal_rules
+from helpers.results.statistics import SITUATION as SITUATION
 from helpers.results.statistics import bootstrap_interval, pooled_mean, regret
 from helpers.vocabulary import (
     ADAPTER,
@@ -45,7 +46,6 @@ ARTICLE, EFFICIENT = "article", "article, or parameter-efficient"
 FOLK, MEASURED, CONSTANT = "folk 2x2", "measured", "constant per modality"
 REFITTED = " (refitted)"
 ALL = "all"
-SITUATION = ("task", "backbone", "n_train", "dial", "image_size")
 # A situation is whole where these were run; others may lack, such as scratch at 224 pixels.
 WHOLE = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA)
 LEAST_DATA_SETS = 3  # for an interval over data sets
@@ -86,7 +86,7 @@ class Case:
         found = dict(literal_rules(self.n_train, self.distance, self.llm, thresholds))
         asked = self.situation
         if not found and asked is not None:
-            found[FALLBACK] = decide(asked, thresholds).approach
+            found[FALLBACK] = ruled(asked, thresholds).approach
         return found
 
 
@@ -112,7 +112,7 @@ def article(case: Case, seen: Seen, thresholds: Thresholds = DEFAULTS) -> Sequen
     """The article's four ordered rules, with the fallback where none matches."""
     if case.situation is None:
         return [LORA] if case.llm else []
-    return [decide(case.situation, thresholds).approach]
+    return [ruled(case.situation, thresholds).approach]
 
 
 def parameter_efficient(case: Case, seen: Seen) -> Sequence[str]:
@@ -291,12 +291,12 @@ def _steps(other: Thresholds) -> float:
 
 
 def _by_words() -> dict[tuple[str, str], str]:
-    """The article's answer for each pair of a size's and a distance's word, asked of `decide`."""
+    """The article's answer for each pair of a size's and a distance's word, asked of `ruled`."""
     t = DEFAULTS
     sizes = {size_word(n): n for n in (t.small - 1, t.small, t.large)}
     distances = {distance_word(d): d for d in (0.0, t.distant, t.very_distant)}
     return {
-        (size, distance): decide(Situation(n, d)).approach
+        (size, distance): ruled(Situation(n, d)).approach
         for (size, n), (distance, d) in product(sizes.items(), distances.items())
     }
 

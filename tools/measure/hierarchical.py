@@ -59,7 +59,9 @@ def _fitted(table: pd.DataFrame, penalty: float) -> dict[tuple[str, ...], float]
     probe = odds[odds["approach"] == FEATURE_EXTRACTION].set_index("case")["odds"]
     others = odds[odds["case"].isin(probe.index) & (odds["approach"] != FEATURE_EXTRACTION)]
     gains = (others["odds"] - others["case"].map(probe)).to_numpy()
-    rows = [_terms(row["approach"], row) for row in others.to_dict("records")]
+    kept = ["approach", "n_train", "distance", "modality", "family", "backbone"]
+    facts = others[kept].to_dict("records")
+    rows = [_terms(row["approach"], row) for row in facts]
     names = sorted({name for row in rows for name in row})
     places = {name: place for place, name in enumerate(names)}
     design = np.zeros((len(rows), len(names)))

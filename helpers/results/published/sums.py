@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, decide
+from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.published.cases import APPROACHES, regret_points
 from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, DistanceWord
 
@@ -93,7 +93,7 @@ def literal_rules(
     """The same of the facts alone; None: not stated."""
     found = [("R2", LORA)] if llm else []
     if examples is not None and distance is not None:
-        decision = decide(Situation(examples, distance), thresholds)
+        decision = ruled(Situation(examples, distance), thresholds)
         if decision.rule != FALLBACK:
             found.append((decision.rule, decision.approach))
     return found
