@@ -17,12 +17,20 @@ from helpers.decision import Situation
 from helpers.paths import results_dir
 from helpers.results.schema import COMPARED
 from helpers.tasks import TASKS, family
-from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION
+from helpers.vocabulary import (
+    DISTANCES,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+)
 
 NEAREST = 3  # curves that an answer is read from, at most
 REACH_DISTANCE = 0.2  # a task whose distance differs by more says nothing here
 REACH_SIZE = 3.0  # beyond a curve's ends by this factor its end stands in; farther, nothing
 LEAST_APPROACHES = 3  # of a situation that has a say elsewhere
+# A situation is whole where these were run; others may lack, such as scratch at 224 pixels.
+WHOLE = frozenset({FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA})
 # Seeds that count, by recipe: the second round gives further seeds to close races alone, so one
 # is enough there, and approaches are compared on the seeds that they share.
 SEEDS = {1: 3, 2: 1}
@@ -76,10 +84,11 @@ class Curve:
 
     @property
     def whole(self) -> list[int]:
-        """The sizes that have most approaches. At others the dear ones are still to be measured,
-        and a comparison of the cheap ones alone would answer another question."""
-        held = {size: len(table.columns) for size, table in self.accuracy.items()}
-        return sorted(size for size, count in held.items() if count == max(held.values()))
+        """The sizes that have those of WHOLE, or else most approaches. At others the dear ones are
+        still to be measured: to compare the cheap ones alone would answer another question."""
+        held = {size: set(table.columns) for size, table in self.accuracy.items()}
+        most = max(len(names) for names in held.values())
+        return sorted(n for n, names in held.items() if len(names) == most or names >= WHOLE)
 
     @property
     def name(self) -> str:

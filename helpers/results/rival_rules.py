@@ -27,7 +27,7 @@ from helpers.decision import (
 )
 from helpers.errors import UserError
 from helpers.results.expected_regret import cheapest_credible, mean_regret
-from helpers.results.learning_curves import Measured
+from helpers.results.learning_curves import WHOLE, Measured
 from helpers.results.published.sums import literal_rules
 from helpers.results.statistics import SITUATION as SITUATION
 from helpers.results.statistics import bootstrap_interval, pooled_mean, regret
@@ -46,8 +46,6 @@ ARTICLE, EFFICIENT = "article", "article, or parameter-efficient"
 FOLK, MEASURED, CONSTANT = "folk 2x2", "measured", "constant per modality"
 REFITTED = " (refitted)"
 ALL = "all"
-# A situation is whole where these were run; others may lack, such as scratch at 224 pixels.
-WHOLE = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA)
 LEAST_DATA_SETS = 3  # for an interval over data sets
 DRAWS = 4_000  # of the bootstrap over data sets
 

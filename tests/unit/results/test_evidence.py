@@ -198,6 +198,16 @@ def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
     assert "not compared: no network, partial fine-tuning" in near.reasons[0].text
 
 
+def test_four_approaches_are_enough_where_more_were_run_at_other_sizes():
+    """The second recipe runs the probe, LoRA, partial and full fine-tuning alone on 50 examples."""
+    four = three(0.6, 0.8, 0.7) | {"partial_fine_tuning": [0.65] * 3}
+    runs = pd.concat([made(four, 50), made(four | {"adapter": [0.5] * 3}, 1_000)])
+    names = lambda n: {  # noqa: E731
+        c.approach for c in evidence_near(Situation(n, FAR), runs, {}).candidates
+    }
+    assert names(50) == names(200) == set(four) and names(1_000) == set(four) | {"adapter"}
+
+
 def test_where_the_backbone_is_known_only_its_curves_are_near():
     other = made(three(0.9, 0.5, 0.7), task="textile", backbone="efficientnet_lite0")
     runs = pd.concat([made(three(0.6, 0.8, 0.7)), other])
