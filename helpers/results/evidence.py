@@ -101,9 +101,9 @@ def evidence_near(
             _lean(situation, held, None),
         )
     names = [name for name in readings[0].costs if all(name in r.costs for r in readings)]
-    found = sorted(
-        (_candidate(name, readings) for name in names), key=lambda c: (-c.accuracy, c.train_seconds)
-    )
+    means = pd.concat([level(reading.accuracy) for reading in readings], axis=1).mean(axis=1)
+    made = (_candidate(name, means[name], readings) for name in names)
+    found = sorted(made, key=lambda c: (-c.accuracy, c.train_seconds))
     minutes = {c.approach: training_minutes(c.approach, readings) for c in found}
     fitting = [c for c in found if situation.allows(minutes[c.approach], c.latency_ms)]
     where = "; ".join(reading.name for reading in readings)
@@ -197,7 +197,7 @@ def _advice(take: Candidate, lean: _Lean | None) -> str:
 
 
 def _counted(families: int) -> str:
-    return f"{families} {'family' if families == 1 else 'families'} of tasks"
+    return f"{families} data {'set' if families == 1 else 'sets'}"
 
 
 def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
@@ -212,10 +212,9 @@ def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
     return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")
 
 
-def _candidate(name: str, readings: list[Reading]) -> Candidate:
-    means = [float(level(reading.accuracy)[name]) for reading in readings]
+def _candidate(name: str, mean: float, readings: list[Reading]) -> Candidate:
     _, low, high = _over_curves([(r.accuracy[name].dropna(), r.noise) for r in readings])
-    mean, half = float(np.mean(means)), (high - low) / 2
+    mean, half = float(mean), (high - low) / 2
     costs = pd.concat([reading.costs[name] for reading in readings], axis=1).median(axis=1)
     runs = sum(reading.runs[name] for reading in readings)
     shown = [float(costs[key]) for key in ("train_seconds", "stored_mb", "latency_ms")]
