@@ -228,3 +228,11 @@ def test_every_part_that_published_tables_can_tell_is_there(stored):
     alone = published[published["rule"] == "always full_fine_tuning"].set_index("part")
     assert alone.loc["R3", "situations"] > 50
     assert (stored[stored["data_sets"] < 3]["low"].isna()).all()
+
+
+def test_language_models_large_data_and_shift_are_told_by_published_tables_alone():
+    told = score_rules.told_by_others_alone(score_rules.published_table())
+    rows = told.set_index(["where", "rule"])
+    assert told["where"].nunique() == 3 and (told["situations"] > 0).all()
+    shifted = rows.loc["tested on shifted data"]["mean_regret"]
+    assert shifted["feature_extraction"] < shifted["full_fine_tuning"]
