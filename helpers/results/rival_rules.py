@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,7 @@ from helpers.decision import (
     FALLBACK,
     Situation,
     Thresholds,
-    distance_word,
     ruled,
-    size_word,
 )
 from helpers.errors import UserError
 from helpers.results.expected_regret import cheapest_credible, mean_regret
@@ -44,7 +41,6 @@ from helpers.vocabulary import (
 # credible approach, the second what the article says of size: freeze, or tune few parameters.
 ARTICLE, EFFICIENT = "article", "article, or parameter-efficient"
 FOLK, MEASURED, CONSTANT = "folk 2x2", "measured", "constant per modality"
-REFITTED = " (refitted)"
 ALL = "all"
 LEAST_DATA_SETS = 3  # for an interval over data sets
 DRAWS = 4_000  # of the bootstrap over data sets
@@ -261,68 +257,3 @@ def interval(picks: pd.DataFrame, value: str) -> tuple[float, float]:
         return np.nan, np.nan
     sums, counts = groups["sum"].to_numpy(), groups["count"].to_numpy()
     return bootstrap_interval(pooled_mean, sums, counts, draws=DRAWS)
-
-
-# What is tried for each threshold of the article's rules; between the sizes that are measured.
-TRIED = {
-    "small": (25, 100, 400, 2_000, 5_000, 40_000),
-    "large": (2_000, 5_000, 40_000, 100_000, 400_000),
-    "distant": (0.1, 0.2, 1 / 3, 0.45, 0.6, 0.75),
-    "very_distant": (0.3, 0.45, 0.6, 2 / 3, 0.8, 0.95, 1.0),
-}
-
-
-def threshold_grid() -> list[Thresholds]:
-    """Every valid combination of the thresholds that are tried, nearest to the defaults first."""
-    made = [
-        Thresholds(**dict(zip(TRIED, values, strict=True)))
-        for values in product(*TRIED.values())
-        if values[0] < values[1] and values[2] < values[3]
-    ]
-    return sorted(made, key=_steps)
-
-
-def _steps(other: Thresholds) -> float:
-    t = DEFAULTS
-    sizes = abs(np.log(other.small / t.small)) + abs(np.log(other.large / t.large))
-    return sizes + abs(other.distant - t.distant) + abs(other.very_distant - t.very_distant)
-
-
-def _by_words() -> dict[tuple[str, str], str]:
-    """The article's answer for each pair of a size's and a distance's word, asked of `ruled`."""
-    t = DEFAULTS
-    sizes = {size_word(n): n for n in (t.small - 1, t.small, t.large)}
-    distances = {distance_word(d): d for d in (0.0, t.distant, t.very_distant)}
-    return {
-        (size, distance): ruled(Situation(n, d)).approach
-        for (size, n), (distance, d) in product(sizes.items(), distances.items())
-    }
-
-
-def refit(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Thresholds], Thresholds]:
-    """Choose the article's thresholds on all data sets but one, and score the choice on that one.
-
-    Returns the picks, the thresholds by data set left out, and those that fit all data sets best.
-    Ties go to the thresholds nearest to the defaults. Needs every fact and every answer tried.
-    """
-    grid, asked = threshold_grid(), cases(table)
-    wide = table.pivot(index="case", columns="approach", values="regret")
-    answers = _by_words()
-
-    def named(case: Case, t: Thresholds) -> str:
-        return answers[size_word(case.n_train, t), distance_word(case.distance, t)]
-
-    given = np.array([[named(case, t) for case in asked] for t in grid])
-    places = wide.columns.get_indexer(given.ravel()).reshape(given.shape)
-    found = wide.loc[[c.case for c in asked]].to_numpy()[np.arange(len(asked)), places]
-    families = np.array([case.family for case in asked])
-    chosen = {f: int(found[:, families != f].mean(axis=1).argmin()) for f in dict.fromkeys(families)
-              if (families != f).any()}  # fmt: skip
-    rows = [
-        {"case": case.case, "approach": given[chosen[case.family], place]}
-        for place, case in enumerate(asked)
-        if case.family in chosen
-    ]
-    picks = pd.DataFrame(rows).assign(rule=ARTICLE + REFITTED, part=ALL)
-    picks = picks.merge(table, on=["case", "approach"], how="left", validate="one_to_one")
-    return picks, {f: grid[i] for f, i in chosen.items()}, grid[int(found.mean(axis=1).argmin())]

@@ -164,12 +164,12 @@ def test_standing_by_hand():
 
 def test_refitting_never_uses_the_data_set_it_is_scored_on(scored):
     table, _, _ = scored
-    picks, chosen, _ = rival_rules.refit(table)
+    picks, chosen, _ = score_rules.refit(table)
     assert set(chosen) == set(table["family"]) and len(picks) == 6
     planted = table.copy()
     own = planted["family"] == "digits"
     planted.loc[own, "regret"] = np.arange(own.sum()) % 7 / 10
-    assert rival_rules.refit(planted)[1]["digits"] == chosen["digits"]
+    assert score_rules.refit(planted)[1]["digits"] == chosen["digits"]
 
 
 def test_the_hierarchical_model_finds_the_slope_it_was_made_with():
