@@ -136,29 +136,21 @@ def against(picks: pd.DataFrame, rule: str = MEASURED) -> pd.DataFrame:
     others = picks[(picks["rule"] != rule) & picks["case"].isin(ours.index)]
     others = others.assign(less=others["regret"] - others["case"].map(ours))
     made = [
-        (
-            name,
-            own["less"].mean(),
-            *rival_rules.interval(own, "less"),
-            own["family"].nunique(),
-            len(own),
-        )
+        (name, own["less"].mean(), *rival_rules.interval(own, "less"), own["family"].nunique())
         for name, own in others.groupby("rule", sort=False)
     ]
-    return pd.DataFrame(made, columns=["rule", "less", "low", "high", "data_sets", "situations"])
+    table = pd.DataFrame(made, columns=["rule", "less", "low", "high", "data_sets"])
+    return table.assign(situations=table["rule"].map(others["rule"].value_counts()))
 
 
 def swept(table: pd.DataFrame) -> pd.DataFrame:
     """The article's rules with one threshold moved at a time, where what they name was tried.
 
-    Columns: threshold, value, mean_regret, low and high (over data sets), data_sets, and a column
-    for each rule that matches somewhere, R1 to R4: its mean regret alone.
+    Columns: threshold, value, mean_regret, low and high (over data sets), data_sets, and R1 to R4:
+    the mean regret of each alone, NaN where it is never scored.
     """
-    regrets, asked, rows = (
-        table.set_index(["case", "approach"])["regret"],
-        rival_rules.cases(table),
-        [],
-    )
+    regrets = table.set_index(["case", "approach"])["regret"]
+    asked, rows = rival_rules.cases(table), []
     for name, value in ((name, value) for name, values in TRIED.items() for value in values):
         moved = _moved(name, value)
         picks = [
