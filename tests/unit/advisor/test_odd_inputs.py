@@ -18,10 +18,12 @@ from safetensors.torch import load
 from tiny import tiny_text_task
 
 from helpers.advisor import export, model_folder
+from helpers.advisor import probe as probe_module
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
-from helpers.advisor.checks.pictures import pictures, readable
+from helpers.advisor.checks.pictures import picture_shape, pictures, readable
 from helpers.advisor.data import OwnData
+from helpers.advisor.folds import cuts
 from helpers.advisor.network import choose_backbone, cut_off
 from helpers.advisor.pipeline import Request
 from helpers.advisor.probe import (
@@ -32,11 +34,14 @@ from helpers.advisor.probe import (
     NOISE,
     TRANSFERS,
     UNKNOWN,
+    UNSEEN,
     ProbeScore,
     Probing,
+    probe_own,
 )
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import _fit_to_print
+from helpers.advisor.task import make_own_task
 from helpers.approaches import get_approach
 from helpers.cli.commands import main
 from helpers.decision import Situation
@@ -191,6 +196,27 @@ def test_what_is_no_file_is_not_waited_for(target, tmp_path):
         read_image(next(p for p in (data / "a").iterdir() if not p.is_file()), 8)
 
 
+@pytest.mark.parametrize(
+    ("classes", "rows", "groups"),
+    [("ab", 8, 0), ("abc", 12, 0), ("abcdef", 19, 0), ("ab", 12, 3), ("ab", 16, 4), ("abc", 18, 5)],
+)
+def test_tiny_tables_have_as_many_folds_as_they_allow(classes, rows, groups, tmp_path):
+    head, cells = "text,label" + ",group" * bool(groups), []
+    for i in range(rows):
+        group = f",g{i // 2 % groups}" if groups else ""
+        cells.append(f"some words {['tea', 'moon', 'dog'][i % 3]} {i},{classes[i % len(classes)]}")
+        cells[-1] += group
+    (tmp_path / "t.csv").write_text("\n".join([head, *cells]), encoding="utf-8")
+    assert len(malformed_data.looked_at(tmp_path / "t.csv")) == rows
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_groups_that_leave_one_class_to_train_on_are_refused(groups):
+    labels = np.repeat([0, 1], 6)
+    with pytest.raises(UserError, match="--group-column none"):
+        cuts(labels, labels if groups == 2 else np.repeat([0, 1, 1], 4), 5, 0)
+
+
 def test_an_input_that_is_met_badly_is_told(monkeypatch, tmp_path):
     def broken(path):
         raise RuntimeError("a fault")
@@ -264,6 +290,7 @@ def score(accuracy, n=80):
     [
         ({"classical": score(1.0), "cut": 1.0}, CUT_OFF),
         ({"classical": score(1.0), "cut": 0.0, "distance": 0.9}, FAR),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9, "unseen": True}, UNSEEN),
         ({"classical": score(1.0), "cut": 0.0, "distance": 0.1}, UNKNOWN),
         ({"classical": score(1.0), "distance": None}, UNKNOWN),
         ({"classical": score(0.5), "cut": 1.0, "distance": 0.9}, NOISE),
@@ -279,6 +306,34 @@ def test_distance_is_blamed_only_where_it_was_measured(changes, cause):
     assert any("distant" in one for one in said) == (cause == FAR)
     good = replace(weak, probe=score(0.99), chance=0.5)
     assert (good.verdict, good.cause) == (TRANSFERS, "")
+
+
+def lower_letters(texts, longest):
+    """The tokens of a network that reads a to z and calls all else one sign."""
+    rows = [[2 + ord(c) - 97 if "a" <= c <= "z" else 1 for c in text][:longest] for text in texts]
+    return np.array([row + [0] * (longest - len(row)) for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("😀 😍 👍|😡 👎 💩", UNSEEN),
+        ("好 棒 喜 欢|坏 差 讨 厌", UNSEEN),
+        ("\u00e9\u00e9 \u00ea\u00ea|\u00f9\u00f9 \u00fa\u00fa", UNSEEN),
+        ("aa bb|yy zz", FAR),
+    ],
+)
+def test_what_the_network_cannot_read_is_not_called_distance(words, cause, monkeypatch):
+    monkeypatch.setattr(probe_module, "_distance", lambda *_: (9.0, "made"))
+    parts = words.split("|")
+    texts = [" ".join(Random(i).choices(parts[i % 2].split(), k=6)) for i in range(120)]
+    splits = np.array(["train"] * 80 + ["validation"] * 20 + ["test"] * 20)
+    data = OwnData(Path("t"), "text", texts, np.arange(120) % 2, ("a", "b"), splits)
+    network = SimpleNamespace(name="-", recipe=SimpleNamespace(size=8), tokenizer=lower_letters)
+    features = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
+    found = probe_own(network, make_own_task(data, *picture_shape(data, 8)), features)
+    assert found.classical.accuracy > 0.9
+    assert (found.verdict, found.cause) == (AT_CHANCE, cause)
 
 
 def answered(probe, classical, p_value):
