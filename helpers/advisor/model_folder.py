@@ -34,6 +34,7 @@ def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -
         stem, ending = (TENSORS if part == "model" else TEST).split(".")
         files[part] = {"name": f"{stem}-{digest[:16]}.{ending}", "sha256": digest}
     with held(folder, wait=True):
+        old = (TENSORS, TEST) if _is_old(folder / RECIPE) else ()
         new = {folder / files[part]["name"]: data for part, data in parts.items()}
         before = [file for file in new if file.exists()]
         try:
@@ -45,9 +46,18 @@ def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -
                 file.unlink(missing_ok=True)
             raise
         for file in set(folder.iterdir()) - new.keys():
-            ours = file.name in (TENSORS, TEST) or _OURS.fullmatch(file.name)
+            ours = file.name in old or _OURS.fullmatch(file.name)
             if ours or (file.suffix == PARTIAL and left_behind(file)):
                 file.unlink(missing_ok=True)
+
+
+def _is_old(recipe: Path) -> bool:
+    """Whether a recipe is of an earlier version, and so the parts beside it that bear no hash."""
+    try:
+        told = json.loads(recipe.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and "approach" in told and "files" not in told
 
 
 def _signed(recipe: dict[str, Any]) -> bytes:

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import struct
 import zlib
 from dataclasses import replace
@@ -13,11 +12,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hostile import OBEYED, hostile_labels, told_of
 from PIL import Image
 from safetensors.torch import load
 from tiny import tiny_text_task
 
-from helpers.advisor import export, model_folder
+from helpers import paths
+from helpers.advisor import export, model_folder, pipeline
 from helpers.advisor import probe as probe_module
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
@@ -40,6 +41,7 @@ from helpers.advisor.probe import (
     probe_own,
 )
 from helpers.advisor.read.any_format import read_data
+from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import _fit_to_print
 from helpers.advisor.task import make_own_task
 from helpers.approaches import get_approach
@@ -50,10 +52,7 @@ from helpers.results import runs as records
 from helpers.tasks import Split, Task
 from helpers.tasks.images import ImageError, read_image, square
 from tools.attack import malformed_data
-from tools.attack.malformed_inputs import HOSTILE, odd_entries
-
-# What a terminal obeys, by Unicode's own categories: controls, formats, surrogates, separators.
-OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from tools.attack.malformed_inputs import odd_entries
 
 
 @pytest.fixture(autouse=True)
@@ -416,13 +415,6 @@ def test_long_texts_and_odd_names_are_tested_again(tmp_path):
 # What is printed
 
 
-def hostile_labels():
-    """Fifty labels that a terminal or a page would obey."""
-    random = Random(0)
-    marks = [*HOSTILE, *(chr(code) for code in (*range(1, 9), 0x1B, 0x85, 0x9B, 0x202E, 0x2067))]
-    return [f"{i}{random.choice(marks)}{random.choice(marks)}word" for i in range(50)]
-
-
 def test_fifty_hostile_labels_are_never_printed_raw(tmp_path):
     rows = [{"text": f"some words {i} \x1b[2J", "label": label}
             for i, label in enumerate(hostile_labels() * 3)]  # fmt: skip
@@ -434,6 +426,14 @@ def test_fifty_hostile_labels_are_never_printed_raw(tmp_path):
     told = _fit_to_print({"classes": data.classes, "path": str(file), "names": data.names([0, 1]),
                           "findings": [vars(one) for one in data.findings]})  # fmt: skip
     assert not OBEYED.search(json.dumps(told, ensure_ascii=False))
+
+
+def test_fifty_hostile_labels_make_no_tag_and_no_mark_of_a_page(tmp_path):
+    told = told_of(tmp_path, hostile_labels(), "\x1b[31m\u202e<b>odd.jsonl")
+    page = report(told)
+    assert len(told["classes"]) == 50
+    assert not OBEYED.search(page.replace("\n", ""))
+    assert "&lt;img src=x" in page and "<img src=x" not in page and "<b>" not in page
 
 
 def test_an_error_is_printed_without_what_a_terminal_obeys(tmp_path, capsys):
@@ -463,3 +463,49 @@ def test_places_that_nothing_can_be_written_to_are_told_before_any_work(tmp_path
         assert main(["advise", str(tmp_path / "data.csv"), option, str(place)]) == 2
         assert told in capsys.readouterr().err
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--json", "data.csv"],
+        ["--html", "link.csv"],
+        ["--json", "a.html", "--html", "./a.html"],
+        ["--html", "new", "--export", "new"],
+    ],
+)
+def test_no_output_takes_the_place_of_the_data_or_of_another(
+    options, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("data.csv").write_text("text,label\n", encoding="utf-8")
+    Path("link.csv").symlink_to("data.csv")
+    assert main(["advise", "data.csv", *options]) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert Path("data.csv").read_text(encoding="utf-8") == "text,label\n"
+
+
+def test_a_report_goes_into_pipes_and_through_links(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    pipeline._write(tmp_path / "pipe", "told")
+    assert os.read(reader, 99) == b"told"
+    os.close(reader)
+    assert not (tmp_path / "pipe").is_file()
+    (tmp_path / "there.json").write_text("old", encoding="utf-8")
+    (tmp_path / "link.json").symlink_to("there.json")
+    pipeline._write(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "there.json").read_text(encoding="utf-8") == "new"
+    if Path("/dev/full").exists():
+        with pytest.raises(UserError, match="cannot write /dev/full"):
+            pipeline._write(Path("/dev/full"), "told")
+
+
+@pytest.mark.parametrize("variable", ["", "TRANSFER_CACHE", "TRANSFER_DATA"])
+def test_the_home_of_nobody_is_one_sentence(variable, monkeypatch):
+    if variable:
+        monkeypatch.setenv(variable, "~nobody-here/x")
+    read = {"TRANSFER_CACHE": paths.cache_dir, "TRANSFER_DATA": paths.transfer_data}
+    with pytest.raises(UserError, match="write the path in full"):
+        read.get(variable, lambda: read_data("~nobody-here/x"))()
