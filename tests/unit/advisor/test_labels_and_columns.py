@@ -112,11 +112,12 @@ def test_spellings_are_told(labels, tmp_path):
     assert "class names" in checks(read_data(labelled(tmp_path, [*labels, "other"])))
 
 
-def test_a_thousand_and_one_classes_are_classes(tmp_path):
-    names = [f"species {i}" for i in range(1_001)]
-    assert len(read_data(labelled(tmp_path, names, n=3 * 1_001)).classes) == 1_001
+@pytest.mark.parametrize(("count", "each"), [(1_001, 3), (2_500, 2), (30, 2)])
+def test_many_classes_are_classes_where_each_has_examples(count, each, tmp_path):
+    names = [f"species {i}" for i in range(count)]
+    assert len(read_data(labelled(tmp_path, names, n=each * count)).classes) == count
     with pytest.raises(UserError, match="an identifier"):
-        read_data(labelled(tmp_path, names, n=1_001))
+        read_data(labelled(tmp_path, names, n=count))
 
 
 @pytest.mark.parametrize("digits", ["9" * 30, "9" * 5_000])
