@@ -34,15 +34,16 @@ def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -
         stem, ending = (TENSORS if part == "model" else TEST).split(".")
         files[part] = {"name": f"{stem}-{digest[:16]}.{ending}", "sha256": digest}
     with held(folder, wait=True):
-        old = (TENSORS, TEST) if _is_old(folder / RECIPE) else ()
+        before = told_by(folder)  # the parts of an earlier version bear no hash in their names
+        old = (TENSORS, TEST) if "approach" in before and "files" not in before else ()
         new = {folder / files[part]["name"]: data for part, data in parts.items()}
-        before = [file for file in new if file.exists()]
+        had = [file for file in new if file.exists()]
         try:
             for file, data in new.items():
                 write_whole(file, data)
             write_whole(folder / RECIPE, _signed(recipe | {"files": files}))
         except OSError:
-            for file in new.keys() - before:
+            for file in new.keys() - had:
                 file.unlink(missing_ok=True)
             raise
         for file in set(folder.iterdir()) - new.keys():
@@ -51,13 +52,13 @@ def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -
                 file.unlink(missing_ok=True)
 
 
-def _is_old(recipe: Path) -> bool:
-    """Whether a recipe is of an earlier version, and so the parts beside it that bear no hash."""
+def told_by(folder: Path) -> dict[str, Any]:
+    """A folder's recipe as it stands there, altered or not; nothing where none can be read."""
     try:
-        told = json.loads(recipe.read_bytes())
+        told = json.loads((folder / RECIPE).read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and "approach" in told and "files" not in told
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _signed(recipe: dict[str, Any]) -> bytes:
