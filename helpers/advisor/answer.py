@@ -31,6 +31,7 @@ from helpers.advisor.probe import (
     IMBALANCED,
     NOISE,
     UNKNOWN,
+    UNSEEN,
     Probing,
 )
 from helpers.advisor.task import OwnTask
@@ -173,6 +174,8 @@ def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
 _CAUSES = {
     CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a model "
     "that reads all of them can tell the classes apart, so what tells them may come later",
+    UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, capitals, "
+    "accents), and what tells the classes apart is lost there",
     IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves accuracy "
     "hardly anything to show; compare macro F1",
     NOISE: "nor does a model without a network find anything, so the labels may not go with what "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from helpers.registry import find, unknown_name
 from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, level, measured_curves
 from helpers.results.runs import load_runs
 from helpers.results.statistics import mean_interval
+from helpers.storage.files import read_toml
 from helpers.vocabulary import SHIPPED
 
 LEEWAY = 2.0  # points below the best mean that still count as the best, where seeds can't tell
@@ -39,9 +39,14 @@ class Scenario:
 @functools.cache
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios by name, in the order of the file."""
-    rows = tomllib.loads((data_dir() / "scenarios.toml").read_text(encoding="utf-8"))
-    one_line = {name: " ".join(row.pop("words").split()) for name, row in rows.items()}
-    return {name: Scenario(name, one_line[name], **row) for name, row in rows.items()}
+    file = data_dir() / "scenarios.toml"
+    try:
+        return {
+            name: Scenario(name, **row | {"words": " ".join(row["words"].split())})
+            for name, row in read_toml(file).items()
+        }
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} holds no scenarios ({error}); correct it") from error
 
 
 def get_scenario(name: str) -> Scenario:
