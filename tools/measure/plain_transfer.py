@@ -17,6 +17,8 @@ import timm
 import torch
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
@@ -327,13 +329,14 @@ def probe(
 
 
 def classical(question: Question, train: Parts, test: Parts) -> float:
-    """Test accuracy of a logistic regression on pixels, larger pictures averaged down."""
+    """Test accuracy of a logistic regression on standardised pixels, averaged down to 28."""
 
     def flat(images: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
         return F.adaptive_avg_pool2d(x, min(PIXEL_SIDE, x.shape[-1])).flatten(1).numpy()
 
-    fitted = LogisticRegression(C=question.lr, max_iter=ITERATIONS)
+    model = LogisticRegression(C=question.lr, max_iter=ITERATIONS)
+    fitted = make_pipeline(StandardScaler(), model)
     fitted.fit(flat(train.images), train.labels)
     return float(fitted.score(flat(test.images), test.labels))
 
