@@ -267,7 +267,7 @@ def descend(
 
     batch(rows, epoch): the inputs of these training examples.
     """
-    optimizer = torch.optim.AdamW(groups(made, question))
+    optimizer = torch.optim.AdamW(groups(made, question), fused=True)
     total, warm = question.updates, round(0.1 * question.updates)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
