@@ -1,8 +1,9 @@
 """A causal language model: its text, its perplexity, and what it writes.
 
 `load_causal_lm("tiny")` is our own decoder of about a million parameters, pretrained on newsgroup
-posts by `tools/assets/pretrain_decoder.py` and shipped in `data/weights/`. `hf:NAME` is one of the
-Hugging Face hub, such as `hf:HuggingFaceTB/SmolLM2-135M`, for readers who are online.
+posts by `tools/assets/pretrain_decoder.py` and shipped in `data/weights/`. `smollm2` is one that
+people use, SmolLM2-135M-Instruct, from the package index: its 4-bit weights, dequantised. `hf:NAME`
+is one of the Hugging Face hub, such as `hf:HuggingFaceTB/SmolLM2-135M`, for readers who are online.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.backbones.gguf_file import PADDING, load_decoder
+from helpers.backbones.smollm2 import PRETRAINED_ON, smollm2_file
 from helpers.errors import DataNotFound, UserError
 from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.paths import weights_dir
@@ -26,7 +29,7 @@ from helpers.runtime import keep_freed_memory
 
 TINY = Shape(width=128, layers=4, heads=4, feed_forward=384, vocabulary=1024, context=256)
 TINY_CONTEXT = 128  # tokens it was trained to look back on
-HF_CONTEXT = 128  # of a model from the hub: it could look farther, at a laptop's expense
+LARGE_CONTEXT = 128  # of a larger model: it could look farther, at a laptop's expense
 END = "<|end|>"  # stands before every text
 IGNORED = -100  # a target that no loss is asked for
 EVALUATION_ROWS = 16
@@ -98,14 +101,17 @@ class Perplexity:
 
 
 def load_causal_lm(name: str = "tiny") -> CausalLM:
-    """`tiny`, or `hf:NAME` from the Hugging Face hub (or a folder), in evaluation mode.
+    """`tiny`, `smollm2`, or `hf:NAME` from the Hugging Face hub (or a folder), to evaluate.
 
     Raises UserError for another name, and for a hub that can't be reached.
     """
     if name.startswith("hf:"):
         return _from_hub(name)
+    if name == "smollm2":
+        return _smollm2()
     if name != "tiny":
-        raise unknown_name("language model", name, ["tiny", "hf:HuggingFaceTB/SmolLM2-135M"])
+        known = ["tiny", "smollm2", "hf:HuggingFaceTB/SmolLM2-135M"]
+        raise unknown_name("language model", name, known)
     from safetensors.torch import load_file
 
     file = weights_dir() / "decoder.safetensors"
@@ -135,6 +141,12 @@ def untrained_tiny(seed: int = 0) -> CausalLM:
     return CausalLM("tiny", build_decoder(TINY, seed=seed), tokenizer, TINY_CONTEXT, end)
 
 
+def _smollm2() -> CausalLM:
+    file = smollm2_file()
+    made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
+    return CausalLM("smollm2", *made)
+
+
 def _from_hub(name: str) -> CausalLM:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -152,7 +164,9 @@ def _from_hub(name: str) -> CausalLM:
     if end is None:
         raise UserError(f"{name}: its tokenizer has no token that ends a text; use another model")
     model.config.use_cache = False
-    return CausalLM(name, model.eval(), tokenizer, HF_CONTEXT, end, f"see the model card of {path}")
+    return CausalLM(
+        name, model.eval(), tokenizer, LARGE_CONTEXT, end, f"see the model card of {path}"
+    )
 
 
 def copied(lm: CausalLM) -> CausalLM:
