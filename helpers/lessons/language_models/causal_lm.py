@@ -26,6 +26,7 @@ from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.paths import weights_dir
 from helpers.registry import unknown_name
 from helpers.runtime import keep_freed_memory
+from helpers.training.loop import autocast
 
 TINY = Shape(width=128, layers=4, heads=4, feed_forward=384, vocabulary=1024, context=256)
 TINY_CONTEXT = 128  # tokens it was trained to look back on
@@ -207,17 +208,18 @@ def rows_of(corpus: Corpus, context: int) -> tuple[Tensor, Tensor]:
 
 def summed_loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """Summed cross-entropy in nats of rows (N, L) with targets (N, L)."""
-    logits = model(input_ids=inputs).logits
+    logits = model(input_ids=inputs).logits[:, -inputs.shape[1] :]  # a trained prompt has some too
     return F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
 
 
 @torch.inference_mode()
-def perplexity(lm: CausalLM, corpus: Corpus) -> Perplexity:
+def perplexity(lm: CausalLM, corpus: Corpus, amp: bool | None = None) -> Perplexity:
     """How well the model foresees a corpus, in rows of `lm.context` tokens.
 
-    A token sees at most the row's tokens before it, so longer rows would give a little less.
+    A token sees at most the row's tokens before it, so longer rows would give a little less. amp:
+    bfloat16, as in `helpers.training.loop`.
     """
     keep_freed_memory()
     lm.model.eval()
@@ -226,7 +228,8 @@ def perplexity(lm: CausalLM, corpus: Corpus) -> Perplexity:
     for part, wanted in zip(
         inputs.split(EVALUATION_ROWS), targets.split(EVALUATION_ROWS), strict=True
     ):
-        nats += float(summed_loss(lm.model, part, wanted))
+        with autocast(part.device, amp):
+            nats += float(summed_loss(lm.model, part, wanted))
     return Perplexity(nats, int((targets != IGNORED).sum()), corpus.words, corpus.bytes)
 
 
