@@ -1,11 +1,12 @@
 """Measure what `data/results/smollm2_classified.csv` lacks; stop it at will and start it again.
 
 SmolLM2 on three text tasks at two sizes: asked by prompt, with and without examples, as frozen
-features under a linear probe, with LoRA, and moved as a whole; beside it word counts and MiniLM
-(columns: `helpers.lessons.language_models.language_records`). The second round's protocol: 64
-tokens, at least 400 updates for each approach that trains by gradient, rates (of probes: C) tried
-with seed 0 until the best on validation is inside, six at most. Few-shot tries three numbers of
-examples, with scores as they are and calibrated. Zero-shot uses no label, so it has one row.
+features under a linear probe, with LoRA, and moved as a whole; beside it word counts and MiniLM's
+probe (columns: `helpers.lessons.language_models.language_records`; LoRA on MiniLM is in runs.csv).
+The second round's protocol: 64 tokens, at least 400 updates for each approach that trains by
+gradient, rates (of probes: C) tried with seed 0 until the best on validation is inside, six at
+most. Few-shot tries three numbers of examples, with scores as they are and calibrated. Zero-shot
+uses no label, so it has one row.
 Cheap rows come first. One thread.
 """
 
@@ -50,8 +51,6 @@ ARMS = (
     (SMOLLM2, FEW_SHOT),
     (MINILM, FEATURE_EXTRACTION),
     (SMOLLM2, FEATURE_EXTRACTION),
-    (MINILM, LORA),
-    (MINILM, FULL_FINE_TUNING),
     (SMOLLM2, LORA),
     (SMOLLM2, FULL_FINE_TUNING),
 )

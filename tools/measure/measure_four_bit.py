@@ -25,7 +25,7 @@ from tools.measure.memory_formula import Method, step_memory
 from tools.measure.step_costs import Variant, step_peak, token_ids
 
 RANK, TURNS = 8, 3
-LOADS = ((4, 64), (4, 128))  # (texts, tokens) of a step
+LOADS = ((2, 64),)  # (texts, tokens) of a step
 
 
 def variants() -> dict[str, Variant]:
