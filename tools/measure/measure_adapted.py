@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,7 +45,8 @@ from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
-from helpers.training.loop import autocast, bfloat16_pays
+from helpers.training.loop import TrainingDiverged
+from helpers.training.mixed_precision import autocast, bfloat16_pays
 from helpers.vocabulary import FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 from tools.measure.measure_decoder import chosen_lr
 
@@ -167,10 +169,23 @@ def measure(cell: Cell) -> list[dict[str, object]]:
         "precision": "bfloat16" if AMP else "float32",
         "peak_mb": step_peak(cell)[0] / 1e6,
         "stored_bytes": len(task_bytes(tuned.lm.model)),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "git": commit(),
     }
     return [cell.row() | facts | row for row in found]
+
+
+def diverged(cell: Cell) -> list[dict[str, object]]:
+    """The lines of a rate at which training diverged: an answer too, it is none to take."""
+    empty = dict.fromkeys(ADAPTED.columns, math.nan) | cell.row()
+    empty |= {"steps": STEPS, "step": STEPS, "split": "validation", "precision": "", "written": ""}
+    empty |= {"created": now(), "git": commit()}
+    return [empty | {"corpus": corpus} for corpus in ("new", *OLD)]
+
+
+def now() -> str:
+    """When a row is written."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @functools.cache
@@ -229,6 +244,9 @@ def main() -> None:
             continue
         try:
             rows = measure(cell)
+        except TrainingDiverged as error:
+            print(cell, error, flush=True)
+            rows = diverged(cell)
         except UserError as error:
             print(cell, error, flush=True)
             continue

@@ -19,7 +19,7 @@
     lr                   C where a solver is at work; empty for a prompt
     role                 `trial`: validation alone, to choose rate or settings; `run`: test as well
     n_labels             labels used, those of validation among them where something was chosen
-    val_accuracy, val_loss, test_accuracy, macro_f1, n_test
+    val_accuracy, val_loss, test_accuracy, macro_f1, n_test   empty where training diverged
     updates              of the optimizer
     train_cpu_seconds    processor seconds of preparing and training
     predict_ms           processor milliseconds for one test text
@@ -45,7 +45,7 @@ ADAPTED = ResultsFile(
     "smollm2_adapted.csv",
     [*forgetting.COLUMNS[:-2], "precision", "peak_mb", "stored_bytes", "written", *_END],
     forgetting.QUESTION,
-    text=("written",),
+    text=("written", "precision"),
 )
 ASKED = ["task", "model", "approach", "settings", "n_train", "seed", "lr", "role"]
 NUMBERS = ["n_labels", "val_accuracy", "val_loss", "test_accuracy", "macro_f1", "n_test", "updates",
@@ -54,7 +54,7 @@ CLASSIFIED = ResultsFile(
     "smollm2_classified.csv",
     [*ASKED, *NUMBERS, "precision", "threads", *_END],
     ASKED,
-    text=("settings",),
+    text=("settings", "precision"),
 )
 CAVEAT = f"SmolLM2-135M-Instruct: {ROUNDED}."
 

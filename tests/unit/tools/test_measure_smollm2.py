@@ -40,10 +40,11 @@ def test_rates_are_tried_until_the_best_is_inside_and_runs_take_it(classified):
     further = [cell for cell in asked(arm) if cell.n_train == 200]
     (new,) = [cell for cell in further if cell not in first]
     assert new.role == "trial" and new.lr > max(cell.lr for cell in first)
-    classified.append(classified_row(new, accuracy=0.0))
+    classified.append(classified_row(new, accuracy=math.nan))  # it diverged
     runs = [cell for cell in asked(arm) if cell.n_train == 200 and cell.role == "run"]
     assert [cell.seed for cell in runs] == [0, 1, 2]
     assert {cell.lr for cell in runs} == {max(cell.lr for cell in first)}
+    assert len([cell for cell in asked(arm) if cell.n_train == 1000]) == 3  # its rate serves both
 
 
 def test_few_shot_takes_the_setting_that_validation_prefers(classified):
@@ -83,7 +84,9 @@ def test_adaptations_are_tried_run_and_told_beside_each_old_domain(classified):
     trials = list(measure_adapted.cells())
     assert {cell.role for cell in trials} == {"trial"} and len(trials) == 3 * 7
     for cell in trials:
-        for row in adapted_rows(cell, 1.0 if cell.lr in (3e-5, 1e-3) else 1.5):
+        bits = 1.0 if cell.lr in (3e-5, 1e-3) else 1.5
+        rows = measure_adapted.diverged(cell) if cell.lr == 1e-4 else adapted_rows(cell, bits)
+        for row in rows:
             records.append(row)
     full = [cell for cell in measure_adapted.cells() if cell.approach == "full_fine_tuning"]
     runs = [cell for cell in full if cell.role == "run"]
