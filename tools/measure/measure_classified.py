@@ -110,7 +110,7 @@ def _trained_cells(task: str, arm: tuple[str, str], size: int) -> Iterator[Cell]
     at = min(SIZES) if arm[1] in TUNED_SMALL else size
     asked: set[float] = set()
     while (rates := set(_rates(task, arm, at))) - asked:
-        for rate in sorted(rates - asked):
+        for rate in sorted(rates - asked) if size == at else ():  # asked for once
             yield Cell(task, *arm, settings, at, 0, rate, "trial")
         asked |= rates
     best = _best(task, arm, at)
