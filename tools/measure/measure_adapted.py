@@ -45,8 +45,7 @@ from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
-from helpers.training.loop import TrainingDiverged
-from helpers.training.mixed_precision import autocast, bfloat16_pays
+from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays
 from helpers.vocabulary import FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 from tools.measure.measure_decoder import chosen_lr
 

@@ -38,8 +38,7 @@ from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import Split, Task, load_task
 from helpers.training.checkpoints import task_bytes
-from helpers.training.loop import TrainingDiverged, trainable
-from helpers.training.mixed_precision import bfloat16_pays
+from helpers.training.loop import TrainingDiverged, bfloat16_pays, trainable
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 TASKS, SIZES, SEEDS = ("product_reviews", "tweets", "reuters8"), (200, 1_000), 3

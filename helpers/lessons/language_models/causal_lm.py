@@ -26,7 +26,7 @@ from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.paths import weights_dir
 from helpers.registry import unknown_name
 from helpers.runtime import keep_freed_memory
-from helpers.training.mixed_precision import autocast
+from helpers.training.loop import autocast
 
 TINY = Shape(width=128, layers=4, heads=4, feed_forward=384, vocabulary=1024, context=256)
 TINY_CONTEXT = 128  # tokens it was trained to look back on

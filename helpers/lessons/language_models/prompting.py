@@ -21,7 +21,7 @@ from helpers.errors import UserError
 from helpers.lessons.language_models.causal_lm import CausalLM
 from helpers.runtime import keep_freed_memory
 from helpers.tasks import Split
-from helpers.training.mixed_precision import autocast
+from helpers.training.loop import autocast
 
 TOKENS = 64  # of a text, as the other approaches read
 ROWS = 8  # texts at once: each has its own copy of what was read before
