@@ -80,7 +80,7 @@ def test_a_row_counts_words_and_exercises():
     assert teaching_table.words_in(CELLS) == 7
     assert teaching_table.exercises_in(CELLS) == 2
     assert (
-        teaching_table.row("03", CELLS, {"03": 90}, {}) == "| 03 | 1.5 | not measured | 7 | 1 | 2 |"
+        teaching_table.row("03", CELLS, {"03": 90}, {}) == "| 03 | 1.5 | not measured | 7 | 1 | 6 | 2 |"
     )
     assert "| not measured | 1,500 |" in teaching_table.row("03", CELLS, {}, {"03": 1500.4})
 

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -111,10 +111,10 @@ def withdrawn() -> pd.DataFrame:
     return changed[(changed["cause"] != "wording") & (changed["before"] != UNTESTED)]
 
 
-def judge_claims(runs: pd.DataFrame | None = None) -> list[Verdict]:
-    """Test every claim on the recorded runs (loaded when None)."""
+def judge_claims(runs: pd.DataFrame | None = None, ids: Collection[int] = ()) -> list[Verdict]:
+    """Test every claim, or those of `ids`, on the recorded runs (loaded when None)."""
     tables = _Tables(records.load_runs() if runs is None else runs)
-    return [_judged(claim, tables) for claim in load_claims()]
+    return [_judged(one, tables) for one in load_claims() if not ids or one["id"] in ids]
 
 
 def claims_command(*, as_json: bool = False) -> int:
