@@ -17,6 +17,8 @@ from helpers.approaches.base import Fitted
 from helpers.approaches.feature_extraction import STRENGTHS, fit_probe
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.display.figures import Picture, figure
+from helpers.errors import UserError
+from helpers.registry import find
 from helpers.results.runs import load_runs
 from helpers.results.schema import SCHEMA
 from helpers.results.statistics import interval_table, mean_interval
@@ -61,8 +63,12 @@ def live_race(
     trials and BatchNorm's statistics as pretrained. Columns: approach, seed, n_train, accuracy (on
     the test split) and seconds, processor seconds of features and training. Features are kept, so a
     second call is faster; `seconds` says what they cost when they were computed.
+    Raises UserError for a task that isn't there, or that isn't one of pictures.
     """
-    size = SIDE if TASKS[task].image_size > SIDE // 2 else None
+    info = find("task", task, TASKS)
+    if info.modality != "image":
+        raise UserError(f"this race is for pictures, and {task!r} holds {info.modality}s")
+    size = SIDE if info.image_size > SIDE // 2 else None
     pretrained, fresh = (load_backbone(backbone, pretrained=p, size=size) for p in (True, False))
     rows = []
     for seed in seeds:
