@@ -172,7 +172,8 @@ def most_confused(truth: np.ndarray, said: np.ndarray, classes: Iterable[str]) -
     names = np.array(list(classes))
     wrong = pd.DataFrame({"right": names[truth], "said": names[said]})[truth != said]
     counts = wrong.value_counts().reset_index(name="times")
-    return counts.sort_values(["times", "right", "said"], ascending=[False, True, True])
+    order = {"ascending": [False, True, True], "ignore_index": True}
+    return counts.sort_values(["times", "right", "said"], **order)
 
 
 def linear_model(strength: float = 0.01) -> Pipeline:
@@ -180,7 +181,7 @@ def linear_model(strength: float = 0.01) -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1_000))
 
 
-def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 3) -> pd.DataFrame:
+def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 5) -> pd.DataFrame:
     """`linear_model` on pixels, on features of random weights and on pretrained ones.
 
     Each draw trains on other examples of a pool twice as large. Columns: task, approach, seed,

@@ -162,7 +162,7 @@ image_grid(task.test.inputs[worst], named, title="Wrong, and sure of it", column
 
 # %%
 names = ("clothing", "digits", "textile", "solar_cells")
-sizes = pick(full={"n_train": 200, "n_test": 300}, fast={"n_train": 40, "n_test": 60, "draws": 2})
+sizes = pick(full={"n_train": 200, "n_test": 300}, fast={"n_train": 40, "n_test": 60})
 rows = photos.controls(names, **sizes)
 
 # %% [markdown]
@@ -188,7 +188,7 @@ Markdown(
 # %% [markdown]
 # So keep the probe as a test, and change what it is compared with:
 #
-# - above guessing only: the *task* can be learned; that says nothing about the *features*;
+# - above guessing only: the *task* can be learned, which says nothing about the *features*;
 # - above raw pixels and random weights: the *pretraining* has brought something;
 # - above guessing and below raw pixels: the frozen base loses what you need. Let it move
 #   ([03](03_fine_tuning.ipynb)), or do without it.
