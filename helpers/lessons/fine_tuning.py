@@ -76,13 +76,13 @@ def watch(
 
 
 def remedies(
-    task: Task, *, lr: float = 3e-3, seeds: Iterable[int] = range(3), epochs: int = 12
+    task: Task, *, lr: float = 3e-3, seeds: Iterable[int] = range(3), epochs: int = 9
 ) -> str:
     """Full fine-tuning of `pocket`, plain and with two remedies: new and old task, as a table."""
     ways: dict[str, tuple[float, dict[str, Any]]] = {
         "same rate everywhere": (1.0, {}),
         "falling rates (0.5 a stage)": (0.5, {}),
-        "gradual unfreezing": (1.0, {"unfreeze_every": max(1, epochs // 6)}),
+        "gradual unfreezing": (1.0, {"unfreeze_every": max(1, epochs // 7)}),
     }
     full, pocket, rows = get_approach(FULL_FINE_TUNING), load_backbone("pocket"), []
     for way, (decay, changes) in ways.items():

@@ -184,7 +184,7 @@ def linear_model(strength: float = 0.01) -> Pipeline:
 def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 5) -> pd.DataFrame:
     """`linear_model` on pixels, on features of random weights and on pretrained ones.
 
-    Each draw trains on other examples of a pool twice as large. Columns: task, approach, seed,
+    Each draw trains on other examples of a pool half as large again. Columns: task, approach, seed,
     accuracy; guessing names the largest class of the test split.
     """
     networks = {
@@ -193,13 +193,13 @@ def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 5)
     }
     rows = []
     for name in names:
-        pool = load_task(name, n_train=2 * n_train, image_size=SIDE, n_test=n_test)
+        pool = load_task(name, n_train=n_train * 3 // 2, image_size=SIDE, n_test=n_test)
         described = {CLASSICAL: [flatten_pixels(part.inputs) for part in (pool.train, pool.test)]}
         for way, network in networks.items():
             described[way] = [features(network, part).arrays[0] for part in (pool.train, pool.test)]
         guess = np.bincount(pool.test.labels).max() / len(pool.test)
         for seed in range(draws):
-            drawn = np.random.default_rng(seed).permutation(2 * n_train)[:n_train]
+            drawn = np.random.default_rng(seed).permutation(len(pool.train))[:n_train]
             rows.append((name, GUESSING, seed, guess))
             for way, (X, unseen) in described.items():
                 model = linear_model().fit(X[drawn], pool.train.labels[drawn])

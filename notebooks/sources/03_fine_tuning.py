@@ -212,11 +212,11 @@ Markdown(fine_tuning.rates_in_words(swept))
 
 # %%
 pocket = load_backbone("pocket")
-n_test = pick(full=2_000, fast=300)
-near = load_task("products_near", n_train=pick(full=300, fast=60), n_test=n_test)
+n_test = pick(full=1_000, fast=300)
+near = load_task("products_near", n_train=pick(full=200, fast=60), n_test=n_test)
 for lr in (3e-4, 0.1, 1e3):
     tuning = get_approach("full_fine_tuning")
-    config = tuning.config("image", len(near.train), lr=lr, epochs=pick(full=10, fast=2))
+    config = tuning.config("image", len(near.train), lr=lr, epochs=pick(full=8, fast=2))
     try:
         fitted = tuning.fit(clone(pocket), near, config)
         kept = source_accuracy(fitted.model.backbone, pocket, n_test)
@@ -284,12 +284,12 @@ plot_curves(
 #
 # Warnings about full fine-tuning say that on a tiny set training accuracy climbs while validation
 # stalls or drops. Fifty pictures, everything moves, no early stopping (`pocket`, so that it takes
-# seconds; a thousand pictures to validate on, more than a team with fifty would own).
+# seconds; five hundred pictures to validate on, more than a team with fifty would own).
 #
 # **Predict first:** sketch the curves.
 
 # %%
-tiny = fine_tuning.tune_tiny(50, epochs=pick(full=40, fast=4), n_validation=pick(1_000, 200))
+tiny = fine_tuning.tune_tiny(50, epochs=pick(full=30, fast=4), n_validation=pick(500, 200))
 plot_history(tiny.history, title="Full fine-tuning on fifty pictures")
 
 # %% [markdown]
