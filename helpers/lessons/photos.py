@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -26,6 +27,7 @@ from helpers.runtime import Stopwatch
 from helpers.tasks import TASKS, Split, Task, load_task
 from helpers.training import subset_features
 from helpers.training.feature_cache import Prefix
+from helpers.training.loop import TrainingDiverged
 from helpers.vocabulary import (
     CLASSICAL,
     FEATURE_EXTRACTION,
@@ -103,7 +105,7 @@ def vary(name: str, values: Iterable[float], *, n_train: int, epochs: int = EPOC
     """Partial fine-tuning of the photos with one thing varied: `top_stages` (0: a probe) or `lr`.
 
     held: what else differs from `live_race`, for all; seeds (three). Columns: `name`, seed,
-    accuracy (test), validation and seconds.
+    accuracy (test), validation and seconds. Training that diverged counts as guessing.
     """
     base, rows = load_backbone(NETWORK, size=SIDE), []
     for seed in held.pop("seeds", range(3)):
@@ -112,7 +114,11 @@ def vary(name: str, values: Iterable[float], *, n_train: int, epochs: int = EPOC
             probe = name == "top_stages" and value == 0
             entrant, changes = (FEATURE_EXTRACTION, {}) if probe else (PARTIAL_FINE_TUNING, held)
             changes = changes if probe else changes | {name: value}
-            fitted = fit_live(entrant, clone(base), data, seed, epochs, **changes)
+            try:
+                fitted = fit_live(entrant, clone(base), data, seed, epochs, **changes)
+            except TrainingDiverged:
+                rows.append((value, seed, 1 / len(data.classes), 0.0, math.nan))
+                continue
             seconds = fitted.prepare_cpu_seconds + fitted.history.cpu_seconds
             scores = fitted.accuracy(data.test), fitted.history.best[0]
             rows.append((value, seed, *scores, seconds))
@@ -155,9 +161,12 @@ def recorded_beside(approach: str, n_train: int) -> str:
 
 
 def features(backbone: Backbone, split: Split) -> Prefix:
-    """Frozen features of a split, (N, width) in memory; each photo was computed once, ever."""
-    made = subset_features.prefix(backbone, split, backbone.n_stages)
-    return Prefix((made.arrays[0][np.arange(len(split))],), made.seconds, made.cpu_seconds)
+    """Frozen features of a split, (N, width); photos that any earlier call had are not run again.
+
+    Its seconds are those of this call.
+    """
+    part = subset_features.Pool(split).part(np.arange(len(split)))
+    return subset_features.prefix(backbone, part, backbone.n_stages)
 
 
 def timed_fit(X: np.ndarray, y: np.ndarray) -> float:

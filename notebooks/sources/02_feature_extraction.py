@@ -220,7 +220,7 @@ print(f"of {len(before)} tensors moved: {', '.join(moved)}")
 
 # %%
 pool = load_task("clothing", n_train=pick(full=1_000, fast=60), image_size=128)
-P = frozen_prefix(base, pool.train.inputs, base.n_stages).arrays[0]
+P = photos.features(base, pool.train).arrays[0]
 SIZES = [n for n in (20, 50, 200, 1_000) if n <= len(P)]
 fits = {
     (n, penalty): photos.linear_model(1 / penalty).fit(P[:n], pool.train.labels[:n])

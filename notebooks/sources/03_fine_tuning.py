@@ -137,9 +137,8 @@ shares = {
     name: [count_parameters(stage)[1] for stage in load_backbone(name).stages]
     for name in ("efficientnet_lite0", "pocket")
 }
-pd.DataFrame({name: pd.Series(n) / sum(n) for name, n in shares.items()}).round(3).rename(
-    lambda i: i + 1
-)
+table = pd.DataFrame({name: pd.Series(n) / sum(n) for name, n in shares.items()}).round(3)
+table.set_axis(range(1, len(table) + 1)).astype(object).fillna("")
 
 # %% [markdown]
 # Rows are stages, columns the share of each network's weights. So *partial* does not mean few
@@ -212,7 +211,7 @@ Markdown(fine_tuning.rates_in_words(swept))
 
 # %%
 pocket = load_backbone("pocket")
-n_test = pick(full=1_000, fast=300)
+n_test = pick(full=500, fast=300)  # as many as the sample has
 near = load_task("products_near", n_train=pick(full=200, fast=60), n_test=n_test)
 for lr in (3e-4, 0.1, 1e3):
     tuning = get_approach("full_fine_tuning")
@@ -284,7 +283,7 @@ plot_curves(
 #
 # Warnings about full fine-tuning say that on a tiny set training accuracy climbs while validation
 # stalls or drops. Fifty pictures, everything moves, no early stopping (`pocket`, so that it takes
-# seconds; five hundred pictures to validate on, more than a team with fifty would own).
+# seconds; many more pictures to validate on than a team with fifty would own).
 #
 # **Predict first:** sketch the curves.
 
