@@ -190,7 +190,7 @@ def linear_model(strength: float = 0.01) -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1_000))
 
 
-def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 5) -> pd.DataFrame:
+def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 3) -> pd.DataFrame:
     """`linear_model` on pixels, on features of random weights and on pretrained ones.
 
     Each draw trains on other examples of a pool half as large again. Columns: task, approach, seed,

@@ -213,7 +213,7 @@ Markdown(
 # %%
 far = []
 for name in ("clothing", "digits", "textile", "solar_cells"):
-    inputs = load_task(name, n_train=pick(full=100, fast=30), image_size=128).train.inputs
+    inputs = load_task(name, n_train=pick(full=60, fast=30), image_size=128).train.inputs
     shifts = network_inspection.batchnorm_shift(lite, inputs)
     far += [(name, layer, shift) for layer, shift in enumerate(shifts, start=1)]
 shifts = network_inspection.batchnorm_shift(lite, images)
@@ -251,7 +251,7 @@ plot_curves(
 
 # %%
 near_and_far = ("clothing", "textile", "digits")
-sizes = pick(full={"n_train": 200, "n_test": 200}, fast={"n_train": 40, "n_test": 40, "draws": 2})
+sizes = pick(full={"n_train": 150, "n_test": 120}, fast={"n_train": 40, "n_test": 40, "draws": 2})
 rows = network_inspection.probe_stages("efficientnet_lite0", near_and_far, size=96, **sizes)
 bands = network_inspection.stage_bands(rows)
 

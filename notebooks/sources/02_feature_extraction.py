@@ -162,7 +162,7 @@ image_grid(task.test.inputs[worst], named, title="Wrong, and sure of it", column
 
 # %%
 names = ("clothing", "digits", "textile", "solar_cells")
-sizes = pick(full={"n_train": 200, "n_test": 200}, fast={"n_train": 40, "n_test": 60})
+sizes = pick(full={"n_train": 150, "n_test": 150}, fast={"n_train": 40, "n_test": 60})
 rows = photos.controls(names, **sizes)
 
 # %% [markdown]

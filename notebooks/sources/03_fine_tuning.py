@@ -147,14 +147,14 @@ table.set_axis(range(1, len(table) + 1)).astype(object).fillna("")
 # ## 2. How many stages?
 #
 # Folk wisdom says: the farther the task, the more layers should move. Here on the photos, live: no
-# stage (a probe), the top one, the top three of nine. Three seeds draw the photos.
+# stage (a probe), the top one, the top two of nine. Three seeds draw the photos.
 #
-# **Predict first:** how many points does the first stage gain over the probe, and how many more do
-# three of them?
+# **Predict first:** how many points does the first stage gain over the probe, and how many more does
+# the second?
 
 # %%
 few = pick(full={}, fast={"seeds": (0, 1), "epochs": 1})
-deep = photos.vary("top_stages", (0, 1, 3), n_train=n_train, **few)
+deep = photos.vary("top_stages", (0, 1, 2), n_train=n_train, **few)
 depth = fine_tuning.by_value(deep, "top_stages")
 plot_curves(depth, "top_stages", by="task", title=f"How many stages to move, on {n_train} photos")
 
