@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,11 +117,18 @@ def withdrawn() -> pd.DataFrame:
     return changed[(changed["cause"] != "wording") & (changed["before"] != UNTESTED)]
 
 
-def judge_claims(runs: pd.DataFrame | None = None, path: Path | None = None) -> list[Verdict]:
-    """Test every claim of a file (ours when None) on the recorded runs (loaded when None)."""
+def judge_claims(
+    runs: pd.DataFrame | None = None, path: Path | None = None, ids: Collection[int] = ()
+) -> list[Verdict]:
+    """Test every claim of a file (ours when None), or those of `ids`, on the recorded runs.
+
+    runs: loaded when None.
+    """
     tables = _Tables(records.load_runs() if runs is None else runs)
     verdicts = []
     for claim in load_claims(path):
+        if ids and claim["id"] not in ids:
+            continue
         try:
             verdicts.append(_judged(claim, tables))
         except UserError:
