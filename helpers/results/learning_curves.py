@@ -19,7 +19,7 @@ from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION
 
 NEAREST = 3  # curves that an answer is read from, at most
 REACH_DISTANCE = 0.2  # a task whose distance differs by more says nothing here
-REACH_SIZE = 3.0  # beyond a curve's ends by this factor its end stands in; farther, nothing
+REACH_SIZE = 10**0.5  # beyond the ends of a curve by half a decade its end stands in; farther, nothing
 LEAST_SEEDS = 3
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
