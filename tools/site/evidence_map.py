@@ -1,7 +1,7 @@
 """The map of evidence: what came first, by training examples and distance, here and as published.
 
 Every mark names its source. A published data set has a row of its own inside the band of its word
-of distance, since that is all that is known of it; where nobody judged the distance it stands below.
+of distance, since that is all that is known of it; without a judged distance it stands below.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def published_marks(cases: pd.DataFrame) -> pd.DataFrame:
             count = (own["first"] == first).sum()
             sources = ", ".join(sorted(set(own["source"])))
             words = (
-                f"{phrase_of(first)} first in {count} of {len(own)}: {name}, {int(size):,} examples, "
-                f"published ({sources})"
+                f"{phrase_of(first)} first in {count} of {len(own)}: {name}, {int(size):,} "
+                f"examples, published ({sources})"
             )
             fact = (modality, llm == "yes", int(size), distance)
             rows.append(("published", *fact, first, ruled, gap, words))
@@ -93,8 +93,8 @@ def _ruled(
 
 
 def x_of(examples: float) -> float:
-    """Return where so many examples lie in the drawing."""
-    share = math.log(examples / LEAST) / math.log(MOST / LEAST)
+    """Return where so many examples lie in the drawing, or its edge."""
+    share = math.log(min(examples, MOST) / LEAST) / math.log(MOST / LEAST)
     return round(LEFT + share * (RIGHT - LEFT), 1)
 
 
@@ -109,8 +109,8 @@ def draw_map(marks: pd.DataFrame, modality: str, llm: bool) -> str:
     own = marks[(marks["modality"] == modality) & (marks["llm"] == llm)]
     counts = own["evidence"].value_counts()
     label = (
-        f"Map over training examples and distance: {counts.get('own', 0)} situations measured here, "
-        f"{counts.get('published', 0)} published. The shares are in the table of turns below."
+        f"Map over training examples and distance: {counts.get('own', 0)} situations measured "
+        f"here, {counts.get('published', 0)} published. Where answers turn, a table below says."
     )
     return "".join((
         f'<svg class="panel map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -158,12 +158,12 @@ def _boxes(modality: str, llm: bool) -> list[str]:
 def _axes() -> list[str]:
     parts = [f'<path class="axis" d="M{LEFT} {y_of(0)}H{RIGHT}M{LEFT} {BOTTOM}H{RIGHT}"/>']
     for tick in TICKS:
-        anchor = "end" if tick == MOST else "middle"
-        parts.append(f'<path class="grid" d="M{x_of(tick)} {BOTTOM}v5"/>')
-        parts.append(f'<text x="{x_of(tick)}" y="{BOTTOM + 18}" text-anchor="{anchor}">{tick:,}</text>')
+        x, anchor = x_of(tick), "end" if tick == MOST else "middle"
+        parts.append(f'<path class="grid" d="M{x} {BOTTOM}v5"/>')
+        parts.append(f'<text x="{x}" y="{BOTTOM + 18}" text-anchor="{anchor}">{tick:,}</text>')
     for tick in (0, 0.33, 0.67, 1):
-        y = min(y_of(tick) + 4, BOTTOM)
-        parts.append(f'<text x="{LEFT - 6}" y="{max(y, TOP + 8)}" text-anchor="end">{tick:g}</text>')
+        y = max(y_of(tick) + 4, TOP + 8)
+        parts.append(f'<text x="{LEFT - 6}" y="{y}" text-anchor="end">{tick:g}</text>')
     middle = (LEFT + RIGHT) / 2
     words = "training examples (log scale); up: distance; below 0: not judged"
     parts.append(f'<text x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">{words}</text>')

@@ -64,7 +64,8 @@ def worked_out(held: Measured, axes: Axes, workers: int = 1) -> dict[str, Any]:
     `heads`: examples, distance; `rules`: examples, distance, kind, a budget (no, yes), then tasks,
     unlabelled, local; `found`: examples, distance, modality, then budget, latency;
     `near`: examples, distance, modality; `elsewhere`: examples, word of distance, kind. Both kinds
-    of rows are held once in `rows`. A rule's reasons stand in `reasons` as (kind, place of the text).
+    of rows are held once in `rows`. A rule's reasons stand in `reasons` as (kind, place of the
+    text).
     """
     texts, rows = ValueTable(), ValueTable()
     texts.put("")
@@ -181,12 +182,13 @@ def _published(axes: Axes, texts: ValueTable) -> dict[str, Any]:
         reach = list(Reach).index(told.reach)
         places.append(answers.put((VERDICTS.index(told.verdict), take, reach, rows, cases, said)))
     cases = compared_cases().loc[held.values()]
+    sources = load_published().sources.loc[sorted(set(cases["source"]))]
     return {
         "elsewhere": places,
         "words_of_distance": [words.index(distance_word(d)) for d in axes.distance],
         "published": answers.values(),
         "cases": [_case(row) for _, row in cases.iterrows()],
-        "citations": load_published().sources.loc[sorted(set(cases["source"])), "citation"].to_dict(),
+        "citations": sources["citation"].to_dict(),
     }
 
 

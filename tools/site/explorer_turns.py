@@ -197,8 +197,10 @@ def _cell_of(turn: Turn, data: dict[str, Any], axes: Axes) -> str:
 
 def address(at: Setting, axes: Axes) -> str:
     """Return the part of the page's address that stands for a setting."""
-    values = {key: getattr(axes, name)[at[name]] for key, name in KEYS.items()}
-    parts = [f"{key}={'none' if value is None else f'{value:.10g}'}" for key, value in values.items()]
+    parts = []
+    for key, name in KEYS.items():
+        value = getattr(axes, name)[at[name]]
+        parts.append(f"{key}={'none' if value is None else f'{value:.10g}'}")
     parts.append(f"kind={at['modality']}")
     return "#" + "&".join([*parts, *(["llm=1"] if at["llm"] else [])])
 
@@ -220,6 +222,6 @@ def share_words(data: dict[str, Any], axes: Axes) -> str:
     told = {name: f"{100 * share:.1f} %" for name, share in shares(data, axes).items()}
     return (
         f"Of all sizes, distances and kinds on the sliders, {told['measured']} lie near something "
-        f"measured here, {told['published']} near published cases alone, and {told['neither']} near "
-        "neither."
+        f"measured here, {told['published']} near published cases alone, and {told['neither']} "
+        "near neither."
     )

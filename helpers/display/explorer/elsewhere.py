@@ -1,8 +1,8 @@
 """What published tables say near a point of the explorer, beside what was measured here.
 
-Published distances are words, and they are ours: a point reads the cases of its own word, or of any
-where the model is a large language model, whose distance hardly anybody judges. Where there are none
-it reads the neighbouring words, and says so.
+Published distances are words, and they are ours: a point reads the cases of its own word, or of
+any word where the model is a large language model, whose distance is hardly ever judged. Where
+there are none it reads the neighbouring words, and says so.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def published_words(told: Elsewhere) -> str:
     where = "near there" if told.reach is Reach.SAME else "at a neighbouring distance"
     counted = f"{_counted(len(told.cases), 'case')}, {_counted(told.data_sets, 'data set')}"
     return (
-        f"Published {where}, {phrase_of(told.take)} gives up least, {best.regret:.1f} points "
-        f"({counted}; {told.verdict})."
+        f"Published {where}, the least is given up by {phrase_of(told.take)}, {best.regret:.1f} "
+        f"points on average ({counted}; {told.verdict})."
     )
 
 

@@ -76,9 +76,7 @@ def _sized(pixels: int, rows: pd.DataFrame) -> Sized | None:
 
 def nearest_larger(cells: Sequence[Larger], distance: float) -> Larger | None:
     """Return the cells whose task lies nearest to a distance; None where nothing is recorded."""
-    return min(
-        cells, key=lambda one: (abs(one.distance - distance), -len(one.sizes)), default=None
-    )
+    return min(cells, key=lambda one: (abs(one.distance - distance), -len(one.sizes)), default=None)
 
 
 def larger_words(cells: Larger | None, pixels: int) -> str:
@@ -102,6 +100,6 @@ def larger_words(cells: Larger | None, pixels: int) -> str:
     )
     return (
         f"{advice} On {where} the frozen network reached {first.accuracy:.3f} at {first.pixels} "
-        f"pixels a side and {last.accuracy:.3f} at {last.pixels}, {gained}, in {first.seconds:.1f} s "
-        f"and {last.seconds:.1f} s of computing."
+        f"pixels a side and {last.accuracy:.3f} at {last.pixels}, {gained}, in "
+        f"{first.seconds:.1f} s and {last.seconds:.1f} s of computing."
     )

@@ -57,7 +57,7 @@ function look(p = at) {
     low: c[2], high: c[3], train_seconds: c[4], stored_mb: c[5], latency_ms: c[6], runs: c[7] }));
   return {
     kind, candidates: found, bill: upkeep(p, found), larger: kind ? "" : D.larger[p.distance][p.pixels],
-    published: { verdict: D.verdicts[certain], take: D.approaches[least] ?? "", reach: D.reaches[reach], told: D.texts[told],
+    published: { place: elsewhere, verdict: D.verdicts[certain], take: D.approaches[least] ?? "", reach: D.reaches[reach], told: D.texts[told],
       cases: cases.map(i => D.cases[i]), standings: standings.map(([name, ...row]) => [D.approaches[name], ...row]) },
     approach: D.approaches[approach], rule: D.rule_names[rule], headline: D.texts[headline], first: D.texts[first],
     reasons: [...D.heads[cell], ...D.lists[reasons]].map(i => D.reasons[i]).map(([kind, text]) =>
@@ -137,21 +137,24 @@ function showUpkeep(a) {
   $("bill").textContent = upkeepWords(a.bill);
 }
 
+let listed = "";
 function showPublished(a) {
+  if (listed === `${a.published.place} ${a.approach}`) return;
+  listed = `${a.published.place} ${a.approach}`;
   const p = a.published, [kind, sign] = chip(p.verdict);
   const head = D.published_heads.map(h => `<th scope="col">${h}</th>`).join("");
   const rows = p.standings.map(([name, cases, sets, first, regret]) =>
     `<tr class="${name === p.take || name === a.approach ? "told" : ""}"><th scope="row">${D.swatches[name]}${title(name)}</th>`
     + `<td>${regret.toFixed(1)}</td><td>${(100 * first).toFixed(0)} %</td><td>${cases}</td><td>${sets}</td></tr>`).join("");
   const sources = [...new Set(p.cases.map(c => c[0]))];
-  const listed = p.cases.map(([source, set, network, n, word, scores]) => `<tr><th scope="row">${esc(set)}</th><td>${esc(network)}</td>`
+  const cases = p.cases.map(([source, set, network, n, word, scores]) => `<tr><th scope="row">${esc(set)}</th><td>${esc(network)}</td>`
     + `<td>${n.toLocaleString("en-US")}</td><td>${word || "not judged"}</td><td>${esc(scores)}</td><td>${esc(source)}</td></tr>`).join("");
   $("published").innerHTML = `<h2>What others published</h2><p class="answer">${p.take ? D.swatches[p.take] + title(p.take) : "Nothing near"} `
     + `<span class="chip ${kind}">${sign} ${p.take ? p.verdict : "none"}</span></p>`
     + (p.take ? `<p class="sub">${D.reach_words[p.reach]}</p><div class="scroll" tabindex="0"><table class="block"><thead><tr>${head}</tr></thead>`
       + `<tbody>${rows}</tbody></table></div><p class="hint">Each over the cases that tried it: other networks, other recipes, never pooled `
-      + `with what was measured here.</p><details><summary>The ${p.cases.length} cases and their sources</summary><div class="scroll" tabindex="0"><table class="block cases">`
-      + `<thead><tr>${D.case_heads.map(h => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${listed}</tbody></table></div>`
+      + `with what was measured here.</p><details><summary>${p.cases.length === 1 ? "The case and its source" : `The ${p.cases.length} cases and their sources`}</summary><div class="scroll" tabindex="0"><table class="block cases">`
+      + `<thead><tr>${D.case_heads.map(h => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${cases}</tbody></table></div>`
       + sources.map(s => `<p class="hint"><b>${esc(s)}</b>: ${esc(D.citations[s])}</p>`).join("") + "</details>"
       : `<p class="sub">${D.reach_words[p.reach]}</p>`);
 }
@@ -263,6 +266,7 @@ window.addEventListener("hashchange", () => { readHash(); shown = show(); $("say
 window.explorer = { look, set(p, axis) { Object.assign(at, p); changed(axis); }, comparison, upkeepWords };
 $("larger-rows").innerHTML = D.larger_rows.map(([name, ...cells]) => `<tr><th scope="row">${esc(name)}</th>`
   + cells.map(c => `<td>${c}</td>`).join("") + "</tr>").join("");
+$("prices").open = window.innerWidth > 992;  // beside the answers there is room for them
 readHash();
 shown = show();
 })();
