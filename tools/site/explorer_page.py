@@ -23,6 +23,7 @@ from helpers.display.explorer.settings import (
     minutes_words,
     rule_title,
 )
+from helpers.display.explorer.upkeep import LEAST_MONEY
 from helpers.display.svg_charts import draw_panel, duration, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
 from helpers.results.learning_curves import Measured, comparable, measured_curves
@@ -166,6 +167,7 @@ def _fixed(axes: Axes) -> dict[str, Any]:
         "published_heads": PUBLISHED_HEADS,
         "case_heads": CASE_HEADS,
         "questions": MOVED,
+        "least_money": LEAST_MONEY,
         "apart": [apart_words(False), apart_words(True)],
     }
 

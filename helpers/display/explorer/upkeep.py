@@ -14,6 +14,8 @@ from helpers.display.svg_charts import short
 from helpers.results.evidence import Candidate
 from helpers.vocabulary import phrase_of
 
+LEAST_MONEY = 0.001
+
 
 @dataclass(frozen=True)
 class Upkeep:
@@ -53,10 +55,15 @@ def upkeep_words(point: Point, told: Upkeep) -> str:
     cheapest = (
         "the least of all"
         if told.take == least
-        else f"{phrase_of(least)}, the cheapest, {short(told.computing[least])}"
+        else f"{phrase_of(least)}, the cheapest, {money(told.computing[least])}"
     )
     return (
         f"At your prices {phrase_of(told.take)} pays best: a year of {tasks} costs "
-        f"{short(spent)} in computing ({cheapest}), and {short(told.people_hours)} hours of "
-        "people's work whichever approach you take."
+        f"{money(spent)} in computing ({cheapest}), and {told.people_hours:,.2f} hours of people's "
+        "work whichever approach you take."
     )
+
+
+def money(amount: float) -> str:
+    """Return an amount with about three digits, or that it is next to nothing."""
+    return short(amount) if amount >= LEAST_MONEY else f"under {LEAST_MONEY}"

@@ -126,11 +126,13 @@ function showMeasured(a) {
     + (side ? `<p class="key">${esc(side)}</p>` : "") + a.said.map(t => `<p>${esc(t)}</p>`).join("") + "</div>";
 }
 
+const money = v => v >= D.least_money ? short(v) : `under ${D.least_money}`;
+const hours = v => v.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 function upkeepWords(b) {
   if (!b.most) return "No training time was recorded near here, so no bill is reckoned.";
-  const cheapest = b.most === b.least ? "the least of all" : `${title(b.least.approach)}, the cheapest, ${short(b.least.computing)}`;
+  const cheapest = b.most === b.least ? "the least of all" : `${title(b.least.approach)}, the cheapest, ${money(b.least.computing)}`;
   return `At your prices ${title(b.take)} pays best: a year of ${b.tasks === 1 ? "one task" : `${b.tasks} tasks`} costs `
-    + `${short(b.most.computing)} in computing (${cheapest}), and ${short(b.hours)} hours of people's work whichever approach you take.`;
+    + `${money(b.most.computing)} in computing (${cheapest}), and ${hours(b.hours)} hours of people's work whichever approach you take.`;
 }
 
 function showUpkeep(a) {
@@ -194,7 +196,7 @@ function showTable(a) {
     const costs = [["below best", points >= 0.05 ? points.toFixed(1) : "–"],
       ["training", duration(c.train_seconds)], ["stored", `${short(c.stored_mb)} MB`],
       ["latency", `${short(c.latency_ms)} ms`], ["runs", c.runs],
-      ["a year", short(a.bill.bill.find(b => b.approach === c.approach).computing)]];
+      ["a year", money(a.bill.bill.find(b => b.approach === c.approach).computing)]];
     return `<tr class="${told || taken ? "told" : ""}"><th scope="row">${D.swatches[c.approach]}${title(c.approach)}${tags}</th>`
       + `<td class="wide"><b>${c.accuracy.toFixed(3)}</b> ${range(c, low, high)}</td>`
       + `<td data-head="95 % interval">${c.low.toFixed(3)} to ${c.high.toFixed(3)}</td>`
