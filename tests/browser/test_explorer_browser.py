@@ -150,6 +150,12 @@ def test_200_random_points_agree_with_decide(opened, written):
         assert 1 <= seen["panels"] <= 3, at
 
 
+def named(page, who):
+    """Return how the answer is called that the page names, or what no answer ends with."""
+    name = page.evaluate("who => document.body.dataset[who]", who)
+    return phrase_of(name) if name else "?"
+
+
 def test_every_turn_leads_to_the_answers_that_it_names(opened):
     page = opened()
     turns = page.evaluate("""() => [...document.querySelectorAll('.turns tbody tr')].map(row =>
@@ -166,10 +172,12 @@ def test_every_turn_leads_to_the_answers_that_it_names(opened):
         for who, cell in zip(("rule", "take", "published", "pays"), question, strict=True):
             for address, words in cell["ends"]:
                 page.evaluate("address => { location.hash = address }", address)
-                wait_for(lambda a=address: page.evaluate("location.hash") == a, 10, "hash", page)
-                page.wait_for_timeout(50)
-                name = page.evaluate("who => document.body.dataset[who]", who)
-                assert words.endswith(phrase_of(name)), (who, address)
+                wait_for(
+                    lambda who=who, words=words: words.endswith(named(page, who)),
+                    10,
+                    f"{who} is another at {address}",
+                    page,
+                )
 
 
 def test_a_move_says_what_it_changed_or_that_it_changed_nothing(opened):

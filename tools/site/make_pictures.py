@@ -81,6 +81,8 @@ def decision_picture(marks: pd.DataFrame) -> Picture:
     title += f"{counts.get('published', 0)} published"
     made, ax = figure(title, width=8.0, height=4.8)
     _shade(ax)
+    place = marks.groupby(["evidence", "n", (marks["distance"] / 0.04).round()]).cumcount()
+    spread = marks["n"].clip(upper=MOST) * 10 ** (SPREAD * place.where(place % 2 == 0, -place - 1))
     for name, look in looks(marks["approach"]).items():
         for evidence in ("published", "own"):
             own = marks[(marks["approach"] == name) & (marks["evidence"] == evidence)]
@@ -88,10 +90,7 @@ def decision_picture(marks: pd.DataFrame) -> Picture:
             style = {"marker": look.marker, "ls": "", "ms": 9 if look.marker == "*" else 6}
             style |= {"mfc": look.colour if filled else "none", "alpha": 1.0 if filled else 0.75}
             style |= {"mec": "white" if filled else look.colour, "mew": 0.6 if filled else 1.1}
-            x = own["n"].clip(upper=MOST) * 10 ** (
-                SPREAD * (own.groupby(["n", "distance"]).cumcount())
-            )
-            ax.plot(x, own["distance"], **style)
+            ax.plot(spread[own.index], own["distance"], **style)
         total = (marks["approach"] == name).sum()
         label = f"{look.label} ({total})"
         ax.plot([], [], marker=look.marker, ls="", color=look.colour, label=label)
