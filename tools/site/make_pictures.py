@@ -97,7 +97,10 @@ def decision_picture(marks: pd.DataFrame) -> Picture:
     ax.set(xscale="log", xlim=(LEAST, MOST), ylim=(BANDS[""][0], 1))
     ax.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
     ax.set_yticks([0, 0.33, 0.67, 1])
-    ax.set(xlabel="training examples (log scale; marks of one size are spread)", ylabel="distance (below 0: not judged)")
+    ax.set(
+        xlabel="training examples (log scale; marks of one size are spread)",
+        ylabel="distance (below 0: not judged)",
+    )
     ax.minorticks_off()
     ax.grid(visible=False)
     where = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
