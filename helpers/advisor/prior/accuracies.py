@@ -19,6 +19,7 @@ from helpers.vocabulary import CLASSICAL
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
 UNKNOWN = 1.0  # deviation of the accuracy of what was never recorded
+TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
 LEAST_SLOPE = 0.02  # of accuracy over log-odds: near 0 and 1 gains are small, and never none
 
 
@@ -39,6 +40,11 @@ class Expected:
     runs: int
     origin: str
     measured: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval is narrow enough to tell anything."""
+        return self.measured or self.high - self.low <= TOO_WIDE
 
     @property
     def width(self) -> float:
