@@ -146,6 +146,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     )
     rivals = [] if verdict == NONE else list(prior.chances_above(take, names))
     because = [*_take_reasons(take, prior, seconds), *_open_reasons(rivals)]
+    because += _unknown_reasons([n for n in names if n != take], prior, seconds)
     because.append(kept_words(verdict, LOOK))
     return Answer(
         approach=take,
@@ -291,6 +292,18 @@ def _open_reasons(rivals: Sequence[str]) -> list[str]:
     return [
         "Before anything is trained here the choice stays open, since families of tasks differ: "
         f"{told} may lie above it. A race (`--measure`) tells."
+    ]
+
+
+def _unknown_reasons(names: Sequence[str], prior: Prior, seconds: Mapping[str, float]) -> list[str]:
+    """Whose accuracy the records can't say, and what measuring it would take."""
+    lost = [name for name in names if not prior.expected[name].known]
+    if not lost:
+        return []
+    told = ", ".join(phrase_of(name) for name in lost)
+    taken = _seconds(sum(seconds[name] for name in lost))
+    return [
+        f"What {told} would reach here the records can't say; training each once takes {taken}."
     ]
 
 

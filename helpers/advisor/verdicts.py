@@ -49,6 +49,7 @@ def kept(verdict: str, kind: str) -> Mapping[str, Any] | None:
         return None
     rows = pd.read_csv(path, encoding="utf-8")
     rows = rows[(rows["answer"] == kind) & (rows["verdict"] == verdict)]
+    rows = rows.dropna(subset="regret_points")
     if rows.empty:
         return None
     right = int((rows["regret_points"] <= 100 * WITHIN + 1e-9).sum())

@@ -39,6 +39,7 @@ class Race:
     scheduler: str | None = None
     started: float = field(default_factory=time.monotonic)
     left_out: dict[str, Skipped] = field(default_factory=dict)
+    grace: float = 0.0  # seconds beyond the race's own, for what is run whatever the minutes
 
     def __post_init__(self) -> None:
         looked = self.looked
@@ -60,7 +61,7 @@ class Race:
     @property
     def left(self) -> float:
         """Seconds that may still be spent on runs."""
-        return self.seconds - self.reserve - (time.monotonic() - self.started)
+        return self.seconds + self.grace - self.reserve - (time.monotonic() - self.started)
 
     def job(self, name: str, n_train: int, fold: int, lr: float | None = None) -> RaceRun:
         """The run of an approach on so many examples, judged by a fold, at the better rate."""

@@ -29,7 +29,8 @@ from helpers.advisor.probe import (
     SOLVER_STEPS,
     ProbeScore,
     Probing,
-    _out_of_fold,
+    _classical,
+    _cuts,
     mcnemar,
 )
 from helpers.advisor.race.runs import judged
@@ -173,8 +174,7 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
     pictures[np.arange(60) % 2 == 1] //= 2
     split = Split(pictures, np.arange(60) % 2)
     own = SimpleNamespace(data=data, task=SimpleNamespace(modality="image"))
-    found = rng.normal(size=(60, 5)).astype(np.float32)
-    _, classical = _out_of_fold(own, found, np.arange(60), split, 0)
+    classical = _classical(own, split, _cuts(own, np.arange(60), split.labels, 0), 0)
     approach = APPROACHES["classical"]
     pipeline = approach.pipeline("image", approach.config("image", 60).lr, 0, SOLVER_STEPS)
     cuts = StratifiedKFold(5, shuffle=True, random_state=0)
