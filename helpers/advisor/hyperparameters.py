@@ -28,8 +28,7 @@ class Hyperparameters:
 
     other: the rate that a race tries beside it; 0 where there is none.
     share: of the epochs, how many ran in the records before early stopping, 1 where none is known.
-    origin: where the learning rate comes from, in words. fixed: whether the epochs are the same
-    at every size, as the records have it, and not the approach's own choice.
+    origin: where the learning rate comes from, in words.
     """
 
     approach: str
@@ -37,13 +36,10 @@ class Hyperparameters:
     epochs: int
     share: float
     origin: str
-    fixed: bool = False
     other: float = 0.0
 
     def at(self, modality: str, n_train: int) -> Hyperparameters:
         """The same for another number of examples."""
-        if self.fixed:
-            return self
         epochs = APPROACHES[self.approach].config(modality, n_train).epochs
         return replace(self, epochs=epochs)
 
@@ -90,21 +86,11 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Hyper
     ]
     ran = ((rows["best_epoch"] + patience) / rows["epochs"]).clip(upper=1.0)
     share = float(ran.mean()) if APPROACHES[name].uses_network else 1.0
-    fixed = _fixed_epochs(name, rows, modality)
-    epochs = min(default.epochs, fixed) if fixed else default.epochs
     rest = votes.drop(lr, errors="ignore")
     other = float(rest.index[0]) if len(rest) else _next_rate(name, lr)
-    return Hyperparameters(name, lr, epochs, share, told, bool(fixed), other)
+    return Hyperparameters(name, lr, default.epochs, share, told, other)
 
 
 def _next_rate(name: str, lr: float) -> float:
     """The next rate above: optima were found at the upper edge more often than at the lower."""
     return float(f"{lr * 10 ** (1 / APPROACHES[name].trials_per_decade):.1g}")
-
-
-def _fixed_epochs(name: str, rows: pd.DataFrame, modality: str) -> int:
-    """One number for all recorded sizes that lies below the defaults, or 0: the defaults hold."""
-    usual = [APPROACHES[name].config(modality, int(n)).epochs for n in rows["n_train"]]
-    asked = rows["epochs"]
-    same = asked.nunique() == 1 and rows["n_train"].nunique() > 1
-    return int(asked.iloc[0]) if same and bool((asked < usual).all()) else 0

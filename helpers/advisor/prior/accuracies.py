@@ -180,22 +180,6 @@ def within_budget(
     return {name: taken for name, taken in known.items() if taken <= 60 * minutes} or known
 
 
-def choose(
-    clear: str | None, regrets: pd.DataFrame, seconds: Mapping[str, float], ruled: str
-) -> str:
-    """The approach to take before anything is trained here.
-
-    clear: what the records near by say clearly, or None. regrets: a row for each approach with its
-    expected "regret", perhaps none. seconds: of training, of those that may be taken. ruled: what
-    the article's rule says, which decides where nothing is recorded.
-    """
-    if clear in seconds:
-        return clear
-    if not regrets.empty:
-        return cheapest_near(regrets["regret"], dict(seconds))
-    return ruled if ruled in seconds else min(seconds, key=seconds.__getitem__)
-
-
 def most_telling(prior: Prior, take: str, seconds: Mapping[str, float]) -> str:
     """The approach whose training run would most likely change the answer, or "" where none would.
 

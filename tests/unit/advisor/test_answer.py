@@ -202,7 +202,8 @@ def test_expectations_leave_out_what_is_excluded():
 def test_recipes_cover_every_approach_and_fall_back_on_defaults():
     found = recipes(records.load_runs(), "minilm", "text", 200)
     assert set(found) == set(APPROACHES)
-    assert found["lora"].epochs == 6 and found["lora"].at("text", 5_000).epochs == 6
+    for n in (200, 5_000):  # six epochs, as the first round of texts had, are too few
+        assert found["lora"].at("text", n).epochs == APPROACHES["lora"].config("text", n).epochs
     none = recipes(records.load_runs(), "timm:unheard", "image", 200)
     assert all(one.lr == APPROACHES[name].config("image", 200).lr for name, one in none.items())
 
