@@ -140,10 +140,8 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     names = list(fitting)
     chance = chance_right(prior.belief(names), names, take)
     verdict = verdict_of(chance) if gains.names else NONE
-    probed = tuple(
-        _pixel_reasons(looked.probing.sizes, looked.own.task.modality)
-        + _probe_reasons(looked.probing, looked.image_size)
-    )
+    probed = _pixel_reasons(looked.probing.sizes)
+    probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
     rivals = [] if verdict == NONE else list(prior.chances_above(take, names))
     because = [*_take_reasons(take, prior, seconds), *_open_reasons(rivals)]
     because += _unknown_reasons([n for n in names if n != take], prior, seconds)
@@ -217,9 +215,9 @@ _CAUSES = {
 _HOW_WELL = {AT_CHANCE: "no better than chance", DOUBTFUL: "barely above chance"}
 
 
-def _pixel_reasons(sizes: Sequence[SizedProbe], modality: str) -> list[str]:
+def _pixel_reasons(sizes: Sequence[SizedProbe]) -> list[str]:
     """What pixels bought, where two sizes were probed; the one that is gone on with is first."""
-    if len(sizes) < 2 or modality != "image":
+    if len(sizes) < 2:
         return []
     taken = sizes[0]
     small, large = sorted(sizes, key=lambda one: one.image_size)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, Skipped, execute
-from helpers.advisor.race.schedule import Race
+from helpers.advisor.race.schedule import CHEAP, Race
 from helpers.advisor.race.standings import (
     Arm,
     Standing,
@@ -37,11 +37,9 @@ from helpers.advisor.race.standings import (
 from helpers.advisor.race.verdict import Test, measured_answer, read_test
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
 MEASURE_MINUTES = 10.0  # where no limit is given
 HOPE = 0.05  # an approach with less chance to be among the best, by the records, is not raced
-CHEAP = (FEATURE_EXTRACTION, CLASSICAL)  # a solver's fit on what is there already
 CHEAP_SHARE = 0.2  # of the time, at most, for judging these by every fold
 # Of the time, at most, for every approach once. Who leads changes with the size (on texts of two
 # classes LoRA is behind with 50 and ahead with 200), so the full size comes first where it can.
@@ -115,9 +113,9 @@ def judge_cheap(race: Race, bar: tqdm) -> None:
 
 
 def credible(race: Race) -> list[str]:
-    """Approaches worth racing: the records give them some hope, and their last run fits."""
-    kept = []
-    for name, chance in chances(race.prior, list(race.looked.costs)).items():
+    """Approaches worth racing, the likeliest first: with some hope, and time for their last run."""
+    kept, hope = [], chances(race.prior, list(race.looked.costs))
+    for name, chance in sorted(hope.items(), key=lambda pair: -pair[1]):
         needed = 0.0 if race.done(race.job(name, race.n_full, 0)) else race.last(name)
         if name in CHEAP:
             continue

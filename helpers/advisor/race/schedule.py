@@ -20,8 +20,9 @@ from helpers.advisor.race.standings import Arm, arms_of
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.vocabulary import FEATURE_EXTRACTION
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
+CHEAP = (FEATURE_EXTRACTION, CLASSICAL)  # a solver's fit on what is there already
 OVERRUN = 1.5  # times what was predicted, before a run is given up
 
 
@@ -117,7 +118,11 @@ class Race:
         if rows.empty:
             return 1.0
         known = rows[rows["approach"] == name]
-        known = rows if known.empty else known
+        # A solver's fit tells nothing of training steps, and they nothing of it.
+        steps = rows[~rows["approach"].isin(CHEAP)]
+        known = known if len(known) or name in CHEAP else steps
+        if known.empty:
+            return 1.0
         ratios = []
         for row in known.tail(10).itertuples():
             recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)

@@ -100,13 +100,17 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
         f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
         "chance": f"{probe['chance']:.3f}, naming the largest class",
         "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-        "distance": f"{told['distance'] or 'not known'} ({told['distance_how']})",
+        "distance": f"{_or_unknown(told['distance'])} ({told['distance_how']})",
     }
     if told["columns"]:
         facts["columns"] = columns_in_words(told["columns"])
     unset = (None, "", [])
     facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
     return {key.replace("_", " "): value for key, value in facts.items()}
+
+
+def _or_unknown(value: float | None) -> str:
+    return "not known" if value is None else str(value)
 
 
 def _heading(name: str) -> str:

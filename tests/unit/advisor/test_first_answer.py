@@ -110,13 +110,13 @@ def test_the_size_that_gets_more_right_is_gone_on_with(pictures, monkeypatch, tm
 
 
 def test_pixels_are_told_before_weights():
-    (more,) = _pixel_reasons([sized(224, 0.924), sized(128, 0.861)], "image")
+    (more,) = _pixel_reasons([sized(224, 0.924), sized(128, 0.861)])
     assert "6.3 points" in more and "at 224" in more
-    (none,) = _pixel_reasons([sized(128, 0.65), sized(224, 0.64)], "image")
+    (none,) = _pixel_reasons([sized(128, 0.65), sized(224, 0.64)])
     assert "nothing" in none and "at 128" in none
-    (part,) = _pixel_reasons([sized(224, 0.9, part=True), sized(128, 0.8, part=True)], "image")
+    (part,) = _pixel_reasons([sized(224, 0.9, part=True), sized(128, 0.8, part=True)])
     assert "stratified part" in part
-    assert _pixel_reasons([sized(128, 0.9)], "image") == []
+    assert _pixel_reasons([sized(128, 0.9)]) == []
 
 
 def test_the_strength_of_a_probe_may_be_small():

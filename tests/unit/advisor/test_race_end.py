@@ -95,12 +95,13 @@ def test_cheap_ones_are_judged_on_everything_whatever_the_time(made):
     assert {(job.approach, job.n_train) for job in race.ran if job.fold == 0} == {
         ("classical", race.race.n_full), ("feature_extraction", race.race.n_full)
     }  # fmt: skip
-    assert {job.fold for job in race.ran} >= set(range(race.race.folds.count + 1))
 
 
 def test_each_is_tried_at_two_rates_and_goes_on_with_the_smaller_loss(made):
     race = made(60.0)
     race.run()
+    cheap = {job.fold for job in race.ran if job.approach == "classical"}
+    assert cheap >= set(range(race.race.folds.count + 1))
     for name in chances(race.race.prior, list(race.race.looked.costs)):
         first = {job.lr for job in race.ran if job.approach == name and job.fold == 0}
         recipe = race.race.looked.recipes[name]
