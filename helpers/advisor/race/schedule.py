@@ -128,7 +128,8 @@ class Race:
             recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)
             cost = self.looked.costs[row.approach]
             spent = max(0.0, row.seconds - row.prepare_seconds)
-            ratios.append(spent / cost.seconds(recipe, row.n_train, self.n_judged, missing=0))
+            planned = cost.seconds(recipe, row.n_train, self.n_judged, missing=0)
+            ratios.append(spent / max(1e-6, planned))
         return float(np.clip(np.median(ratios), 0.2, 5.0))
 
     def done(self, job: RaceRun) -> bool:

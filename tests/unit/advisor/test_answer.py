@@ -205,7 +205,10 @@ def test_recipes_cover_every_approach_and_fall_back_on_defaults():
     for n in (200, 5_000):  # six epochs, as the first round of texts had, are too few
         assert found["lora"].at("text", n).epochs == APPROACHES["lora"].config("text", n).epochs
     none = recipes(records.load_runs(), "timm:unheard", "image", 200)
-    assert all(one.lr == APPROACHES[name].config("image", 200).lr for name, one in none.items())
+    for name, one in none.items():
+        default = APPROACHES[name].config("image", 200).lr
+        assert one.lr == (0.1 if name == "feature_extraction" else default)  # the probe's strength
+        assert one.other > one.lr or name == "feature_extraction"
 
 
 @pytest.mark.parametrize("grouped", [False, True])

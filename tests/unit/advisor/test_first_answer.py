@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tiny import tiny_task
+from torch import nn
 
 from helpers.advisor import probe, verdicts
 from helpers.advisor.answer import (
@@ -21,7 +23,7 @@ from helpers.advisor.prior.gains import NOTHING
 from helpers.advisor.prior.posterior import Belief
 from helpers.advisor.probe import SizedProbe, _strength, affordable_part, probe_own
 from helpers.advisor.race.standings import Arm, undominated
-from helpers.backbones import load_backbone
+from helpers.backbones import Backbone, GlobalAveragePool, Recipe, load_backbone
 from helpers.decision import Situation
 from helpers.tasks import Split
 
@@ -82,6 +84,19 @@ def pictures():
     return Split(images.astype(np.uint8), labels)
 
 
+class Edges(nn.Module):
+    """How much neighbours differ, along and across."""
+
+    def forward(self, x):
+        across, along = (torch.diff(x, dim=dim).abs().mean((2, 3)) for dim in (2, 3))
+        return torch.stack([across, along], 1)[..., None]
+
+
+def edges(size):
+    recipe = Recipe(size=size, channels=1, mean=(0.5,), std=(0.5,))
+    return Backbone("edges", "image", [Edges()], GlobalAveragePool(), 2, recipe)
+
+
 def own_of(split):
     half = len(split) // 2
     parts = [split.take(np.arange(half)), split.take(np.arange(half, len(split)))]
@@ -93,7 +108,7 @@ def own_of(split):
 
 def test_the_size_that_gets_more_right_is_gone_on_with(pictures, monkeypatch, tmp_path):
     monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path))
-    own, small, large = own_of(pictures), load_backbone("pocket", size=7), load_backbone("pocket")
+    own, small, large = own_of(pictures), edges(7), edges(28)
     features = probe.feature_cache.extract_features(small, np.array(pictures.inputs))
     found = probe_own(small, own, features, native=large)
     assert [one.image_size for one in found.sizes] == [28, 7]
