@@ -28,6 +28,7 @@ from helpers.runtime import pick_device
 from helpers.storage.results_file import RowFile
 from helpers.tasks import Split
 from helpers.tasks.splits import stratified_order
+from helpers.training.mixed_precision import bfloat16_pays
 
 VERSION = 3  # raised when a run of the same settings would come out otherwise
 PARTS = 10  # of the examples that judge a run, for choosing its epoch
@@ -141,7 +142,7 @@ def execute(
         )
     config = approach.config(
         task.modality, job.n_train, lr=job.lr, epochs=job.epochs, batch_size=BATCH_SIZE,
-        seed=job.seed,
+        seed=job.seed, amp=bfloat16_pays(task.modality) or None,
     )  # fmt: skip
     options = parse_options(approach.options, settings_of(job.approach, task.modality))
     watch = _watch(deadline, wanted)
