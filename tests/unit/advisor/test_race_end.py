@@ -14,7 +14,7 @@ from helpers.advisor.race.schedule import Race
 from helpers.advisor.race.standings import chances
 from helpers.backbones import load_backbone
 
-STEP = {"feature_extraction": 0.001, "classical": 0.001, "partial_fine_tuning": 0.01}
+STEP = {"feature_extraction": 0.0, "partial_fine_tuning": 0.01}
 
 
 @pytest.fixture(scope="module")
