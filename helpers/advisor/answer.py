@@ -34,6 +34,7 @@ from helpers.advisor.probe import (
     IMBALANCED,
     NOISE,
     UNKNOWN,
+    UNSEEN,
     Probing,
     SizedProbe,
 )
@@ -41,7 +42,7 @@ from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, chance_right, kept_words, verdict_of
 from helpers.decision import Decision, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
 from helpers.vocabulary import phrase_of
@@ -130,11 +131,11 @@ class Answer:
 
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     """The answer from the probe, the records without the excluded tasks, and the costs here."""
-    situation, n_classes = looked.situation, len(looked.own.task.classes)
+    situation = looked.situation
     seconds = {name: looked.seconds(name) for name in looked.costs}
     curves = held_records(runs, looked.asked["exclude"])
     ruled = ruled_here(situation, known=looked.probing.distance is not None)
-    gains = recorded_gains(situation, curves, looked.backbone, n_classes)
+    gains = recorded_gains(situation.modality, curves)
     expected = expected_accuracies(looked.probing, gains)
     prior = Prior({name: one for name, one in expected.items() if name in seconds}, gains)
     fitting = within_budget(seconds, looked.minutes, prior.expected)
@@ -214,6 +215,8 @@ def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
 _CAUSES = {
     CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a model "
     "that reads all of them can tell the classes apart, so what tells them may come later",
+    UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, capitals, "
+    "accents), and what tells the classes apart is lost there",
     IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves accuracy "
     "hardly anything to show; compare macro F1",
     NOISE: "nor does a model without a network find anything, so the labels may not go with what "
@@ -276,7 +279,7 @@ def _take_reasons(take: str, prior: Prior, seconds: Mapping[str, float]) -> list
     if one.measured:
         return [
             f"Measured here: {named} ({one.accuracy:.3f}, {cost}). No other approach is "
-            f"likely to lie more than {100 * WEIGHTS.margin:.1f} points above it."
+            f"likely to lie more than {100 * MARGIN:.1f} points above it."
         ]
     if not one.known:
         return [
@@ -321,7 +324,7 @@ def _next_words(take: str, telling: str, prior: Prior, seconds: Mapping[str, flo
         best = max(measured, key=lambda name: prior.expected[name].accuracy)
         return (
             f"Train {phrase_of(take)} once ({_seconds(seconds[take])} here): it has to lie more "
-            f"than {100 * WEIGHTS.margin:.1f} points above {phrase_of(best)} "
+            f"than {100 * MARGIN:.1f} points above {phrase_of(best)} "
             f"({prior.expected[best].accuracy:.3f}, measured)."
         )
     if not telling:
@@ -329,7 +332,7 @@ def _next_words(take: str, telling: str, prior: Prior, seconds: Mapping[str, flo
     return (
         f"Train {phrase_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
         f"as {phrase_of(take)}: the answer changes if it comes out more than "
-        f"{100 * WEIGHTS.margin:.1f} points above."
+        f"{100 * MARGIN:.1f} points above."
     )
 
 

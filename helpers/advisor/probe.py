@@ -6,25 +6,26 @@ and the network's own (`BackboneInfo.native_size`). What follows works at the be
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-from joblib import parallel_config
 from scipy.stats import binomtest
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
+from helpers.advisor.folds import cuts as cut_folds
+from helpers.advisor.out_of_fold import (
+    ProbeScore,
+    SizedProbe,
+    out_of_fold,
+    probed,
+    score_of,
+    seconds_each,
+)
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
-from helpers.approaches.feature_extraction import STRENGTHS
 from helpers.backbones import Backbone, reference_of
 from helpers.decision import distance_word
 from helpers.errors import DataNotFound, UserError
@@ -35,13 +36,12 @@ from helpers.experiments.domain_distance import (
     log_me,
     reference_features,
 )
-from helpers.results.expected_regret import WEIGHTS
-from helpers.results.statistics import wilson_interval
+from helpers.results.expected_regret import MARGIN
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.tasks.words import lack_words
 from helpers.training import feature_cache
-from helpers.training.linear import linear_probe, one_blas_thread, prepared
+from helpers.training.linear import prepared
 from helpers.vocabulary import CLASSICAL, DistanceWord
 
 SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
@@ -49,57 +49,18 @@ MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in h
 SOLVER_STEPS = 100
 NATIVE_SECONDS = 60.0  # of features at the network's own size, at most: else a part is probed
 LEAST_PART = 300  # examples of such a part, at least
-TIMED = 16  # examples whose features are timed
-WHOLE_CHOICE = 500  # examples up to which every fold has a say in a probe's strength
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
 # What a weak probe may lie at, of what was looked at.
-FAR, CUT_OFF, IMBALANCED, NOISE, UNKNOWN = (
+FAR, CUT_OFF, UNSEEN, IMBALANCED, NOISE, UNKNOWN = (
     "too distant",
     "cut off",
+    "not read",
     "imbalanced",
     "nothing found",
     "unknown",
 )
 _MANY_CUT = 0.1  # of the texts, longer than what the backbone reads
 _NO_ROOM = 0.8  # of the examples in the largest class: accuracy hardly shows what is learned
-
-
-@dataclass(frozen=True)
-class ProbeScore:
-    """A linear model judged out of fold: share right, its 95 % Wilson interval, examples."""
-
-    accuracy: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class SizedProbe:
-    """A probe at one input size, on the examples that every size was probed on.
-
-    image_size: pixels a side, or tokens. strength: C of the linear model, chosen among STRENGTHS.
-    seconds: of features and folds here. fit: seconds of one fit, an example. part: whether these
-    are fewer examples than could be probed, for want of time.
-    """
-
-    image_size: int
-    accuracy: float
-    low: float
-    high: float
-    n: int
-    strength: float
-    seconds: float
-    fit: float
-    part: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            key: round(value, 4) if key in ("accuracy", "low", "high") else value
-            for key, value in (asdict(self) | {"seconds": round(self.seconds, 1)}).items()
-            if key != "fit"
-        }
 
 
 @dataclass(frozen=True)
@@ -110,7 +71,9 @@ class Probing:
     distance: 0 (like the reference) to 1, None where the reference is not at hand; `how` says
         what it was measured against, or why not. p_value: of probe and classical being as good,
         by McNemar's exact test on the examples that one of them gets right.
-    cut: share of the texts that are longer than what the backbone reads.
+    cut: share of the texts that are longer than what the backbone reads. unseen: whether most of
+        what a model without a network finds in the texts was measured to be lost in the tokens
+        that the backbone reads; looked at where the probe is weak.
     sizes: the probe at each input size, the one that is gone on with first.
     """
 
@@ -123,6 +86,7 @@ class Probing:
     frechet: float | None
     log_me: float
     cut: float = 0.0
+    unseen: bool = False
     sizes: tuple[SizedProbe, ...] = ()
 
     @property
@@ -142,14 +106,17 @@ class Probing:
         """What may keep a weak probe down; "" where the features transfer.
 
         A domain is blamed only where it was measured to be distant and nothing nearer at hand was
-        found: texts cut off that a model reading all of them can tell apart, one class that leaves
-        accuracy no room, or examples in which a model without a network finds nothing either.
+        found: texts cut off that a model reading all of them can tell apart, signs that the
+        backbone has no token for, one class that leaves accuracy no room, or examples in which a
+        model without a network finds nothing either.
         """
         if self.verdict == TRANSFERS:
             return ""
         found = self.classical.low > self.chance
         if found and self.cut > _MANY_CUT:
             return CUT_OFF
+        if found and self.unseen:
+            return UNSEEN
         if not found:
             return IMBALANCED if self.chance > _NO_ROOM else NOISE
         far = self.distance is not None and distance_word(self.distance) != DistanceWord.CLOSE
@@ -196,7 +163,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
     sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
-    return f"probe-3-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
+    return f"probe-4-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
@@ -230,23 +197,23 @@ def probe_own(
     rows, split = joined_sample(own, seed)
     cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
     classical = _classical(own, split, cuts, seed) == labels
-    base = _probed(backbone, features[rows], split, cuts)
+    base = probed(backbone, features[rows], split, cuts)
     main, part, sizes = base, np.arange(len(rows)), (base.sized,)
     if native is not None:
         part = affordable_part(native, split, seed)
         small, cuts = split, _cuts(own, rows[part], labels[part], seed)
         if len(part) < len(rows):
             small = split.take(part)
-            base = _probed(backbone, features[rows[part]], small, cuts)
-        larger = _probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
-        ahead = larger.sized.accuracy > base.sized.accuracy + WEIGHTS.margin
+            base = probed(backbone, features[rows[part]], small, cuts)
+        larger = probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
+        ahead = larger.sized.accuracy > base.sized.accuracy + MARGIN
         sizes = (larger.sized, base.sized) if ahead else (base.sized, larger.sized)
         sizes = tuple(replace(one, part=len(part) < len(rows)) for one in sizes)
         main, part = (larger, part) if ahead else (main, np.arange(len(rows)))
     frechet, how = _distance(backbone, features[own.rows["train"]])
-    return Probing(
-        probe=_score(main.right),
-        classical=_score(classical),
+    told = Probing(
+        probe=score_of(main.right),
+        classical=score_of(classical),
         chance=float(np.bincount(labels).max() / len(labels)),
         p_value=mcnemar(main.right, classical[part]),
         distance=None if frechet is None else as_distance(frechet),
@@ -256,15 +223,19 @@ def probe_own(
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
         sizes=sizes,
     )
+    if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN):
+        return told
+    read = Split(_as_read(backbone, split.inputs), labels)
+    right = _classical(own, read, _cuts(own, rows, labels, seed), seed) == labels
+    half = (told.classical.accuracy + told.chance) / 2
+    lost = right.mean() < half and mcnemar(right, classical == labels) < SIGNIFICANT
+    return replace(told, unseen=bool(lost))
 
 
-def seconds_each(backbone: Backbone, inputs: np.ndarray | list[str]) -> float:
-    """Processor seconds that the features of one input take here, over the threads in use."""
-    few = inputs[:TIMED]
-    stop, taken = backbone.n_stages, []
-    for _ in range(2):  # the first one warms up
-        taken.append(feature_cache.frozen_prefix(backbone, few, stop, cache=False).cpu_seconds)
-    return min(taken) / len(few)
+def _as_read(backbone: Backbone, texts: Sequence[str]) -> list[str]:
+    """Each text as the numbers of the tokens that the backbone reads of it, as words."""
+    ids = backbone.tokenizer(list(texts), backbone.recipe.size)
+    return [" ".join(f"t{number}" for number in row if number) for row in ids]
 
 
 def affordable_part(backbone: Backbone, split: Split, seed: int) -> np.ndarray:
@@ -277,11 +248,6 @@ def affordable_part(backbone: Backbone, split: Split, seed: int) -> np.ndarray:
     return keep[counts[split.labels[keep]] > 1]
 
 
-def _score(right: np.ndarray) -> ProbeScore:
-    count, n = int(right.sum()), len(right)
-    return ProbeScore(count / n, *wilson_interval(count, n), n)
-
-
 def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     """At most MOST examples of training and validation, stratified: (rows of the data, split)."""
     train, validation = own.task.train, own.task.validation
@@ -292,7 +258,10 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
     split = _concatenated(train.take(first), validation.take(second - len(train)))
     if len(np.unique(split.labels)) < 2:
-        raise UserError(f"{own.data.root}: a probe needs two classes with two examples or more")
+        raise UserError(
+            f"{own.data.root}: a probe needs two classes with two examples or more to learn from; "
+            "add examples"
+        )
     return own.pool[np.concatenate([first, second])], split
 
 
@@ -314,56 +283,7 @@ def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list
     """Folds of some rows of the data; examples of one group are never on both sides."""
     folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
     groups = None if own.data.groups is None else own.data.groups[rows]
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
-        return list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
-
-
-class _Probed(NamedTuple):
-    """One size's probe: its figures, and which examples it gets right out of fold, bool (n,)."""
-
-    sized: SizedProbe
-    right: np.ndarray
-
-
-@one_blas_thread
-def _probed(backbone: Backbone, features: np.ndarray, split: Split, cuts: list) -> _Probed:
-    """A linear probe out of fold, its strength the one with the least loss out of fold."""
-    labels, started = split.labels, time.process_time()
-    strength = _strength(features, labels, cuts if len(labels) <= WHOLE_CHOICE else cuts[:1])
-    between = time.process_time()
-    right = _out_of_fold(linear_probe(strength), features, labels, cuts) == labels
-    ended = time.process_time()
-    each = seconds_each(backbone, split.inputs)
-    score = _score(right)
-    sized = SizedProbe(
-        backbone.recipe.size, score.accuracy, score.low, score.high, score.n, strength,
-        each * len(labels) + ended - started,
-        (ended - between) / sum(len(train) for train, _ in cuts),
-    )  # fmt: skip
-    return _Probed(sized, right)
-
-
-def _strength(features: np.ndarray, labels: np.ndarray, cuts: Sequence) -> float:
-    """C of STRENGTHS with the least cross-entropy on the judged side of these folds."""
-    losses = dict.fromkeys(STRENGTHS, 0.0)
-    known = np.unique(labels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for train, judged in cuts:
-            place = np.searchsorted(known, labels[judged])
-            for strength in STRENGTHS:
-                probe = linear_probe(strength).fit(features[train], labels[train])
-                chances = np.full((len(judged), len(known)), 1e-9)
-                chances[:, np.searchsorted(known, probe.classes_)] += probe.predict_proba(
-                    features[judged]
-                )
-                chances /= chances.sum(1, keepdims=True)
-                losses[strength] += log_loss(
-                    place, chances, labels=np.arange(len(known)), normalize=False
-                )
-    return min(losses, key=losses.__getitem__)
+    return cut_folds(labels, groups, folds, seed)
 
 
 def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
@@ -374,16 +294,7 @@ def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
     raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
     raw, pipeline = prepared(pipeline, raw)
-    return _out_of_fold(pipeline, raw, split.labels, cuts)
-
-
-@one_blas_thread
-def _out_of_fold(model: Any, inputs: Any, labels: np.ndarray, cuts: list) -> np.ndarray:
-    """Predictions (n,) of a model, each by one that was not fitted on that fold."""
-    threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
-    with threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return cross_val_predict(model, inputs, labels, cv=cuts)
+    return out_of_fold(pipeline, raw, split.labels, cuts)
 
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:

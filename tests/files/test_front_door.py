@@ -102,7 +102,7 @@ def test_a_picture_is_there_small_and_named_in_the_readme(root, name):
 def rows(n_train, distance, best):
     scores = {"feature_extraction": 0.70, "lora": 0.71, "full_fine_tuning": 0.5} | {best: 0.8}
     facts = {"task": "digits", "backbone": "pocket", "n_train": n_train, "dial": distance}
-    facts |= {"distance": distance, "modality": "image"}
+    facts |= {"distance": distance, "modality": "image", "case": f"{n_train} {distance}"}
     top = max(scores.values())
     return [facts | {"approach": a, "mean": m, "regret": top - m} for a, m in scores.items()]
 

@@ -18,7 +18,6 @@ import datetime
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ from helpers.advisor.race.verdict import Test, read_test
 from helpers.advisor.verdicts import FILE as NAME
 from helpers.advisor.verdicts import LOOK, RACE
 from helpers.backbones import BACKBONES
-from helpers.decision import Situation
 from helpers.errors import UserError
 from helpers.paths import commit
 from helpers.results import runs as records
@@ -128,14 +126,8 @@ def trained(advice: Advice, name: str) -> Test:
 
 def constant(advice: Advice, runs: pd.DataFrame) -> str:
     """What gives up least over the records of this kind of data, whatever the data."""
-    situation: Situation = advice.looked.situation
     held = held_records(runs, advice.looked.asked["exclude"])
-    even = [
-        replace(one, distance=situation.distance)
-        for one in held.curves
-        if one.backbone == advice.looked.backbone
-    ]
-    table = expected_regret(situation, replace(held, curves=tuple(even)))
+    table = expected_regret(advice.looked.own.task.modality, held)
     return FEATURE_EXTRACTION if table.empty else str(table.index[0])
 
 

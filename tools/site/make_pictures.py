@@ -25,7 +25,6 @@ from helpers.display.figures import Picture, figure, png_bytes
 from helpers.errors import UserError
 from helpers.results import rival_rules, runs
 from helpers.results.learning_curves import measured_curves
-from helpers.results.statistics import SITUATION
 from helpers.vocabulary import APPROACH_STYLE, looks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,13 +43,12 @@ def winners(table: pd.DataFrame) -> pd.DataFrame:
     table: from `rival_rules.situations`. `gives_up` is how far the rule's approach is below the
     best one.
     """
-    best = table.loc[table.groupby(list(SITUATION), sort=False)["mean"].idxmax()].copy()
+    best = table.loc[table.groupby("case", sort=False)["mean"].idxmax()].copy()
     asked = zip(best["n_train"], best["distance"], best["modality"], strict=True)
     best["rule"] = [decide(Situation(*one)).approach for one in asked]
-    keys = [*SITUATION, "approach"]
-    regret = table.set_index(keys)["regret"]
-    asked = best.drop(columns="approach").rename(columns={"rule": "approach"})
-    best["gives_up"] = [regret[key] for key in asked[keys].itertuples(index=False, name=None)]
+    regret = table.set_index(["case", "approach"])["regret"]
+    asked = pd.MultiIndex.from_frame(best[["case", "rule"]])
+    best["gives_up"] = regret.reindex(asked).to_numpy()  # NaN where it was not run
     return best.sort_values(["n_train", "distance"], ignore_index=True)
 
 

@@ -15,7 +15,7 @@ from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
 from helpers.advisor.verdicts import RACE, chance_right, kept_words, verdict_of
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import phrase_of
 
@@ -105,7 +105,7 @@ def _race_reasons(
         for n in open_ones
     )
     why = (
-        f"the cheapest of those within {100 * WEIGHTS.margin:.1f} points of the best"
+        f"the cheapest of those within {100 * MARGIN:.1f} points of the best"
         if take != place.leader
         else "the likeliest, and none that is clearly cheaper comes as near"
     )

@@ -18,10 +18,11 @@ from helpers.advisor.answer import (
     first_choice,
     ruled_here,
 )
+from helpers.advisor.out_of_fold import SizedProbe, strength_of
 from helpers.advisor.prior.accuracies import Expected, Prior
 from helpers.advisor.prior.gains import NOTHING
 from helpers.advisor.prior.posterior import Belief
-from helpers.advisor.probe import SizedProbe, _strength, affordable_part, probe_own
+from helpers.advisor.probe import affordable_part, probe_own
 from helpers.advisor.race.standings import Arm, undominated
 from helpers.backbones import Backbone, GlobalAveragePool, Recipe, load_backbone
 from helpers.decision import Situation
@@ -143,7 +144,7 @@ def test_the_strength_of_a_probe_may_be_small():
     features, labels = rng.normal(size=(80, 200)), np.arange(80) % 2
     features[:, 0] += labels
     cuts = [(np.arange(60), np.arange(60, 80)), (np.arange(20, 80), np.arange(20))]
-    assert _strength(features, labels, cuts) <= 0.01
+    assert strength_of(features, labels, cuts) <= 0.01
 
 
 def test_the_told_probe_is_the_one_that_is_handed_over(monkeypatch, tmp_path):
