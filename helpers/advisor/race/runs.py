@@ -136,9 +136,8 @@ def execute(
     task = part_of(own.task, folds, job.fold, job.n_train, own.examples)
     prepared = own.examples.seconds
     if backbone is None or not approach.uses_pretrained:
-        pretrained = approach.uses_pretrained
         backbone = load_backbone(
-            race.backbone, pretrained=pretrained, size=race.image_size, seed=job.seed
+            race.backbone, pretrained=approach.uses_pretrained, size=race.image_size, seed=job.seed
         )
     config = approach.config(
         task.modality, job.n_train, lr=job.lr, epochs=job.epochs, batch_size=BATCH_SIZE,
