@@ -207,8 +207,7 @@ def probe_own(
             base = probed(backbone, features[rows[part]], small, cuts)
         larger = probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
         ahead = larger.sized.accuracy > base.sized.accuracy + MARGIN
-        sizes = (larger.sized, base.sized) if ahead else (base.sized, larger.sized)
-        sizes = tuple(replace(one, part=len(part) < len(rows)) for one in sizes)
+        sizes = [one.sized for one in ((larger, base) if ahead else (base, larger))]
         main, part = (larger, part) if ahead else (main, np.arange(len(rows)))
     frechet, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
@@ -221,12 +220,11 @@ def probe_own(
         frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
-        sizes=sizes,
+        sizes=tuple(replace(one, part=one.n < len(rows)) for one in sizes),
     )
     if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN):
         return told
-    read = Split(_as_read(backbone, split.inputs), labels)
-    right = _classical(own, read, _cuts(own, rows, labels, seed), seed) == labels
+    right = _classical(own, Split(_as_read(backbone, split.inputs), labels), cuts, seed) == labels
     return replace(told, unseen=_lost(told, right, classical))
 
 
