@@ -27,7 +27,7 @@ from helpers.vocabulary import (
 
 NEAREST = 3  # curves that an answer is read from, at most
 REACH_DISTANCE = 0.2  # a task whose distance differs by more says nothing here
-REACH_SIZE = 3.0  # beyond a curve's ends by this factor its end stands in; farther, nothing
+REACH_SIZE = 10**0.5  # half a decade beyond a curve's ends its end stands in; farther, nothing
 LEAST_APPROACHES = 3  # of a situation that has a say elsewhere
 # A situation is whole where these were run; others may lack, such as scratch at 224 pixels.
 WHOLE = frozenset({FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA})
