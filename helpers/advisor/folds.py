@@ -15,17 +15,34 @@ from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.training.subset_features import Pool
 
 
+def cut_folds(
+    labels: np.ndarray, together: np.ndarray | None, n: int, seed: int = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """At most n folds, stratified, as rows to train on and rows to judge by, int64 each.
+
+    labels: (N,). together: (N,), equal where examples stay on one side; None: each stands alone.
+    Every row is judged once.
+    """
+    together = np.arange(len(labels)) if together is None else together
+    sets = len(np.unique(together))
+    kind = StratifiedKFold if sets == len(together) else StratifiedGroupKFold
+    folds = kind(max(2, min(n, sets)), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
+        return [cut for cut in folds.split(labels, labels, together) if len(cut[1])]
+
+
 @dataclass(frozen=True)
 class Folds:
     """Ways to cut the pool (training, then validation examples) into parts to train and to judge.
 
     Fold 0 is the task's own split. Folds 1 to `count` judge each example of the pool once, the
-    next `count` do so again with another draw. groups: (pool,), examples kept on one side, or None.
+    next `count` do so again with another draw. together: int64 (pool,), see `OwnData`.
     """
 
     labels: np.ndarray = field(repr=False)
     n_train: int
-    groups: np.ndarray | None = field(default=None, repr=False)
+    together: np.ndarray | None = field(default=None, repr=False)
     seed: int = 0
     _cuts: dict[int, list] = field(default_factory=dict, init=False, repr=False, compare=False)
     _parts: dict[tuple[int, int], tuple] = field(
@@ -35,8 +52,9 @@ class Folds:
     @property
     def count(self) -> int:
         """Folds that judge everything once; the judged part is as large as the own validation."""
+        sets = len(self.labels) if self.together is None else len(np.unique(self.together))
         share = len(self.labels) / max(1, len(self.labels) - self.n_train)
-        return int(np.clip(round(share), 2, 10))
+        return int(np.clip(round(share), 2, min(10, sets)))
 
     def rows(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the pool to train on and to judge by, int64 each."""
@@ -45,12 +63,9 @@ class Folds:
             return everything[: self.n_train], everything[self.n_train :]
         number, place = divmod(fold - 1, self.count)
         if number not in self._cuts:
-            kind = StratifiedKFold if self.groups is None else StratifiedGroupKFold
-            draw = kind(self.count, shuffle=True, random_state=self.seed + number)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
-                cuts = draw.split(self.labels, self.labels, self.groups)
-                self._cuts[number] = list(cuts)
+            self._cuts[number] = cut_folds(
+                self.labels, self.together, self.count, self.seed + number
+            )
         return self._cuts[number][place]
 
     def part(self, fold: int, n_train: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,9 +89,7 @@ class Folds:
 
 def folds_of(own: OwnTask, seed: int = 0) -> Folds:
     """The folds of a task's pool."""
-    task, groups = own.task, own.data.groups
-    labels = np.concatenate([task.train.labels, task.validation.labels])
-    return Folds(labels, len(task.train), None if groups is None else groups[own.pool], seed)
+    return Folds(own.data.labels[own.pool], len(own.task.train), own.data.together[own.pool], seed)
 
 
 def part_of(task: Task, folds: Folds, fold: int, n_train: int, pool: Pool | None = None) -> Task:

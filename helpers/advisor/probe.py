@@ -11,10 +11,11 @@ import torch
 from joblib import parallel_config
 from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
+from helpers.advisor.folds import cut_folds
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
@@ -206,13 +207,22 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     train, validation = own.task.train, own.task.validation
     labels = np.concatenate([train.labels, validation.labels])
     keep = stratified_order(labels, SPLIT_SEED + seed)[:MOST]
-    counts = np.bincount(labels[keep])
-    keep = keep[counts[labels[keep]] > 1]  # out of fold there must be another one
+    sets = sets_of_class(labels[keep], own.data.together[own.pool[keep]])
+    keep = keep[sets[labels[keep]] > 1]  # out of fold there must be another one
     first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
     split = _concatenated(train.take(first), validation.take(second - len(train)))
     if len(np.unique(split.labels)) < 2:
-        raise UserError(f"{own.data.root}: a probe needs two classes with two examples or more")
+        raise UserError(
+            f"{own.data.root}: a probe needs two classes with two examples or more, no copies and "
+            "of different groups; add examples"
+        )
     return own.pool[np.concatenate([first, second])], split
+
+
+def sets_of_class(labels: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """How many sets of what stays together each class has, int64 (classes,)."""
+    pairs = np.unique(np.stack([labels, together]), axis=1)
+    return np.bincount(pairs[0])
 
 
 def _concatenated(first: Split, second: Split) -> Split:
@@ -235,12 +245,11 @@ def _out_of_fold(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predictions (n,) of a linear probe and of the classical pipeline, each out of fold.
 
-    Examples of one group are never on both sides of a fold.
+    Groups, series and copies are never on both sides of a fold.
     """
     labels = split.labels
-    folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
-    groups = None if own.data.groups is None else own.data.groups[rows]
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    together = own.data.together[rows]
+    folds = max(2, min(FOLDS, *sets_of_class(labels, together)[np.unique(labels)]))
     approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(labels)).lr
     characters = modality == "text" and lack_words(split.inputs)
@@ -250,8 +259,7 @@ def _out_of_fold(
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
-        cuts = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
+        cuts = cut_folds(labels, together, folds, seed)
         probed = cross_val_predict(linear_probe(), features, labels, cv=cuts)
         classical = cross_val_predict(pipeline, raw, labels, cv=cuts)
     return probed, classical

@@ -22,7 +22,7 @@ from unittest import mock
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.data import OwnData
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.splits import draw_splits
 from helpers.errors import UserError, printable
@@ -38,7 +38,7 @@ def looked_at(path: Path) -> OwnData:
     data = read_data(path)
     shape = picture_shape(data, SIDE)
     data = readable(data, *shape)
-    data = draw_splits(data, find_copies(data, *shape), find_series(data))
+    data = draw_splits(data, find_copies(data, *shape))
     run_checks(data, side=SIDE, decoded=shape)
     return data
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, find_series, listing
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
+from helpers.advisor.together import find_series
 
 TELLING = 0.3  # of what chance leaves open: from here on a property gives the class away
 _LEAST = 30  # examples: with fewer everything tells something
@@ -153,7 +154,8 @@ def _spanning(
         f"{counted(len(names), word, plural)} ({listing([str(name) for name in names], 3)}) stand "
         f"in train and in test, with {len(rows):,} of {n_test:,} test examples.",
         data.names(rows),
-        f"Keep each {word} on one side: what is tested should be as new as what will come.",
+        f"Keep each {word} on one side: what is tested should be as new as what will come; "
+        "--ignore-splits draws such splits.",
     )
 
 

@@ -1,0 +1,150 @@
+"""Whether a test that the data brings resembles the training data.
+
+A linear classifier is asked to tell test from training examples of the same classes, on frozen
+features and out of fold. What it reaches is compared with what it reaches when the sides are dealt
+anew by luck, so that a test drawn at random from the same examples passes (Lopez-Paz and Oquab,
+2017: classifier two-sample tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.decomposition import PCA
+
+from helpers.advisor.checks.context import Check, Context
+from helpers.advisor.data import Finding
+from helpers.advisor.folds import cut_folds
+from helpers.results.statistics import wilson_interval
+from helpers.tasks.splits import stratified_order
+from helpers.training.linear import linear_probe, one_blas_thread
+
+SHIFT = "test like training"
+LUCK, APART = 0.02, 0.6  # a p-value and an AUC from which on the test is of another kind
+_SHUFFLES, _FOLDS = 199, 5
+_MOST, _FEWEST = 500, 20  # examples of a side
+_DIRECTIONS, _PER_DIRECTION, _RIDGE = 50, 8, 0.1
+_PROBED = 1_500  # training examples of the probe that is judged on the test
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far test and training examples can be told apart.
+
+    auc: 0.5 where they are alike, 1 where each is told. p_value: share of lucky deals that reach
+    as much. telling: rows of test examples, those that look least like training first.
+    """
+
+    auc: float
+    p_value: float
+    telling: np.ndarray
+
+    @property
+    def differs(self) -> bool:
+        """Whether the test is of another kind: not by luck, and by enough to matter."""
+        return self.p_value <= LUCK and self.auc >= APART
+
+
+@one_blas_thread
+def compare(
+    features: np.ndarray,
+    labels: np.ndarray,
+    is_test: np.ndarray,
+    together: np.ndarray,
+    seed: int = 0,
+) -> Shift | None:
+    """Tell test from training examples; None where either side is too small to say anything.
+
+    features: float (N, F). labels: int64 (N,). is_test: bool (N,). together: int64 (N,), see
+    `OwnData`. Each class counts as often on both sides, so that another mix of classes is no shift.
+    """
+    rng = np.random.default_rng(seed)
+    rows = _balanced(labels, is_test, rng)
+    if len(rows) < 2 * _FEWEST:
+        return None
+    labels, side, together = labels[rows], is_test[rows], together[rows]
+    n_directions = min(_DIRECTIONS, len(rows) // _PER_DIRECTION, features.shape[1])
+    points = PCA(n_directions, whiten=True, random_state=seed).fit_transform(features[rows])
+    sides = np.column_stack([side, _dealt(side, labels, together, rng)])
+    scores = np.empty(sides.shape)
+    for seen, held in cut_folds(labels, together, _FOLDS, seed):
+        known, wanted = points[seen], 2.0 * sides[seen] - 1
+        normal = known.T @ known + _RIDGE * len(seen) * np.eye(n_directions)
+        slope = np.linalg.solve(normal, known.T @ (wanted - wanted.mean(0)))
+        scores[held] = points[held] @ slope
+    ranks, n_test = rankdata(scores, axis=0), sides.sum(0)
+    aucs = ((ranks * sides).sum(0) / n_test - (n_test + 1) / 2) / (len(rows) - n_test)
+    p_value = (1 + (aucs[1:] >= aucs[0]).sum()) / (1 + _SHUFFLES)
+    order = np.argsort(-scores[:, 0], kind="stable")
+    return Shift(float(aucs[0]), float(p_value), rows[order[side[order]]])
+
+
+def _balanced(labels: np.ndarray, is_test: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows with as many examples of each class on both sides, at most _MOST of a side."""
+    pairs = []
+    for label in np.unique(labels):
+        sides = [np.flatnonzero((labels == label) & (is_test == test)) for test in (False, True)]
+        n = min(map(len, sides))
+        pairs.append(np.column_stack([rng.permutation(rows)[:n] for rows in sides]))
+    return np.sort(rng.permutation(np.concatenate(pairs))[:_MOST].ravel())
+
+
+def _dealt(
+    side: np.ndarray, labels: np.ndarray, together: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Sides dealt anew, bool (N, _SHUFFLES): within each class, what stays together at once."""
+    _, first, sets = np.unique(2 * together + side, return_index=True, return_inverse=True)
+    kinds, sides = labels[first], side[first]
+    places = np.argsort(kinds, kind="stable")
+    dealt = np.empty((len(first), _SHUFFLES), dtype=bool)
+    for column in range(_SHUFFLES):
+        dealt[places, column] = sides[np.lexsort((rng.random(len(first)), kinds))]
+    return dealt[sets]
+
+
+def _shift(context: Context) -> Iterator[Finding] | None:
+    data = context.data
+    if context.features is None or "test" in data.drawn or not (data.splits == "test").any():
+        return None
+    found = compare(context.features, data.labels, data.splits == "test", data.together)
+    return None if found is None else _told(context, found)
+
+
+def _told(context: Context, shift: Shift) -> Iterator[Finding]:
+    figures = {"auc": round(shift.auc, 4), "p_value": shift.p_value}
+    how = f"AUC {shift.auc:.2f}, where 0.5 is alike and 1 wholly apart; p = {shift.p_value:.2g}"
+    if not shift.differs:
+        yield Finding(
+            SHIFT, "passed", f"The test resembles the training data ({how}).", figures=figures
+        )
+        return
+    accuracy, low, high = _on_test(context)
+    figures |= {"probe_on_test": accuracy, "low": low, "high": high}
+    yield Finding(
+        SHIFT,
+        "warning",
+        "The test is of another kind than the training data: a linear classifier tells examples of "
+        f"the same class apart ({how}). A probe gets {accuracy:.3f} of this test right ({low:.3f} "
+        f"to {high:.3f}).",
+        context.data.names(shift.telling),
+        "Where what comes later looks like the test, believe the number on the test, not the one "
+        "out of fold, and train on some of its kind; else draw a test from what will come.",
+        {key: round(value, 4) for key, value in figures.items()},
+    )
+
+
+@one_blas_thread
+def _on_test(context: Context) -> tuple[float, float, float]:
+    """Accuracy on the test of a probe on the other examples, with its 95 % interval."""
+    data, features = context.data, context.features
+    pool, test = np.flatnonzero(data.splits != "test"), np.flatnonzero(data.splits == "test")
+    pool = pool[stratified_order(data.labels[pool], 0)[:_PROBED]]
+    probe = linear_probe().fit(features[pool], data.labels[pool])
+    right = int((probe.predict(features[test]) == data.labels[test]).sum())
+    return right / len(test), *wilson_interval(right, len(test))
+
+
+CHECKS = (Check(SHIFT, _shift, "The test resembles the training data."),)
