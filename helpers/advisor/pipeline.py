@@ -31,6 +31,7 @@ from helpers.advisor.costs import costs_form, own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
+from helpers.advisor.model_folder import read_recipe
 from helpers.advisor.network import choose_backbone, cut_off, fastest_threads, letters_a_piece
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
@@ -40,6 +41,7 @@ from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import as_json, refused_json
 from helpers.advisor.report.as_text import in_words
+from helpers.advisor.report.model_card import model_card
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone
@@ -69,7 +71,9 @@ def export_model(advice: Any, folder: Path) -> str:
             race.append(row)
             bar.update()
     test = read_test(race, job)
-    return write_export(race.model_folder(job), looked.own, test.as_dict(), Path(folder))
+    kept, tested = race.model_folder(job), test.as_dict()
+    card = model_card(advice.as_dict(), read_recipe(kept), tested)
+    return write_export(kept, looked.own, tested, Path(folder), card)
 
 
 def _job(advice: Any, looked: Looked) -> RaceRun:

@@ -1,9 +1,11 @@
 """Whether a test that the data brings resembles the training data.
 
-A linear classifier is asked to tell test from training examples of the same classes, on frozen
-features and out of fold. What it reaches is compared with what it reaches when the sides are dealt
-anew by luck, so that a test drawn at random from the same examples passes (Lopez-Paz and Oquab,
-2017: classifier two-sample tests).
+Each example is called test or training by its nearest neighbours of the same class, on frozen
+features. How well that works is compared with how well it works when the sides are dealt anew by
+luck, so that a test drawn at random from the same examples passes (Schilling 1986, JASA 81:799).
+Test photos from another shop lie elsewhere in each class by its own way, which a linear classifier
+over all classes hardly sees: of the groceries' published test it reaches an AUC of 0.54, and the
+neighbours 0.76.
 """
 
 from __future__ import annotations
@@ -13,20 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import Finding
-from helpers.advisor.folds import cut_folds
 from helpers.results.statistics import wilson_interval
 from helpers.tasks.splits import stratified_order
 from helpers.training.linear import linear_probe, one_blas_thread
 
 SHIFT = "test like training"
 LUCK, APART = 0.02, 0.6  # a p-value and an AUC from which on the test is of another kind
-_SHUFFLES, _FOLDS = 199, 5
-_MOST, _FEWEST = 500, 20  # examples of a side
-_DIRECTIONS, _PER_DIRECTION, _RIDGE = 50, 8, 0.1
+_SHUFFLES, _NEAREST = 199, 3
+_MOST, _FEWEST = 1_000, 20  # examples of a side
 _PROBED = 1_500  # training examples of the probe that is judged on the test
 
 
@@ -66,20 +66,22 @@ def compare(
     if len(rows) < 2 * _FEWEST:
         return None
     labels, side, together = labels[rows], is_test[rows], together[rows]
-    n_directions = min(_DIRECTIONS, len(rows) // _PER_DIRECTION, features.shape[1])
-    points = PCA(n_directions, whiten=True, random_state=seed).fit_transform(features[rows])
+    points = StandardScaler().fit_transform(features[rows])
+    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-6)
+    alike = points @ points.T
+    alike[(labels[:, None] != labels) | (together[:, None] == together)] = -np.inf
+    near = np.argpartition(-alike, _NEAREST, axis=1)[:, :_NEAREST]
+    counts = np.isfinite(np.take_along_axis(alike, near, 1))[:, :, None]
     sides = np.column_stack([side, _dealt(side, labels, together, rng)])
-    scores = np.empty(sides.shape)
-    for seen, held in cut_folds(labels, together, _FOLDS, seed):
-        known, wanted = points[seen], 2.0 * sides[seen] - 1
-        normal = known.T @ known + _RIDGE * len(seen) * np.eye(n_directions)
-        slope = np.linalg.solve(normal, known.T @ (wanted - wanted.mean(0)))
-        scores[held] = points[held] @ slope
+    scores = (sides[near] * counts).sum(1) / np.maximum(1, counts.sum(1))
+    scores[~counts.any(1)[:, 0]] = 0.5  # alone in its class
     ranks, n_test = rankdata(scores, axis=0), sides.sum(0)
     aucs = ((ranks * sides).sum(0) / n_test - (n_test + 1) / 2) / (len(rows) - n_test)
     p_value = (1 + (aucs[1:] >= aucs[0]).sum()) / (1 + _SHUFFLES)
+    # Without itself an example has fewer of its own side around it: luck lies below a half.
+    auc = np.clip(aucs[0] - aucs[1:].mean() + 0.5, 0, 1)
     order = np.argsort(-scores[:, 0], kind="stable")
-    return Shift(float(aucs[0]), float(p_value), rows[order[side[order]]])
+    return Shift(float(auc), float(p_value), rows[order[side[order]]])
 
 
 def _balanced(labels: np.ndarray, is_test: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -126,9 +128,9 @@ def _told(context: Context, shift: Shift) -> Iterator[Finding]:
     yield Finding(
         SHIFT,
         "warning",
-        "The test is of another kind than the training data: a linear classifier tells examples of "
-        f"the same class apart ({how}). A probe gets {accuracy:.3f} of this test right ({low:.3f} "
-        f"to {high:.3f}).",
+        "The test is of another kind than the training data: by their nearest neighbours "
+        f"examples of the same class are told apart ({how}). A probe gets {accuracy:.3f} of this "
+        f"test right ({low:.3f} to {high:.3f}).",
         context.data.names(shift.telling),
         "Where what comes later looks like the test, believe the number on the test, not the one "
         "out of fold, and train on some of its kind; else draw a test from what will come.",

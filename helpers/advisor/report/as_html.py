@@ -5,32 +5,43 @@ It is made from what `advise --json` writes, so that the two can't differ.
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+from PIL import Image
 
-from helpers.advisor.report.as_json import columns_in_words
+from helpers.advisor.data import listing
+from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
+from helpers.advisor.report.as_json import REFUSED, columns_in_words, together_in_words
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
 from helpers.results.evidence import CLEAR, CLOSE, NONE
+from helpers.tasks.images import read_image
 from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 
 CHIPS = {
-    CLEAR: {"kind": "clear", "sign": "●"},
-    CLOSE: {"kind": "close", "sign": "◐"},
-    NONE: {"kind": "none", "sign": "○"},
+    CLEAR: {"kind": "clear", "sign": "●", "means": "No other approach is expected to do better."},
+    CLOSE: {"kind": "close", "sign": "◐", "means": "Others may do as well; this one costs less."},
+    NONE: {"kind": "none", "sign": "○", "means": "Nothing recorded is like your data."},
+    REFUSED: {"kind": "close", "sign": "✕", "means": ""},
 }
+MILLION = 1_000_000  # predictions that costs are told for
+PICTURED, PICTURE_SIDE = 8, 112  # examples of a warning that are shown, and their pixels
 SEVERITY_SIGNS = {"refused": "✕", "warning": "▲", "note": "●", "passed": "✓"}
 
 
 def report(told: Mapping[str, Any]) -> str:
     """Return the page. told: what `advise --json` writes."""
     rows, approach = told["candidates"], told["approach"]
+    taken = next((row for row in rows if row["approach"] == approach), None)
     for row in rows:
         style_of(row["approach"])  # the style sheet needs a colour for each
     figures = {}
@@ -42,9 +53,14 @@ def report(told: Mapping[str, Any]) -> str:
         told=told,
         sheet=Markup(_sheet()),
         chip=CHIPS.get(told["verdict"], CHIPS[CLOSE]),
+        doubted="probe_on_test" in (told["test_shift"] or {}),
         severity_signs=SEVERITY_SIGNS,
-        taken=next((row for row in rows if row["approach"] == approach), None),
-        why=_why(told),
+        title=_heading(approach) if approach else "No answer",
+        costs=_costs(taken, told["settings"]),
+        steps=_steps(told),
+        taken=taken,
+        together=together_in_words(told["kept_together"]),
+        why=_why(told) if approach else [told["refused"]],
         changes=_changes(told),
         facts=_facts(told),
         json=json.dumps(dict(told), indent=1, ensure_ascii=False),
@@ -67,6 +83,7 @@ def _template() -> Template:
     templates.filters |= {
         "duration": duration,
         "short": short,
+        "pictures": _pictures,
         "swatch": lambda approach: Markup(swatch(approach)),
         "heading": _heading,
     }
@@ -90,16 +107,75 @@ def _changes(told: Mapping[str, Any]) -> list[str]:
     return said + [f"The article's rule, {flip['why']}" for flip in flips]
 
 
+def _costs(taken: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> list[str]:
+    """What the approach costs on this machine, in hours and, where its price is known, in money."""
+    if taken is None:
+        return []
+    price = settings["hour_price"]
+    parts = {
+        "to train it, and each time again": taken["train_seconds"] / 3600,
+        "for a million predictions": taken["latency_ms"] / 3.6e6 * MILLION,
+    }
+    said = [
+        f"{duration(3600 * hours)}{'' if price is None else f' = {_money(hours * price)}'} {what}"
+        for what, hours in parts.items()
+    ]
+    how = (
+        "In money: times what an hour of this machine costs you (--hour-price tells it here)."
+        if price is None
+        else f"At {price:g} an hour, on this machine."
+    )
+    return [*said, how]
+
+
+def _money(value: float) -> str:
+    return f"{value:,.2f}" if value >= 0.01 else "less than 0.01"
+
+
+def _steps(told: Mapping[str, Any]) -> list[str]:
+    """What to do next: mend what warns, measure what is open, then take the model."""
+    path = told["settings"]["path"]
+    if told["refused"]:
+        return [f"Mend this, then ask again: python -m helpers advise {path}"]
+    warned = [check["check"] for check in told["checks"] if check["severity"] == "warning"]
+    mend = f"Look at what the checks warn of: {listing(warned)}." if warned else ""
+    measure = told["next_measurement"]
+    take = f"Get the trained model: python -m helpers advise {path} --export FOLDER"
+    return [step for step in (mend, measure, take) if step]
+
+
+def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
+    """The first examples of a warning as small pictures, where they are files below the root."""
+    made = []
+    for name in check["examples"][:PICTURED]:
+        file = Path(root, name)
+        if file.suffix.lower() not in PICTURE_SUFFIXES or not file.is_file():
+            continue
+        try:
+            pixels = read_image(file, PICTURE_SIDE, 3)
+        except (OSError, ValueError):
+            continue
+        held = io.BytesIO()
+        Image.fromarray(pixels).save(held, "JPEG", quality=80)
+        data = base64.b64encode(held.getvalue()).decode("ascii")
+        made.append(Markup('<img src="data:image/jpeg;base64,{}" alt="{}">').format(data, name))
+    return made
+
+
 def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     """What the numbers rest on, by the words it is listed under."""
     probe = told["probe"]
-    facts = {
-        "probe": f"{probe['accuracy']:.3f} ({probe['low']:.3f} to {probe['high']:.3f}) on "
-        f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
-        "chance": f"{probe['chance']:.3f}, naming the largest class",
-        "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-        "distance": f"{told['distance']} ({told['distance_how']})",
-    }
+    facts = (
+        {}
+        if probe is None
+        else {
+            "probe": f"{probe['accuracy']:.3f} ({probe['low']:.3f} to {probe['high']:.3f}) on "
+            f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
+            "chance": f"{probe['chance']:.3f}, naming the largest class",
+            "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
+            "distance": f"{told['distance']} ({told['distance_how']})",
+        }
+    )
     if told["columns"]:
         facts["columns"] = columns_in_words(told["columns"])
     unset = (None, "", [])

@@ -16,6 +16,8 @@ from helpers.advisor.data import SPLITS, Finding, OwnData, counted, listing
 from helpers.decision import distance_word
 from helpers.errors import printable
 
+REFUSED = "refused"  # the verdict where no answer can be trusted
+
 
 def as_json(
     looked: Looked, answer: Answer, race: Mapping[str, Any] | None = None
@@ -61,7 +63,7 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
         **dict.fromkeys(absent),
         **{name: [] for name in lists},
         "left_out": {},
-        "verdict": "refused",
+        "verdict": REFUSED,
         "refused": str(refusal),
         **about_data(refusal.data, refusal.findings),
         "settings": _plain(asked),
