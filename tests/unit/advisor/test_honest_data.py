@@ -225,7 +225,7 @@ def leaking(tmp_path, monkeypatch):
     root = write_pictures(tmp_path / "bars", tiny_task(48, n_classes=2))
     for number, file in enumerate(sorted((root / "test").rglob("*.png"))):
         if number % 2:
-            twin = sorted((root / "train" / file.parent.name).glob("*.png"))[number]
+            twin = sorted((root / "train" / file.parent.name).glob("*.png"))[number // 2]
             file.write_bytes(twin.read_bytes())
     return root
 
