@@ -31,7 +31,7 @@ class LoRALinear(nn.Module):
         self.scale = alpha / rank
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.base(x) + self.scale * (x @ self.A.T @ self.B.T)
+        return self.base(x) + x @ self.A.T @ (self.scale * self.B).T
 
     def merged(self) -> nn.Linear:
         """The wrapped layer with the update added to its weight: no cost at inference."""
@@ -54,7 +54,7 @@ class LoRAConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         base = self.base
         hidden = nn.functional.conv2d(x, self.A, None, base.stride, base.padding, base.dilation)
-        return base(x) + self.scale * nn.functional.conv2d(hidden, self.B)
+        return base(x) + nn.functional.conv2d(hidden, self.scale * self.B)
 
     def merged(self) -> nn.Conv2d:
         """The wrapped layer with the update added to its weight: no cost at inference."""

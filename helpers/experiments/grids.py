@@ -38,6 +38,7 @@ _LITE0 = "efficientnet_lite0"
 _FIFTY = (FEATURE_EXTRACTION, LORA, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)  # at n = 50
 _MOVING = (PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT)
 _NATIVE = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)
+_TUNED = (PARTIAL_FINE_TUNING, FULL_FINE_TUNING)
 _SCRATCH = (FROM_SCRATCH,)
 _PHOTO = "mirror+crop"
 # A crop could cut a defect out and keep its label; neither kind of picture has an upright.
@@ -87,6 +88,8 @@ SECOND_ROUND = (
             _native(("clothing",), (ALL,), approaches=(*_NATIVE, *_SCRATCH)),
             _native(("grocery",), (1_000,)),
             _native(_UPRIGHTLESS, (1_000,), augment=_FLIPS),
+            # All cells, as the network that was published with them had.
+            _native(("solar_cells",), (ALL,), approaches=_TUNED, augment=_FLIPS, seeds=3),
             # The flagship without augmentation, for comparison.
             _photos(("clothing",), (ALL,), 128, approaches=_NATIVE, augment="", seeds=2),
         ),

@@ -33,14 +33,7 @@ from IPython.display import Markdown, display
 
 from helpers.approaches import get_approach
 from helpers.backbones import clone, load_backbone
-from helpers.display import (
-    APPROACH_STYLE,
-    explore,
-    plot_curves,
-    plot_history,
-    plot_race,
-    small_multiples,
-)
+from helpers.display import explore, plot_curves, plot_history, plot_race, small_multiples
 from helpers.experiments import RunConfig, recorded_runs, run
 from helpers.lessons import check, pick
 from helpers.lessons.crossings import overtakes
@@ -288,7 +281,7 @@ def draw_size(task, n):
     here = own[own["n_train"] == n].sort_values("mean")
     if here.empty:
         return f"{task} with {n:,} examples has not been recorded."
-    leader = APPROACH_STYLE[here["approach"].iloc[-1]].phrase
+    leader = get_approach(here["approach"].iloc[-1]).phrase
     made = plot_curves(own, "n_train", title=f"{task}: {leader} leads at {n:,}",
                        xlabel="training examples (log scale)", log_x=True)  # fmt: skip
     made.axes[0].axvline(n, color="#333333", ls="--", lw=1)
