@@ -31,7 +31,7 @@ class Cost:
     """What one approach costs here, in seconds an example where nothing else is said.
 
     prepare: the frozen stages below what is trained, once. step: one training step. judge: one
-    prediction while it trains. fit: of what has no network and so no steps, all in all.
+    prediction while it trains. fit: of what a solver fits, without steps.
     memory_mb: at the peak of a step on BATCH_SIZE examples. stored_mb: on disk for each task.
     """
 
@@ -57,7 +57,7 @@ class Cost:
         epochs = max(1.0, recipe.share * recipe.epochs)
         each = n_train * self.step + n_validation * self.judge
         missing = n_train + n_validation if missing is None else missing
-        return self.prepare * missing + epochs * each + 0.3
+        return self.prepare * missing + self.fit * n_train + epochs * each + 0.3
 
 
 def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]]:
@@ -77,8 +77,13 @@ def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]
     return Form(read, write)
 
 
-def own_costs(backbone: Backbone, own: OwnTask, names: Iterable[str]) -> dict[str, Cost]:
-    """Costs by approach, timed here; what trains in the same steps, or is served alike, once."""
+def own_costs(
+    backbone: Backbone, own: OwnTask, names: Iterable[str], fit: float = 0.0
+) -> dict[str, Cost]:
+    """Costs by approach, timed here; what trains in the same steps, or is served alike, once.
+
+    fit: seconds that a solver needs for a probe, an example; it takes no steps then.
+    """
     entries = {name: get_approach(name) for name in names}
     without_network = [name for name, entry in entries.items() if not entry.uses_network]
     costs = {name: _fitted(name, own) for name in without_network}
@@ -108,6 +113,9 @@ def own_costs(backbone: Backbone, own: OwnTask, names: Iterable[str]) -> dict[st
             trainable=int(row["trainable"]),
         )
     probe = costs[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in costs else 0.0
+    if fit and FEATURE_EXTRACTION in costs:
+        solved = replace(costs[FEATURE_EXTRACTION], step=0.0, judge=0.0, fit=fit)
+        costs[FEATURE_EXTRACTION] = solved
     for name, twin in twins.items():
         extra = probe if entries[name].reads_features else 0.0
         costs[name] = replace(costs[twin], approach=name, prepare=extra)

@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from helpers.advisor.hyperparameters import settings_of
 from helpers.advisor.model_folder import TENSORS, TEST, read_part, read_recipe, write_model
 from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
@@ -259,7 +260,7 @@ def model_facts(
         "side": inputs.shape[1] if picture else None,
         "channels": inputs.shape[3] if picture else None,
         "scale": own.data.scale,
-        "settings": "",
+        "settings": settings_of(row["approach"], own.task.modality),
         "data": own.name,
         **{key: row[key] for key in ("seed", "lr", "epochs", "n_train", "run_id")},
         "validation_accuracy": row["accuracy"],

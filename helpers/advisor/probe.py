@@ -1,16 +1,23 @@
-"""The probe: frozen features once, a linear model out of fold on them, and how far the data lie."""
+"""The probe: frozen features once, a linear model out of fold on them, and how far the data lie.
+
+Photos are probed at two sizes, since pixels may be worth more than weights: the size that is fast,
+and the network's own (`BackboneInfo.native_size`). What follows works at the better one.
+"""
 
 from __future__ import annotations
 
+import time
 import warnings
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from joblib import parallel_config
 from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
@@ -18,6 +25,7 @@ from helpers.advisor.data import SPLITS
 from helpers.advisor.folds import cut_folds
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
+from helpers.approaches.feature_extraction import STRENGTHS
 from helpers.backbones import Backbone, reference_of
 from helpers.decision import distance_word
 from helpers.errors import DataNotFound, UserError
@@ -28,6 +36,7 @@ from helpers.experiments.domain_distance import (
     log_me,
     reference_features,
 )
+from helpers.results.expected_regret import WEIGHTS
 from helpers.results.statistics import wilson_interval
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
@@ -39,6 +48,10 @@ from helpers.vocabulary import CLASSICAL, DistanceWord
 SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
 MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in how many folds
 SOLVER_STEPS = 100
+NATIVE_SECONDS = 60.0  # of features at the network's own size, at most: else a part is probed
+LEAST_PART = 300  # examples of such a part, at least
+TIMED = 16  # examples whose features are timed
+WHOLE_CHOICE = 500  # examples up to which every fold has a say in a probe's strength
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
 # What a weak probe may lie at, of what was looked at.
 FAR, CUT_OFF, IMBALANCED, NOISE, UNKNOWN = (
@@ -63,6 +76,34 @@ class ProbeScore:
 
 
 @dataclass(frozen=True)
+class SizedProbe:
+    """A probe at one input size, on the examples that every size was probed on.
+
+    image_size: pixels a side, or tokens. strength: C of the linear model, chosen among STRENGTHS.
+    seconds: of features and folds here. fit: seconds of one fit, an example. part: whether these
+    are fewer examples than could be probed, for want of time.
+    """
+
+    image_size: int
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    strength: float
+    seconds: float
+    fit: float
+    part: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            key: round(value, 4) if key in ("accuracy", "low", "high") else value
+            for key, value in (asdict(self) | {"seconds": round(self.seconds, 1)}).items()
+            if key != "fit"
+        }
+
+
+@dataclass(frozen=True)
 class Probing:
     """What frozen features show of a task.
 
@@ -71,6 +112,7 @@ class Probing:
         what it was measured against, or why not. p_value: of probe and classical being as good,
         by McNemar's exact test on the examples that one of them gets right.
     cut: share of the texts that are longer than what the backbone reads.
+    sizes: the probe at each input size, the one that is gone on with first.
     """
 
     probe: ProbeScore
@@ -82,6 +124,7 @@ class Probing:
     frechet: float | None
     log_me: float
     cut: float = 0.0
+    sizes: tuple[SizedProbe, ...] = ()
 
     @property
     def above_chance(self) -> float:
@@ -135,6 +178,7 @@ class Probing:
             "classical": classical,
             "p_value": float(f"{self.p_value:.3g}"),
             "log_me": round(self.log_me, 4),
+            "sizes": [one.as_dict() for one in self.sizes],
         }
 
 
@@ -150,14 +194,16 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
     return whole
 
 
-def probe_key(backbone: Backbone, seed: int) -> str:
+def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
-    return f"probe-2-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+    sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
+    return f"probe-3-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
     scores = {name: ProbeScore(**facts.pop(name)) for name in ("probe", "classical")}
-    return Probing(**scores, **facts)
+    sizes = tuple(SizedProbe(**one) for one in facts.pop("sizes"))
+    return Probing(**scores, **facts, sizes=sizes)
 
 
 def _facts(probing: Probing) -> dict[str, Any] | None:
@@ -174,27 +220,61 @@ def probe_own(
     features: np.ndarray,
     seed: int = 0,
     cut: np.ndarray | None = None,
+    native: Backbone | None = None,
 ) -> Probing:
     """Everything that frozen features say, from training and validation examples alone.
 
     features: float32 (N, F), what `frozen_features` returned. cut: bool (N,), see `cut_off`.
+    native: the same network at its own input size, probed too; where time is short on a
+        stratified part. It is gone on with where it gets more right than counts as equal.
     """
     rows, split = joined_sample(own, seed)
-    labels = split.labels
-    probed, classical = _out_of_fold(own, features[rows], rows, split, seed)
-    p_value = mcnemar(probed == labels, classical == labels)
+    cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
+    classical = _classical(own, split, cuts, seed) == labels
+    base = _probed(backbone, features[rows], split, cuts)
+    main, part, sizes = base, np.arange(len(rows)), (base.sized,)
+    if native is not None:
+        part = affordable_part(native, split, seed)
+        small, cuts = split.take(part), _cuts(own, rows[part], labels[part], seed)
+        if len(part) < len(rows):
+            base = _probed(backbone, features[rows[part]], small, cuts)
+        larger = _probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
+        ahead = larger.sized.accuracy > base.sized.accuracy + WEIGHTS.margin
+        sizes = (larger.sized, base.sized) if ahead else (base.sized, larger.sized)
+        sizes = tuple(replace(one, part=len(part) < len(rows)) for one in sizes)
+        main, part = (larger, part) if ahead else (main, np.arange(len(rows)))
     frechet, how = _distance(backbone, features[own.rows["train"]])
     return Probing(
-        probe=_score(probed == labels),
-        classical=_score(classical == labels),
+        probe=_score(main.right),
+        classical=_score(classical),
         chance=float(np.bincount(labels).max() / len(labels)),
-        p_value=p_value,
+        p_value=mcnemar(main.right, classical[part]),
         distance=None if frechet is None else as_distance(frechet),
         how=how,
         frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
+        sizes=sizes,
     )
+
+
+def seconds_each(backbone: Backbone, inputs: np.ndarray | list[str]) -> float:
+    """Processor seconds that the features of one input take here, over the threads in use."""
+    few = inputs[:TIMED]
+    stop, taken = backbone.n_stages, []
+    for _ in range(2):  # the first one warms up
+        taken.append(feature_cache.frozen_prefix(backbone, few, stop, cache=False).cpu_seconds)
+    return min(taken) / len(few)
+
+
+def affordable_part(backbone: Backbone, split: Split, seed: int) -> np.ndarray:
+    """Rows of a split whose features take NATIVE_SECONDS at most, stratified, int64 (n,)."""
+    n = max(LEAST_PART, int(NATIVE_SECONDS / max(1e-9, seconds_each(backbone, split.inputs))))
+    if n >= len(split):
+        return np.arange(len(split))
+    keep = np.sort(stratified_order(split.labels, SPLIT_SEED + seed)[:n])
+    counts = np.bincount(split.labels[keep])
+    return keep[counts[split.labels[keep]] > 1]
 
 
 def _score(right: np.ndarray) -> ProbeScore:
@@ -239,30 +319,77 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
-@one_blas_thread
-def _out_of_fold(
-    own: OwnTask, features: np.ndarray, rows: np.ndarray, split: Split, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions (n,) of a linear probe and of the classical pipeline, each out of fold.
-
-    Groups, series and copies are never on both sides of a fold.
-    """
-    labels = split.labels
+def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list:
+    """Folds of some rows of the data; groups, series and copies are never on both sides."""
     together = own.data.together[rows]
     folds = max(2, min(FOLDS, *sets_of_class(labels, together)[np.unique(labels)]))
+    return cut_folds(labels, together, folds, seed)
+
+
+class _Probed(NamedTuple):
+    """One size's probe: its figures, and which examples it gets right out of fold, bool (n,)."""
+
+    sized: SizedProbe
+    right: np.ndarray
+
+
+@one_blas_thread
+def _probed(backbone: Backbone, features: np.ndarray, split: Split, cuts: list) -> _Probed:
+    """A linear probe out of fold, its strength the one with the least loss out of fold."""
+    labels, started = split.labels, time.process_time()
+    strength = _strength(features, labels, cuts if len(labels) <= WHOLE_CHOICE else cuts[:1])
+    between = time.process_time()
+    right = _out_of_fold(linear_probe(strength), features, labels, cuts) == labels
+    ended = time.process_time()
+    each = seconds_each(backbone, split.inputs)
+    score = _score(right)
+    sized = SizedProbe(
+        backbone.recipe.size, score.accuracy, score.low, score.high, score.n, strength,
+        each * len(labels) + ended - started,
+        (ended - between) / sum(len(train) for train, _ in cuts),
+    )  # fmt: skip
+    return _Probed(sized, right)
+
+
+def _strength(features: np.ndarray, labels: np.ndarray, cuts: Sequence) -> float:
+    """C of STRENGTHS with the least cross-entropy on the judged side of these folds."""
+    losses = dict.fromkeys(STRENGTHS, 0.0)
+    known = np.unique(labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for train, judged in cuts:
+            place = np.searchsorted(known, labels[judged])
+            for strength in STRENGTHS:
+                probe = linear_probe(strength).fit(features[train], labels[train])
+                chances = np.full((len(judged), len(known)), 1e-9)
+                chances[:, np.searchsorted(known, probe.classes_)] += probe.predict_proba(
+                    features[judged]
+                )
+                chances /= chances.sum(1, keepdims=True)
+                losses[strength] += log_loss(
+                    place, chances, labels=np.arange(len(known)), normalize=False
+                )
+    return min(losses, key=losses.__getitem__)
+
+
+def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
+    """Predictions (n,) of the classical pipeline out of fold."""
     approach, modality = get_approach(CLASSICAL), own.task.modality
-    strength = approach.config(modality, len(labels)).lr
+    strength = approach.config(modality, len(split)).lr
     characters = modality == "text" and lack_words(split.inputs)
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
     raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
     raw, pipeline = prepared(pipeline, raw)
+    return _out_of_fold(pipeline, raw, split.labels, cuts)
+
+
+@one_blas_thread
+def _out_of_fold(model: Any, inputs: Any, labels: np.ndarray, cuts: list) -> np.ndarray:
+    """Predictions (n,) of a model, each by one that was not fitted on that fold."""
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        cuts = cut_folds(labels, together, folds, seed)
-        probed = cross_val_predict(linear_probe(), features, labels, cv=cuts)
-        classical = cross_val_predict(pipeline, raw, labels, cv=cuts)
-    return probed, classical
+        return cross_val_predict(model, inputs, labels, cv=cuts)
 
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
+from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import Finding
+from helpers.advisor.folds import cut_folds
 from helpers.results.statistics import wilson_interval
 from helpers.tasks.splits import stratified_order
 from helpers.training.linear import linear_probe, one_blas_thread
@@ -27,7 +29,7 @@ SHIFT = "test like training"
 LUCK, APART = 0.02, 0.6  # a p-value and an AUC from which on the test is of another kind
 _SHUFFLES, _NEAREST = 199, 3
 _MOST, _FEWEST = 1_000, 20  # examples of a side
-_PROBED = 1_500  # training examples of the probe that is judged on the test
+_PROBED, _FOLDS = 1_500, 5  # training examples of the probe that is judged on the test; its folds
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,15 @@ def _told(context: Context, shift: Shift) -> Iterator[Finding]:
             SHIFT, "passed", f"The test resembles the training data ({how}).", figures=figures
         )
         return
-    accuracy, low, high = _on_test(context)
-    figures |= {"probe_on_test": accuracy, "low": low, "high": high}
+    out_of_fold, accuracy, low, high = _probed(context)
+    figures |= {"probe_out_of_fold": out_of_fold, "probe_on_test": accuracy}
+    figures |= {"low": low, "high": high}
     yield Finding(
         SHIFT,
         "warning",
         "The test is of another kind than the training data: by their nearest neighbours "
         f"examples of the same class are told apart ({how}). A probe gets {accuracy:.3f} of this "
-        f"test right ({low:.3f} to {high:.3f}).",
+        f"test right ({low:.3f} to {high:.3f}), and {out_of_fold:.3f} out of fold.",
         context.data.names(shift.telling),
         "Where what comes later looks like the test, believe the number on the test, not the one "
         "out of fold, and train on some of its kind; else draw a test from what will come.",
@@ -139,14 +142,17 @@ def _told(context: Context, shift: Shift) -> Iterator[Finding]:
 
 
 @one_blas_thread
-def _on_test(context: Context) -> tuple[float, float, float]:
-    """Accuracy on the test of a probe on the other examples, with its 95 % interval."""
+def _probed(context: Context) -> tuple[float, float, float, float]:
+    """A probe's accuracy out of fold on the other examples; on the test, its 95 % interval."""
     data, features = context.data, context.features
     pool, test = np.flatnonzero(data.splits != "test"), np.flatnonzero(data.splits == "test")
     pool = pool[stratified_order(data.labels[pool], 0)[:_PROBED]]
-    probe = linear_probe().fit(features[pool], data.labels[pool])
+    labels = data.labels[pool]
+    cuts = cut_folds(labels, data.together[pool], _FOLDS)
+    guessed = cross_val_predict(linear_probe(), features[pool], labels, cv=cuts)
+    probe = linear_probe().fit(features[pool], labels)
     right = int((probe.predict(features[test]) == data.labels[test]).sum())
-    return right / len(test), *wilson_interval(right, len(test))
+    return float((guessed == labels).mean()), right / len(test), *wilson_interval(right, len(test))
 
 
 CHECKS = (Check(SHIFT, _shift, "The test resembles the training data."),)

@@ -20,6 +20,7 @@ from PIL import Image
 from helpers.advisor.data import listing
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
 from helpers.advisor.report.as_json import REFUSED, columns_in_words, together_in_words
+from helpers.advisor.verdicts import LEANING, WITHIN
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
@@ -28,10 +29,11 @@ from helpers.tasks.images import read_image
 from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 
 CHIPS = {
-    CLEAR: {"kind": "clear", "sign": "●", "means": "No other approach is expected to do better."},
-    CLOSE: {"kind": "close", "sign": "◐", "means": "Others may do as well; this one costs less."},
-    NONE: {"kind": "none", "sign": "○", "means": "Nothing recorded is like your data."},
-    REFUSED: {"kind": "close", "sign": "✕", "means": ""},
+    CLEAR: {"kind": "clear", "sign": "●"},
+    LEANING: {"kind": "close", "sign": "◑"},
+    CLOSE: {"kind": "close", "sign": "◐"},
+    NONE: {"kind": "none", "sign": "○"},
+    REFUSED: {"kind": "close", "sign": "✕"},
 }
 MILLION = 1_000_000  # predictions that costs are told for
 PICTURED, PICTURE_SIDE = 8, 112  # examples of a warning that are shown, and their pixels
@@ -46,9 +48,9 @@ def report(told: Mapping[str, Any]) -> str:
         style_of(row["approach"])  # the style sheet needs a colour for each
     figures = {}
     if rows:
-        chance = told["probe"]["chance"]
-        figures["accuracy_figure"] = Markup(accuracy_figure(rows, chance, approach))
-        figures["cost_figure"] = Markup(cost_figure(rows, approach))
+        chance, known = told["probe"]["chance"], [row for row in rows if row["known"]]
+        figures["accuracy_figure"] = Markup(accuracy_figure(known, chance, approach))
+        figures["cost_figure"] = Markup(cost_figure(known, approach))
     return _template().render(
         told=told,
         sheet=Markup(_sheet()),
@@ -56,6 +58,7 @@ def report(told: Mapping[str, Any]) -> str:
         doubted="probe_on_test" in (told["test_shift"] or {}),
         severity_signs=SEVERITY_SIGNS,
         title=_heading(approach) if approach else "No answer",
+        sure=_sure(told),
         costs=_costs(taken, told["settings"]),
         steps=_steps(told),
         taken=taken,
@@ -105,6 +108,20 @@ def _changes(told: Mapping[str, Any]) -> list[str]:
     said = [told["next_measurement"]] if told["next_measurement"] else []
     flips = [flip for flip in told["flips"] if not flip["applied"]]
     return said + [f"The article's rule, {flip['why']}" for flip in flips]
+
+
+def _sure(told: Mapping[str, Any]) -> str:
+    """How sure the choice is, and how often that word was right where it was counted."""
+    if told["refused"]:
+        return ""
+    record, within = told["verdict_record"], 100 * WITHIN
+    said = (
+        f"The choice: {100 * told['chance_right']:.0f} % sure that no other approach lies more "
+        f"than {within:.1f} points above."
+    )
+    if record is None:
+        return said
+    return f"{said} {record['right']} of {record['cases']} such answers were right on other data."
 
 
 def _costs(taken: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> list[str]:
@@ -173,7 +190,7 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
             f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
             "chance": f"{probe['chance']:.3f}, naming the largest class",
             "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-            "distance": f"{told['distance']} ({told['distance_how']})",
+            "distance": f"{_or_unknown(told['distance'])} ({told['distance_how']})",
         }
     )
     if told["columns"]:
@@ -181,6 +198,10 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     unset = (None, "", [])
     facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
     return {key.replace("_", " "): value for key, value in facts.items()}
+
+
+def _or_unknown(value: float | None) -> str:
+    return "not known" if value is None else str(value)
 
 
 def _heading(name: str) -> str:

@@ -13,6 +13,7 @@ from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.checks.catalogue import RefusedData
 from helpers.advisor.checks.shift import SHIFT
 from helpers.advisor.data import SPLITS, Finding, OwnData, counted, listing
+from helpers.advisor.verdicts import LOOK, RACE, kept
 from helpers.decision import distance_word
 from helpers.errors import printable
 
@@ -34,6 +35,8 @@ def as_json(
         "believe": believe(looked),
         "flips": [asdict(flip) for flip in answer.ruled.flips],
         "verdict": answer.verdict,
+        "chance_right": round(answer.chance, 3),
+        "verdict_record": kept(answer.verdict, LOOK if race is None else RACE),
         "candidates": candidate_rows(looked, answer),
         **about_data(looked.own.data, looked.findings),
         "distance": None if distance is None else round(distance, 4),
@@ -58,7 +61,8 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
     """
     lists = ("flips", "candidates", "measured", "reasons", "headline")
     absent = ("approach", "rule", "rule_approach", "distance", "distance_word", "distance_how",
-              "probe", "test", "race_seconds", "believe", "next_measurement")  # fmt: skip
+              "probe", "test", "race_seconds", "believe", "next_measurement", "chance_right",
+              "verdict_record")  # fmt: skip
     told = {
         **dict.fromkeys(absent),
         **{name: [] for name in lists},
@@ -96,16 +100,15 @@ def believe(looked: Looked) -> str:
     shift = about_data(looked.own.data, looked.findings)["test_shift"]
     if shift is None:
         return ""
-    accuracy = looked.probing.probe.accuracy
     if "probe_on_test" not in shift:
         return (
-            f"The test resembles the training data (AUC {shift['auc']:.2f}), so the {accuracy:.3f} "
-            "out of fold holds for it."
+            f"The test resembles the training data (AUC {shift['auc']:.2f}), so the "
+            f"{looked.probing.probe.accuracy:.3f} out of fold holds for it."
         )
     return (
         f"Believe {shift['probe_on_test']:.3f} ({shift['low']:.3f} to {shift['high']:.3f}), what a "
-        f"probe reaches on your test, not the {accuracy:.3f} out of fold or what is expected from "
-        "it: the test is of another kind than the training data."
+        f"probe reaches on your test, not the {shift['probe_out_of_fold']:.3f} out of fold or what "
+        "is expected from it: the test is of another kind than the training data."
     )
 
 
@@ -178,6 +181,7 @@ def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
                 "memory_mb": _digits(cost.memory_mb),
                 "origin": one.origin,
                 "measured": one.measured,
+                "known": one.known,
                 "lr": recipe.lr,
                 "epochs": recipe.epochs,
                 "lr_origin": recipe.origin,

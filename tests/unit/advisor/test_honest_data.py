@@ -22,7 +22,7 @@ from helpers.advisor.data import OwnData
 from helpers.advisor.folds import cut_folds, folds_of
 from helpers.advisor.network import letters_a_piece
 from helpers.advisor.pipeline import Request, advise, advise_command, export_model
-from helpers.advisor.probe import _out_of_fold
+from helpers.advisor.probe import _cuts, _out_of_fold
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_text import in_words
@@ -30,8 +30,8 @@ from helpers.advisor.together import find_series
 from helpers.approaches import TransferModel
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
-from helpers.tasks import Split
 from helpers.tasks.words import count_words
+from helpers.training.linear import linear_probe
 
 
 def noise(file, seed):
@@ -64,9 +64,8 @@ def probed(together):
     features, labels, _ = series_of_pictures(40, seed=0)
     data = OwnData(Path(), "image", [""] * 200, labels, ("a", "b"), np.full(200, "train"),
                    together=together)  # fmt: skip
-    own = SimpleNamespace(data=data, task=SimpleNamespace(modality="image"))
-    pictures = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), dtype=np.uint8)
-    found, _ = _out_of_fold(own, features, np.arange(200), Split(pictures, labels), 0)
+    cuts = _cuts(SimpleNamespace(data=data), np.arange(200), labels, 0)
+    found = _out_of_fold(linear_probe(), features, labels, cuts)
     return float((found == labels).mean())
 
 
