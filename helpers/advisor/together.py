@@ -18,7 +18,7 @@ from helpers.advisor.read.tables import read_table
 from helpers.errors import UserError
 from helpers.tasks.splits import joined
 
-GROUPS_FILE = "groups.csv"
+GROUPS_FILE, TOGETHER = "groups.csv", "kept together"
 _LARGEST = 0.2  # of the data: a larger set of copies or series is how this data looks
 _COVERED = 0.8  # of the pictures stand in a series of two or more
 _PER_CLASS = 5  # series that each class needs, so that whole series can be held out
@@ -59,10 +59,10 @@ def keep_together(data: OwnData, copies: Copies) -> OwnData:
 def _finding(said: Sequence[str], examples: Sequence[str]) -> Finding:
     if not said:
         return Finding(
-            "kept together", "passed", "No groups, series of names or copies: each stands alone."
+            TOGETHER, "passed", "No groups, series of names or copies: each stands alone."
         )
     return Finding(
-        "kept together",
+        TOGETHER,
         "note",
         f"{' and '.join(said)}: each stands on one side of every fold and of every split drawn "
         "here, since a model that saw one of a set knows the others.",

@@ -82,15 +82,6 @@ def _colour(context: Context) -> Iterator[Finding] | None:
 def _modes(context: Context, channels: int) -> Iterator[Finding]:
     headers = context.headers
     grey = np.isin(headers.modes, ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"))
-    if channels == 3 and grey.any():
-        yield Finding(
-            "colour",
-            "note",
-            f"{100 * grey.mean():.0f} % of the pictures are grey, and the backbone learned from "
-            "colour; their one channel is given three times.",
-            context.data.names(headers.rows[grey]),
-            "Nothing need be done; grey pictures are farther from the backbone's own.",
-        )
     if channels == 1 and not grey.all():
         yield Finding(
             "colour",

@@ -10,7 +10,6 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.checks.leakage import telling
 from helpers.advisor.data import Finding, counted, listing
 from helpers.tasks.words import spaced, without_marks
 
@@ -47,14 +46,6 @@ def _label_in_text(context: Context) -> Iterator[Finding]:
 
 def _words(text: str) -> str:
     return " ".join(re.findall(r"\w+", spaced(without_marks(text.lower()))))
-
-
-def _first_words(context: Context) -> Iterator[Finding]:
-    data = context.data
-    first = np.array([(spaced(text).split() or [""])[0][:40].lower() for text in data.items])
-    mend = "Look whether texts of each class come from another template or source."
-    finding = Finding("class told by the first word", "warning", "", mend=mend)
-    yield from telling(data, data.labels, first, finding, "the first word")
 
 
 def _one_word(context: Context) -> Iterator[Finding]:
@@ -100,6 +91,5 @@ def _most_telling(holds: csr_matrix, own: np.ndarray, allowed: np.ndarray) -> tu
 
 CHECKS = (
     Check("class named in the text", _label_in_text, "Texts do not name their class.", ("text",)),
-    Check("first words", _first_words, "First words do not give the class away.", ("text",)),
     Check("single words", _one_word, "No single word gives a class away.", ("text",)),
 )

@@ -19,7 +19,7 @@ from PIL import Image
 
 from helpers.advisor.data import listing
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
-from helpers.advisor.report.as_json import REFUSED, columns_in_words, together_in_words
+from helpers.advisor.report.as_json import REFUSED, columns_in_words
 from helpers.advisor.verdicts import LEANING, WITHIN
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
@@ -62,7 +62,6 @@ def report(told: Mapping[str, Any]) -> str:
         costs=_costs(taken, told["settings"]),
         steps=_steps(told),
         taken=taken,
-        together=together_in_words(told["kept_together"]),
         why=_why(told) if approach else [told["refused"]],
         changes=_changes(told),
         facts=_facts(told),

@@ -12,7 +12,8 @@ import numpy as np
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.checks.catalogue import RefusedData
 from helpers.advisor.checks.shift import SHIFT
-from helpers.advisor.data import SPLITS, Finding, OwnData, counted, listing
+from helpers.advisor.data import SPLITS, Finding, OwnData, listing
+from helpers.advisor.together import TOGETHER
 from helpers.advisor.verdicts import LOOK, RACE, kept
 from helpers.decision import distance_word
 from helpers.errors import printable
@@ -80,6 +81,7 @@ def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
     rows = {split: data.labels[data.splits == split] for split in SPLITS}
     counts = {split: np.bincount(rows[split], minlength=len(data.classes)) for split in SPLITS}
     shift = next((f.figures for f in findings if f.check == SHIFT and f.figures), None)
+    together = next((f.found for f in findings if f.check == TOGETHER), "")
     return {
         "checks": [asdict(finding) for finding in findings],
         "n_examples": len(data),
@@ -90,7 +92,7 @@ def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
             for i, name in enumerate(data.classes)
         ],
         "columns": data.columns,
-        "kept_together": dict(data.together_by),
+        "kept_together": {**data.together_by, "found": together},
         "test_shift": None if shift is None else dict(shift),
     }
 
@@ -110,20 +112,6 @@ def believe(looked: Looked) -> str:
         f"probe reaches on your test, not the {shift['probe_out_of_fold']:.3f} out of fold or what "
         "is expected from it: the test is of another kind than the training data."
     )
-
-
-def together_in_words(by: Mapping[str, Any]) -> str:
-    """Say what was kept on one side of splits and folds."""
-    words = {
-        "groups": ("group", "groups"),
-        "series": ("series of file names", "series of file names"),
-        "copies": ("set of copies", "sets of copies"),
-    }
-    said = [counted(by[name], *forms) for name, forms in words.items() if by[name]]
-    if not said:
-        return "No groups, series of names or copies were found: each example stands alone."
-    source = f" (groups from {by['source']})" if by["groups"] else ""
-    return f"Kept on one side of every fold: {' and '.join(said)}{source}."
 
 
 def _fit_to_print(told: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from helpers.advisor.report.as_json import columns_in_words, together_in_words
+from helpers.advisor.report.as_json import columns_in_words
 from helpers.vocabulary import phrase_of
 
 WIDTH = 100
@@ -36,7 +36,7 @@ def _short(told: dict[str, Any]) -> list[str]:
     said = [
         f"{told['n_examples']:,} examples of {told['n_classes']} classes: {told['n_train']:,} "
         f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
-        together_in_words(told["kept_together"]),
+        told["kept_together"]["found"],
         *([told["believe"]] if told["believe"] else []),
         *told["headline"],
     ]

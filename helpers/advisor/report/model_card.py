@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from helpers.advisor.report.as_json import together_in_words
 from helpers.approaches import get_approach
 from helpers.backbones import BACKBONES
 from helpers.errors import printable
@@ -49,7 +48,7 @@ def _data(told: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     found = f"{len(warned)} checks warn; see the limits." if warned else "No check warns."
     return (
         f"{told['n_examples']:,} labelled examples: trained on {recipe['n_train']:,}, tested on "
-        f"{told['n_test']:,}. {together_in_words(told['kept_together'])} {found}"
+        f"{told['n_test']:,}. {told['kept_together']['found']} {found}"
     )
 
 
