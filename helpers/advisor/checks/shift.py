@@ -25,7 +25,7 @@ from helpers.results.statistics import wilson_interval
 from helpers.tasks.splits import stratified_order
 from helpers.training.linear import linear_probe, one_blas_thread
 
-SHIFT = "test like training"
+SHIFT = "test against training data"
 LUCK, APART = 0.02, 0.6  # a p-value and an AUC from which on the test is of another kind
 _SHUFFLES, _NEAREST = 199, 3
 _MOST, _FEWEST = 1_000, 20  # examples of a side

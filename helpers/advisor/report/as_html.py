@@ -21,6 +21,7 @@ from helpers.advisor.data import listing
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
 from helpers.advisor.report.as_json import REFUSED, columns_in_words
 from helpers.advisor.verdicts import LEANING, WITHIN
+from helpers.approaches import get_approach
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
@@ -36,6 +37,7 @@ CHIPS = {
     REFUSED: {"kind": "close", "sign": "✕"},
 }
 MILLION = 1_000_000  # predictions that costs are told for
+HOURS = 7_200.0  # seconds from which on a time is told in hours
 PICTURED, PICTURE_SIDE = 8, 112  # examples of a warning that are shown, and their pixels
 SEVERITY_SIGNS = {"refused": "✕", "warning": "▲", "note": "●", "passed": "✓"}
 
@@ -58,8 +60,9 @@ def report(told: Mapping[str, Any]) -> str:
         doubted="probe_on_test" in (told["test_shift"] or {}),
         severity_signs=SEVERITY_SIGNS,
         title=_heading(approach) if approach else "No answer",
+        summary=get_approach(approach).summary if approach else "",
         sure=_sure(told),
-        costs=_costs(taken, told["settings"]),
+        costs=_costs(taken, told["settings"]["hour_price"]),
         steps=_steps(told),
         taken=taken,
         why=_why(told) if approach else [told["refused"]],
@@ -123,48 +126,47 @@ def _sure(told: Mapping[str, Any]) -> str:
     return f"{said} {record['right']} of {record['cases']} such answers were right on other data."
 
 
-def _costs(taken: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> list[str]:
-    """What the approach costs on this machine, in hours and, where its price is known, in money."""
+def _costs(taken: Mapping[str, Any] | None, price: float | None) -> list[tuple[str, str]]:
+    """What the approach costs on this machine: time, with money where its price is known; of what.
+
+    price: of an hour.
+    """
     if taken is None:
         return []
-    price = settings["hour_price"]
-    parts = {
-        "to train it, and each time again": taken["train_seconds"] / 3600,
-        "for a million predictions": taken["latency_ms"] / 3.6e6 * MILLION,
+    seconds = {
+        "to train it on this machine, and each time again": taken["train_seconds"],
+        "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
     }
-    said = [
-        f"{duration(3600 * hours)}{'' if price is None else f' = {_money(hours * price)}'} {what}"
-        for what, hours in parts.items()
-    ]
-    how = (
-        "In money: times what an hour of this machine costs you (--hour-price tells it here)."
-        if price is None
-        else f"At {price:g} an hour, on this machine."
-    )
-    return [*said, how]
+    money = {what: "" if price is None else _money(s / 3600 * price) for what, s in seconds.items()}
+    return [(f"{_time(s)}{money[what]}", what) for what, s in seconds.items()]
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
 
 
 def _money(value: float) -> str:
-    return f"{value:,.2f}" if value >= 0.01 else "less than 0.01"
+    return f" · {value:,.2f}" if value >= 0.01 else " · below 0.01"
 
 
-def _steps(told: Mapping[str, Any]) -> list[str]:
-    """What to do next: mend what warns, measure what is open, then take the model."""
-    path = told["settings"]["path"]
+def _steps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What to do next, each with its command if it has one: mend, measure, take the model."""
+    ask = f"python -m helpers advise {told['settings']['path']}"
     if told["refused"]:
-        return [f"Mend this, then ask again: python -m helpers advise {path}"]
+        return [("Mend this, then ask again:", ask)]
     warned = [check["check"] for check in told["checks"] if check["severity"] == "warning"]
-    mend = f"Look at what the checks warn of: {listing(warned)}." if warned else ""
-    measure = told["next_measurement"]
-    take = f"Get the trained model: python -m helpers advise {path} --export FOLDER"
-    return [step for step in (mend, measure, take) if step]
+    steps = [(f"Look at what the checks warn of: {listing(warned)}.", "")] if warned else []
+    if told["next_measurement"]:
+        steps.append((told["next_measurement"], ""))
+    return [*steps, ("Get the trained model:", f"{ask} --export FOLDER")]
 
 
 def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
     """The first examples of a warning as small pictures, where they are files below the root."""
     made = []
+    base = Path(root) if Path(root).is_dir() else Path(root).parent
     for name in check["examples"][:PICTURED]:
-        file = Path(root, name)
+        file = base / name.rpartition(": ")[2]  # of a table: line 3: file
         if file.suffix.lower() not in PICTURE_SUFFIXES or not file.is_file():
             continue
         try:

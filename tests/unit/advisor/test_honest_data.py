@@ -277,7 +277,7 @@ def test_the_first_screen_tells_cost_in_hours_and_money_and_the_next_step(looked
     told = looked.as_dict()
     head = report(told).partition("</header>")[0]
     row = next(row for row in told["candidates"] if row["approach"] == told["approach"])
-    assert f"{row['latency_ms'] / 3.6 * 3:,.2f} for a million predictions" in head
+    assert f"· {row['latency_ms'] / 3.6 * 3:,.2f}</b>\n<p>for a million predictions" in head
     assert "--export" in head and told["verdict"] in head
 
 
