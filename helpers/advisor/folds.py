@@ -32,6 +32,12 @@ def cut_folds(
         return [cut for cut in folds.split(labels, labels, together) if len(cut[1])]
 
 
+def sets_of_class(labels: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """How many sets of what stays together each class has, int64 (classes,)."""
+    pairs = np.unique(np.stack([labels, together]), axis=1)
+    return np.bincount(pairs[0])
+
+
 @dataclass(frozen=True)
 class Folds:
     """Ways to cut the pool (training, then validation examples) into parts to train and to judge.

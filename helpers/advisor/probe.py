@@ -22,7 +22,7 @@ from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
-from helpers.advisor.folds import cut_folds
+from helpers.advisor.folds import cut_folds, sets_of_class
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.approaches.feature_extraction import STRENGTHS
@@ -297,12 +297,6 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
             "of different groups; add examples"
         )
     return own.pool[np.concatenate([first, second])], split
-
-
-def sets_of_class(labels: np.ndarray, together: np.ndarray) -> np.ndarray:
-    """How many sets of what stays together each class has, int64 (classes,)."""
-    pairs = np.unique(np.stack([labels, together]), axis=1)
-    return np.bincount(pairs[0])
 
 
 def _concatenated(first: Split, second: Split) -> Split:
