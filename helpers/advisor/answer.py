@@ -264,11 +264,10 @@ def _take_reasons(take: str, prior: Prior, seconds: Mapping[str, float]) -> list
     one = prior.expected[take]
     named = phrase_of(take)
     cost = f"in {_seconds(seconds[take])} of training"
-    margin = f"{100 * WEIGHTS.margin:.1f} points"
     if one.measured:
         return [
-            f"{named} was measured here ({one.accuracy:.3f}, {cost}), and nothing can be expected "
-            f"more than {margin} above it, or nothing that costs as little."
+            f"Measured here: {named} ({one.accuracy:.3f}, {cost}). No other approach can be "
+            f"expected to lie more than {100 * WEIGHTS.margin:.1f} points above it."
         ]
     if not one.known:
         return [
@@ -276,8 +275,8 @@ def _take_reasons(take: str, prior: Prior, seconds: Mapping[str, float]) -> list
             f"on average it lay above the probe. It takes {_seconds(seconds[take])} to see."
         ]
     return [
-        f"{named} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
-        f"{one.high:.3f}: {one.origin}), {cost}."
+        f"Expected here: {one.accuracy:.3f} with {named} ({one.low:.3f} to {one.high:.3f}: "
+        f"{one.origin}), {cost}."
     ]
 
 

@@ -23,6 +23,7 @@ from helpers.runtime import pick_device
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
 
+STEP_SIDE = 128  # pixels up to which a timed step has STEP examples
 STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit
 
 
@@ -89,9 +90,10 @@ def own_costs(
     costs = {name: _fitted(name, own) for name in without_network}
     twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
     trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
-    steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
+    few = timed_examples(backbone)
+    steps = {name: first_step(backbone, own.task, name, few) for name in trained}
     table = measured_steps(steps, REPEATS).set_index("approach")
-    size = min(STEP, len(own.task.train))
+    size = min(few, len(own.task.train))
     plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
@@ -120,6 +122,13 @@ def own_costs(
         extra = probe if entries[name].reads_features else 0.0
         costs[name] = replace(costs[twin], approach=name, prepare=extra)
     return {name: costs[name] for name in entries}
+
+
+def timed_examples(backbone: Backbone) -> int:
+    """Examples of a timed step: at more pixels fewer, whose activations take as much memory."""
+    if backbone.modality == "text":
+        return STEP
+    return max(4, int(STEP * min(1.0, (STEP_SIDE / backbone.recipe.size) ** 2)))
 
 
 def _latency(model, own: OwnTask) -> float:

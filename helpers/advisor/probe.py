@@ -235,8 +235,9 @@ def probe_own(
     main, part, sizes = base, np.arange(len(rows)), (base.sized,)
     if native is not None:
         part = affordable_part(native, split, seed)
-        small, cuts = split.take(part), _cuts(own, rows[part], labels[part], seed)
+        small, cuts = split, _cuts(own, rows[part], labels[part], seed)
         if len(part) < len(rows):
+            small = split.take(part)
             base = _probed(backbone, features[rows[part]], small, cuts)
         larger = _probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
         ahead = larger.sized.accuracy > base.sized.accuracy + WEIGHTS.margin
