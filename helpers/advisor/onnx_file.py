@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from helpers.approaches import TransferModel
 
@@ -24,14 +25,30 @@ _OPSET = 18
 class _Whole(nn.Module):
     """From pictures, uint8 (N, side, side, channels), or token ids (N, L), to probabilities."""
 
-    def __init__(self, model: TransferModel) -> None:
+    def __init__(self, model: TransferModel, side: int | None) -> None:
         super().__init__()
-        self.model, self.is_text = model, model.backbone.modality == "text"
+        self.model, self.is_text = model, side is None
+        self.resize = (
+            None
+            if side in (None, model.backbone.recipe.size)
+            else _resizing(side, model.backbone.recipe.size)
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         backbone = self.model.backbone
+        if self.resize is not None:
+            pictures = inputs.permute(0, 3, 1, 2).float()
+            inputs = (self.resize @ pictures @ self.resize.T).permute(0, 2, 3, 1)
         state = inputs.long() if self.is_text else backbone.prepare(inputs)
         return torch.softmax(self.model.head(backbone.pool(backbone(state))), dim=1)
+
+
+def _resizing(side: int, size: int) -> Tensor:
+    """A matrix (size, side) that resizes columns as `prepare_images` does, which ONNX may not."""
+    impulses = torch.eye(side)[None, None]
+    return functional.interpolate(
+        impulses, size=(size, side), mode="bilinear", antialias=side > size
+    )[0, 0]
 
 
 def as_onnx(model: Any, examples: np.ndarray | list[str]) -> tuple[bytes | None, str]:
@@ -49,12 +66,17 @@ def as_onnx(model: Any, examples: np.ndarray | list[str]) -> tuple[bytes | None,
     except ImportError:
         return None, MISSING
     encoded = torch.from_numpy(np.array(model.backbone.encode(examples)))
-    whole = _Whole(model).eval()
-    data = _exported(whole, encoded)
+    side = None if model.backbone.modality == "text" else encoded.shape[1]
+    whole = _Whole(model, side).eval()
+    try:
+        data = _exported(whole, encoded)
+    except torch.onnx.OnnxExporterError as error:
+        return None, f"the network can't be written as ONNX ({type(error).__name__})"
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     told = session.run(None, {"inputs": encoded.numpy()})[0]
     with torch.inference_mode():
-        apart = float(np.abs(told - whole(encoded).numpy()).max())
+        expected = torch.softmax(model(encoded), dim=1).numpy()
+    apart = float(np.abs(told - expected).max())
     if apart > CLOSE:
         return None, f"the ONNX file differs from the network by {apart:.1g} and was left out"
     return data, ""

@@ -50,7 +50,7 @@ from helpers.advisor.report.as_json import as_json, refused_json
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.report.model_card import model_card
 from helpers.advisor.splits import draw_splits
-from helpers.advisor.task import make_own_task, remembered
+from helpers.advisor.task import OwnTask, make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
@@ -188,7 +188,7 @@ def advise(request: Request) -> Advice:
 
 def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone) -> Looked:
     """Decode, split, probe, check and price; nothing is trained but linear models."""
-    size, seed = backbone.recipe.size, request.seed
+    seed = request.seed
     with _stages() as stage:
         stage("decoding")
         shape = picture_shape(data, request.image_size or largest_size(backbone))
@@ -208,19 +208,7 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         found = probing.sizes[0]
         taken = native if native and found.image_size == native.recipe.size else backbone
         stage("checks")
-        findings = kept(
-            f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-"),
-            FINDINGS,
-            lambda: run_checks(
-                data,
-                features=features,
-                side=size,
-                decoded=shape,
-                cut=cut,
-                letters=letters_a_piece(backbone, data),
-                progress=True,
-            ),  # fmt: skip
-        )
+        findings = _checked(backbone, own, features, shape, cut)
         refuse(data, findings)
         stage("timing a few steps of each approach")
         chosen = recipes(
@@ -233,6 +221,26 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         own, findings, probing, chosen, costs, backbone.name, found.image_size,
         backbone.pretrained_on, seed, asked=asdict(request), machine=_machine(),
     )  # fmt: skip
+
+
+def _checked(
+    backbone: Backbone,
+    own: OwnTask,
+    features: np.ndarray,
+    shape: tuple[int | None, int],
+    cut: np.ndarray | None,
+) -> tuple[Finding, ...]:
+    data, size = own.data, backbone.recipe.size
+    key = f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-")
+
+    def check() -> tuple[Finding, ...]:
+        letters = letters_a_piece(backbone, data)
+        return run_checks(
+            data, features=features, side=size, decoded=shape, cut=cut, letters=letters,
+            progress=True,
+        )  # fmt: skip
+
+    return remembered(own.name, key, FINDINGS, check)
 
 
 def advise_command(

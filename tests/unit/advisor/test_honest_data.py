@@ -289,15 +289,15 @@ def test_a_model_is_handed_over_with_its_card(looked, tmp_path):
     assert "95 % interval" in card
 
 
-@pytest.mark.parametrize(("name", "size"), [("pocket", 28), ("minilm", 16)])
-def test_an_onnx_file_answers_as_the_network_does(name, size):
+@pytest.mark.parametrize(("name", "size", "side"), [("pocket", 28, 40), ("minilm", 16, 0)])
+def test_an_onnx_file_answers_as_the_network_does(name, size, side):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     torch.manual_seed(0)
     model = TransferModel(load_backbone(name, pretrained=False, size=size), 3).eval()
     given = ["short", "a text of more words"]
     if name == "pocket":
-        given = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 1), dtype=np.uint8)
+        given = np.random.default_rng(0).integers(0, 256, (3, side, side, 1), dtype=np.uint8)
     data, why = onnx_file.as_onnx(model, given)
     assert data and not why
     others = ["another one, and longer than both of those"] if name == "minilm" else given[:1]
