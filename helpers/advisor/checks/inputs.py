@@ -15,7 +15,7 @@ _THREAD = 16.0  # longer side over shorter side: hardly a picture of anything
 _LONG = 2.0  # longer side over shorter side: the crop at the centre drops half or more
 _FEW_WORDS = 3
 # Letters that a piece of a tokenizer stands for: of English news, mails and tweets 3.6 to 4.2 on
-# average, where it was made for English, and 1.0 to 3.0 of fourteen other languages.
+# average, where it was made for English, and 1.0 to 3.0 of thirteen other languages.
 _FOREIGN, _OTHER_SCRIPT = 3.2, 1.6
 
 
