@@ -28,7 +28,7 @@ from helpers.runtime import pick_device
 from helpers.storage.results_file import RowFile
 from helpers.tasks import Split
 from helpers.tasks.splits import stratified_order
-from helpers.training.mixed_precision import bfloat16_pays
+from helpers.training.loop import bfloat16_pays
 
 VERSION = 3  # raised when a run of the same settings would come out otherwise
 PARTS = 10  # of the examples that judge a run, for choosing its epoch
