@@ -19,6 +19,7 @@ from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
     Expected,
     Prior,
+    chance_better,
     cheapest_near,
     expected_accuracies,
     most_telling,
@@ -46,6 +47,7 @@ from helpers.tasks import family
 from helpers.vocabulary import phrase_of
 
 UNKNOWN_DISTANCE = 0.5  # for the weights of recorded tasks alone; it is told to nobody
+LIKELY = 0.7  # chance of lying above what was measured, for what was not to be taken
 NAMED = 3  # of the approaches that may be better: the likeliest
 
 
@@ -163,11 +165,18 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
 def first_choice(prior: Prior, seconds: Mapping[str, float]) -> str:
     """The approach to take before anything is trained here, of those with `seconds`.
 
-    The best expected accuracy counts: measured here where it was, else the probe's with the
-    recorded gain; and of those within the margin of it the cheapest that is clearly cheaper.
+    What was measured here leads. What was not is taken where it is LIKELY to lie above that by
+    more than counts as equal: a mean gain that families of tasks do not share is no reason to pay
+    for it. Of those within the margin of the best the cheapest that is clearly cheaper is taken.
     """
-    best = max(prior.expected[name].accuracy for name in seconds)
-    gaps = {name: best - prior.expected[name].accuracy for name in seconds}
+    measured = [name for name in seconds if prior.expected[name].measured]
+    names = list(seconds)
+    if measured:
+        lead = max(measured, key=lambda name: prior.expected[name].accuracy)
+        above = {name: chance_better(*prior.difference(name, lead)) for name in names}
+        names = [name for name in names if name in measured or above[name] >= LIKELY]
+    best = max(prior.expected[name].accuracy for name in names)
+    gaps = {name: best - prior.expected[name].accuracy for name in names}
     return cheapest_near(pd.Series(gaps), dict(seconds))
 
 
@@ -266,8 +275,8 @@ def _take_reasons(take: str, prior: Prior, seconds: Mapping[str, float]) -> list
     cost = f"in {_seconds(seconds[take])} of training"
     if one.measured:
         return [
-            f"Measured here: {named} ({one.accuracy:.3f}, {cost}). No other approach can be "
-            f"expected to lie more than {100 * WEIGHTS.margin:.1f} points above it."
+            f"Measured here: {named} ({one.accuracy:.3f}, {cost}). No other approach is "
+            f"likely to lie more than {100 * WEIGHTS.margin:.1f} points above it."
         ]
     if not one.known:
         return [
