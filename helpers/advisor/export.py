@@ -18,7 +18,16 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from helpers.advisor.model_folder import TENSORS, TEST, read_part, read_recipe, write_model
+from helpers.advisor.hyperparameters import settings_of
+from helpers.advisor.model_folder import (
+    RECIPE,
+    TENSORS,
+    TEST,
+    read_part,
+    read_recipe,
+    told_by,
+    write_model,
+)
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
 from helpers.advisor.read.text_files import read_text
@@ -257,7 +266,7 @@ def model_facts(
         "side": inputs.shape[1] if picture else None,
         "channels": inputs.shape[3] if picture else None,
         "scale": own.data.scale,
-        "settings": "",
+        "settings": settings_of(row["approach"], own.task.modality),
         "data": own.name,
         **{key: row[key] for key in ("seed", "lr", "epochs", "n_train", "run_id")},
         "validation_accuracy": row["accuracy"],
@@ -272,6 +281,9 @@ def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -
     """
     recipe = read_recipe(kept)
     tensors = read_part(kept, recipe, "model", TENSORS)
+    ours = "approach" in told_by(folder) or (folder / SNIPPET).exists()
+    if (folder / RECIPE).exists() and not ours:
+        raise UserError(f"{folder} holds a {RECIPE} that is of no export; name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SNIPPET, LOADER.encode("utf-8"))

@@ -24,7 +24,13 @@ from helpers.advisor.costs import costs_form, own_costs
 from helpers.advisor.data import OwnData, find_series
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
-from helpers.advisor.network import choose_backbone, cut_off, fastest_threads
+from helpers.advisor.network import (
+    choose_backbone,
+    cut_off,
+    fastest_threads,
+    largest_size,
+    native_backbone,
+)
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
@@ -35,9 +41,10 @@ from helpers.advisor.report.as_json import as_json
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import make_own_task, remembered
-from helpers.backbones import BACKBONES, Backbone
+from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
+from helpers.paths import expanded
 from helpers.registry import unknown_name
 from helpers.results import runs as records
 from helpers.runtime import pick_device
@@ -100,7 +107,7 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path).expanduser())
+        object.__setattr__(self, "path", expanded(self.path))
         object.__setattr__(self, "exclude", tuple(self.exclude))
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
@@ -154,6 +161,8 @@ def advise(request: Request) -> Advice:
         if not request.measure:
             return Advice(looked, answer)
         minutes = request.minutes or MEASURE_MINUTES
+        if looked.image_size != backbone.recipe.size:
+            backbone = load_backbone(backbone.name, size=looked.image_size)
         race = measure_own(looked, answer, backbone, minutes, started, scheduler=request.scheduler)
     return Advice(looked, race.answer, race)
 
@@ -163,20 +172,22 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
     size, seed = backbone.recipe.size, request.seed
     with _stages() as stage:
         stage("decoding")
-        shape = picture_shape(data, size)
+        shape = picture_shape(data, request.image_size or largest_size(backbone))
         data = readable(data, *shape, progress=True)
-        series = find_series(data)
         copies = find_copies(data, *shape, progress=True)
-        data = draw_splits(data, copies, series, seed)
+        data = draw_splits(data, copies, find_series(data), seed)
         own = make_own_task(data, *shape)
         kept = functools.partial(remembered, own.name)
         stage("frozen features and probe")
         features = frozen_features(backbone, own)
         cut = cut_off(backbone, data)
+        native = native_backbone(backbone, shape[0])
         probing = kept(
-            probe_key(backbone, seed), PROBING,
-            lambda: probe_own(backbone, own, features, seed, cut),
+            probe_key(backbone, native, seed), PROBING,
+            lambda: probe_own(backbone, own, features, seed, cut, native),
         )  # fmt: skip
+        found = probing.sizes[0]
+        taken = native if native and found.image_size == native.recipe.size else backbone
         stage("checks")
         findings = kept(
             f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-"),
@@ -187,13 +198,15 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         )
         refuse(data, findings)
         stage("timing a few steps of each approach")
-        chosen = recipes(runs, backbone.name, data.modality, len(own.task.train), request.exclude)
+        chosen = recipes(
+            runs, backbone.name, data.modality, len(own.task.train), request.exclude, found.strength
+        )
         costs = kept(
-            "costs", costs_form(backbone, chosen), lambda: own_costs(backbone, own, chosen)
+            "costs", costs_form(taken, chosen), lambda: own_costs(taken, own, chosen, found.fit)
         )
     return Looked(
-        own, findings, probing, chosen, costs, backbone.name, size, backbone.pretrained_on, seed,
-        asked=asdict(request), machine=_machine(),
+        own, findings, probing, chosen, costs, backbone.name, found.image_size,
+        backbone.pretrained_on, seed, asked=asdict(request), machine=_machine(),
     )  # fmt: skip
 
 
@@ -205,13 +218,7 @@ def advise_command(
     export: Path | None = None,
 ) -> int:
     """Advise, print the answer, write the files that were asked for; returns the exit status, 0."""
-    for file in (json_file, html_file):
-        if file is not None and file.parent and not file.parent.is_dir():
-            raise UserError(f"there is no folder {file.parent} to write {file.name} to; make it")
-        if file is not None and file.is_dir():
-            raise UserError(f"{file} is a folder; name a file in it")
-    if export is not None and export.exists() and not export.is_dir():
-        raise UserError(f"{export} is a file; name a folder to write the model to")
+    _check_outputs(request.path, [file for file in (json_file, html_file) if file], export)
     advice = advise(request)
     if json_file is not None:
         _write(json_file, json.dumps(advice.as_dict(), indent=2, allow_nan=False) + "\n")
@@ -225,9 +232,29 @@ def advise_command(
     return 0
 
 
+def _check_outputs(data: Path, files: Sequence[Path], export: Path | None) -> None:
+    """Refuse places that nothing can be written to, and those that would cost what is there."""
+    for file in files:
+        if not file.parent.is_dir():
+            raise UserError(f"there is no folder {file.parent} to write {file.name} to; make it")
+        if file.is_dir():
+            raise UserError(f"{file} is a folder; name a file in it")
+    if export is not None and export.exists() and not export.is_dir():
+        raise UserError(f"{export} is a file; name a folder to write the model to")
+    places = [one.resolve() for one in (data, *files, *([export] if export else ()))]
+    twice = next((one for one in places if places.count(one) > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice} is named twice, so it would be overwritten; name another place")
+
+
 def _write(file: Path, text: str) -> None:
+    """Write a report: whole where it is a plain file, to a link's target, or into a pipe."""
     try:
-        write_whole(file, text.encode("utf-8"))
+        if file.exists() and (not file.is_file() or Path("/dev") in file.absolute().parents):
+            with file.open("a", encoding="utf-8") as handle:  # /dev/stdout must stay what it is
+                handle.write(text)
+        else:
+            write_whole(file.resolve(), text.encode("utf-8"))
     except OSError as error:
         raise UserError(
             f"cannot write {file} ({error.strerror or error}); name a file in a folder that can be "

@@ -20,8 +20,7 @@ from helpers.runtime import pick_device
 from helpers.training import subset_features
 from helpers.training.augmentations import get_augment
 from helpers.training.examples import Examples
-from helpers.training.loop import History, TrainConfig, predict, train
-from helpers.training.mixed_precision import bfloat16_pays
+from helpers.training.loop import History, TrainConfig, bfloat16_pays, predict, train
 from helpers.vocabulary import register
 
 if TYPE_CHECKING:

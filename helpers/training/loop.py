@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from helpers.errors import UserError
 from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
 from helpers.training.examples import Examples, batches
-from helpers.training.mixed_precision import autocast
 
 
 class TrainingDiverged(UserError):
@@ -269,6 +269,21 @@ def snapshot(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
     """Copies of the named entries of the model's state."""
     state = model.state_dict()
     return {name: state[name].detach().clone() for name in names}
+
+
+def bfloat16_pays(modality: str) -> bool:
+    """Whether this machine's processor trains this modality faster in bfloat16.
+
+    Measured on one thread of a processor with AMX: texts 1.6 times as fast. Photos stay in float32:
+    full fine-tuning lost 3 points in it (eight pairs, `data/results/precisions.csv`).
+    """
+    return modality == "text" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def autocast(device: torch.device, amp: bool | None) -> contextlib.AbstractContextManager:
+    """bfloat16 where it pays: on CUDA unless told otherwise (`bfloat16_pays` knows of CPUs)."""
+    enabled = device.type == "cuda" if amp is None else amp
+    return torch.autocast(device.type, torch.bfloat16) if enabled else contextlib.nullcontext()
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:

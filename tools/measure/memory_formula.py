@@ -2,16 +2,17 @@
 
 Weights, AdamW's two moments, gradients and what the forward pass keeps for the backward pass. The
 last is read off the operations of a Llama layer in `transformers` (numbers per token, of 4 bytes;
-w = width, f = feed-forward width, h = heads; attention never keeps its seq × seq scores, since
-PyTorch's fused kernel works them out again):
+w = width, k = width of all keys, f = feed-forward width, h = heads; attention never keeps its
+seq × seq scores, since PyTorch's fused kernel works them out again):
 
     normalisation, twice   w + 1, its input; w more where its own weight is trained
     query, key, value      w, their common input, where one of them is trained or has LoRA
-    attention              4 w + h: rotated query and key, value, result, log of the sums
+    attention              2 w + 2 k + h: rotated query and key, value, result, log of the sums
     gate, up               w, their common input, where one of them is trained or has LoRA
     SiLU and product       3 f
     down                   f, its input, where it is trained or has LoRA
-    LoRA                   its rank, for each layer that has it
+    LoRA                   its rank, for each layer that has it; and once, whatever the tokens are,
+                           its second matrix times its scale
     adapter                w + its own width, twice
 
 Nothing is kept below the lowest trained weight. Nothing here is fitted;
@@ -123,7 +124,11 @@ def step_memory(shape: Shape, method: Method, batch: int, seq: int) -> MemoryPar
     tokens, words = batch * seq, shape.vocabulary * shape.width
     full = method.approach == FULL_FINE_TUNING
     moving, layers = trainable_params(shape, method), _moving_layers(shape, method)
-    kept = [_kept(shape, method, lowest=not full and i == 0) * tokens for i in range(layers)]
+    scaled = sum(method.rank * out for name, (_, out) in linear_sizes(shape).items()
+                 if method.has_lora(name))  # fmt: skip
+    kept = [
+        _kept(shape, method, lowest=not full and i == 0) * tokens + scaled for i in range(layers)
+    ]
     trained_norm = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     top = (shape.width * (1 + trained_norm + full) + 1) * tokens
     scores, held = shape.vocabulary * tokens, sum(kept) + top
@@ -168,7 +173,8 @@ def _kept(shape: Shape, method: Method, *, lowest: bool) -> int:
     base = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     before_attention = (not lowest) * (w + 1) + base * w
     attends = not lowest or base or method.has_lora("q_proj", "k_proj", "v_proj")
-    attention = attends * (4 * w + shape.heads)
+    keys = linear_sizes(shape)["k_proj"][1]
+    attention = attends * (2 * w + 2 * keys + shape.heads)
     attention += (base or method.has_lora("q_proj", "k_proj", "v_proj")) * w
     after = (w + 1) + base * w + (base or method.has_lora("gate_proj", "up_proj")) * w
     product = 3 * f + (base or method.has_lora("down_proj")) * f

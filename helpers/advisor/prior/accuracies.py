@@ -13,12 +13,13 @@ from scipy.stats import norm
 from helpers.advisor.prior.gains import BASE, Gains, Z
 from helpers.advisor.prior.posterior import Belief
 from helpers.advisor.probe import ProbeScore, Probing
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
 from helpers.vocabulary import CLASSICAL
 
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
 UNKNOWN = 1.0  # deviation of the accuracy of what was never recorded
+TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
 LEAST_SLOPE = 0.02  # of accuracy over log-odds: near 0 and 1 gains are small, and never none
 
 
@@ -39,6 +40,11 @@ class Expected:
     runs: int
     origin: str
     measured: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval is narrow enough to tell anything."""
+        return self.measured or self.high - self.low <= TOO_WIDE
 
     @property
     def width(self) -> float:
@@ -108,7 +114,7 @@ class Prior:
 
 def chance_better(mean: float, deviation: float) -> float:
     """Chance that a difference is more than what counts as equal; 0 where there is none."""
-    return float(norm.sf(WEIGHTS.margin, mean, deviation)) if deviation else 0.0
+    return float(norm.sf(MARGIN, mean, deviation)) if deviation else 0.0
 
 
 def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
@@ -150,9 +156,7 @@ def _slope(accuracy: float) -> float:
     return max(LEAST_SLOPE, accuracy * (1 - accuracy))
 
 
-def cheapest_near(
-    shortfall: pd.Series, seconds: dict[str, float], margin: float = WEIGHTS.margin
-) -> str:
+def cheapest_near(shortfall: pd.Series, seconds: dict[str, float], margin: float = MARGIN) -> str:
     """The approach to take: the least shortfall, or a clearly cheaper one within the margin.
 
     shortfall: expected accuracy given up, by approach. Cheaper is cheaper by CHEAPER: seconds
@@ -172,22 +176,6 @@ def within_budget(
     if minutes is None:
         return known
     return {name: taken for name, taken in known.items() if taken <= 60 * minutes} or known
-
-
-def choose(
-    clear: str | None, regrets: pd.DataFrame, seconds: Mapping[str, float], ruled: str
-) -> str:
-    """The approach to take before anything is trained here.
-
-    clear: what the records near by say clearly, or None. regrets: a row for each approach with its
-    expected "regret", perhaps none. seconds: of training, of those that may be taken. ruled: what
-    the article's rule says, which decides where nothing is recorded.
-    """
-    if clear in seconds:
-        return clear
-    if not regrets.empty:
-        return cheapest_near(regrets["regret"], dict(seconds))
-    return ruled if ruled in seconds else min(seconds, key=seconds.__getitem__)
 
 
 def most_telling(prior: Prior, take: str, seconds: Mapping[str, float]) -> str:

@@ -22,8 +22,7 @@ from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import recipe_settings
 from helpers.training import augmentations
 from helpers.training.examples import Examples
-from helpers.training.loop import TrainConfig, look_steps, train
-from helpers.training.mixed_precision import bfloat16_pays
+from helpers.training.loop import TrainConfig, bfloat16_pays, look_steps, train
 
 SOLVED = {"classical", "feature_extraction"}  # by a solver of their own
 GRADIENT = sorted(set(APPROACHES) - SOLVED)
@@ -258,18 +257,16 @@ def test_a_blocks_own_settings_come_before_the_recipes():
 # Precision -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("modality", ["text", "image"])
 @pytest.mark.parametrize("supported", [True, False])
-def test_bfloat16_is_for_processors_that_are_faster_in_it(modality, supported, monkeypatch):
-    knows = {"text": torch.ops.mkldnn, "image": torch.cpu}
-    question = {"text": "_is_mkldnn_bf16_supported", "image": "_is_amx_tile_supported"}
-    for kind, where in knows.items():
-        answer = supported if kind == modality else not supported
-        monkeypatch.setattr(where, question[kind], lambda answer=answer: answer, raising=False)
-    assert bfloat16_pays(modality) is supported
+def test_bfloat16_is_for_texts_on_processors_that_have_it(supported, monkeypatch):
+    ops = torch.ops.mkldnn
+    monkeypatch.setattr(ops, "_is_mkldnn_bf16_supported", lambda: supported, raising=False)
+    assert bfloat16_pays("text") is supported
+    assert bfloat16_pays("image") is False
     lora = get_approach("lora")
-    assert lora.protocol(modality, 200).amp is (True if supported else None)
-    assert lora.config(modality, 200).amp is None, "the first round's precision stays"
+    assert lora.protocol("text", 200).amp is (True if supported else None)
+    assert lora.protocol("image", 200).amp is None
+    assert lora.config("text", 200).amp is None, "the first round's precision stays"
 
 
 def test_what_a_solver_fits_is_predicted_in_full_precision():
