@@ -47,6 +47,7 @@ class ReasonKind(StrEnum):
     CHOICE = "choice"  # which approach to take where none is
     ABSENCE = "absence"  # why there is no evidence
     LEAN = "lean"  # where more distant curves point
+    PUBLISHED = "published"  # what others published of situations near by
 
 
 @dataclass(frozen=True)
@@ -241,8 +242,8 @@ MEASURE = {
 }
 
 
-def _ruled(situation: Situation, thresholds: Thresholds) -> Decision:
-    """What the four rules say, or the fallback."""
+def ruled(situation: Situation, thresholds: Thresholds = DEFAULTS) -> Decision:
+    """What the four rules say, or the fallback; without flips, and without what would change it."""
     size = size_word(situation.examples, thresholds)
     distance = distance_word(situation.distance, thresholds)
     reasons = [
@@ -303,7 +304,7 @@ def _fallback(size: SizeWord, distance: DistanceWord, reasons: list[Reason]) -> 
 
 def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
     """The rules' answer with the three flips applied, in the article's order; the last wins."""
-    decision = _ruled(situation, thresholds)
+    decision = ruled(situation, thresholds)
     approach, first, flips = decision.approach, "", []
     if unlabelled_is_many(situation, thresholds):
         first = "continued pretraining"

@@ -67,6 +67,14 @@ def transfer_wheels() -> Path | None:
     return _folder_from("TRANSFER_WHEELS")
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ~ spelled out. Raises UserError where that is the home of nobody here."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path} cannot be found ({error}); write the path in full") from error
+
+
 def cache_dir() -> Path:
     """Return the writable cache folder, made if needed.
 
@@ -75,7 +83,7 @@ def cache_dir() -> Path:
     """
     named = os.environ.get("TRANSFER_CACHE", "")
     if named:
-        return _made(Path(named).expanduser(), "set TRANSFER_CACHE to a folder you can write to")
+        return _made(expanded(named), "set TRANSFER_CACHE to a folder you can write to")
     usual = data_dir() / "cache"
     if _writable(usual):
         return usual
@@ -101,7 +109,7 @@ def _folder_from(variable: str) -> Path | None:
     value = os.environ.get(variable, "")
     if not value:
         return None
-    folder = Path(value).expanduser()
+    folder = expanded(value)
     if not folder.is_dir():
         raise UserError(
             f"{variable} names {value!r}, which is not a folder; correct it or unset it"

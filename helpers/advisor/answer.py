@@ -31,12 +31,13 @@ from helpers.advisor.probe import (
     IMBALANCED,
     NOISE,
     UNKNOWN,
+    UNSEEN,
     Probing,
 )
 from helpers.advisor.task import OwnTask
 from helpers.decision import Decision, Situation, decide
 from helpers.results.evidence import CLEAR, CLOSE, NONE, Evidence, evidence_near
-from helpers.results.expected_regret import WEIGHTS, expected_regret
+from helpers.results.expected_regret import MARGIN, expected_regret
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
 from helpers.vocabulary import CLASSICAL, phrase_of
@@ -113,17 +114,16 @@ class Answer:
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     """The answer from the probe, the records without the excluded tasks, and the costs here."""
     situation, backbone = looked.situation, looked.backbone
-    n_classes = len(looked.own.task.classes)
     seconds = {name: looked.seconds(name) for name in looked.costs}
     curves = held_records(runs, looked.asked["exclude"])
     ruled = decide(situation)
     free = Situation(situation.examples, situation.distance, situation.modality)
     evidence = evidence_near(free, curves, backbone=backbone)
-    gains = recorded_gains(situation, curves, backbone, n_classes)
+    gains = recorded_gains(situation.modality, curves)
     expected = expected_accuracies(looked.probing, gains)
     prior = Prior({name: one for name, one in expected.items() if name in seconds}, gains)
     fitting = within_budget(seconds, looked.minutes, prior.expected)
-    regrets = expected_regret(free, curves, sorted(fitting), backbone, n_classes=n_classes)
+    regrets = expected_regret(free.modality, curves, sorted(fitting))
     clear = evidence.take if evidence.verdict == CLEAR else None
     take = choose(clear, regrets, fitting, ruled.approach)
     leads = baseline_leads(looked.probing, prior, fitting)
@@ -174,6 +174,8 @@ def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
 _CAUSES = {
     CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a model "
     "that reads all of them can tell the classes apart, so what tells them may come later",
+    UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, capitals, "
+    "accents), and what tells the classes apart is lost there",
     IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves accuracy "
     "hardly anything to show; compare macro F1",
     NOISE: "nor does a model without a network find anything, so the labels may not go with what "
@@ -227,8 +229,8 @@ def _take_reasons(
         points = 100 * regrets.loc[take, "regret"]
         reasons.append(
             f"Over everything recorded ({families} {'family' if families == 1 else 'families'} of "
-            f"tasks, those like yours weighing more) it gives up {points:.1f} points; approaches "
-            f"within {100 * WEIGHTS.margin:.1f} points of the least count as equal, and a clearly "
+            f"tasks) it gives up {points:.1f} points; approaches "
+            f"within {100 * MARGIN:.1f} points of the least count as equal, and a clearly "
             "cheaper one is preferred."
         )
     return reasons
@@ -256,7 +258,7 @@ def _next_words(take: str, telling: str, prior: Prior, seconds: Mapping[str, flo
     return (
         f"Train {phrase_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
         f"as {phrase_of(take)}: the answer changes if it comes out more than "
-        f"{100 * WEIGHTS.margin:.1f} points above."
+        f"{100 * MARGIN:.1f} points above."
     )
 
 

@@ -18,7 +18,15 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from helpers.advisor.model_folder import TENSORS, TEST, read_part, read_recipe, write_model
+from helpers.advisor.model_folder import (
+    RECIPE,
+    TENSORS,
+    TEST,
+    read_part,
+    read_recipe,
+    told_by,
+    write_model,
+)
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
 from helpers.advisor.read.text_files import read_text
@@ -272,6 +280,9 @@ def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -
     """
     recipe = read_recipe(kept)
     tensors = read_part(kept, recipe, "model", TENSORS)
+    ours = "approach" in told_by(folder) or (folder / SNIPPET).exists()
+    if (folder / RECIPE).exists() and not ours:
+        raise UserError(f"{folder} holds a {RECIPE} that is of no export; name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SNIPPET, LOADER.encode("utf-8"))

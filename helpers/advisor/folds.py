@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from helpers.advisor.task import OwnTask
+from helpers.errors import UserError
 from helpers.tasks import Task
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.training.subset_features import Pool
@@ -34,9 +35,11 @@ class Folds:
 
     @property
     def count(self) -> int:
-        """Folds that judge everything once; the judged part is as large as the own validation."""
-        share = len(self.labels) / max(1, len(self.labels) - self.n_train)
-        return int(np.clip(round(share), 2, 10))
+        """Folds that judge everything once; the judged part is as large as the own validation.
+
+        Fewer where classes or groups are too small for so many.
+        """
+        return len(self._drawn(0))
 
     def rows(self, fold: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the pool to train on and to judge by, int64 each."""
@@ -44,14 +47,15 @@ class Folds:
         if fold == 0:
             return everything[: self.n_train], everything[self.n_train :]
         number, place = divmod(fold - 1, self.count)
+        return self._drawn(number)[place]
+
+    def _drawn(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
         if number not in self._cuts:
-            kind = StratifiedKFold if self.groups is None else StratifiedGroupKFold
-            draw = kind(self.count, shuffle=True, random_state=self.seed + number)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
-                cuts = draw.split(self.labels, self.labels, self.groups)
-                self._cuts[number] = list(cuts)
-        return self._cuts[number][place]
+            share = len(self.labels) / max(1, len(self.labels) - self.n_train)
+            most = int(np.clip(round(share), 2, 10)) if number == 0 else self.count
+            found = cuts(self.labels, self.groups, most, self.seed + number)
+            self._cuts[number] = found if number == 0 or len(found) == most else self._cuts[0]
+        return self._cuts[number]
 
     def part(self, fold: int, n_train: int) -> tuple[np.ndarray, np.ndarray]:
         """`rows`, with at most n_train to train on; a smaller part is contained in a larger one."""
@@ -70,6 +74,29 @@ class Folds:
         for other in had:
             new[np.concatenate(self.part(*other))] = False
         return int(new.sum())
+
+
+def cuts(
+    labels: np.ndarray, groups: np.ndarray | None, most: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Stratified folds that keep groups whole, rows to train on and to judge by: `most`, or fewer.
+
+    Every part to train on holds two classes and none to judge by is empty; raises UserError where
+    no number of folds can have that.
+    """
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    lone = len(labels) if groups is None else len(np.unique(groups))
+    for count in range(min(most, lone, int(np.bincount(labels).max())), 1, -1):
+        draw = kind(count, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
+            found = list(draw.split(labels, labels, groups))
+        if all(len(judged) and len(np.unique(labels[train])) > 1 for train, judged in found):
+            return found
+    raise UserError(
+        f"{len(labels):,} examples in {lone:,} groups can't be cut into parts that leave two "
+        "classes to train on; add examples, or take no groups with --group-column none"
+    )
 
 
 def folds_of(own: OwnTask, seed: int = 0) -> Folds:

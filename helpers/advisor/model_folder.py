@@ -34,20 +34,31 @@ def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -
         stem, ending = (TENSORS if part == "model" else TEST).split(".")
         files[part] = {"name": f"{stem}-{digest[:16]}.{ending}", "sha256": digest}
     with held(folder, wait=True):
+        before = told_by(folder)  # the parts of an earlier version bear no hash in their names
+        old = (TENSORS, TEST) if "approach" in before and "files" not in before else ()
         new = {folder / files[part]["name"]: data for part, data in parts.items()}
-        before = [file for file in new if file.exists()]
+        had = [file for file in new if file.exists()]
         try:
             for file, data in new.items():
                 write_whole(file, data)
             write_whole(folder / RECIPE, _signed(recipe | {"files": files}))
         except OSError:
-            for file in new.keys() - before:
+            for file in new.keys() - had:
                 file.unlink(missing_ok=True)
             raise
         for file in set(folder.iterdir()) - new.keys():
-            ours = file.name in (TENSORS, TEST) or _OURS.fullmatch(file.name)
+            ours = file.name in old or _OURS.fullmatch(file.name)
             if ours or (file.suffix == PARTIAL and left_behind(file)):
                 file.unlink(missing_ok=True)
+
+
+def told_by(folder: Path) -> dict[str, Any]:
+    """A folder's recipe as it stands there, altered or not; nothing where none can be read."""
+    try:
+        told = json.loads((folder / RECIPE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _signed(recipe: dict[str, Any]) -> bytes:

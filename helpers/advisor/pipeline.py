@@ -38,6 +38,7 @@ from helpers.advisor.task import make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone
 from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
+from helpers.paths import expanded
 from helpers.registry import unknown_name
 from helpers.results import runs as records
 from helpers.runtime import pick_device
@@ -100,7 +101,7 @@ class Request:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path).expanduser())
+        object.__setattr__(self, "path", expanded(self.path))
         object.__setattr__(self, "exclude", tuple(self.exclude))
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
@@ -205,13 +206,7 @@ def advise_command(
     export: Path | None = None,
 ) -> int:
     """Advise, print the answer, write the files that were asked for; returns the exit status, 0."""
-    for file in (json_file, html_file):
-        if file is not None and file.parent and not file.parent.is_dir():
-            raise UserError(f"there is no folder {file.parent} to write {file.name} to; make it")
-        if file is not None and file.is_dir():
-            raise UserError(f"{file} is a folder; name a file in it")
-    if export is not None and export.exists() and not export.is_dir():
-        raise UserError(f"{export} is a file; name a folder to write the model to")
+    _check_outputs(request.path, [file for file in (json_file, html_file) if file], export)
     advice = advise(request)
     if json_file is not None:
         _write(json_file, json.dumps(advice.as_dict(), indent=2, allow_nan=False) + "\n")
@@ -225,9 +220,29 @@ def advise_command(
     return 0
 
 
+def _check_outputs(data: Path, files: Sequence[Path], export: Path | None) -> None:
+    """Refuse places that nothing can be written to, and those that would cost what is there."""
+    for file in files:
+        if not file.parent.is_dir():
+            raise UserError(f"there is no folder {file.parent} to write {file.name} to; make it")
+        if file.is_dir():
+            raise UserError(f"{file} is a folder; name a file in it")
+    if export is not None and export.exists() and not export.is_dir():
+        raise UserError(f"{export} is a file; name a folder to write the model to")
+    places = [one.resolve() for one in (data, *files, *([export] if export else ()))]
+    twice = next((one for one in places if places.count(one) > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice} is named twice, so it would be overwritten; name another place")
+
+
 def _write(file: Path, text: str) -> None:
+    """Write a report: whole where it is a plain file, to a link's target, or into a pipe."""
     try:
-        write_whole(file, text.encode("utf-8"))
+        if file.exists() and (not file.is_file() or Path("/dev") in file.absolute().parents):
+            with file.open("a", encoding="utf-8") as handle:  # /dev/stdout must stay what it is
+                handle.write(text)
+        else:
+            write_whole(file.resolve(), text.encode("utf-8"))
     except OSError as error:
         raise UserError(
             f"cannot write {file} ({error.strerror or error}); name a file in a folder that can be "

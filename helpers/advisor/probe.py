@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from joblib import parallel_config
 from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
+from helpers.advisor.folds import cuts
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
@@ -40,9 +42,10 @@ MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in h
 SOLVER_STEPS = 100
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
 # What a weak probe may lie at, of what was looked at.
-FAR, CUT_OFF, IMBALANCED, NOISE, UNKNOWN = (
+FAR, CUT_OFF, UNSEEN, IMBALANCED, NOISE, UNKNOWN = (
     "too distant",
     "cut off",
+    "not read",
     "imbalanced",
     "nothing found",
     "unknown",
@@ -69,7 +72,9 @@ class Probing:
     distance: 0 (like the reference) to 1, None where the reference is not at hand; `how` says
         what it was measured against, or why not. p_value: of probe and classical being as good,
         by McNemar's exact test on the examples that one of them gets right.
-    cut: share of the texts that are longer than what the backbone reads.
+    cut: share of the texts that are longer than what the backbone reads. unseen: whether most of
+        what a model without a network finds in the texts was measured to be lost in the tokens
+        that the backbone reads; looked at where the probe is weak.
     """
 
     probe: ProbeScore
@@ -81,6 +86,7 @@ class Probing:
     frechet: float | None
     log_me: float
     cut: float = 0.0
+    unseen: bool = False
 
     @property
     def above_chance(self) -> float:
@@ -99,14 +105,17 @@ class Probing:
         """What may keep a weak probe down; "" where the features transfer.
 
         A domain is blamed only where it was measured to be distant and nothing nearer at hand was
-        found: texts cut off that a model reading all of them can tell apart, one class that leaves
-        accuracy no room, or examples in which a model without a network finds nothing either.
+        found: texts cut off that a model reading all of them can tell apart, signs that the
+        backbone has no token for, one class that leaves accuracy no room, or examples in which a
+        model without a network finds nothing either.
         """
         if self.verdict == TRANSFERS:
             return ""
         found = self.classical.low > self.chance
         if found and self.cut > _MANY_CUT:
             return CUT_OFF
+        if found and self.unseen:
+            return UNSEEN
         if not found:
             return IMBALANCED if self.chance > _NO_ROOM else NOISE
         far = self.distance is not None and distance_word(self.distance) != DistanceWord.CLOSE
@@ -151,7 +160,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 
 def probe_key(backbone: Backbone, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
-    return f"probe-2-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+    return f"probe-3-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
@@ -183,7 +192,7 @@ def probe_own(
     probed, classical = _out_of_fold(own, features[rows], rows, split, seed)
     p_value = mcnemar(probed == labels, classical == labels)
     frechet, how = _distance(backbone, features[own.rows["train"]])
-    return Probing(
+    told = Probing(
         probe=_score(probed == labels),
         classical=_score(classical == labels),
         chance=float(np.bincount(labels).max() / len(labels)),
@@ -194,6 +203,20 @@ def probe_own(
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
     )
+    if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN):
+        return told
+    read = Split(_as_read(backbone, split.inputs), labels)
+    _, on_tokens = _out_of_fold(own, features[rows], rows, read, seed)
+    half = (told.classical.accuracy + told.chance) / 2
+    right = on_tokens == labels
+    lost = right.mean() < half and mcnemar(right, classical == labels) < SIGNIFICANT
+    return replace(told, unseen=bool(lost))
+
+
+def _as_read(backbone: Backbone, texts: Sequence[str]) -> list[str]:
+    """Each text as the numbers of the tokens that the backbone reads of it, as words."""
+    ids = backbone.tokenizer(list(texts), backbone.recipe.size)
+    return [" ".join(f"t{number}" for number in row if number) for row in ids]
 
 
 def _score(right: np.ndarray) -> ProbeScore:
@@ -211,7 +234,10 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
     split = _concatenated(train.take(first), validation.take(second - len(train)))
     if len(np.unique(split.labels)) < 2:
-        raise UserError(f"{own.data.root}: a probe needs two classes with two examples or more")
+        raise UserError(
+            f"{own.data.root}: a probe needs two classes with two examples or more to learn from; "
+            "add examples"
+        )
     return own.pool[np.concatenate([first, second])], split
 
 
@@ -238,9 +264,9 @@ def _out_of_fold(
     Examples of one group are never on both sides of a fold.
     """
     labels = split.labels
-    folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
+    smallest = int(np.bincount(labels)[np.unique(labels)].min())
     groups = None if own.data.groups is None else own.data.groups[rows]
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    folds = cuts(labels, groups, max(2, min(FOLDS, smallest)), seed)
     approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(labels)).lr
     characters = modality == "text" and lack_words(split.inputs)
@@ -250,10 +276,8 @@ def _out_of_fold(
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)  # a class smaller than the number of folds
-        cuts = list(kind(folds, shuffle=True, random_state=seed).split(labels, labels, groups))
-        probed = cross_val_predict(linear_probe(), features, labels, cv=cuts)
-        classical = cross_val_predict(pipeline, raw, labels, cv=cuts)
+        probed = cross_val_predict(linear_probe(), features, labels, cv=folds)
+        classical = cross_val_predict(pipeline, raw, labels, cv=folds)
     return probed, classical
 
 

@@ -17,6 +17,7 @@ from helpers.backbones.base import (
     source_task_of,
     weights_hash,
 )
+from helpers.backbones.efficientnet import load_lite_weights
 from helpers.registry import import_members
 
 import_members(__name__)  # every file here registers what it holds
@@ -31,6 +32,7 @@ __all__ = [
     "advised_backbone",
     "clone",
     "load_backbone",
+    "load_lite_weights",
     "prepare_images",
     "reference_of",
     "register_backbone",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from helpers.display.figures import MAX_SIZE, figure, set_title
 from helpers.vocabulary import looks
@@ -213,6 +214,7 @@ def _has_intervals(table: pd.DataFrame) -> bool:
 def _log(ax: Axes) -> None:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    ax.xaxis.set_minor_formatter(LogFormatter())  # 0.6, and not 6 × 10⁻¹, where decades are few
 
 
 def _chance(ax: Axes, chance: float | None) -> None:

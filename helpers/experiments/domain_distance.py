@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import sqrtm
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers.backbones import load_backbone, reference_of
@@ -79,9 +78,12 @@ def frechet_distance(source: np.ndarray, target: np.ndarray) -> float:
     scale = np.sqrt(source.var(0).sum()) + 1e-12
     first, second = source.astype(np.float64) / scale, target.astype(np.float64) / scale
     covariances = np.cov(first, rowvar=False), np.cov(second, rowvar=False)
-    root = np.real(sqrtm(covariances[0] @ covariances[1]))
+    # tr (C₁C₂)^½ = tr (C₁^½ C₂ C₁^½)^½, which is symmetric: few examples make C₁C₂ singular.
+    spread, axes = np.linalg.eigh(covariances[0])
+    half = (axes * np.sqrt(spread.clip(0))) @ axes.T
+    roots = np.sqrt(np.linalg.eigvalsh(half @ covariances[1] @ half).clip(0))
     gap = first.mean(0) - second.mean(0)
-    distance = gap @ gap + np.trace(covariances[0] + covariances[1] - 2 * root)
+    distance = gap @ gap + np.trace(covariances[0] + covariances[1]) - 2 * roots.sum()
     return float(max(0.0, distance))
 
 

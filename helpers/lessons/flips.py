@@ -42,12 +42,13 @@ from helpers.results.effects import (
     gain,
     judge,
 )
+from helpers.results.schema import COMPARED
 from helpers.results.statistics import interval_table, pair
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, style_of
 
 QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
-            "seed", "dial"]  # fmt: skip
+            "seed", "dial", "schema"]  # fmt: skip
 NUMBERS = ["lr", "val_accuracy", "test_accuracy", "n_test", "pretrain_cpu_seconds",
            "train_cpu_seconds", "bytes_sent", "latency_ms"]  # fmt: skip
 COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
@@ -65,13 +66,14 @@ SENTENCES = {
 
 
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
-    """The recorded rows, of one flip or of all; none where nothing was recorded yet.
+    """The rows of the recipe that is compared, of one flip or of all; none where there are none.
 
     Raises UserError for a file with other columns, or a flip that is not there.
     """
     if flip is not None and flip not in VARIANTS:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
     table = FILE.load(path)
+    table = table[table["schema"] == COMPARED].reset_index(drop=True)
     return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
 
 

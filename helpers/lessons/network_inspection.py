@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from helpers.backbones import Backbone, State
+from helpers.backbones import Backbone, Recipe, State, load_backbone, prepare_images
+from helpers.display.figures import Picture, figure
 from helpers.experiments.costs import forward_flops
+from helpers.results.statistics import interval_table, mean_interval
 from helpers.storage.install import asset_path
+from helpers.tasks import load_task
 from helpers.tasks.images import read_image
+from helpers.vocabulary import looks
 
 BATCH_SIZE = 64
 
@@ -119,3 +127,124 @@ def _prepared(backbone: Backbone, inputs: np.ndarray | list[str]) -> Iterator[St
     for begin in range(0, len(encoded), BATCH_SIZE):
         batch = torch.from_numpy(np.array(encoded[begin : begin + BATCH_SIZE]))
         yield backbone.prepare(batch)
+
+
+@torch.inference_mode()
+def loudest(backbone: Backbone, inputs: np.ndarray, stage: int, count: int) -> np.ndarray:
+    """Of each input the maps of a stage that vary most, scaled to 0–1: (N, count, H, W).
+
+    stage: counted from 1.
+    """
+    state = backbone(backbone.prepare(torch.tensor(inputs)), stop=stage).numpy()
+    order = state.std((2, 3)).argsort(1)[:, ::-1][:, :count]
+    maps = np.take_along_axis(state, order[:, :, None, None], 1)
+    low, high = maps.min((2, 3), keepdims=True), maps.max((2, 3), keepdims=True)
+    return (maps - low) / (high - low + 1e-9)
+
+
+def plot_map(places: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Picture:
+    """Points in the plane, (N, 2), one colour and marker for each class."""
+    made, ax = figure("Photos with like features lie near each other", width=8.0, height=4.6)
+    for number, look in enumerate(looks(classes).values()):
+        own = labels == number
+        style = {"color": look.colour, "marker": look.marker, "label": classes[number]}
+        ax.scatter(*places[own].T, s=28, **style)
+    ax.set(xticks=[], yticks=[], xlabel="no axis of its own", ylabel="no axis of its own")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return made
+
+
+def recipe_costs(
+    backbone: Backbone,
+    probe: ClassifierMixin,
+    known: np.ndarray,
+    labels: np.ndarray,
+    wrong: Mapping[str, tuple[np.ndarray, Recipe]],
+) -> pd.DataFrame:
+    """What inputs under wrong recipes cost a probe, photo by photo: recipe, mean, low, high.
+
+    known: features (N, width) of the same inputs under the right recipe.
+    """
+    right, rows = probe.predict(known) == labels, []
+    for name, (inputs, recipe) in wrong.items():
+        with torch.inference_mode():
+            parts = torch.tensor(inputs).split(BATCH_SIZE)
+            states = (backbone(prepare_images(part, recipe)) for part in parts)
+            features = np.concatenate([backbone.pool(state).numpy() for state in states])
+        change = (probe.predict(features) == labels).astype(float) - right
+        rows.append((name, *mean_interval(change)))
+    return pd.DataFrame(rows, columns=["recipe", "mean", "low", "high"])
+
+
+def probe_stages(
+    name: str, tasks: Iterable[str], *, n_train: int, n_test: int, size: int, draws: int = 3
+) -> pd.DataFrame:
+    """A ridge classifier after each stage, of pretrained and of random weights.
+
+    Each draw trains on other examples of a pool half as large again. Columns: task, stage, seed,
+    weights, accuracy; weights "gain" is the difference of the two.
+    """
+    rows = []
+    networks = {"pretrained": True, "random": False}
+    for task in tasks:
+        pool = load_task(task, n_train=n_train * 3 // 2, image_size=size, n_test=n_test)
+        reached = {}
+        for weights, pretrained in networks.items():
+            backbone = load_backbone(name, pretrained=pretrained, size=size)
+            pairs = zip(
+                *(pooled_stages(backbone, p.inputs) for p in (pool.train, pool.test)), strict=True
+            )
+            for stage, (X, unseen) in enumerate(pairs, start=1):
+                for seed in range(draws):
+                    drawn = np.random.default_rng(seed).permutation(len(X))[:n_train]
+                    model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=100.0))
+                    model.fit(X[drawn], pool.train.labels[drawn])
+                    accuracy = model.score(unseen, pool.test.labels)
+                    reached[stage, seed, weights] = accuracy
+        rows += [(task, *key, accuracy) for key, accuracy in reached.items()]
+        rows += [
+            (task, stage, seed, "gain", accuracy - reached[stage, seed, "random"])
+            for (stage, seed, weights), accuracy in reached.items()
+            if weights == "pretrained"
+        ]
+    return pd.DataFrame(rows, columns=["task", "stage", "seed", "weights", "accuracy"])
+
+
+def stage_bands(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means of `probe_stages` over draws with their 95 % interval."""
+    return interval_table(rows, ["task", "stage", "weights"], "accuracy")
+
+
+def best_stages(bands: pd.DataFrame) -> pd.DataFrame:
+    """Of each task the stage with the best pretrained probe, and what pretraining gained there."""
+    ranked = bands[bands["weights"] == "pretrained"].sort_values("mean")
+    best = ranked.groupby("task", sort=False).tail(1)
+    gains = bands[bands["weights"] == "gain"]
+    return best.merge(gains, on=["task", "stage"], suffixes=("", "_gain")).sort_values("task")
+
+
+def best_in_words(best: pd.DataFrame) -> str:
+    """`best_stages` as a list in Markdown."""
+    lines = []
+    for _, row in best.iterrows():
+        clear = "clear" if row["low_gain"] > 0 else "not clear of zero"
+        lines.append(
+            f"- **{row['task']}**: best after stage {row['stage']} of 9 with {row['mean']:.3f}; "
+            f"pretraining added {100 * row['mean_gain']:+.1f} points ({clear})."
+        )
+    return "\n".join(lines)
+
+
+def meaning_or_word(backbone: Backbone, groups: Sequence[str]) -> pd.DataFrame:
+    """After each stage the cosine of each group's first sentence with its second and its third.
+
+    groups: "first | the same in other words | another that shares a word". Columns: stage, pair,
+    cosine.
+    """
+    sentences, rows = [one for group in groups for one in group.split(" | ")], []
+    for stage, pooled in enumerate(pooled_stages(backbone, sentences), start=1):
+        unit = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+        first, same, other = unit.reshape(len(groups), 3, -1).transpose(1, 0, 2)
+        rows += [(stage, "same meaning", cosine) for cosine in (first * same).sum(1)]
+        rows += [(stage, "same word", cosine) for cosine in (first * other).sum(1)]
+    return pd.DataFrame(rows, columns=["stage", "pair", "cosine"])

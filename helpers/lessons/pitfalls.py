@@ -13,7 +13,6 @@ from helpers.training import linear
 
 __all__ = ["ahead_of", "linear_probe", "one_seed", "optimism", "shifted_copies",
            "smallest_visible_gain", "verdicts"]  # fmt: skip
-PLACE = (*SITUATION, "image_size")  # pictures of another size are another situation
 LEAST_SEEDS = 3
 
 
@@ -55,11 +54,11 @@ def one_seed(runs: pd.DataFrame) -> pd.DataFrame:
 
     runs: one variant of each approach in a situation (`learning_curves.comparable`). Only seeds
     that every approach of a situation has count, and situations that have three of them. Columns:
-    PLACE, `seed`, `best` (by mean accuracy), `named` (by this seed alone) and `regret`, what the
-    named one's mean lies below the best's.
+    SITUATION, `seed`, `best` (by mean accuracy), `named` (by this seed alone) and `regret`, what
+    the named one's mean lies below the best's.
     """
     rows = []
-    for place, own in runs.groupby(list(PLACE), observed=True):
+    for place, own in runs.groupby(list(SITUATION), observed=True):
         wide = own.pivot(index="seed", columns="approach", values="test_accuracy").dropna()
         if len(wide) < LEAST_SEEDS or wide.shape[1] < 2:
             continue
@@ -67,12 +66,12 @@ def one_seed(runs: pd.DataFrame) -> pd.DataFrame:
         best = means.idxmax()
         for seed, named in wide.idxmax(axis=1).items():
             rows.append((*place, seed, best, named, float(means[best] - means[named])))
-    return pd.DataFrame(rows, columns=[*PLACE, "seed", "best", "named", "regret"])
+    return pd.DataFrame(rows, columns=[*SITUATION, "seed", "best", "named", "regret"])
 
 
 def ahead_of(runs: pd.DataFrame, approach: str, baseline: str) -> pd.DataFrame:
     """`paired_gain` of all situations with three seeds or more, lowest gain first."""
-    gains = paired_gain(runs, approach, baseline, by=PLACE)
+    gains = paired_gain(runs, approach, baseline, by=SITUATION)
     return gains[gains["runs"] >= LEAST_SEEDS].sort_values("mean").reset_index(drop=True)
 
 

@@ -8,10 +8,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.results.statistics import summarise, wilson_interval
+from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import looks
-
-MIN_SEEDS = 3  # below, a t interval over seeds is wider than the scale it stands on
 
 
 def binomial_interval(accuracy: float, n: int) -> tuple[float, float]:
@@ -40,29 +38,6 @@ def race_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     table["mean"] = table["test_accuracy"]
     table[["low", "high"]] = pd.DataFrame(pairs, index=table.index)
     return table.sort_values(["mean", "seconds"], ascending=[False, True], ignore_index=True)
-
-
-def recorded_race(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Recorded runs of one race at its largest size, and a sentence on what the bars say.
-
-    Means over seeds with their t interval where each approach has three seeds or more; else the
-    runs of the first seed, with the interval that their test split allows.
-    """
-    if runs.empty:
-        return pd.DataFrame(columns=[*runs.columns, "mean", "seconds"]), "Nothing is recorded yet."
-    runs = runs[runs["n_train"] == runs["n_train"].max()]
-    fewest = runs.groupby("approach")["seed"].nunique().min()
-    if fewest >= MIN_SEEDS:
-        words = "Each bar is a 95 % interval for the mean over seeds, which draw other training"
-        words += f" examples, other starts and other batches ({fewest} or more for each approach)."
-        return with_seconds(summarise(runs)).reset_index(drop=True), words
-    first = runs[runs["seed"] == runs["seed"].min()]
-    words = f"Fewer than {MIN_SEEDS} seeds are recorded for some approach, so this is one seed's "
-    words += (
-        f"race; a bar is a 95 % interval for its accuracy, from {first['n_test'].iloc[0]} test"
-        " photos."
-    )
-    return race_table(first.to_dict("records")), words
 
 
 def with_seconds(table: pd.DataFrame) -> pd.DataFrame:

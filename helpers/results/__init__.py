@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["rival_rules"],
     submod_attrs={
         "evidence": ["both_answers", "evidence_near"],
-        "expected_regret": ["Weights"],
         "learning_curves": ["comparable", "measured_curves"],
         "runs": ["load_runs"],
         "statistics": [

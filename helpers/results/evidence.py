@@ -1,9 +1,10 @@
 """What the records say near a situation: accuracies with intervals, and what to take.
 
-The nearest curves are read at the asked number of examples, seed by seed, and approaches are
-compared on the same curves and seeds. Intervals cover the luck of the seed on these tasks; another
-task may lie outside of them. Where the nearest curves leave the choice open, every measured
-situation has a say in it (`helpers.results.expected_regret`).
+What to take is the same for every situation of a modality, where nothing limits it: what gave up
+least over all data sets (`helpers.results.expected_regret`). Whether it is the best near by as
+well, the nearest curves say: they are read at the asked number of examples, seed by seed, and
+approaches are compared on the same curves and seeds. Intervals cover the luck of the seed on these
+tasks; another task may lie outside of them.
 """
 
 from __future__ import annotations
@@ -12,29 +13,33 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide
+from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide, distance_word
 from helpers.results import runs as records
-from helpers.results.expected_regret import WEIGHTS, cheapest_credible, expected_regret
+from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
 from helpers.results.learning_curves import (
-    LEAST_SEEDS,
     REACH_DISTANCE,
     CurveKey,
     Measured,
     Reading,
+    level,
     nearest,
     training_minutes,
 )
 from helpers.results.learning_curves import measured_curves as measured
+from helpers.results.published.cases import comparable_cases, near
+from helpers.results.published.sums import standings
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import t_half_width
 from helpers.vocabulary import phrase_of
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
+_RECIPES = {1: "the first recipe", 2: "the second recipe"}
 
 
 @dataclass(frozen=True)
@@ -92,21 +97,21 @@ def evidence_near(
     if not readings:
         return _nothing(
             f"no {situation.modality} task within {REACH_DISTANCE} of distance "
-            f"{situation.distance:.2f} has {LEAST_SEEDS} seeds near "
-            f"{situation.examples:,} examples",
-            _lean(situation, held, None, backbone),
+            f"{situation.distance:.2f} was measured near {situation.examples:,} examples",
+            _lean(situation, held, None),
         )
-    names = [name for name in readings[0].accuracy if all(name in r.accuracy for r in readings)]
-    found = sorted(
-        (_candidate(name, readings) for name in names), key=lambda c: (-c.accuracy, c.train_seconds)
-    )
+    names = [name for name in readings[0].costs if all(name in r.costs for r in readings)]
+    means = pd.concat([level(reading.accuracy) for reading in readings], axis=1).mean(axis=1)
+    made = (_candidate(name, means[name], readings) for name in names)
+    found = sorted(made, key=lambda c: (-c.accuracy, c.train_seconds))
     minutes = {c.approach: training_minutes(c.approach, readings) for c in found}
     fitting = [c for c in found if situation.allows(minutes[c.approach], c.latency_ms)]
     where = "; ".join(reading.name for reading in readings)
+    recipe = next(curve.recipe for curve in held.curves if curve.key == readings[0].key)
     lacking = ", ".join(title for name, title in TITLES.items() if name not in names)
     told = (
-        f"Measured near here, at {situation.examples:,} examples: {where}. Intervals are over "
-        "seeds on these; another task may lie outside of them."
+        f"Measured near here, at {situation.examples:,} examples, by {_RECIPES[recipe]}: {where}. "
+        "Intervals are over seeds on these; another task may lie outside of them."
         + (f" Not measured there, so not compared: {lacking}." if lacking else "")
     )
     reasons = [Reason(ReasonKind.SOURCE, told)]
@@ -116,7 +121,7 @@ def evidence_near(
         reasons.append(Reason(ReasonKind.OVER_LIMITS, told))
     if len(fitting) < 2:
         return _nothing("fewer than two measured approaches fit the budget and the latency")
-    lean = _lean(situation, held, [c.approach for c in fitting], backbone)
+    lean = _lean(situation, held, [c.approach for c in fitting])
     return _judge(fitting, readings, reasons, lean)
 
 
@@ -139,13 +144,11 @@ class _Lean:
     families: int
 
 
-def _lean(
-    situation: Situation, held: Measured, names: list[str] | None, backbone: str | None
-) -> _Lean | None:
+def _lean(situation: Situation, held: Measured, names: list[str] | None) -> _Lean | None:
     """Without names: among all approaches, and only where nothing limits them."""
     if names is None and (situation.budget_minutes, situation.latency_ms) != (None, None):
         return None
-    table = expected_regret(situation, held, names, backbone)
+    table = expected_regret(situation.modality, held, names)
     if table.empty:
         return None
     take = cheapest_credible(table)
@@ -189,12 +192,12 @@ def _advice(take: Candidate, lean: _Lean | None) -> str:
     return (
         f"So take the cheapest that gives up the least over everything measured: {costs}, expected "
         f"{100 * lean.regret:.1f} points below the best ({_counted(lean.families)}; approaches "
-        f"within {100 * WEIGHTS.margin:.1f} points of the lowest count as equal)."
+        f"within {100 * MARGIN:.1f} points of the lowest count as equal)."
     )
 
 
 def _counted(families: int) -> str:
-    return f"{families} {'family' if families == 1 else 'families'} of tasks"
+    return f"{families} data {'set' if families == 1 else 'sets'}"
 
 
 def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
@@ -209,31 +212,43 @@ def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
     return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")
 
 
-def _candidate(name: str, readings: list[Reading]) -> Candidate:
-    mean, low, high = _mean_over_curves([reading.accuracy[name] for reading in readings])
+def _candidate(name: str, mean: float, readings: list[Reading]) -> Candidate:
+    _, low, high = _over_curves([(r.accuracy[name].dropna(), r.noise) for r in readings])
+    mean, half = float(mean), (high - low) / 2
     costs = pd.concat([reading.costs[name] for reading in readings], axis=1).median(axis=1)
     runs = sum(reading.runs[name] for reading in readings)
     shown = [float(costs[key]) for key in ("train_seconds", "stored_mb", "latency_ms")]
-    return Candidate(name, mean, low, high, *shown, runs)
+    return Candidate(name, mean, mean - half, mean + half, *shown, runs)
 
 
 def _difference(first: str, second: str, readings: list[Reading]) -> tuple[float, float, float]:
     """How far `first` lies above `second`: mean, low, high, paired by curve and seed."""
     pairs = [(r.accuracy[first] - r.accuracy[second]).dropna() for r in readings]
-    if min(len(pair) for pair in pairs) < 2:
+    if min(len(pair) for pair in pairs) < 1:
         return 0.0, -np.inf, np.inf
-    return _mean_over_curves(pairs)
+    # Two runs have twice the variance of one.
+    noises = [np.sqrt(2) * reading.noise for reading in readings]
+    return _over_curves(list(zip(pairs, noises, strict=True)))
 
 
-def _mean_over_curves(curves: list[pd.Series]) -> tuple[float, float, float]:
-    """Mean of the curves' means and its 95 % t interval over seeds (Welch 1947 for the freedom)."""
-    mean = float(np.mean([curve.mean() for curve in curves]))
-    parts = np.array([curve.var() / len(curve) for curve in curves])
+def _over_curves(curves: list[tuple[pd.Series, float]]) -> tuple[float, float, float]:
+    """Mean of the curves' means and its 95 % t interval over seeds (Welch 1947 for the freedom).
+
+    curves: values by seed, and the deviation that is usual: it counts where there are fewer than
+    three values, which show next to nothing of theirs.
+    """
+    mean = float(np.mean([values.mean() for values, _ in curves]))
+    shown = [len(values) >= 3 for values, _ in curves]
+    parts = np.array([
+        (values.var() if own else noise**2) / len(values)
+        for (values, noise), own in zip(curves, shown, strict=True)
+    ])  # fmt: skip
     if not parts.sum() > 0:
         return mean, mean, mean
-    freedom = parts.sum() ** 2 / sum(
-        part**2 / (len(curve) - 1) for part, curve in zip(parts, curves, strict=True)
-    )
+    freedoms = [len(values) - 1 if own else np.inf
+                for (values, _), own in zip(curves, shown, strict=True)]  # fmt: skip
+    spent = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    freedom = parts.sum() ** 2 / spent if spent else np.inf
     half = float(t_half_width(np.sqrt(parts.sum()) / len(curves), freedom))
     return mean, mean - half, mean + half
 
@@ -243,18 +258,69 @@ def both_answers(
 ) -> dict[str, Any]:
     """Return the rule's answer beside the measured one, as `decide --json` prints them.
 
-    Keys: approach and rule (the article's), reasons (the rule's, then the records'), flips (those
-    applied, then the changes that would change the answer), verdict and candidates (measured).
+    Keys: approach and rule (the article's), reasons (the rule's, then the records', then what is
+    published), flips (those applied, then the changes that would change the answer), verdict and
+    candidates (measured), sources (`_sources`).
     """
-    ruled, measured = decide(situation), evidence_near(situation, runs)
+    held = _held(runs, None)
+    ruled, measured = decide(situation), evidence_near(situation, held)
+    cases = published_near(situation)
     reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,
         "rule": ruled.rule,
-        "reasons": [*reasons, *_gap(ruled.approach, measured)],
+        "reasons": [*reasons, *_gap(ruled.approach, measured), *_published_words(cases)],
         "flips": [asdict(flip) for flip in ruled.flips],
         "verdict": measured.verdict,
         "candidates": [_rounded(candidate) for candidate in measured.candidates],
+        "sources": _sources(measured, held, cases),
+    }
+
+
+def published_near(situation: Situation) -> pd.DataFrame:
+    """Published cases of the same kind of model and data, as distant in a word, near in size."""
+    facts = {"modality": situation.modality, "llm": "yes" if situation.llm else "no"}
+    word = None if situation.llm else distance_word(situation.distance).value
+    return near(_published(), examples=situation.examples, distance=word, **facts)
+
+
+@lru_cache(maxsize=1)
+def _published() -> pd.DataFrame:
+    return comparable_cases()
+
+
+def _published_words(cases: pd.DataFrame) -> list[str]:
+    """What is published near by, in a sentence; none where nothing is."""
+    table = standings(cases) if len(cases) else pd.DataFrame()
+    if table.empty:
+        return []
+    told = "; ".join(
+        f"{phrase_of(row['approach'])} {row['regret']:.1f} points below the best on average, "
+        f"{row['cases']} {'case' if row['cases'] == 1 else 'cases'}"
+        for row in table.sort_values("regret").reset_index().to_dict("records")
+    )
+    sources = ", ".join(sorted(cases["source"].unique()))
+    return [
+        f"Published near here, by others and with other networks (never pooled with our records): "
+        f"{told}. Each over the cases that tried it, of {cases['data_set'].nunique()} data sets "
+        f"({sources}; python -m helpers published shows them)."
+    ]
+
+
+def _sources(measured: Evidence, held: Measured, cases: pd.DataFrame) -> dict[str, Any]:
+    """What stands behind the answer.
+
+    recipe: the schema of the records that were read, None where there are none. records: the curves
+    near by, with the pixels a side (for texts the tokens) that the network read. published: the
+    cases near by, with where they stand.
+    """
+    recipes = {curve.key: curve.recipe for curve in held.curves}
+    facts = ["source", "comparison", "data_set", "network", "pretraining", "n_train", "grade"]
+    cases = cases.astype({"n_train": int})  # near in size, so stated
+    return {
+        "recipe": recipes[measured.curves[0]] if measured.curves else None,
+        "records": [key._asdict() for key in measured.curves],
+        "published": json.loads(cases[facts].to_json(orient="records")),
     }
 
 

@@ -6,24 +6,41 @@ A curve is one task on one backbone, measured at several sizes on equal terms fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from helpers.decision import Situation
 from helpers.paths import results_dir
+from helpers.results.schema import COMPARED
 from helpers.tasks import TASKS, family
-from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION
+from helpers.vocabulary import (
+    DISTANCES,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+)
 
 NEAREST = 3  # curves that an answer is read from, at most
 REACH_DISTANCE = 0.2  # a task whose distance differs by more says nothing here
-REACH_SIZE = 3.0  # beyond a curve's ends by this factor its end stands in; farther, nothing
-LEAST_SEEDS = 3
+REACH_SIZE = 10**0.5  # half a decade beyond a curve's ends its end stands in; farther, nothing
+LEAST_APPROACHES = 3  # of a situation that has a say elsewhere
+# A situation is whole where these were run; others may lack, such as scratch at 224 pixels.
+WHOLE = frozenset({FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA})
+# Seeds that count, by recipe: the second round gives further seeds to close races alone, so one
+# is enough there, and approaches are compared on the seeds that they share.
+SEEDS = {1: 3, 2: 1}
+LEAST_SEEDS = SEEDS[COMPARED]
+# Deviation of an accuracy from one run to the next, times the root of the training examples. It
+# stands in where an approach has too few seeds to show its own.
+RUN_NOISE = {"image": 0.3, "text": 0.2}
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
-COSTS = ["train_seconds", "stored_mb", "latency_ms", "all_seconds", "cpu_seconds"]
+COSTS = ["train_seconds", "stored_mb", "latency_ms"]
 
 
 class CurveKey(NamedTuple):
@@ -39,7 +56,8 @@ class CurveKey(NamedTuple):
 class Curve:
     """One task on one backbone: tables by size.
 
-    accuracy and validation: seeds x approaches. costs: approaches x costs, medians.
+    accuracy and validation: seeds x approaches, NaN where a seed was not run. costs: approaches x
+    costs, medians; `train_seconds` are processor seconds of preparation and training.
     """
 
     task: str
@@ -52,7 +70,7 @@ class Curve:
     accuracy: dict[int, pd.DataFrame]
     validation: dict[int, pd.DataFrame]
     costs: dict[int, pd.DataFrame]
-    seen: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)  # worked out
+    recipe: int = COMPARED  # the schema of its rows
 
     @property
     def key(self) -> CurveKey:
@@ -66,16 +84,18 @@ class Curve:
 
     @property
     def whole(self) -> list[int]:
-        """The sizes that have most approaches. At others the dear ones are still to be measured,
-        and a comparison of the cheap ones alone would answer another question."""
-        held = {size: len(table.columns) for size, table in self.accuracy.items()}
-        return sorted(size for size, count in held.items() if count == max(held.values()))
+        """The sizes that have those of WHOLE, or else most approaches. At others the dear ones are
+        still to be measured: to compare the cheap ones alone would answer another question."""
+        held = {size: set(table.columns) for size, table in self.accuracy.items()}
+        most = max(len(names) for names in held.values())
+        return sorted(n for n, names in held.items() if len(names) == most or names >= WHOLE)
 
     @property
     def name(self) -> str:
         """The curve in words."""
         dialled = f", dial {self.dial:.2f}" if self.dial else ""
-        place = f"{self.task}{dialled} on {self.backbone} at {self.image_size}"
+        unit = "tokens" if self.modality == "text" else "pixels"
+        place = f"{self.task}{dialled} on {self.backbone} at {self.image_size} {unit}"
         return f"{place} (distance {self.how}: {self.distance:.2f})"
 
 
@@ -89,26 +109,96 @@ class Measured:
         """Return the same without one family of tasks."""
         return replace(self, curves=tuple(c for c in self.curves if c.family != left_out))
 
+    @cached_property
+    def worked_out(self) -> dict:
+        """What was worked out over these curves, by question."""
+        return {}
+
+    @cached_property
+    def situations(self) -> pd.DataFrame:
+        """Every measured situation and approach, a row each: one curve at one size.
+
+        With fewer than LEAST_APPROACHES a situation is still being measured, and left out.
+
+        Columns: task, backbone, dial, image_size, modality, distance, recipe, family, n_train, case
+        (its number), approach, mean (`level`), seconds (of the processor), seeds.
+        """
+        facts = [*CURVE, "modality", "distance", "recipe", "family"]
+        rows, number = [], 0
+        for curve in self.curves:
+            known = {name: getattr(curve, name) for name in facts}
+            for size, table in sorted(curve.accuracy.items()):
+                if len(table.columns) < LEAST_APPROACHES:
+                    continue
+                means, seconds = level(table), curve.costs[size]["train_seconds"]
+                place = known | {"n_train": size, "case": number}
+                seeds = table.count()
+                rows += [
+                    place
+                    | {"approach": n, "mean": means[n], "seconds": seconds[n], "seeds": seeds[n]}
+                    for n in table.columns
+                ]
+                number += 1
+        columns = [*facts, "n_train", "case", "approach", "mean", "seconds", "seeds"]
+        return pd.DataFrame(rows, columns=columns)
+
 
 @dataclass(frozen=True)
 class Reading:
-    """One curve read at a number of examples: approach → accuracy by seed, and → costs."""
+    """One curve read at a number of examples.
+
+    accuracy: seeds x approaches, NaN where a seed was not run. costs and runs: by approach.
+    noise: deviation from one run to the next that is usual at this size.
+    """
 
     key: CurveKey
     name: str
-    accuracy: dict[str, pd.Series]
+    accuracy: pd.DataFrame
     costs: dict[str, pd.Series]
     runs: dict[str, int]
+    noise: float
 
 
-def comparable(runs: pd.DataFrame, least_seeds: int = LEAST_SEEDS) -> pd.DataFrame:
+def level(accuracy: pd.DataFrame) -> pd.Series:
+    """Means of approaches on equal seeds; accuracy: seeds x approaches, NaN where one was not run.
+
+    A seed is easy or hard for all, so an approach that ran on few is corrected by what the others
+    show of these: the fit of approach + seed by least squares. Without gaps it is the plain mean.
+    """
+    return additive(accuracy.T)[0]
+
+
+def additive(values: pd.DataFrame, weights: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:
+    """Fit value = row + column by least squares, NaN left out; (row, column), columns mean 0.
+
+    weights: of the columns, 1 where None. The fit goes back and forth until nothing moves.
+    """
+    known = values.notna().to_numpy()
+    table = np.where(known, values.to_numpy(float), 0.0)
+    weigh = known * (1.0 if weights is None else weights.to_numpy(float))
+    column = np.zeros(table.shape[1])
+    for _ in range(1 if known.all() else 500):
+        row = (weigh * (table - column)).sum(1) / weigh.sum(1)
+        # Centring keeps what the two share in the rows.
+        moved = (known * (table - row[:, None])).sum(0) / known.sum(0)
+        moved -= np.average(moved, weights=weights)
+        if np.abs(moved - column).max() < 1e-12:
+            break
+        column = moved
+    return pd.Series(row, values.index), pd.Series(column, values.columns)
+
+
+def comparable(runs: pd.DataFrame, least_seeds: int | None = None) -> pd.DataFrame:
     """Rows that compare approaches on equal terms, one variant for each approach and size.
 
     Sweeps that vary something else (no frozen baseline, few approaches) are left out.
-    Where sweeps measured an approach in several variants, validation accuracy picks the one, among
-    those with three seeds where there are such. With fewer than `least_seeds` none counts.
+    Where a situation was measured in several variants, that of the sweep which compares most
+    approaches there counts; of its variants the one with most seeds, up to three, and then the
+    best validation accuracy. With fewer than `least_seeds` (None: of the recipe) none counts.
     """
     runs = runs[runs["origin"] == "full"]
+    recipe = int(runs["schema"].max()) if len(runs) else COMPARED
+    least_seeds = SEEDS[recipe] if least_seeds is None else least_seeds
     # A trial at a size of the grid is one of its runs; trials of other rates lack the seeds.
     runs = runs.assign(sweep=runs["sweep"].str.removesuffix("/tuning"))
     compared = runs.groupby("sweep")["approach"].agg(set)
@@ -120,12 +210,17 @@ def comparable(runs: pd.DataFrame, least_seeds: int = LEAST_SEEDS) -> pd.DataFra
     ]
     runs = runs[runs["sweep"].isin(fair)]
     cell = [*CURVE, "modality", "n_train", "approach"]
-    variants = runs.groupby([*cell, *VARIANT], observed=True).agg(
-        seeds=("seed", "nunique"), validation=("val_accuracy", "mean")
+    together = runs.groupby([*CURVE, "n_train", "sweep"], observed=True)["approach"]
+    variants = runs.assign(together=together.transform("nunique"))
+    variants = variants.groupby([*cell, *VARIANT], observed=True).agg(
+        together=("together", "max"),
+        seeds=("seed", "nunique"),
+        validation=("val_accuracy", "mean"),
     )
     variants = variants[variants["seeds"] >= least_seeds].reset_index()
-    variants["seeds"] = variants["seeds"].clip(upper=LEAST_SEEDS)
-    ranked = variants.sort_values([*cell, "seeds", "validation"], kind="stable")
+    variants["seeds"] = variants["seeds"].clip(upper=SEEDS[1])
+    order = [*cell, *(["together"] if recipe > 1 else []), "seeds", "validation"]
+    ranked = variants.sort_values(order, kind="stable")
     best = ranked.drop_duplicates(cell, keep="last")
     return runs.merge(best[[*cell, *VARIANT]], on=[*cell, *VARIANT])
 
@@ -145,19 +240,17 @@ def measured_curves(
             continue
         how = "measured" if (task, backbone, round(dial, 4)) in distances else "judged"
         facts = (task, backbone, dial, int(size), rows["modality"].iloc[0], distance, how)
-        held.append(Curve(*facts, *_tables(rows)))
+        held.append(Curve(*facts, *_tables(rows), int(rows["schema"].iloc[0])))
     return Measured(tuple(held))
 
 
 def _tables(rows: pd.DataFrame) -> tuple[dict[int, pd.DataFrame], ...]:
     """Test and validation accuracies by seed and approach, and median costs, for each size.
 
-    A floor keeps logarithms finite where something took no time.
+    Seconds of the clock depend on what else ran, those of the processor hardly do; preparation is
+    in them. A floor keeps logarithms finite where something took no time.
     """
-    rows = rows.assign(
-        all_seconds=rows["train_seconds"] + rows["prepare_seconds"],
-        cpu_seconds=rows["train_cpu_seconds"],  # preparation is in it
-    )
+    rows = rows.assign(train_seconds=rows["train_cpu_seconds"])
     accuracy, validation, costs = {}, {}, {}
     for size, own in rows.groupby("n_train"):
         both = own.pivot(index="seed", columns="approach", values=["test_accuracy", "val_accuracy"])
@@ -181,7 +274,7 @@ def nearest(situation: Situation, held: Measured, backbone: str | None = None) -
     kept: list[Reading] = []
     for _, _, place in sorted(reached):
         reading = _read(held.curves[place], situation.examples)
-        if reading and (not kept or set(kept[0].accuracy) <= set(reading.accuracy)):
+        if reading and (not kept or set(kept[0].costs) <= set(reading.costs)):
             kept.append(reading)
         if len(kept) == NEAREST:
             break
@@ -189,8 +282,8 @@ def nearest(situation: Situation, held: Measured, backbone: str | None = None) -
 
 
 def training_minutes(approach: str, readings: list[Reading]) -> float:
-    """Minutes an approach trains, preparation in: the median over readings."""
-    return float(np.median([r.costs[approach]["all_seconds"] for r in readings])) / 60
+    """Processor minutes an approach trains, preparation in: the median over readings."""
+    return float(np.median([r.costs[approach]["train_seconds"] for r in readings])) / 60
 
 
 def _beyond(curve: Curve, examples: int) -> float:
@@ -206,17 +299,16 @@ def _read(curve: Curve, examples: int) -> Reading | None:
     lower, upper = sizes[sizes <= inside].max(), sizes[sizes >= inside].min()
     share = 0.0 if lower == upper else np.log(inside / lower) / np.log(upper / lower)
     ends = [curve.accuracy[size] for size in (lower, upper)]
-    accuracy, costs, used = {}, {}, {}
-    for approach in ends[0].columns.intersection(ends[1].columns):
-        low, high = (end[approach].dropna() for end in ends)
-        seeds = low.index.intersection(high.index)
-        if len(seeds) < LEAST_SEEDS:
-            continue
-        accuracy[approach] = (1 - share) * low[seeds] + share * high[seeds]
+    # Where the ends share a seed it was the same draw; NaN where one of them lacks it.
+    accuracy = (1 - share) * ends[0] + share * ends[1]
+    accuracy = accuracy.dropna(how="all").dropna(axis="columns", how="all")
+    costs, used = {}, {}
+    for approach in accuracy.columns:
         medians = [np.log(curve.costs[size].loc[approach]) for size in (lower, upper)]
         costs[approach] = np.exp((1 - share) * medians[0] + share * medians[1])
-        used[approach] = len(low) + (len(high) if lower != upper else 0)
-    return Reading(curve.key, curve.name, accuracy, costs, used) if len(accuracy) > 1 else None
+        used[approach] = sum(int(end[approach].count()) for end in ends[: 1 + (lower != upper)])
+    noise = RUN_NOISE[curve.modality] / np.sqrt(inside)
+    return Reading(curve.key, curve.name, accuracy, costs, used, noise) if len(costs) > 1 else None
 
 
 def task_distance(

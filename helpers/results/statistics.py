@@ -19,7 +19,8 @@ from helpers.errors import UserError
 from helpers.results.schema import COSTS, IDENTITY, check_columns
 
 CONFIDENCE = 0.95
-SITUATION = ("task", "backbone", "n_train", "dial")  # what is given, before an approach is chosen
+# What is given before an approach is chosen; image_size: pixels a side, for texts tokens.
+SITUATION = ("task", "backbone", "n_train", "dial", "image_size")
 LATE = 0.1  # share of a run's updates, at its end
 FORGETTING = ("source_accuracy_before", "source_accuracy_after")
 

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import get_origin
 
 from helpers import paths
 from helpers.errors import UserError
 from helpers.registry import unknown_name
+from helpers.storage.files import read_toml
 from helpers.storage.seals import tree_hash
 
 KINDS = ("wheel", "sdist", "archive", "files")
@@ -45,6 +46,14 @@ class Asset:
     listing: str = ""  # of the pictures' names alone
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            value, kind = getattr(self, one.name), get_origin(one.type) or one.type
+            parts = {tuple: list, dict: dict.values}.get(kind, lambda _: ())
+            if not isinstance(value, kind) or not all(isinstance(v, str) for v in parts(value)):
+                raise UserError(
+                    f"asset {self.name!r} in data/assets.toml has {one.name} = {value!r:.80}, "
+                    f"which is no {kind.__name__}; correct it"
+                )
         if self.kind not in KINDS:
             raise UserError(f"asset {self.name!r} has kind {self.kind!r}; use one of {KINDS}")
 
@@ -89,15 +98,9 @@ class Asset:
 def all_assets(file: Path | None = None) -> dict[str, Asset]:
     """Read the registry: name -> Asset, in the file's order. Raises UserError if it is missing."""
     file = file or paths.data_dir() / "assets.toml"
-    try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"there is no {file}; install the package from a clone: pip install -e ."
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{file} is not valid TOML ({error}); correct it") from None
-    return {name: _asset(name, table) for name, table in tables.items()}
+    if not file.exists():
+        raise UserError(f"there is no {file}; install the package from a clone: pip install -e .")
+    return {name: _asset(name, table) for name, table in read_toml(file).items()}
 
 
 def assets_named(name: str) -> list[Asset]:
@@ -116,8 +119,8 @@ def assets_named(name: str) -> list[Asset]:
 
 
 def _asset(name: str, table: dict) -> Asset:
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
     try:
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
         return Asset(name=name, **values)
-    except TypeError as error:
-        raise UserError(f"asset {name!r} in data/assets.toml: {error}") from None
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"asset {name!r} in data/assets.toml: {error}; correct it") from None

@@ -11,10 +11,11 @@ import errno
 import os
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -46,6 +47,14 @@ def disk_error(what: str, folder: Path, error: OSError) -> UserError:
         mend = "make it writable or let TRANSFER_CACHE name a folder you can write to"
         return UserError(f"{what} failed in {folder} ({told}); {mend}")
     return UserError(f"{what} failed in {folder} ({error}); try again")
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """What a TOML file holds. Raises UserError for one that is none, or can't be read."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not valid TOML ({error}); correct it") from None
 
 
 @contextmanager

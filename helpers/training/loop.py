@@ -275,7 +275,7 @@ def bfloat16_pays(modality: str) -> bool:
     """Whether this machine's processor trains this modality faster in bfloat16.
 
     Measured on one thread of a processor with AMX: texts 1.6 times as fast. Photos stay in float32:
-    full fine-tuning lost 4 points in it (six pairs, `data/results/precisions.csv`).
+    full fine-tuning lost 3 points in it (eight pairs, `data/results/precisions.csv`).
     """
     return modality == "text" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 

@@ -27,6 +27,7 @@ def test_notebook_00_runs_and_its_slider_moves(lab, page):
             cell.outputs, cell.execution_count = [], None
     page.goto(lab(notebook), timeout=90_000)
     run_all_cells(page, notebook)
+    assert page.locator(".jp-toast-message, .Toastify__toast, .jp-Dialog").count() == 0
     handle = page.locator(".widget-slider .noUi-handle").first
     handle.scroll_into_view_if_needed()
     picture = page.locator(".jp-OutputArea .widget-html img").first

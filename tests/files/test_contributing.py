@@ -1,6 +1,5 @@
-"""CONTRIBUTING.md's examples: 15 lines each, and in notebook 00's races by being there."""
+"""CONTRIBUTING.md's examples: 15 lines each, and in notebook 00's race by being there."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -12,11 +11,13 @@ import helpers.approaches
 import helpers.backbones
 import helpers.tasks
 from helpers.approaches import APPROACHES
-from helpers.backbones import BACKBONES
+from helpers.backbones import BACKBONES, load_backbone
+from helpers.display import plot_approaches
+from helpers.display.diagrams import anatomy
+from helpers.lessons import photos
 from helpers.registry import import_members
 from helpers.tasks import TASKS
 from helpers.vocabulary import APPROACH_STYLE, looks
-from tools.notebooks import build_notebooks as build
 
 REGISTRIES = {"tasks": TASKS, "backbones": BACKBONES, "approaches": APPROACHES}
 TABLES = (*REGISTRIES.values(), APPROACH_STYLE)
@@ -51,27 +52,6 @@ def contributed(root, tmp_path_factory):
         table.update(entries)
 
 
-@pytest.fixture(scope="module")
-def notebook(root, contributed):
-    """Run notebook 00 up to the tracks; return its names and what its cells showed."""
-    names, shown = {}, []
-    for cell in build.read_source(root / "notebooks" / "sources" / "00_start_here.py"):
-        if cell.cell_type != "code":
-            continue
-        tree = ast.parse(cell.source)
-        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, "notebook 00", "exec"), names)
-        if last is not None:
-            shown.append(eval(compile(ast.Expression(last.value), "notebook 00", "eval"), names))
-        if cell.source.startswith("plot_tracks("):
-            return names, shown
-    raise AssertionError("notebook 00 has no cell that starts with plot_tracks(")
-
-
-def legend(picture):
-    return [text.get_text() for text in picture.axes[0].get_legend().get_texts()]
-
-
 @pytest.mark.parametrize("package", NAMES)
 def test_an_example_has_fifteen_lines_and_is_clean(root, package):
     name, code = examples(root)[package]
@@ -86,27 +66,23 @@ def test_a_file_that_is_there_is_found(contributed):
     assert contributed == {package: {name} for package, name in NAMES.items()}
 
 
-def test_the_new_approach_is_in_the_race_and_its_figure(notebook):
-    names, shown = notebook
-    race = names["race"].set_index("approach")
-    assert set(race.index) == set(APPROACHES) and "bias_tuning" in race.index
-    row = race.loc["bias_tuning"]
-    assert row.trainable_params < race.loc["full_fine_tuning"].trainable_params
-    assert row.trainable_params > race.loc["feature_extraction"].trainable_params
-    _, drawn, *_ = [one for one in shown if hasattr(one, "axes")]  # after the grid of photos
-    assert "bias tuning" in legend(drawn)
-    assert any("| Bias tuning |" in getattr(one, "data", "") for one in shown)
+def test_the_new_approach_is_in_the_race_and_in_the_diagram(contributed):
+    names = photos.entrants()
+    assert names == [*photos.WAIT_FOR, "bias_tuning"]
+    rows = photos.live_race("digits", "pocket", n_train=30, seeds=(0,), epochs=1, n_test=40)
+    assert set(rows["approach"]) == set(names)
+    drawn = plot_approaches()
+    assert "Bias tuning" in [text.get_text() for text in drawn.axes[0].texts]
+    parts = anatomy(APPROACHES["bias_tuning"], load_backbone("pocket"))
+    assert all(0 < part.share < 1 and not part.inserted for part in parts)
 
 
-def test_the_new_task_and_backbone_are_on_the_tracks(notebook):
-    names, shown = notebook
-    assert names["missing"] == []
-    tracks = set(names["laps"].track)
-    assert {"pocket on small_digits", "pocket_lower on small_digits"} <= tracks
-    assert "pocket_lower on products_near" in tracks
-    assert not any("products_source" in track for track in tracks)
-    labels = [tick.get_text() for tick in shown[-1].axes[0].get_yticklabels()]
-    assert set(labels) == tracks
+def test_the_new_task_and_backbone_race_by_name(contributed):
+    names = ("feature_extraction", "bias_tuning")
+    how = {"names": names, "n_train": 40, "seeds": (0,), "epochs": 1, "n_test": 50}
+    for task in ("small_digits", "products_near"):
+        rows = photos.live_race(task, "pocket_lower", **how)
+        assert rows["approach"].tolist() == list(names) and rows["accuracy"].between(0, 1).all()
 
 
 def test_the_new_approach_looks_like_no_other():

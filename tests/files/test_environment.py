@@ -1,6 +1,7 @@
 """Ranges, tested versions and the conda environment agree, and every import is declared."""
 
 import ast
+import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -75,6 +76,12 @@ def test_the_lock_has_a_hash_for_every_package_and_names_no_host(root, project, 
         assert held[name].specifier == pins[name].specifier
     needed = requirements([*project["dependencies"], *project["optional-dependencies"]["dev"]])
     assert needed.keys() | {"setuptools"} <= held.keys()
+
+
+def test_actions_are_pinned_by_commit(root):
+    text = "".join(f.read_text(encoding="utf-8") for f in root.glob(".github/workflows/*.y*ml"))
+    used = re.findall(r"uses: *(\S+)", text)
+    assert used and all(re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", one) for one in used)
 
 
 def test_conda_has_the_same_versions(project, pins, conda):

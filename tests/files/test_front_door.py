@@ -10,16 +10,15 @@ import sys
 import tarfile
 import tomllib
 
-import pandas as pd
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 from PIL import Image
 
 from helpers.cli.commands import build_parser
-from helpers.decision import Thresholds
 from helpers.errors import UserError
 from helpers.paths import data_dir
+from helpers.results.published.tables import load_published
 from tools.site import make_pictures
 
 pytestmark = pytest.mark.files
@@ -99,26 +98,45 @@ def test_a_picture_is_there_small_and_named_in_the_readme(root, name):
     assert len(alt) > 60 and not re.search(r"\d\.\d|\d %", alt)
 
 
-def rows(n_train, distance, best):
-    scores = {"feature_extraction": 0.70, "lora": 0.71, "full_fine_tuning": 0.5} | {best: 0.8}
-    facts = {"task": "digits", "backbone": "pocket", "n_train": n_train, "dial": distance}
-    facts |= {"distance": distance, "modality": "image"}
-    top = max(scores.values())
-    return [facts | {"approach": a, "mean": m, "regret": top - m} for a, m in scores.items()]
+@pytest.fixture(scope="module")
+def marks():
+    return make_pictures.all_marks()
 
 
-def test_the_decision_picture_counts_what_it_shows():
-    table = pd.DataFrame(rows(200, 0.1, "feature_extraction") + rows(200, 0.5, "lora"))
-    best = make_pictures.winners(table)
-    assert best["approach"].tolist() == ["feature_extraction", "lora"]
-    assert best["gives_up"].round(6).tolist() == [0.0, 0.1]
-    drawn = make_pictures.decision_picture(table)
+def test_the_map_counts_what_it_shows(marks):
+    drawn = make_pictures.decision_picture(marks)
     ax = drawn.axes[0]
-    assert "first in 1, within 2 points in 1" in ax.get_title(loc="left")
-    assert "2 measured situations" in drawn.alt
-    assert Thresholds().small in ax.get_xticks()
-    labels = {text.get_text() for text in ax.get_legend().get_texts()}
-    assert labels == {"feature extraction (1)", "LoRA (1)"}
+    own, published = ((marks["evidence"] == name).sum() for name in ("own", "published"))
+    assert f"{own} situations measured here; hollow, in {published}" in drawn.alt
+    assert ax.get_xlim() == (10, 1_000_000)
+    looks = [line.get_markerfacecolor() for line in ax.lines if line.get_marker() != "None"]
+    assert "none" in looks and len(set(looks)) > 2
+    counted = [int(text.get_text().split("(")[1][:-1]) for text in ax.get_legend().get_texts()]
+    assert sum(counted) == own + published
+
+
+def test_every_mark_of_the_map_names_its_source(marks):
+    published = marks[marks["evidence"] == "published"]
+    sources = set(load_published().sources.index)
+    for words in published["words"]:
+        named = re.search(r"published \((.+)\)$", words)[1].split(", ")
+        assert set(named) <= sources
+    own = marks[marks["evidence"] == "own"]
+    assert own["words"].str.endswith("measured here").all() and len(own) and len(published)
+
+
+def test_the_sentence_under_the_map_is_the_one_that_the_records_give(root, marks, tmp_path):
+    told = make_pictures.map_sentence(marks)
+    assert told in " ".join(read(root, "README.md").split())
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- map -->\nold\n<!-- /map -->\nafter\n", encoding="utf-8")
+    make_pictures.write_sentence(marks, page)
+    text = page.read_text(encoding="utf-8")
+    assert told in " ".join(text.split()) and "old" not in text
+    assert text.startswith("before\n") and text.endswith("-->\nafter\n")
+    page.write_text("no marks\n", encoding="utf-8")
+    with pytest.raises(UserError, match="lacks"):
+        make_pictures.write_sentence(marks, page)
 
 
 def test_a_picture_that_cannot_be_made_is_said(tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from jupyterlab_server import settings_utils
 
 from tools import check_python, install
 
@@ -19,6 +20,7 @@ START = f"--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb {ROOT_FLA
 PYTHON = """\
 #!/bin/sh
 echo "$*" >> "$CALLS"
+if [ "$2" = jupyterlab ]; then echo "$JUPYTER_CONFIG_PATH" > "$CALLS.config"; fi
 if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python"; fi
 case "$1 $2 $3" in "-m pip install" | tools/install.py*) exit "${PIP_STATUS:-0}" ;; esac
 """
@@ -62,6 +64,20 @@ def clone(tmp_path, root):
 
 def installs(lines):
     return [line for line in lines if line == "tools/install.py"]
+
+
+def test_jupyterlab_opens_without_questions_of_its_own(clone, root, monkeypatch):
+    folder, make = clone
+    make("lab", "ARGS=--no-browser")
+    told = (folder / "calls.txt.config").read_text(encoding="utf-8").strip()
+    assert told == str(folder / "tools" / "lab")
+    make("lab", JUPYTER_CONFIG_PATH="/other")
+    assert (folder / "calls.txt.config").read_text(encoding="utf-8").strip() == f"{told}:/other"
+    # What JupyterLab makes of the folder.
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(root / "tools" / "lab"))
+    overrides, error = settings_utils._get_overrides(str(folder))
+    asked = overrides["@jupyterlab/apputils-extension:notification"]
+    assert error == "" and asked == {"fetchNews": "false", "checkForUpdates": False}
 
 
 def test_the_first_call_sets_up_and_the_second_does_not(clone):

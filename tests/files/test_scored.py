@@ -4,15 +4,13 @@ import argparse
 import importlib.util
 import shutil
 import sys
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from helpers.paths import data_dir, results_dir
-from helpers.results import expected_regret
 from helpers.results import runs as records
-from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.learning_curves import measured_curves
 
 TOOLS = data_dir().parent / "tools" / "measure"
 
@@ -57,30 +55,6 @@ def test_a_seed_that_an_approach_lacks_is_left_out(tool):
     gone = runs[~(own & (runs["approach"] == "lora") & (runs["seed"] == 4))]
     assert sorted(whole.index) == [0, 1, 2, 3, 4]
     assert sorted(tool.recorded(case, gone).index) == [0, 1, 2, 3]
-
-
-def test_the_weight_of_classes_is_one_that_the_tool_weighs():
-    assert expected_regret.WEIGHTS.class_factor in loaded("weigh_classes").FACTORS
-
-
-def test_tasks_with_as_many_classes_foresee_better_than_all_alike():
-    """The share of the evidence that is quick: MiniLM on 200 texts."""
-    tool, whole = loaded("weigh_classes"), measured_curves(records.load_runs())
-    texts = [
-        curve for curve in whole.curves if curve.backbone == "minilm" and 200 in curve.accuracy
-    ]
-    texts = [replace(curve, accuracy={200: curve.accuracy[200]}) for curve in texts]
-    held = Measured(tuple(texts))
-    mine, alike = expected_regret.WEIGHTS, replace(expected_regret.WEIGHTS, class_factor=1e9)
-    likely = [
-        tool.log_likelihood(c, 200, held.without(c.family), mine)
-        - tool.log_likelihood(c, 200, held.without(c.family), alike)
-        for c in texts
-    ]
-    assert len(likely) == 6
-    assert sum(likely) > 0
-    points = [tool.given_up(c, 200, held.without(c.family), mine) for c in texts]
-    assert sum(points) <= sum(tool.given_up(c, 200, held.without(c.family), alike) for c in texts)
 
 
 def test_records_and_measurements_together_choose_better_than_either(tool):

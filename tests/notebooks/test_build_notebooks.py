@@ -196,3 +196,20 @@ def test_a_busy_machine_measures_no_time(collection, monkeypatch, capsys):
     assert build.build(collection, collection.sources[1])
     assert not collection.minutes.exists()
     assert "others used 90 %" in capsys.readouterr().out
+
+
+def test_minutes_in_a_text_are_worked_out_and_refreshed(collection):
+    source = collection.sources[1]
+    told = "# %% [markdown]\n# Takes {minutes 00 01} minutes.\n"
+    source.write_text(SECOND + told, encoding="utf-8")
+    collection.minutes.write_text('{"00": 600, "01": 60}', encoding="utf-8")
+    assert build.build(collection, source, profile="fast")
+    build.write_notebook(
+        built(collection, 1), nbformat.read(collection.tries / built(collection, 1).name, 4)
+    )
+    assert nbformat.read(built(collection, 1), 4).cells[-2].source == "Takes 11 minutes."
+    collection.minutes.write_text('{"00": 1200, "01": 60}', encoding="utf-8")
+    assert any("01_second" in fault for fault in build.check(collection))
+    build.refresh(collection)
+    assert nbformat.read(built(collection, 1), 4).cells[-2].source == "Takes 21 minutes."
+    assert not any("01_second" in fault for fault in build.check(collection))

@@ -79,9 +79,10 @@ def test_every_question_names_a_section(teaching):
 def test_a_row_counts_words_and_exercises():
     assert teaching_table.words_in(CELLS) == 7
     assert teaching_table.exercises_in(CELLS) == 2
-    assert (
-        teaching_table.row("03", CELLS, {"03": 90}, {}) == "| 03 | 1.5 | not measured | 7 | 1 | 2 |"
-    )
+    assert teaching_table.lines_in(CELLS) == 7
+    made = teaching_table.row("03", CELLS, {"03": 90}, {})
+    assert made == "| 03 | 1.5 | not measured | 7 | 1 | 7 | 2 |"
+    assert teaching_table.minutes("03", CELLS, {"03": 90}) == 7 / 200 + 1.5
     assert "| not measured | 1,500 |" in teaching_table.row("03", CELLS, {}, {"03": 1500.4})
 
 

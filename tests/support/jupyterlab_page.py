@@ -35,11 +35,8 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-# No windowing, so that every cell is in the page; no questions to the network.
-SETTINGS = {
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-}
+# No windowing, so that every cell is in the page.
+SETTINGS = {"@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"}}
 
 
 STATE = """() => {
@@ -93,7 +90,9 @@ def lab(chromium, tmp_path):
         return f"{address}/lab/tree/notebooks/{START.name}?token={TOKEN}"
 
     with (tmp_path / "lab.log").open("w", encoding="utf-8") as log:
-        server = subprocess.Popen(command, cwd=work.parent, stdout=log, stderr=log)
+        # As `make lab` does: no questions about news and updates.
+        config = {**os.environ, "JUPYTER_CONFIG_PATH": str(ROOT / "tools" / "lab")}
+        server = subprocess.Popen(command, cwd=work.parent, stdout=log, stderr=log, env=config)
         try:
             yield serve
         finally:

@@ -7,7 +7,7 @@ from helpers.display.explorer.settings import Axes, Point
 from helpers.results import runs as records
 from helpers.results.learning_curves import Measured, measured_curves
 from tools.site.explorer_answers import KINDS
-from tools.site.explorer_page import SLIDERS, build
+from tools.site.explorer_page import ALL_SLIDERS, build
 
 SMALL = Axes(
     examples=(50, 200, 1_000, 5_000, 100_000),
@@ -32,7 +32,7 @@ def settings(axes: Axes, number: int, seed: int = 0) -> list[dict]:
     for _ in range(number):
         modality, llm = chance.choice(KINDS)
         made.append(
-            {name: chance.randrange(len(getattr(axes, name))) for name, *_ in SLIDERS}
+            {name: chance.randrange(len(getattr(axes, name))) for name, *_ in ALL_SLIDERS}
             | {"modality": modality, "llm": llm}
             | {name: chance.random() < 0.3 for name in ("unlabelled", "local_only")}
         )
@@ -41,5 +41,5 @@ def settings(axes: Axes, number: int, seed: int = 0) -> list[dict]:
 
 def as_point(axes: Axes, setting: dict) -> Point:
     """Return the point that a setting stands for."""
-    values = {name: getattr(axes, name)[setting[name]] for name, *_ in SLIDERS}
+    values = {name: getattr(axes, name)[setting[name]] for name, *_ in ALL_SLIDERS}
     return Point(**(setting | values))

@@ -2,9 +2,9 @@
 
     python -m tools.attack.attack malformed_data
 
-Every input is written anew from the seed, read, decoded, split and checked. It ends in labelled
-examples, or in one sentence with the mend; anything else is a failure, and so is what takes longer
-than LIMIT seconds, or a label that a terminal would obey.
+Every input is written anew from the seed, read, decoded, split, checked and probed. It ends in
+labelled examples, or in one sentence with the mend; anything else is a failure, and so is what
+takes longer than LIMIT seconds, or a label that a terminal would obey.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from unittest import mock
 
-from helpers.advisor.checks.catalogue import run_checks
+import numpy as np
+
+from helpers.advisor.checks.catalogue import refuse, run_checks
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
 from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.folds import folds_of
+from helpers.advisor.probe import probe_own
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.splits import draw_splits
+from helpers.advisor.task import make_own_task
 from helpers.errors import UserError, printable
 from tools.attack.malformed_inputs import WRITERS
 
@@ -34,13 +40,32 @@ SIDE = 32  # pixels that pictures are decoded at
 
 
 def looked_at(path: Path) -> OwnData:
-    """Read, decode, split and check, as `advise` does before it loads a network."""
+    """Read, decode, split, check, probe and cut into folds, as `advise` does, without a network."""
     data = read_data(path)
     shape = picture_shape(data, SIDE)
     data = readable(data, *shape)
     data = draw_splits(data, find_copies(data, *shape), find_series(data))
-    run_checks(data, side=SIDE, decoded=shape)
+    own = make_own_task(data, *shape)
+    features = np.random.default_rng(0).normal(size=(len(data), 8)).astype(np.float32)
+    probe_own(NETWORK, own, features, cut=np.zeros(len(data), dtype=bool))
+    refuse(data, run_checks(data, features=features, side=SIDE, decoded=shape))
+    folds = folds_of(own)
+    for fold in range(folds.count + 1):
+        if not all(map(len, folds.rows(fold))):
+            raise ValueError(f"fold {fold} of {folds.count} is empty")
     return data
+
+
+def letters(texts: list[str], longest: int) -> np.ndarray:
+    """Stands in for a network's tokens: a number for each letter."""
+    ids = np.zeros((len(texts), longest), dtype=np.int64)
+    for row, text in enumerate(texts):
+        numbers = [1 + ord(letter) % 1_000 for letter in text[:longest]]
+        ids[row, : len(numbers)] = numbers
+    return ids
+
+
+NETWORK = SimpleNamespace(name="-", recipe=SimpleNamespace(size=SIDE), tokenizer=letters)
 
 
 class Late(BaseException):

@@ -175,6 +175,16 @@ def several_tables(place: Path, random: Random) -> Path:
 
 
 @writes
+def tiny(place: Path, random: Random) -> Path:
+    """A table of few rows, many classes or few groups."""
+    rows = records(random, "abcdef"[: random.choice((2, 2, 3, 6))], random.randrange(2, 20))
+    if random.random() < 0.6:
+        groups = random.choice((2, 3, 5))
+        rows = [row | {"group": f"g{random.randrange(groups)}"} for row in rows]
+    return saved(place / "t.csv", as_csv(rows))
+
+
+@writes
 def damaged_json(place: Path, random: Random) -> Path:
     """JSON lines cut off, or with bytes changed."""
     lines = "\n".join(json.dumps(row) for row in records(random))

@@ -40,7 +40,7 @@ def attack(seed: int, size: int, place: Path) -> list[str]:
     """Change a byte of a file that is drawn, read, compare, put it back; see the module."""
     rng, faults = random.Random(seed), []
     with contextlib.redirect_stderr(io.StringIO()):  # each damage is said
-        targets = _targets(place)
+        targets = stored(place)
         sound = {target.name: target.read() for target in targets}
         for strike in range(size):
             target = targets[strike % len(targets)]
@@ -74,7 +74,8 @@ def change(file: Path, rng: random.Random) -> int:
     return where
 
 
-def _targets(place: Path) -> list[Target]:
+def stored(place: Path) -> list[Target]:
+    """What is kept in a cache that is filled below `place`, and an export."""
     cache = place / "cache"
     lent = (cache / "assets").resolve()
     (cache / "assets").unlink()  # what is changed is a copy

@@ -43,7 +43,7 @@ def attack(seed: int, size: int, place: Path) -> list[str]:
     for strike in range(size):
         path = place / f"runs-{strike}.csv"
         child = forked(partial(_sweep, path, run))
-        if strike % 2:  # while its workers start
+        if strike % 4 == 1:  # while its workers start
             time.sleep(rng.uniform(0.5, LATEST))
         elif not _has_rows(path):
             faults.append(f"kill {strike}: no row within {PATIENCE:g} s, so it tells nothing")

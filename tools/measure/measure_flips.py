@@ -38,6 +38,7 @@ from helpers.lessons.unlabelled_data.pretraining import (
     refresh_statistics,
 )
 from helpers.paths import commit
+from helpers.results.schema import SCHEMA
 from helpers.tasks import Split, Task
 from helpers.training.examples import Examples
 from helpers.training.loop import predict
@@ -92,6 +93,7 @@ class Cell:
         continued = self.variant in ("statistics", "continued")
         return {
             "flip": self.flip,
+            "schema": SCHEMA,
             "task": self.place.task,
             "backbone": LARGER if self.variant == "hosted" else self.place.backbone,
             "variant": self.variant,
@@ -155,7 +157,7 @@ def rates(cell: Cell, modality: str) -> tuple[float, ...]:
     if (cell.n, cell.seed) == (largest, 0):
         return get_approach(cell.approach).learning_rates[modality]
     asked = Cell(cell.flip, cell.place, cell.variant, cell.approach, largest, 0).row()
-    held = flips.load()
+    held = flips.FILE.load()
     same = np.logical_and.reduce([held[name] == asked[name] for name in flips.QUESTION])
     return (float(held[same]["lr"].iloc[0]),)
 

@@ -2,12 +2,12 @@
 
 Weights, AdamW's two moments, gradients and what the forward pass keeps for the backward pass. The
 last is read off the operations of a Llama layer in `transformers` (numbers per token, of 4 bytes;
-w = width, f = feed-forward width, h = heads; attention never keeps its seq × seq scores, since
-PyTorch's fused kernel works them out again):
+w = width, k = width of all keys, f = feed-forward width, h = heads; attention never keeps its
+seq × seq scores, since PyTorch's fused kernel works them out again):
 
     normalisation, twice   w + 1, its input; w more where its own weight is trained
     query, key, value      w, their common input, where one of them is trained or has LoRA
-    attention              4 w + h: rotated query and key, value, result, log of the sums
+    attention              2 w + 2 k + h: rotated query and key, value, result, log of the sums
     gate, up               w, their common input, where one of them is trained or has LoRA
     SiLU and product       3 f
     down                   f, its input, where it is trained or has LoRA
@@ -168,7 +168,8 @@ def _kept(shape: Shape, method: Method, *, lowest: bool) -> int:
     base = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     before_attention = (not lowest) * (w + 1) + base * w
     attends = not lowest or base or method.has_lora("q_proj", "k_proj", "v_proj")
-    attention = attends * (4 * w + shape.heads)
+    keys = linear_sizes(shape)["k_proj"][1]
+    attention = attends * (2 * w + 2 * keys + shape.heads)
     attention += (base or method.has_lora("q_proj", "k_proj", "v_proj")) * w
     after = (w + 1) + base * w + (base or method.has_lora("gate_proj", "up_proj")) * w
     product = 3 * f + (base or method.has_lora("down_proj")) * f

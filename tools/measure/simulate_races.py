@@ -26,9 +26,7 @@ from helpers.advisor.probe import ProbeScore
 from helpers.advisor.race.halving import ROUNDS
 from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.backbones import BACKBONES
-from helpers.decision import Situation
 from helpers.results import runs as records
-from helpers.results.expected_regret import classes_of
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.results.statistics import wilson_interval
 from tools.measure.score_advisor import CASES, WITHIN, Case, recorded
@@ -60,9 +58,7 @@ def prior_of(case: Case, held: Measured, right: pd.DataFrame) -> Prior:
         if (one.task, one.backbone, one.dial) == (case.task, case.backbone, 0)
         and case.n_train in one.whole
     )  # fmt: skip
-    asked = Situation(case.n_train, min(1.0, curve.distance), curve.modality)
-    rest = held.without(curve.family)
-    gains = recorded_gains(asked, rest, case.backbone, classes_of(case.task))
+    gains = recorded_gains(curve.modality, held.without(curve.family))
     n = len(right)
     scores = {}
     for name in ("feature_extraction", "classical"):

@@ -31,13 +31,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tools.notebooks.kernel_memory import watched_children
 from tools.notebooks.notebook_cleaning import KERNEL, clean
-from tools.notebooks.teaching_table import HEAD, row
+from tools.notebooks.teaching_table import HEAD, minutes, row
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL_SECONDS = 1200  # a cell that runs longer hangs
 MADE = "made-by-build"  # the tag of cells that no source has
 PAGES = ("README.md", "TEACHING.md")  # each has its table between MARKS
 MARKS = ("<!-- notebooks -->", "<!-- /notebooks -->")
+MINUTES = re.compile(r"\{minutes ((?:\d\d ?)+)\}")  # in a text: these notebooks, read and run
 BUSY = 15  # percent of the processors that others use, over which a time says nothing
 
 
@@ -95,7 +96,15 @@ class Collection:
         parts.append(_made(self.footer(source)))
         for place, cell in enumerate(parts):
             cell["id"] = f"{source.stem[:2]}-{place:03d}"
+            if cell.cell_type == "markdown":
+                cell.source = MINUTES.sub(lambda found: self.minutes_of(found[1]), cell.source)
         return parts
+
+    def minutes_of(self, numbers: str) -> str:
+        """Return how long several notebooks take to read and run, such as "25"."""
+        taken = self.measured(self.minutes)
+        chosen = [(number, self.find(number)) for number in numbers.split()]
+        return f"{sum(minutes(number, read_source(one), taken) for number, one in chosen):.0f}"
 
     def readme_table(self) -> str:
         """Return the README's table of notebooks."""
@@ -202,6 +211,9 @@ def refresh(collection: Collection) -> None:
             notebook = nbformat.read(target, as_version=4)
             fresh = [cell.source for cell in collection.cells(source)]
             notebook.cells[1].source, notebook.cells[-1].source = fresh[1], fresh[-1]
+            typed = [place for place, one in enumerate(read_source(source)) if _timed(one)]
+            for place in typed if len(fresh) == len(notebook.cells) else ():
+                notebook.cells[place + 1].source = fresh[place + 1]  # the time line is the second
             write_notebook(target, notebook)
     for page in collection.pages:
         write(page, collection.page_text(page))
@@ -269,6 +281,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _made(text: str) -> nbformat.NotebookNode:
     return new_markdown_cell(text, metadata={"tags": [MADE]})
+
+
+def _timed(cell: Any) -> bool:
+    return cell.cell_type == "markdown" and bool(MINUTES.search(cell.source))
 
 
 def _plain(cells: Iterable[Any]) -> list[tuple[str, str, str]]:

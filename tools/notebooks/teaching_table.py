@@ -8,8 +8,8 @@ from typing import Any
 
 WORDS_A_MINUTE = 200  # slow reading, with figures to look at
 HEAD = (
-    "| | runs in (min) | memory (MB) | words | reading (min) | exercises |",
-    "|---|---|---|---|---|---|",
+    "| | runs in (min) | memory (MB) | words | reading (min) | lines of code | exercises |",
+    "|---|---|---|---|---|---|---|",
 )
 
 
@@ -26,6 +26,17 @@ def exercises_in(cells: Iterable[Any]) -> int:
     return len(set(re.findall(r'check\(\s*"(\d\d\.\d+)"', code)))
 
 
+def lines_in(cells: Iterable[Any]) -> int:
+    """Return how many lines the code cells show, blank ones left out."""
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    return sum(bool(line.strip()) for source in code for line in source.splitlines())
+
+
+def minutes(number: str, cells: Iterable[Any], seconds: Mapping[str, float]) -> float:
+    """Return how long a notebook takes to read and to run."""
+    return words_in(cells) / WORDS_A_MINUTE + seconds.get(number, 0.0) / 60
+
+
 def row(
     number: str, cells: list[Any], seconds: Mapping[str, float], megabytes: Mapping[str, float]
 ) -> str:
@@ -34,4 +45,5 @@ def row(
     ran = f"{seconds[number] / 60:.1f}" if number in seconds else "not measured"
     memory = f"{megabytes[number]:,.0f}" if number in megabytes else "not measured"
     reading = max(1, round(words / WORDS_A_MINUTE))
-    return f"| {number} | {ran} | {memory} | {words:,} | {reading} | {exercises_in(cells)} |"
+    counts = f"{words:,} | {reading} | {lines_in(cells)} | {exercises_in(cells)}"
+    return f"| {number} | {ran} | {memory} | {counts} |"

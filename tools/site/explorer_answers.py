@@ -11,13 +11,23 @@ from dataclasses import asdict
 from typing import Any
 
 import joblib
+import pandas as pd
 
-from helpers.decision import FALLBACK, Decision, Reason, ReasonKind, decide
+from helpers.decision import FALLBACK, Decision, Reason, ReasonKind, decide, distance_word
 from helpers.display.explorer.cards import source_last
+from helpers.display.explorer.elsewhere import (
+    Reach,
+    compared_cases,
+    published_near,
+    published_words,
+)
 from helpers.display.explorer.settings import Axes, Point, headline, shown_curves
 from helpers.results.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence_near
 from helpers.results.learning_curves import Measured, nearest, training_minutes
-from helpers.vocabulary import APPROACH_STYLE, MODALITIES
+from helpers.results.published.cases import APPROACHES
+from helpers.results.published.sums import DISTANCE_OF
+from helpers.results.published.tables import load_published
+from helpers.vocabulary import APPROACH_STYLE, MODALITIES, DistanceWord, style_of
 
 KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
 VERDICTS = (CLEAR, CLOSE, NONE)
@@ -53,12 +63,14 @@ def worked_out(held: Measured, axes: Axes, workers: int = 1) -> dict[str, Any]:
     Rows are looked up by the places on the axes, the first axis slowest:
     `heads`: examples, distance; `rules`: examples, distance, kind, a budget (no, yes), then tasks,
     unlabelled, local; `found`: examples, distance, modality, then budget, latency;
-    `near`: examples, distance, modality. Both kinds of rows are held once in `rows`. A rule's
-    reasons stand in `reasons` as (kind, place of the text).
+    `near`: examples, distance, modality; `elsewhere`: examples, word of distance, kind. Both kinds
+    of rows are held once in `rows`. A rule's reasons stand in `reasons` as (kind, place of the
+    text).
     """
     texts, rows = ValueTable(), ValueTable()
     texts.put("")
     made = _rules(axes, texts, rows) | _measured(held, axes, workers, texts, rows)
+    made |= _published(axes, texts)
     return made | {"texts": texts.values(), "rows": rows.values()}
 
 
@@ -147,6 +159,44 @@ def _measured(
         "answers": answers.values(),
         "candidates": candidates.values(),
     }
+
+
+def _published(axes: Axes, texts: ValueTable) -> dict[str, Any]:
+    """What is published: `elsewhere` points into `published`, whose cases stand in `cases`.
+
+    An answer: verdict, what gives up least (-1: nothing), reach, standings, cases, its sentence.
+    """
+    answers, held, words = ValueTable(), ValueTable(), list(DistanceWord)
+    places = []
+    for examples, word, (modality, llm) in itertools.product(axes.examples, words, KINDS):
+        told = published_near(
+            Point(examples, DISTANCE_OF[word], modality=modality, llm=llm).situation()
+        )
+        rows = tuple(
+            (place_of(s.approach), s.cases, s.data_sets, round(s.first, 4), round(s.regret, 2))
+            for s in told.standings
+        )
+        cases = tuple(held.put(case) for case in told.cases)
+        take = place_of(told.take) if told.take else -1
+        said = texts.put(published_words(told))
+        reach = list(Reach).index(told.reach)
+        places.append(answers.put((VERDICTS.index(told.verdict), take, reach, rows, cases, said)))
+    cases = compared_cases().loc[held.values()]
+    sources = load_published().sources.loc[sorted(set(cases["source"]))]
+    return {
+        "elsewhere": places,
+        "words_of_distance": [words.index(distance_word(d)) for d in axes.distance],
+        "published": answers.values(),
+        "cases": [_case(row) for _, row in cases.iterrows()],
+        "citations": sources["citation"].to_dict(),
+    }
+
+
+def _case(row: pd.Series) -> tuple[Any, ...]:
+    """Source, data set, network, examples, distance in a word, and the scores in words."""
+    scores = {name: row[name] for name in APPROACHES if pd.notna(row[name])}
+    told = " · ".join(f"{style_of(name).short} {score:g}" for name, score in scores.items())
+    return (*row[["source", "data_set", "network"]], int(row["n_train"]), row["distance"], told)
 
 
 def _near(point: Point, free: Evidence, held: Measured) -> tuple[int, ...]:

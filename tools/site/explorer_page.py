@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import asdict
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pandas as pd
 
 from helpers.display.explorer.cards import HEADS, REASON_CLASSES, legend
+from helpers.display.explorer.elsewhere import Reach, compared_cases
+from helpers.display.explorer.larger import larger_pictures, larger_words, nearest_larger
 from helpers.display.explorer.settings import (
     AXES,
     Axes,
@@ -20,11 +23,14 @@ from helpers.display.explorer.settings import (
     minutes_words,
     rule_title,
 )
-from helpers.display.svg_charts import draw_panel, marks, shape_of, swatch
+from helpers.display.explorer.upkeep import LEAST_MONEY
+from helpers.display.svg_charts import draw_panel, duration, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
 from helpers.results.learning_curves import Measured, comparable, measured_curves
 from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
-from tools.site.explorer_answers import RULES, VERDICTS, worked_out
+from tools.site.evidence_map import draw_map, own_marks, published_marks, x_of, y_of
+from tools.site.explorer_answers import KINDS, RULES, VERDICTS, worked_out
+from tools.site.explorer_turns import share_words, turn_table
 
 PARTS = Path(__file__).parent / "explorer"  # its script, its style sheet and what holds both
 HOME = '<nav aria-label="Back"><a href="{}">All notebooks as pages, and the glossary</a></nav>'
@@ -36,6 +42,59 @@ SLIDERS = (
     ("latency_ms", "Time for one prediction, at most", "tight", "no limit"),
     ("tasks", "Similar tasks to keep up", "one", "many"),
 )
+# Of the bill for a year, and of the pictures: no answer of rule or records depends on them.
+PRICES = (
+    ("retrainings", "Retrainings of each in a year", "never", "daily"),
+    ("hour_price", "Price of an hour of computing", "own machine", "large GPU"),
+    ("release_minutes", "People's minutes for a release", "none", "a day"),
+    ("point_worth", "Worth of a point of accuracy, a task and year", "nothing", "much"),
+)
+PHOTOS = (("pixels", "The other lever: pixels a side", "small", "large"),)
+ALL_SLIDERS = (*SLIDERS, *PRICES, *PHOTOS)
+HEADS_MORE = (*HEADS, "a year, in money")
+LARGER_HEADS = (
+    "task and network",
+    "distance",
+    "pictures",
+    "accuracy",
+    HEADS[2],
+    "computing",
+    "runs",
+)
+PUBLISHED_HEADS = ("approach", "points below best", "first in", "cases", "data sets")
+CASE_HEADS = ("data set", "network", "examples", "distance", "scores", "source")
+REACH_WORDS = {
+    Reach.SAME: "Gives up least where sizes and distances are like yours.",
+    Reach.STEP: "Nothing is published at your distance: this is one word of distance away.",
+    Reach.NOTHING: "No published table has comparable cases of this size and distance.",
+}
+# How a slider or switch is called where moving it changed nothing.
+MOVED = {
+    "examples": "the number of examples",
+    "distance": "the distance",
+    "budget_minutes": "the training time",
+    "latency_ms": "the latency",
+    "tasks": "the number of tasks",
+    "retrainings": "how often you retrain",
+    "hour_price": "the price of computing",
+    "release_minutes": "people's time, the same for every approach,",
+    "point_worth": "the worth of a point",
+    "pixels": "the pictures' size",
+    "modality": "what an example is",
+    "llm": "the language model",
+    "unlabelled": "unlabelled data",
+    "local_only": "where it must run",
+}
+UNITS = {
+    "retrainings": "{:g}",
+    "hour_price": "{:g}",
+    "release_minutes": "{:g} min",
+    "point_worth": "{:g}",
+    "pixels": "{} px",
+    "tasks": "{}",
+    "examples": "{:,}",
+    "distance": "{:.2f}",
+}
 
 
 def build(
@@ -55,6 +114,7 @@ def build(
         style_of(name)  # what nobody registered gets its colour before the style sheet is made
     held = measured_curves(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
+    data |= _larger(runs, axes) | _map(held, axes)
     parts = {
         name: (PARTS / file).read_text(encoding="utf-8")
         for name, file in (("script", "explorer.js"), ("page_sheet", "page.css"))
@@ -64,8 +124,14 @@ def build(
         home=HOME.format(html.escape(home)) if home else "",
         colours=page_colours(),
         sheet=sheet(),
-        sliders="\n".join(_slider(axes, *about) for about in SLIDERS),
-        heads="".join(f'<th scope="col">{head}</th>' for head in HEADS),
+        **{
+            name: "\n".join(_slider(axes, *about) for about in some)
+            for name, some in (("sliders", SLIDERS), ("prices", PRICES), ("photos", PHOTOS))
+        },
+        turns=turn_table(data, axes),
+        share=share_words(data, axes),
+        heads="".join(f'<th scope="col">{head}</th>' for head in HEADS_MORE),
+        larger_heads="".join(f'<th scope="col">{head}</th>' for head in LARGER_HEADS),
         legend=legend(),
         rows=f"{len(comparable(runs)):,}",
         source=_source(runs, held, commit),
@@ -82,11 +148,11 @@ def _fixed(axes: Axes) -> dict[str, Any]:
     """What the script needs beside the answers: names, looks, the axes, where to start."""
     start = Point()
     return {
-        "axes": {name: getattr(axes, name) for name, *_ in SLIDERS},
+        "axes": asdict(axes),
         "words": {
-            name: [slider_words(name, v) for v in getattr(axes, name)] for name, *_ in SLIDERS
+            name: [slider_words(name, v) for v in values] for name, values in asdict(axes).items()
         },
-        "start": {name: _nearest(getattr(axes, name), getattr(start, name)) for name, *_ in SLIDERS}
+        "start": {n: _nearest(values, getattr(start, n)) for n, values in asdict(axes).items()}
         | {name: getattr(start, name) for name in ("modality", "llm", "unlabelled", "local_only")},
         "approaches": list(APPROACH_STYLE),
         "rule_names": RULES,
@@ -96,19 +162,21 @@ def _fixed(axes: Axes) -> dict[str, Any]:
         "titles": {name: phrase_of(name) for name in APPROACH_STYLE},
         "swatches": {name: swatch(name) for name in APPROACH_STYLE},
         "shapes": {name: shape_of(name) for name in APPROACH_STYLE},
+        "reaches": list(Reach),
+        "reach_words": REACH_WORDS,
+        "published_heads": PUBLISHED_HEADS,
+        "case_heads": CASE_HEADS,
+        "questions": MOVED,
+        "least_money": LEAST_MONEY,
         "apart": [apart_words(False), apart_words(True)],
     }
 
 
 def slider_words(axis: str, value: float | None) -> str:
     """Return a value on an axis as it is shown and read out."""
-    if axis == "examples":
-        return f"{value:,}"
-    if axis == "distance":
-        return f"{value:.2f}"
     if axis == "budget_minutes":
         return minutes_words(value)
-    return latency_words(value) if axis == "latency_ms" else str(value)
+    return latency_words(value) if axis == "latency_ms" else UNITS[axis].format(value)
 
 
 def _nearest(values: tuple[float | None, ...], wanted: float | None) -> int:
@@ -145,6 +213,29 @@ def _curves(held: Measured, axes: Axes) -> list[dict[str, Any]]:
             }
         )
     return made
+
+
+def _larger(runs: pd.DataFrame, axes: Axes) -> dict[str, Any]:
+    """What larger pictures brought: the cells as rows of a table, a sentence for each point."""
+    cells = larger_pictures(runs)
+    near = [nearest_larger(cells, distance) for distance in axes.distance]
+    rows = [
+        (one.name, f"{one.distance:.2f}", f"{s.pixels} px", f"{s.accuracy:.3f}",
+         f"{s.low:.3f} to {s.high:.3f}", duration(s.seconds), s.runs)
+        for one in cells for s in one.sizes
+    ]  # fmt: skip
+    said = [[larger_words(one, pixels) for pixels in axes.pixels] for one in near]
+    return {"larger": said, "larger_rows": rows}
+
+
+def _map(held: Measured, axes: Axes) -> dict[str, Any]:
+    """The map of each kind of model and data, and where the sliders' values lie in it."""
+    marks = pd.concat([own_marks(held), published_marks(compared_cases())])
+    return {
+        "maps": [draw_map(marks, *kind) for kind in KINDS],
+        "map_x": [x_of(examples) for examples in axes.examples],
+        "map_y": [y_of(distance) for distance in axes.distance],
+    }
 
 
 def _source(runs: pd.DataFrame, held: Measured, commit: str) -> str:

@@ -1,6 +1,7 @@
 """Make the README's two pictures: python -m tools.site.make_pictures [decision] [explorer]
 
     docs/decision.png    what the rule says over size and distance, and what won there, as recorded
+                         and as published; README's sentence under it is written as well
     docs/explorer.png    the explorer's page as it opens, seen in Chromium (after `make site`)
 
 Make them anew when runs were added or the page has changed. A picture is a PNG of 256 colours and
@@ -13,20 +14,28 @@ import argparse
 import io
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from helpers.decision import Situation, Thresholds, decide
+from helpers.display.explorer.elsewhere import compared_cases
 from helpers.display.figures import Picture, figure, png_bytes
 from helpers.errors import UserError
-from helpers.results import rival_rules, runs
+from helpers.results import runs
 from helpers.results.learning_curves import measured_curves
-from helpers.results.statistics import SITUATION
-from helpers.vocabulary import APPROACH_STYLE, looks
+from helpers.vocabulary import APPROACH_STYLE, MODALITIES, looks
+from tools.site.evidence_map import (
+    BANDS,
+    LEAST,
+    MOST,
+    TICKS,
+    boxes,
+    own_marks,
+    published_marks,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs"
@@ -34,56 +43,64 @@ PAGE = ROOT / "build" / "site" / "explorer.html"
 LARGEST = 200_000  # bytes
 VIEW = {"width": 1180, "height": 800}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SPREAD = 0.045  # decades by which points that would cover each other are moved apart
-NEAR = 0.02  # accuracy: what one may give up and still call it close
+SPREAD = 0.04  # decades by which points that would cover each other are moved apart
+MARKS = ("<!-- map -->", "<!-- /map -->")
 
 
-def winners(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each situation: the approach with the best mean, and what the rule says.
-
-    table: from `rival_rules.situations`. `gives_up` is how far the rule's approach is below the
-    best one.
-    """
-    best = table.loc[table.groupby(list(SITUATION), sort=False)["mean"].idxmax()].copy()
-    asked = zip(best["n_train"], best["distance"], best["modality"], strict=True)
-    best["rule"] = [decide(Situation(*one)).approach for one in asked]
-    keys = [*SITUATION, "approach"]
-    regret = table.set_index(keys)["regret"]
-    asked = best.drop(columns="approach").rename(columns={"rule": "approach"})
-    best["gives_up"] = [regret[key] for key in asked[keys].itertuples(index=False, name=None)]
-    return best.sort_values(["n_train", "distance"], ignore_index=True)
+def all_marks() -> pd.DataFrame:
+    """Return the map's marks, here and published, that are of pictures or texts."""
+    held = measured_curves(runs.load_runs())
+    marks = pd.concat([own_marks(held), published_marks(compared_cases())], ignore_index=True)
+    return marks[marks["modality"].isin(MODALITIES)].reset_index(drop=True)
 
 
-def decision_picture(table: pd.DataFrame) -> Picture:
-    """Draw the rule's boxes and, in each measured situation, the approach that came first."""
-    best, limits = winners(table), Thresholds()
-    first, near = (best["gives_up"] <= 0).sum(), (best["gives_up"] <= NEAR).sum()
-    title = f"What the rule says (boxes), and what came first in {len(best)} measured situations.\n"
-    title += f"The rule's approach was first in {first}, within {100 * NEAR:.0f} points in {near}"
-    made, ax = figure(title, width=8.0, height=4.4)
-    left, right = 0.15 * best["n_train"].min(), max(1.8 * best["n_train"].max(), 8 * limits.small)
-    _boxes(ax, limits, left, right)
-    place = best.groupby(["n_train", (best["distance"] / 0.04).round()]).cumcount()
-    x = best["n_train"] * 10 ** (SPREAD * np.where(place % 2, place + 1, -place))
-    for name, look in looks(best["approach"]).items():
-        own = best["approach"] == name
-        style = {
-            "color": look.colour,
-            "marker": look.marker,
-            "ls": "",
-            "ms": 11 if look.marker == "*" else 7,
-        }
-        style["mec"] = "white"
-        ax.plot(x[own], best["distance"][own], label=f"{look.label} ({own.sum()})", **style)
-    ax.set(
-        xscale="log",
-        xlim=(left, right),
-        ylim=(0, 1),
-        xlabel="training examples (log scale; marks of one size are spread)",
+def map_sentence(marks: pd.DataFrame) -> str:
+    """Return what the map shows, counted, as README says it under the picture."""
+    own, others = (marks[marks["evidence"] == name] for name in ("own", "published"))
+    named, tried = others[others["rule"] != ""], others.dropna(subset="gives_up")
+    return (
+        f"Filled marks are what came first in {len(own)} situations measured here; each of the "
+        f"{len(others)} hollow ones is a published data set at one size, from "
+        f"{others['n'].min():,} to {others['n'].max():,} examples. The rule's approach (the shaded "
+        f"box) came first in {(own['gives_up'] <= 0).sum()} of the {len(own)} and gave up "
+        f"{own['gives_up'].mean():.1f} points on average. {len(named)} of the hollow ones have a "
+        f"judged distance and {len(tried)} of these tried the rule's approach: it came first in "
+        f"{(tried['gives_up'] <= 0).sum()} and gave up {tried['gives_up'].mean():.1f} points on "
+        "average."
     )
-    ax.set_ylabel("distance from the pretraining data")
-    sizes = sorted({*best["n_train"], limits.small})
-    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+
+
+def decision_picture(marks: pd.DataFrame) -> Picture:
+    """Draw the rule's boxes and what came first: filled as measured here, hollow as published.
+
+    marks: from `all_marks`.
+    """
+    counts = marks["evidence"].value_counts()
+    title = "What the rule says (boxes), and what came first: filled, in\n"
+    title += f"{counts.get('own', 0)} situations measured here; hollow, in "
+    title += f"{counts.get('published', 0)} published"
+    made, ax = figure(title, width=8.0, height=4.8)
+    _shade(ax)
+    place = marks.groupby(["evidence", "n", (marks["distance"] / 0.04).round()]).cumcount()
+    spread = marks["n"].clip(upper=MOST) * 10 ** (SPREAD * place.where(place % 2 == 0, -place - 1))
+    for name, look in looks(marks["approach"]).items():
+        for evidence in ("published", "own"):
+            own = marks[(marks["approach"] == name) & (marks["evidence"] == evidence)]
+            filled = evidence == "own"
+            style = {"marker": look.marker, "ls": "", "ms": 9 if look.marker == "*" else 6}
+            style |= {"mfc": look.colour if filled else "none", "alpha": 1.0 if filled else 0.75}
+            style |= {"mec": "white" if filled else look.colour, "mew": 0.6 if filled else 1.1}
+            ax.plot(spread[own.index], own["distance"], **style)
+        total = (marks["approach"] == name).sum()
+        label = f"{look.label} ({total})"
+        ax.plot([], [], marker=look.marker, ls="", color=look.colour, label=label)
+    ax.set(xscale="log", xlim=(LEAST, MOST), ylim=(BANDS[""][0], 1))
+    ax.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
+    ax.set_yticks([0, 0.33, 0.67, 1])
+    ax.set(
+        xlabel="training examples (log scale; marks of one size are spread)",
+        ylabel="distance (below 0: not judged)",
+    )
     ax.minorticks_off()
     ax.grid(visible=False)
     where = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
@@ -91,19 +108,27 @@ def decision_picture(table: pd.DataFrame) -> Picture:
     return made
 
 
-def _boxes(ax, limits: Thresholds, left: float, right: float) -> None:
+def _shade(ax) -> None:
     """Shade what `decide` answers: one rectangle for each pair of a size and a distance."""
-    heights = [0.0, limits.distant, limits.very_distant, 1.0]
-    for low, high in ((left, limits.small), (limits.small, right)):
-        for bottom, top in zip(heights, heights[1:], strict=False):
-            told = decide(Situation(int((low * high) ** 0.5), (bottom + top) / 2))
-            look = APPROACH_STYLE[told.approach]
-            ax.fill_between([low, high], bottom, top, color=look.colour, alpha=0.13, lw=0)
-            words = f"{told.rule}: {look.short}"
-            ax.text(low * 1.06, top - 0.015, words, size=8, va="top", color="#333333")
-    ax.axvline(limits.small, color="#595959", lw=0.8)
-    for height in heights[1:-1]:
-        ax.axhline(height, color="#595959", lw=0.8)
+    for (low, high), (bottom, top), rule, approach in boxes():
+        look = APPROACH_STYLE[approach]
+        ax.fill_between([low, high], bottom, top, color=look.colour, alpha=0.13, lw=0)
+        words = f"{rule}: {look.short}"
+        ax.text(low * 1.08, top - 0.015, words, size=7.5, va="top", color="#333333")
+        ax.plot([low, low], [bottom, top], color="#595959", lw=0.6)
+        ax.plot([low, high], [bottom, bottom], color="#595959", lw=0.6)
+
+
+def write_sentence(marks: pd.DataFrame, readme: Path) -> None:
+    """Put the sentence between README's two marks of the map. Raises UserError without them."""
+    text = readme.read_text(encoding="utf-8")
+    head, found, rest = text.partition(MARKS[0])
+    _, closed, tail = rest.partition(MARKS[1])
+    if not (found and closed):
+        raise UserError(f"{readme.name} lacks {MARKS[0]} and {MARKS[1]}")
+    told = textwrap.fill(map_sentence(marks), 104, break_on_hyphens=False)
+    made = f"{head}{MARKS[0]}\n{told}\n{MARKS[1]}{tail}"
+    readme.write_text(made, encoding="utf-8", newline="\n")
 
 
 def explorer_picture(page: Path, browser: str | None = None) -> bytes:
@@ -145,14 +170,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="decision, explorer, or both")
     names = parser.parse_args(arguments).names or ["decision", "explorer"]
     makers = {
-        "decision": lambda: png_bytes(
-            decision_picture(rival_rules.situations(measured_curves(runs.load_runs()))[0])
-        ),
+        "decision": lambda: png_bytes(decision_picture(marks)),
         "explorer": lambda: explorer_picture(PAGE),
     }
     if unknown := set(names) - set(makers):
         parser.error(f"{', '.join(sorted(unknown))} is none of {', '.join(makers)}")
     try:
+        if "decision" in names:
+            marks = all_marks()
+            write_sentence(marks, ROOT / "README.md")
         for name in names:
             data = small_png(makers[name]())
             FOLDER.mkdir(exist_ok=True)

@@ -70,7 +70,7 @@ def out_of_fold(
     if len(features) != len(labels):
         raise UserError(f"{len(features)} features and {len(labels)} labels differ in length")
     groups = np.arange(len(labels)) if groups is None else groups
-    n_folds = min(_FOLDS, len(np.unique(groups)))
+    n_folds = min(_FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
     found = np.full((len(labels), int(labels.max()) + 1), np.nan)
     if n_folds < 2:
         return found

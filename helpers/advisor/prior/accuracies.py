@@ -13,7 +13,7 @@ from scipy.stats import norm
 from helpers.advisor.prior.gains import BASE, Gains, Z
 from helpers.advisor.prior.posterior import Belief
 from helpers.advisor.probe import ProbeScore, Probing
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
 from helpers.vocabulary import CLASSICAL
 
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
@@ -108,7 +108,7 @@ class Prior:
 
 def chance_better(mean: float, deviation: float) -> float:
     """Chance that a difference is more than what counts as equal; 0 where there is none."""
-    return float(norm.sf(WEIGHTS.margin, mean, deviation)) if deviation else 0.0
+    return float(norm.sf(MARGIN, mean, deviation)) if deviation else 0.0
 
 
 def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
@@ -150,9 +150,7 @@ def _slope(accuracy: float) -> float:
     return max(LEAST_SLOPE, accuracy * (1 - accuracy))
 
 
-def cheapest_near(
-    shortfall: pd.Series, seconds: dict[str, float], margin: float = WEIGHTS.margin
-) -> str:
+def cheapest_near(shortfall: pd.Series, seconds: dict[str, float], margin: float = MARGIN) -> str:
     """The approach to take: the least shortfall, or a clearly cheaper one within the margin.
 
     shortfall: expected accuracy given up, by approach. Cheaper is cheaper by CHEAPER: seconds

@@ -17,9 +17,7 @@ import pandas as pd
 from scipy.special import logit
 from scipy.stats import t as student
 
-from helpers.decision import Situation
-from helpers.results.expected_regret import WEIGHTS, Weights, say
-from helpers.results.learning_curves import LEAST_SEEDS, Measured
+from helpers.results.learning_curves import Measured
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
 BASE = FEATURE_EXTRACTION
@@ -74,74 +72,48 @@ class Gains:
 NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
 
 
-def recorded_gains(
-    situation: Situation,
-    measured: Measured,
-    backbone: str,
-    n_classes: int | None = None,
-    weights: Weights = WEIGHTS,
-) -> Gains:
-    """Gains of every approach that the records compare with feature extraction.
+def recorded_gains(modality: str, measured: Measured) -> Gains:
+    """Gains of every approach that the records compare with feature extraction, in a modality.
 
-    Situations weigh as they do in `helpers.results.expected_regret`: by distance, size, backbone
-    and number of classes, and each family on each backbone has one say, of its strongest weight.
+    Each family on each backbone has one say, however many sizes and dial steps it was measured on.
     """
-    cells = pd.DataFrame(
-        _cells(situation, measured, backbone, n_classes, weights),
-        columns=["approach", "gain", "weight", *FAMILY, "runs"],
-    )
+    columns = ["approach", "gain", *FAMILY, "runs"]
+    cells = pd.DataFrame(_cells(modality, measured), columns=columns)
     if cells.empty:
         return NOTHING
-    cells["weighed"] = cells["gain"] * cells["weight"]
-    sums = cells.groupby([*FAMILY, "approach"])[["weighed", "weight"]].sum()
-    table = (sums["weighed"] / sums["weight"]).unstack()
-    shares = cells.groupby(FAMILY)["weight"].max().loc[table.index].to_numpy()
-    table = table.fillna(pd.Series({c: _average(table[c], shares) for c in table}))
-    mean, covariance, freedom = _pooled(table.to_numpy(), shares)
+    table = cells.groupby([*FAMILY, "approach"])["gain"].mean().unstack()
+    table = table.fillna(table.mean())
+    mean, covariance, freedom = _pooled(table.to_numpy())
     families = table.index.get_level_values("family").nunique()
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
     return Gains(tuple(table.columns), mean, covariance, families, runs, freedom)
 
 
-def _cells(
-    situation: Situation,
-    measured: Measured,
-    backbone: str,
-    n_classes: int | None,
-    weights: Weights,
-) -> Iterator[tuple]:
+def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
     for curve in measured.curves:
-        if curve.modality != situation.modality:
+        if curve.modality != modality:
             continue
-        for size, table in curve.accuracy.items():
+        for table in curve.accuracy.values():
             if BASE not in table:
                 continue
-            weight = say(curve, size, situation, backbone, weights, n_classes)
             for name in table.columns.difference([BASE, MEASURED]):
-                both = table[[BASE, name]].dropna()
-                if len(both) >= LEAST_SEEDS:
+                both = table[[BASE, name]].dropna()  # the seeds that both ran on
+                if len(both):
                     means = logit(both.mean().clip(0.01, 0.99))
                     gain = means[name] - means[BASE]
-                    yield name, gain, weight, curve.family, curve.backbone, len(both)
+                    yield name, gain, curve.family, curve.backbone, len(both)
 
 
-def _average(column: pd.Series, weights: np.ndarray) -> float:
-    known = column.notna().to_numpy()
-    return float(np.average(column[known], weights=weights[known]))
-
-
-def _pooled(gains: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def _pooled(gains: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """(mean (A,), squared scale (A, A), freedom) of one more family, from gains (families, A)."""
-    mean = np.average(gains, axis=0, weights=weights)
-    # Families of unequal weight tell as much as this many of equal weight (Kish 1965).
-    number = weights.sum() ** 2 / np.square(weights).sum()
-    if len(gains) < 2 or number < 1.01:
+    mean, number = gains.mean(axis=0), len(gains)
+    if number < 2:
         # A single family shows no spread: it is assumed, with a correlation of one half.
         half_correlated = (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
         return mean, LONE_SPREAD**2 * half_correlated, np.inf
     gaps = gains - mean
-    # The weighted covariance between families; n / (n - 1) since the mean comes from the same ones.
-    covariance = (gaps.T * weights) @ gaps / weights.sum() * number / (number - 1)
+    # The covariance between families; n - 1 since the mean comes from the same ones.
+    covariance = gaps.T @ gaps / (number - 1)
     # It has n - 1 degrees of freedom and is drawn towards one that is the same for all approaches,
     # which counts for SHARED more: the mean under an inverse Wishart prior around that one.
     freedom = SHARED + number - 1

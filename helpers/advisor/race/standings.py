@@ -20,12 +20,10 @@ from helpers.advisor.prior.accuracies import SURE, Prior, cheapest_near
 from helpers.advisor.prior.posterior import LEVEL
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
+from helpers.results.learning_curves import RUN_NOISE
 from helpers.results.statistics import wilson_interval
 
-# Deviation of an accuracy from one training run to the next, times the root of the number of
-# training examples: what seeds show in the records, where approaches are compared seed by seed.
-RUN_NOISE = {"image": 0.3, "text": 0.2}
 DRAWS = 2_000  # of what the records let expect, for a chance
 
 
@@ -116,7 +114,7 @@ def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
     best = int(np.argmax(belief.mean))
     beats, p_values = {}, {}
     for row, name in enumerate(names):
-        beats[name] = 1.0 if row == best else belief.chance_above(row, best, WEIGHTS.margin)
+        beats[name] = 1.0 if row == best else belief.chance_above(row, best, MARGIN)
         p_values[name] = paired_p(arms[name], arms[names[best]])
     shortfall = pd.Series(belief.mean[best] - belief.mean, index=names)
     return Standing(names[best], shortfall, beats, p_values)
@@ -201,7 +199,7 @@ def chances(prior: Prior, names: list[str]) -> dict[str, float]:
     chance = {}
     if known:
         drawn = prior.belief(known).draws(DRAWS)
-        near = drawn >= drawn.max(1, keepdims=True) - WEIGHTS.margin
+        near = drawn >= drawn.max(1, keepdims=True) - MARGIN
         chance = dict(zip(known, near.mean(0).tolist(), strict=True))
     return {name: chance.get(name, 1.0) for name in names}
 

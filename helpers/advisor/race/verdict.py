@@ -15,7 +15,7 @@ from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
 from helpers.results.evidence import CLEAR, CLOSE
-from helpers.results.expected_regret import WEIGHTS
+from helpers.results.expected_regret import MARGIN
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import phrase_of
 
@@ -117,7 +117,7 @@ def _race_reasons(
         for n in open_ones
     )
     why = (
-        f"the cheapest of those expected within {100 * WEIGHTS.margin:.1f} points of the best, "
+        f"the cheapest of those expected within {100 * MARGIN:.1f} points of the best, "
         f"{phrase_of(place.leader)}, by a factor of {CHEAPER} or more"
         if take != place.leader
         else "the likeliest, and none that is clearly cheaper comes as near"

@@ -22,6 +22,7 @@ from helpers.advisor.read.table_columns import choose_columns
 from helpers.advisor.read.tables import READERS, read_table
 from helpers.advisor.read.text_files import read_texts
 from helpers.errors import UserError
+from helpers.paths import expanded
 from helpers.tasks.registry import MODALITIES
 
 _PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
@@ -85,7 +86,7 @@ def read_data(
 
 def _existing(path: str | Path) -> Path:
     """Return the path; raise UserError for what cannot be data at all."""
-    root = Path(path).expanduser()
+    root = expanded(path)
     try:
         if not root.exists():
             raise UserError(f"{root} does not exist; name a folder of class folders or a table")

@@ -7,7 +7,11 @@ import json
 import sys
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
+
+from PIL import Image
 
 from helpers import paths
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, check_names
@@ -16,6 +20,7 @@ from helpers.storage.files import disk_error, write_kept
 from helpers.storage.seals import digests
 
 _BATCH = 256  # rows of pictures in memory at a time
+_LOOKED_AT = 32  # cells of bytes: texts among them open as no picture
 
 
 def is_saved_dataset(folder: Path) -> bool:
@@ -30,15 +35,12 @@ def read_parquet(file: Path) -> Table:
 
     try:
         source = parquet.ParquetFile(file)
-        schema = source.schema_arrow
-        pictures = _picture_columns(schema)
-        rest = [name for name in schema.names if name not in pictures]
 
         def cells(name: str) -> Iterator[list]:
             for batch in source.iter_batches(_BATCH, columns=[name]):
                 yield batch.column(0).to_pylist()
 
-        return _table(file, source.read(rest), schema, source.metadata.num_rows, cells)
+        return _table(file, source.read, source.schema_arrow, source.metadata.num_rows, cells)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, "Parquet", error) from error
 
@@ -61,7 +63,7 @@ def read_arrow(file: Path) -> Table:
         for start in range(0, table.num_rows, _BATCH):
             yield table[name].slice(start, _BATCH).to_pylist()
 
-    return _table(file, table, table.schema, table.num_rows, cells)
+    return _table(file, table.select, table.schema, table.num_rows, cells)
 
 
 def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
@@ -114,13 +116,15 @@ def _damaged(file: Path, kind: str, error: Exception) -> UserError:
     return UserError(f"{file} is no readable {kind} file ({error}); copy or save it again")
 
 
-def _table(file: Path, held: object, schema: object, n: int, cells: Callable) -> Table:
+def _table(file: Path, read: Callable, schema: object, n: int, cells: Callable) -> Table:
     """Turn an Arrow table into ours; pictures stay where they are until they are unpacked.
 
-    cells: called with a column's name, yields lists of its cells, a batch at a time.
+    read: called with names of columns, returns a table of them. cells: called with a column's
+    name, yields lists of its cells, a batch at a time.
     """
     check_names(file, schema.names)
-    pictures = _picture_columns(schema)
+    pictures = _picture_columns(schema, cells)
+    held = read([name for name in schema.names if name not in pictures])
     columns: dict[str, list] = {}
     for name in schema.names:
         columns[name] = _Pictures(n, name, cells) if name in pictures else _values(file, held, name)
@@ -134,8 +138,8 @@ def _table(file: Path, held: object, schema: object, n: int, cells: Callable) ->
 
 
 def _values(file: Path, held: object, name: str) -> list:
-    try:
-        return held[name].to_pylist()
+    try:  # older programs store texts as bytes
+        return [c.decode() if isinstance(c, bytes) else c for c in held[name].to_pylist()]
     except (ValueError, OverflowError) as error:  # texts that are not UTF-8, days past year 9999
         raise UserError(
             f"{file}: the column {name!r} holds what cannot be read ({error}); save it anew, texts "
@@ -143,12 +147,13 @@ def _values(file: Path, held: object, name: str) -> list:
         ) from error
 
 
-def _picture_columns(schema: object) -> tuple[str, ...]:
+def _picture_columns(schema: object, cells: Callable) -> tuple[str, ...]:
     features = _features(schema)
     return tuple(
         field.name
         for field in schema
-        if features.get(field.name, {}).get("_type") == "Image" or _holds_pictures(field.type)
+        if features.get(field.name, {}).get("_type") == "Image"
+        or _holds_pictures(field.type, partial(cells, field.name))
     )
 
 
@@ -160,12 +165,26 @@ def _features(schema: object) -> dict:
         return {}
 
 
-def _holds_pictures(kind: object) -> bool:
+def _holds_pictures(kind: object, batches: Callable) -> bool:
+    """Whether a column holds files: records of them, or bytes of which some open as a picture."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind):
         return {field.name for field in kind} >= {"bytes", "path"}
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        return False
+    some = islice((cell for batch in batches() for cell in batch if cell), _LOOKED_AT)
+    return any(map(_is_picture, some))
+
+
+def _is_picture(content: bytes) -> bool:
+    try:
+        with Image.open(BytesIO(content)):
+            return True
+    except Image.DecompressionBombError:
+        return True
+    except Exception:  # Pillow raises whatever a format's reader meets
+        return False
 
 
 class _Pictures(list):

@@ -23,6 +23,7 @@ _UNSEEN = re.compile(
 _JOINERS = re.compile("[\u200c\u200d]")
 # A leading zero is kept: 01 and 1 may be codes.
 _NUMBER = re.compile(r"[-+\u2212]?(0|[1-9][0-9]*)(\.[0-9]*)?(e[-+]?[0-9]{1,3})?", re.IGNORECASE)
+_TRUTHS = {"false": "0", "true": "1"}
 _BETWEEN = re.compile(r"(?<=[^\W_])[\s_.'\u2019\u2010-\u2015-]+(?=[^\W_])")
 
 
@@ -39,16 +40,17 @@ def as_label(value: object) -> str:
 def joined_labels(values: Sequence[object]) -> tuple[list[str], list[Finding]]:
     """Name the label of each example, and tell where several spellings became one class.
 
-    0 and 0.0 are one number; a letter with its accent and a letter beside an accent, or names that
-    differ in marks without a width, print alike.
+    0 and 0.0 are one number, and so are 0 and false where nothing but 0, 1, true and false stands;
+    a letter with its accent and a letter beside an accent, or names that differ in marks without a
+    width, print alike.
     """
     named = [as_label(value) for value in values]
     short = _one_spelling(set(named))
     named = [short.get(name, name) for name in named]
     spellings = defaultdict(set)
     for name, value in zip(named, values, strict=True):
-        if isinstance(value, str):  # the others were numbers before
-            spellings[name].add(" ".join(value.split()))
+        if isinstance(value, str | int):  # the others were numbers before
+            spellings[name].add(" ".join(str(value).split()))
     joined = {name: found for name, found in spellings.items() if len(found) > 1 and name}
     if not joined:
         return named, []
@@ -67,8 +69,10 @@ def joined_labels(values: Sequence[object]) -> tuple[list[str], list[Finding]]:
 def _one_spelling(names: Iterable[str]) -> dict[str, str]:
     """The shortest spelling of each number that has several; one without an exponent first."""
     values: dict[Decimal, list[str]] = defaultdict(list)
-    for name in names:
-        value = _number(name)
+    numbers = {name: _number(_TRUTHS.get(name.lower(), name)) for name in names if name}
+    if not {*numbers.values()} <= {0, 1}:  # true and 1 may be two classes beside others
+        numbers = {name: _number(name) for name in numbers}
+    for name, value in numbers.items():
         if value is not None:
             values[value].append(name)
     several = [found for found in values.values() if len(found) > 1]

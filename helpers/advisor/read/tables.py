@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
@@ -71,14 +72,13 @@ def _csv(file: Path) -> Table:
     _check_text(file)
     try:
         with long_cells(), file.open(encoding="utf-8-sig", newline="") as handle:
-            line = handle.readline()
+            number, line = next(((n, s) for n, s in enumerate(handle, 1) if s.strip()), (1, ""))
             said = _SEPARATOR.fullmatch(line)  # Excel reads this line, and nobody else
-            if said is None:
-                handle.seek(0)
             is_tsv = file.suffix.lower() == ".tsv"
             delimiter = said[1] if said else "\t" if is_tsv else _delimiter(line)
-            reader = csv.reader(handle, delimiter=delimiter, strict=True)
-            return _rows(file, reader, 1 if said is None else 2)
+            rest = handle if said else chain([line], handle)
+            reader = csv.reader(rest, delimiter=delimiter, strict=True)
+            return _rows(file, reader, number + bool(said))
     except csv.Error as error:
         raise UserError(f"{file} is no proper CSV: {error}; correct its quotes") from error
 

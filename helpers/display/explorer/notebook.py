@@ -14,6 +14,7 @@ from IPython.display import display
 from helpers.decision import Decision, decide
 from helpers.display.explorer import live_run
 from helpers.display.explorer.cards import candidate_table, curves_card, measured_card, rule_card
+from helpers.display.explorer.elsewhere import published_near, published_words
 from helpers.display.explorer.preview import still
 from helpers.display.explorer.settings import (
     AXES,
@@ -100,10 +101,11 @@ class Explorer:
         point, ruled, found = self.look()
         places, near = self.shown(point, found)
         extra = [place for place in self.dropped if place not in places]
-        rule, said = (html.escape(told, quote=False) for told in headline(ruled, found))
+        words = (*headline(ruled, found), published_words(published_near(point.situation())))
+        rule, said, published = (html.escape(told, quote=False) for told in words)
         self.verdict.value = (
             f'<div class="fta"><div class="says" role="status" aria-live="polite" '
-            f'aria-atomic="true"><p><b>{rule}</b></p><p>{said}</p></div></div>'
+            f'aria-atomic="true"><p><b>{rule}</b></p><p>{said}</p><p>{published}</p></div></div>'
         )
         live_points = {self.panel(p).name: points for p, points in self.dropped.items()}
         panels = [self.panel(place) for place in [*places, *extra]]

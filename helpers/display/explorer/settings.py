@@ -20,12 +20,18 @@ class Axes:
     """The values on each slider, in order. None is no limit."""
 
     examples: tuple[int, ...] = (
-        20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000
+        16, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000,
+        500_000, 1_000_000,
     )  # fmt: skip
     distance: tuple[float, ...] = tuple(step / 20 for step in range(21))
     budget_minutes: tuple[float | None, ...] = (0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, None)
     latency_ms: tuple[float | None, ...] = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, None)
     tasks: tuple[int, ...] = (1, 3, 10, 30, 100)
+    retrainings: tuple[int, ...] = (0, 1, 2, 4, 12, 52, 365)
+    hour_price: tuple[float, ...] = (0.05, 0.2, 0.5, 1.0, 3.0, 10.0, 30.0)
+    release_minutes: tuple[int, ...] = (0, 5, 15, 30, 60, 120, 480)
+    point_worth: tuple[float, ...] = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0, 1_000.0)
+    pixels: tuple[int, ...] = (64, 128, 224)
 
 
 AXES = Axes()
@@ -33,7 +39,12 @@ AXES = Axes()
 
 @dataclass(frozen=True)
 class Point:
-    """One setting of the sliders and switches."""
+    """One setting of the sliders and switches.
+
+    retrainings: of each task in a year. hour_price: of an hour of computing; point_worth: of a
+    point of accuracy of one task in a year, both in the reader's own money. release_minutes: of
+    people, for each training that is shipped. pixels: a side of the reader's pictures.
+    """
 
     examples: int = 200
     distance: float = 0.25
@@ -44,6 +55,11 @@ class Point:
     llm: bool = False
     unlabelled: bool = False
     local_only: bool = False
+    retrainings: int = 2
+    hour_price: float = 1.0
+    release_minutes: int = 30
+    point_worth: float = 1.0
+    pixels: int = 64
 
     def situation(self) -> Situation:
         """Return the situation it stands for. The switch means just enough unlabelled data."""

@@ -5,6 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "box": ["verdict_box"],
         "ledger": [
             "effect_in_words",
             "in_words",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from helpers.results.learning_curves import (
 )
 from helpers.results.schema import IDENTITY, PROVISIONAL
 from helpers.results.statistics import holm, trains_by_gradient
+from helpers.storage.files import read_toml
 from helpers.tasks import TASKS
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -90,13 +91,18 @@ class _Found:
         return [_named(name, self.measured)] if self.word == HOLDS else []
 
 
-def load_claims() -> list[dict[str, Any]]:
+def load_claims(path: Path | None = None) -> list[dict[str, Any]]:
     """The claims of `data/claims.toml`, in order. Raises UserError for a test that is not there."""
-    path = data_dir() / "claims.toml"
-    listed = tomllib.loads(path.read_text(encoding="utf-8"))["claim"]
-    known = {*TESTS, "count", "flip"}
+    path = path or data_dir() / "claims.toml"
+    listed = read_toml(path).get("claim")
+    known = [*TESTS, "count", "flip"]
+    if not isinstance(listed, list) or not all(isinstance(claim, dict) for claim in listed):
+        raise UserError(f"{path} has no [[claim]] tables; write each claim as one")
     for claim in listed:
-        for query in claim.get("parts", [claim]):
+        parts = claim.get("parts", [claim])
+        if not isinstance(parts, list) or not all(isinstance(query, dict) for query in parts):
+            raise UserError(f"{path}: the parts of claim {claim.get('id')} are no tables; mend it")
+        for query in parts:
             if query.get("test") not in known:
                 raise UserError(
                     f"{path}: claim {claim.get('id')} asks for the test {query.get('test')!r}; "
@@ -111,10 +117,28 @@ def withdrawn() -> pd.DataFrame:
     return changed[(changed["cause"] != "wording") & (changed["before"] != UNTESTED)]
 
 
-def judge_claims(runs: pd.DataFrame | None = None) -> list[Verdict]:
-    """Test every claim on the recorded runs (loaded when None)."""
+def judge_claims(
+    runs: pd.DataFrame | None = None, path: Path | None = None, ids: Collection[int] = ()
+) -> list[Verdict]:
+    """Test every claim of a file (ours when None), or those of `ids`, on the recorded runs.
+
+    runs: loaded when None.
+    """
     tables = _Tables(records.load_runs() if runs is None else runs)
-    return [_judged(claim, tables) for claim in load_claims()]
+    verdicts = []
+    for claim in load_claims(path):
+        if ids and claim["id"] not in ids:
+            continue
+        try:
+            verdicts.append(_judged(claim, tables))
+        except UserError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"claim {claim.get('id')} cannot be tested ({type(error).__name__}: {error}); "
+                "correct its entry in claims.toml"
+            ) from error
+    return verdicts
 
 
 def claims_command(*, as_json: bool = False) -> int:

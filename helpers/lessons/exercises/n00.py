@@ -43,7 +43,7 @@ ANSWERS = {
     "00.3": Exercise(
         number(always_frozen, within=0.05),
         hints=(
-            "Call records.regret(curves), keep backbone pocket, n_train 200 and that approach.",
+            "Call regret(curves) of helpers.results; keep pocket, n_train 200 and that approach.",
             "Average the column regret over the tasks, times 100 for points.",
         ),
         praise="That average is the price of a habit. Other habits have one too: try each.",

@@ -99,8 +99,8 @@ ANSWERS = {
     "03.4": Exercise(
         choice(most_kept),
         hints=(
-            "Look at the list in section 6, and leave out what does not overwrite the base.",
-            "records.load(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
+            "Ask the records for these three, and leave out what does not overwrite the base.",
+            "load_runs(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
         ),
         praise="Now look at what that approach reached on the new task: was the rest worth it?",
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tomllib
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,10 @@ from helpers.errors import UserError
 from helpers.lessons.exercises.grading import Rule, Score, not_filled
 from helpers.paths import data_dir
 from helpers.registry import find, unknown_name
-from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, measured_curves
+from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, level, measured_curves
 from helpers.results.runs import load_runs
 from helpers.results.statistics import mean_interval
+from helpers.storage.files import read_toml
 from helpers.vocabulary import SHIPPED
 
 LEEWAY = 2.0  # points below the best mean that still count as the best, where seeds can't tell
@@ -39,9 +39,14 @@ class Scenario:
 @functools.cache
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios by name, in the order of the file."""
-    rows = tomllib.loads((data_dir() / "scenarios.toml").read_text(encoding="utf-8"))
-    one_line = {name: " ".join(row.pop("words").split()) for name, row in rows.items()}
-    return {name: Scenario(name, one_line[name], **row) for name, row in rows.items()}
+    file = data_dir() / "scenarios.toml"
+    try:
+        return {
+            name: Scenario(name, **row | {"words": " ".join(row["words"].split())})
+            for name, row in read_toml(file).items()
+        }
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"{file} holds no scenarios ({error}); correct it") from error
 
 
 def get_scenario(name: str) -> Scenario:
@@ -58,25 +63,27 @@ def tell(*names: str) -> str:
 def options(scenario: Scenario, held: Measured | None = None) -> pd.DataFrame:
     """What each approach would have brought: one row each, best affordable first.
 
-    Columns: approach; mean (test accuracy over the seeds that all approaches have); minutes
+    Columns: approach; mean (test accuracy on equal seeds); minutes
     (processor minutes of preparation and training, over all trainings); fits (the budget); points,
-    low, high (below the best that fits, in points, with a 95 % interval of the seeds' differences).
+    low, high (below the best that fits, in points, with a 95 % interval of the seeds' differences,
+    NaN where both ran on one seed alone).
     Raises UserError where the situation is not recorded with every approach yet.
     """
     curve = _curve(scenario, measured_curves(load_runs()) if held is None else held)
-    seeds = curve.accuracy[scenario.n_train].reindex(columns=list(SHIPPED)).dropna()
-    if len(seeds) < LEAST_SEEDS:
+    seeds = curve.accuracy[scenario.n_train].reindex(columns=list(SHIPPED))
+    if len(seeds.dropna()) < LEAST_SEEDS:
         raise UserError(f"the runs behind the scenario {scenario.name!r} are not all recorded yet")
-    seconds = curve.costs[scenario.n_train]["cpu_seconds"].reindex(SHIPPED)
+    seconds = curve.costs[scenario.n_train]["train_seconds"].reindex(SHIPPED)
     minutes = seconds * scenario.trainings / 60
     fits = minutes <= (float("inf") if scenario.minutes is None else scenario.minutes)
     if not fits.any():
         raise UserError(f"nothing fits the budget of the scenario {scenario.name!r}; raise minutes")
-    means = seeds.mean()
+    means = level(seeds)
     best = str(means[fits].idxmax())
     rows = []
     for name in SHIPPED:
-        points = [100 * value for value in mean_interval(seeds[best] - seeds[name])]
+        _, low, high = mean_interval((seeds[best] - seeds[name]).dropna())
+        points = [100 * value for value in (means[best] - means[name], low, high)]
         rows.append((name, means[name], minutes[name], bool(fits[name]), *points))
     columns = ["approach", "mean", "minutes", "fits", "points", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
@@ -103,7 +110,8 @@ def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> Score:
     hint = _cheaper(rows, approach)
     if approach == best:
         return Score(1.0, f"{what}the best mean.{hint}")
-    span = f"{own['points']:.1f} points lost ({own['low']:.1f} to {own['high']:.1f})"
+    span = f"{own['points']:.1f} points lost"
+    span += "" if pd.isna(own["low"]) else f" ({own['low']:.1f} to {own['high']:.1f})"
     bill = f"{abs(extra):.1f} processor minutes {'lost' if extra > 0 else 'saved'}"
     what += f"{span} and {bill} against {best}"
     if _even(rows)[approach]:
@@ -131,7 +139,7 @@ def chosen(*names: str) -> Rule:
 
 def _even(rows: pd.DataFrame) -> pd.Series:
     """Tell for each affordable approach whether the runs can't tell it from the best."""
-    return rows["fits"] & (rows["low"] <= 0) & (rows["points"] <= LEEWAY)
+    return rows["fits"] & ~(rows["low"] > 0) & (rows["points"] <= LEEWAY)
 
 
 def _cheaper(rows: pd.DataFrame, approach: str) -> str:

@@ -1,8 +1,9 @@
 """A causal language model: its text, its perplexity, and what it writes.
 
 `load_causal_lm("tiny")` is our own decoder of about a million parameters, pretrained on newsgroup
-posts by `tools/assets/pretrain_decoder.py` and shipped in `data/weights/`. `hf:NAME` is one of the
-Hugging Face hub, such as `hf:HuggingFaceTB/SmolLM2-135M`, for readers who are online.
+posts by `tools/assets/pretrain_decoder.py` and shipped in `data/weights/`. `smollm2` is one that
+people use, SmolLM2-135M-Instruct, from the package index: its 4-bit weights, dequantised. `hf:NAME`
+is one of the Hugging Face hub, such as `hf:HuggingFaceTB/SmolLM2-135M`, for readers who are online.
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from helpers.backbones.gguf_file import PADDING, load_decoder
+from helpers.backbones.smollm2 import PRETRAINED_ON, smollm2_file
 from helpers.errors import DataNotFound, UserError
 from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.paths import weights_dir
 from helpers.registry import unknown_name
 from helpers.runtime import keep_freed_memory
+from helpers.training.loop import autocast
 
 TINY = Shape(width=128, layers=4, heads=4, feed_forward=384, vocabulary=1024, context=256)
 TINY_CONTEXT = 128  # tokens it was trained to look back on
-HF_CONTEXT = 128  # of a model from the hub: it could look farther, at a laptop's expense
+LARGE_CONTEXT = 128  # of a larger model: it could look farther, at a laptop's expense
 END = "<|end|>"  # stands before every text
 IGNORED = -100  # a target that no loss is asked for
 EVALUATION_ROWS = 16
@@ -98,14 +102,17 @@ class Perplexity:
 
 
 def load_causal_lm(name: str = "tiny") -> CausalLM:
-    """`tiny`, or `hf:NAME` from the Hugging Face hub (or a folder), in evaluation mode.
+    """`tiny`, `smollm2`, or `hf:NAME` from the Hugging Face hub (or a folder), to evaluate.
 
     Raises UserError for another name, and for a hub that can't be reached.
     """
     if name.startswith("hf:"):
         return _from_hub(name)
+    if name == "smollm2":
+        return _smollm2()
     if name != "tiny":
-        raise unknown_name("language model", name, ["tiny", "hf:HuggingFaceTB/SmolLM2-135M"])
+        known = ["tiny", "smollm2", "hf:HuggingFaceTB/SmolLM2-135M"]
+        raise unknown_name("language model", name, known)
     from safetensors.torch import load_file
 
     file = weights_dir() / "decoder.safetensors"
@@ -135,6 +142,12 @@ def untrained_tiny(seed: int = 0) -> CausalLM:
     return CausalLM("tiny", build_decoder(TINY, seed=seed), tokenizer, TINY_CONTEXT, end)
 
 
+def _smollm2() -> CausalLM:
+    file = smollm2_file()
+    made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
+    return CausalLM("smollm2", *made)
+
+
 def _from_hub(name: str) -> CausalLM:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -152,7 +165,9 @@ def _from_hub(name: str) -> CausalLM:
     if end is None:
         raise UserError(f"{name}: its tokenizer has no token that ends a text; use another model")
     model.config.use_cache = False
-    return CausalLM(name, model.eval(), tokenizer, HF_CONTEXT, end, f"see the model card of {path}")
+    return CausalLM(
+        name, model.eval(), tokenizer, LARGE_CONTEXT, end, f"see the model card of {path}"
+    )
 
 
 def copied(lm: CausalLM) -> CausalLM:
@@ -193,17 +208,18 @@ def rows_of(corpus: Corpus, context: int) -> tuple[Tensor, Tensor]:
 
 def summed_loss(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """Summed cross-entropy in nats of rows (N, L) with targets (N, L)."""
-    logits = model(input_ids=inputs).logits
+    logits = model(input_ids=inputs).logits[:, -inputs.shape[1] :]  # a trained prompt has some too
     return F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum"
     )
 
 
 @torch.inference_mode()
-def perplexity(lm: CausalLM, corpus: Corpus) -> Perplexity:
+def perplexity(lm: CausalLM, corpus: Corpus, amp: bool | None = None) -> Perplexity:
     """How well the model foresees a corpus, in rows of `lm.context` tokens.
 
-    A token sees at most the row's tokens before it, so longer rows would give a little less.
+    A token sees at most the row's tokens before it, so longer rows would give a little less. amp:
+    bfloat16, as in `helpers.training.loop`.
     """
     keep_freed_memory()
     lm.model.eval()
@@ -212,7 +228,8 @@ def perplexity(lm: CausalLM, corpus: Corpus) -> Perplexity:
     for part, wanted in zip(
         inputs.split(EVALUATION_ROWS), targets.split(EVALUATION_ROWS), strict=True
     ):
-        nats += float(summed_loss(lm.model, part, wanted))
+        with autocast(part.device, amp):
+            nats += float(summed_loss(lm.model, part, wanted))
     return Perplexity(nats, int((targets != IGNORED).sum()), corpus.words, corpus.bytes)
 
 

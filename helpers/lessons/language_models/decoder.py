@@ -19,7 +19,8 @@ from helpers.errors import UserError
 from helpers.registry import unknown_name
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
 
-APPROACHES = (FULL_FINE_TUNING, PARTIAL_FINE_TUNING, LORA, ADAPTER)
+IA3, PROMPT_TUNING = "ia3", "prompt_tuning"  # of the `peft` library
+APPROACHES = (FULL_FINE_TUNING, PARTIAL_FINE_TUNING, LORA, ADAPTER, IA3, PROMPT_TUNING)
 TOP = 3  # partial fine-tuning moves the top third of the layers
 
 
@@ -76,12 +77,16 @@ def plug(
     reduction: int = 8,
     embeddings: bool = False,
 ) -> nn.Module:
-    """Make trainable what `approach` trains, in place, inserting what it inserts.
+    """The model with what `approach` trains made trainable and inserted, in place.
 
     lora: in the layers whose names end in `targets` (empty: every linear layer of the body, so
     not the output, which may share its weight with the word vectors), with alpha = 2 · rank.
     adapter: bottlenecks behind each attention and feed-forward output, width / reduction wide.
     partial_fine_tuning: the top third of the layers and the last normalisation.
+    ia3: keys, values and feed-forward activations, stretched by a trained number each (Liu et al.
+        2022, arXiv 2205.05638).
+    prompt_tuning: `rank` word vectors before every text, which begin as those of random words
+        (Lester et al. 2021, arXiv 2104.08691). What is returned is a wrapper of the model.
     embeddings: the word vectors move too, and with them an output that shares their weight.
 
     Raises UserError for another approach, or a model without such layers.
@@ -96,6 +101,8 @@ def plug(
         add_lora(body, rank, 2.0 * rank, targets)
     elif approach == ADAPTER:
         _add_adapters(body, reduction)
+    elif approach in (IA3, PROMPT_TUNING):
+        model = _with_peft(model, approach, rank)
     else:
         layers = decoder_layers(model)
         for layer in layers[-max(1, len(layers) // TOP) :]:
@@ -104,6 +111,19 @@ def plug(
     if embeddings:
         unfreeze(model.get_input_embeddings())
     return model
+
+
+def _with_peft(model: nn.Module, approach: str, rank: int) -> nn.Module:
+    import peft
+
+    if approach == IA3:
+        sites = ["k_proj", "v_proj", "down_proj"]
+        config = peft.IA3Config(target_modules=sites, feedforward_modules=sites[-1:])
+        return peft.inject_adapter_in_model(config, model)
+    config = peft.PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=rank, prompt_tuning_init="SAMPLE_VOCAB"
+    )
+    return peft.get_peft_model(model, config)
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:

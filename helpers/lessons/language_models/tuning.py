@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from helpers.tasks import Task
 from helpers.training.loop import (
     TrainConfig,
     TrainingDiverged,
+    autocast,
     parameter_groups,
     rise_and_fall,
     trainable,
@@ -43,7 +44,7 @@ class TuneConfig:
     """Settings of one adaptation, checked when built."""
 
     approach: str = LORA  # one of helpers.lessons.language_models.decoder.APPROACHES
-    rank: int = 8  # of LoRA
+    rank: int = 8  # of LoRA; trained word vectors of prompt tuning
     targets: tuple[str, ...] = ()  # of LoRA: endings of layer names; empty: every linear layer
     embeddings: bool = False  # word vectors move too, where the approach would freeze them
     lr: float = 3e-3  # peak; a linear rise over the first tenth of the steps, then a cosine to zero
@@ -51,6 +52,7 @@ class TuneConfig:
     batch_size: int = 8  # rows of `context` tokens
     measured_at: tuple[int, ...] = (10, 25, 50, 100)  # steps, besides 0 and the last
     seed: int = 0
+    amp: bool | None = None  # bfloat16 in training and measuring, as in `helpers.training.loop`
 
     def __post_init__(self) -> None:
         for name in ("lr", "steps", "batch_size"):
@@ -87,8 +89,9 @@ def adapt(lm: CausalLM, train: Corpus, held: Mapping[str, Corpus], config: TuneC
     made = copied(lm)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        plug(made.model, config.approach, rank=config.rank, targets=config.targets,
-             embeddings=config.embeddings)  # fmt: skip
+        plugged = plug(made.model, config.approach, rank=config.rank, targets=config.targets,
+                       embeddings=config.embeddings)  # fmt: skip
+        made = replace(made, model=plugged)
     tuned = Tuned(made, pd.DataFrame())
     tuned.trainable_params, tuned.total_params = count_parameters(made.model)
     stops = {0, config.steps, *(step for step in config.measured_at if step < config.steps)}
@@ -96,14 +99,16 @@ def adapt(lm: CausalLM, train: Corpus, held: Mapping[str, Corpus], config: TuneC
     for step, cpu in _descend(made.model, *rows_of(train, lm.context), config, tuned):
         tuned.cpu_seconds = cpu
         if step in stops:
-            found += [_measured(made, step, name, corpus) for name, corpus in held.items()]
+            found += [_measured(made, step, *one, config.amp) for one in held.items()]
     tuned.history = pd.DataFrame(found)
     made.model.eval()
     return tuned
 
 
-def _measured(lm: CausalLM, step: int, name: str, corpus: Corpus) -> dict[str, float | str]:
-    got = perplexity(lm, corpus)
+def _measured(
+    lm: CausalLM, step: int, name: str, corpus: Corpus, amp: bool | None
+) -> dict[str, float | str]:
+    got = perplexity(lm, corpus, amp)
     keys = ("loss", "per_token", "per_word", "bits_per_byte")
     return {"step": step, "corpus": name} | {key: getattr(got, key) for key in keys}
 
@@ -126,7 +131,8 @@ def _descend(
         model.train()
         wanted = targets[rows]
         count = int((wanted != IGNORED).sum())
-        loss = summed_loss(model, inputs[rows], wanted) / count
+        with autocast(wanted.device, config.amp):
+            loss = summed_loss(model, inputs[rows], wanted) / count
         update(loss, moving, optimizer, schedule, settings.clip_norm)
         tuned.losses.append(float(loss.detach()))
         tuned.tokens_seen += count

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, decide
+from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.published.cases import APPROACHES, regret_points
 from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, DistanceWord
 
@@ -82,12 +82,18 @@ def matching_rules(case: pd.Series, thresholds: Thresholds = DEFAULTS) -> list[t
     fallback is ours and is not among them. A rule that asks for size or distance matches no case
     that does not state it. Accuracy comes first (no budget), as in published tables.
     """
-    found = []
-    if case["llm"] == "yes":
-        found.append(("R2", LORA))
-    if pd.notna(case["n_train"]) and case["distance"] in DISTANCE_OF:
-        distance = DISTANCE_OF[case["distance"]]
-        decision = decide(Situation(int(case["n_train"]), distance), thresholds)
+    size = None if pd.isna(case["n_train"]) else int(case["n_train"])
+    distance = DISTANCE_OF.get(case["distance"])
+    return literal_rules(size, distance, case["llm"] == "yes", thresholds)
+
+
+def literal_rules(
+    examples: int | None, distance: float | None, llm: bool, thresholds: Thresholds = DEFAULTS
+) -> list[tuple[str, str]]:
+    """The same of the facts alone; None: not stated."""
+    found = [("R2", LORA)] if llm else []
+    if examples is not None and distance is not None:
+        decision = ruled(Situation(examples, distance), thresholds)
         if decision.rule != FALLBACK:
             found.append((decision.rule, decision.approach))
     return found

@@ -36,7 +36,6 @@ from helpers.advisor.race.runs import judged
 from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
 from helpers.approaches import APPROACHES, Fitted
-from helpers.decision import Situation
 from helpers.errors import UserError
 from helpers.results import runs as records
 from helpers.results.learning_curves import measured_curves
@@ -184,11 +183,8 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
 
 def test_expectations_leave_out_what_is_excluded():
     runs = records.load_runs()
-    situation = Situation(200, 0.6)
     whole, less = (
-        expected_accuracies(
-            probing(), recorded_gains(situation, held_records(runs, gone), "pocket")
-        )
+        expected_accuracies(probing(), recorded_gains("image", held_records(runs, gone)))
         for gone in ((), ("textile",))
     )
     assert set(whole) == set(less) and len(whole) > 4

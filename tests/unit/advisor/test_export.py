@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -118,6 +119,38 @@ def test_a_new_export_takes_an_old_one_s_place_and_leaves_what_is_not_its_own(ex
     names = sorted(file.name for file in exports.folder.glob("*.*"))
     assert len(names) == 7, names  # ours, notes.txt, and two that came with the old one
     assert "notes.txt" in names and "model.safetensors" not in names and "test.csv" not in names
+
+
+@pytest.mark.parametrize("name", ["test.csv", "model.safetensors", "notes.txt"])
+def test_files_of_the_same_names_that_no_export_wrote_are_left(exports, name):
+    for number in (0, 1):  # into a folder that has such a file, and over an export that got one
+        exports.folder.mkdir(exist_ok=True)
+        (exports.folder / name).write_text("mine", encoding="utf-8")
+        exports.write(number, FIRST)
+        assert (exports.folder / name).read_text(encoding="utf-8") == "mine"
+    load_model(exports.folder)
+
+
+def test_a_recipe_that_no_export_wrote_is_left(exports):
+    exports.folder.mkdir()
+    (exports.folder / "recipe.json").write_text('{"soup": 1}', encoding="utf-8")
+    with pytest.raises(UserError, match="name another folder"):
+        exports.write(0, FIRST)
+    assert [file.name for file in exports.folder.iterdir()] == ["recipe.json"]
+
+
+@pytest.mark.parametrize("place", ["a b", "/"])
+def test_the_script_runs_from_any_folder(exports, tmp_path, place):
+    exports.write(0, FIRST)
+    here = tmp_path / place
+    here.mkdir(exist_ok=True)
+    (tmp_path / "cat.txt").write_text("whiskers and fur", encoding="utf-8")
+    script, text = (os.path.relpath(file, here)
+                    for file in (exports.folder / "load_me.py", tmp_path / "cat.txt"))  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, script, text], cwd=here, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"{text}: cat"
 
 
 def test_a_full_disk_leaves_the_export_before_whole(exports, monkeypatch):

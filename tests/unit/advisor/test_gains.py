@@ -11,9 +11,8 @@ from scipy.special import expit, logit
 from helpers.advisor.prior.accuracies import Expected, Prior
 from helpers.advisor.prior.gains import BASE, LONE_SPREAD, NOTHING, Gains, Z, recorded_gains
 from helpers.advisor.race.standings import chances
-from helpers.decision import Situation
 from helpers.results import runs
-from helpers.results.expected_regret import WEIGHTS, classes_of
+from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import Curve, Measured, measured_curves
 
 
@@ -26,7 +25,7 @@ def curve(task, gains, size=200, base=0.6):
 
 
 def gains_of(*curves):
-    return recorded_gains(Situation(200, 0.5), Measured(curves), "pocket")
+    return recorded_gains("image", Measured(curves))
 
 
 def test_nothing_recorded_is_nothing_known():
@@ -44,9 +43,7 @@ def test_families_are_told_apart_by_name_whatever_it_holds():
     found = gains_of(*(curve(f"my {i}", {"lora": 0.7}) for i in range(3)))
     assert found.families == 3
     other = curve("one", {"lora": 0.7})
-    twice = recorded_gains(
-        Situation(200, 0.5), Measured((other, replace(other, backbone="minilm"))), "pocket"
-    )
+    twice = recorded_gains("image", Measured((other, replace(other, backbone="minilm"))))
     assert twice.families == 1  # one family of tasks, though on two backbones
 
 
@@ -87,10 +84,7 @@ def test_intervals_hold_for_families_that_had_no_say():
     held, inside = measured_curves(runs.load_runs()), []
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
-            asked = Situation(size, min(1.0, one.distance), one.modality)
-            gains = recorded_gains(
-                asked, held.without(one.family), one.backbone, classes_of(one.task)
-            )
+            gains = recorded_gains(one.modality, held.without(one.family))
             odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
             known = [BASE, *(n for n in gains.names if n in odds)]
             for first, second in itertools.combinations(known, 2):
@@ -105,10 +99,7 @@ def test_a_better_approach_is_no_more_frequent_than_its_stated_chance():
     held, stated, came, missed = measured_curves(runs.load_runs()), [], [], 0
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
-            asked = Situation(size, min(1.0, one.distance), one.modality)
-            gains = recorded_gains(
-                asked, held.without(one.family), one.backbone, classes_of(one.task)
-            )
+            gains = recorded_gains(one.modality, held.without(one.family))
             means = one.accuracy[size].mean()
             base = logit(means[BASE].clip(0.01, 0.99))
             names = [BASE, *(n for n in gains.names if n in means)]
@@ -117,9 +108,9 @@ def test_a_better_approach_is_no_more_frequent_than_its_stated_chance():
             take = max(odds, key=odds.__getitem__)
             found = Prior(expected, gains).chances_above(take, names)
             stated += found.values()
-            came += [means[name] > means[take] + WEIGHTS.margin for name in found]
+            came += [means[name] > means[take] + MARGIN for name in found]
             unlikely = set(names) - set(found)
-            missed += sum(means[n] > means[take] + WEIGHTS.margin for n in unlikely)
+            missed += sum(means[n] > means[take] + MARGIN for n in unlikely)
     assert len(stated) > 100 and np.mean(came) > 0.05
     assert np.mean(came) <= np.mean(stated)
     assert missed == 0  # what has less than SURE was never the better one

@@ -53,6 +53,7 @@ def split_table(folder, rows, head="text,label,split"):
         (["한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8", "x"], ("x", "한국")),
         (["yes\u200b", "yes", "\u200fno", "no"], ("no", "yes")),
         (["\u2764", "\u2764\ufe0f", "x"], ("x", "\u2764")),  # a heart, drawn as an emoji or not
+        (["1", "TRUE", "0", "False"], ("0", "1")),
     ],
 )
 def test_labels_that_are_one_number_or_print_alike_are_one_class(labels, classes, tmp_path):
@@ -61,7 +62,19 @@ def test_labels_that_are_one_number_or_print_alike_are_one_class(labels, classes
     assert "labels that were joined" in checks(data)
 
 
-@pytest.mark.parametrize("labels", [["01", "1"], ["1.5", "1.50x"], ["v1.0", "v1"]])
+@pytest.mark.parametrize("labels", [[True, 1, False, 0], [True, "1", "false", 0.0], ["true", 0]])
+def test_truths_and_their_numbers_are_one_class_whatever_their_type(labels, tmp_path):
+    rows = [{"text": f"some words {i}", "label": labels[i % len(labels)]} for i in range(40)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    data = read_data(tmp_path / "t.jsonl")
+    two = ("0", "1") if len(labels) > 2 else ("0", "true")
+    assert data.classes == two
+    assert ("labels that were joined" in checks(data)) == (len(labels) > 2)
+
+
+@pytest.mark.parametrize(
+    "labels", [["01", "1"], ["1.5", "1.50x"], ["v1.0", "v1"], ["true", "1", "2"]]
+)
 def test_codes_stay_apart(labels, tmp_path):
     data = read_data(labelled(tmp_path, labels))
     assert set(data.classes) == set(labels)
@@ -99,11 +112,12 @@ def test_spellings_are_told(labels, tmp_path):
     assert "class names" in checks(read_data(labelled(tmp_path, [*labels, "other"])))
 
 
-def test_a_thousand_and_one_classes_are_classes(tmp_path):
-    names = [f"species {i}" for i in range(1_001)]
-    assert len(read_data(labelled(tmp_path, names, n=3 * 1_001)).classes) == 1_001
+@pytest.mark.parametrize(("count", "each"), [(1_001, 3), (2_500, 2), (30, 2)])
+def test_many_classes_are_classes_where_each_has_examples(count, each, tmp_path):
+    names = [f"species {i}" for i in range(count)]
+    assert len(read_data(labelled(tmp_path, names, n=each * count)).classes) == count
     with pytest.raises(UserError, match="an identifier"):
-        read_data(labelled(tmp_path, names, n=1_001))
+        read_data(labelled(tmp_path, names, n=count))
 
 
 @pytest.mark.parametrize("digits", ["9" * 30, "9" * 5_000])
@@ -146,6 +160,15 @@ def test_a_split_that_cannot_be_read_is_refused(tmp_path):
 
 
 # Columns
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n \r\n", "\n\n\n", "\ufeff\n"])
+def test_blank_lines_before_the_header_hide_no_separator(blank, mark, tmp_path):
+    file = labelled(tmp_path, ["a", "b"], head=f"{blank}text{mark}label\n", mark=mark)
+    data = read_data(file)
+    assert (data.classes, len(data)) == (("a", "b"), 40)
+    assert data.where[0] == f"line {blank.count(chr(10)) + 2}"
 
 
 @pytest.mark.parametrize("line", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
@@ -256,6 +279,30 @@ def test_columns_that_python_cannot_hold_are_named(values, tmp_path):
     parquet.write_table(pa.table({"text": texts, "label": values}), tmp_path / "t.parquet")
     with pytest.raises(UserError, match="column 'label' holds what cannot be read"):
         read_data(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(12)])
+def test_texts_and_labels_that_are_stored_as_bytes_are_read(kind, tmp_path):
+    texts = [f"words {i:06d}".encode() for i in range(40)]
+    labels = pa.array([b"k\xc3\xb6ln", b"bonn"] * 20)
+    table = pa.table({"text": pa.array(texts, kind), "label": labels})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    with pa.ipc.new_stream(str(tmp_path / "t.arrow"), table.schema) as stream:
+        stream.write_table(table)
+    for name in ("t.parquet", "t.arrow"):
+        data = read_data(tmp_path / name)
+        assert (data.modality, data.classes) == ("text", ("bonn", "köln"))
+        assert data.items[1] == "words 000001"
+
+
+def test_pictures_that_are_stored_as_bytes_stay_pictures(tmp_path):
+    cells = [None, b"cut off"]
+    for i in range(38):
+        Image.effect_noise((16, 16), 20 + i).save(tmp_path / "x.png")
+        cells.append((tmp_path / "x.png").read_bytes())
+    table = pa.table({"picture": pa.array(cells, pa.binary()), "label": ["a", "b"] * 20})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    assert read_data(tmp_path / "t.parquet").modality == "image"
 
 
 def test_a_label_that_is_a_list_far_below_is_told(tmp_path):

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import struct
 import zlib
 from dataclasses import replace
@@ -13,15 +12,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hostile import OBEYED, hostile_labels, told_of
 from PIL import Image
 from safetensors.torch import load
 from tiny import tiny_text_task
 
-from helpers.advisor import export, model_folder
+from helpers import paths
+from helpers.advisor import export, model_folder, pipeline
+from helpers.advisor import probe as probe_module
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
-from helpers.advisor.checks.pictures import pictures, readable
+from helpers.advisor.checks.pictures import picture_shape, pictures, readable
 from helpers.advisor.data import OwnData
+from helpers.advisor.folds import cuts
 from helpers.advisor.network import choose_backbone, cut_off
 from helpers.advisor.pipeline import Request
 from helpers.advisor.probe import (
@@ -32,11 +35,15 @@ from helpers.advisor.probe import (
     NOISE,
     TRANSFERS,
     UNKNOWN,
+    UNSEEN,
     ProbeScore,
     Probing,
+    probe_own,
 )
 from helpers.advisor.read.any_format import read_data
+from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import _fit_to_print
+from helpers.advisor.task import make_own_task
 from helpers.approaches import get_approach
 from helpers.cli.commands import main
 from helpers.decision import Situation
@@ -45,10 +52,7 @@ from helpers.results import runs as records
 from helpers.tasks import Split, Task
 from helpers.tasks.images import ImageError, read_image, square
 from tools.attack import malformed_data
-from tools.attack.malformed_inputs import HOSTILE, odd_entries
-
-# What a terminal obeys, by Unicode's own categories: controls, formats, surrogates, separators.
-OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from tools.attack.malformed_inputs import odd_entries
 
 
 @pytest.fixture(autouse=True)
@@ -191,6 +195,27 @@ def test_what_is_no_file_is_not_waited_for(target, tmp_path):
         read_image(next(p for p in (data / "a").iterdir() if not p.is_file()), 8)
 
 
+@pytest.mark.parametrize(
+    ("classes", "rows", "groups"),
+    [("ab", 8, 0), ("abc", 12, 0), ("abcdef", 19, 0), ("ab", 12, 3), ("ab", 16, 4), ("abc", 18, 5)],
+)
+def test_tiny_tables_have_as_many_folds_as_they_allow(classes, rows, groups, tmp_path):
+    head, cells = "text,label" + ",group" * bool(groups), []
+    for i in range(rows):
+        group = f",g{i // 2 % groups}" if groups else ""
+        cells.append(f"some words {['tea', 'moon', 'dog'][i % 3]} {i},{classes[i % len(classes)]}")
+        cells[-1] += group
+    (tmp_path / "t.csv").write_text("\n".join([head, *cells]), encoding="utf-8")
+    assert len(malformed_data.looked_at(tmp_path / "t.csv")) == rows
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_groups_that_leave_one_class_to_train_on_are_refused(groups):
+    labels = np.repeat([0, 1], 6)
+    with pytest.raises(UserError, match="--group-column none"):
+        cuts(labels, labels if groups == 2 else np.repeat([0, 1, 1], 4), 5, 0)
+
+
 def test_an_input_that_is_met_badly_is_told(monkeypatch, tmp_path):
     def broken(path):
         raise RuntimeError("a fault")
@@ -264,6 +289,7 @@ def score(accuracy, n=80):
     [
         ({"classical": score(1.0), "cut": 1.0}, CUT_OFF),
         ({"classical": score(1.0), "cut": 0.0, "distance": 0.9}, FAR),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9, "unseen": True}, UNSEEN),
         ({"classical": score(1.0), "cut": 0.0, "distance": 0.1}, UNKNOWN),
         ({"classical": score(1.0), "distance": None}, UNKNOWN),
         ({"classical": score(0.5), "cut": 1.0, "distance": 0.9}, NOISE),
@@ -279,6 +305,34 @@ def test_distance_is_blamed_only_where_it_was_measured(changes, cause):
     assert any("distant" in one for one in said) == (cause == FAR)
     good = replace(weak, probe=score(0.99), chance=0.5)
     assert (good.verdict, good.cause) == (TRANSFERS, "")
+
+
+def lower_letters(texts, longest):
+    """The tokens of a network that reads a to z and calls all else one sign."""
+    rows = [[2 + ord(c) - 97 if "a" <= c <= "z" else 1 for c in text][:longest] for text in texts]
+    return np.array([row + [0] * (longest - len(row)) for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("😀 😍 👍|😡 👎 💩", UNSEEN),
+        ("好 棒 喜 欢|坏 差 讨 厌", UNSEEN),
+        ("\u00e9\u00e9 \u00ea\u00ea|\u00f9\u00f9 \u00fa\u00fa", UNSEEN),
+        ("aa bb|yy zz", FAR),
+    ],
+)
+def test_what_the_network_cannot_read_is_not_called_distance(words, cause, monkeypatch):
+    monkeypatch.setattr(probe_module, "_distance", lambda *_: (9.0, "made"))
+    parts = words.split("|")
+    texts = [" ".join(Random(i).choices(parts[i % 2].split(), k=6)) for i in range(120)]
+    splits = np.array(["train"] * 80 + ["validation"] * 20 + ["test"] * 20)
+    data = OwnData(Path("t"), "text", texts, np.arange(120) % 2, ("a", "b"), splits)
+    network = SimpleNamespace(name="-", recipe=SimpleNamespace(size=8), tokenizer=lower_letters)
+    features = np.random.default_rng(0).normal(size=(120, 4)).astype(np.float32)
+    found = probe_own(network, make_own_task(data, *picture_shape(data, 8)), features)
+    assert found.classical.accuracy > 0.9
+    assert (found.verdict, found.cause) == (AT_CHANCE, cause)
 
 
 def answered(probe, classical, p_value):
@@ -361,13 +415,6 @@ def test_long_texts_and_odd_names_are_tested_again(tmp_path):
 # What is printed
 
 
-def hostile_labels():
-    """Fifty labels that a terminal or a page would obey."""
-    random = Random(0)
-    marks = [*HOSTILE, *(chr(code) for code in (*range(1, 9), 0x1B, 0x85, 0x9B, 0x202E, 0x2067))]
-    return [f"{i}{random.choice(marks)}{random.choice(marks)}word" for i in range(50)]
-
-
 def test_fifty_hostile_labels_are_never_printed_raw(tmp_path):
     rows = [{"text": f"some words {i} \x1b[2J", "label": label}
             for i, label in enumerate(hostile_labels() * 3)]  # fmt: skip
@@ -379,6 +426,14 @@ def test_fifty_hostile_labels_are_never_printed_raw(tmp_path):
     told = _fit_to_print({"classes": data.classes, "path": str(file), "names": data.names([0, 1]),
                           "findings": [vars(one) for one in data.findings]})  # fmt: skip
     assert not OBEYED.search(json.dumps(told, ensure_ascii=False))
+
+
+def test_fifty_hostile_labels_make_no_tag_and_no_mark_of_a_page(tmp_path):
+    told = told_of(tmp_path, hostile_labels(), "\x1b[31m\u202e<b>odd.jsonl")
+    page = report(told)
+    assert len(told["classes"]) == 50
+    assert not OBEYED.search(page.replace("\n", ""))
+    assert "&lt;img src=x" in page and "<img src=x" not in page and "<b>odd" not in page
 
 
 def test_an_error_is_printed_without_what_a_terminal_obeys(tmp_path, capsys):
@@ -408,3 +463,49 @@ def test_places_that_nothing_can_be_written_to_are_told_before_any_work(tmp_path
         assert main(["advise", str(tmp_path / "data.csv"), option, str(place)]) == 2
         assert told in capsys.readouterr().err
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--json", "data.csv"],
+        ["--html", "link.csv"],
+        ["--json", "a.html", "--html", "./a.html"],
+        ["--html", "new", "--export", "new"],
+    ],
+)
+def test_no_output_takes_the_place_of_the_data_or_of_another(
+    options, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("data.csv").write_text("text,label\n", encoding="utf-8")
+    Path("link.csv").symlink_to("data.csv")
+    assert main(["advise", "data.csv", *options]) == 2
+    assert "named twice" in capsys.readouterr().err
+    assert Path("data.csv").read_text(encoding="utf-8") == "text,label\n"
+
+
+def test_a_report_goes_into_pipes_and_through_links(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    pipeline._write(tmp_path / "pipe", "told")
+    assert os.read(reader, 99) == b"told"
+    os.close(reader)
+    assert not (tmp_path / "pipe").is_file()
+    (tmp_path / "there.json").write_text("old", encoding="utf-8")
+    (tmp_path / "link.json").symlink_to("there.json")
+    pipeline._write(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "there.json").read_text(encoding="utf-8") == "new"
+    if Path("/dev/full").exists():
+        with pytest.raises(UserError, match="cannot write /dev/full"):
+            pipeline._write(Path("/dev/full"), "told")
+
+
+@pytest.mark.parametrize("variable", ["", "TRANSFER_CACHE", "TRANSFER_DATA"])
+def test_the_home_of_nobody_is_one_sentence(variable, monkeypatch):
+    if variable:
+        monkeypatch.setenv(variable, "~nobody-here/x")
+    read = {"TRANSFER_CACHE": paths.cache_dir, "TRANSFER_DATA": paths.transfer_data}
+    with pytest.raises(UserError, match="write the path in full"):
+        read.get(variable, lambda: read_data("~nobody-here/x"))()

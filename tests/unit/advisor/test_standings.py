@@ -11,9 +11,7 @@ from helpers.advisor.prior.accuracies import Expected, Prior
 from helpers.advisor.prior.gains import BASE, Gains, Z, recorded_gains
 from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.race.standings import Arm, Standing, measurement, standing, turns, unmeasured
-from helpers.decision import Situation
 from helpers.results import runs
-from helpers.results.expected_regret import classes_of
 from helpers.results.learning_curves import measured_curves
 
 NAMES = ("lora", "full_fine_tuning", "adapter")
@@ -152,9 +150,7 @@ def test_recorded_gains_are_likelier_by_a_t_distribution():
     held, heavy, plain = measured_curves(runs.load_runs()), [], []
     for one in held.curves:
         for size in one.whole if one.dial == 0 else []:
-            asked = Situation(size, min(1.0, one.distance), one.modality)
-            classes = classes_of(one.task)
-            gains = recorded_gains(asked, held.without(one.family), one.backbone, classes)
+            gains = recorded_gains(one.modality, held.without(one.family))
             odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
             rows = [row for row, name in enumerate(gains.names) if name in odds]
             if len(rows) < 2 or np.isinf(gains.freedom):

@@ -43,6 +43,9 @@ def test_frechet_distance_of_gaussians_is_its_formula(clouds):
     centred = noise - noise.mean(0)
     expected = np.trace(np.cov(centred, rowvar=False)) / scale2
     assert frechet_distance(centred, 2 * centred) == pytest.approx(expected, rel=1e-6)
+    # Fewer examples than directions: the covariances are singular, which nothing may warn of.
+    few = frechet_distance(noise, np.r_[noise[:4], noise[:4]])
+    assert 0 < few < 2
     with pytest.raises(UserError, match="width"):
         frechet_distance(noise, noise[:, :3])
 

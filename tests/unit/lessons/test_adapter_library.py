@@ -323,12 +323,11 @@ def test_a_rightly_signed_file_can_not_talk_itself_out_of_the_base_check(tmp_pat
     library = Library(tmp_path, pocket)
     library.add(tuned(pocket, "lora"), "lora")
     path = tmp_path / "lora.safetensors"
-    forged(path, whole=True, base="0" * 16)
-    with pytest.raises(UserError, match="another base"):
-        library.load("lora")
-    forged(path, whole=True, base="")
-    with pytest.raises(UserError, match="another base"):
-        library.use("lora")
+    for base in ("0" * 16, "", "null"):
+        forged(path, whole=True, base=base)
+        for read in (library.load, library.use):
+            with pytest.raises(UserError, match="another base"):
+                read("lora")
 
 
 def test_a_load_beside_a_replace_finds_one_of_both(tmp_path, pocket, monkeypatch):

@@ -23,13 +23,19 @@ from tools.measure.memory_formula import (
 
 WHOLE = ["batch", "seq", "turn", "trainable_params", "total_params", *records.BYTES, "threads"]
 SMALL = Shape(width=64, layers=3, heads=2, feed_forward=172, vocabulary=512)
-SHAPES = (SMALL, Shape(96, 7, 4, 256, 300), Shape(64, 3, 2, 172, 512, tied=False))
+SHAPES = (
+    SMALL,
+    Shape(96, 7, 4, 256, 300),
+    Shape(64, 3, 2, 172, 512, tied=False),
+    Shape(96, 4, 6, 256, 300, key_value_heads=2),
+)
+SMOLLM2 = Shape(576, 30, 9, 1536, 49_152, key_value_heads=3)
 ODD = (Method("lora", 4, ("gate_proj", "down_proj")), Method("lora", 8, ("o_proj",)))
 
 
 @pytest.mark.parametrize("method", [*step_costs.METHODS, *ODD], ids=lambda m: str(m.setting or m))
 def test_the_memory_formula_is_within_5_percent_of_what_is_counted(method):
-    for shape, (batch, seq) in zip(SHAPES, [(1, 32), (2, 96), (1, 64)], strict=True):
+    for shape, (batch, seq) in zip(SHAPES, [(1, 32), (2, 96), (1, 64), (2, 64)], strict=True):
         variant = step_costs.variant_of(build_decoder(shape), method)
         counted = step_costs.step_peak(variant, step_costs.token_ids(shape, batch, seq))
         formula = step_memory(shape, method, batch, seq)
@@ -40,6 +46,16 @@ def test_the_memory_formula_is_within_5_percent_of_what_is_counted(method):
         assert formula.moments == pytest.approx(step_costs.optimizer_bytes(variant), rel=1e-2)
         # What is there at once lies between the larger of both and their sum.
         assert formula.passing >= max(formula.gradients, formula.activations)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", [Method("full_fine_tuning"), Method("lora")], ids=["full", "lora"]
+)
+def test_the_memory_formula_holds_at_135_million(method):
+    variant = step_costs.variant_of(build_decoder(SMOLLM2), method)
+    counted = step_costs.step_peak(variant, step_costs.token_ids(SMOLLM2, 2, 64))
+    assert step_memory(SMOLLM2, method, 2, 64).peak == pytest.approx(counted, rel=0.05)
 
 
 def test_the_models_are_as_large_as_their_names_say():

@@ -22,6 +22,7 @@ from helpers.lessons.language_models.causal_lm import (
 )
 from helpers.lessons.language_models.tuning import TuneConfig, adapt
 from helpers.paths import weights_dir
+from helpers.training.checkpoints import task_state
 from helpers.training.loop import TrainingDiverged
 
 TEXTS = ["the cat sat on the mat", "", "Größe: 5 € http://t.co/x", "the dog sat on the cat"] * 6
@@ -82,7 +83,10 @@ def test_the_loss_is_that_of_transformers(lm):
     assert got.loss == pytest.approx(theirs, rel=1e-5)
 
 
-@pytest.mark.parametrize("approach", decoder.APPROACHES)
+OURS = [one for one in decoder.APPROACHES if one not in (decoder.IA3, decoder.PROMPT_TUNING)]
+
+
+@pytest.mark.parametrize("approach", OURS)
 def test_plugging_starts_where_the_base_was_and_leaves_no_trace(small, approach):
     model, ids = causal_lm.copied(small).model, torch.arange(8)[None]
     with torch.inference_mode():
@@ -120,6 +124,25 @@ def test_adapting_moves_a_copy_and_only_what_is_trained(small, approach):
     assert not any(same) if approach == "full_fine_tuning" else all(same)
     assert len(tuned.losses) == 12
     assert tuned.cpu_seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("approach", "moving"), [(decoder.IA3, 2 * (32 + 32 + 48)), (decoder.PROMPT_TUNING, 3 * 32)]
+)
+def test_methods_of_peft_learn_and_leave_the_base_alone(small, approach, moving):
+    corpus, config = read(small, TEXTS), TuneConfig(approach, rank=3, lr=0.1, steps=12)
+    tuned = adapt(small, corpus, {"new": corpus}, config)
+    assert tuned.trainable_params == moving
+    assert sum(value.numel() for value in task_state(tuned.lm.model).values()) == moving
+    new = tuned.history["loss"].tolist()
+    assert new[-1] < new[0] - 0.005
+    kept = {
+        key.removeprefix("base_model."): value for key, value in tensors(tuned.lm.model).items()
+    }
+    for key, value in tensors(small.model).items():
+        name = key if key in kept else key.replace(".weight", ".base_layer.weight")
+        assert torch.equal(kept[name], value), name
+    assert isinstance(sample(tuned.lm, "the cat", tokens=4, temperature=0), str)
 
 
 def test_the_same_seed_gives_the_same_weights_and_merging_changes_no_answer(small):

@@ -5,6 +5,8 @@ import pytest
 
 from helpers.errors import UserError
 from helpers.lessons.claims.filters import select
+from helpers.lessons.claims.ledger import judge_claims
+from helpers.results.runs import load_runs
 
 ROWS = pd.DataFrame(
     {"n_train": [50, 200, 1000, 5000], "distance": [0.1, 1 / 3, 0.5, float("nan")],
@@ -56,3 +58,24 @@ def test_anything_else_is_refused(where, tmp_path, monkeypatch):
     with pytest.raises(UserError):
         select(ROWS, where)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[claim",
+        "claim = 1",
+        "claim = [1]",
+        "x = 1",
+        "[[claim]]\ntest = []",
+        "[[claim]]\ntest = 'gain'\nparts = 1",
+        "[[claim]]\nid = 1\ntest = 'gain'",
+        "[[claim]]\nid = 1\ntest = 'gain'\nours = 1\ntheirs = 2\nwhere = 3",
+        "a = " + "[" * 100_000,
+        "\0",
+    ],
+)
+def test_a_file_of_claims_that_is_none_is_refused_in_one_sentence(text, tmp_path):
+    (tmp_path / "claims.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=";"):
+        judge_claims(load_runs(), tmp_path / "claims.toml")

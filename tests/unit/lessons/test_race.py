@@ -11,9 +11,7 @@ from helpers.lessons.race import (
     contenders,
     race_in_words,
     race_table,
-    recorded_race,
 )
-from helpers.results import runs as records
 from helpers.results.statistics import wilson_interval
 
 
@@ -74,24 +72,3 @@ def test_the_sentence_without_runs_and_without_intervals():
     assert "recorded" in race_in_words(pd.DataFrame())
     single = race_table(ROWS).assign(low=math.nan, high=math.nan)
     assert race_in_words(single).startswith("First came *LoRA* with 0.870. That is a single")
-
-
-def test_a_recorded_race_with_few_seeds_is_one_seeds_race():
-    runs = pd.DataFrame([{**entry, "seed": 0, "n_train": 200} for entry in ROWS])
-    more = runs.assign(seed=1, test_accuracy=0.1)
-    table, words = recorded_race(pd.concat([runs, more, runs.assign(n_train=50)]))
-    assert len(table) == len(ROWS) and table["mean"].min() > 0.1
-    assert "one seed's race" in words and table["low"].notna().all()
-    empty, said = recorded_race(runs.iloc[:0])
-    assert empty.empty and "Nothing" in said
-
-
-def test_a_recorded_race_with_three_seeds_is_their_mean():
-    runs = records.load_runs(
-        sweep="pocket", task="products_near", dial=0.0, n_train=200, settings=""
-    )
-    table, words = recorded_race(runs)
-    assert "mean over seeds" in words and (table["runs"] >= 3).all()
-    first = table.iloc[0]
-    mine = runs[runs["approach"] == first["approach"]]["test_accuracy"].mean()
-    assert first["mean"] == pytest.approx(mine)

@@ -36,7 +36,7 @@ def curve(**changes):
     """Return a curve of the shop; approaches without a row of their own do as classical does."""
     rows = {name: RUNS.get(name, RUNS["classical"]) for name in SHIPPED}
     accuracy = pd.DataFrame({name: scores for name, (scores, _) in rows.items()})
-    costs = pd.DataFrame({"cpu_seconds": {name: seconds for name, (_, seconds) in rows.items()}})
+    costs = pd.DataFrame({"train_seconds": {name: seconds for name, (_, seconds) in rows.items()}})
     facts = {
         "task": "boxes",
         "backbone": "net",

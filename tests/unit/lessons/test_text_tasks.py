@@ -23,8 +23,8 @@ def runs(**accuracies):
         approach, size = name.rsplit("_", 1)
         for seed in range(3):
             scores = {"test_accuracy": test + seed / 1000, "val_accuracy": validation}
-            made.append({"task": "reuters8", "backbone": "minilm", "dial": 0.0, "seed": seed,
-                         "approach": approach, "n_train": int(size)} | scores)  # fmt: skip
+            place = {"task": "reuters8", "backbone": "minilm", "dial": 0.0, "image_size": 32}
+            made.append(place | {"approach": approach, "n_train": int(size), "seed": seed} | scores)
     return pd.DataFrame(made)
 
 

@@ -20,6 +20,7 @@ from helpers.experiments import grids
 from helpers.results import learning_curves
 from helpers.results import runs as records
 from helpers.results.evidence import CLEAR, CLOSE, NONE, both_answers, decide_command, evidence_near
+from helpers.results.schema import COMPARED
 from helpers.tasks import TASKS
 from helpers.vocabulary import DISTANCES
 
@@ -102,12 +103,14 @@ def test_curves_are_averaged_and_their_seeds_give_the_interval():
 def test_only_near_tasks_of_the_same_kind_are_read():
     near = made(three(0.9, 0.7, 0.7), task="products_near")
     runs = pd.concat([near, made(three(0.6, 0.8, 0.7))])
-    assert evidence_near(Situation(100, "close"), runs, {}).take == "feature_extraction"
-    assert evidence_near(Situation(100, "far"), runs, {}).take == "lora"
+    first = lambda word, places: (  # noqa: E731
+        evidence_near(Situation(100, word), runs, places).candidates[0].approach
+    )
+    assert first("close", {}) == "feature_extraction" and first("far", {}) == "lora"
     assert evidence_near(Situation(100, "medium"), runs, {}).verdict == NONE
     assert evidence_near(Situation(100, "far", "text"), runs, {}).verdict == NONE
     moved = {("digits", "pocket", 0.0): 0.5}
-    assert evidence_near(Situation(100, "medium"), runs, moved).take == "lora"
+    assert first("medium", moved) == "lora"
     assert evidence_near(Situation(100, "far"), runs, moved).verdict == NONE
 
 
@@ -135,7 +138,7 @@ def test_a_curve_that_lacks_an_approach_is_not_mixed_in():
     "runs",
     [
         made(three(0.6, 0.8, 0.7)).iloc[:0],
-        made({name: values[:2] for name, values in three(0.6, 0.8, 0.7).items()}),
+        made({name: values[:2] for name, values in three(0.6, 0.8, 0.7).items()}, schema=1),
         made(three(0.6, 0.8, 0.7), origin="sample"),
         made(three(0.6, 0.8, 0.7), task="somewhere"),
         made({"lora": [0.1, 0.2, 0.3], "full_fine_tuning": [0.1, 0.2, 0.3]}),
@@ -195,6 +198,16 @@ def test_a_size_that_lacks_the_dear_approaches_is_not_read_yet():
     assert "not compared: no network, partial fine-tuning" in near.reasons[0].text
 
 
+def test_four_approaches_are_enough_where_more_were_run_at_other_sizes():
+    """The second recipe runs the probe, LoRA, partial and full fine-tuning alone on 50 examples."""
+    four = three(0.6, 0.8, 0.7) | {"partial_fine_tuning": [0.65] * 3}
+    runs = pd.concat([made(four, 50), made(four | {"adapter": [0.5] * 3}, 1_000)])
+    names = lambda n: {  # noqa: E731
+        c.approach for c in evidence_near(Situation(n, FAR), runs, {}).candidates
+    }
+    assert names(50) == names(200) == set(four) and names(1_000) == set(four) | {"adapter"}
+
+
 def test_where_the_backbone_is_known_only_its_curves_are_near():
     other = made(three(0.9, 0.5, 0.7), task="textile", backbone="efficientnet_lite0")
     runs = pd.concat([made(three(0.6, 0.8, 0.7)), other])
@@ -242,7 +255,8 @@ def test_budget_and_latency_leave_out_what_is_over_them():
 
 
 def test_preparing_counts_towards_the_budget():
-    runs = made(three(0.6, 0.8, 0.9), prepare_seconds=60.0)
+    runs = made(three(0.6, 0.8, 0.9))
+    runs["train_cpu_seconds"] += 60.0  # preparation is in them
     kept = evidence_near(Situation(100, FAR, budget_minutes=70.5 / 60), runs, {}).candidates
     assert {c.approach for c in kept} == {"feature_extraction", "lora"}
 
@@ -276,7 +290,7 @@ def test_every_task_of_the_grids_has_a_distance():
     assert all(TASKS[task].judged[backbone] in DISTANCES for task, backbone in asked)
 
 
-KEYS = ["approach", "rule", "reasons", "flips", "verdict", "candidates"]
+KEYS = ["approach", "rule", "reasons", "flips", "verdict", "candidates", "sources"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms"]
 CANDIDATE = ["approach", "accuracy", "low", "high", *COSTS, "runs"]
 
@@ -285,12 +299,73 @@ def test_json_has_the_keys_that_were_promised(monkeypatch, capsys):
     monkeypatch.setattr(learning_curves, "recorded_distances", dict)
     runs = made(three(0.6, 0.8, 0.7))
     monkeypatch.setattr(records, "load_runs", lambda: runs)
-    assert decide_command(as_json=True, examples=100, distance="far") == 0
+    assert decide_command(as_json=True, examples=300, distance="far") == 0
     told = json.loads(capsys.readouterr().out)
     assert list(told) == KEYS
     assert [list(row) for row in told["candidates"]] == [CANDIDATE] * 3
     assert all(set(flip) == {"name", "applied", "approach", "why"} for flip in told["flips"])
-    assert "20.0 points below the best" in told["reasons"][-1]
+    assert "20.0 points below the best" in told["reasons"][-2]
+    sources = told["sources"]
+    assert sources["recipe"] == COMPARED and sources["records"] == [
+        {"task": "digits", "backbone": "pocket", "dial": 0.0, "image_size": 28}
+    ]
+    assert len(sources["published"]) > 5  # medical pictures, of 78 to 300 examples
+    assert {"source", "data_set", "network", "n_train", "grade"} <= set(sources["published"][0])
+
+
+def test_reasons_say_recipe_resolution_and_published_cases(monkeypatch):
+    monkeypatch.setattr(learning_curves, "recorded_distances", dict)
+    told = " ".join(
+        both_answers(Situation(300, FAR), made(three(0.6, 0.8, 0.7), schema=1))["reasons"]
+    )
+    assert "by the first recipe" in told and "at 28 pixels" in told
+    assert "Published near here" in told and "never pooled" in told
+    second = made(three(0.6, 0.8, 0.7), schema=2)
+    told = " ".join(both_answers(Situation(300, FAR), second)["reasons"])
+    assert "by the second recipe" in told
+    language = both_answers(Situation(5_000, "close", "text", llm=True), second)
+    assert language["sources"]["recipe"] is None and language["sources"]["published"]
+
+
+RACED = {"feature_extraction": [0.6, 0.3], "lora": [0.8, 0.5], "full_fine_tuning": [0.75]}
+
+
+def test_raced_arms_are_compared_on_common_seeds_and_have_intervals():
+    """Full fine-tuning ran on the easy seed alone: it must not look like the best for it."""
+    runs = made(RACED, 10_000, schema=2)
+    found = evidence_near(Situation(10_000, FAR), runs, {})
+    by_name = {c.approach: c for c in found.candidates}
+    assert (found.verdict, found.take) == (CLEAR, "lora")
+    assert by_name["lora"].accuracy == pytest.approx(0.65)
+    assert by_name["full_fine_tuning"].accuracy == pytest.approx(0.60)
+    noise = learning_curves.RUN_NOISE["image"] / math.sqrt(10_000)
+    half = scipy.stats.norm.ppf(0.975) * noise
+    lone = by_name["full_fine_tuning"]
+    assert (lone.low, lone.high) == pytest.approx((0.60 - half, 0.60 + half))
+    few = made(RACED, 100, schema=2)  # 100 examples scatter ten times as much: 5 points are luck
+    assert evidence_near(Situation(100, FAR), few, {}).verdict == CLOSE
+
+
+def test_one_seed_of_everything_is_enough_for_an_answer_of_the_second_recipe():
+    lone = {name: values[:1] for name, values in RACED.items()}
+    found = evidence_near(Situation(100, FAR), made(lone, schema=2), {})
+    assert found.verdict == CLOSE and [c.runs for c in found.candidates] == [1, 1, 1]
+    assert all(c.low < c.accuracy < c.high for c in found.candidates)
+
+
+def test_of_two_sweeps_the_one_that_compares_most_approaches_counts():
+    """Photos with and without augmentation: all approaches must have been run alike."""
+    values = three(0.6, 0.8, 0.7) | {"adapter": [0.7] * 3}
+    most = made(values, schema=2, settings="augment=mirror", sweep="photos", val_accuracy=0.5)
+    part = made(three(0.65, 0.85, 0.9), schema=2, settings="", sweep="native", val_accuracy=0.9)
+    kept = learning_curves.comparable(pd.concat([most, part]))
+    assert set(kept["settings"]) == {"augment=mirror"}
+
+
+def test_seconds_are_the_processors_whatever_else_the_machine_did():
+    runs = made(three(0.6, 0.8, 0.7)).assign(train_seconds=1e4)
+    found = evidence_near(Situation(100, FAR), runs, {})
+    assert {c.approach: c.train_seconds for c in found.candidates} == pytest.approx(SECONDS)
 
 
 def test_words_name_the_answer_the_table_and_the_changes(monkeypatch, capsys):
@@ -342,12 +417,13 @@ def test_bad_input_is_one_line_and_status_two(wrong, capsys):
 
 def test_random_situations_all_get_an_answer_from_the_records_there_are():
     rng, runs = random.Random(1), learning_curves.measured_curves(records.load_runs())
-    for _ in range(150):
+    for _ in range(60):
         told = both_answers(random_situation(rng), runs)
         assert list(told) == KEYS
         json.dumps(told, allow_nan=False)
         assert told["verdict"] in (CLEAR, CLOSE, NONE)
         assert bool(told["candidates"]) == (told["verdict"] != NONE)
         for row in told["candidates"]:
-            assert row["low"] <= row["accuracy"] <= row["high"] and row["runs"] >= 3
+            assert row["low"] <= row["accuracy"] <= row["high"]
+            assert row["runs"] >= learning_curves.LEAST_SEEDS
         assert told["candidates"] == sorted(told["candidates"], key=lambda row: -row["accuracy"])

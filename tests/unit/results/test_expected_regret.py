@@ -1,18 +1,15 @@
-"""Expected regret from all measured situations: weights by hand, one say for each family."""
+"""Expected regret from all measured situations: by hand, one say for each data set, gaps filled."""
 
-import math
-
+import numpy as np
 import pandas as pd
 import pytest
 from rows import SECONDS, made, three
 
-from helpers.decision import Situation
 from helpers.experiments import grids
 from helpers.results import learning_curves
-from helpers.results.expected_regret import Weights, cheapest_credible, expected_regret
-from helpers.tasks import TASKS
+from helpers.results.expected_regret import cheapest_credible, expected_regret
 
-PLACES = {("digits", "pocket", 0.0): 0.8, ("textile", "pocket", 0.0): 0.6}
+PLACES = {("digits", "pocket", 0.0): 0.8, ("textile", "pocket", 0.0): 0.1}
 
 
 def two_tasks(first=(0.6, 0.8, 0.7), second=(0.8, 0.6, 0.7), **changes) -> pd.DataFrame:
@@ -21,73 +18,52 @@ def two_tasks(first=(0.6, 0.8, 0.7), second=(0.8, 0.6, 0.7), **changes) -> pd.Da
     return pd.concat(parts)
 
 
-def expected(situation, runs, **given):
-    return expected_regret(situation, learning_curves.measured_curves(runs, PLACES), **given)
+def expected(runs, names=None, modality="image", places=PLACES):
+    return expected_regret(modality, learning_curves.measured_curves(runs, places), names)
 
 
-def test_weights_halve_with_size_and_distance():
-    table = expected(Situation(100, 0.8), two_tasks())
-    weight = 0.5 * 0.5  # textile: four times the examples, 0.2 nearer
-    assert table.loc["lora", "regret"] == pytest.approx(weight * 0.2 / (1 + weight))
-    assert table.loc["feature_extraction", "regret"] == pytest.approx(0.2 / (1 + weight))
-    assert table.loc["full_fine_tuning", "regret"] == pytest.approx(0.1)
-    assert list(table.index) == ["lora", "full_fine_tuning", "feature_extraction"]
-    assert (table["families"] == 2).all()
-
-
-def test_weights_halve_with_the_number_of_classes_where_it_is_known():
-    factor = 3.0
-    weights = Weights(class_factor=factor)
-    table = expected(Situation(100, 0.8), two_tasks(), weights=weights, n_classes=10)
-    classes = 0.5 ** (math.log(10 / 3) / math.log(factor))  # digits has ten, textile three
-    weight = 0.5 * 0.5 * classes
-    assert table.loc["lora", "regret"] == pytest.approx(weight * 0.2 / (1 + weight))
-    # From the other side: digits is the one that lies off.
-    table = expected(Situation(100, 0.8), two_tasks(), weights=weights, n_classes=3)
-    assert table.loc["lora", "regret"] == pytest.approx(0.25 * 0.2 / (classes + 0.25))
-
-
-def test_a_task_that_left_the_registry_weighs_by_the_rest(monkeypatch):
-    """Records outlive the file that registered a task."""
-    monkeypatch.delitem(TASKS, "textile")
-    table = expected(Situation(100, 0.8), two_tasks(), n_classes=10)
-    assert table.loc["lora", "regret"] == pytest.approx(0.25 * 0.2 / 1.25)
-
-
-def test_another_backbone_keeps_a_share_only_where_one_is_asked_for():
-    runs = two_tasks(backbone="efficientnet_lite0")
-    places = PLACES | {("textile", "efficientnet_lite0", 0.0): 0.6}
-    held = learning_curves.measured_curves(runs, places)
-    asked = expected_regret(Situation(100, 0.8), held, backbone="pocket")
-    weight = 0.25 * 0.25
-    assert asked.loc["lora", "regret"] == pytest.approx(weight * 0.2 / (1 + weight))
-    free = expected_regret(Situation(100, 0.8), held)
-    assert free.loc["lora", "regret"] == pytest.approx(0.25 * 0.2 / 1.25)
+def test_size_distance_and_network_have_no_say():
+    table = expected(two_tasks(first=(0.6, 0.9, 0.7)))
+    assert table.loc["lora", "regret"] == pytest.approx(0.1)
+    assert table.loc["feature_extraction", "regret"] == pytest.approx(0.15)
+    assert table.loc["full_fine_tuning", "regret"] == pytest.approx(0.15)
+    assert table.index[0] == "lora" and (table["families"] == 2).all()
 
 
 def test_the_steps_of_a_dial_have_one_say_together():
     """Six steps of one task must not outvote another task as six."""
     dialled = [made(three(0.8, 0.6, 0.7), task="products_near", dial=step) for step in grids.DIALS]
     places = {("products_near", "pocket", round(step, 4)): 0.8 for step in grids.DIALS} | PLACES
-    held = learning_curves.measured_curves(
-        pd.concat([made(three(0.6, 0.8, 0.7)), *dialled]), places
-    )
-    table = expected_regret(Situation(100, 0.8), held)
+    table = expected(pd.concat([made(three(0.6, 0.8, 0.7)), *dialled]), places=places)
     assert table.loc["lora", "regret"] == pytest.approx(0.1)
     assert table.loc["feature_extraction", "regret"] == pytest.approx(0.1)
 
 
-def test_situations_that_lack_an_approach_or_seeds_have_no_say():
-    short = two_tasks()
-    short = short[~((short["task"] == "textile") & (short["approach"] == "lora"))]
-    assert expected(Situation(100, 0.8), short, names=list(SECONDS))["families"].max() == 1
+def test_an_approach_that_was_not_run_somewhere_differs_there_as_elsewhere():
+    """It must win nothing by staying away from a hard task, and lose nothing by it."""
+    both = two_tasks(first=(0.6, 0.8, 0.7), second=(0.3, 0.5, 0.4))
+    four = pd.concat([both, made({"adapter": [0.75] * 3}, 100)])
+    table = expected(four)
+    assert table.loc["adapter", "regret"] == pytest.approx(0.05)
+    assert table.loc["lora", "regret"] == pytest.approx(0.0, abs=1e-9)
+    assert table.loc["full_fine_tuning", "regret"] == pytest.approx(0.1)
+
+
+def test_other_kinds_and_what_nothing_is_compared_with_have_no_say():
     runs = two_tasks()
-    assert expected(Situation(100, 0.8, "text"), runs).empty
-    assert expected(Situation(100, 0.8), runs, names=["lora", "adapter"]).empty
+    assert expected(runs, modality="text").empty
+    assert expected(runs, names=["lora", "adapter"]).empty
+    assert set(expected(runs, names=["lora", "full_fine_tuning"]).index) == {
+        "full_fine_tuning",
+        "lora",
+    }
+    few = made({n: v for n, v in three(0.1, 0.9, 0.5).items() if "full" not in n}, 1_000)
+    with_few = expected(pd.concat([runs, few]))  # still being measured: two approaches
+    assert with_few.loc["lora", "regret"] == expected(runs).loc["lora", "regret"]
 
 
 def test_costs_are_relative_and_the_cheapest_within_the_margin_is_taken():
-    table = expected(Situation(100, 0.8), two_tasks(second=(0.6, 0.8, 0.7)))
+    table = expected(two_tasks(second=(0.6, 0.8, 0.7)))
     ratio = table.loc["full_fine_tuning", "cost"] / table.loc["feature_extraction", "cost"]
     assert ratio == pytest.approx(SECONDS["full_fine_tuning"] / SECONDS["feature_extraction"])
     assert cheapest_credible(table) == "lora"
@@ -95,7 +71,37 @@ def test_costs_are_relative_and_the_cheapest_within_the_margin_is_taken():
     assert cheapest_credible(table, margin=0.19) == "lora"
 
 
-def test_weights_can_be_switched_off():
-    flat = Weights(size_factor=math.inf, distance=math.inf)
-    table = expected(Situation(100, 0.8), two_tasks(), weights=flat)
-    assert table.loc["lora", "regret"] == pytest.approx(0.1)
+def raced(schema=2):
+    """Seed 1 is 0.3 harder for all; full fine-tuning, out of the race, did not run on it."""
+    values = {
+        "feature_extraction": [0.6, 0.3],
+        "lora": [0.8, 0.5],
+        "full_fine_tuning": [0.75],
+    }
+    return made(values, schema=schema)
+
+
+def test_the_second_recipe_compares_raced_arms_on_the_seeds_that_they_share():
+    held = learning_curves.measured_curves(raced(), PLACES)
+    table = held.situations.set_index("approach")
+    assert table.loc["lora", "mean"] == pytest.approx(0.65)
+    assert table.loc["full_fine_tuning", "mean"] == pytest.approx(0.60)  # not 0.75
+    regrets = expected_regret("image", held)
+    assert regrets.loc["full_fine_tuning", "regret"] == pytest.approx(0.05)
+    assert regrets.index[0] == "lora"
+
+
+def test_the_first_recipe_wants_three_seeds_of_everything():
+    assert learning_curves.measured_curves(raced(schema=1), PLACES).curves == ()
+
+
+def test_an_additive_fit_gives_back_what_it_was_made_of():
+    rng = np.random.default_rng(0)
+    row, column = rng.normal(size=4), rng.normal(size=6)
+    column -= column.mean()
+    values = pd.DataFrame(np.add.outer(row, column))
+    values = values.mask(rng.random(values.shape) < 0.4)
+    values.loc[0, 0] = row[0] + column[0]
+    found = learning_curves.additive(values)
+    assert found[0].to_numpy() == pytest.approx(row, abs=1e-8)
+    assert found[1].to_numpy() == pytest.approx(column, abs=1e-8)

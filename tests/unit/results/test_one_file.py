@@ -1,6 +1,5 @@
 """One entry is one file: a new task, backbone and approach, found wherever the collection looks."""
 
-import ast
 import re
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import candidate_rows
 from helpers.approaches import APPROACHES, Approach, register_approach
 from helpers.backbones import BACKBONES, BackboneInfo, load_backbone, register_backbone
-from helpers.display import plots
+from helpers.display import plot_approaches, plots
 from helpers.display.explorer.notebook import Explorer
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
@@ -31,14 +30,13 @@ from helpers.experiments import blocks, domain_distance, grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
-from helpers.lessons import tracks
+from helpers.lessons import photos
 from helpers.registry import import_members
 from helpers.results import learning_curves
 from helpers.results import runs as records
 from helpers.tasks import TASKS, TaskInfo, load_task, register_task, train_examples
 from helpers.vocabulary import APPROACH_STYLE, label_of, looks, style_of
 from tools.measure import measure_distances
-from tools.notebooks import build_notebooks as build
 from tools.site.explorer_page import build as build_page
 
 TASK = '''"""Houses with a chimney on the left or on the right, and small doors."""
@@ -355,27 +353,18 @@ def test_the_advisor_takes_the_backbones_own_size_and_its_page_has_every_label(
 # --- notebook 00
 
 
-def test_notebook_00_lists_the_approach_and_has_the_tracks(root):
-    cells = build.read_source(root / "notebooks" / "sources" / "00_start_here.py")
-    (table,) = [cell.source for cell in cells if cell.source.startswith("lines = [")]
-    tree = ast.parse(table)
-    last = tree.body.pop()
-    names = {"APPROACHES": APPROACHES, "Markdown": str}
-    exec(compile(tree, "notebook 00", "exec"), names)
-    shown = eval(compile(ast.Expression(last.value), "notebook 00", "eval"), names)
-    assert "| Bias only | Train the biases and a new head. |" in shown
-    assert "| LoRA |" in shown and "| Feature extraction |" in shown
-    live = tracks.live_tracks()
-    assert ("digits_of_doors", "pocket") in live and ("digits_of_doors", NEW_BACKBONE) in live
-    assert ("products_near", NEW_BACKBONE) in live and ("products", NEW_BACKBONE) not in live
-
-
-def test_the_tracks_are_drawn_with_a_style_for_each():
-    table, missing = tracks.race_tracks(
-        [("digits_of_doors", NEW_BACKBONE)], ["feature_extraction", NEW_APPROACH], 40
+def test_notebook_00_draws_the_approach_and_races_it():
+    drawn = plot_approaches()
+    titles = [text.get_text() for text in drawn.axes[0].texts]
+    assert {"Bias only", "LoRA", "Feature extraction"} <= set(titles)
+    assert "Train the biases and a new head." in drawn.alt
+    assert photos.entrants()[-1] == NEW_APPROACH
+    names = ("feature_extraction", NEW_APPROACH)
+    rows = photos.live_race(
+        "digits_of_doors", NEW_BACKBONE, names=names, n_train=40, seeds=(0,), epochs=1
     )
-    assert missing == [] and len(table) == 2
-    drawn = tracks.plot_tracks(table, "Doors")
+    assert rows["approach"].tolist() == list(names)
+    drawn = plots.plot_race(photos.standings(rows), "seconds")
     labels = [text.get_text() for text in drawn.axes[0].get_legend().get_texts()]
     assert {"feature extraction", "bias only"} <= set(labels)
 

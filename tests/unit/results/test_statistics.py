@@ -28,8 +28,8 @@ from helpers.results.statistics import (
 def runs(values):
     """Rows of one task from {(approach, n_train): accuracies by seed}."""
     rows = [
-        {"task": "t", "backbone": "b", "n_train": n, "dial": 0.0, "approach": name, "seed": seed}
-        | {"test_accuracy": accuracy}
+        {"task": "t", "backbone": "b", "n_train": n, "dial": 0.0, "approach": name}
+        | {"image_size": 28, "seed": seed, "test_accuracy": accuracy}
         for (name, n), accuracies in values.items()
         for seed, accuracy in enumerate(accuracies)
     ]

@@ -599,6 +599,29 @@ def test_a_broken_registry_is_named(place):
         all_assets()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["tiny = 1", "[[tiny]]", "\ufeff[tiny]", "a = " + "[" * 100_000, "\0", "[tiny]\nkind = 1"],
+)
+def test_a_registry_of_other_types_is_refused_in_one_sentence(place, text):
+    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="correct it"):
+        all_assets()
+
+
+@pytest.mark.parametrize(
+    "line", ["size = 'large'", "files = 'x'", "files = [1]", "tasks = [[1]]", "contents = ['x']"]
+)
+def test_a_value_of_another_type_is_named(place, line):
+    register_wheel(place, "0" * 64)
+    file = place / "data" / "assets.toml"
+    kept = [one for one in file.read_text(encoding="utf-8").splitlines()
+            if one.split(" ")[0] != line.split(" ")[0]]  # fmt: skip
+    file.write_text("\n".join([*kept, line]), encoding="utf-8")
+    with pytest.raises(UserError, match=f"has {line.split(' ')[0]} = "):
+        all_assets()
+
+
 # --- other hosts, played by a server of our own -------------------------------------------------
 
 

@@ -3,7 +3,10 @@
 (() => {
 const D = JSON.parse(document.getElementById("data").textContent);
 const A = D.axes, $ = id => document.getElementById(id);
-const SLIDERS = { n: "examples", d: "distance", m: "budget_minutes", ms: "latency_ms", t: "tasks" };
+const SLIDERS = { n: "examples", d: "distance", m: "budget_minutes", ms: "latency_ms", t: "tasks",
+  r: "retrainings", h: "hour_price", p: "release_minutes", w: "point_worth", px: "pixels" };
+// Sliders whose zero is a value have no logarithm to be near by.
+const EVEN = ["distance", "retrainings", "release_minutes"];
 const SWITCHES = { u: "unlabelled", local: "local_only" };
 const esc = text => text.replace(/[&<>"]/g, c => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
@@ -16,7 +19,7 @@ function nearestPlace(axis, text) {
   const value = Number(text);
   if (text === "" || !Number.isFinite(value)) return D.start[axis];
   const far = v => v === null ? Infinity
-    : axis === "distance" ? Math.abs(v - value) : Math.abs(Math.log(Math.max(v, 1e-9) / Math.max(value, 1e-9)));
+    : EVEN.includes(axis) ? Math.abs(v - value) : Math.abs(Math.log(Math.max(v, 1e-9) / Math.max(value, 1e-9)));
   return limits.reduce((best, v, place) => far(v) < far(limits[best]) ? place : best, 0);
 }
 
@@ -48,7 +51,14 @@ function look(p = at) {
   const place = D.rows[D.found[side]][p.budget_minutes * A.latency_ms.length + p.latency_ms];
   const [verdict, take, lean, candidates, said, measured] = D.answers[kind === 2 ? D.language : place];
   const [near, ...curves] = D.rows[D.near[side]];
+  const elsewhere = D.elsewhere[(p.examples * 3 + D.words_of_distance[p.distance]) * 3 + kind];
+  const [certain, least, reach, standings, cases, told] = D.published[elsewhere];
+  const found = candidates.map(i => D.candidates[i]).map(c => ({ approach: D.approaches[c[0]], accuracy: c[1],
+    low: c[2], high: c[3], train_seconds: c[4], stored_mb: c[5], latency_ms: c[6], runs: c[7] }));
   return {
+    kind, candidates: found, bill: upkeep(p, found), larger: kind ? "" : D.larger[p.distance][p.pixels],
+    published: { place: elsewhere, verdict: D.verdicts[certain], take: D.approaches[least] ?? "", reach: D.reaches[reach], told: D.texts[told],
+      cases: cases.map(i => D.cases[i]), standings: standings.map(([name, ...row]) => [D.approaches[name], ...row]) },
     approach: D.approaches[approach], rule: D.rule_names[rule], headline: D.texts[headline], first: D.texts[first],
     reasons: [...D.heads[cell], ...D.lists[reasons]].map(i => D.reasons[i]).map(([kind, text]) =>
       ({ kind, text: D.texts[text] })),
@@ -56,10 +66,21 @@ function look(p = at) {
       ({ name: D.texts[name], applied: !!applied, approach: D.approaches[to], why: D.texts[why] })),
     verdict: D.verdicts[verdict], take: D.approaches[take] ?? "", lean: D.approaches[lean] ?? "",
     measured: D.texts[measured], said: said.map(i => D.texts[i]),
-    candidates: candidates.map(i => D.candidates[i]).map(c => ({ approach: D.approaches[c[0]], accuracy: c[1],
-      low: c[2], high: c[3], train_seconds: c[4], stored_mb: c[5], latency_ms: c[6], runs: c[7] })),
     near: !!near && kind !== 2, curves,
   };
+}
+
+/* The bill of a year at the reader's prices, as `helpers.display.explorer.upkeep` reckons it. */
+function upkeep(p, candidates) {
+  const value = axis => A[axis][p[axis]];
+  const tasks = value("tasks"), trainings = tasks * (1 + value("retrainings"));
+  const bill = candidates.map(c => {
+    const computing = trainings * c.train_seconds / 3600 * value("hour_price");
+    return { approach: c.approach, computing, net: value("point_worth") * tasks * 100 * c.accuracy - computing };
+  });
+  const most = bill.reduce((best, c) => best && best.net >= c.net ? best : c, null);
+  const least = bill.reduce((best, c) => best && best.computing <= c.computing ? best : c, null);
+  return { bill, tasks, most, least, take: most ? most.approach : "", hours: trainings * value("release_minutes") / 60 };
 }
 
 /* --- showing ------------------------------------------------------------------------------- */
@@ -98,11 +119,64 @@ function showRule(a) {
 
 function showMeasured(a) {
   const [kind, sign] = chip(a.verdict);
-  const named = a.take ? D.swatches[a.take] + title(a.take) : "No evidence";
+  const named = a.take ? D.swatches[a.take] + title(a.take) : a.published.take ? "Not measured here" : "No evidence";
   const side = comparison(a);
   $("measured").innerHTML = `<h2>What was measured near here</h2><p class="answer">${named} `
-    + `<span class="chip ${kind}">${sign} ${a.verdict}</span></p><div class="said">`
+    + `<span class="chip ${kind}">${sign} ${a.take || !a.published.take ? a.verdict : "published only"}</span></p><div class="said">`
     + (side ? `<p class="key">${esc(side)}</p>` : "") + a.said.map(t => `<p>${esc(t)}</p>`).join("") + "</div>";
+}
+
+const money = v => v >= D.least_money ? short(v) : `under ${D.least_money}`;
+const hours = v => v.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+function upkeepWords(b) {
+  if (!b.most) return "No training time was recorded near here, so no bill is reckoned.";
+  const cheapest = b.most === b.least ? "the least of all" : `${title(b.least.approach)}, the cheapest, ${money(b.least.computing)}`;
+  return `At your prices ${title(b.take)} pays best: a year of ${b.tasks === 1 ? "one task" : `${b.tasks} tasks`} costs `
+    + `${money(b.most.computing)} in computing (${cheapest}), and ${hours(b.hours)} hours of people's work whichever approach you take.`;
+}
+
+function showUpkeep(a) {
+  $("bill").textContent = upkeepWords(a.bill);
+}
+
+let listed = "";
+function showPublished(a) {
+  if (listed === `${a.published.place} ${a.approach}`) return;
+  listed = `${a.published.place} ${a.approach}`;
+  const p = a.published, [kind, sign] = chip(p.verdict);
+  const head = D.published_heads.map(h => `<th scope="col">${h}</th>`).join("");
+  const rows = p.standings.map(([name, cases, sets, first, regret]) =>
+    `<tr class="${name === p.take || name === a.approach ? "told" : ""}"><th scope="row">${D.swatches[name]}${title(name)}</th>`
+    + `<td>${regret.toFixed(1)}</td><td>${(100 * first).toFixed(0)} %</td><td>${cases}</td><td>${sets}</td></tr>`).join("");
+  const sources = [...new Set(p.cases.map(c => c[0]))];
+  const cases = p.cases.map(([source, set, network, n, word, scores]) => `<tr><th scope="row">${esc(set)}</th><td>${esc(network)}</td>`
+    + `<td>${n.toLocaleString("en-US")}</td><td>${word || "not judged"}</td><td>${esc(scores)}</td><td>${esc(source)}</td></tr>`).join("");
+  $("published").innerHTML = `<h2>What others published</h2><p class="answer">${p.take ? D.swatches[p.take] + title(p.take) : "Nothing near"} `
+    + `<span class="chip ${kind}">${sign} ${p.take ? p.verdict : "none"}</span></p>`
+    + (p.take ? `<p class="sub">${D.reach_words[p.reach]}</p><div class="scroll" tabindex="0"><table class="block"><thead><tr>${head}</tr></thead>`
+      + `<tbody>${rows}</tbody></table></div><p class="hint">Each over the cases that tried it: other networks, other recipes, never pooled `
+      + `with what was measured here.</p><details><summary>${p.cases.length === 1 ? "The case and its source" : `The ${p.cases.length} cases and their sources`}</summary><div class="scroll" tabindex="0"><table class="block cases">`
+      + `<thead><tr>${D.case_heads.map(h => `<th scope="col">${h}</th>`).join("")}</tr></thead><tbody>${cases}</tbody></table></div>`
+      + sources.map(s => `<p class="hint"><b>${esc(s)}</b>: ${esc(D.citations[s])}</p>`).join("") + "</details>"
+      : `<p class="sub">${D.reach_words[p.reach]}</p>`);
+}
+
+let mapped = -1;
+function showMap(a) {
+  if (mapped !== a.kind) { $("map").innerHTML = D.maps[a.kind]; mapped = a.kind; }
+  const [x, y] = $("map").querySelectorAll(".here");
+  x.setAttribute("transform", `translate(${D.map_x[at.examples]},0)`);
+  y.setAttribute("transform", `translate(0,${D.map_y[at.distance]})`);
+}
+
+/* What the last move changed. Where it changed no answer, that is said, since it is what was found. */
+const ANSWERS = [["the rule", a => a.approach], ["what was measured", a => a.take], ["what is published", a => a.published.take],
+  ["what pays", a => a.bill.take]];
+function movedWords(before, after, axis) {
+  const differ = ANSWERS.filter(([, of]) => of(before) !== of(after)).map(([who, of]) =>
+    `${who} from ${title(of(before)) ?? "nothing"} to ${title(of(after)) ?? "nothing"}`);
+  if (differ.length) return `Changed: ${differ.join("; ")}.`;
+  return `No answer changed, and that is the finding: here ${D.questions[axis] ?? "this"} decides nothing.`;
 }
 
 function range(c, low, high) {
@@ -118,10 +192,11 @@ function showTable(a) {
   $("rows").innerHTML = a.candidates.map(c => {
     const told = c.approach === a.approach, taken = c.approach === a.take;
     const points = 100 * (a.candidates[0].accuracy - c.accuracy);
-    const tags = [["rule", told], ["take", taken]].map(([tag, on]) => on ? `<span class="tag">${tag}</span>` : "").join("");
+    const tags = [["rule", told], ["take", taken], ["pays", c.approach === a.bill.take]].map(([tag, on]) => on ? `<span class="tag">${tag}</span>` : "").join("");
     const costs = [["below best", points >= 0.05 ? points.toFixed(1) : "–"],
       ["training", duration(c.train_seconds)], ["stored", `${short(c.stored_mb)} MB`],
-      ["latency", `${short(c.latency_ms)} ms`], ["runs", c.runs]];
+      ["latency", `${short(c.latency_ms)} ms`], ["runs", c.runs],
+      ["a year", money(a.bill.bill.find(b => b.approach === c.approach).computing)]];
     return `<tr class="${told || taken ? "told" : ""}"><th scope="row">${D.swatches[c.approach]}${title(c.approach)}${tags}</th>`
       + `<td class="wide"><b>${c.accuracy.toFixed(3)}</b> ${range(c, low, high)}</td>`
       + `<td data-head="95 % interval">${c.low.toFixed(3)} to ${c.high.toFixed(3)}</td>`
@@ -162,27 +237,38 @@ function show() {
   $("llm").disabled = at.modality !== "text";
   for (const name of Object.values(SWITCHES)) $(name).checked = at[name];
   const page = $("explorer");
-  Object.assign(page.dataset, { rule: a.approach, take: a.take, verdict: a.verdict });
+  Object.assign(page.dataset, { rule: a.approach, take: a.take, verdict: a.verdict, published: a.published.take,
+    pays: a.bill.take, evidence: a.take ? "measured" : a.published.take ? "published" : "none" });
   if ($("says-rule").textContent !== a.headline) $("says-rule").textContent = a.headline;
   if ($("says-measured").textContent !== a.measured) $("says-measured").textContent = a.measured;
-  showRule(a); showMeasured(a); showTable(a); showCurves(a);
+  if ($("says-published").textContent !== a.published.told) $("says-published").textContent = a.published.told;
+  $("photos").hidden = $("larger-card").hidden = a.kind > 0;
+  $("larger").textContent = a.larger;
+  showRule(a); showMeasured(a); showPublished(a); showUpkeep(a); showTable(a); showCurves(a); showMap(a);
+  return a;
 }
 
-function changed() {
-  show();
+let shown;
+function changed(axis = "") {
+  const before = shown;
+  shown = show();
+  $("says-moved").textContent = axis ? movedWords(before, shown, axis) : "";
   history.replaceState(null, "", hash());
 }
 
-for (const axis of Object.values(SLIDERS)) $(axis).addEventListener("input", e => { at[axis] = Number(e.target.value); changed(); });
+for (const axis of Object.values(SLIDERS)) $(axis).addEventListener("input", e => { at[axis] = Number(e.target.value); changed(axis); });
 for (const radio of document.getElementsByName("modality")) radio.addEventListener("change", e => {
   at.modality = e.target.value;
   if (at.modality !== "text") at.llm = false;
-  changed();
+  changed("modality");
 });
-for (const name of ["llm", ...Object.values(SWITCHES)]) $(name).addEventListener("change", e => { at[name] = e.target.checked; changed(); });
+for (const name of ["llm", ...Object.values(SWITCHES)]) $(name).addEventListener("change", e => { at[name] = e.target.checked; changed(name); });
 $("reset").addEventListener("click", () => { Object.assign(at, D.start); changed(); });
-window.addEventListener("hashchange", () => { readHash(); show(); });
-window.explorer = { look, set(p) { Object.assign(at, p); changed(); }, comparison };
+window.addEventListener("hashchange", () => { readHash(); shown = show(); $("says-moved").textContent = ""; });
+window.explorer = { look, set(p, axis) { Object.assign(at, p); changed(axis); }, comparison, upkeepWords };
+$("larger-rows").innerHTML = D.larger_rows.map(([name, ...cells]) => `<tr><th scope="row">${esc(name)}</th>`
+  + cells.map(c => `<td>${c}</td>`).join("") + "</tr>").join("");
+$("prices").open = window.innerWidth > 992;  // beside the answers there is room for them
 readHash();
-show();
+shown = show();
 })();

@@ -1,0 +1,139 @@
+"""Notebook 03: stages and rates in words, what BatchNorm forgets, remedies, a tiny data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers.approaches import TransferModel, get_approach
+from helpers.backbones import clone, load_backbone
+from helpers.experiments.single_run import source_accuracy
+from helpers.results.statistics import interval_table, mean_interval
+from helpers.tasks import Task, load_task
+from helpers.training.examples import Examples
+from helpers.training.loop import History, evaluate, train
+from helpers.vocabulary import FULL_FINE_TUNING
+
+
+class Tiny(NamedTuple):
+    """A training without early stopping: its history, and training accuracy after each epoch."""
+
+    history: History
+    train_accuracy: list[float]
+    n_validation: int
+
+
+def by_value(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Means over seeds of `photos.vary`, as one curve for `plot_curves`."""
+    return interval_table(rows, [name], "accuracy").assign(task="clothing")
+
+
+def steps_in_words(rows: pd.DataFrame, name: str) -> str:
+    """What each value of `photos.vary` gained over the one before, seed by seed, and its price."""
+    wide = rows.pivot(index="seed", columns=name, values="accuracy")
+    seconds, values = rows.groupby(name)["seconds"].mean(), list(wide.columns)
+    lines = []
+    for few, more in zip(values, values[1:], strict=False):
+        mean, low, high = (100 * v for v in mean_interval(wide[more] - wide[few]))
+        lines.append(
+            f"- From {few:g} to {more:g} stages: **{mean:+.1f} points** (95 % interval {low:+.1f} "
+            f"to {high:+.1f}), for {seconds[more] / seconds[few]:.1f} times the seconds."
+        )
+    return "\n".join(lines)
+
+
+def rates_in_words(rows: pd.DataFrame) -> str:
+    """Which rate validation chooses, what it reached on test, and how far the worst lies behind."""
+    means = rows.groupby("lr")[["validation", "accuracy"]].mean()
+    chosen = means["validation"].idxmax()
+    near = means.index[means["accuracy"] >= means["accuracy"].max() - 0.02]
+    lost = 100 * (means["accuracy"][chosen] - means["accuracy"].min())
+    return (
+        f"Validation chose a rate of **{chosen:g}**: test accuracy "
+        f"**{means['accuracy'][chosen]:.3f}**, {lost:.1f} points above the worst rate. Within two "
+        f"points of the best: {near.min():g} to {near.max():g}."
+    )
+
+
+def watch(
+    model: TransferModel, images: np.ndarray, moments: Iterable[int], n_test: int
+) -> dict[int, float]:
+    """Accuracy of `pocket` on its old task after so many batches of 32 in training mode."""
+    rng, found, moments = np.random.default_rng(0), {}, set(moments)
+    pocket = load_backbone("pocket")
+    model.train()
+    for step in range(max(moments) + 1):
+        if step in moments:
+            found[step] = source_accuracy(model.backbone, pocket, n_test)
+        rows = np.sort(rng.choice(len(images), 32, replace=False))
+        with torch.no_grad():
+            model.features(torch.from_numpy(np.ascontiguousarray(images[rows])))
+    return found
+
+
+def remedies(
+    task: Task, *, lr: float = 3e-3, seeds: Iterable[int] = range(3), epochs: int = 9
+) -> str:
+    """Full fine-tuning of `pocket`, plain and with two remedies: new and old task, as a table."""
+    ways: dict[str, tuple[float, dict[str, Any]]] = {
+        "same rate everywhere": (1.0, {}),
+        "falling rates (0.5 a stage)": (0.5, {}),
+        "gradual unfreezing": (1.0, {"unfreeze_every": max(1, epochs // 7)}),
+    }
+    full, pocket, rows = get_approach(FULL_FINE_TUNING), load_backbone("pocket"), []
+    for way, (decay, changes) in ways.items():
+        for seed in seeds:
+            config = full.config(
+                "image",
+                len(task.train),
+                lr=lr,
+                epochs=epochs,
+                patience=epochs,
+                seed=seed,
+                **changes,
+            )
+            fitted = full.fit(clone(pocket), task, config, full.options(layer_decay=decay))
+            kept = source_accuracy(fitted.model.backbone, pocket, len(task.test))
+            rows.append((way, fitted.accuracy(task.test), kept))
+    table = pd.DataFrame(rows, columns=["way", "new", "old"]).groupby("way", sort=False).mean()
+    lines = [f"| {r.Index} | {r.new:.3f} | {r.old:.3f} |" for r in table.itertuples()]
+    head = [f"| at a rate of {lr:g} | new task | old task |", "|---|---|---|"]
+    return "\n".join([*head, *lines])
+
+
+def tune_tiny(n_train: int, *, epochs: int, n_validation: int) -> Tiny:
+    """Full fine-tuning of `pocket` on a few pictures of `products_near`, to the last epoch."""
+    full = get_approach(FULL_FINE_TUNING)
+    tiny = load_task("products_near", n_train=n_train)
+    pool = load_task("products_near").validation.take(slice(n_validation))
+    seen, unseen = (Examples.raw(split.inputs, split.labels) for split in (tiny.train, pool))
+    config = full.config("image", n_train, epochs=epochs, patience=epochs)
+    model = full.build(clone(load_backbone("pocket")), len(tiny.classes), full.options())
+    reached: list[float] = []
+    history = train(
+        model,
+        seen,
+        unseen,
+        config,
+        on_epoch=lambda *_: reached.append(evaluate(model, seen, config)[1]),
+    )
+    return Tiny(history, reached, len(unseen))
+
+
+def overfit_in_words(tiny: Tiny) -> str:
+    """Whether validation stalled or dropped, by more than its noise; and what its loss did."""
+    accuracy, losses = tiny.history.val_accuracy, tiny.history.val_loss
+    peak, last, low = max(accuracy), accuracy[-1], min(losses)
+    noise = 2 * (peak * (1 - peak) / tiny.n_validation) ** 0.5
+    word = "drops" if peak - last > noise else "stalls"
+    return (
+        f"Training accuracy ends at **{tiny.train_accuracy[-1]:.3f}**. Validation accuracy peaks "
+        f"at {peak:.3f} (epoch {accuracy.index(peak) + 1}) and ends at {last:.3f}: it **{word}** "
+        f"(a fall under {noise:.3f} could be noise). Validation *loss* is lowest at {low:.3f} "
+        f"(epoch {losses.index(low) + 1}) and ends at {losses[-1]:.3f}, "
+        f"{losses[-1] / low - 1:+.0%}."
+    )

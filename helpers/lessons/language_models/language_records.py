@@ -1,0 +1,124 @@
+"""What was measured with SmolLM2: adapted to a domain, and classified with. Rows, never edited.
+
+`data/results/smollm2_adapted.csv`, by `tools/measure/measure_adapted.py`: the columns of
+`decoder.csv` (`forgetting`), one line per adaptation, measured step and corpus, and besides
+
+    corpus               `new`, or the name of one of the old domains
+    source               the old domains, joined by +
+    precision            of the training and of the measuring
+    peak_mb              live tensors at the worst moment of a step, weights among them
+    stored_bytes         of the file that holds what was trained
+    written              what the model writes after `BEGINNING`: at step 0 and at the end of runs
+
+`data/results/smollm2_classified.csv`, by `tools/measure/measure_classified.py`: one line per model
+
+    task, n_train, seed  as in runs.csv, and so the same texts
+    model                smollm2, minilm, or none (word counts)
+    approach             a name of the registry, or zero_shot, few_shot
+    settings             of a prompt: shots a class, and whether scores are calibrated
+    lr                   C where a solver is at work; empty for a prompt
+    role                 `trial`: validation alone, to choose rate or settings; `run`: test as well
+    n_labels             labels used, those of validation among them where something was chosen
+    val_accuracy, val_loss, test_accuracy, macro_f1, n_test   empty where training diverged
+    updates              of the optimizer
+    train_cpu_seconds    processor seconds of preparing and training
+    predict_ms           processor milliseconds for one test text
+    trainable_params, stored_bytes, precision, threads, created, git
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from helpers.backbones.smollm2 import ROUNDED
+from helpers.lessons.language_models import forgetting
+from helpers.lessons.race import binomial_interval
+from helpers.results.statistics import interval_table
+from helpers.storage.results_file import ResultsFile
+from helpers.vocabulary import LORA, label_of
+
+BEGINNING = "Today I want to tell you that"
+_END = ["created", "git"]
+ADAPTED = ResultsFile(
+    "smollm2_adapted.csv",
+    [*forgetting.COLUMNS[:-2], "precision", "peak_mb", "stored_bytes", "written", *_END],
+    forgetting.QUESTION,
+    text=("written", "precision"),
+)
+ASKED = ["task", "model", "approach", "settings", "n_train", "seed", "lr", "role"]
+NUMBERS = ["n_labels", "val_accuracy", "val_loss", "test_accuracy", "macro_f1", "n_test", "updates",
+           "train_cpu_seconds", "predict_ms", "trainable_params", "stored_bytes"]  # fmt: skip
+CLASSIFIED = ResultsFile(
+    "smollm2_classified.csv",
+    [*ASKED, *NUMBERS, "precision", "threads", *_END],
+    ASKED,
+    text=("settings", "precision"),
+)
+CAVEAT = f"SmolLM2-135M-Instruct: {ROUNDED}."
+
+
+def load_adapted(path: Path | None = None) -> pd.DataFrame:
+    """The recorded adaptations, with the column `arm` in words.
+
+    Raises UserError for a file with other columns.
+    """
+    table = ADAPTED.load(path)
+    arms = table[forgetting.ARM[1:]].to_numpy()
+    table["arm"] = [f"{label_of(a)} rank {r}" if r and a != LORA
+                    else forgetting.arm_in_words(a, r, e) for a, r, e in arms]  # fmt: skip
+    return table
+
+
+def beside_old(rows: pd.DataFrame, domain: str) -> pd.DataFrame:
+    """The rows with one old domain alone, called `old`: what `forgetting` works on."""
+    kept = rows[rows["corpus"].isin(["new", domain])]
+    return kept.assign(corpus=kept["corpus"].where(kept["corpus"] == "new", "old"))
+
+
+def adapted_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`forgetting.tally` for each old domain: what was learned, and what was forgotten of it.
+
+    Columns: old, those of the tally, and peak_mb and stored_bytes of each arm.
+    """
+    rows = load_adapted() if rows is None else rows
+    old = [name for name in rows["corpus"].unique() if name != "new"]
+    tables = [
+        forgetting.tally(forgetting.learned_and_forgotten(beside_old(rows, name))).assign(old=name)
+        for name in old
+    ]
+    if not tables:
+        return pd.DataFrame(columns=["old", *forgetting.ARM, "arm"])
+    costs = rows.groupby(forgetting.ARM)[["peak_mb", "stored_bytes"]].max()
+    return pd.concat(tables, ignore_index=True).join(costs, on=forgetting.ARM)
+
+
+def written(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What the model wrote before and after, seed 0: columns arm, step, written."""
+    rows = load_adapted() if rows is None else rows
+    own = rows[(rows["written"] != "") & (rows["seed"] == 0) & (rows["role"] == "run")]
+    return own[["arm", "step", "written"]].drop_duplicates().reset_index(drop=True)
+
+
+def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Accuracy of each way to classify, with its interval and cost: a line for each.
+
+    Columns: task, n_train, model, approach, settings, mean, low, high (95 %: over seeds, or from
+    the number of test texts where there is one run), runs, n_labels, train_cpu_seconds,
+    predict_ms, stored_bytes.
+    """
+    rows = CLASSIFIED.load() if rows is None else rows
+    own = rows[rows["role"] == "run"]
+    by = ["task", "n_train", "model", "approach", "settings"]
+    made = interval_table(own, by, "test_accuracy")
+    costs = ["n_labels", "train_cpu_seconds", "predict_ms", "stored_bytes"]
+    made = made.join(own.groupby(by)[[*costs, "n_test"]].median(), on=by)
+    alone = made["runs"] == 1
+    ends = [
+        binomial_interval(mean, int(n))
+        for mean, n in made.loc[alone, ["mean", "n_test"]].to_numpy()
+    ]
+    if ends:
+        made.loc[alone, ["low", "high"]] = ends
+    return made.drop(columns="n_test")

@@ -1,0 +1,54 @@
+"""Sentences of notebook 03 follow their numbers; BatchNorm is watched; remedies are a table."""
+
+import pandas as pd
+import pytest
+
+from helpers.approaches import TransferModel, freeze
+from helpers.backbones import load_backbone
+from helpers.lessons import fine_tuning
+from helpers.tasks import load_task
+from helpers.training.loop import History
+
+
+def test_steps_are_compared_with_the_one_before():
+    made = [(v, s, 0.5 + v / 10 + s / 100, 0.0, 1.0 + v) for v in (0, 1, 3) for s in range(3)]
+    rows = pd.DataFrame(made, columns=["top_stages", "seed", "accuracy", "validation", "seconds"])
+    first, second = fine_tuning.steps_in_words(rows, "top_stages").splitlines()
+    assert "From 0 to 1 stages: **+10.0 points**" in first and "2.0 times" in first
+    assert "From 1 to 3 stages: **+20.0 points**" in second
+    assert fine_tuning.by_value(rows, "top_stages")["mean"].tolist() == pytest.approx(
+        [0.51, 0.61, 0.81]
+    )
+
+
+def test_the_rate_is_chosen_on_validation():
+    made = [(1e-4, 0, 0.60, 0.5), (1e-3, 0, 0.80, 0.9), (1e-2, 0, 0.81, 0.7), (1e-1, 0, 0.3, 0.2)]
+    rows = pd.DataFrame(made, columns=["lr", "seed", "accuracy", "validation"])
+    told = fine_tuning.rates_in_words(rows)
+    assert "**0.001**" in told and "**0.800**" in told and "50.0 points" in told
+    assert "0.001 to 0.01" in told
+
+
+def test_statistics_drift_unless_they_are_frozen():
+    images = load_task("digits", n_train=64, image_size=28).train.inputs
+    pocket = load_backbone("pocket")
+    loose = fine_tuning.watch(TransferModel(load_backbone("pocket"), 5), images, (0, 3), 100)
+    fixed = fine_tuning.watch(TransferModel(freeze(pocket), 5), images, (0, 3), 100)
+    assert loose[0] == fixed[0] == fixed[3] and loose[3] < loose[0]
+
+
+def test_a_fall_within_the_noise_is_a_stall():
+    def told(accuracy):
+        history = History(val_accuracy=accuracy, val_loss=[0.5, 0.4, 0.6])
+        return fine_tuning.overfit_in_words(fine_tuning.Tiny(history, [0.9, 1.0], 100))
+
+    assert "**stalls**" in told([0.7, 0.8, 0.78]) and "**drops**" in told([0.7, 0.8, 0.6])
+    assert "+50%" in told([0.7, 0.8, 0.78])
+
+
+def test_remedies_and_a_tiny_set_run():
+    near = load_task("products_near", n_train=20, n_test=50)
+    table = fine_tuning.remedies(near, seeds=(0,), epochs=2)
+    assert "gradual unfreezing" in table and table.count("\n") == 4
+    tiny = fine_tuning.tune_tiny(20, epochs=2, n_validation=50)
+    assert len(tiny.train_accuracy) == len(tiny.history.val_loss) == 2 and tiny.n_validation == 50

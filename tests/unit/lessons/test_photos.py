@@ -1,0 +1,101 @@
+"""The live race of photos: pairs by seed, who may enter, what stands beside it from the records."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.lessons import photos
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, PARTIAL_FINE_TUNING
+
+
+def rows(**scores):
+    """Accuracies by approach, one for each seed."""
+    made = [
+        (name, seed, 200, value, 2.0 + seed)
+        for name, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    return pd.DataFrame(made, columns=["approach", "seed", "n_train", "accuracy", "seconds"])
+
+
+def test_a_race_runs_on_any_registered_task_and_network():
+    found = photos.live_race("digits", "pocket", n_train=30, seeds=(0, 1), epochs=1, n_test=40)
+    assert list(found["approach"].unique()) == list(photos.WAIT_FOR)
+    assert found.groupby("approach")["seed"].nunique().eq(2).all()
+    assert found["accuracy"].between(0, 1).all() and (found["seconds"] > 0).all()
+    again = photos.live_race("digits", "pocket", n_train=30, seeds=(0,), epochs=1, n_test=40)
+    assert again["accuracy"].tolist() == found[found["seed"] == 0]["accuracy"].tolist()
+
+
+def test_standings_are_means_best_first():
+    table = photos.standings(rows(lora=[0.5, 0.7, 0.6], classical=[0.3, 0.3, 0.3]))
+    assert table["approach"].tolist() == ["lora", "classical"]
+    assert table["mean"].tolist() == pytest.approx([0.6, 0.3])
+    assert table["low"][0] < 0.6 < table["high"][0] and table["seconds"].tolist() == [3.0, 3.0]
+
+
+def test_a_lead_is_taken_seed_by_seed():
+    # The seeds differ by far more than the two entrants, which the pairs don't mind.
+    found = rows(lora=[0.30, 0.51, 0.70], classical=[0.25, 0.45, 0.65])
+    mean, low, high = photos.lead(found, "lora", CLASSICAL)
+    assert mean == pytest.approx(0.0533, abs=1e-4) and 0 < low < high < 0.1
+    told = photos.lead_in_words(found, "lora", CLASSICAL)
+    assert "+5.3 points" in told and "luck" not in told
+    unclear = rows(lora=[0.3, 0.5, 0.7], classical=[0.4, 0.4, 0.8])
+    assert "luck" in photos.lead_in_words(unclear, "lora", CLASSICAL)
+
+
+def test_what_is_not_recorded_is_not_told(monkeypatch):
+    asked = {}
+
+    def none(**filters):
+        asked.update(filters)
+        return pd.DataFrame({"test_accuracy": []})
+
+    monkeypatch.setattr(photos, "load_runs", none)
+    assert "will be recorded later" in photos.recorded_beside("full_fine_tuning", 200)
+    assert asked["schema"] == 2 and asked["image_size"] == photos.SIDE
+    three = pd.DataFrame({"test_accuracy": [0.7, 0.8, 0.9]})
+    monkeypatch.setattr(photos, "load_runs", lambda **_: three)
+    assert "**0.800**" in photos.recorded_beside("full_fine_tuning", 200)
+
+
+def test_controls_and_who_passes_them():
+    table = photos.controls(["digits"], n_train=30, n_test=40, draws=2)
+    assert set(table["approach"]) == {"guessing", CLASSICAL, photos.RANDOM, FEATURE_EXTRACTION}
+    made = [("a", w, s, v) for w, vs in {
+        FEATURE_EXTRACTION: (0.8, 0.81, 0.82), CLASSICAL: (0.5, 0.52, 0.51), "guessing": (0.9,) * 3,
+    }.items() for s, v in enumerate(vs)]  # fmt: skip
+    table = pd.DataFrame(made, columns=["task", "approach", "seed", "accuracy"])
+    assert photos.passed(table, CLASSICAL) == ["a"] and photos.passed(table, "guessing") == []
+    legend = photos.plot_controls(table, "x").axes[0].get_legend().get_texts()
+    assert {text.get_text() for text in legend} >= {"feature extraction", "no network", "guessing"}
+
+
+def test_confusions_are_counted_most_often_first():
+    truth, said = np.array([0, 0, 0, 1, 2]), np.array([1, 1, 0, 0, 2])
+    table = photos.most_confused(truth, said, ["hat", "shirt", "shoes"])
+    assert table.values.tolist() == [["hat", "shirt", 2], ["shirt", "hat", 1]]
+
+
+def test_one_thing_is_varied(monkeypatch):
+    seen = []
+
+    class Done:
+        prepare_cpu_seconds, history = 1.0, type("H", (), {"cpu_seconds": 2.0, "best": (0.5, 0.1)})
+
+        def accuracy(self, split):
+            return 0.6
+
+    def fit(name, backbone, data, seed, epochs, **changes):
+        seen.append((name, seed, changes))
+        return Done()
+
+    monkeypatch.setattr(photos, "fit_live", fit)
+    monkeypatch.setattr(photos, "load_task", lambda *_, **__: type("T", (), {"test": None}))
+    table = photos.vary("top_stages", (0, 2), n_train=20, seeds=(0,))
+    assert seen == [(FEATURE_EXTRACTION, 0, {}), (PARTIAL_FINE_TUNING, 0, {"top_stages": 2})]
+    assert table["seconds"].tolist() == [3.0, 3.0] and table["validation"].tolist() == [0.5, 0.5]
+    seen.clear()
+    photos.vary("lr", (0.1,), n_train=20, seeds=(0,), top_stages=1)
+    assert seen == [(PARTIAL_FINE_TUNING, 0, {"lr": 0.1, "top_stages": 1})]
