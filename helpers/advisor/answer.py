@@ -1,12 +1,14 @@
-"""The answer for own data: the article's rule, the records near it, costs here, what would change.
+"""The answer for own data: what was measured on it, what the records add, costs here, the rule.
 
 It is built twice: from the probe and the records, and (with `--measure`) from the race as well.
+What was measured on the data leads: the records only say how far approaches that were not trained
+here may lie above the probe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -17,7 +19,8 @@ from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
     Expected,
     Prior,
-    choose,
+    chance_better,
+    cheapest_near,
     expected_accuracies,
     most_telling,
     within_budget,
@@ -33,16 +36,19 @@ from helpers.advisor.probe import (
     UNKNOWN,
     UNSEEN,
     Probing,
+    SizedProbe,
 )
 from helpers.advisor.task import OwnTask
-from helpers.decision import Decision, Situation, decide
-from helpers.results.evidence import CLEAR, CLOSE, NONE, Evidence, evidence_near
-from helpers.results.expected_regret import MARGIN, expected_regret
+from helpers.advisor.verdicts import LOOK, chance_right, kept_words, verdict_of
+from helpers.decision import Decision, Reason, ReasonKind, Situation, decide
+from helpers.results.evidence import NONE
+from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
-from helpers.vocabulary import CLASSICAL, phrase_of
+from helpers.vocabulary import phrase_of
 
-UNKNOWN_DISTANCE = 0.5
+UNKNOWN_DISTANCE = 0.5  # for the weights of recorded tasks alone; it is told to nobody
+LIKELY = 0.7  # chance of lying above what was measured, for what was not to be taken
 NAMED = 3  # of the approaches that may be better: the likeliest
 
 
@@ -65,6 +71,15 @@ class Looked:
     seed: int
     asked: Mapping[str, Any]
     machine: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def all_features(self) -> bool:
+        """Whether the frozen features of every example are there at the size that is gone on with.
+
+        At the network's own size only those of the probe's examples are.
+        """
+        sizes = [one.image_size for one in self.probing.sizes]
+        return self.image_size == min(sizes, default=self.image_size)
 
     @property
     def minutes(self) -> float | None:
@@ -92,12 +107,15 @@ class Looked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to take, how sure that is, and why. `expected`: approach → accuracy to expect here."""
+    """What to take, how sure that is, and why. `expected`: approach → accuracy to expect here.
+
+    chance: of lying within `verdicts.WITHIN` of the best, which the verdict follows.
+    """
 
     approach: str
     verdict: str
+    chance: float
     ruled: Decision
-    evidence: Evidence
     expected: Mapping[str, Expected]
     reasons: tuple[str, ...]
     headline: tuple[str, ...]  # the reasons that count most
@@ -113,54 +131,77 @@ class Answer:
 
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     """The answer from the probe, the records without the excluded tasks, and the costs here."""
-    situation, backbone = looked.situation, looked.backbone
+    situation = looked.situation
     seconds = {name: looked.seconds(name) for name in looked.costs}
     curves = held_records(runs, looked.asked["exclude"])
-    ruled = decide(situation)
-    free = Situation(situation.examples, situation.distance, situation.modality)
-    evidence = evidence_near(free, curves, backbone=backbone)
+    ruled = ruled_here(situation, known=looked.probing.distance is not None)
     gains = recorded_gains(situation.modality, curves)
     expected = expected_accuracies(looked.probing, gains)
     prior = Prior({name: one for name, one in expected.items() if name in seconds}, gains)
     fitting = within_budget(seconds, looked.minutes, prior.expected)
-    regrets = expected_regret(free.modality, curves, sorted(fitting))
-    clear = evidence.take if evidence.verdict == CLEAR else None
-    take = choose(clear, regrets, fitting, ruled.approach)
-    leads = baseline_leads(looked.probing, prior, fitting)
-    take = CLASSICAL if leads else take
-    rivals = prior.chances_above(take, list(fitting))
-    telling = most_telling(prior, take, fitting)
-    verdict = evidence.verdict if evidence.verdict != NONE or regrets.empty else CLOSE
-    if verdict == CLEAR and (take != evidence.take or rivals):  # one more task may lie elsewhere
-        verdict = CLOSE
-    if leads and not rivals:  # measured on this data, which outdoes what was recorded elsewhere
-        verdict = CLEAR
-    probed = tuple(_probe_reasons(looked.probing, looked.image_size))
-    because = [*_take_reasons(take, regrets, seconds, prior.expected), *_open_reasons(rivals)]
-    known = [reason.text for reason in (*ruled.reasons, *evidence.reasons)]
+    take = first_choice(prior, fitting)
+    names = list(fitting)
+    chance = chance_right(prior.belief(names), names, take)
+    verdict = verdict_of(chance) if gains.names else NONE
+    probed = _pixel_reasons(looked.probing.sizes)
+    probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
+    rivals = [] if verdict == NONE else list(prior.chances_above(take, names))
+    because = [*_take_reasons(take, prior, seconds), *_open_reasons(rivals)]
+    because += _unknown_reasons([n for n in names if n != take], prior, seconds)
+    because.append(kept_words(verdict, LOOK))
     return Answer(
         approach=take,
         verdict=verdict,
+        chance=chance,
         ruled=ruled,
-        evidence=evidence,
         expected=prior.expected,
-        reasons=(*probed, *known, *because),
+        reasons=(*probed, *(reason.text for reason in ruled.reasons), *because),
         headline=(*probed, *because),
-        next_measurement=_next_words(take, telling, prior, seconds),
+        next_measurement=_next_words(take, most_telling(prior, take, fitting), prior, seconds),
         gains=gains,
         about_probe=probed,
     )
 
 
-def baseline_leads(probing: Probing, prior: Prior, names: Iterable[str]) -> bool:
-    """Whether no network is what to take before a race: of `names`, those that may be taken.
+def first_choice(prior: Prior, seconds: Mapping[str, float]) -> str:
+    """The approach to take before anything is trained here, of those with `seconds`.
 
-    It was measured to be better than the probe, not by luck, and recorded gains over the probe let
-    none of the others be expected above it.
+    What was measured here leads. What was not is taken where it is LIKELY to lie above that by
+    more than counts as equal: a mean gain that families of tasks do not share is no reason to pay
+    for it. Of those within the margin of the best the cheapest that is clearly cheaper is taken.
     """
-    expected = {name: prior.expected[name].accuracy for name in names if name in prior.expected}
-    best = max(expected, key=expected.__getitem__, default=None)
-    return probing.baseline_leads and best == CLASSICAL
+    measured = [name for name in seconds if prior.expected[name].measured]
+    names = list(seconds)
+    if measured:
+        lead = max(measured, key=lambda name: prior.expected[name].accuracy)
+        above = {name: chance_better(*prior.difference(name, lead)) for name in names}
+        names = [name for name in names if name in measured or above[name] >= LIKELY]
+    best = max(prior.expected[name].accuracy for name in names)
+    gaps = {name: best - prior.expected[name].accuracy for name in names}
+    return cheapest_near(pd.Series(gaps), dict(seconds))
+
+
+def ruled_here(situation: Situation, *, known: bool) -> Decision:
+    """What the article's rule says; of both answers where the distance is not known.
+
+    Flips about running locally are left out: every network that is looked at here does.
+    """
+    ruled = decide(situation)
+    flips = tuple(flip for flip in ruled.flips if flip.name != "local only")
+    if known:
+        return replace(ruled, flips=flips)
+    close, far = (decide(replace(situation, distance=end)) for end in (0.0, 1.0))
+    told = (
+        "How far the data lie from the pretraining is not known. For a close domain the article's "
+        f"rule says {phrase_of(close.approach)} ({close.rule}), for a distant one "
+        f"{phrase_of(far.approach)} ({far.rule})."
+    )
+    rule = close.rule
+    if far.approach != close.approach:
+        rule += f" if the domain is close; {phrase_of(far.approach)} if not"
+    reasons = (close.reasons[0], Reason(ReasonKind.DISTANCE, told))
+    flips = tuple(flip for flip in flips if flip.name != "distance")
+    return replace(close, rule=rule, reasons=reasons, flips=flips)
 
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
@@ -184,6 +225,26 @@ _CAUSES = {
     UNKNOWN: "what tells the classes apart is not in the frozen features",
 }
 _HOW_WELL = {AT_CHANCE: "no better than chance", DOUBTFUL: "barely above chance"}
+
+
+def _pixel_reasons(sizes: Sequence[SizedProbe]) -> list[str]:
+    """What pixels bought, where two sizes were probed; the one that is gone on with is first."""
+    if len(sizes) < 2:
+        return []
+    taken = sizes[0]
+    small, large = sorted(sizes, key=lambda one: one.image_size)
+    part = f" of {taken.n:,} examples, a stratified part for want of time" if taken.part else ""
+    told = (
+        f"At {large.image_size} pixels a linear probe gets {large.accuracy:.3f} right{part} "
+        f"({_seconds(large.seconds)}), at {small.image_size} pixels {small.accuracy:.3f} "
+        f"({_seconds(small.seconds)})"
+    )
+    gain = 100 * (large.accuracy - small.accuracy)
+    if taken is large:
+        means = f"pixels buy {gain:.1f} points before any weight moves"
+    else:
+        means = f"more pixels buy {'nothing' if gain <= 0 else 'less than counts'}"
+    return [f"{told}: {means}, so everything below is at {taken.image_size}."]
 
 
 def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
@@ -211,32 +272,27 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     return said[::-1] if probing.baseline_leads else said
 
 
-def _take_reasons(
-    take: str,
-    regrets: pd.DataFrame,
-    seconds: Mapping[str, float],
-    expected: Mapping[str, Expected],
-) -> list[str]:
-    reasons = []
-    if take in expected:
-        one = expected[take]
-        reasons.append(
-            f"{phrase_of(take)} can be expected to reach {one.accuracy:.3f} here ({one.low:.3f} to "
-            f"{one.high:.3f}: {one.origin}), in {_seconds(seconds[take])} of training."
-        )
-    if take in regrets.index:
-        families = int(regrets.loc[take, "families"])
-        points = 100 * regrets.loc[take, "regret"]
-        reasons.append(
-            f"Over everything recorded ({families} {'family' if families == 1 else 'families'} of "
-            f"tasks) it gives up {points:.1f} points; approaches "
-            f"within {100 * MARGIN:.1f} points of the least count as equal, and a clearly "
-            "cheaper one is preferred."
-        )
-    return reasons
+def _take_reasons(take: str, prior: Prior, seconds: Mapping[str, float]) -> list[str]:
+    one = prior.expected[take]
+    named = phrase_of(take)
+    cost = f"in {_seconds(seconds[take])} of training"
+    if one.measured:
+        return [
+            f"Measured here: {named} ({one.accuracy:.3f}, {cost}). No other approach is "
+            f"likely to lie more than {100 * MARGIN:.1f} points above it."
+        ]
+    if not one.known:
+        return [
+            f"What {named} reaches here the records can't say ({one.low:.2f} to {one.high:.2f}); "
+            f"on average it lay above the probe. It takes {_seconds(seconds[take])} to see."
+        ]
+    return [
+        f"Expected here: {one.accuracy:.3f} with {named} ({one.low:.3f} to {one.high:.3f}: "
+        f"{one.origin}), {cost}."
+    ]
 
 
-def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
+def _open_reasons(rivals: Sequence[str]) -> list[str]:
     if not rivals:
         return []
     named = [phrase_of(name) for name in rivals][:NAMED]
@@ -248,13 +304,31 @@ def _open_reasons(rivals: Mapping[str, float]) -> list[str]:
     ]
 
 
+def _unknown_reasons(names: Sequence[str], prior: Prior, seconds: Mapping[str, float]) -> list[str]:
+    """Whose accuracy the records can't say, and what measuring it would take."""
+    lost = [name for name in names if not prior.expected[name].known]
+    if not lost:
+        return []
+    told = ", ".join(phrase_of(name) for name in lost)
+    taken = _seconds(sum(seconds[name] for name in lost))
+    return [
+        f"What {told} would reach here the records can't say; training each once takes {taken}."
+    ]
+
+
 def _next_words(take: str, telling: str, prior: Prior, seconds: Mapping[str, float]) -> str:
     """What to measure next, and what it has to show. telling: see `most_telling`."""
-    if take not in prior.expected:
-        return f"Train {phrase_of(take)} once: nothing recorded says what it reaches here."
+    one = prior.expected[take]
+    if not one.known:
+        measured = [name for name, other in prior.expected.items() if other.measured]
+        best = max(measured, key=lambda name: prior.expected[name].accuracy)
+        return (
+            f"Train {phrase_of(take)} once ({_seconds(seconds[take])} here): it has to lie more "
+            f"than {100 * MARGIN:.1f} points above {phrase_of(best)} "
+            f"({prior.expected[best].accuracy:.3f}, measured)."
+        )
     if not telling:
-        accuracy = prior.expected[take].accuracy
-        return f"Train {phrase_of(take)} once, to see whether it reaches {accuracy:.3f}."
+        return f"Train {phrase_of(take)} once, to see whether it reaches {one.accuracy:.3f}."
     return (
         f"Train {phrase_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
         f"as {phrase_of(take)}: the answer changes if it comes out more than "

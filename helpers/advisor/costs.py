@@ -23,6 +23,7 @@ from helpers.runtime import pick_device
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
 
+STEP_SIDE = 128  # pixels up to which a timed step has STEP examples
 STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit
 
 
@@ -31,7 +32,7 @@ class Cost:
     """What one approach costs here, in seconds an example where nothing else is said.
 
     prepare: the frozen stages below what is trained, once. step: one training step. judge: one
-    prediction while it trains. fit: of what has no network and so no steps, all in all.
+    prediction while it trains. fit: of what a solver fits, without steps.
     memory_mb: at the peak of a step on BATCH_SIZE examples. stored_mb: on disk for each task.
     """
 
@@ -57,7 +58,7 @@ class Cost:
         epochs = max(1.0, recipe.share * recipe.epochs)
         each = n_train * self.step + n_validation * self.judge
         missing = n_train + n_validation if missing is None else missing
-        return self.prepare * missing + epochs * each + 0.3
+        return self.prepare * missing + self.fit * n_train + epochs * each + 0.3
 
 
 def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]]:
@@ -77,16 +78,22 @@ def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]
     return Form(read, write)
 
 
-def own_costs(backbone: Backbone, own: OwnTask, names: Iterable[str]) -> dict[str, Cost]:
-    """Costs by approach, timed here; what trains in the same steps, or is served alike, once."""
+def own_costs(
+    backbone: Backbone, own: OwnTask, names: Iterable[str], fit: float = 0.0
+) -> dict[str, Cost]:
+    """Costs by approach, timed here; what trains in the same steps, or is served alike, once.
+
+    fit: seconds that a solver needs for a probe, an example; it takes no steps then.
+    """
     entries = {name: get_approach(name) for name in names}
     without_network = [name for name, entry in entries.items() if not entry.uses_network]
     costs = {name: _fitted(name, own) for name in without_network}
     twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
     trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
-    steps = {name: first_step(backbone, own.task, name, STEP) for name in trained}
+    few = timed_examples(backbone)
+    steps = {name: first_step(backbone, own.task, name, few) for name in trained}
     table = measured_steps(steps, REPEATS).set_index("approach")
-    size = min(STEP, len(own.task.train))
+    size = min(few, len(own.task.train))
     plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
         row = table.loc[name]
@@ -108,10 +115,20 @@ def own_costs(backbone: Backbone, own: OwnTask, names: Iterable[str]) -> dict[st
             trainable=int(row["trainable"]),
         )
     probe = costs[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in costs else 0.0
+    if fit and FEATURE_EXTRACTION in costs:
+        solved = replace(costs[FEATURE_EXTRACTION], step=0.0, judge=0.0, fit=fit)
+        costs[FEATURE_EXTRACTION] = solved
     for name, twin in twins.items():
         extra = probe if entries[name].reads_features else 0.0
         costs[name] = replace(costs[twin], approach=name, prepare=extra)
     return {name: costs[name] for name in entries}
+
+
+def timed_examples(backbone: Backbone) -> int:
+    """Examples of a timed step: at more pixels fewer, whose activations take as much memory."""
+    if backbone.modality == "text":
+        return STEP
+    return max(4, int(STEP * min(1.0, (STEP_SIDE / backbone.recipe.size) ** 2)))
 
 
 def _latency(model, own: OwnTask) -> float:

@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
+from helpers.advisor.hyperparameters import settings_of
 from helpers.advisor.model_folder import (
     RECIPE,
     TENSORS,
@@ -265,7 +266,7 @@ def model_facts(
         "side": inputs.shape[1] if picture else None,
         "channels": inputs.shape[3] if picture else None,
         "scale": own.data.scale,
-        "settings": "",
+        "settings": settings_of(row["approach"], own.task.modality),
         "data": own.name,
         **{key: row[key] for key in ("seed", "lr", "epochs", "n_train", "run_id")},
         "validation_accuracy": row["accuracy"],

@@ -49,6 +49,24 @@ def choose_backbone(name: str | None, image_size: int | None, data: OwnData) -> 
     return backbone
 
 
+def native_backbone(backbone: Backbone, side: int | None) -> Backbone | None:
+    """The same network at the size that it was trained at; None where it reads that already.
+
+    side: of the decoded pictures, None for texts. Pictures that hold no more pixels than are read
+    are not looked at a second time.
+    """
+    size, native = backbone.recipe.size, largest_size(backbone)
+    if side is None or side <= size or native == size:
+        return None
+    return load_backbone(backbone.name, size=native)
+
+
+def largest_size(backbone: Backbone) -> int:
+    """The larger of the size that a network reads and the one that it was trained at."""
+    info = BACKBONES.get(backbone.name)
+    return max(backbone.recipe.size, info.native_size if info else 0)
+
+
 def cut_off(backbone: Backbone, data: OwnData) -> np.ndarray | None:
     """Which texts hold more tokens than the backbone reads, bool (N,); None for pictures."""
     if data.modality != "text":

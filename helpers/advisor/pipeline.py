@@ -24,7 +24,13 @@ from helpers.advisor.costs import costs_form, own_costs
 from helpers.advisor.data import OwnData, find_series
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
-from helpers.advisor.network import choose_backbone, cut_off, fastest_threads
+from helpers.advisor.network import (
+    choose_backbone,
+    cut_off,
+    fastest_threads,
+    largest_size,
+    native_backbone,
+)
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
@@ -35,7 +41,7 @@ from helpers.advisor.report.as_json import as_json
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import make_own_task, remembered
-from helpers.backbones import BACKBONES, Backbone
+from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
 from helpers.paths import expanded
@@ -155,6 +161,8 @@ def advise(request: Request) -> Advice:
         if not request.measure:
             return Advice(looked, answer)
         minutes = request.minutes or MEASURE_MINUTES
+        if looked.image_size != backbone.recipe.size:
+            backbone = load_backbone(backbone.name, size=looked.image_size)
         race = measure_own(looked, answer, backbone, minutes, started, scheduler=request.scheduler)
     return Advice(looked, race.answer, race)
 
@@ -164,20 +172,22 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
     size, seed = backbone.recipe.size, request.seed
     with _stages() as stage:
         stage("decoding")
-        shape = picture_shape(data, size)
+        shape = picture_shape(data, request.image_size or largest_size(backbone))
         data = readable(data, *shape, progress=True)
-        series = find_series(data)
         copies = find_copies(data, *shape, progress=True)
-        data = draw_splits(data, copies, series, seed)
+        data = draw_splits(data, copies, find_series(data), seed)
         own = make_own_task(data, *shape)
         kept = functools.partial(remembered, own.name)
         stage("frozen features and probe")
         features = frozen_features(backbone, own)
         cut = cut_off(backbone, data)
+        native = native_backbone(backbone, shape[0])
         probing = kept(
-            probe_key(backbone, seed), PROBING,
-            lambda: probe_own(backbone, own, features, seed, cut),
+            probe_key(backbone, native, seed), PROBING,
+            lambda: probe_own(backbone, own, features, seed, cut, native),
         )  # fmt: skip
+        found = probing.sizes[0]
+        taken = native if native and found.image_size == native.recipe.size else backbone
         stage("checks")
         findings = kept(
             f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-"),
@@ -188,13 +198,15 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         )
         refuse(data, findings)
         stage("timing a few steps of each approach")
-        chosen = recipes(runs, backbone.name, data.modality, len(own.task.train), request.exclude)
+        chosen = recipes(
+            runs, backbone.name, data.modality, len(own.task.train), request.exclude, found.strength
+        )
         costs = kept(
-            "costs", costs_form(backbone, chosen), lambda: own_costs(backbone, own, chosen)
+            "costs", costs_form(taken, chosen), lambda: own_costs(taken, own, chosen, found.fit)
         )
     return Looked(
-        own, findings, probing, chosen, costs, backbone.name, size, backbone.pretrained_on, seed,
-        asked=asdict(request), machine=_machine(),
+        own, findings, probing, chosen, costs, backbone.name, found.image_size,
+        backbone.pretrained_on, seed, asked=asdict(request), machine=_machine(),
     )  # fmt: skip
 
 

@@ -1,22 +1,29 @@
-"""The probe: frozen features once, a linear model out of fold on them, and how far the data lie."""
+"""The probe: frozen features once, a linear model out of fold on them, and how far the data lie.
+
+Photos are probed at two sizes, since pixels may be worth more than weights: the size that is fast,
+and the network's own (`BackboneInfo.native_size`). What follows works at the better one.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from joblib import parallel_config
 from scipy.stats import binomtest
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import cross_val_predict
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
-from helpers.advisor.folds import cuts
+from helpers.advisor.folds import cuts as cut_folds
+from helpers.advisor.out_of_fold import (
+    ProbeScore,
+    SizedProbe,
+    out_of_fold,
+    probed,
+    score_of,
+    seconds_each,
+)
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
@@ -29,17 +36,19 @@ from helpers.experiments.domain_distance import (
     log_me,
     reference_features,
 )
-from helpers.results.statistics import wilson_interval
+from helpers.results.expected_regret import MARGIN
 from helpers.tasks import Split
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.tasks.words import lack_words
 from helpers.training import feature_cache
-from helpers.training.linear import linear_probe, one_blas_thread, prepared
+from helpers.training.linear import prepared
 from helpers.vocabulary import CLASSICAL, DistanceWord
 
 SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
 MOST, FOLDS = 1_500, 5  # examples that the linear models are tried on, and in how many folds
 SOLVER_STEPS = 100
+NATIVE_SECONDS = 60.0  # of features at the network's own size, at most: else a part is probed
+LEAST_PART = 300  # examples of such a part, at least
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
 # What a weak probe may lie at, of what was looked at.
 FAR, CUT_OFF, UNSEEN, IMBALANCED, NOISE, UNKNOWN = (
@@ -55,16 +64,6 @@ _NO_ROOM = 0.8  # of the examples in the largest class: accuracy hardly shows wh
 
 
 @dataclass(frozen=True)
-class ProbeScore:
-    """A linear model judged out of fold: share right, its 95 % Wilson interval, examples."""
-
-    accuracy: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
 class Probing:
     """What frozen features show of a task.
 
@@ -75,6 +74,7 @@ class Probing:
     cut: share of the texts that are longer than what the backbone reads. unseen: whether most of
         what a model without a network finds in the texts was measured to be lost in the tokens
         that the backbone reads; looked at where the probe is weak.
+    sizes: the probe at each input size, the one that is gone on with first.
     """
 
     probe: ProbeScore
@@ -87,6 +87,7 @@ class Probing:
     log_me: float
     cut: float = 0.0
     unseen: bool = False
+    sizes: tuple[SizedProbe, ...] = ()
 
     @property
     def above_chance(self) -> float:
@@ -143,6 +144,7 @@ class Probing:
             "classical": classical,
             "p_value": float(f"{self.p_value:.3g}"),
             "log_me": round(self.log_me, 4),
+            "sizes": [one.as_dict() for one in self.sizes],
         }
 
 
@@ -158,14 +160,16 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
     return whole
 
 
-def probe_key(backbone: Backbone, seed: int) -> str:
+def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
-    return f"probe-3-{backbone.name}-{backbone.recipe.size}-{seed}-{MOST}-{SOLVER_STEPS}"
+    sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
+    return f"probe-4-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
     scores = {name: ProbeScore(**facts.pop(name)) for name in ("probe", "classical")}
-    return Probing(**scores, **facts)
+    sizes = tuple(SizedProbe(**one) for one in facts.pop("sizes"))
+    return Probing(**scores, **facts, sizes=sizes)
 
 
 def _facts(probing: Probing) -> dict[str, Any] | None:
@@ -182,35 +186,52 @@ def probe_own(
     features: np.ndarray,
     seed: int = 0,
     cut: np.ndarray | None = None,
+    native: Backbone | None = None,
 ) -> Probing:
     """Everything that frozen features say, from training and validation examples alone.
 
     features: float32 (N, F), what `frozen_features` returned. cut: bool (N,), see `cut_off`.
+    native: the same network at its own input size, probed too; where time is short on a
+        stratified part. It is gone on with where it gets more right than counts as equal.
     """
     rows, split = joined_sample(own, seed)
-    labels = split.labels
-    probed, classical = _out_of_fold(own, features[rows], rows, split, seed)
-    p_value = mcnemar(probed == labels, classical == labels)
+    cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
+    classical = _classical(own, split, cuts, seed) == labels
+    base = probed(backbone, features[rows], split, cuts)
+    main, part, sizes = base, np.arange(len(rows)), (base.sized,)
+    if native is not None:
+        part = affordable_part(native, split, seed)
+        small, cuts = split, _cuts(own, rows[part], labels[part], seed)
+        if len(part) < len(rows):
+            small = split.take(part)
+            base = probed(backbone, features[rows[part]], small, cuts)
+        larger = probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
+        ahead = larger.sized.accuracy > base.sized.accuracy + MARGIN
+        sizes = [one.sized for one in ((larger, base) if ahead else (base, larger))]
+        main, part = (larger, part) if ahead else (main, np.arange(len(rows)))
     frechet, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
-        probe=_score(probed == labels),
-        classical=_score(classical == labels),
+        probe=score_of(main.right),
+        classical=score_of(classical),
         chance=float(np.bincount(labels).max() / len(labels)),
-        p_value=p_value,
+        p_value=mcnemar(main.right, classical[part]),
         distance=None if frechet is None else as_distance(frechet),
         how=how,
         frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
+        sizes=tuple(replace(one, part=one.n < len(rows)) for one in sizes),
     )
     if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN):
         return told
-    read = Split(_as_read(backbone, split.inputs), labels)
-    _, on_tokens = _out_of_fold(own, features[rows], rows, read, seed)
+    right = _classical(own, Split(_as_read(backbone, split.inputs), labels), cuts, seed) == labels
+    return replace(told, unseen=_lost(told, right, classical))
+
+
+def _lost(told: Probing, right: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether most of what the words tell is lost in the tokens; right on tokens, on the whole."""
     half = (told.classical.accuracy + told.chance) / 2
-    right = on_tokens == labels
-    lost = right.mean() < half and mcnemar(right, classical == labels) < SIGNIFICANT
-    return replace(told, unseen=bool(lost))
+    return bool(right.mean() < half and mcnemar(right, whole) < SIGNIFICANT)
 
 
 def _as_read(backbone: Backbone, texts: Sequence[str]) -> list[str]:
@@ -219,9 +240,14 @@ def _as_read(backbone: Backbone, texts: Sequence[str]) -> list[str]:
     return [" ".join(f"t{number}" for number in row if number) for row in ids]
 
 
-def _score(right: np.ndarray) -> ProbeScore:
-    count, n = int(right.sum()), len(right)
-    return ProbeScore(count / n, *wilson_interval(count, n), n)
+def affordable_part(backbone: Backbone, split: Split, seed: int) -> np.ndarray:
+    """Rows of a split whose features take NATIVE_SECONDS at most, stratified, int64 (n,)."""
+    n = max(LEAST_PART, int(NATIVE_SECONDS / max(1e-9, seconds_each(backbone, split.inputs))))
+    if n >= len(split):
+        return np.arange(len(split))
+    keep = np.sort(stratified_order(split.labels, SPLIT_SEED + seed)[:n])
+    counts = np.bincount(split.labels[keep])
+    return keep[counts[split.labels[keep]] > 1]
 
 
 def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
@@ -255,30 +281,22 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
-@one_blas_thread
-def _out_of_fold(
-    own: OwnTask, features: np.ndarray, rows: np.ndarray, split: Split, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions (n,) of a linear probe and of the classical pipeline, each out of fold.
-
-    Examples of one group are never on both sides of a fold.
-    """
-    labels = split.labels
-    smallest = int(np.bincount(labels)[np.unique(labels)].min())
+def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list:
+    """Folds of some rows of the data; examples of one group are never on both sides."""
+    folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
     groups = None if own.data.groups is None else own.data.groups[rows]
-    folds = cuts(labels, groups, max(2, min(FOLDS, smallest)), seed)
+    return cut_folds(labels, groups, folds, seed)
+
+
+def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
+    """Predictions (n,) of the classical pipeline out of fold."""
     approach, modality = get_approach(CLASSICAL), own.task.modality
-    strength = approach.config(modality, len(labels)).lr
+    strength = approach.config(modality, len(split)).lr
     characters = modality == "text" and lack_words(split.inputs)
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
     raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
     raw, pipeline = prepared(pipeline, raw)
-    threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
-    with threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        probed = cross_val_predict(linear_probe(), features, labels, cv=folds)
-        classical = cross_val_predict(pipeline, raw, labels, cv=folds)
-    return probed, classical
+    return out_of_fold(pipeline, raw, split.labels, cuts)
 
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:

@@ -136,7 +136,8 @@ class BackboneInfo:
     """One registry entry. `build(pretrained, size)` returns the Backbone.
 
     default_size: pixels a side, or tokens, where a run names none. advised_size: the same for the
-        advisor, where it is another. advised: whether the advisor takes this backbone for its
+        advisor, where it is another. native_size: what the network was trained at, where a run
+        that names none is given less. advised: whether the advisor takes this backbone for its
         modality where none is named.
     overlaps: tasks whose data the pretraining saw: no fair targets.
     source_task: the task that holds the pretraining data, to measure forgetting and distances with.
@@ -159,6 +160,7 @@ class BackboneInfo:
     stand_in: str = ""
     advised: bool = False
     advised_size: int = 0
+    native_size: int = 0
     relative_cost: float = USUAL_COST
     label: str = ""
     colour: str = ""

@@ -23,6 +23,7 @@ MEAN = STD = (0.5, 0.5, 0.5)
 # Side in pixels where the caller names none. Lite0 was trained at 224 and Lite2 at 260; Lite0 is
 # run at 128 here, because two processor cores manage that during a lesson.
 DEFAULT_SIZES = {"efficientnet_lite0": 128, "efficientnet_lite2": 260}
+NATIVE_SIZES = {"efficientnet_lite0": 224, "efficientnet_lite2": 260}
 
 
 def load_lite_weights(model: nn.Module, name: str) -> None:
@@ -88,6 +89,7 @@ for _name, _size in DEFAULT_SIZES.items():
             pretrained_on=PRETRAINED_ON,
             licence="Apache-2.0",
             default_size=_size,
+            native_size=NATIVE_SIZES[_name],
             asset=_name,
             # ImageNet is out of reach here: photos of everyday things stand for it.
             stand_in="clothing",

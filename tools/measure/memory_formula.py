@@ -11,7 +11,8 @@ seq × seq scores, since PyTorch's fused kernel works them out again):
     gate, up               w, their common input, where one of them is trained or has LoRA
     SiLU and product       3 f
     down                   f, its input, where it is trained or has LoRA
-    LoRA                   its rank, for each layer that has it
+    LoRA                   its rank, for each layer that has it; and once, whatever the tokens are,
+                           its second matrix times its scale
     adapter                w + its own width, twice
 
 Nothing is kept below the lowest trained weight. Nothing here is fitted;
@@ -123,7 +124,11 @@ def step_memory(shape: Shape, method: Method, batch: int, seq: int) -> MemoryPar
     tokens, words = batch * seq, shape.vocabulary * shape.width
     full = method.approach == FULL_FINE_TUNING
     moving, layers = trainable_params(shape, method), _moving_layers(shape, method)
-    kept = [_kept(shape, method, lowest=not full and i == 0) * tokens for i in range(layers)]
+    scaled = sum(method.rank * out for name, (_, out) in linear_sizes(shape).items()
+                 if method.has_lora(name))  # fmt: skip
+    kept = [
+        _kept(shape, method, lowest=not full and i == 0) * tokens + scaled for i in range(layers)
+    ]
     trained_norm = method.approach in (FULL_FINE_TUNING, PARTIAL_FINE_TUNING)
     top = (shape.width * (1 + trained_norm + full) + 1) * tokens
     scores, held = shape.vocabulary * tokens, sum(kept) + top

@@ -19,6 +19,7 @@ from helpers.vocabulary import CLASSICAL
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
 UNKNOWN = 1.0  # deviation of the accuracy of what was never recorded
+TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
 LEAST_SLOPE = 0.02  # of accuracy over log-odds: near 0 and 1 gains are small, and never none
 
 
@@ -39,6 +40,11 @@ class Expected:
     runs: int
     origin: str
     measured: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval is narrow enough to tell anything."""
+        return self.measured or self.high - self.low <= TOO_WIDE
 
     @property
     def width(self) -> float:
@@ -170,22 +176,6 @@ def within_budget(
     if minutes is None:
         return known
     return {name: taken for name, taken in known.items() if taken <= 60 * minutes} or known
-
-
-def choose(
-    clear: str | None, regrets: pd.DataFrame, seconds: Mapping[str, float], ruled: str
-) -> str:
-    """The approach to take before anything is trained here.
-
-    clear: what the records near by say clearly, or None. regrets: a row for each approach with its
-    expected "regret", perhaps none. seconds: of training, of those that may be taken. ruled: what
-    the article's rule says, which decides where nothing is recorded.
-    """
-    if clear in seconds:
-        return clear
-    if not regrets.empty:
-        return cheapest_near(regrets["regret"], dict(seconds))
-    return ruled if ruled in seconds else min(seconds, key=seconds.__getitem__)
 
 
 def most_telling(prior: Prior, take: str, seconds: Mapping[str, float]) -> str:

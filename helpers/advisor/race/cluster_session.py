@@ -54,7 +54,7 @@ class Crew:
         # Sent once, and again where its holder dies.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that thousands of texts are large
-            self.data = client.submit(str, as_text(self.race.own.data), pure=False)
+            self.data = client.submit(str, as_text(self.race.own), pure=False)
         self.present = self._present()
 
     def idle(self) -> list[str]:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from helpers.advisor import model_folder
-from helpers.advisor.checks.pictures import picture_shape
 from helpers.advisor.data import OwnData
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.task import OwnTask, make_own_task, own_folder
@@ -25,8 +24,9 @@ _turn = threading.Lock()
 _held: dict[tuple[str, str, int], tuple[OwnTask, Backbone]] = {}
 
 
-def as_text(data: OwnData) -> str:
+def as_text(own: OwnTask) -> str:
     """What a worker needs of the data, as JSON; relative paths mean nothing in its folder."""
+    data = own.data
     picture = data.modality == "image"
 
     def plain(items: Sequence[Any] | None) -> list[str] | None:
@@ -40,21 +40,23 @@ def as_text(data: OwnData) -> str:
             "items": plain(data.items),
             "listed": plain(data.listed) if picture else None,
             "classes": list(data.classes),
+            "shape": [*own.task.train.inputs.shape[2:]] if picture else [None, 0],
             **{name: None if a is None else a.tolist() for name, a in arrays.items()},
         }
     )
 
 
-def from_text(text: str) -> OwnData:
-    """The data that `as_text` wrote."""
+def from_text(text: str) -> tuple[OwnData, list]:
+    """The data that `as_text` wrote, and the (side, channels) to decode pictures to."""
     held = json.loads(text)
+    shape = held.pop("shape")
     for name in ("labels", "splits", "groups", "rows"):
         held[name] = None if held[name] is None else np.array(held[name])
     if held["modality"] == "image":
         for name in ("items", "listed"):
             held[name] = held[name] and [Path(item) for item in held[name]]
     classes, root = tuple(held["classes"]), Path(held["root"])
-    return OwnData(**held | {"classes": classes, "root": root})
+    return OwnData(**held | {"classes": classes, "root": root}), shape
 
 
 def look_around(name: str, backbone: str, image_size: int, data: str) -> None:
@@ -92,8 +94,8 @@ def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask
     """The data and the network as this process has them; those of the last race are kept."""
     key = (name, backbone, image_size)
     if key not in _held:
-        found = from_text(data)
-        own = make_own_task(found, *picture_shape(found, image_size))
+        found, shape = from_text(data)
+        own = make_own_task(found, *shape)
         if own.name != name:
             raise UserError(
                 f"it sees other files in {found.root} than the machine that asks; share that "

@@ -1,11 +1,13 @@
 """`--measure`: race the credible approaches on own data within some minutes, by successive halving.
 
-Small sizes come first where the full one is too dear, and the better half goes on to more
-examples. On the full size the own split is judged first, then the leader and its likeliest rival
-by further folds of training and validation together, whoever these are by then: in races that
-were simulated on the records (`tools/measure/simulate_races.py`) this was right more often than
-judging everyone who may yet be best. Choices are made on validation. The test split is read once,
-at the end, by the one that was chosen.
+What is cheap (no network, the probe) is judged on every example, by every fold. The others follow
+at two rates each: on all examples where that fits, else on a part first, of which the better half
+goes on. Time for one run on every training example is kept to the end, so that whatever is handed
+over has seen them all, and the table compares runs on all of them. Then the leader and its
+likeliest rival are judged by further folds of training and validation together: in races that were
+simulated on the records (`tools/measure/simulate_races.py`) this was right more often than judging
+everyone who may yet be best. Choices are made on validation. The test split is read once, at the
+end, by the one that was chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from tqdm import tqdm
 
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, Skipped, execute
-from helpers.advisor.race.schedule import Race
+from helpers.advisor.race.schedule import CHEAP, Race
 from helpers.advisor.race.standings import (
     Arm,
     Standing,
@@ -29,15 +31,16 @@ from helpers.advisor.race.standings import (
     measured_row,
     standing,
     turns,
+    undominated,
     unmeasured,
 )
 from helpers.advisor.race.verdict import Test, measured_answer, read_test
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.vocabulary import FEATURE_EXTRACTION
 
 MEASURE_MINUTES = 10.0  # where no limit is given
 HOPE = 0.05  # an approach with less chance to be among the best, by the records, is not raced
+CHEAP_SHARE = 0.2  # of the time, at most, for judging these by every fold
 # Of the time, at most, for every approach once. Who leads changes with the size (on texts of two
 # classes LoRA is behind with 50 and ahead with 200), so the full size comes first where it can.
 FIRST_ROUND = 0.6
@@ -52,8 +55,8 @@ class RaceResult:
     answer: Answer
     rows: pd.DataFrame = field(repr=False)
     measured: tuple[dict[str, Any], ...]
-    test: Test | None
-    job: RaceRun | None
+    test: Test
+    job: RaceRun
     file: RaceFile
     left_out: Mapping[str, Skipped]
     seconds: float
@@ -63,7 +66,7 @@ class RaceResult:
         """The part of `advise --json` that is measured."""
         return {
             "measured": [dict(row) for row in self.measured],
-            "test": None if self.test is None else self.test.as_dict(),
+            "test": self.test.as_dict(),
             "left_out": {name: why.text for name, why in self.left_out.items()},
             "race_seconds": round(self.seconds, 1),
             "race_minutes": self.minutes,
@@ -89,86 +92,115 @@ def measure_own(
         total=round(race.seconds), leave=False, disable=None,
         bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s",
     ) as bar:  # fmt: skip
-        names = credible(race)
-        n_train, names = climb(race, names, bar)
-        judge_on(race, n_train, names, bar)
-        return _finish(race, answer, n_train, minutes, bar)
+        judge_cheap(race, bar)
+        climb(race, credible(race), bar)
+        judge_on(race, bar)
+        return _finish(race, answer, minutes, bar)
+
+
+def judge_cheap(race: Race, bar: tqdm) -> None:
+    """Judge what is cheap on every example: by the own split, and by each fold once."""
+    names = [name for name in CHEAP if name in race.looked.costs]
+    # Without these nothing could be handed over: they have the minutes anew, however long it took
+    # to look.
+    race.grace = race.reserve + time.monotonic() - race.started
+    race.run(race.missing(names, race.n_full, 0, rates=True), bar)
+    race.grace = 0.0
+    for fold in range(1, 1 + race.folds.count):
+        if race.price(names, race.n_full, fold) > CHEAP_SHARE * race.left / race.folds.count:
+            break
+        race.run(race.missing(names, race.n_full, fold), bar)
 
 
 def credible(race: Race) -> list[str]:
-    """Approaches worth racing: those that the records give some hope, and the cheap anchors."""
-    hope = chances(race.prior, list(race.looked.costs))
-    kept = []
-    for name, chance in hope.items():
-        if chance >= HOPE or name == FEATURE_EXTRACTION:
-            kept.append(name)
-        else:
+    """Approaches worth racing, the likeliest first: with some hope, and time for their last run."""
+    kept, hope = [], chances(race.prior, list(race.looked.costs))
+    for name, chance in sorted(hope.items(), key=lambda pair: -pair[1]):
+        needed = 0.0 if race.done(race.job(name, race.n_full, 0)) else race.last(name)
+        if name in CHEAP:
+            continue
+        if chance < HOPE:
             told = f"the records give it a chance of {chance:.0%} to be near the best"
             race.left_out[name] = Skipped(SkipKind.HOPELESS, told)
+        elif needed > race.left:
+            told = f"no time left: training it on every example takes {needed:.0f} s"
+            race.left_out[name] = Skipped(SkipKind.NO_TIME, told)
+        else:
+            kept.append(name)
     return kept
 
 
-def climb(race: Race, names: list[str], bar: tqdm) -> tuple[int, list[str]]:
-    """Successive halving over sizes, up to the full one; returns the last size and who is left."""
-    n_train = start_size(race, names)
-    while True:
-        race.run(race.missing(names, n_train, 0), bar)
-        if n_train >= race.n_full:
-            return n_train, names
-        arms = race.arms(n_train, names)
-        if not arms:
-            return n_train, names
+def climb(race: Race, names: list[str], bar: tqdm) -> None:
+    """Successive halving over sizes up to the full one, on which those that are left are run."""
+    n_train, first = start_size(race, names), True
+    while n_train < race.n_full and names:
+        raced = [*CHEAP, *names]
+        race.run(race.missing(raced, n_train, 0, rates=first), bar)
+        arms = race.arms(n_train, raced)
+        names = [name for name in names if name in arms]
+        if not names:
+            return
         order = standing(arms, race.prior).shortfall.sort_values(kind="stable").index
-        better = list(order[: max(2, math.ceil(len(order) / 2))])
+        better = [name for name in order if name in names]
+        better = better[: max(1, math.ceil(len(better) / 2))]
         bigger = GROWTH * n_train
         bigger = bigger if 2 * bigger <= race.n_full else race.n_full  # no step for little more
-        while len(better) > 2 and race.price(better, bigger, 0) > race.left:
+        while len(better) > 1 and race.price(better, bigger, 0) + _end(race, better, bigger) > (
+            race.left
+        ):
             better.pop()
-        if race.price(better, bigger, 0) > race.left:
-            return n_train, [name for name in names if name in arms]
-        for name in names:
-            if name not in better:
-                told = f"behind after {n_train:,} examples"
-                race.left_out[name] = Skipped(SkipKind.BEHIND, told)
-        n_train, names = bigger, better
+        if race.price(better, bigger, 0) + _end(race, better, bigger) > race.left:
+            bigger = race.n_full  # straight to the run that is handed over
+        for name in set(names) - set(better):
+            told = f"behind after {n_train:,} examples"
+            race.left_out[name] = Skipped(SkipKind.BEHIND, told)
+        n_train, names, first = bigger, better, False
+    for name in names:  # the likeliest first: what does not fit any more is left out
+        race.run(race.missing([name], race.n_full, 0, rates=first), bar)
+
+
+def _end(race: Race, names: Sequence[str], n_train: int) -> float:
+    """Seconds to be kept for one run on every example, whoever of these it will be."""
+    if n_train >= race.n_full:
+        return 0.0
+    return max(race.last(name) for name in names)
 
 
 def start_size(race: Race, names: Sequence[str]) -> int:
     """The full size, or the largest part of it at which every approach has its turn in time."""
-    allowed = FIRST_ROUND * race.seconds
     n_train = race.n_full
     least = min(n_train, max(LEAST_EXAMPLES, 5 * len(race.looked.own.task.classes)))
-    while n_train > least and race.price(names, n_train, 0) > allowed:
+    while n_train > least and names:
+        allowed = FIRST_ROUND * (race.left - _end(race, names, n_train))
+        if race.price(names, n_train, 0, rates=True) <= allowed:
+            break
         n_train = max(least, n_train // 2)
     return n_train
 
 
-def judge_on(race: Race, n_train: int, names: list[str], bar: tqdm) -> None:
+def judge_on(race: Race, bar: tqdm) -> None:
     """Judge the leader and its likeliest rivals by further folds, until settled or time is up."""
     tried: set[RaceRun] = set()
     while True:
-        arms = race.arms(n_train, names)
+        arms = race.arms(race.n_full, list(race.looked.costs))
         if len(arms) < 2:
             return
         place = standing(arms, race.prior)
-        jobs = _next_jobs(race, place, arms, tried, n_train)
+        jobs = _next_jobs(race, place, arms, tried)
         if not jobs:
-            break
+            return
         tried.update(jobs)
         race.run(jobs, bar)
-    for name in set(arms) - {place.leader, *place.rivals()}:
-        runs = len(arms[name].runs)
-        told = f"clearly behind after {runs} {'run' if runs == 1 else 'runs'}"
-        race.left_out.setdefault(name, Skipped(SkipKind.BEHIND, told))
 
 
 def _next_jobs(
-    race: Race, place: Standing, arms: Mapping[str, Arm], tried: set[RaceRun], n_train: int
+    race: Race, place: Standing, arms: Mapping[str, Arm], tried: set[RaceRun]
 ) -> list[RaceRun]:
     """The most telling runs that fit into the time; none that was tried and failed."""
     held = {name: set(arm.runs) for name, arm in arms.items()}
     for job in tried:
         held[job.approach].add(job.fold)
+    n_train = race.n_full
     for turn in turns(place, held, ROUNDS * race.folds.count, race.workers):
         jobs = [race.job(name, n_train, fold) for name, fold in turn]
         needed = sum(race.predicted(job.approach, n_train, job.fold) for job in jobs)
@@ -177,45 +209,32 @@ def _next_jobs(
     return []
 
 
-def _finish(race: Race, answer: Answer, n_train: int, minutes: float, bar: tqdm) -> RaceResult:
-    """Choose on validation, train the chosen one on as much as fits, read the test once."""
-    n_train = race.largest(n_train)
-    arms = race.arms(n_train, list(race.looked.costs))
+def _finish(race: Race, answer: Answer, minutes: float, bar: tqdm) -> RaceResult:
+    """Choose on validation among what was trained on every example; read the test once."""
+    arms = race.arms(race.n_full, list(race.looked.costs))
     if not arms:
         told = "; ".join(f"{name}: {why}" for name, why in race.left_out.items())
         raise UserError(f"nothing could be measured within {minutes:g} minutes ({told})")
-    waiting = [n for n in race.waiting(n_train) if n not in arms]
-    place = standing(arms | {name: unmeasured(name) for name in waiting}, race.prior)
-    seconds = {name: race.predicted(name, race.n_full) for name in place.shortfall.index}
-    take = place.take(seconds)
-    job = _final_job(race, take, n_train, bar)
-    test = None
-    if job is not None:
-        bar.set_description_str(f"{take}: the test split, once")
-        test = read_test(race.file, job)
-    spent = {name: _mean_seconds(race.rows, name, n_train) for name in arms}
-    order = [n for n in place.shortfall.sort_values(kind="stable").index if n in arms]
-    measured = tuple(measured_row(arms[n], place, spent[n], n_train) for n in order)
-    made = measured_answer(race.looked, answer, arms, place, take, n_train, test, spent)
-    gone = {n: why for n, why in race.left_out.items() if n != take}
+    place = standing(arms, race.prior)
+    seconds = {name: race.predicted(name, race.n_full) for name in arms}
+    take = undominated(place.take(seconds), arms, seconds)
+    job = race.job(take, race.n_full, 0)
+    if not (race.done(job) and race.file.has_model(job)):
+        bar.set_description_str(f"{take}: every training example")
+        row = execute(job, race.file, race.backbone)  # whatever the minutes
+        if not race.done(job):
+            race.keep(row, bar)
+    bar.set_description_str(f"{take}: the test split, once")
+    test = read_test(race.file, job)
+    spent = {name: _mean_seconds(race.rows, name, race.n_full) for name in arms}
+    order = [str(n) for n in place.shortfall.sort_values(kind="stable").index]
+    measured = tuple(measured_row(arms[n], place, spent[n], race.n_full) for n in order)
+    waiting = {name: unmeasured(name) for name in race.waiting()}
+    wide = standing(arms | waiting, race.prior) if waiting else place
+    made = measured_answer(race.looked, answer, arms, wide, take, test, spent)
+    gone = {n: why for n, why in race.left_out.items() if n not in arms}
     passed = time.monotonic() - race.started
     return RaceResult(made, race.rows, measured, test, job, race.file, gone, passed, minutes)
-
-
-def _final_job(race: Race, take: str, n_train: int, bar: tqdm) -> RaceRun | None:
-    """The chosen approach's run on the own split, trained on all examples where time allows."""
-    for size in (race.n_full, n_train):
-        job = race.job(take, size, 0)
-        if race.done(job) and race.file.has_model(job):
-            return job
-        if race.predicted(take, size) <= race.left + race.reserve / 2:
-            if race.done(job):  # the row is there and its model is not
-                execute(job, race.file, race.backbone)
-            else:
-                race.run([job], bar)
-            if race.file.has_model(job):
-                return job
-    return None
 
 
 def _mean_seconds(rows: pd.DataFrame, name: str, n_train: int) -> float:

@@ -18,22 +18,23 @@ import torch
 
 from helpers.advisor.export import model_facts, save_fitted
 from helpers.advisor.folds import folds_of, part_of
-from helpers.advisor.hyperparameters import BATCH_SIZE
+from helpers.advisor.hyperparameters import BATCH_SIZE, settings_of
 from helpers.advisor.model_folder import is_kept
 from helpers.advisor.task import OwnTask, own_folder
-from helpers.approaches import Fitted, get_approach
+from helpers.approaches import Fitted, get_approach, parse_options
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.experiments.single_run import environment
 from helpers.runtime import pick_device
 from helpers.storage.results_file import RowFile
 from helpers.tasks import Split
 from helpers.tasks.splits import stratified_order
+from helpers.training.loop import bfloat16_pays
 
-VERSION = 2  # raised when a run of the same settings would come out otherwise
+VERSION = 3  # raised when a run of the same settings would come out otherwise
 PARTS = 10  # of the examples that judge a run, for choosing its epoch
 COLUMNS = ("run_id", "approach", "n_train", "fold", "lr", "epochs", "seed", "n_judged", "accuracy",
-           "right", "best_epoch", "seconds", "prepare_seconds", "train_cpu_seconds", "device",
-           "threads", "torch", "git", "created")  # fmt: skip
+           "loss", "right", "best_epoch", "seconds", "prepare_seconds", "train_cpu_seconds",
+           "device", "threads", "torch", "git", "created")  # fmt: skip
 
 
 class OutOfTime(Exception):
@@ -86,7 +87,7 @@ class RaceFile:
     def path(self) -> Path:
         """Where the rows are: in the cache, by content."""
         plain = self.backbone.replace(":", "_").replace("/", "_")
-        return own_folder(self.own.name) / f"race-checked-{plain}-{self.image_size}.csv"
+        return own_folder(self.own.name) / f"race-{VERSION}-{plain}-{self.image_size}.csv"
 
     def run_id(self, job: RaceRun) -> str:
         """Hash of everything that was asked."""
@@ -135,21 +136,23 @@ def execute(
     task = part_of(own.task, folds, job.fold, job.n_train, own.examples)
     prepared = own.examples.seconds
     if backbone is None or not approach.uses_pretrained:
-        pretrained = approach.uses_pretrained
         backbone = load_backbone(
-            race.backbone, pretrained=pretrained, size=race.image_size, seed=job.seed
+            race.backbone, pretrained=approach.uses_pretrained, size=race.image_size, seed=job.seed
         )
     config = approach.config(
         task.modality, job.n_train, lr=job.lr, epochs=job.epochs, batch_size=BATCH_SIZE,
-        seed=job.seed,
+        seed=job.seed, amp=bfloat16_pays(task.modality) or None,
     )  # fmt: skip
-    fitted = approach.fit(clone(backbone), task, config, on_epoch=_watch(deadline, wanted))
+    options = parse_options(approach.options, settings_of(job.approach, task.modality))
+    watch = _watch(deadline, wanted)
+    fitted = approach.fit(clone(backbone), task, config, options, on_epoch=watch)
     right = judged(fitted, task.validation, job.seed)
     facts = environment(pick_device())
     row = asdict(job) | {
         "run_id": race.run_id(job),
         "n_judged": len(right),
         "accuracy": float(right.mean()),
+        "loss": min(fitted.history.val_loss),
         "right": np.packbits(right).tobytes().hex(),
         "best_epoch": fitted.history.best_epoch,
         "seconds": time.perf_counter() - started,

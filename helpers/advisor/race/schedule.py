@@ -20,7 +20,9 @@ from helpers.advisor.race.standings import Arm, arms_of
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.errors import UserError
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
+CHEAP = (FEATURE_EXTRACTION, CLASSICAL)  # a solver's fit on what is there already
 OVERRUN = 1.5  # times what was predicted, before a run is given up
 
 
@@ -38,6 +40,7 @@ class Race:
     scheduler: str | None = None
     started: float = field(default_factory=time.monotonic)
     left_out: dict[str, Skipped] = field(default_factory=dict)
+    grace: float = 0.0  # seconds beyond the race's own, for what is run whatever the minutes
 
     def __post_init__(self) -> None:
         looked = self.looked
@@ -59,12 +62,29 @@ class Race:
     @property
     def left(self) -> float:
         """Seconds that may still be spent on runs."""
-        return self.seconds - self.reserve - (time.monotonic() - self.started)
+        return self.seconds + self.grace - self.reserve - (time.monotonic() - self.started)
 
-    def job(self, name: str, n_train: int, fold: int) -> RaceRun:
-        """The run of an approach on so many examples, judged by a fold."""
+    def job(self, name: str, n_train: int, fold: int, lr: float | None = None) -> RaceRun:
+        """The run of an approach on so many examples, judged by a fold, at the better rate."""
         recipe = self.looked.recipes[name].at(self.modality, n_train)
-        return RaceRun(name, n_train, fold, recipe.lr, recipe.epochs, self.looked.seed)
+        lr = self.rate(name) if lr is None else lr
+        return RaceRun(name, n_train, fold, lr, recipe.epochs, self.looked.seed)
+
+    def rate(self, name: str) -> float:
+        """The rate of the two that had the smaller loss where both were tried on the most examples.
+
+        The loss decides, not the accuracy that approaches are compared by: the better of two
+        accuracies on few examples flatters.
+        """
+        recipe = self.looked.recipes[name]
+        rows = self.rows[(self.rows["approach"] == name) & (self.rows["fold"] == 0)]
+        for n_train in sorted({int(n) for n in rows["n_train"]}, reverse=True):
+            jobs = [self.job(name, n_train, 0, lr) for lr in (recipe.lr, recipe.other)]
+            ids = [self.file.run_id(job) for job in jobs]
+            found = rows.set_index("run_id")["loss"].reindex(ids)
+            if found.notna().all():
+                return jobs[int(np.argmin(found.to_numpy()))].lr
+        return recipe.lr
 
     def predicted(self, name: str, n_train: int, fold: int | None = None) -> float:
         """Seconds that a run will take, corrected by how this machine did so far.
@@ -78,11 +98,14 @@ class Race:
 
     def _lacking(self, name: str, n_train: int, fold: int) -> int:
         """Examples of a run whose frozen prefix no finished run has left in the cache."""
-        if get_approach(name).reads_features:
-            return 0  # the look's probe has made them
-        own = self.rows[self.rows["approach"] == name]
+        probed = get_approach(name).reads_features
+        if probed and self.looked.all_features:
+            return 0  # the look has made them
+        own = self.rows[self.rows["approach"] == (FEATURE_EXTRACTION if probed else name)]
         had = zip(own["fold"].astype(int), own["n_train"].astype(int), strict=True)
-        return self.folds.lacking(fold, n_train, had)
+        lacking = self.folds.lacking(fold, n_train, had)
+        looked_at = self.looked.probing.probe.n if probed else 0
+        return max(0, lacking - looked_at)
 
     def _pace(self, name: str) -> float:
         """Measured over predicted seconds: of this approach, else of all, else 1.
@@ -95,28 +118,43 @@ class Race:
         if rows.empty:
             return 1.0
         known = rows[rows["approach"] == name]
-        known = rows if known.empty else known
+        # A solver's fit tells nothing of training steps, and they nothing of it.
+        steps = rows[~rows["approach"].isin(CHEAP)]
+        known = known if len(known) or name in CHEAP else steps
+        if known.empty:
+            return 1.0
         ratios = []
         for row in known.tail(10).itertuples():
             recipe = self.looked.recipes[row.approach].at(self.modality, row.n_train)
             cost = self.looked.costs[row.approach]
             spent = max(0.0, row.seconds - row.prepare_seconds)
-            ratios.append(spent / cost.seconds(recipe, row.n_train, self.n_judged, missing=0))
+            planned = cost.seconds(recipe, row.n_train, self.n_judged, missing=0)
+            ratios.append(spent / max(1e-6, planned))
         return float(np.clip(np.median(ratios), 0.2, 5.0))
 
     def done(self, job: RaceRun) -> bool:
         """Whether this run is in the file."""
         return bool((self.rows["run_id"] == self.file.run_id(job)).any())
 
-    def missing(self, names: Sequence[str], n_train: int, fold: int) -> list[RaceRun]:
-        """Runs of a round that are not in the file, the cheapest first."""
+    def missing(
+        self, names: Sequence[str], n_train: int, fold: int, *, rates: bool = False
+    ) -> list[RaceRun]:
+        """Runs of a round that are not in the file, the cheapest first. rates: both of each."""
         jobs = [self.job(name, n_train, fold) for name in names]
+        if rates:
+            both = [(name, self.looked.recipes[name]) for name in names]
+            jobs = [self.job(name, n_train, fold, r.lr) for name, r in both]
+            jobs += [self.job(name, n_train, fold, r.other) for name, r in both if r.other]
         jobs = [job for job in jobs if not self.done(job)]
         return sorted(jobs, key=lambda job: self.predicted(job.approach, n_train, fold))
 
-    def price(self, names: Sequence[str], n_train: int, fold: int) -> float:
+    def last(self, name: str) -> float:
+        """Predicted seconds of the run that is handed over, on every training example."""
+        return OVERRUN * self.predicted(name, self.n_full, 0)
+
+    def price(self, names: Sequence[str], n_train: int, fold: int, *, rates: bool = False) -> float:
         """Predicted seconds of what a round lacks."""
-        jobs = self.missing(names, n_train, fold)
+        jobs = self.missing(names, n_train, fold, rates=rates)
         return sum(self.predicted(job.approach, n_train, fold) for job in jobs) / self.workers
 
     @property
@@ -131,11 +169,15 @@ class Race:
         """
         with closing(self._remote(jobs, bar) if self.cluster else self._local(jobs, bar)) as rows:
             for row in rows:
-                self.file.append(row)
-                self.came.append(row["run_id"])
-                self.rows = self.file.load()
-                bar.n = min(bar.total, round(time.monotonic() - self.started))
-                bar.refresh()
+                self.keep(row, bar)
+
+    def keep(self, row: dict[str, Any], bar: tqdm) -> None:
+        """Keep a finished run."""
+        self.file.append(row)
+        self.came.append(row["run_id"])
+        self.rows = self.file.load()
+        bar.n = min(bar.total, round(time.monotonic() - self.started))
+        bar.refresh()
 
     def _local(self, jobs: Sequence[RaceRun], bar: tqdm) -> Iterator[dict[str, Any]]:
         for job in jobs:
@@ -171,18 +213,12 @@ class Race:
         bar.set_description_str(f"{job.approach}, {job.n_train:,} examples, fold {job.fold}")
         return min(max(left, OVERRUN * needed), left + self.reserve / 2)
 
-    def largest(self, n_train: int) -> int:
-        """The largest size that two approaches were measured at, in this call or an earlier one."""
-        names = list(self.looked.costs)
-        sizes = sorted({int(n) for n in self.rows["n_train"]} - {n_train}, reverse=True)
-        bigger = [n for n in sizes if n > n_train and len(self.arms(n, names)) > 1]
-        return bigger[0] if bigger else n_train
-
-    def waiting(self, n_train: int) -> list[str]:
-        """Approaches that never had a turn, for want of time: the records alone speak of them."""
-        held = set(self.rows["approach"])
-        short = [name for name, why in self.left_out.items() if why.kind is SkipKind.NO_TIME]
-        return [name for name in short if name not in held and name in self.prior.expected]
+    def waiting(self) -> list[str]:
+        """Approaches without a run, for want of time: the records alone speak of them."""
+        short = (SkipKind.NO_TIME, SkipKind.TOO_SLOW)
+        names = [name for name, why in self.left_out.items() if why.kind in short]
+        held = self.arms(self.n_full, names)
+        return [name for name in names if name not in held and name in self.prior.expected]
 
     def arms(self, n_train: int, names: Sequence[str]) -> dict[str, Arm]:
         """What is known of these approaches at a size, with today's settings alone."""

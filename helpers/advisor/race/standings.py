@@ -17,7 +17,7 @@ import pandas as pd
 
 from helpers.advisor.folds import Folds
 from helpers.advisor.prior.accuracies import SURE, Prior, cheapest_near
-from helpers.advisor.prior.posterior import LEVEL
+from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
 from helpers.results.expected_regret import MARGIN
@@ -83,6 +83,7 @@ class Standing:
     shortfall: pd.Series
     beats: Mapping[str, float]
     p_values: Mapping[str, float]
+    belief: Belief | None = None
 
     def alive(self) -> list[str]:
         """Approaches that may yet turn out best, the likeliest first."""
@@ -117,7 +118,21 @@ def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
         beats[name] = 1.0 if row == best else belief.chance_above(row, best, MARGIN)
         p_values[name] = paired_p(arms[name], arms[names[best]])
     shortfall = pd.Series(belief.mean[best] - belief.mean, index=names)
-    return Standing(names[best], shortfall, beats, p_values)
+    return Standing(names[best], shortfall, beats, p_values, belief)
+
+
+def undominated(take: str, arms: Mapping[str, Arm], seconds: Mapping[str, float]) -> str:
+    """`take`, or what was measured to get as many right or more on the same examples for less.
+
+    What the records let expect never overrides that.
+    """
+    own, better = arms[take].share, {}
+    for name, arm in arms.items():
+        both = own.index.intersection(arm.share.index)
+        if len(both) and name != take and seconds[name] < seconds[take]:
+            gain = float((arm.share[both] - own[both]).mean())
+            better |= {name: gain} if gain >= 0 else {}
+    return max(better, key=lambda name: (better[name], -seconds[name])) if better else take
 
 
 def measurement(arms: Sequence[Arm]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,11 +10,11 @@ import numpy as np
 
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.export import load_model
-from helpers.advisor.prior.accuracies import CHEAPER, Expected
+from helpers.advisor.prior.accuracies import Expected
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
-from helpers.results.evidence import CLEAR, CLOSE
+from helpers.advisor.verdicts import RACE, chance_right, kept_words, verdict_of
 from helpers.results.expected_regret import MARGIN
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import phrase_of
@@ -62,54 +62,42 @@ def measured_answer(
     arms: Mapping[str, Arm],
     place: Standing,
     take: str,
-    n_train: int,
-    test: Test | None,
+    test: Test,
     spent: Mapping[str, float],
 ) -> Answer:
-    """The answer with what was measured in it, first."""
-    others = [name for name in place.shortfall.index if name != take]
-    open_ones = [n for n in others if place.is_open(n)]
-    verdict = CLOSE if open_ones else CLEAR
-    verdict = verdict if take in arms else CLOSE
-    told = _race_reasons(looked, arms, place, take, n_train, open_ones, spent)
-    if test is not None:
-        told.append(
-            f"On the test split, read once at the end, {phrase_of(take)} trained on "
-            f"{test.n_train:,} examples gets {test.accuracy:.3f} ({test.low:.3f} to "
-            f"{test.high:.3f}, n = {test.n:,})."
-        )
-    expected = dict(before.expected) | {
-        name: _measured(arm, before.expected.get(name), n_train) for name, arm in arms.items()
-    }
-    if test is not None and take in expected:
-        one = expected[take]
-        expected[take] = replace(one, accuracy=test.accuracy, low=test.low, high=test.high,
-                                 origin=f"measured here on {test.n:,} test examples",
-                                 measured=True)  # fmt: skip
+    """The answer with what was measured in it, first.
+
+    place: of the arms, and of what had no turn for want of time.
+    """
+    names = list(place.shortfall.index)
+    open_ones = [n for n in names if n != take and place.is_open(n)]
+    chance = chance_right(place.belief, names, take)
+    verdict = verdict_of(chance)
+    told = [
+        _measured_words(arms, take, spent),
+        *_race_reasons(arms, place, take, open_ones),
+        f"On the test split, read once at the end, {phrase_of(take)} trained on all "
+        f"{test.n_train:,} training examples gets {test.accuracy:.3f} ({test.low:.3f} to "
+        f"{test.high:.3f}, n = {test.n:,}).",
+        kept_words(verdict, RACE),
+    ]
     return replace(
         before,
         approach=take,
         verdict=verdict,
-        expected=expected,
+        chance=chance,
+        expected={name: _measured(arm, test.n_train) for name, arm in arms.items()},
         reasons=(*told, *before.reasons),
         headline=(*told, *before.about_probe),
-        next_measurement=_next(open_ones, place, take, looked),
+        next_measurement=_next(open_ones, arms, place, take),
     )
 
 
 def _race_reasons(
-    looked: Looked,
-    arms: Mapping[str, Arm],
-    place: Standing,
-    take: str,
-    n_train: int,
-    open_ones: list[str],
-    spent: Mapping[str, float],
+    arms: Mapping[str, Arm], place: Standing, take: str, open_ones: list[str]
 ) -> list[str]:
-    told = [_measured_words(looked, arms, take, n_train, spent)]
     if not open_ones:
-        told.append("No other approach that was raced can be expected to do better.")
-        return told
+        return ["No other approach that was raced can be expected to do better."]
     names = ", ".join(
         f"{phrase_of(n)} ({arms[n].accuracy:.3f})"
         if n in arms
@@ -117,43 +105,34 @@ def _race_reasons(
         for n in open_ones
     )
     why = (
-        f"the cheapest of those expected within {100 * MARGIN:.1f} points of the best, "
-        f"{phrase_of(place.leader)}, by a factor of {CHEAPER} or more"
+        f"the cheapest of those within {100 * MARGIN:.1f} points of the best"
         if take != place.leader
         else "the likeliest, and none that is clearly cheaper comes as near"
     )
-    told.append(f"Too close to call against {names}; so take {phrase_of(take)}: {why}.")
-    return told
+    return [f"Not settled against {names}; {phrase_of(take)} is {why}."]
 
 
-def _measured_words(
-    looked: Looked, arms: Mapping[str, Arm], take: str, n_train: int, spent: Mapping[str, float]
-) -> str:
-    if take not in arms:
-        return (
-            f"{phrase_of(take)} had no turn for want of time; by the records it can be expected to "
-            "lie above what was measured, so give the race more minutes."
-        )
+def _measured_words(arms: Mapping[str, Arm], take: str, spent: Mapping[str, float]) -> str:
     arm, (low, high) = arms[take], arms[take].interval
-    part = "" if n_train == len(looked.own.task.train) else f" (a part of them: {n_train:,})"
     return (
-        f"Measured on your data{part}: {phrase_of(take)} gets {arm.accuracy:.3f} of "
+        f"Measured on your data: {phrase_of(take)} gets {arm.accuracy:.3f} of "
         f"{len(arm.share):,} held-out examples right ({low:.3f} to {high:.3f}; "
         f"{len(arm.runs)} {'run' if len(arm.runs) == 1 else 'runs'}, {spent[take]:.0f} s each)."
     )
 
 
-def _measured(arm: Arm, before: Expected | None, n_train: int) -> Expected:
+def _measured(arm: Arm, n_train: int) -> Expected:
     low, high = arm.interval
     told = f"measured here on {len(arm.share):,} held-out examples, {n_train:,} to train on"
-    spread = 0.0 if before is None else before.spread
-    return Expected(arm.approach, arm.accuracy, low, high, spread, len(arm.runs), told, True)
+    return Expected(arm.approach, arm.accuracy, low, high, 0.0, len(arm.runs), told, True)
 
 
-def _next(open_ones: list[str], place: Standing, take: str, looked: Looked) -> str:
+def _next(open_ones: list[str], arms: Mapping[str, Arm], place: Standing, take: str) -> str:
     if not open_ones:
         return ""
     best = max(open_ones, key=lambda name: (place.beats[name], name))
+    if best not in arms:
+        return f"Give the race more minutes: {phrase_of(best)} had no turn for want of time."
     return (
         f"More labelled examples to judge by: {phrase_of(best)} against {phrase_of(take)} is open "
         f"(McNemar p = {place.p_values[best if best != place.leader else take]:.2g}), and a longer "

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from helpers.advisor.report.as_json import columns_in_words
+from helpers.advisor.verdicts import LEANING
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
@@ -22,6 +23,7 @@ from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 
 CHIPS = {
     CLEAR: {"kind": "clear", "sign": "●"},
+    LEANING: {"kind": "close", "sign": "◑"},
     CLOSE: {"kind": "close", "sign": "◐"},
     NONE: {"kind": "none", "sign": "○"},
 }
@@ -35,9 +37,9 @@ def report(told: Mapping[str, Any]) -> str:
         style_of(row["approach"])  # the style sheet needs a colour for each
     figures = {}
     if rows:
-        chance = told["probe"]["chance"]
-        figures["accuracy_figure"] = Markup(accuracy_figure(rows, chance, approach))
-        figures["cost_figure"] = Markup(cost_figure(rows, approach))
+        chance, known = told["probe"]["chance"], [row for row in rows if row["known"]]
+        figures["accuracy_figure"] = Markup(accuracy_figure(known, chance, approach))
+        figures["cost_figure"] = Markup(cost_figure(known, approach))
     return _template().render(
         told=told,
         sheet=Markup(_sheet()),
@@ -98,13 +100,17 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
         f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
         "chance": f"{probe['chance']:.3f}, naming the largest class",
         "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-        "distance": f"{told['distance']} ({told['distance_how']})",
+        "distance": f"{_or_unknown(told['distance'])} ({told['distance_how']})",
     }
     if told["columns"]:
         facts["columns"] = columns_in_words(told["columns"])
     unset = (None, "", [])
     facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
     return {key.replace("_", " "): value for key, value in facts.items()}
+
+
+def _or_unknown(value: float | None) -> str:
+    return "not known" if value is None else str(value)
 
 
 def _heading(name: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.data import SPLITS, listing
+from helpers.advisor.verdicts import LOOK, RACE, kept
 from helpers.decision import distance_word
 from helpers.errors import printable
 
@@ -29,6 +30,8 @@ def as_json(
         "headline": list(answer.headline),
         "flips": [asdict(flip) for flip in answer.ruled.flips],
         "verdict": answer.verdict,
+        "chance_right": round(answer.chance, 3),
+        "verdict_record": kept(answer.verdict, LOOK if race is None else RACE),
         "candidates": candidate_rows(looked, answer),
         "checks": [asdict(finding) for finding in looked.findings],
         "n_examples": len(looked.own.data),
@@ -116,6 +119,7 @@ def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
                 "memory_mb": _digits(cost.memory_mb),
                 "origin": one.origin,
                 "measured": one.measured,
+                "known": one.known,
                 "lr": recipe.lr,
                 "epochs": recipe.epochs,
                 "lr_origin": recipe.origin,

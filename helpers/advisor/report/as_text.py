@@ -66,10 +66,12 @@ def _head() -> str:
 
 
 def _row(row: dict[str, Any], taken: str) -> str:
-    interval = f"{row['low']:.3f} to {row['high']:.3f}"
+    accuracy, interval = "not known", ""
+    if row["known"]:
+        accuracy, interval = f"{row['accuracy']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"
     mark = "> " if row["approach"] == taken else "  "
     return (
-        f"{mark}{phrase_of(row['approach']):24}{row['accuracy']:9.3f}  "
+        f"{mark}{phrase_of(row['approach']):24}{accuracy:>9}  "
         f"{interval:16}{row['train_seconds']:9.1f}{row['memory_mb']:11.0f}{row['stored_mb']:11.2f}"
         f"{row['latency_ms']:9.2f}"
     )

@@ -29,7 +29,8 @@ from helpers.advisor.probe import (
     SOLVER_STEPS,
     ProbeScore,
     Probing,
-    _out_of_fold,
+    _classical,
+    _cuts,
     mcnemar,
 )
 from helpers.advisor.race.runs import judged
@@ -172,8 +173,7 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
     pictures[np.arange(60) % 2 == 1] //= 2
     split = Split(pictures, np.arange(60) % 2)
     own = SimpleNamespace(data=data, task=SimpleNamespace(modality="image"))
-    found = rng.normal(size=(60, 5)).astype(np.float32)
-    _, classical = _out_of_fold(own, found, np.arange(60), split, 0)
+    classical = _classical(own, split, _cuts(own, np.arange(60), split.labels, 0), 0)
     approach = APPROACHES["classical"]
     pipeline = approach.pipeline("image", approach.config("image", 60).lr, 0, SOLVER_STEPS)
     cuts = StratifiedKFold(5, shuffle=True, random_state=0)
@@ -198,9 +198,13 @@ def test_expectations_leave_out_what_is_excluded():
 def test_recipes_cover_every_approach_and_fall_back_on_defaults():
     found = recipes(records.load_runs(), "minilm", "text", 200)
     assert set(found) == set(APPROACHES)
-    assert found["lora"].epochs == 6 and found["lora"].at("text", 5_000).epochs == 6
+    for n in (200, 5_000):  # six epochs, as the first round of texts had, are too few
+        assert found["lora"].at("text", n).epochs == APPROACHES["lora"].config("text", n).epochs
     none = recipes(records.load_runs(), "timm:unheard", "image", 200)
-    assert all(one.lr == APPROACHES[name].config("image", 200).lr for name, one in none.items())
+    for name, one in none.items():
+        default = APPROACHES[name].config("image", 200).lr
+        assert one.lr == (0.1 if name == "feature_extraction" else default)  # the probe's strength
+        assert one.other > one.lr or name == "feature_extraction"
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -351,7 +351,8 @@ def test_a_baseline_that_was_measured_to_be_better_leads_without_a_race():
     assert far_above.approach == "classical"
     assert "no network" in far_above.headline[0].lower() or "1.000" in far_above.headline[0]
     assert answered(0.54, 0.9, 1e-4).approach == "classical"
-    for probe, classical, p_value in ((0.54, 0.6, 0.3), (0.9, 0.5, 1e-10), (0.9, 0.905, 0.8)):
+    assert answered(0.54, 0.65, 0.3).approach == "classical"  # better and cheaper, though by luck
+    for probe, classical, p_value in ((0.9, 0.5, 1e-10),):
         assert answered(probe, classical, p_value).approach != "classical"
 
 

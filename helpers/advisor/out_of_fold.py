@@ -1,0 +1,133 @@
+"""A linear model out of fold on frozen features: its strength, its score, and what it costs."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from joblib import parallel_config
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import log_loss
+from sklearn.model_selection import cross_val_predict
+
+from helpers.approaches.feature_extraction import STRENGTHS
+from helpers.backbones import Backbone
+from helpers.results.statistics import wilson_interval
+from helpers.tasks import Split
+from helpers.training import feature_cache
+from helpers.training.linear import linear_probe, one_blas_thread
+
+TIMED = 16  # examples whose features are timed
+WHOLE_CHOICE = 500  # examples up to which every fold has a say in a probe's strength
+
+
+@dataclass(frozen=True)
+class ProbeScore:
+    """A linear model judged out of fold: share right, its 95 % Wilson interval, examples."""
+
+    accuracy: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class SizedProbe:
+    """A probe at one input size, on the examples that every size was probed on.
+
+    image_size: pixels a side, or tokens. strength: C of the linear model, chosen among STRENGTHS.
+    seconds: of features and folds here. fit: seconds of one fit, an example. part: whether these
+    are fewer examples than could be probed, for want of time.
+    """
+
+    image_size: int
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    strength: float
+    seconds: float
+    fit: float
+    part: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            key: round(value, 4) if key in ("accuracy", "low", "high") else value
+            for key, value in (asdict(self) | {"seconds": round(self.seconds, 1)}).items()
+            if key != "fit"
+        }
+
+
+def score_of(right: np.ndarray) -> ProbeScore:
+    count, n = int(right.sum()), len(right)
+    return ProbeScore(count / n, *wilson_interval(count, n), n)
+
+
+def seconds_each(backbone: Backbone, inputs: np.ndarray | list[str]) -> float:
+    """Processor seconds that the features of one input take here, over the threads in use."""
+    few = inputs[:TIMED]
+    stop, taken = backbone.n_stages, []
+    for _ in range(2):  # the first one warms up
+        taken.append(feature_cache.frozen_prefix(backbone, few, stop, cache=False).cpu_seconds)
+    return min(taken) / len(few)
+
+
+class Probed(NamedTuple):
+    """One size's probe: its figures, and which examples it gets right out of fold, bool (n,)."""
+
+    sized: SizedProbe
+    right: np.ndarray
+
+
+@one_blas_thread
+def probed(backbone: Backbone, features: np.ndarray, split: Split, cuts: list) -> Probed:
+    """A linear probe out of fold, its strength the one with the least loss out of fold."""
+    labels, started = split.labels, time.process_time()
+    strength = strength_of(features, labels, cuts if len(labels) <= WHOLE_CHOICE else cuts[:1])
+    between = time.process_time()
+    right = out_of_fold(linear_probe(strength), features, labels, cuts) == labels
+    ended = time.process_time()
+    each = seconds_each(backbone, split.inputs)
+    score = score_of(right)
+    sized = SizedProbe(
+        backbone.recipe.size, score.accuracy, score.low, score.high, score.n, strength,
+        each * len(labels) + ended - started,
+        (ended - between) / sum(len(train) for train, _ in cuts),
+    )  # fmt: skip
+    return Probed(sized, right)
+
+
+def strength_of(features: np.ndarray, labels: np.ndarray, cuts: Sequence) -> float:
+    """C of STRENGTHS with the least cross-entropy on the judged side of these folds."""
+    losses = dict.fromkeys(STRENGTHS, 0.0)
+    known = np.unique(labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for train, judged in cuts:
+            place = np.searchsorted(known, labels[judged])
+            for strength in STRENGTHS:
+                probe = linear_probe(strength).fit(features[train], labels[train])
+                chances = np.full((len(judged), len(known)), 1e-9)
+                chances[:, np.searchsorted(known, probe.classes_)] += probe.predict_proba(
+                    features[judged]
+                )
+                chances /= chances.sum(1, keepdims=True)
+                losses[strength] += log_loss(
+                    place, chances, labels=np.arange(len(known)), normalize=False
+                )
+    return min(losses, key=losses.__getitem__)
+
+
+@one_blas_thread
+def out_of_fold(model: Any, inputs: Any, labels: np.ndarray, cuts: list) -> np.ndarray:
+    """Predictions (n,) of a model, each by one that was not fitted on that fold."""
+    threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
+    with threads, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return cross_val_predict(model, inputs, labels, cv=cuts)

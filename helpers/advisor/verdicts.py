@@ -1,0 +1,70 @@
+"""How sure an answer is, in one word, and how often that word was right on data held out.
+
+An answer is right where the approach that it names lies within WITHIN of the best. The word follows
+the chance of that. What the words are worth is counted over the cases of `tools.measure.
+table_advisor`, each held out from the records: a promise that nobody has counted is told as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.advisor.prior.posterior import Belief
+from helpers.paths import results_dir
+from helpers.results.evidence import CLEAR, CLOSE
+
+LEANING = "leaning"
+WITHIN = 0.015  # of accuracy below the best: still right
+SURE_ENOUGH = {CLEAR: 0.95, LEANING: 0.6}  # the least chance of being right
+DRAWS = 2_000
+FILE = "advisor_table.csv"
+LOOK, RACE = "look", "race"
+
+
+def chance_right(belief: Belief, names: Sequence[str], take: str) -> float:
+    """Chance that no approach lies more than WITHIN above `take`; names: those of the belief."""
+    drawn = belief.draws(DRAWS)
+    return float(np.mean(drawn.max(1) - drawn[:, list(names).index(take)] <= WITHIN))
+
+
+def verdict_of(chance: float) -> str:
+    """The word for a chance of being right."""
+    for verdict, least in SURE_ENOUGH.items():
+        if chance >= least:
+            return verdict
+    return CLOSE
+
+
+def kept(verdict: str, kind: str) -> Mapping[str, Any] | None:
+    """How many held-out answers of a kind (look, race) had this verdict, and how many were right.
+
+    None where none was scored.
+    """
+    path = results_dir() / FILE
+    if not path.exists():
+        return None
+    rows = pd.read_csv(path, encoding="utf-8")
+    rows = rows[(rows["answer"] == kind) & (rows["verdict"] == verdict)]
+    rows = rows.dropna(subset="regret_points")
+    if rows.empty:
+        return None
+    right = int((rows["regret_points"] <= 100 * WITHIN + 1e-9).sum())
+    return {"right": right, "cases": len(rows), "within_points": 100 * WITHIN}
+
+
+def kept_words(verdict: str, kind: str) -> str:
+    """The same as a sentence."""
+    told = kept(verdict, kind)
+    if told is None:
+        return (
+            f'How often an answer called "{verdict}" is right is not known yet: none of them was '
+            "scored on data held out from the records."
+        )
+    return (
+        f'Of {told["cases"]} answers called "{verdict}" on data held out from the records '
+        f"{told['right']} were right, within {told['within_points']:.1f} points of the best."
+    )
