@@ -21,8 +21,9 @@ from helpers.advisor.checks.shift import SHIFT, compare
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import cut_folds, folds_of
 from helpers.advisor.network import letters_a_piece
+from helpers.advisor.out_of_fold import out_of_fold
 from helpers.advisor.pipeline import Request, advise, advise_command, export_model
-from helpers.advisor.probe import _cuts, _out_of_fold
+from helpers.advisor.probe import _cuts
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_text import in_words
@@ -65,7 +66,7 @@ def probed(together):
     data = OwnData(Path(), "image", [""] * 200, labels, ("a", "b"), np.full(200, "train"),
                    together=together)  # fmt: skip
     cuts = _cuts(SimpleNamespace(data=data), np.arange(200), labels, 0)
-    found = _out_of_fold(linear_probe(), features, labels, cuts)
+    found = out_of_fold(linear_probe(), features, labels, cuts)
     return float((found == labels).mean())
 
 
