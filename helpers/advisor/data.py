@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +11,7 @@ import numpy as np
 
 SPLITS = ("train", "validation", "test")
 SEVERITIES = ("refused", "warning", "note", "passed")  # worst first
-_LARGEST_SERIES = 0.2  # of all pictures in one series: more is how a camera names everything
-_COVERED = 0.8  # of the pictures stand in a series of two or more
-_PER_CLASS = 5  # series that each class needs, so that whole series can be held out
-_DENSE = 20  # how many times as far as its length a series may count
+_ALONE = {"groups": 0, "series": 0, "copies": 0, "sets": 0, "source": ""}
 MOST_EXAMPLES = 20  # of a finding: enough to see a pattern, few enough to look at
 
 
@@ -28,6 +24,7 @@ class Finding:
     found: one sentence with the numbers.
     examples: files, or rows of a table, that show it; at most twenty.
     mend: one sentence, empty where nothing is to be done.
+    figures: the numbers by name, where programs may ask for them.
     """
 
     check: str
@@ -35,6 +32,7 @@ class Finding:
     found: str
     examples: tuple[str, ...] = ()
     mend: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,10 @@ class OwnData:
         The cache of decoded pictures is keyed by this list.
     rows: int64 (N,), which of `listed` the items are, or None: all of them.
     copies: the sets of copies, or None where nobody has looked for them.
+    together: int64 (N,), equal where examples stay on one side of every split and fold; None is
+        read as: each stands alone. together_by: how many "groups", "series" and "copies" that rests
+        on, the "source" of the first two, and how many "sets" they make.
+    drawn: the splits that were drawn here.
     columns: which column of a table was taken as "text" or "image", "label", "group" and "split"
         (None where none was), and the "ignored" ones; None: no table.
     scale: the values that are brought to 0 and 255 in pictures of more than 8 bits, one scale for
@@ -84,8 +86,15 @@ class OwnData:
     listed: Sequence[Path] | None = field(default=None, repr=False)
     rows: np.ndarray | None = field(default=None, repr=False)
     copies: Copies | None = field(default=None, repr=False)
+    together: np.ndarray | None = field(default=None, repr=False)
+    together_by: Mapping[str, Any] = field(default_factory=lambda: dict(_ALONE), repr=False)
+    drawn: tuple[str, ...] = ()
     columns: Mapping[str, Any] | None = field(default=None, repr=False)
     scale: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.together is None:
+            object.__setattr__(self, "together", np.arange(len(self.labels)))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -109,6 +118,7 @@ class OwnData:
             listed=self.items if self.listed is None else self.listed,
             rows=before[rows],
             copies=copies and Copies(copies.exact[rows], copies.near[rows]),
+            together=self.together[rows],
         )
 
     def found(self, *findings: Finding) -> OwnData:
@@ -125,50 +135,17 @@ class OwnData:
             return f"{self.where[row]}: {file}" if self.where else str(file)
         words = " ".join(str(self.items[row]).split())
         start = words if len(words) <= 60 else words[:59] + "…"
-        place = f"row {row + 1}" if self.where is None else self.where[row]
-        return f"{place}: {start}"
+        return f"{self.place(row)}: {start}"
+
+    def place(self, row: int) -> str:
+        """Return the file of an example below the root, or its place in a table."""
+        if self.modality == "image":
+            return self.name(row)
+        return f"row {row + 1}" if self.where is None else self.where[row]
 
     def names(self, rows: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         """Return the names of the first of these rows, as many as a finding shows."""
         return tuple(self.name(int(row)) for row in rows[:MOST_EXAMPLES])
-
-
-def find_series(data: OwnData) -> np.ndarray | None:
-    """Name the series of each picture by its file name without its last number, str (N,).
-
-    None where names tell no series: most stand alone, one holds a large share, a class has fewer
-    than five, or the numbers do not count up.
-    """
-    if data.modality != "image" or len(data) < 2:
-        return None
-    named = [_name(data, row) for row in range(len(data))]
-    keys = np.array([key for key, _ in named])
-    numbers = np.array([number for _, number in named], dtype=np.float64)
-    _, codes, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    covered = counts[counts > 1].sum()
-    if counts.max() > _LARGEST_SERIES * len(data) or covered < _COVERED * len(data):
-        return None
-    pairs = np.unique(np.stack([data.labels, codes], axis=1), axis=0)
-    if np.bincount(pairs[:, 0], minlength=len(data.classes)).min() < _PER_CLASS:
-        return None
-    order = np.lexsort((numbers, codes))
-    starts = np.cumsum(counts) - counts
-    ends = starts + counts - 1
-    span = numbers[order[ends]] - numbers[order[starts]]
-    dense = span <= _DENSE * counts
-    return keys if dense.mean() > _COVERED else None
-
-
-def _name(data: OwnData, row: int) -> tuple[str, float]:
-    """The name without its last number, and the number; folders of class and split left out."""
-    *folders, last = data.name(row).split("/")
-    stem = last.rpartition(".")[0] or last
-    counting = re.match(r"(.*?)(\d{1,9})(\D*)$", stem)
-    if not counting:
-        return data.name(row), 0.0
-    left_out = {data.classes[data.labels[row]].lower(), *SPLITS, str(data.splits[row])}
-    above = [folder for folder in folders if folder.lower() not in left_out]
-    return "/".join([*above, counting[1]]), float(counting[2])
 
 
 def listing(names: Sequence[str], most: int = 5) -> str:

@@ -28,6 +28,7 @@ from helpers.advisor.model_folder import (
     told_by,
     write_model,
 )
+from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
 from helpers.advisor.read.text_files import read_text
@@ -81,7 +82,8 @@ def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pip
     return pipeline
 
 
-SNIPPET = "load_me.py"
+SNIPPET, CARD = "load_me.py", "README.md"
+ONNX_EXAMPLES = 8  # that an ONNX file is held against the network with
 _AS_WRITTEN = ("utf-8", "surrogatepass")  # names of files may not be UTF-8
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""
 
@@ -273,21 +275,27 @@ def model_facts(
     }
 
 
-def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -> str:
-    """Copy a kept model to a folder of its own, with the loader and the test examples.
+def write_export(
+    kept: Path, own: OwnTask, test: dict[str, Any], folder: Path, card: str = ""
+) -> str:
+    """Copy a kept model to a folder of its own, with loader, test examples, card and ONNX file.
 
-    Returns a sentence for the terminal. Raises UserError where the folder can't be written to; what
-    was exported there before is still whole then.
+    card: Markdown. Returns a sentence for the terminal. Raises UserError where the folder can't be
+    written to; what was exported there before is still whole then.
     """
     recipe = read_recipe(kept)
     tensors = read_part(kept, recipe, "model", TENSORS)
     ours = "approach" in told_by(folder) or (folder / SNIPPET).exists()
     if (folder / RECIPE).exists() and not ours:
         raise UserError(f"{folder} holds a {RECIPE} that is of no export; name another folder")
+    onnx, why = as_onnx(_built(recipe, tensors, kept), own.task.test.inputs[:ONNX_EXAMPLES])
+    parts = {"model": tensors, "test": _listed(own)} | ({"onnx": onnx} if onnx else {})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SNIPPET, LOADER.encode("utf-8"))
-        write_model(folder, recipe | {"test": test}, {"model": tensors, "test": _listed(own)})
+        if card:
+            write_whole(folder / CARD, card.encode("utf-8", "replace"))
+        write_model(folder, recipe | {"test": test}, parts)
     except OSError as error:
         raise UserError(
             f"cannot write the model to {folder} ({error.strerror or error}); name a folder that "
@@ -296,7 +304,8 @@ def write_export(kept: Path, own: OwnTask, test: dict[str, Any], folder: Path) -
     kind = get_approach(recipe["approach"]).stored
     return (
         f"Written to {folder}: {kind} ({len(tensors) / 1e6:.2f} MB), test accuracy "
-        f"{test['accuracy']:.3f}; `python {folder / SNIPPET}` loads it and tests it again."
+        f"{test['accuracy']:.3f}; `python {folder / SNIPPET}` loads it and tests it again. "
+        + (f"No ONNX file: {why}." if why else f"ONNX: {len(onnx) / 1e6:.1f} MB, equal outputs.")
     )
 
 

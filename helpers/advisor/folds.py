@@ -16,17 +16,48 @@ from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.training.subset_features import Pool
 
 
+def cut_folds(
+    labels: np.ndarray, together: np.ndarray | None, most: int, seed: int = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Stratified folds, `most` or fewer, as rows to train on and rows to judge by, int64 each.
+
+    labels: (N,). together: (N,), equal where examples stay on one side; None: each stands alone.
+    Every row is judged once, and every part to train on holds two classes. Raises UserError where
+    no number of folds can have that.
+    """
+    together = np.arange(len(labels)) if together is None else together
+    sets = len(np.unique(together))
+    kind = StratifiedKFold if sets == len(together) else StratifiedGroupKFold
+    for count in range(min(most, sets, int(np.bincount(labels).max())), 1, -1):
+        draw = kind(count, shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
+            found = list(draw.split(labels, labels, together))
+        if all(len(judged) and len(np.unique(labels[train])) > 1 for train, judged in found):
+            return found
+    raise UserError(
+        f"{len(labels):,} examples in {sets:,} groups can't be cut into parts that leave two "
+        "classes to train on; add examples, or take no groups with --group-column none"
+    )
+
+
+def sets_of_class(labels: np.ndarray, together: np.ndarray) -> np.ndarray:
+    """How many sets of what stays together each class has, int64 (classes,)."""
+    pairs = np.unique(np.stack([labels, together]), axis=1)
+    return np.bincount(pairs[0])
+
+
 @dataclass(frozen=True)
 class Folds:
     """Ways to cut the pool (training, then validation examples) into parts to train and to judge.
 
     Fold 0 is the task's own split. Folds 1 to `count` judge each example of the pool once, the
-    next `count` do so again with another draw. groups: (pool,), examples kept on one side, or None.
+    next `count` do so again with another draw. together: int64 (pool,), see `OwnData`.
     """
 
     labels: np.ndarray = field(repr=False)
     n_train: int
-    groups: np.ndarray | None = field(default=None, repr=False)
+    together: np.ndarray | None = field(default=None, repr=False)
     seed: int = 0
     _cuts: dict[int, list] = field(default_factory=dict, init=False, repr=False, compare=False)
     _parts: dict[tuple[int, int], tuple] = field(
@@ -53,7 +84,7 @@ class Folds:
         if number not in self._cuts:
             share = len(self.labels) / max(1, len(self.labels) - self.n_train)
             most = int(np.clip(round(share), 2, 10)) if number == 0 else self.count
-            found = cuts(self.labels, self.groups, most, self.seed + number)
+            found = cut_folds(self.labels, self.together, most, self.seed + number)
             self._cuts[number] = found if number == 0 or len(found) == most else self._cuts[0]
         return self._cuts[number]
 
@@ -76,34 +107,9 @@ class Folds:
         return int(new.sum())
 
 
-def cuts(
-    labels: np.ndarray, groups: np.ndarray | None, most: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Stratified folds that keep groups whole, rows to train on and to judge by: `most`, or fewer.
-
-    Every part to train on holds two classes and none to judge by is empty; raises UserError where
-    no number of folds can have that.
-    """
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    lone = len(labels) if groups is None else len(np.unique(groups))
-    for count in range(min(most, lone, int(np.bincount(labels).max())), 1, -1):
-        draw = kind(count, shuffle=True, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a class smaller than the folds
-            found = list(draw.split(labels, labels, groups))
-        if all(len(judged) and len(np.unique(labels[train])) > 1 for train, judged in found):
-            return found
-    raise UserError(
-        f"{len(labels):,} examples in {lone:,} groups can't be cut into parts that leave two "
-        "classes to train on; add examples, or take no groups with --group-column none"
-    )
-
-
 def folds_of(own: OwnTask, seed: int = 0) -> Folds:
     """The folds of a task's pool."""
-    task, groups = own.task, own.data.groups
-    labels = np.concatenate([task.train.labels, task.validation.labels])
-    return Folds(labels, len(task.train), None if groups is None else groups[own.pool], seed)
+    return Folds(own.data.labels[own.pool], len(own.task.train), own.data.together[own.pool], seed)
 
 
 def part_of(task: Task, folds: Folds, fold: int, n_train: int, pool: Pool | None = None) -> Task:

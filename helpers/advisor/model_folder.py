@@ -15,11 +15,12 @@ from helpers.storage.files import PARTIAL, held, left_behind, write_kept, write_
 
 RECIPE = "recipe.json"
 TENSORS, TEST = "model.safetensors", "test.csv"  # as earlier versions called them
+_NAMES = {"model": TENSORS, "test": TEST, "onnx": "model.onnx"}
 # What each value of a recipe is; what is left out is read as this.
 _KINDS = {"approach": "", "modality": "", "backbone": "", "settings": "", "seed": 0,
           "vocabulary": [], "classes": [], "files": {}, "seal": ""}  # fmt: skip
 _NO_SEAL = "0" * 64
-_OURS = re.compile(r"(model-[0-9a-f]{16}\.safetensors|test-[0-9a-f]{16}\.csv)")
+_OURS = re.compile(r"(model-[0-9a-f]{16}\.(safetensors|onnx)|test-[0-9a-f]{16}\.csv)")
 
 
 def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -> None:
@@ -31,7 +32,7 @@ def write_model(folder: Path, recipe: dict[str, Any], parts: dict[str, bytes]) -
     files = {}
     for part, data in parts.items():
         digest = hashlib.sha256(data).hexdigest()
-        stem, ending = (TENSORS if part == "model" else TEST).split(".")
+        stem, ending = _NAMES[part].split(".")
         files[part] = {"name": f"{stem}-{digest[:16]}.{ending}", "sha256": digest}
     with held(folder, wait=True):
         before = told_by(folder)  # the parts of an earlier version bear no hash in their names

@@ -6,6 +6,7 @@ On a busy machine one thread beats many that wait for each other, so a forward p
 from __future__ import annotations
 
 import contextlib
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from helpers.advisor.checks.copies import words_of
 from helpers.advisor.data import OwnData
 from helpers.backbones import BACKBONES, Backbone, advised_backbone, load_backbone
 from helpers.errors import UserError
@@ -24,6 +26,9 @@ HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model t
 # Below these nothing is left of an example; beyond, memory or the network's places run out.
 SIZES = {"image": (8, 1_024), "text": (4, 512)}
 _TOKEN = 16  # characters: no token of a text is as long on average
+
+_NO_WORDS = re.compile(r"https?://\S+|\S*[@#]\S*")
+_READ, _WORDS, _LETTERS = 2_000, 60, 20  # characters and words read of a text; letters to judge by
 
 BATCH, REPEATS = 8, 3
 # Fewer threads are taken where they are faster by this: where others need the cores they are by
@@ -79,6 +84,24 @@ def cut_off(backbone: Backbone, data: OwnData) -> np.ndarray | None:
         ids = backbone.tokenizer([plain[row] for row in rows], size + 1)
         cut[rows] = (ids[:, size:] != 0).any(axis=1)
     return cut
+
+
+def letters_a_piece(backbone: Backbone, data: OwnData) -> np.ndarray | None:
+    """Letters that each piece of the tokenizer stands for in a text, float (N,); None for pictures.
+
+    An encoder cuts words that its training hardly held into many pieces, or calls them unknown.
+    Links, names (@) and tags (#) are left out, and at most 60 words are read. NaN: too few words.
+    """
+    if data.modality != "text":
+        return None
+    words = [words_of(_NO_WORDS.sub(" ", text[:_READ]))[:_WORDS] for text in data.items]
+    letters = np.array([sum(map(len, said)) for said in words], dtype=float)
+    rows = np.flatnonzero(letters >= _LETTERS)
+    found = np.full(len(data), np.nan)
+    if len(rows):
+        ids = backbone.tokenizer([" ".join(words[row]) for row in rows], SIZES["text"][1])
+        found[rows] = letters[rows] / np.maximum(1, (ids != 0).sum(axis=1) - 2)  # both ends
+    return found
 
 
 def _check_size(size: int, modality: str) -> None:

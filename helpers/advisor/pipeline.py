@@ -8,27 +8,36 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
 from helpers.advisor.answer import Answer, Looked, first_answer
-from helpers.advisor.checks.catalogue import FINDINGS, checks_key, refuse, run_checks
+from helpers.advisor.checks.catalogue import (
+    FINDINGS,
+    RefusedData,
+    checks_key,
+    refuse,
+    run_checks,
+)
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
 from helpers.advisor.costs import costs_form, own_costs
-from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
+from helpers.advisor.model_folder import read_recipe
 from helpers.advisor.network import (
     choose_backbone,
     cut_off,
     fastest_threads,
     largest_size,
+    letters_a_piece,
     native_backbone,
 )
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
@@ -37,10 +46,11 @@ from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.report.as_json import as_json
+from helpers.advisor.report.as_json import as_json, refused_json
 from helpers.advisor.report.as_text import in_words
+from helpers.advisor.report.model_card import model_card
 from helpers.advisor.splits import draw_splits
-from helpers.advisor.task import make_own_task, remembered
+from helpers.advisor.task import OwnTask, make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
@@ -69,7 +79,9 @@ def export_model(advice: Any, folder: Path) -> str:
             race.append(row)
             bar.update()
     test = read_test(race, job)
-    return write_export(race.model_folder(job), looked.own, test.as_dict(), Path(folder))
+    kept, tested = race.model_folder(job), test.as_dict()
+    card = model_card(advice.as_dict(), read_recipe(kept), tested)
+    return write_export(kept, looked.own, tested, Path(folder), card)
 
 
 def _job(advice: Any, looked: Looked) -> RaceRun:
@@ -86,9 +98,10 @@ class Request:
 
     minutes: that training may take here; with `measure`, that the whole race may take.
     exclude: recorded tasks that are to have no say. image_size: pixels, or tokens of texts.
+    ignore_splits: whether splits are drawn anew where the data bring some. hour_price: what an
+        hour of this machine costs, in any currency; None: hours alone are told.
     scheduler: address of a Dask cluster that runs the race; `helpers.advisor.race.cluster` says
-    what its
-        workers must see.
+        what its workers must see.
     """
 
     path: Path
@@ -103,6 +116,8 @@ class Request:
     image_column: str | None = None
     group_column: str | None = None
     split_column: str | None = None
+    ignore_splits: bool = False
+    hour_price: float | None = None
     scheduler: str | None = None
     seed: int = 0
 
@@ -111,6 +126,8 @@ class Request:
         object.__setattr__(self, "exclude", tuple(self.exclude))
         if self.minutes is not None and not 0 < self.minutes < float("inf"):
             raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
+        if self.hour_price is not None and not 0 < self.hour_price < float("inf"):
+            raise UserError(f"--hour-price must be a number above 0, not {self.hour_price!r}")
         if not 0 <= self.seed < _SEEDS:
             raise UserError(f"--seed must be from 0 to {_SEEDS - 1:,}, not {self.seed}")
         if self.scheduler is not None and not self.measure:
@@ -154,9 +171,12 @@ def advise(request: Request) -> Advice:
     if request.scheduler is not None:
         check_cluster(request.scheduler)  # before looking, which may take minutes
     data = read_data(request.path, prefer=request.reads, **request.columns)
+    if request.ignore_splits:
+        data = replace(data, splits=np.full_like(data.splits, ""))
     backbone = choose_backbone(request.backbone, request.image_size, data)
     with fastest_threads(backbone):
-        looked = look(request, runs, data, backbone)
+        with _with_evidence(data):
+            looked = look(request, runs, data, backbone)
         answer = first_answer(looked, runs)
         if not request.measure:
             return Advice(looked, answer)
@@ -169,13 +189,13 @@ def advise(request: Request) -> Advice:
 
 def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone) -> Looked:
     """Decode, split, probe, check and price; nothing is trained but linear models."""
-    size, seed = backbone.recipe.size, request.seed
+    seed = request.seed
     with _stages() as stage:
         stage("decoding")
         shape = picture_shape(data, request.image_size or largest_size(backbone))
         data = readable(data, *shape, progress=True)
         copies = find_copies(data, *shape, progress=True)
-        data = draw_splits(data, copies, find_series(data), seed)
+        data = draw_splits(data, copies, seed)
         own = make_own_task(data, *shape)
         kept = functools.partial(remembered, own.name)
         stage("frozen features and probe")
@@ -189,13 +209,7 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         found = probing.sizes[0]
         taken = native if native and found.image_size == native.recipe.size else backbone
         stage("checks")
-        findings = kept(
-            f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-"),
-            FINDINGS,
-            lambda: run_checks(
-                data, features=features, side=size, decoded=shape, cut=cut, progress=True
-            ),
-        )
+        findings = _checked(backbone, own, features, shape, cut)
         refuse(data, findings)
         stage("timing a few steps of each approach")
         chosen = recipes(
@@ -210,6 +224,26 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
     )  # fmt: skip
 
 
+def _checked(
+    backbone: Backbone,
+    own: OwnTask,
+    features: np.ndarray,
+    shape: tuple[int | None, int],
+    cut: np.ndarray | None,
+) -> tuple[Finding, ...]:
+    data, size = own.data, backbone.recipe.size
+    key = f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-")
+
+    def check() -> tuple[Finding, ...]:
+        letters = letters_a_piece(backbone, data)
+        return run_checks(
+            data, features=features, side=size, decoded=shape, cut=cut, letters=letters,
+            progress=True,
+        )  # fmt: skip
+
+    return remembered(own.name, key, FINDINGS, check)
+
+
 def advise_command(
     request: Request,
     *,
@@ -219,13 +253,12 @@ def advise_command(
 ) -> int:
     """Advise, print the answer, write the files that were asked for; returns the exit status, 0."""
     _check_outputs(request.path, [file for file in (json_file, html_file) if file], export)
-    advice = advise(request)
-    if json_file is not None:
-        _write(json_file, json.dumps(advice.as_dict(), indent=2, allow_nan=False) + "\n")
-    if html_file is not None:
-        from helpers.advisor.report.as_html import report
-
-        _write(html_file, report(advice.as_dict()))
+    try:
+        advice = advise(request)
+    except RefusedData as refusal:
+        _write_files(refused_json(refusal, asdict(request)), json_file, html_file)
+        raise
+    _write_files(advice.as_dict(), json_file, html_file)
     print(in_words(advice))
     if export is not None:
         print(f"\n{printable(export_model(advice, export))}")
@@ -245,6 +278,27 @@ def _check_outputs(data: Path, files: Sequence[Path], export: Path | None) -> No
     twice = next((one for one in places if places.count(one) > 1), None)
     if twice is not None:
         raise UserError(f"{twice} is named twice, so it would be overwritten; name another place")
+
+
+def _write_files(told: dict[str, Any], json_file: Path | None, html_file: Path | None) -> None:
+    if json_file is not None:
+        _write(json_file, json.dumps(told, indent=2, allow_nan=False) + "\n")
+    if html_file is not None:
+        from helpers.advisor.report.as_html import report
+
+        _write(html_file, report(told))
+
+
+@contextlib.contextmanager
+def _with_evidence(data: OwnData) -> Iterator[None]:
+    """What refuses data takes along what was found in them."""
+    try:
+        yield
+    except UserError as error:
+        if type(error) is not UserError:  # not about these data, or with evidence already
+            raise
+        refused = Finding("data that can be judged", "refused", str(error))
+        raise RefusedData(str(error), data, (refused, *data.findings)) from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
-from helpers.advisor.folds import cuts as cut_folds
+from helpers.advisor.folds import cut_folds, sets_of_class
 from helpers.advisor.out_of_fold import (
     ProbeScore,
     SizedProbe,
@@ -255,14 +255,14 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     train, validation = own.task.train, own.task.validation
     labels = np.concatenate([train.labels, validation.labels])
     keep = stratified_order(labels, SPLIT_SEED + seed)[:MOST]
-    counts = np.bincount(labels[keep])
-    keep = keep[counts[labels[keep]] > 1]  # out of fold there must be another one
+    sets = sets_of_class(labels[keep], own.data.together[own.pool[keep]])
+    keep = keep[sets[labels[keep]] > 1]  # out of fold there must be another one
     first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
     split = _concatenated(train.take(first), validation.take(second - len(train)))
     if len(np.unique(split.labels)) < 2:
         raise UserError(
-            f"{own.data.root}: a probe needs two classes with two examples or more to learn from; "
-            "add examples"
+            f"{own.data.root}: a probe needs two classes with two examples or more, no copies and "
+            "of different groups; add examples"
         )
     return own.pool[np.concatenate([first, second])], split
 
@@ -282,10 +282,10 @@ def mcnemar(right: np.ndarray, other: np.ndarray) -> float:
 
 
 def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list:
-    """Folds of some rows of the data; examples of one group are never on both sides."""
-    folds = max(2, min(FOLDS, int(np.bincount(labels)[np.unique(labels)].min())))
-    groups = None if own.data.groups is None else own.data.groups[rows]
-    return cut_folds(labels, groups, folds, seed)
+    """Folds of some rows of the data; groups, series and copies are never on both sides."""
+    together = own.data.together[rows]
+    folds = max(2, min(FOLDS, *sets_of_class(labels, together)[np.unique(labels)]))
+    return cut_folds(labels, together, folds, seed)
 
 
 def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:

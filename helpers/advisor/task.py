@@ -62,7 +62,7 @@ def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask
         rows[name] = rows[name][stratified_order(data.labels[rows[name]], SPLIT_SEED)]
     inputs = _texts(data, rows) if side is None else _pictures(data, rows, side, channels)
     parts = {name: Split(inputs[name], data.labels[rows[name]]) for name in SPLITS}
-    name = f"own-{_content(data, parts)}"
+    name = f"own-{_content(data, parts, rows)}"
     facts = {
         "name": name,
         "modality": data.modality,
@@ -140,11 +140,16 @@ def _check_rows(data: OwnData, rows: dict[str, np.ndarray]) -> None:
         )
 
 
-def _content(data: OwnData, parts: dict[str, Split]) -> str:
-    """Hash of what a network is shown, read in pieces so that memory stays bounded."""
+def _content(data: OwnData, parts: dict[str, Split], rows: dict[str, np.ndarray]) -> str:
+    """Hash of what a network is shown, read in pieces so that memory stays bounded.
+
+    What stays together is in it: the folds that judge a model rest on it.
+    """
     digest = hashlib.blake2b(repr(data.classes).encode("utf-8"), digest_size=6)
     for name, split in parts.items():
         digest.update(name.encode() + split.labels.tobytes())
+        if data.together_by["sets"]:
+            digest.update(data.together[rows[name]].tobytes())
         if isinstance(split.inputs, list):
             digest.update("\0".join(split.inputs).encode("utf-8", "replace"))
             continue

@@ -121,6 +121,7 @@ def _advise_arguments(parser: argparse.ArgumentParser) -> None:
     add("--measure", action="store_true", help="race the credible approaches on your data")
     add("--json", type=Path, metavar="FILE", dest="json_file", help="write the answer for programs")
     add("--html", type=Path, metavar="FILE", dest="html_file", help="write a page of its own")
+    add("--hour-price", type=float, metavar="P", help="of this machine, to tell costs in money")
     add("--export", type=Path, metavar="DIR", help="write the recommended model, trained")
     add("--exclude", action="append", default=[], metavar="TASK", help="a recorded task to ignore")
     add("--backbone", metavar="NAME", help="efficientnet_lite0 for pictures, minilm for texts")
@@ -128,6 +129,7 @@ def _advise_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("text", "label", "image", "group", "split"):
         none = "; none for no column" if name in ("group", "split") else ""
         add(f"--{name}-column", metavar="NAME", help=f"the table's column of the {name}{none}")
+    add("--ignore-splits", action="store_true", help="draw splits anew, whatever the data bring")
     add("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster that runs the race")
     add("--seed", type=int, default=0, metavar="S", help="of splits, folds and training (0)")
     parser.epilog = (

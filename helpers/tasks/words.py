@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 # Thai, Lao, Burmese, Khmer, Japanese, Chinese: no spaces between words, so each letter is one.
@@ -15,6 +16,13 @@ _PICTOGRAM = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
 _LOOKED_AT, _READ = 500, 2_000  # texts, and characters of each: enough to tell a script by
 
 
+def without_marks(text: str) -> str:
+    """The text without signs that combine with a letter: Python's \\w takes words apart there."""
+    if text.isascii():
+        return text
+    return "".join(letter for letter in text if unicodedata.category(letter)[0] != "M")
+
+
 def spaced(text: str) -> str:
     """The text with spaces around each letter of a script that has none between words."""
     return UNSPACED.sub(r" \g<0> ", text)
@@ -22,7 +30,7 @@ def spaced(text: str) -> str:
 
 def count_words(text: str) -> int:
     """How many words a text has; a letter of an unspaced script and a pictogram count as one."""
-    return len(re.findall(r"\w+", spaced(text))) + len(_PICTOGRAM.findall(text))
+    return len(re.findall(r"\w+", spaced(without_marks(text)))) + len(_PICTOGRAM.findall(text))
 
 
 def has_words(text: str) -> bool:

@@ -112,7 +112,7 @@ def imports(path):
 def test_every_import_is_declared(root, project):
     core = set(requirements(project["dependencies"]))
     extras = project["optional-dependencies"]
-    beside = core | set(requirements([*extras["bench"], *extras["distributed"]]))
+    beside = core | set(requirements([*extras["bench"], *extras["distributed"], *extras["onnx"]]))
     every = beside | set(requirements([*extras["dev"], *extras["classroom"]]))
     files = [*(root / "tools").rglob("*.py"), *(root / "tests").rglob("*.py")]
     own = {"helpers", "tools", *(path.stem for path in files)}

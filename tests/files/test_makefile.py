@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from jupyterlab_server import settings_utils
 
 from tools import check_python, install
+
+settings_utils = pytest.importorskip("jupyterlab_server.settings_utils")  # JupyterLab's own
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),

@@ -8,7 +8,7 @@ from tiny import tiny_task, tiny_text_task
 
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import readable
-from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.data import OwnData
 from helpers.advisor.splits import draw_splits
 from helpers.tasks import Task
 
@@ -45,4 +45,4 @@ def with_splits(
 ) -> OwnData:
     """The readable examples with splits, as the stages of `advise` make them one after another."""
     data = readable(data, side, channels)
-    return draw_splits(data, find_copies(data, side, channels), find_series(data), seed)
+    return draw_splits(data, find_copies(data, side, channels), seed)

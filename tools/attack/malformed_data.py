@@ -25,7 +25,7 @@ import numpy as np
 from helpers.advisor.checks.catalogue import refuse, run_checks
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.data import OwnData, find_series
+from helpers.advisor.data import OwnData
 from helpers.advisor.folds import folds_of
 from helpers.advisor.probe import probe_own
 from helpers.advisor.read.any_format import read_data
@@ -44,10 +44,11 @@ def looked_at(path: Path) -> OwnData:
     data = read_data(path)
     shape = picture_shape(data, SIDE)
     data = readable(data, *shape)
-    data = draw_splits(data, find_copies(data, *shape), find_series(data))
+    data = draw_splits(data, find_copies(data, *shape))
     own = make_own_task(data, *shape)
     features = np.random.default_rng(0).normal(size=(len(data), 8)).astype(np.float32)
-    probe_own(NETWORK, own, features, cut=np.zeros(len(data), dtype=bool))
+    with mock.patch("helpers.advisor.out_of_fold.seconds_each", return_value=0.0):
+        probe_own(NETWORK, own, features, cut=np.zeros(len(data), dtype=bool))
     refuse(data, run_checks(data, features=features, side=SIDE, decoded=shape))
     folds = folds_of(own)
     for fold in range(folds.count + 1):

@@ -11,7 +11,6 @@ from PIL import Image
 
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import readable
-from helpers.advisor.data import find_series
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.splits import draw_splits
@@ -36,7 +35,7 @@ def pictures(folder: Path, seed: int, classes: tuple[str, str] = ("dark", "light
 def own_task(folder: Path) -> OwnTask:
     """Such pictures as a task, as `advise` makes one of them."""
     data = readable(read_data(folder), SIDE, 1)
-    data = draw_splits(data, find_copies(data, SIDE, 1), find_series(data), 0)
+    data = draw_splits(data, find_copies(data, SIDE, 1), 0)
     return make_own_task(data, SIDE, 1)
 
 

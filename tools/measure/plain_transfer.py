@@ -256,6 +256,14 @@ def judged(made: Network, inputs: Tensor, labels: Tensor) -> tuple[float, float]
     return float(right), -float(F.cross_entropy(logits, labels))
 
 
+def rate_at(t: int, total: int) -> float:
+    """Share of the rate at update t: a rise over the first tenth, then a cosine to zero."""
+    warm = round(0.1 * total)
+    if t < warm:
+        return (t + 1) / warm
+    return 0.5 + 0.5 * math.cos(math.pi * (t - warm) / (total - warm))
+
+
 def descend(
     made: Network,
     question: Question,
@@ -268,15 +276,8 @@ def descend(
     batch(rows, epoch): the inputs of these training examples.
     """
     optimizer = torch.optim.AdamW(groups(made, question), fused=True)
-    total, warm = question.updates, round(0.1 * question.updates)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda t: (
-            (t + 1) / warm
-            if t < warm
-            else 0.5 + 0.5 * math.cos(math.pi * (t - warm) / (total - warm))
-        ),
-    )
+    total = question.updates
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: rate_at(t, total))
     looks = {round(look * total / LOOKS) for look in range(1, LOOKS + 1)}
     moving = [p for group in optimizer.param_groups for p in group["params"]]
     rng = np.random.default_rng(question.seed)

@@ -9,7 +9,15 @@ from dataclasses import asdict
 import numpy as np
 from tqdm import tqdm
 
-from helpers.advisor.checks import duplicates, inputs, label_errors, leakage, sizes, text_leakage
+from helpers.advisor.checks import (
+    duplicates,
+    inputs,
+    label_errors,
+    leakage,
+    shift,
+    sizes,
+    text_leakage,
+)
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.checks.label_errors import Suspects, label_suspects, suspects_from
 from helpers.advisor.checks.sizes import examples_to_see, visible_difference
@@ -30,9 +38,10 @@ __all__ = [
     "visible_difference",
 ]
 
-_VERSION = 2  # raise it when a check finds something else in the same data
+_VERSION = 3  # raise it when a check finds something else in the same data
 
 CHECKS: tuple[Check, ...] = (
+    *shift.CHECKS,
     *sizes.CHECKS,
     *inputs.CHECKS,
     *duplicates.CHECKS,
@@ -48,11 +57,21 @@ FINDINGS = Form[tuple[Finding, ...]](
 )
 
 
+class RefusedData(UserError):
+    """Data that no answer can be trusted on, with what was found in it."""
+
+    def __init__(self, message: str, data: OwnData, findings: Sequence[Finding]) -> None:
+        """message: what is refused, where and the mend."""
+        super().__init__(message)
+        self.data, self.findings = data, tuple(findings)
+
+
 def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
-    """Raise UserError where a check refuses: no answer on such data can be trusted."""
+    """Raise RefusedData where a check refuses: no answer on such data can be trusted."""
     for finding in findings:
         if finding.severity == "refused":
-            raise UserError(f"{data.root}: {finding.found} {finding.mend}".strip())
+            message = f"{data.root}: {finding.found} {finding.mend}".strip()
+            raise RefusedData(message, data, findings)
 
 
 def checks_key(data: OwnData) -> str:
@@ -62,7 +81,7 @@ def checks_key(data: OwnData) -> str:
     """
     names = [_VERSION, *(check.name for check in CHECKS)]
     digest = hashlib.blake2b(repr(names).encode(), digest_size=6)
-    for array in (data.labels, data.splits, data.groups):
+    for array in (data.labels, data.splits, data.groups, data.together):
         digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
     digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
     files = digests(data.items) if data.modality == "image" else [""] * len(data)
@@ -80,6 +99,7 @@ def run_checks(
     progress: bool = False,
     decoded: tuple[int | None, int] | None = None,
     cut: np.ndarray | None = None,
+    letters: np.ndarray | None = None,
 ) -> tuple[Finding, ...]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
@@ -88,12 +108,13 @@ def run_checks(
     side, channels: the backbone's input: pixels and 1 or 3 for pictures, tokens for texts.
     decoded: side and channels that pictures are decoded at, where these differ.
     cut: bool (N,), which texts are longer than what the backbone reads (`cut_off`).
+    letters: float (N,), letters that its pieces stand for in each text (`letters_a_piece`).
 
     A check that found nothing returns one finding that passed.
     """
     if features is not None and len(features) != len(data):
         raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
-    context = Context(data, features, side, channels, progress, decoded, cut)
+    context = Context(data, features, side, channels, progress, decoded, cut, letters)
     fitting = [check for check in CHECKS if data.modality in check.modalities]
     findings = list(data.findings)
     for check in tqdm(

@@ -20,7 +20,8 @@ class Context:
     features: float32 (N, F) of a frozen backbone in the order of the data, or None.
     side, channels: the backbone's input, or None and 3 where none is chosen yet. decoded: side and
         channels that pictures are decoded at, where these differ (small or grey ones); None: same.
-    cut: bool (N,), which texts are longer than what the backbone reads, or None.
+    cut: bool (N,), which texts are longer than what the backbone reads, or None. letters: float
+        (N,), letters that its pieces stand for in each text, NaN where it has few, or None.
     """
 
     data: OwnData
@@ -30,6 +31,7 @@ class Context:
     progress: bool = False
     decoded: tuple[int | None, int] | None = None
     cut: np.ndarray | None = None
+    letters: np.ndarray | None = None
 
     @property
     def _looked_at(self) -> tuple[int | None, int]:

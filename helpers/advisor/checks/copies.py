@@ -21,7 +21,7 @@ from helpers.advisor.data import Copies, OwnData
 from helpers.advisor.task import Form, remembered
 from helpers.storage.seals import digests
 from helpers.tasks.splits import connected, joined, near_duplicate_groups
-from helpers.tasks.words import spaced
+from helpers.tasks.words import spaced, without_marks
 
 _KEPT = Form[Copies](
     read=lambda held: Copies(*(np.array(held[name], dtype=np.int64) for name in ("exact", "near"))),
@@ -63,12 +63,12 @@ def _text_copies(texts: Sequence[str]) -> Copies:
 def words_of(text: str) -> list[str]:
     """The words of a text in any script, without links, case, figures and signs."""
     text = unicodedata.normalize("NFKC", _LINK.sub("", text).casefold())
-    return _LETTERS.findall(spaced(text))
+    return _LETTERS.findall(spaced(without_marks(text)))
 
 
 def _stamp(data: OwnData) -> str:
     """The files' content, or the texts."""
-    stamp = hashlib.blake2b(b"copies 4 ", digest_size=12)
+    stamp = hashlib.blake2b(b"copies 5 ", digest_size=12)
     for item in digests(data.items) if data.modality == "image" else data.items:
         stamp.update(item.encode("utf-8", "replace") + b"\0")
     return stamp.hexdigest()

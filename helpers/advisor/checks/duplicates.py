@@ -107,7 +107,7 @@ def _shared(context: Context, data: OwnData) -> Iterator[Finding]:
             f"Of {len(rows):,} {split} examples {len(seen):,} ({100 * share:.1f} %) repeat a "
             "training example, so the accuracy measured there is too high.",
             _shown(context, pairs),
-            f"Remove them from {split}, or give the data without splits and have them drawn with "
+            f"Remove them from {split}, or ask again with --ignore-splits, which draws splits with "
             "copies on one side.",
         )
 

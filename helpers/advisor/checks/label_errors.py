@@ -10,8 +10,9 @@ import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.advisor.folds import cut_folds
 from helpers.errors import UserError
-from helpers.tasks.splits import joined, stratified_order
+from helpers.tasks.splits import stratified_order
 from helpers.training.linear import linear_probe, one_blas_thread
 
 _FOLDS = 5
@@ -59,30 +60,22 @@ def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
 
 @one_blas_thread
 def out_of_fold(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, seed: int = 0
+    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None, seed: int = 0
 ) -> np.ndarray:
     """Return probabilities (N, C) from probes that did not see the example, nor one of its group.
 
     A class that a fold's probe has not seen gets probability 0; C is labels.max() + 1.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
-
     if len(features) != len(labels):
         raise UserError(f"{len(features)} features and {len(labels)} labels differ in length")
-    groups = np.arange(len(labels)) if groups is None else groups
-    n_folds = min(_FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
+    together = np.arange(len(labels)) if together is None else together
     found = np.full((len(labels), int(labels.max()) + 1), np.nan)
-    if n_folds < 2:
+    try:
+        cuts = cut_folds(labels, together, _FOLDS, seed)
+    except UserError:  # too few to doubt any
         return found
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    numbers = np.zeros(len(labels), dtype=np.int64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes smaller than the number of folds
-        for fold, (_, held) in enumerate(folds.split(features, labels, groups)):
-            numbers[held] = fold
-    for fold in range(n_folds):
-        held, seen = numbers == fold, numbers != fold
-        if not held.any() or len(np.unique(labels[seen])) < 2:
+    for seen, held in cuts:
+        if len(np.unique(labels[seen])) < 2:
             continue
         # Held short: a probe must not learn the very labels that it is asked to doubt.
         probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
@@ -95,16 +88,16 @@ def out_of_fold(
 
 
 def label_suspects(
-    features: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None, *, seed: int = 0
+    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None, *, seed: int = 0
 ) -> Suspects:
     """Find examples whose labels may be wrong.
 
-    features: float (N, F) of a frozen backbone. labels: int64 (N,). groups: (N,), examples that
-    must not judge each other, such as copies. Of more than 10,000 examples a stratified draw is
-    looked at.
+    features: float (N, F) of a frozen backbone. labels: int64 (N,). together: (N,), equal where
+    examples must not judge each other, such as copies. Of more than 10,000 examples a stratified
+    draw is looked at.
     """
     rows = np.sort(stratified_order(labels, seed)[:_MOST])
-    part = None if groups is None else groups[rows]
+    part = None if together is None else together[rows]
     found = suspects_from(out_of_fold(features[rows], labels[rows], part, seed), labels[rows])
     return Suspects(rows[found.rows], found.suggested, found.confidence)
 
@@ -115,10 +108,7 @@ def _suspects(context: Context) -> Iterator[Finding] | None:
 
 def _noise(context: Context) -> Iterator[Finding]:
     data = context.data
-    groups = context.copies.near
-    if data.groups is not None:
-        groups = joined([groups, np.unique(data.groups, return_inverse=True)[1]])
-    found = label_suspects(context.features, data.labels, groups)
+    found = label_suspects(context.features, data.labels, data.together)
     if not len(found.rows):
         return
     n = min(len(data), _MOST)

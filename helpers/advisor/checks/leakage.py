@@ -1,19 +1,18 @@
-"""Ways to the label that will not be there later: names, cameras, sizes, groups on both sides.
+"""Ways to the label that will not be there later: cameras, days, sizes, groups on both sides.
 
-What the words of texts give away stands in `wording`.
+What the words of texts give away stands in `text_leakage`.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, find_series, listing
+from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
+from helpers.advisor.together import find_series
 
 TELLING = 0.3  # of what chance leaves open: from here on a property gives the class away
 _LEAST = 30  # examples: with fewer everything tells something
@@ -60,31 +59,9 @@ def _typical(values: np.ndarray, labels: np.ndarray, data: OwnData) -> tuple[str
     return tuple(lines[:MOST_EXAMPLES])
 
 
-def telling(
-    data: OwnData,
-    labels: np.ndarray,
-    values: np.ndarray,
-    finding: Finding,
-    told: str,
-) -> Iterator[Finding]:
-    """Yield the finding, completed, where `values` alone give the class away.
-
-    labels, values: of the examples that were looked at. told: what tells it, for the sentence.
-    """
-    if len(values) < _LEAST or len(np.unique(values)) < 2:
-        return
-    accuracy, chance = told_by(values, labels)
-    if tells(accuracy, chance, len(values)):
-        things = "texts" if data.modality == "text" else "pictures"
-        found = (
-            f"In {100 * accuracy:.0f} % of {len(values):,} {things} {told} alone names the class, "
-            f"where the largest class makes {100 * chance:.0f} %."
-        )
-        yield replace(finding, found=found, examples=_typical(values, labels, data))
-
-
 def _headers(context: Context) -> Iterator[Finding]:
     data, headers = context.data, context.headers
+    labels = data.labels[headers.rows]
     sizes = np.array([f"{width} x {height}" for width, height in headers.sizes], dtype=str)
     properties = (
         ("camera", "the camera in EXIF", headers.cameras),
@@ -94,66 +71,45 @@ def _headers(context: Context) -> Iterator[Finding]:
         ("format", "the file format", headers.formats),
         ("mode", "the colour mode", headers.modes),
     )
-    mend = (
-        "A network can learn the source instead of the subject: mix the sources within each class, "
-        "or test on pictures from a new one."
-    )
     for short, name, values in properties:
-        finding = Finding(f"class told by {short}", "warning", "", mend=mend)
-        yield from telling(data, data.labels[headers.rows], np.asarray(values), finding, name)
+        if len(np.unique(values)) < 2:
+            continue
+        accuracy, chance = told_by(values, labels)
+        if tells(accuracy, chance, len(values)):
+            yield Finding(
+                f"class told by {short}",
+                "warning",
+                f"In {100 * accuracy:.0f} % of {len(values):,} pictures {name} alone names the "
+                f"class, where the largest class makes {100 * chance:.0f} %.",
+                _typical(np.asarray(values), labels, data),
+                "A network can learn the source instead of the subject: mix the sources within "
+                "each class, or test on pictures from a new one.",
+            )
 
 
-def _names(context: Context) -> Iterator[Finding]:
+def _across_splits(context: Context) -> Iterator[Finding] | None:
+    """Groups, or where none are named series of file names, that train and test share."""
     data = context.data
-    starts = np.array([_start(data, row) for row in range(len(data))])
-    mend = (
-        "Harmless if names were made from labels; if they tell of cameras or sites, mix these "
-        "within each class."
-    )
-    finding = Finding("class told by file name", "note", "", mend=mend)
-    yield from telling(data, data.labels, starts, finding, "the beginning of the file name")
+    series = data.groups is None
+    named = find_series(data) if series else data.groups
+    return None if named is None or not data.has_splits else _spanning(data, named, series)
 
 
-def _start(data: OwnData, row: int) -> str:
-    """The letters that a file name begins with, unless they are the class's own name."""
-    stem = data.items[row].stem.lower()
-    letters = re.match(r"[^\W\d_]*", stem).group()
-    own = re.sub(r"[\W_]+", "", data.classes[data.labels[row]].lower())
-    plain = re.sub(r"[\W_]+", "", stem)
-    return "" if plain.startswith(own) or (letters and own.startswith(letters)) else letters
-
-
-def _groups(context: Context) -> Iterator[Finding] | None:
-    data = context.data
-    if not data.has_splits or data.groups is None:
-        return None
-    return _spanning(data, data.groups, "groups across splits", "group", "groups")
-
-
-def _series(context: Context) -> Iterator[Finding] | None:
-    data = context.data
-    series = find_series(data) if data.has_splits and data.groups is None else None
-    if series is None:
-        return None
-    return _spanning(data, series, "series across splits", "series", "series")
-
-
-def _spanning(
-    data: OwnData, groups: np.ndarray, check: str, word: str, plural: str
-) -> Iterator[Finding]:
-    train = np.unique(groups[data.splits == "train"])
-    rows = np.flatnonzero((data.splits == "test") & np.isin(groups, train))
-    n_test = int((data.splits == "test").sum())
+def _spanning(data: OwnData, named: np.ndarray, series: bool) -> Iterator[Finding]:
+    one, several = ("series", "series") if series else ("group", "groups")
+    train = np.unique(named[data.splits == "train"])
+    rows = np.flatnonzero((data.splits == "test") & np.isin(named, train))
     if not len(rows):
         return
-    names = np.unique(groups[rows])
+    names = [str(name) for name in np.unique(named[rows])]
     yield Finding(
-        check,
+        f"{several} across splits",
         "warning",
-        f"{counted(len(names), word, plural)} ({listing([str(name) for name in names], 3)}) stand "
-        f"in train and in test, with {len(rows):,} of {n_test:,} test examples.",
+        f"{counted(len(names), one, several)} ({listing(names, 3)}) stand in train and in test, "
+        f"with {len(rows):,} of {(data.splits == 'test').sum():,} test examples.",
         data.names(rows),
-        f"Keep each {word} on one side: what is tested should be as new as what will come.",
+        f"Keep each {one} on one side: what is tested should be as new as what will come; "
+        "--ignore-splits draws such splits.",
     )
 
 
@@ -164,7 +120,5 @@ CHECKS = (
         "Neither camera, day, size nor format of a picture gives its class away.",
         ("image",),
     ),
-    Check("file names", _names, "File names do not give the class away.", ("image",)),
-    Check("groups across splits", _groups, "Every group stands in one split."),
-    Check("series across splits", _series, "Every series of names is in one split.", ("image",)),
+    Check("groups across splits", _across_splits, "Every group or series is in one split."),
 )

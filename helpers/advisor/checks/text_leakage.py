@@ -10,8 +10,8 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.checks.leakage import telling
 from helpers.advisor.data import Finding, counted, listing
+from helpers.tasks.words import spaced, without_marks
 
 _FEWEST = 20  # texts of a class: with fewer, some word stands in most of them by luck
 _MOST_READ = 20_000  # texts: as many show a word that stands in half of a class
@@ -45,15 +45,7 @@ def _label_in_text(context: Context) -> Iterator[Finding]:
 
 
 def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def _first_words(context: Context) -> Iterator[Finding]:
-    data = context.data
-    first = np.array([(text.split() or [""])[0][:40].lower() for text in data.items])
-    mend = "Look whether texts of each class come from another template or source."
-    finding = Finding("class told by the first word", "warning", "", mend=mend)
-    yield from telling(data, data.labels, first, finding, "the first word")
+    return " ".join(re.findall(r"\w+", spaced(without_marks(text.lower()))))
 
 
 def _one_word(context: Context) -> Iterator[Finding]:
@@ -62,7 +54,7 @@ def _one_word(context: Context) -> Iterator[Finding]:
     rows = np.linspace(0, len(data) - 1, min(len(data), _MOST_READ)).astype(int)
     counter = CountVectorizer(binary=True, token_pattern=r"\w+", dtype=np.int32)
     try:
-        holds = counter.fit_transform([data.items[row] for row in rows]).tocsr()
+        holds = counter.fit_transform([_words(data.items[row]) for row in rows]).tocsr()
     except ValueError:  # no text has a word
         return
     words, labels = counter.get_feature_names_out(), data.labels[rows]
@@ -99,6 +91,5 @@ def _most_telling(holds: csr_matrix, own: np.ndarray, allowed: np.ndarray) -> tu
 
 CHECKS = (
     Check("class named in the text", _label_in_text, "Texts do not name their class.", ("text",)),
-    Check("first words", _first_words, "First words do not give the class away.", ("text",)),
     Check("single words", _one_word, "No single word gives a class away.", ("text",)),
 )

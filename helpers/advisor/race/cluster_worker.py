@@ -24,6 +24,9 @@ _turn = threading.Lock()
 _held: dict[tuple[str, str, int], tuple[OwnTask, Backbone]] = {}
 
 
+_ARRAYS = ("labels", "splits", "groups", "rows", "together")
+
+
 def as_text(own: OwnTask) -> str:
     """What a worker needs of the data, as JSON; relative paths mean nothing in its folder."""
     data = own.data
@@ -32,7 +35,7 @@ def as_text(own: OwnTask) -> str:
     def plain(items: Sequence[Any] | None) -> list[str] | None:
         return items and [str(Path(item).absolute()) if picture else item for item in items]
 
-    arrays = {name: getattr(data, name) for name in ("labels", "splits", "groups", "rows")}
+    arrays = {name: getattr(data, name) for name in _ARRAYS}
     return json.dumps(
         {
             "root": str(data.root.absolute()),
@@ -40,6 +43,7 @@ def as_text(own: OwnTask) -> str:
             "items": plain(data.items),
             "listed": plain(data.listed) if picture else None,
             "classes": list(data.classes),
+            "together_by": dict(data.together_by),
             "shape": [*own.task.train.inputs.shape[2:]] if picture else [None, 0],
             **{name: None if a is None else a.tolist() for name, a in arrays.items()},
         }
@@ -50,7 +54,7 @@ def from_text(text: str) -> tuple[OwnData, list]:
     """The data that `as_text` wrote, and the (side, channels) to decode pictures to."""
     held = json.loads(text)
     shape = held.pop("shape")
-    for name in ("labels", "splits", "groups", "rows"):
+    for name in _ARRAYS:
         held[name] = None if held[name] is None else np.array(held[name])
     if held["modality"] == "image":
         for name in ("items", "listed"):

@@ -5,20 +5,28 @@ It is made from what `advise --json` writes, so that the two can't differ.
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+from PIL import Image
 
-from helpers.advisor.report.as_json import columns_in_words
-from helpers.advisor.verdicts import LEANING
+from helpers.advisor.data import listing
+from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
+from helpers.advisor.report.as_json import REFUSED, columns_in_words
+from helpers.advisor.verdicts import LEANING, WITHIN
+from helpers.approaches import get_approach
 from helpers.display.advice_charts import accuracy_figure, cost_figure
 from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
 from helpers.results.evidence import CLEAR, CLOSE, NONE
+from helpers.tasks.images import read_image
 from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 
 CHIPS = {
@@ -26,13 +34,18 @@ CHIPS = {
     LEANING: {"kind": "close", "sign": "◑"},
     CLOSE: {"kind": "close", "sign": "◐"},
     NONE: {"kind": "none", "sign": "○"},
+    REFUSED: {"kind": "close", "sign": "✕"},
 }
+MILLION = 1_000_000  # predictions that costs are told for
+HOURS = 7_200.0  # seconds from which on a time is told in hours
+PICTURED, PICTURE_SIDE = 8, 112  # examples of a warning that are shown, and their pixels
 SEVERITY_SIGNS = {"refused": "✕", "warning": "▲", "note": "●", "passed": "✓"}
 
 
 def report(told: Mapping[str, Any]) -> str:
     """Return the page. told: what `advise --json` writes."""
     rows, approach = told["candidates"], told["approach"]
+    taken = next((row for row in rows if row["approach"] == approach), None)
     for row in rows:
         style_of(row["approach"])  # the style sheet needs a colour for each
     figures = {}
@@ -44,9 +57,15 @@ def report(told: Mapping[str, Any]) -> str:
         told=told,
         sheet=Markup(_sheet()),
         chip=CHIPS.get(told["verdict"], CHIPS[CLOSE]),
+        doubted="probe_on_test" in (told["test_shift"] or {}),
         severity_signs=SEVERITY_SIGNS,
-        taken=next((row for row in rows if row["approach"] == approach), None),
-        why=_why(told),
+        title=_heading(approach) if approach else "No answer",
+        summary=get_approach(approach).summary if approach else "",
+        sure=_sure(told),
+        costs=_costs(taken, told["settings"]["hour_price"]),
+        steps=_steps(told),
+        taken=taken,
+        why=_why(told) if approach else [told["refused"]],
         changes=_changes(told),
         facts=_facts(told),
         json=json.dumps(dict(told), indent=1, ensure_ascii=False),
@@ -69,6 +88,7 @@ def _template() -> Template:
     templates.filters |= {
         "duration": duration,
         "short": short,
+        "pictures": _pictures,
         "swatch": lambda approach: Markup(swatch(approach)),
         "heading": _heading,
     }
@@ -92,16 +112,88 @@ def _changes(told: Mapping[str, Any]) -> list[str]:
     return said + [f"The article's rule, {flip['why']}" for flip in flips]
 
 
+def _sure(told: Mapping[str, Any]) -> str:
+    """How sure the choice is, and how often that word was right where it was counted."""
+    if told["refused"]:
+        return ""
+    record, within = told["verdict_record"], 100 * WITHIN
+    said = (
+        f"The choice: {100 * told['chance_right']:.0f} % sure that no other approach lies more "
+        f"than {within:.1f} points above."
+    )
+    if record is None:
+        return said
+    return f"{said} {record['right']} of {record['cases']} such answers were right on other data."
+
+
+def _costs(taken: Mapping[str, Any] | None, price: float | None) -> list[tuple[str, str]]:
+    """What the approach costs on this machine: time, with money where its price is known; of what.
+
+    price: of an hour.
+    """
+    if taken is None:
+        return []
+    seconds = {
+        "to train it on this machine, and each time again": taken["train_seconds"],
+        "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
+    }
+    money = {what: "" if price is None else _money(s / 3600 * price) for what, s in seconds.items()}
+    return [(f"{_time(s)}{money[what]}", what) for what, s in seconds.items()]
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
+
+
+def _money(value: float) -> str:
+    return f" · {value:,.2f}" if value >= 0.01 else " · below 0.01"
+
+
+def _steps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What to do next, each with its command if it has one: mend, measure, take the model."""
+    ask = f"python -m helpers advise {told['settings']['path']}"
+    if told["refused"]:
+        return [("Mend this, then ask again:", ask)]
+    warned = [check["check"] for check in told["checks"] if check["severity"] == "warning"]
+    steps = [(f"Look at what the checks warn of: {listing(warned)}.", "")] if warned else []
+    if told["next_measurement"]:
+        steps.append((told["next_measurement"], ""))
+    return [*steps, ("Get the trained model:", f"{ask} --export FOLDER")]
+
+
+def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
+    """The first examples of a warning as small pictures, where they are files below the root."""
+    made = []
+    base = Path(root) if Path(root).is_dir() else Path(root).parent
+    for name in check["examples"][:PICTURED]:
+        file = base / name.rpartition(": ")[2]  # of a table: line 3: file
+        if file.suffix.lower() not in PICTURE_SUFFIXES or not file.is_file():
+            continue
+        try:
+            pixels = read_image(file, PICTURE_SIDE, 3)
+        except (OSError, ValueError):
+            continue
+        held = io.BytesIO()
+        Image.fromarray(pixels).save(held, "JPEG", quality=80)
+        data = base64.b64encode(held.getvalue()).decode("ascii")
+        made.append(Markup('<img src="data:image/jpeg;base64,{}" alt="{}">').format(data, name))
+    return made
+
+
 def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     """What the numbers rest on, by the words it is listed under."""
     probe = told["probe"]
-    facts = {
-        "probe": f"{probe['accuracy']:.3f} ({probe['low']:.3f} to {probe['high']:.3f}) on "
-        f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
-        "chance": f"{probe['chance']:.3f}, naming the largest class",
-        "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-        "distance": f"{_or_unknown(told['distance'])} ({told['distance_how']})",
-    }
+    facts = (
+        {}
+        if probe is None
+        else {
+            "probe": f"{probe['accuracy']:.3f} ({probe['low']:.3f} to {probe['high']:.3f}) on "
+            f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
+            "chance": f"{probe['chance']:.3f}, naming the largest class",
+            "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
+            "distance": f"{_or_unknown(told['distance'])} ({told['distance_how']})",
+        }
+    )
     if told["columns"]:
         facts["columns"] = columns_in_words(told["columns"])
     unset = (None, "", [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,17 +10,22 @@ from typing import Any
 import numpy as np
 
 from helpers.advisor.answer import Answer, Looked
-from helpers.advisor.data import SPLITS, listing
+from helpers.advisor.checks.catalogue import RefusedData
+from helpers.advisor.checks.shift import SHIFT
+from helpers.advisor.data import SPLITS, Finding, OwnData, listing
+from helpers.advisor.together import TOGETHER
 from helpers.advisor.verdicts import LOOK, RACE, kept
 from helpers.decision import distance_word
 from helpers.errors import printable
+
+REFUSED = "refused"  # the verdict where no answer can be trusted
 
 
 def as_json(
     looked: Looked, answer: Answer, race: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
-    probing, task = looked.probing, looked.own.task
+    probing = looked.probing
     distance = probing.distance
     told = {
         "approach": answer.approach,
@@ -28,18 +33,13 @@ def as_json(
         "rule_approach": answer.ruled.approach,
         "reasons": list(answer.reasons),
         "headline": list(answer.headline),
+        "believe": believe(looked),
         "flips": [asdict(flip) for flip in answer.ruled.flips],
         "verdict": answer.verdict,
         "chance_right": round(answer.chance, 3),
         "verdict_record": kept(answer.verdict, LOOK if race is None else RACE),
         "candidates": candidate_rows(looked, answer),
-        "checks": [asdict(finding) for finding in looked.findings],
-        "n_examples": len(looked.own.data),
-        "n_classes": len(task.classes),
-        "n_train": len(task.train),
-        "n_validation": len(task.validation),
-        "n_test": len(task.test),
-        "classes": _class_rows(task),
+        **about_data(looked.own.data, looked.findings),
         "distance": None if distance is None else round(distance, 4),
         "distance_word": None if distance is None else distance_word(distance),
         "distance_how": probing.how,
@@ -49,10 +49,69 @@ def as_json(
         "left_out": (race or {}).get("left_out", {}),
         "race_seconds": (race or {}).get("race_seconds"),
         "next_measurement": answer.next_measurement,
-        "columns": looked.own.data.columns,
+        "refused": None,
         "settings": settings_of(looked),
     }
     return _fit_to_print(told)
+
+
+def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What `advise --json` writes where no answer can be trusted: the same keys, and the evidence.
+
+    asked: the fields of the request.
+    """
+    lists = ("flips", "candidates", "measured", "reasons", "headline")
+    absent = ("approach", "rule", "rule_approach", "distance", "distance_word", "distance_how",
+              "probe", "test", "race_seconds", "believe", "next_measurement", "chance_right",
+              "verdict_record")  # fmt: skip
+    told = {
+        **dict.fromkeys(absent),
+        **{name: [] for name in lists},
+        "left_out": {},
+        "verdict": REFUSED,
+        "refused": str(refusal),
+        **about_data(refusal.data, refusal.findings),
+        "settings": _plain(asked),
+    }
+    return _fit_to_print(told)
+
+
+def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
+    """What was found in the data itself, whatever the answer."""
+    rows = {split: data.labels[data.splits == split] for split in SPLITS}
+    counts = {split: np.bincount(rows[split], minlength=len(data.classes)) for split in SPLITS}
+    shift = next((f.figures for f in findings if f.check == SHIFT and f.figures), None)
+    together = next((f.found for f in findings if f.check == TOGETHER), "")
+    return {
+        "checks": [asdict(finding) for finding in findings],
+        "n_examples": len(data),
+        "n_classes": len(data.classes),
+        **{f"n_{split}": len(rows[split]) for split in SPLITS},
+        "classes": [
+            {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
+            for i, name in enumerate(data.classes)
+        ],
+        "columns": data.columns,
+        "kept_together": {**data.together_by, "found": together},
+        "test_shift": None if shift is None else dict(shift),
+    }
+
+
+def believe(looked: Looked) -> str:
+    """Which of two numbers to believe, where the data bring a test; else nothing."""
+    shift = about_data(looked.own.data, looked.findings)["test_shift"]
+    if shift is None:
+        return ""
+    if "probe_on_test" not in shift:
+        return (
+            f"The test resembles the training data (AUC {shift['auc']:.2f}), so the "
+            f"{looked.probing.probe.accuracy:.3f} out of fold holds for it."
+        )
+    return (
+        f"Believe {shift['probe_on_test']:.3f} ({shift['low']:.3f} to {shift['high']:.3f}), what a "
+        f"probe reaches on your test, not the {shift['probe_out_of_fold']:.3f} out of fold or what "
+        "is expected from it: the test is of another kind than the training data."
+    )
 
 
 def _fit_to_print(told: Any) -> Any:
@@ -74,13 +133,8 @@ def columns_in_words(columns: Mapping[str, Any]) -> str:
 
 def settings_of(looked: Looked) -> dict[str, Any]:
     """What somebody needs to get the same answer again."""
-    asked = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in looked.asked.items()
-    }
     task = looked.own.task
-    return asked | {
-        "exclude": list(looked.asked["exclude"]),
+    return _plain(looked.asked) | {
         "backbone": looked.backbone,
         "pretrained_on": looked.pretrained_on,
         "image_size": looked.image_size,
@@ -90,14 +144,10 @@ def settings_of(looked: Looked) -> dict[str, Any]:
     }
 
 
-def _class_rows(task: Any) -> list[dict[str, Any]]:
-    """How many examples of each class each split has."""
-    n = len(task.classes)
-    counts = {name: np.bincount(getattr(task, name).labels, minlength=n) for name in SPLITS}
-    return [
-        {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
-        for i, name in enumerate(task.classes)
-    ]
+def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request as JSON holds them."""
+    held = {name: list(v) if isinstance(v, tuple) else v for name, v in asked.items()}
+    return {name: str(v) if isinstance(v, Path) else v for name, v in held.items()}
 
 
 def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:

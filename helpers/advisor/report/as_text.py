@@ -36,6 +36,8 @@ def _short(told: dict[str, Any]) -> list[str]:
     said = [
         f"{told['n_examples']:,} examples of {told['n_classes']} classes: {told['n_train']:,} "
         f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
+        told["kept_together"]["found"],
+        *([told["believe"]] if told["believe"] else []),
         *told["headline"],
     ]
     if told["columns"]:

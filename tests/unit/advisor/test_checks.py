@@ -268,22 +268,6 @@ def test_a_size_or_a_format_that_gives_the_class_away(tmp_path):
     assert {"class told by size", "class told by format"} <= names(read_data(tmp_path))
 
 
-def test_file_names_that_tell_a_source(tmp_path):
-    for i in range(30):
-        photo(tmp_path / "cat" / f"IMG_{i}.jpg", i)
-        photo(tmp_path / "dog" / f"DSC_{i}.jpg", 1000 + i)
-    finding = found(read_data(tmp_path), "class told by file name")
-    assert finding.severity == "note"
-    assert finding.examples == ("cat: img (30 of 30)", "dog: dsc (30 of 30)")
-
-
-def test_file_names_made_of_the_label_say_nothing(tmp_path):
-    for number, kind in enumerate(("cat", "dog")):
-        for i in range(30):
-            photo(tmp_path / kind / f"{kind}_{i}.jpg", 1000 * number + i)
-    assert "class told by file name" not in names(read_data(tmp_path))
-
-
 def test_groups_and_series_on_both_sides(tmp_path):
     for clip in range(24):
         for frame in range(4):
@@ -303,14 +287,6 @@ def test_texts_that_name_their_class():
     for row in range(len(data)):
         data.items[row] += f" filed under {data.classes[data.labels[row]]}"
     assert found(data, "class named in the text").severity == "warning"
-
-
-def test_texts_that_begin_with_their_class():
-    data = texts()
-    for row in range(len(data)):
-        data.items[row] = f"{['dear', 'hi'][data.labels[row]]} {data.items[row]}"
-    finding = found(data, "class told by the first word")
-    assert finding.examples == ("spam: dear (60 of 60)", "ham: hi (60 of 60)")
 
 
 def test_a_signature_that_one_class_bears():
@@ -362,13 +338,11 @@ def test_resolution_and_colour_against_the_backbone(tmp_path):
     assert "resolution" not in {finding.check for finding in run_checks(data)}
 
 
-def test_grey_and_odd_modes_are_told(tmp_path):
+def test_odd_modes_are_told(tmp_path):
     photos(tmp_path)
-    scene(1).convert("L").save(tmp_path / "cat" / "grey.png")
     scene(2).convert("CMYK").save(tmp_path / "cat" / "print.jpg")
     told = [f for f in run_checks(read_data(tmp_path), side=SIDE) if f.check == "colour"]
-    assert {f.examples for f in told} == {("cat/grey.png",), ("cat/print.jpg",)}
-    assert any("1 CMYK" in f.found for f in told)
+    assert [f.examples for f in told] == [("cat/print.jpg",)] and "1 CMYK" in told[0].found
 
 
 def test_long_pictures_and_texts_are_told(tmp_path):

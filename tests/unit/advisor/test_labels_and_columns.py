@@ -371,7 +371,7 @@ def test_names_that_are_not_utf8_are_told(tmp_path):
 
 def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
     data = read_data(labelled(tmp_path, ["a", "b"]))
-    drawn = draw_splits(data, find_copies(data), None)
+    drawn = draw_splits(data, find_copies(data))
     assert "examples that are all alike" in checks(drawn)
     assert all(one.severity != "refused" for one in run_checks(drawn))
 
@@ -379,5 +379,5 @@ def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
 def test_copies_in_a_test_that_was_brought_are_refused_however_many(tmp_path):
     rows = [("ab"[i % 2], "test" if i % 4 > 1 else "train") for i in range(40)]
     data = read_data(split_table(tmp_path, rows))
-    drawn = draw_splits(data, find_copies(data), None)
+    drawn = draw_splits(data, find_copies(data))
     assert any(one.severity == "refused" for one in run_checks(drawn))

@@ -24,7 +24,7 @@ from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.pictures import picture_shape, pictures, readable
 from helpers.advisor.data import OwnData
-from helpers.advisor.folds import cuts
+from helpers.advisor.folds import cut_folds
 from helpers.advisor.network import choose_backbone, cut_off
 from helpers.advisor.pipeline import Request
 from helpers.advisor.probe import (
@@ -213,7 +213,7 @@ def test_tiny_tables_have_as_many_folds_as_they_allow(classes, rows, groups, tmp
 def test_groups_that_leave_one_class_to_train_on_are_refused(groups):
     labels = np.repeat([0, 1], 6)
     with pytest.raises(UserError, match="--group-column none"):
-        cuts(labels, labels if groups == 2 else np.repeat([0, 1, 1], 4), 5, 0)
+        cut_folds(labels, labels if groups == 2 else np.repeat([0, 1, 1], 4), 5, 0)
 
 
 def test_an_input_that_is_met_badly_is_told(monkeypatch, tmp_path):
@@ -324,6 +324,7 @@ def lower_letters(texts, longest):
 )
 def test_what_the_network_cannot_read_is_not_called_distance(words, cause, monkeypatch):
     monkeypatch.setattr(probe_module, "_distance", lambda *_: (9.0, "made"))
+    monkeypatch.setattr("helpers.advisor.out_of_fold.seconds_each", lambda *_: 0.0)
     parts = words.split("|")
     texts = [" ".join(Random(i).choices(parts[i % 2].split(), k=6)) for i in range(120)]
     splits = np.array(["train"] * 80 + ["validation"] * 20 + ["test"] * 20)

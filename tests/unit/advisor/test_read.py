@@ -613,7 +613,7 @@ def test_series_of_file_names_stay_on_one_side(tmp_path):
     data = with_splits(read_data(tmp_path))
     clips = np.array([path.name[:6] for path in data.items])
     assert all(len(set(data.splits[clips == clip])) == 1 for clip in set(clips))
-    assert "24 series" in finding(data, "series of file names").found
+    assert "24 series" in finding(data, "kept together").found
 
 
 def test_unreadable_pictures_are_named_counted_and_left_out(tmp_path):

@@ -88,12 +88,13 @@ def test_a_gain_that_grows_with_distance_correlates_by_one():
 def duel(gains):
     """Runs of two approaches, three seeds each, whose paired gains are about `gains` by size."""
     rows = [
-        ("t", "pocket", n, 0.0, approach, seed, 0.5 + (gain + 0.001 * seed) * (approach == "b"))
+        ("t", "pocket", n, 0.0, 28, approach, seed, 0.5 + (gain + 0.001 * seed) * (approach == "b"))
         for n, gain in gains.items()
         for seed in range(3)
         for approach in "ab"
     ]
-    names = ["task", "backbone", "n_train", "dial", "approach", "seed", "test_accuracy"]
+    names = ["task", "backbone", "n_train", "dial", "image_size", "approach", "seed"]
+    names += ["test_accuracy"]
     return pd.DataFrame(rows, columns=names)
 
 

@@ -14,10 +14,11 @@ from tiny import tiny_task, tiny_text_task
 from helpers.advisor.costs import Cost
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import Folds, folds_of, part_of
+from helpers.advisor.hyperparameters import settings_of
 from helpers.advisor.probe import frozen_features
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute, judged, right_of
 from helpers.advisor.task import make_own_task
-from helpers.approaches import get_approach
+from helpers.approaches import get_approach, parse_options
 from helpers.approaches.base import cached_examples
 from helpers.backbones import clone, load_backbone
 from helpers.tasks import Split
@@ -162,7 +163,8 @@ def test_a_run_predicts_what_it_did_without_a_pool(own, pocket, name):
     config = approach.config("image", 30, lr=1e-3, epochs=3, batch_size=32)
     logits = []
     for task in (shared, apart):
-        fitted = approach.fit(clone(pocket), task, config)
+        options = parse_options(approach.options, settings_of(name, "image"))
+        fitted = approach.fit(clone(pocket), task, config, options)
         logits.append(fitted.predict(task.validation))
     assert torch.allclose(*logits, atol=1e-4)
     assert np.array_equal(right_of(row), judged(fitted, apart.validation, job.seed))
