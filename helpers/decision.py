@@ -311,7 +311,7 @@ def _flipped(situation: Situation, thresholds: Thresholds) -> Decision:
         flips.append(("unlabelled data", approach, _UNLABELLED.format(situation.unlabelled)))
     if situation.local_only:
         approach = FULL_FINE_TUNING
-        flips.append(("local only", approach, _LOCAL))
+        flips.append((LOCAL_ONLY, approach, _LOCAL))
     if situation.tasks >= thresholds.many_tasks:
         approach = LORA if decision.rule == "R2" else ADAPTER
         flips.append(("many tasks", approach, _TASKS.format(situation.tasks, TITLES[approach])))
@@ -329,6 +329,7 @@ _UNLABELLED = (
     "{:,} unlabelled examples are many; first continue the base's self-supervised pretraining on "
     "them, then adapt it, which often beats fine-tuning straight away."
 )
+LOCAL_ONLY = "local only"  # the flip's name
 _LOCAL = (
     "data must not leave, so a larger model behind an API is out; a smaller model that runs here, "
     "fully fine-tuned, may beat it frozen, and the constraint outranks the accuracy math."
@@ -382,7 +383,7 @@ def _neighbours(
         words = f"with {many:,} unlabelled examples or more"
         yield "unlabelled data", words, replace(situation, unlabelled=many)
     words = "if a hosted model were allowed" if situation.local_only else "if it must run locally"
-    yield "local only", words, replace(situation, local_only=not situation.local_only)
+    yield LOCAL_ONLY, words, replace(situation, local_only=not situation.local_only)
     if situation.tasks >= thresholds.many_tasks:
         yield "many tasks", "with one task", replace(situation, tasks=1)
     else:

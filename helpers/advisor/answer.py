@@ -40,7 +40,7 @@ from helpers.advisor.probe import (
 )
 from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, chance_right, kept_words, verdict_of
-from helpers.decision import Decision, Reason, ReasonKind, Situation, decide
+from helpers.decision import LOCAL_ONLY, Decision, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import Measured, measured_curves
@@ -187,7 +187,7 @@ def ruled_here(situation: Situation, *, known: bool) -> Decision:
     Flips about running locally are left out: every network that is looked at here does.
     """
     ruled = decide(situation)
-    flips = tuple(flip for flip in ruled.flips if flip.name != "local only")
+    flips = tuple(flip for flip in ruled.flips if flip.name != LOCAL_ONLY)
     if known:
         return replace(ruled, flips=flips)
     close, far = (decide(replace(situation, distance=end)) for end in (0.0, 1.0))

@@ -65,6 +65,7 @@ class SizedProbe:
 
 
 def score_of(right: np.ndarray) -> ProbeScore:
+    """The score of a model that got these right, bool (N,)."""
     count, n = int(right.sum()), len(right)
     return ProbeScore(count / n, *wilson_interval(count, n), n)
 

@@ -18,7 +18,8 @@ from helpers.vocabulary import ADAPTER
 class Adapter(nn.Module):
     """x + up(relu(down(x))) along the feature axis; `up` starts at zero, so it starts as x.
 
-    Linear layers for (…, width), 1×1 convolutions for (N, width, H, W).
+    Linear layers for (…, width), 1×1 convolutions for (N, width, H, W). The bottleneck between them
+    is `width // reduction` wide, and 4 at least.
     """
 
     def __init__(self, width: int, reduction: int, convolutional: bool) -> None:

@@ -72,7 +72,8 @@ def add_lora(root: nn.Module, rank: int, alpha: float, targets: tuple[str, ...] 
     """Wrap layers below `root` in place; returns how many.
 
     targets: endings of layer names, such as ("query", "value"); empty: every linear layer and
-        every plain convolution with one group (depthwise ones have no rank to lower).
+        every plain convolution with one group (depthwise ones have no rank to lower). One of a
+        class of its own, such as timm's that pads by itself (EfficientNet-Lite's stem), is left.
 
     Raises UserError when nothing matches or the rank is not positive.
     """

@@ -41,7 +41,7 @@ from helpers.backbones import load_backbone
 from helpers.display import explore, figure, looks
 from helpers.experiments import source_accuracy
 from helpers.lessons import check, claims, pick, pitfalls
-from helpers.results import comparable, load_runs
+from helpers.results import SITUATION, comparable, load_runs
 from helpers.tasks import load_or_fallback, load_task
 from helpers.training import extract_features
 
@@ -54,7 +54,7 @@ from helpers.training import extract_features
 # seed by seed.
 
 # %%
-runs, PLACE = comparable(load_runs()), list(pitfalls.PLACE)
+runs, PLACE = comparable(load_runs()), list(SITUATION)
 ledger = {verdict.id: verdict for verdict in claims.judge_claims()}
 
 

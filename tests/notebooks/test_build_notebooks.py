@@ -110,7 +110,7 @@ def test_times_navigation_and_table_are_written(collection):
     assert set(taken) == {"00", "01"} and all(
         20 < megabytes < 4_000 for megabytes in taken.values()
     )
-    assert f"| 00 | {seconds['00'] / 60:.1f} | {taken['00']:,.0f} | 17 | 1 | 0 |" in teaching
+    assert f"| 00 | {seconds['00'] / 60:.1f} | {taken['00']:,.0f} | 17 | 1 | 15 | 0 |" in teaching
 
 
 def test_a_failing_cell_leaves_the_old_notebook(collection, capsys):

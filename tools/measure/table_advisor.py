@@ -73,15 +73,8 @@ def measure(key: str, minutes: float, runs: pd.DataFrame) -> dict[str, Any]:
         raced = answer == RACE
         started, cpu = time.monotonic(), time.process_time()
         size = BACKBONES[case.backbone].native_size or None if answer == PROBE else None
-        advice = advise(
-            Request(
-                path,
-                minutes=minutes if raced else None,
-                measure=raced,
-                exclude=(task,),
-                image_size=size,
-            )  # fmt: skip
-        )
+        limits = {"minutes": minutes if raced else None, "measure": raced, "image_size": size}
+        advice = advise(Request(path, exclude=(task,), **limits))
         told = advice.as_dict()
         name = told["approach"]
         if answer not in (LOOK, RACE):
@@ -107,8 +100,15 @@ def measure(key: str, minutes: float, runs: pd.DataFrame) -> dict[str, Any]:
         "seconds": round(time.monotonic() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
         "minutes": minutes if raced else "",
-        "threads": told["settings"]["torch_threads"],
-        "device": told["settings"]["device"],
+        **_measured_by(told["settings"]),
+    }
+
+
+def _measured_by(settings: dict[str, Any]) -> dict[str, Any]:
+    """The machine, the code and the time of a row."""
+    return {
+        "threads": settings["torch_threads"],
+        "device": settings["device"],
         "git": commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
