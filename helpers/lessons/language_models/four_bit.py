@@ -21,15 +21,12 @@ SmolLM2 took under LoRA:
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from helpers.backbones.gguf_file import BLOCK, BLOCK_BYTES, GGUFFile, dequantised, empty_decoder
 from helpers.backbones.smollm2 import smollm2_file
-from helpers.lessons.language_models.causal_lm import CausalLM
 from helpers.lessons.language_models.counting import (
     ARCHITECTURES,
     ATTENTION,
@@ -112,11 +109,6 @@ def load_in_blocks(file: GGUFFile | None = None) -> nn.Module:
         words = decoder.model.embed_tokens
         decoder.lm_head = BlockLinear(words.blocks, words.kind)
     return decoder.requires_grad_(False)
-
-
-def in_blocks(lm: CausalLM, file: GGUFFile | None = None) -> CausalLM:
-    """The same language model on a base in blocks; tokenizer and facts are shared."""
-    return replace(lm, model=load_in_blocks(file))
 
 
 def base_bytes(model: nn.Module) -> int:
