@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide, distance_word
+from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide
 from helpers.results import runs as records
 from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
 from helpers.results.learning_curves import (
@@ -32,7 +32,7 @@ from helpers.results.learning_curves import (
     training_minutes,
 )
 from helpers.results.learning_curves import measured_curves as measured
-from helpers.results.published.cases import comparable_cases, near
+from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import t_half_width
@@ -264,7 +264,7 @@ def both_answers(
     """
     held = _held(runs, None)
     ruled, measured = decide(situation), evidence_near(situation, held)
-    cases = published_near(situation)
+    cases = near_situation(_published(), situation)
     reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,
@@ -275,13 +275,6 @@ def both_answers(
         "candidates": [_rounded(candidate) for candidate in measured.candidates],
         "sources": _sources(measured, held, cases),
     }
-
-
-def published_near(situation: Situation) -> pd.DataFrame:
-    """Published cases of the same kind of model and data, as distant in a word, near in size."""
-    facts = {"modality": situation.modality, "llm": "yes" if situation.llm else "no"}
-    word = None if situation.llm else distance_word(situation.distance).value
-    return near(_published(), examples=situation.examples, distance=word, **facts)
 
 
 @lru_cache(maxsize=1)

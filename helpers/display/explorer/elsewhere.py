@@ -1,8 +1,7 @@
 """What published tables say near a point of the explorer, beside what was measured here.
 
-Published distances are words, and they are ours: a point reads the cases of its own word, or of
-any word where the model is a large language model, whose distance is hardly ever judged. Where
-there are none it reads the neighbouring words, and says so.
+A point reads the cases of its own word of distance; where there are none it reads the neighbouring
+words, and says so.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from enum import StrEnum
 
 import pandas as pd
 
-from helpers.decision import Situation, distance_word
+from helpers.decision import Situation
 from helpers.results.evidence import CLEAR, CLOSE, NONE
-from helpers.results.published.cases import comparable_cases, near, regret_points
+from helpers.results.published.cases import comparable_cases, near_situation, regret_points
 from helpers.results.published.sums import standings
 from helpers.results.statistics import mean_interval
-from helpers.vocabulary import DistanceWord, phrase_of
+from helpers.vocabulary import phrase_of
 
 LEAST_DATA_SETS = 3  # with fewer nothing is called clear
 
@@ -70,15 +69,11 @@ def published_near(situation: Situation, cases: pd.DataFrame | None = None) -> E
     cases: as `compared_cases` gives them, and those when None.
     """
     cases = compared_cases() if cases is None else cases
-    facts = {"modality": situation.modality, "llm": "yes" if situation.llm else "no"}
-    alike = near(cases, examples=situation.examples, **facts)
-    words = list(DistanceWord)
-    place = words.index(distance_word(situation.distance))
-    same = alike if situation.llm else alike[alike["distance"] == words[place]]
-    if len(same):
-        return _judged(same, Reach.SAME)
-    step = alike[alike["distance"].isin(words[max(place - 1, 0) : place + 2])]
-    return _judged(step, Reach.STEP) if len(step) else Elsewhere()
+    for steps, reach in enumerate((Reach.SAME, Reach.STEP)):
+        found = near_situation(cases, situation, steps=steps)
+        if len(found):
+            return _judged(found, reach)
+    return Elsewhere()
 
 
 def _judged(cases: pd.DataFrame, reach: Reach) -> Elsewhere:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from helpers.decision import Situation, distance_word
 from helpers.results.published.schema import CASE, IDENTITY, METRICS
 from helpers.results.published.tables import Published, load_published
-from helpers.vocabulary import CLASSICAL, SHIPPED
+from helpers.vocabulary import CLASSICAL, SHIPPED, DistanceWord
 
 APPROACHES = tuple(name for name in SHIPPED if name != CLASSICAL)
 FROM_RANDOM = "none"  # pretraining of a network that starts from random weights
@@ -117,3 +118,18 @@ def near(
         apart = np.abs(np.log(cases["n_train"] / examples))
         kept &= (apart <= np.log(factor) + 1e-9).to_numpy()
     return cases[kept]
+
+
+def near_situation(cases: pd.DataFrame, situation: Situation, *, steps: int = 0) -> pd.DataFrame:
+    """Return the cases of the situation's kind of data and model, near in size and in distance.
+
+    Published distances are words, and they are ours. steps: how many words a case may lie away.
+    Those of a large language model are hardly ever judged, so that any distance is near there.
+    """
+    facts = {"modality": situation.modality, "llm": "yes" if situation.llm else "no"}
+    alike = near(cases, examples=situation.examples, **facts)
+    if situation.llm:
+        return alike
+    words = list(DistanceWord)
+    place = words.index(distance_word(situation.distance))
+    return alike[alike["distance"].isin(words[max(0, place - steps) : place + steps + 1])]
