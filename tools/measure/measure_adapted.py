@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from helpers.errors import UserError
 from helpers.experiments.costs import TensorMemory
 from helpers.experiments.sweeps import MOST_TRIALS, next_rate
 from helpers.experiments.timing import resting_optimizer
@@ -47,7 +46,7 @@ from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays
 from helpers.vocabulary import FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
-from tools.measure.measure_decoder import chosen_lr
+from tools.measure.measure_decoder import chosen_lr, measure_missing
 
 MODEL, DOMAIN, OLD = "smollm2", "tweets", ("newsgroups", "excerpts")
 # (approach, rank, first rates, seeds); a trained prompt's rank is its length in tokens
@@ -226,6 +225,15 @@ def tell_time() -> None:
     print(f"together {hours:.1f} core hours, measuring of texts left out")
 
 
+def measure_or_tell(cell: Cell) -> list[dict[str, object]]:
+    """The rows of a cell; where its loss is no longer finite, rows that say so."""
+    try:
+        return measure(cell)
+    except TrainingDiverged as error:
+        print(cell, error, flush=True)
+        return diverged(cell)
+
+
 def main() -> None:
     """Measure adaptation by adaptation and print each one's end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -235,25 +243,9 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.time:
         return tell_time()
-    for cell in cells():
-        if ADAPTED.question(cell.row()) in recorded(ADAPTED.load()):
-            continue
-        if given.list:
-            print(cell)
-            continue
-        try:
-            rows = measure(cell)
-        except TrainingDiverged as error:
-            print(cell, error, flush=True)
-            rows = diverged(cell)
-        except UserError as error:
-            print(cell, error, flush=True)
-            continue
-        for row in rows:
-            ADAPTED.append(row)
-        last = {row["corpus"]: row["bits_per_byte"] for row in rows}
-        told = ", ".join(f"{name} {value:.3f}" for name, value in last.items())
-        print(cell, told, "bits per byte", flush=True)
+    measure_missing(
+        ADAPTED, cells(), lambda: recorded(ADAPTED.load()), measure_or_tell, only_list=given.list
+    )
     return None
 
 

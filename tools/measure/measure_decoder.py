@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 import torch
@@ -30,6 +31,7 @@ from helpers.lessons.language_models.causal_lm import (
 )
 from helpers.lessons.language_models.tuning import TuneConfig, adapt
 from helpers.paths import commit
+from helpers.storage.results_file import ResultsFile
 from helpers.tasks import Task, load_task
 
 MODEL, SOURCE = "tiny", "newsgroups"
@@ -147,18 +149,23 @@ def measure(cell: Cell) -> list[dict[str, object]]:
     return [cell.row() | facts | row for row in found]
 
 
-def main() -> None:
-    """Measure adaptation by adaptation and print each one's end."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--list", action="store_true", help="only print what is missing")
-    parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=DOMAINS)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    known = recorded()
-    for cell in cells(given.domains):  # each is asked for when the one before is recorded
-        if records.FILE.question(cell.row()) in known:
+def measure_missing(
+    file: ResultsFile,
+    cells: Iterable[Any],
+    recorded: Callable[[], set[tuple[object, ...]]],
+    measure: Callable[[Any], list[dict[str, Any]]],
+    *,
+    only_list: bool,
+) -> None:
+    """Measure each cell that is not recorded, append its rows and print how it ended.
+
+    cells: with a `row` each; the next is asked for when the one before is recorded, because its
+    learning rate may hang on it. A cell that fails is told and left out. only_list: measure none.
+    """
+    for cell in cells:
+        if file.question(cell.row()) in recorded():
             continue
-        if given.list:
+        if only_list:
             print(cell)
             continue
         try:
@@ -167,9 +174,20 @@ def main() -> None:
             print(cell, error, flush=True)
             continue
         for row in rows:
-            records.FILE.append(row)
+            file.append(row)
         last = {row["corpus"]: row["bits_per_byte"] for row in rows}
-        print(cell, f"new {last['new']:.3f}, old {last['old']:.3f} bits per byte", flush=True)
+        told = ", ".join(f"{name} {value:.3f}" for name, value in last.items())
+        print(cell, told, "bits per byte", flush=True)
+
+
+def main() -> None:
+    """Measure adaptation by adaptation and print each one's end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="only print what is missing")
+    parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=DOMAINS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    measure_missing(records.FILE, cells(given.domains), recorded, measure, only_list=given.list)
 
 
 if __name__ == "__main__":
