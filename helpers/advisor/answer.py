@@ -40,7 +40,7 @@ from helpers.advisor.probe import (
 )
 from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, chance_right, kept_words, verdict_of
-from helpers.decision import LOCAL_ONLY, Decision, Reason, ReasonKind, Situation, decide
+from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import Measured, measured_curves
@@ -196,12 +196,12 @@ def ruled_here(situation: Situation, *, known: bool) -> Decision:
         f"rule says {phrase_of(close.approach)} ({close.rule}), for a distant one "
         f"{phrase_of(far.approach)} ({far.rule})."
     )
-    rule = close.rule
-    if far.approach != close.approach:
-        rule += f" if the domain is close; {phrase_of(far.approach)} if not"
     reasons = (close.reasons[0], Reason(ReasonKind.DISTANCE, told))
     flips = tuple(flip for flip in flips if flip.name != "distance")
-    return replace(close, rule=rule, reasons=reasons, flips=flips)
+    if far.approach != close.approach:
+        why = f"if the domain is distant: {phrase_of(far.approach)} ({far.rule})"
+        flips = (*flips, Flip("distance", False, far.approach, why))
+    return replace(close, reasons=reasons, flips=flips)
 
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:

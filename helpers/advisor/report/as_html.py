@@ -19,7 +19,7 @@ from PIL import Image
 
 from helpers.advisor.data import listing
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
-from helpers.advisor.report.as_json import REFUSED, columns_in_words
+from helpers.advisor.report.as_json import REFUSED, columns_in_words, rule_in_words
 from helpers.advisor.verdicts import LEANING, WITHIN
 from helpers.approaches import get_approach
 from helpers.display.advice_charts import accuracy_figure, cost_figure
@@ -102,8 +102,7 @@ def _sheet() -> str:
 
 
 def _why(told: Mapping[str, Any]) -> list[str]:
-    rule = phrase_of(told["rule_approach"])
-    return [*told["headline"], f"The article's rule ({told['rule']}) says {rule}."]
+    return [*told["headline"], rule_in_words(told)]
 
 
 def _changes(told: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from helpers.advisor.together import TOGETHER
 from helpers.advisor.verdicts import LOOK, RACE, kept
 from helpers.decision import distance_word
 from helpers.errors import printable
+from helpers.vocabulary import phrase_of
 
 REFUSED = "refused"  # the verdict where no answer can be trusted
 
@@ -121,6 +122,13 @@ def _fit_to_print(told: Any) -> Any:
     if isinstance(told, Mapping):
         return {key: _fit_to_print(value) for key, value in told.items()}
     return [_fit_to_print(one) for one in told] if isinstance(told, list | tuple) else told
+
+
+def rule_in_words(told: Mapping[str, Any]) -> str:
+    """Say what the article's rule answers; of a distance that is not known, for a close domain."""
+    if_close = " if the domain is close" if told["distance"] is None else ""
+    named = phrase_of(told["rule_approach"])
+    return f"The article's rule ({told['rule']}) says {named}{if_close}."
 
 
 def columns_in_words(columns: Mapping[str, Any]) -> str:

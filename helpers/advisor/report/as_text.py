@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from helpers.advisor.report.as_json import columns_in_words
+from helpers.advisor.report.as_json import columns_in_words, rule_in_words
 from helpers.vocabulary import phrase_of
 
 WIDTH = 100
@@ -32,7 +32,6 @@ def in_words(advice: Any) -> str:
 
 def _short(told: dict[str, Any]) -> list[str]:
     """The reasons that a reader of a terminal needs; all of them stand in the JSON and the page."""
-    rule = phrase_of(told["rule_approach"])
     said = [
         f"{told['n_examples']:,} examples of {told['n_classes']} classes: {told['n_train']:,} "
         f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
@@ -48,7 +47,7 @@ def _short(told: dict[str, Any]) -> list[str]:
     else:
         said.append(f"Distance from the pretraining: {told['distance']:.2f} "
                     f"({told['distance_word']}, {how}).")  # fmt: skip
-    said.append(f"The article's rule ({told['rule']}) says {rule}.")
+    said.append(rule_in_words(told))
     return said
 
 
