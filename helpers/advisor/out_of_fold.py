@@ -18,7 +18,6 @@ from sklearn.model_selection import cross_val_predict
 from helpers.approaches.feature_extraction import STRENGTHS
 from helpers.backbones import Backbone
 from helpers.results.statistics import wilson_interval
-from helpers.tasks import Split
 from helpers.training import feature_cache
 from helpers.training.linear import linear_probe, one_blas_thread
 
@@ -87,17 +86,21 @@ class Probed(NamedTuple):
 
 
 @one_blas_thread
-def probed(backbone: Backbone, features: np.ndarray, split: Split, cuts: list) -> Probed:
-    """A linear probe out of fold, its strength the one with the least loss out of fold."""
-    labels, started = split.labels, time.process_time()
+def probed(
+    image_size: int, each: float, features: np.ndarray, labels: np.ndarray, cuts: list
+) -> Probed:
+    """A linear probe out of fold, its strength the one with the least loss out of fold.
+
+    image_size: that the features, float32 (n, F), were computed at, in `each` seconds an example.
+    """
+    started = time.process_time()
     strength = strength_of(features, labels, cuts if len(labels) <= WHOLE_CHOICE else cuts[:1])
     between = time.process_time()
     right = out_of_fold(linear_probe(strength), features, labels, cuts) == labels
     ended = time.process_time()
-    each = seconds_each(backbone, split.inputs)
     score = score_of(right)
     sized = SizedProbe(
-        backbone.recipe.size, score.accuracy, score.low, score.high, score.n, strength,
+        image_size, score.accuracy, score.low, score.high, score.n, strength,
         each * len(labels) + ended - started,
         (ended - between) / sum(len(train) for train, _ in cuts),
     )  # fmt: skip

@@ -6,7 +6,7 @@ and the network's own (`BackboneInfo.native_size`). What follows works at the be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from helpers.advisor.data import SPLITS
 from helpers.advisor.folds import cut_folds, sets_of_class
 from helpers.advisor.out_of_fold import (
+    Probed,
     ProbeScore,
     SizedProbe,
     out_of_fold,
@@ -197,18 +198,17 @@ def probe_own(
     rows, split = joined_sample(own, seed)
     cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
     classical = _classical(own, split, cuts, seed) == labels
-    base = probed(backbone, features[rows], split, cuts)
-    main, part, sizes = base, np.arange(len(rows)), (base.sized,)
+    each = seconds_each(backbone, split.inputs)
+
+    def at_own_size(part: np.ndarray, cuts: list) -> Probed:
+        size = backbone.recipe.size
+        return probed(size, each, features[rows[part]], labels[part], cuts)
+
+    part = np.arange(len(rows))
+    main = at_own_size(part, cuts)
+    sizes = [main.sized]
     if native is not None:
-        part = affordable_part(native, split, seed)
-        small, cuts = split, _cuts(own, rows[part], labels[part], seed)
-        if len(part) < len(rows):
-            small = split.take(part)
-            base = probed(backbone, features[rows[part]], small, cuts)
-        larger = probed(native, feature_cache.extract_features(native, small.inputs), small, cuts)
-        ahead = larger.sized.accuracy > base.sized.accuracy + MARGIN
-        sizes = [one.sized for one in ((larger, base) if ahead else (base, larger))]
-        main, part = (larger, part) if ahead else (main, np.arange(len(rows)))
+        main, part, sizes = _with_native(native, own, rows, split, main, at_own_size, seed)
     frechet, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
         probe=score_of(main.right),
@@ -228,6 +228,31 @@ def probe_own(
     return replace(told, unseen=_lost(told, right, classical))
 
 
+def _with_native(
+    native: Backbone,
+    own: OwnTask,
+    rows: np.ndarray,
+    split: Split,
+    whole: Probed,
+    at_own_size: Callable[[np.ndarray, list], Probed],
+    seed: int,
+) -> tuple[Probed, np.ndarray, list[SizedProbe]]:
+    """The probe to go on with, the rows of the split it was judged on, and both sizes, it first.
+
+    whole: the probe at the other size on every row; at_own_size: what probes there on a part.
+    """
+    each = seconds_each(native, split.inputs)
+    part, everything = affordable_part(split.labels, each, seed), np.arange(len(rows))
+    small = split if len(part) == len(rows) else split.take(part)
+    cuts = _cuts(own, rows[part], small.labels, seed)
+    base = whole if len(part) == len(rows) else at_own_size(part, cuts)
+    finer = feature_cache.extract_features(native, small.inputs)
+    larger = probed(native.recipe.size, each, finer, small.labels, cuts)
+    if larger.sized.accuracy > base.sized.accuracy + MARGIN:
+        return larger, part, [larger.sized, base.sized]
+    return whole, everything, [base.sized, larger.sized]
+
+
 def _lost(told: Probing, right: np.ndarray, whole: np.ndarray) -> bool:
     """Whether most of what the words tell is lost in the tokens; right on tokens, on the whole."""
     half = (told.classical.accuracy + told.chance) / 2
@@ -240,14 +265,14 @@ def _as_read(backbone: Backbone, texts: Sequence[str]) -> list[str]:
     return [" ".join(f"t{number}" for number in row if number) for row in ids]
 
 
-def affordable_part(backbone: Backbone, split: Split, seed: int) -> np.ndarray:
-    """Rows of a split whose features take NATIVE_SECONDS at most, stratified, int64 (n,)."""
-    n = max(LEAST_PART, int(NATIVE_SECONDS / max(1e-9, seconds_each(backbone, split.inputs))))
-    if n >= len(split):
-        return np.arange(len(split))
-    keep = np.sort(stratified_order(split.labels, SPLIT_SEED + seed)[:n])
-    counts = np.bincount(split.labels[keep])
-    return keep[counts[split.labels[keep]] > 1]
+def affordable_part(labels: np.ndarray, each: float, seed: int) -> np.ndarray:
+    """Rows whose features take NATIVE_SECONDS at most, `each` a row, stratified, int64 (n,)."""
+    n = max(LEAST_PART, int(NATIVE_SECONDS / max(1e-9, each)))
+    if n >= len(labels):
+        return np.arange(len(labels))
+    keep = np.sort(stratified_order(labels, SPLIT_SEED + seed)[:n])
+    counts = np.bincount(labels[keep])
+    return keep[counts[labels[keep]] > 1]
 
 
 def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:

@@ -47,7 +47,7 @@ def looked_at(path: Path) -> OwnData:
     data = draw_splits(data, find_copies(data, *shape))
     own = make_own_task(data, *shape)
     features = np.random.default_rng(0).normal(size=(len(data), 8)).astype(np.float32)
-    with mock.patch("helpers.advisor.out_of_fold.seconds_each", return_value=0.0):
+    with mock.patch("helpers.advisor.probe.seconds_each", return_value=0.0):
         probe_own(NETWORK, own, features, cut=np.zeros(len(data), dtype=bool))
     refuse(data, run_checks(data, features=features, side=SIDE, decoded=shape))
     folds = folds_of(own)

@@ -324,7 +324,7 @@ def lower_letters(texts, longest):
 )
 def test_what_the_network_cannot_read_is_not_called_distance(words, cause, monkeypatch):
     monkeypatch.setattr(probe_module, "_distance", lambda *_: (9.0, "made"))
-    monkeypatch.setattr("helpers.advisor.out_of_fold.seconds_each", lambda *_: 0.0)
+    monkeypatch.setattr(probe_module, "seconds_each", lambda *_: 0.0)
     parts = words.split("|")
     texts = [" ".join(Random(i).choices(parts[i % 2].split(), k=6)) for i in range(120)]
     splits = np.array(["train"] * 80 + ["validation"] * 20 + ["test"] * 20)
