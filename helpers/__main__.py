@@ -3,14 +3,29 @@
 import signal
 import sys
 
+AGAIN_SECONDS = 10.0
 interrupted = False
 
 
 def interrupt(*_: object) -> None:
-    """Raise KeyboardInterrupt, and remember it: what is imported may make another error of it."""
+    """Raise KeyboardInterrupt, and remember it: what is imported may make another error of it.
+
+    A library may also drop it, as C code does that asks whether an attribute is there. So it is
+    raised again after AGAIN_SECONDS, until `settle` is called.
+    """
     global interrupted
     interrupted = True
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
     raise KeyboardInterrupt
+
+
+def settle() -> None:
+    """From here on Ctrl-C changes nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":
@@ -20,11 +35,11 @@ if __name__ == "__main__":
         from helpers.cli.commands import main
 
         status = main()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        settle()
     except BaseException:
         if not interrupted:
             raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        settle()
         print("stopped; what was finished is kept", file=sys.stderr)
         status = 130
     if interrupted:
