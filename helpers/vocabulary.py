@@ -46,6 +46,10 @@ class DistanceWord(StrEnum):
     VERY_DISTANT = "very distant"
 
 
+# A number in the middle of each word's range, where a distance is known by its word alone.
+DISTANCE_OF = dict(zip(DistanceWord, DISTANCES.values(), strict=True))
+
+
 @dataclass(frozen=True)
 class Style:
     """How one approach, task or backbone is named and drawn in every figure.
@@ -151,14 +155,15 @@ def style_of(approach: str) -> Style:
 
 def parse_distance(distance: float | str) -> float:
     """Return a distance as a number. Raises UserError for other words and numbers outside 0–1."""
-    if isinstance(distance, str) and distance in DISTANCES:
-        return DISTANCES[distance]
+    words = DISTANCES | DISTANCE_OF
+    if isinstance(distance, str) and distance in words:
+        return words[distance]
     try:
         value = float(distance)
     except (TypeError, ValueError):
         value = math.nan
     if isinstance(distance, bool) or not 0 <= value <= 1:
-        raise UserError(f"distance must be close, medium, far or 0 to 1, not {distance!r}")
+        raise UserError(f"distance must be {', '.join(DISTANCE_OF)} or 0 to 1, not {distance!r}")
     return value
 
 

@@ -186,20 +186,25 @@ def gains_by_distance(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFr
 
     gains: rows of `statistics.paired_gain` (backbone, task, dial, n_train, mean). Signs are
     turned so that 1 says "the farther by this score, the larger the gain".
-    Columns: backbone, n_train, places, distance, frechet, probe, log_me (Spearman's rank
-    correlation; NaN with fewer than four places).
+    Columns: backbone, n_train, places, frechet, above_chance, log_me (Spearman's rank correlation;
+    NaN with fewer than four places). `distance` has the ranks of `frechet`.
     """
-    joined = gains.assign(dial=gains["dial"].round(4)).merge(
-        distances.assign(dial=distances["dial"].round(4)), on=["backbone", "task", "dial"]
-    )
     rows = []
-    for (backbone, n), own in joined.groupby(["backbone", "n_train"], observed=True):
+    for (backbone, n), own in beside(distances, gains).groupby(["backbone", "n_train"]):
         row = {"backbone": backbone, "n_train": int(n), "places": len(own)}
-        for name, sign in {"distance": 1, "frechet": 1, "above_chance": -1, "log_me": -1}.items():
+        for name, sign in SIGNS.items():
             both = own[[name, "mean"]].dropna()
             enough = len(both) >= 4 and both[name].nunique() > 1 and both["mean"].nunique() > 1
             ranks = both.rank()
             row[name] = sign * ranks[name].corr(ranks["mean"]) if enough else math.nan
         rows.append(row)
-    names = ["backbone", "n_train", "places", "distance", "frechet", "above_chance", "log_me"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=["backbone", "n_train", "places", *SIGNS])
+
+
+SIGNS = {"frechet": 1, "above_chance": -1, "log_me": -1}  # a larger score is farther, or nearer
+
+
+def beside(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+    """Join gains with the scores of the place that each was measured at (the columns of `KEY`)."""
+    places = [table.assign(dial=table["dial"].round(4)) for table in (gains, distances)]
+    return places[0].merge(places[1], on=KEY, suffixes=("", "_at"))

@@ -25,11 +25,13 @@ from helpers.decision import (
 from helpers.errors import UserError
 from helpers.results.expected_regret import cheapest_credible, mean_regret
 from helpers.results.learning_curves import WHOLE, Measured
+from helpers.results.published.cases import published_situations
 from helpers.results.published.sums import literal_rules
 from helpers.results.statistics import SITUATION as SITUATION
 from helpers.results.statistics import bootstrap_interval, pooled_mean, regret
 from helpers.vocabulary import (
     ADAPTER,
+    DISTANCE_OF,
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
     LORA,
@@ -174,6 +176,35 @@ def situations(held: Measured) -> tuple[pd.DataFrame, int]:
     if whole.empty:
         raise UserError("no situation has the approaches to compare yet; run the sweeps")
     return regret(whole, ["case"]), table["case"].nunique() - whole["case"].nunique()
+
+
+def published_table() -> pd.DataFrame:
+    """The published cases whose scores have points, with the columns of `situations`.
+
+    `seconds` is NaN: sources hardly state it. Pixels and the dial don't apply.
+    """
+    found = published_situations().dropna(subset="regret")
+    return regret(
+        pd.DataFrame(
+            {
+                "case": found["case"],
+                "task": found["data_set"],
+                "backbone": found["network"],
+                "n_train": found["n"],
+                "dial": 0.0,
+                "image_size": 0,
+                "modality": found["modality"],
+                "distance": found["distance"].map(DISTANCE_OF),
+                "family": found["data_set"],
+                "llm": found["llm"],
+                "domain": found["domain"],
+                "approach": found["approach"],
+                "mean": found["score"] / 100,
+                "seconds": np.nan,
+            }
+        ),
+        ["case"],
+    )
 
 
 def cases(table: pd.DataFrame) -> list[Case]:

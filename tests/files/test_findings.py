@@ -5,6 +5,7 @@ import re
 import nbformat
 import pytest
 
+from helpers.lessons import rule_trial
 from helpers.lessons.claims import verdict_box
 
 CALL = re.compile(r"verdict_box\(([\d, ]+)\)")
@@ -27,9 +28,26 @@ def test_a_verdict_box_says_what_the_records_say(root):
     assert stale == [], "build these again"
 
 
-@pytest.mark.parametrize("number", ["00", "01", "02", "03"])
+@pytest.mark.parametrize("number", ["00", "01", "02", "03", "07", "10"])
 def test_the_first_output_is_a_verdict(root, number):
     (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
     first = next(cell for cell in cells if cell.cell_type == "code" and cell.outputs)
     assert first.outputs[0]["data"]["text/markdown"].startswith(">")
+
+
+def test_notebook_10_says_what_the_trial_of_the_rules_says(root):
+    (path,) = (root / "notebooks").glob("10_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    shown = [
+        out["data"]["text/markdown"]
+        for cell in cells
+        if cell.cell_type == "code"
+        for out in cell.outputs
+        if "text/markdown" in out.get("data", {})
+    ]
+    assert shown[0] == rule_trial.verdict_box(), "build it again"
+    assert rule_trial.wall_sentence() in shown
+    remembered = "".join(shown[1:])
+    assert rule_trial.own_sentence() in remembered
+    assert rule_trial.published_sentence() in remembered

@@ -17,6 +17,7 @@ from PIL import Image
 
 from helpers.cli.commands import build_parser
 from helpers.errors import UserError
+from helpers.lessons.rule_trial import published_sentence
 from helpers.paths import data_dir
 from helpers.results.published.tables import load_published
 from tools.site import make_pictures
@@ -126,7 +127,7 @@ def test_every_mark_of_the_map_names_its_source(marks):
 
 
 def test_the_sentence_under_the_map_is_the_one_that_the_records_give(root, marks, tmp_path):
-    told = make_pictures.map_sentence(marks)
+    told = f"{make_pictures.map_sentence(marks)} {published_sentence()}"
     assert told in " ".join(read(root, "README.md").split())
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- map -->\nold\n<!-- /map -->\nafter\n", encoding="utf-8")

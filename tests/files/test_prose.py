@@ -24,8 +24,7 @@ ALLOWED = {
         "retrying|connection|timed out",
     ),
     "helpers/experiments/single_run.py": ("model name",),  # of /proc/cpuinfo
-    # A rule's name in the records, HTML, patterns of code and of any sentence's end.
-    "helpers/lessons/exercises/n10.py": ("always full_fine_tuning",),
+    # HTML, patterns of code and of any sentence's end.
     "tools/site/site_tables.py": ("<table border=",),
     "tools/slides/slide_cells.py": ("(?<=[^.",),
     "tools/classroom/student_cells.py": ("^from helpers",),

@@ -30,11 +30,8 @@ from helpers.paths import results_dir
 from helpers.results import rival_rules
 from helpers.results import runs as records
 from helpers.results.learning_curves import Measured, measured_curves
-from helpers.results.published.cases import published_situations
-from helpers.results.published.sums import DISTANCE_OF
-from helpers.results.rival_rules import ALL, MEASURED, RULES, Seen
+from helpers.results.rival_rules import ALL, MEASURED, RULES, Seen, published_table
 from helpers.results.schema import COMPARED
-from helpers.results.statistics import regret
 from tools.measure import hierarchical
 
 COLUMNS = [
@@ -43,35 +40,6 @@ COLUMNS = [
 ]  # fmt: skip
 HIERARCHICAL = "hierarchical"
 PARTS = ("R1", "R2", "R3", "R4", "fallback", ALL)
-
-
-def published_table() -> pd.DataFrame:
-    """The published cases whose scores have points, with the columns of `situations`.
-
-    `seconds` is NaN: sources hardly state it. Pixels and the dial don't apply.
-    """
-    found = published_situations().dropna(subset="regret")
-    return regret(
-        pd.DataFrame(
-            {
-                "case": found["case"],
-                "task": found["data_set"],
-                "backbone": found["network"],
-                "n_train": found["n"],
-                "dial": 0.0,
-                "image_size": 0,
-                "modality": found["modality"],
-                "distance": found["distance"].map(DISTANCE_OF),
-                "family": found["data_set"],
-                "llm": found["llm"],
-                "domain": found["domain"],
-                "approach": found["approach"],
-                "mean": found["score"] / 100,
-                "seconds": np.nan,
-            }
-        ),
-        ["case"],
-    )
 
 
 def transferred(table: pd.DataFrame, held: Measured) -> pd.DataFrame:

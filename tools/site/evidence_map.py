@@ -16,8 +16,7 @@ from helpers.decision import DEFAULTS, Situation, decide
 from helpers.display.svg_charts import shape_of
 from helpers.results.learning_curves import Measured
 from helpers.results.published.cases import regret_points
-from helpers.results.published.sums import DISTANCE_OF
-from helpers.vocabulary import DistanceWord, phrase_of, style_of
+from helpers.vocabulary import DISTANCE_OF, DistanceWord, phrase_of, style_of
 
 LEAST, MOST = 10, 1_000_000  # examples
 LEAST_APPROACHES = 3  # with fewer nothing comes first

@@ -25,9 +25,8 @@ from helpers.display.explorer.settings import Axes, Point, headline, shown_curve
 from helpers.results.evidence import CLEAR, CLOSE, NONE, Candidate, Evidence, evidence_near
 from helpers.results.learning_curves import Measured, nearest, training_minutes
 from helpers.results.published.cases import APPROACHES
-from helpers.results.published.sums import DISTANCE_OF
 from helpers.results.published.tables import load_published
-from helpers.vocabulary import APPROACH_STYLE, MODALITIES, DistanceWord, style_of
+from helpers.vocabulary import APPROACH_STYLE, DISTANCE_OF, MODALITIES, DistanceWord, style_of
 
 KINDS = (("image", False), ("text", False), ("text", True))  # modality, large language model
 VERDICTS = (CLEAR, CLOSE, NONE)

@@ -24,6 +24,7 @@ from playwright.sync_api import sync_playwright
 from helpers.display.explorer.elsewhere import compared_cases
 from helpers.display.figures import Picture, figure, png_bytes
 from helpers.errors import UserError
+from helpers.lessons.rule_trial import published_sentence
 from helpers.results import runs
 from helpers.results.learning_curves import measured_curves
 from helpers.vocabulary import APPROACH_STYLE, MODALITIES, looks
@@ -126,7 +127,8 @@ def write_sentence(marks: pd.DataFrame, readme: Path) -> None:
     _, closed, tail = rest.partition(MARKS[1])
     if not (found and closed):
         raise UserError(f"{readme.name} lacks {MARKS[0]} and {MARKS[1]}")
-    told = textwrap.fill(map_sentence(marks), 104, break_on_hyphens=False)
+    told = f"{map_sentence(marks)} {published_sentence()}"
+    told = textwrap.fill(told, 104, break_on_hyphens=False)
     made = f"{head}{MARKS[0]}\n{told}\n{MARKS[1]}{tail}"
     readme.write_text(made, encoding="utf-8", newline="\n")
 

@@ -1,26 +1,32 @@
 """Answers to notebook 07: distance from the pretraining data."""
 
-from helpers.experiments.domain_distance import load_distances
-from helpers.lessons.exercises.grading import Exercise, choice, number, predicted, recorded
+from collections.abc import Callable
+
+from helpers.lessons.distances import DIALLED, runs
+from helpers.lessons.exercises.grading import Exercise, function, number, predicted
 from helpers.results.statistics import pair
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
 
+# Second rows of five, beside 1 to 5, and how many of the 120 orders are as strong, either way.
+ORDERS = {(1, 2, 3, 4, 5): 2, (50, 30, 20, 15, 10): 2, (1, 2, 3, 5, 4): 10, (2, 1, 4, 3, 5): 16}
 
-def farthest() -> str:
-    """The task farthest from pocket at dial 0, as recorded."""
-    table = load_distances()
-    table = table[(table["backbone"] == "pocket") & (table["dial"] == 0)]
-    return str(table.loc[table["distance"].idxmax(), "task"])
+
+def counts_orders(reader: Callable) -> bool | str:
+    """Judge `luck` on rows of five numbers."""
+    for row, strong in ORDERS.items():
+        if not abs(reader([1, 2, 3, 4, 5], list(row)) - strong / 120) < 1e-6:
+            return f"Beside 1 to 5, {list(row)} is as strong as {strong} of 120 orders."
+    return True
 
 
 def lost_on_the_dial() -> dict[str, float]:
     """Points that approaches lose from dial 0 to its end, 200 examples, over common seeds."""
+    table = runs()
+    own = table[(table["task"] == DIALLED) & (table["backbone"] == "pocket")]
+    own = own[own["n_train"] == 200]
     lost = {}
     for name in (FEATURE_EXTRACTION, FROM_SCRATCH, CLASSICAL):
-        near, far = (
-            recorded("pocket", task="products_near", n_train=200, approach=name, dial=dial)
-            for dial in (0.0, 1.0)
-        )
+        near, far = (own[(own["approach"] == name) & (own["dial"] == dial)] for dial in (0.0, 1.0))
         both = pair(near, far, ["seed"], ["test_accuracy"])
         lost[name] = 100 * float((both["test_accuracy"] - both["test_accuracy_theirs"]).mean())
     return lost
@@ -33,9 +39,14 @@ ANSWERS = {
         praise="And 1/2 is a cloud as far off as the source is wide.",
     ),
     "07.2": Exercise(
-        choice(farthest),
-        hints=("Filter backbone and dial, then sort by `distance`.", "The last row's `task`."),
-        praise="Which of the other two scores would have named another task?",
+        function("luck", counts_orders),
+        hints=(
+            "itertools.permutations(y) gives all 120 orders; compare absolute correlations.",
+            "Ranks first: scipy.stats.spearmanr(x, order).statistic does both.",
+            "Allow for rounding: count those of at least the observed one minus 1e-9.",
+        ),
+        praise="So with five points only a perfect order is more than luck.",
+        points=2,
     ),
     "07.3": Exercise(
         number(0.25, within=0.01),

@@ -8,14 +8,8 @@ import pandas as pd
 
 from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.published.cases import APPROACHES, regret_points
-from helpers.vocabulary import DISTANCES, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, DistanceWord
+from helpers.vocabulary import DISTANCE_OF, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
-# Numbers on the scale of distances for the words that data sets are judged by.
-DISTANCE_OF = {
-    DistanceWord.CLOSE: DISTANCES["close"],
-    DistanceWord.DISTANT: DISTANCES["medium"],
-    DistanceWord.VERY_DISTANT: DISTANCES["far"],
-}
 By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
 
 

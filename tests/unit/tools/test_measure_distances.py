@@ -77,12 +77,12 @@ def test_a_gain_that_grows_with_distance_correlates_by_one():
     tasks = ["a", "b", "c", "d"]
     table = pd.DataFrame([a_row(task, distance=0.2 * i) for i, task in enumerate(tasks)])
     gains = pd.DataFrame({"task": tasks, "mean": [0.0, 0.1, 0.2, 0.4]})
-    gains = gains.assign(backbone="pocket", dial=0.0, n_train=50)
+    gains = gains.assign(backbone="pocket", dial=0.0, image_size=28, n_train=50)
     found = domain_distance.gains_by_distance(table, gains).iloc[0]
-    for name in ("distance", "frechet", "above_chance", "log_me"):
+    for name in domain_distance.SIGNS:
         assert found[name] == pytest.approx(1)
     few = domain_distance.gains_by_distance(table, gains.head(3)).iloc[0]
-    assert math.isnan(few["distance"])
+    assert math.isnan(few["frechet"])
 
 
 def duel(gains):

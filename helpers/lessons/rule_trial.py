@@ -1,0 +1,301 @@
+"""The trial of the rules, for notebook 10 and the README: what the stored table and records say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import pandas as pd
+
+from helpers.decision import DEFAULTS, FALLBACK
+from helpers.display.figures import Picture, figure
+from helpers.paths import results_dir
+from helpers.results import rival_rules
+from helpers.results.expected_regret import cheapest_credible, mean_regret
+from helpers.results.learning_curves import measured_curves
+from helpers.results.rival_rules import ALL, ARTICLE, CONSTANT, EFFICIENT, FOLK, MEASURED
+from helpers.results.runs import load_runs
+from helpers.results.schema import PROVISIONAL
+from helpers.vocabulary import (
+    ADAPTER,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+    label_of,
+    looks,
+    phrase_of,
+)
+
+OWN, PUBLISHED = "own", "published"
+SLOPES = "hierarchical"  # the rival that lets size, distance, data set and network speak
+KINDS = {"image": "pictures", "text": "texts"}
+WHERE = {OWN: "measured here", PUBLISHED: "published"}
+SAYS = {"R1": FEATURE_EXTRACTION, "R2": LORA, "R3": PARTIAL_FINE_TUNING, "R4": FULL_FINE_TUNING}
+DRAWN = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)
+RIVALS = {  # title, colour and marker of what is no approach
+    MEASURED: ("what ships", "#b2182b", "h"),
+    CONSTANT: ("a constant per kind of data", "#8c510a", "d"),
+    SLOPES: ("size and distance speak", "#01665e", "<"),
+    ARTICLE: ("four steps, cheapest fallback", "#332288", "p"),
+    EFFICIENT: ("four steps, LoRA or adapter", "#882255", ">"),
+    f"{ARTICLE} (refitted)": ("four steps, walls refitted", "#117733", "H"),
+    FOLK: ("the 2×2 rule", "#999933", "8"),
+}
+
+
+@cache
+def trial(where: str, part: str = ALL) -> pd.DataFrame:
+    """Return the rows of `regret.csv` by rule, regrets in points; where: `OWN` or `PUBLISHED`."""
+    table = pd.read_csv(results_dir() / "regret.csv")
+    rows = table[(table["evidence"] == where) & (table["part"] == part)].set_index("rule")
+    regrets = ["mean_regret", "low", "high", "worst_regret"]
+    return rows.assign(**{name: 100 * rows[name] for name in regrets})
+
+
+@cache
+def evidence() -> dict[str, pd.DataFrame]:
+    """Return the situations that rules are tried on, own and published."""
+    own, _ = rival_rules.situations(measured_curves(load_runs()))
+    return {OWN: own, PUBLISHED: rival_rules.published_table()}
+
+
+def constants(where: str) -> pd.Series:
+    """Return the one approach that each kind of data would be given by one body of evidence.
+
+    Among own records a cheaper one that is expected to do as well, as ships; published tables
+    hardly state what training took, so there it is the first.
+    """
+    found = {kind: mean_regret(rows) for kind, rows in evidence()[where].groupby("modality")}
+    take = cheapest_credible if where == OWN else lambda table: str(table.index[0])
+    return pd.Series({kind: take(table) for kind, table in found.items()})
+
+
+def _named(where: str) -> str:
+    chosen = constants(where)
+    return " and ".join(f"{phrase_of(chosen[kind])} for {name}" for kind, name in KINDS.items())
+
+
+def own_sentence() -> str:
+    """Say what the answer that ships gives up here, and what size and distance changed."""
+    rows = trial(OWN)
+    ours, regrets = rows.loc[MEASURED], rows["mean_regret"]
+    fixed = regrets.drop([MEASURED, CONSTANT, SLOPES])
+    changed = "changed nothing" if regrets[SLOPES] >= ours["mean_regret"] else "helped"
+    return (
+        f"In {ours['situations']:.0f} situations measured here ({ours['data_sets']:.0f} data sets, "
+        "each left out in turn) the answer that ships comes to a constant for each kind of data, "
+        f"{_named(OWN)}. It gives up {ours['mean_regret']:.1f} points of accuracy; the best fixed "
+        f"rule, *{_look(fixed.idxmin())[0]}*, {fixed.min():.1f}. **Size and distance {changed}**: "
+        f"a model that lets them speak gives up {regrets[SLOPES]:.1f}."
+    )
+
+
+def published_sentence() -> str:
+    """Say what the same answer gives up on published cases, and what these would choose."""
+    rows = trial(PUBLISHED)
+    ours, constant = rows.loc[MEASURED], rows.loc[CONSTANT]
+    lost = "does not carry over" if ours["low"] > constant["high"] else "carries over"
+    return (
+        f"On {ours['situations']:.0f} published cases ({ours['data_sets']:.0f} data sets) what our "
+        f"records choose, {_named(OWN)}, **{lost}**: it gives up {ours['mean_regret']:.1f} points, "
+        f"a constant learned from the other published data sets {constant['mean_regret']:.1f}. "
+        f"All of these together would choose {_named(PUBLISHED)}."
+    )
+
+
+def rule_sentence() -> str:
+    """Say how much of the article's rule is our fallback, and what each rule alone gives up."""
+    said = []
+    for name in SAYS:
+        found = {words: trial(where, name)["mean_regret"].get(ARTICLE)
+                 for where, words in WHERE.items()}  # fmt: skip
+        told = [f"{value:.1f} {words}" for words, value in found.items() if value is not None]
+        said.append(f"{name} {' and '.join(told) or 'was tried by neither'}")
+    whole, ours = (trial(OWN, part).loc[ARTICLE, "situations"] for part in (ALL, FALLBACK))
+    regrets = trial(OWN)["mean_regret"]
+    return (
+        f"The four-step rule is silent in {ours} of the {whole} situations measured here, and our "
+        f"fallback answers. With the cheapest approach there, it gives up {regrets[ARTICLE]:.1f} "
+        f"points in all, with LoRA or an adapter {regrets[EFFICIENT]:.1f}. Each rule alone: "
+        f"{'; '.join(said)}."
+    )
+
+
+def verdict_box() -> str:
+    """Return the findings of the trial as a Markdown quotation."""
+    lines = ["**What the records say**", ""]
+    lines += [f"- {told()}" for told in (own_sentence, published_sentence, rule_sentence)]
+    if PROVISIONAL:
+        lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
+    return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def rule_by_rule() -> pd.DataFrame:
+    """Return each of the article's rules and both fallbacks, with a constant beside them.
+
+    Points given up where the part of the rule applies, by the rule and by the constant, own and
+    published, and in how many situations its answer was tried; "" where that is none.
+    """
+    parts = [(name, name, ARTICLE, label_of(says)) for name, says in SAYS.items()]
+    parts += [
+        ("ours: the cheapest", FALLBACK, ARTICLE, "mostly feature extraction"),
+        ("ours: few parameters", FALLBACK, EFFICIENT, "LoRA or adapter"),
+    ]
+    rows = {}
+    for title, part, rule, says in parts:
+        row = {"says": says}
+        for where in WHERE:
+            for name, column in ((rule, "gives up"), (CONSTANT, "constant")):
+                found = trial(where, part)["mean_regret"].get(name)
+                row[f"{where}: {column}"] = "" if found is None else f"{found:.1f}"
+            row[f"{where}: situations"] = trial(where, part)["situations"].get(rule, 0)
+        rows[title] = row
+    return pd.DataFrame(rows).T
+
+
+def plot_trial() -> Picture:
+    """Draw what each rule gives up, own and published, with intervals over data sets."""
+    order = list(trial(OWN).index)[::-1]
+    made, axes = figure("What each rule gives up: left is better", width=8.0, height=4.8,
+                        columns=2, sharey=True)  # fmt: skip
+    for ax, (where, words) in zip(axes, WHERE.items(), strict=True):
+        rows = trial(where)
+        for place, name in enumerate(order):
+            if name in rows.index:
+                row, (_, colour, marker) = rows.loc[name], _look(name)
+                ax.plot([row["low"], row["high"]], [place] * 2, color=colour, lw=1.5)
+                ax.plot(row["mean_regret"], place, color=colour, marker=marker, ms=7)
+        counted = rows.loc[MEASURED, "situations"]
+        ax.set(xlabel="points of accuracy", xlim=(0, None), title=f"{words}, {counted} situations")
+    axes[0].set_yticks(range(len(order)), [_look(name)[0] for name in order])
+    return made
+
+
+def _look(rule: str) -> tuple[str, str, str]:
+    name = rule.removeprefix("always ")
+    style = looks([name])[name]
+    return RIVALS.get(name, (f"always {style.label}", style.colour, style.marker))
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A threshold of the rule: the column that it cuts, and the situations that it is about.
+
+    edges: of the bands that are shown, the threshold among them. below, above: what the rule says
+    on either side, empty where it says nothing.
+    """
+
+    about: str
+    column: str
+    at: float
+    edges: Sequence[float]
+    keeps: Callable[[pd.DataFrame], pd.Series]
+    below: str = ""
+    above: str = ""
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The situations that the threshold is about."""
+        return table[self.keeps(table) & table[self.column].notna()]
+
+
+def _is_close(table: pd.DataFrame) -> pd.Series:
+    return table["distance"] < DEFAULTS.distant
+
+
+SIZES = (0, 100, 400, 2_000, 5_000, 20_000, 100_000, float("inf"))
+WALLS = {
+    f"{DEFAULTS.small:,} examples": Wall(
+        "close data", "n_train", DEFAULTS.small, SIZES, _is_close, below=FEATURE_EXTRACTION
+    ),
+    "a distance of one third": Wall(
+        f"fewer than {DEFAULTS.small:,} examples", "distance", DEFAULTS.distant,
+        (0, 0.2, DEFAULTS.distant, 0.45, 0.6, 1.01), lambda t: t["n_train"] < DEFAULTS.small,
+        below=FEATURE_EXTRACTION,
+    ),
+    f"{DEFAULTS.large:,} examples": Wall(
+        "data that is not close", "n_train", DEFAULTS.large, SIZES,
+        lambda t: t["distance"] >= DEFAULTS.distant,
+        below=PARTIAL_FINE_TUNING, above=FULL_FINE_TUNING,
+    ),
+}  # fmt: skip
+
+
+def plot_wall(wall: str) -> Picture:
+    """Draw what approaches give up in the bands on both sides of a threshold of the rule."""
+    asked = WALLS[wall]
+    bands = list(pairwise(asked.edges))
+    made, axes = figure(f"{asked.about.capitalize()}: does {wall} turn the answer?", width=8.0,
+                        height=3.8, columns=2, sharey=True)  # fmt: skip
+    for ax, (where, words) in zip(axes, WHERE.items(), strict=True):
+        rows = asked.rows(evidence()[where])
+        sides = [rows[rows[asked.column].between(*ends, inclusive="left")] for ends in bands]
+        found = pd.DataFrame({i: mean_regret(side)["regret"] for i, side in enumerate(sides)})
+        for name in (name for name in DRAWN if name in found.index):
+            look = looks([name])[name]
+            ax.plot(100 * found.loc[name].reindex(range(len(bands))), color=look.colour,
+                    marker=look.marker, label=look.label)  # fmt: skip
+        ax.axvline(list(asked.edges).index(asked.at) - 0.5, color="#333333", ls="--", lw=1)
+        ax.set_xticks(range(len(bands)), [_band(*ends) for ends in bands], rotation=30, ha="right")
+        ax.set(title=words, xlim=(-0.5, len(bands) - 0.5))
+    axes[0].set(ylabel="points given up", ylim=(0, None))
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return made
+
+
+def _band(low: float, high: float) -> str:
+    ends = [f"{end:,.0f}" if end > 1.5 else f"{end:.2f}" for end in (low, high)]
+    if low == 0:
+        return f"under {ends[1]}"
+    return f"{ends[0]} on" if high == float("inf") or high == 1.01 else f"{ends[0]} to {ends[1]}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a threshold: what the evidence would choose, and whether the rule says so."""
+
+    told: str
+    agrees: bool | None = None  # None where the rule names nothing that was tried
+
+
+def _sides() -> Iterator[tuple[str, str, Side]]:
+    """Yield each threshold and evidence with its side below and its side above."""
+    for wall, asked in WALLS.items():
+        for where in WHERE:
+            table = asked.rows(evidence()[where])
+            below = table[asked.column] < asked.at
+            yield wall, where, _side(table[below], asked.below)
+            yield wall, where, _side(table[~below], asked.above)
+
+
+def at_the_walls() -> pd.DataFrame:
+    """Return what the evidence would choose on both sides of each threshold, own and published.
+
+    Each side: the approach with the lowest mean regret, data sets weighing alike, and in brackets
+    what the rule's own answer for that side gives up, where it has one and this was tried.
+    """
+    told = [(wall, where, side.told) for wall, where, side in _sides()]
+    rows = {one[:2]: (one[2], other[2]) for one, other in zip(told[::2], told[1::2], strict=True)}
+    return pd.DataFrame(rows, index=["below", "from there on"]).T
+
+
+def _side(rows: pd.DataFrame, says: str) -> Side:
+    found = mean_regret(rows)["regret"]
+    if found.empty:
+        return Side("nothing measured")
+    best = str(found.index[0])
+    if says not in found.index:
+        return Side(label_of(best))
+    return Side(f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f})", best == says)
+
+
+def wall_sentence() -> str:
+    """Say on how many sides of the thresholds the evidence chooses what the rule says there."""
+    sides = [side for _, _, side in _sides() if side.agrees is not None]
+    agreed = sum(side.agrees for side in sides)
+    return (
+        f"The rule names an approach that was tried on {len(sides)} of these sides, and the "
+        f"evidence would choose the same on **{agreed}** of them."
+    )
