@@ -1,7 +1,6 @@
 """What is committed of the notebooks: paired, by the rules, linked, with worked exercises."""
 
 import importlib
-import runpy
 from pathlib import Path
 
 import nbformat
@@ -18,7 +17,6 @@ from tools.notebooks.notebook_cleaning import VIEW
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
-SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.py"))
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "data").glob("*.md")]
 GOOD = {
     "title": "# Is it so?\n\nYes.\n\n**Needs:** nothing.",
@@ -66,16 +64,6 @@ def test_exercises_have_answers_and_solutions(path):
     assert asked == rules.exercises(worked)
     assert all(one.startswith(f"{number}.") for one in asked)
     assert all(answer.hints for answer in answers.values())
-
-
-@pytest.mark.notebooks
-@pytest.mark.parametrize("path", SOLUTIONS, ids=by_name)
-def test_solutions_are_right(path, capsys, monkeypatch):
-    monkeypatch.chdir(path.parent)
-    runpy.run_path(str(path), run_name="solution")
-    said = capsys.readouterr().out
-    for exercise in rules.exercises(path.read_text(encoding="utf-8")):
-        assert f"Exercise {exercise}: right." in said, said
 
 
 # The rules themselves: a good notebook has no fault, and each fault is seen.
