@@ -8,10 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "costs": ["count_parameters"],
         "domain_distance": [
             "as_distance",
-            "beside",
             "frechet_distance",
-            "gains_by_distance",
-            "load_distances",
             "log_me",
             "probe",
         ],

@@ -227,16 +227,17 @@ def plot_wall(wall: str) -> Picture:
     """Draw what approaches give up in the bands on both sides of a threshold of the rule."""
     asked = WALLS[wall]
     bands = list(pairwise(asked.edges))
-    made, axes = figure(f"{asked.about.capitalize()}: does {wall} turn the answer?", width=8.0,
+    made, axes = figure(f"{asked.about.capitalize()}: does the answer turn at {wall}?", width=8.0,
                         height=3.8, columns=2, sharey=True)  # fmt: skip
     for ax, (where, words) in zip(axes, WHERE.items(), strict=True):
         rows = asked.rows(evidence()[where])
         sides = [rows[rows[asked.column].between(*ends, inclusive="left")] for ends in bands]
-        found = pd.DataFrame({i: mean_regret(side)["regret"] for i, side in enumerate(sides)})
-        for name in (name for name in DRAWN if name in found.index):
-            look = looks([name])[name]
-            ax.plot(100 * found.loc[name].reindex(range(len(bands))), color=look.colour,
-                    marker=look.marker, label=look.label)  # fmt: skip
+        found = {i: 100 * mean_regret(side)["regret"] for i, side in enumerate(sides)}
+        for name, look in looks(DRAWN).items():
+            given_up = pd.Series(
+                {i: regrets.get(name) for i, regrets in found.items()}, dtype=float
+            )
+            ax.plot(given_up, color=look.colour, marker=look.marker, label=look.label)
         ax.axvline(list(asked.edges).index(asked.at) - 0.5, color="#333333", ls="--", lw=1)
         ax.set_xticks(range(len(bands)), [_band(*ends) for ends in bands], rotation=30, ha="right")
         ax.set(title=words, xlim=(-0.5, len(bands) - 0.5))

@@ -4,9 +4,8 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["rival_rules"],
     submod_attrs={
-        "evidence": ["both_answers", "evidence_near"],
+        "evidence": ["both_answers"],
         "learning_curves": ["comparable", "measured_curves"],
         "runs": ["load_runs"],
         "statistics": [

@@ -3,10 +3,12 @@
 import re
 
 import nbformat
+import pandas as pd
 import pytest
 
 from helpers.lessons import rule_trial
 from helpers.lessons.claims import verdict_box
+from helpers.paths import results_dir
 
 CALL = re.compile(r"verdict_box\(([\d, ]+)\)")
 
@@ -51,3 +53,23 @@ def test_notebook_10_says_what_the_trial_of_the_rules_says(root):
     remembered = "".join(shown[1:])
     assert rule_trial.own_sentence() in remembered
     assert rule_trial.published_sentence() in remembered
+
+
+PUBLISHED = re.compile(
+    r"On (\d+) published cases \((\d+) data sets\).*?gives up ([\d.]+) points, a constant learned "
+    r"from the other published data sets ([\d.]+)",
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("page", ["README.md", "notebooks/10_decision_rule.ipynb"])
+def test_what_is_said_of_published_cases_is_in_the_file(root, page):
+    table = pd.read_csv(results_dir() / "regret.csv").set_index(["evidence", "part", "rule"])
+    rows = table.sort_index().loc["published", "all"]
+    ours, constant = rows.loc["measured"], rows.loc["constant per modality"]
+    text = " ".join((root / page).read_text(encoding="utf-8").split())
+    said = PUBLISHED.findall(text)
+    assert said
+    wanted = [f"{ours['situations']:.0f}", f"{ours['data_sets']:.0f}"]
+    wanted += [f"{100 * row['mean_regret']:.1f}" for row in (ours, constant)]
+    assert {tuple(one) for one in said} == {tuple(wanted)}

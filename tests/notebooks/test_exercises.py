@@ -27,7 +27,8 @@ def test_only_what_is_worked_out_is_right(path, monkeypatch):
         assert verdict.right, verdict.message
         blanks = ((f"{blank!r}", blank) for blank in BLANKS)
         for what, wrong in chain(blanks, constants(right), mistakes(right)):
-            if judge(exercise, wrong).right:
+            verdict = judge(exercise, wrong)
+            if verdict.right and getattr(wrong, "done", True):
                 taken.append(f"{exercise} takes {what}")
 
     monkeypatch.chdir(path.parent)

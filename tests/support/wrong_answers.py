@@ -38,7 +38,7 @@ def mistakes(right: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(right, torch.nn.Module):
         return
     if callable(right):
-        yield "its results spoilt", _spoilt(right)
+        yield "its results spoilt", Spoilt(right)
     elif isinstance(right, Mapping):
         values = [*right.values()]
         yield "values that changed places", dict(zip(right, values[1:] + values[:1], strict=True))
@@ -66,10 +66,14 @@ def _near(value: Any) -> Iterator[Any]:
         yield value.iloc[:-1]
 
 
-def _spoilt(right: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with a wrong result; one that returns nothing does nothing."""
+class Spoilt:
+    """A function with a wrong result; one that works in place and returns nothing stays right."""
 
-    def wrong(*given: Any, **named: Any) -> Any:
-        return next(_near(right(*given, **named)), None)
+    def __init__(self, right: Callable[..., Any]) -> None:
+        self.right, self.done = right, False
 
-    return wrong
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        """Return something else than the function does."""
+        result = self.right(*given, **named)
+        self.done = self.done or result is not None
+        return next(_near(result), None)
