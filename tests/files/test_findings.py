@@ -56,8 +56,8 @@ def test_notebook_10_says_what_the_trial_of_the_rules_says(root):
 
 
 PUBLISHED = re.compile(
-    r"On (\d+) published cases \((\d+) data sets\).*?gives up ([\d.]+) points, a constant learned "
-    r"from the other published data sets ([\d.]+)",
+    r"On (\d+) published cases \((\d+) data sets\).*?gives up (\d+\.\d) points, a constant learned "
+    r"from the other published data sets (\d+\.\d)",
     re.DOTALL,
 )
 
