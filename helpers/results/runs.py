@@ -24,28 +24,12 @@ from helpers.results.schema import (
     COMPARED,
     IDENTITY,
     NAMES,
-    SCHEMA,
     Column,
     cells,
     check_columns,
     run_id,
 )
-from helpers.results.statistics import pareto, regret, summarise
 from helpers.storage.results_file import RowFile
-
-__all__ = [
-    "COMPARED",
-    "SCHEMA",
-    "append",
-    "append_diverged",
-    "diverged",
-    "load_runs",
-    "pareto",
-    "regret",
-    "run_id",
-    "runs_path",
-    "summarise",
-]
 
 
 def runs_path() -> Path:

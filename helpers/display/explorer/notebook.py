@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
 import pandas as pd
-from IPython.display import display
 
 from helpers.decision import Decision, decide
 from helpers.display.explorer import live_run
 from helpers.display.explorer.cards import candidate_table, curves_card, measured_card, rule_card
 from helpers.display.explorer.elsewhere import published_near, published_words
-from helpers.display.explorer.preview import still
 from helpers.display.explorer.settings import (
     AXES,
     Point,
@@ -24,14 +23,15 @@ from helpers.display.explorer.settings import (
     minutes_words,
     shown_curves,
 )
-from helpers.display.figures import png_bytes
-from helpers.display.sliders import VIEW, encode
-from helpers.display.svg_charts import Panel, draw_panel
+from helpers.display.figures import Picture, png_bytes, text_figure
+from helpers.display.plots import small_multiples
+from helpers.display.sliders import show
+from helpers.display.svg_charts import Panel, draw_panel, name_of, summary
 from helpers.display.theme import lab_colours, sheet
 from helpers.errors import UserError
 from helpers.results import runs as records
 from helpers.results.evidence import Evidence, evidence_near
-from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.learning_curves import Curve, Measured, measured_curves
 from helpers.vocabulary import style_of
 
 NO_LIMIT = "no limit"  # a slider takes None for "nothing chosen"
@@ -212,12 +212,24 @@ def explorer(runs: pd.DataFrame | None = None) -> None:
     """
     made = Explorer(runs)
     point, ruled, found = made.look()
-    words = " ".join(headline(ruled, found))
     curves = [made.held.curves[place] for place in made.shown(point, found)[0]]
-    png = png_bytes(still(point, ruled, found, curves))
-    view = {"version_major": 2, "version_minor": 0, "model_id": made.box.model_id}
-    bundle = {VIEW: view, "image/png": encode(png), "text/plain": words}
-    display(bundle, raw=True, metadata={"image/png": {"alt": words}})
+    drawn = still(point, ruled, found, curves)
+    show(made.box, png_bytes(drawn), drawn.alt)
+
+
+def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve]) -> Picture:
+    """Draw both verdicts and up to three curves, with the asked number of examples marked."""
+    words = headline(ruled, found)
+    title = "\n".join(textwrap.fill(told, 95) for told in words)
+    made = text_figure(title)
+    if curves:
+        panels = {name_of(curve).replace(" on ", "\non "): summary(curve) for curve in curves[:3]}
+        table = pd.concat(own.assign(panel=name) for name, own in panels.items())
+        marks = [point.examples] * len(panels)
+        made = small_multiples(table, "panel", title=title, marks=marks, mark="you:")
+    made.set_size_inches(8.0, 3.9)
+    made.alt = " ".join(words)
+    return made
 
 
 def _measured_part(point: Point) -> tuple[Any, ...]:
