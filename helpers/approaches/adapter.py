@@ -1,7 +1,5 @@
 """Bottleneck adapters between frozen layers (Houlsby et al. 2019, arXiv 1902.00751)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

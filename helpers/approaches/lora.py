@@ -1,7 +1,5 @@
 """LoRA: a frozen layer plus a trained matrix of low rank (Hu et al. 2021, arXiv 2106.09685)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What every pretrained model offers: ordered stages, an input recipe, pooled features."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Callable, Mapping
@@ -54,7 +52,6 @@ class Backbone(nn.Module):
         recipe: Recipe,
         *,
         tokenizer: Callable[[list[str], int], np.ndarray] | None = None,
-        pretrained_on: str = "",
         source_head: nn.Linear | None = None,
     ) -> None:
         super().__init__()
@@ -63,7 +60,7 @@ class Backbone(nn.Module):
         self.pooling = pool
         self.feature_size = feature_size
         self.tokenizer = tokenizer
-        self.pretrained_on = pretrained_on
+        self.pretrained_on = ""  # of a registered one, what its entry says
         # The classifier the pretraining used, kept outside the module tree: it is never tuned
         # or stored with a task; forgetting is measured through it.
         self.source_head = (source_head,)
@@ -237,7 +234,9 @@ def load_backbone(
             backbone = PREFIXES[prefix](rest, pretrained, size)
         else:
             hubs = ", ".join(f"{prefix}:NAME" for prefix in sorted(PREFIXES))
-            backbone = find("backbone", name, BACKBONES, also=hubs).build(pretrained, size)
+            info = find("backbone", name, BACKBONES, also=hubs)
+            backbone = info.build(pretrained, size)
+            backbone.pretrained_on = info.pretrained_on
     if backbone.modality == "image":
         backbone = backbone.to(memory_format=torch.channels_last)
     return backbone.eval()

@@ -1,7 +1,5 @@
 """The report's figures as SVG that follows light and dark: candidates with intervals, and costs."""
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Mapping, Sequence

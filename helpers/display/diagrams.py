@@ -1,7 +1,5 @@
 """The diagram of the approaches, drawn from the models that they build."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import NamedTuple
 

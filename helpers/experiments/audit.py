@@ -4,8 +4,6 @@ Each check counts what it finds in `data/results/runs.csv` and has a limit. What
 yet is told as missing and breaks nothing.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """One live race: single runs as a table, with the interval their test split allows; in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

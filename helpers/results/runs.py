@@ -4,8 +4,6 @@ One row is one measured run and one line of the file. Rows are appended and neve
 lock that processes on one machine share, so that a kill or a second writer can't leave half a row.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 import re

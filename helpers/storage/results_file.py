@@ -4,8 +4,6 @@
 `data/results/`: its columns, and which of them ask the question that a row answers.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The cache as a whole: what killed runs left is deleted, what was used longest ago, too."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator

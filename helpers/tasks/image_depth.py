@@ -1,7 +1,5 @@
 """Pictures of more than 8 bits a channel: one scale for a whole set, from its own values."""
 
-from __future__ import annotations
-
 import errno
 import re
 import stat

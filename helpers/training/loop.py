@@ -1,7 +1,5 @@
 """The one training loop. It returns a history; it never prints, plots or saves."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from helpers.experiments.blocks import TUNING
+from helpers.experiments.grids import TUNING
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import missing, open_sweeps, steps_of
 from helpers.paths import results_dir

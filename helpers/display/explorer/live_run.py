@@ -1,7 +1,5 @@
 """One live run on `pocket` at a point of the explorer, beside what is recorded there."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The explorer in a notebook: all four axes on sliders, the rule beside the records, a live run."""
 
-from __future__ import annotations
-
 import functools
 import html
 import textwrap
@@ -28,7 +26,7 @@ from helpers.display.plots import small_multiples
 from helpers.display.sliders import show
 from helpers.display.svg_charts import Panel, draw_panel, name_of, summary
 from helpers.display.theme import lab_colours, sheet
-from helpers.errors import UserError
+from helpers.errors import UserError, first_line
 from helpers.results import runs as records
 from helpers.results.evidence import Evidence, evidence_near
 from helpers.results.learning_curves import Curve, Measured, measured_curves
@@ -150,8 +148,7 @@ class Explorer:
         except UserError as error:
             self.note.value = _note(f"The live run failed: {error}.")
         except Exception as error:  # a reader gets a sentence, whatever broke
-            told = str(error).splitlines() or [type(error).__name__]
-            self.note.value = _note(f"The live run failed: {told[0]}.")
+            self.note.value = _note(f"The live run failed: {first_line(error)}.")
         finally:
             self.button.disabled = not self.can_run()
 

@@ -1,7 +1,5 @@
 """The claims ledger: what the article says, tested on the recorded runs. No verdict is typed."""
 
-from __future__ import annotations
-
 import functools
 import json
 import math
@@ -41,7 +39,7 @@ from helpers.results.schema import IDENTITY, PROVISIONAL
 from helpers.results.statistics import holm, trains_by_gradient
 from helpers.storage.files import read_toml
 from helpers.tasks import TASKS
-from helpers.vocabulary import FEATURE_EXTRACTION
+from helpers.vocabulary import FEATURE_EXTRACTION, counted
 
 COUNTED = "7 B"  # the language model whose weights are counted
 LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
@@ -173,7 +171,7 @@ def verdict_box(*ids: int) -> str:
 def in_words(verdict: Verdict) -> str:
     """A claim and its verdict on one line."""
     effect = f"{effect_in_words(verdict)} {verdict.unit}; " if verdict.effect is not None else ""
-    rests_on = f"{_data_sets(verdict.data_sets)}, {verdict.runs:,} runs"
+    rests_on = f"{counted(verdict.data_sets, 'data set')}, {verdict.runs:,} runs"
     note = f"; {verdict.note}" if verdict.note else ""
     return f"{verdict.id:2d} {verdict.verdict}: {verdict.claim} [{effect}{rests_on}{note}]"
 
@@ -329,8 +327,4 @@ def _counted(margin: float) -> Effect:
 
 
 def _named(name: str, measured: Effect) -> str:
-    return f"{name} ({_data_sets(measured.data_sets)})"
-
-
-def _data_sets(count: int) -> str:
-    return f"{count} data set" + "s" * (count != 1)
+    return f"{name} ({counted(measured.data_sets, 'data set')})"

@@ -4,8 +4,6 @@ A decoder is a stack of layers that predicts the next token (Llama's layout, Tou
 arXiv 2302.13971). `plug` readies one for an approach in place.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -5,8 +5,7 @@ from test_sweeps import fake, load, toy
 
 from helpers.approaches import APPROACHES
 from helpers.experiments import sweeps
-from helpers.experiments.blocks import ALL, Block
-from helpers.experiments.grids import SWEEPS
+from helpers.experiments.grids import ALL, SWEEPS, Block
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import MOST_TRIALS, RunScore, Search, identity, next_rate
 
