@@ -175,20 +175,15 @@ PREFIXES: dict[str, Callable[[str, bool, int | None], Backbone]] = {}
 
 def register_backbone(info: BackboneInfo) -> BackboneInfo:
     """Add a backbone; notebooks, sweeps and the advisor find it by name."""
-    if info.advised:
-        _check_only_advised(info)
-    BACKBONES[info.name] = info
-    describe(info.name, label=info.label, colour=info.colour, marker=info.marker)
-    return info
-
-
-def _check_only_advised(info: BackboneInfo) -> None:
-    for other in BACKBONES.values():
+    for other in BACKBONES.values() if info.advised else ():
         if other.advised and other.modality == info.modality and other.name != info.name:
             raise UserError(
                 f"the advisor takes {other.name} for {info.modality}s already; leave `advised` out "
                 f"of {info.name}"
             )
+    BACKBONES[info.name] = info
+    describe(info.name, label=info.label, colour=info.colour, marker=info.marker)
+    return info
 
 
 def advised_backbone(modality: str) -> str:

@@ -54,7 +54,8 @@ def plot_approaches(network: str = "pocket") -> Picture:
         _text(ax, backbone.n_stages + 1.0, row, textwrap.fill(entry.summary, 42), size=SMALL)
     _text(ax, backbone.n_stages / 2, -0.8, "stages of the network", ha="center", size=SMALL)
     _text(ax, backbone.n_stages + 0.42, -0.8, "head", ha="center", size=SMALL)
-    _bare(ax, (-3.3, backbone.n_stages + 6.2), (count - 0.4, -1.2))
+    ax.set(xlim=(-3.3, backbone.n_stages + 6.2), ylim=(count - 0.4, -1.2))
+    ax.set_axis_off()
     made.alt = "Which part of a network each approach trains. " + " ".join(told)
     return made
 
@@ -80,8 +81,3 @@ def _box(
 
 def _text(ax: Axes, x: float, y: float, words: str, **style) -> None:
     ax.text(x, y, words, va="center", color=INK, **({"size": SMALL + 1} | style))
-
-
-def _bare(ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    ax.set(xlim=x, ylim=y)
-    ax.set_axis_off()

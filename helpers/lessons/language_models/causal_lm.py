@@ -108,7 +108,9 @@ def load_causal_lm(name: str = "tiny") -> CausalLM:
     if name.startswith("hf:"):
         return _from_hub(name)
     if name == "smollm2":
-        return _smollm2()
+        file = smollm2_file()
+        made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
+        return CausalLM(name, *made)
     if name != "tiny":
         known = ["tiny", "smollm2", "hf:HuggingFaceTB/SmolLM2-135M"]
         raise unknown_name("language model", name, known)
@@ -140,12 +142,6 @@ def _shipped(name: str) -> Path:
             f"{file} is not there; take it back from git, or run tools/assets/pretrain_decoder.py"
         )
     return file
-
-
-def _smollm2() -> CausalLM:
-    file = smollm2_file()
-    made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
-    return CausalLM("smollm2", *made)
 
 
 def _from_hub(name: str) -> CausalLM:
