@@ -21,7 +21,7 @@ class DataNotFound(UserError):
 def first_line(error: Exception) -> str:
     """Return what an error says on its first line, or its type where it says nothing."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120]
+    return lines[0]
 
 
 def printable(text: str) -> str:

@@ -42,8 +42,8 @@ def _download(what: str, load: Callable[[], nn.Module]) -> nn.Module:
         return load()
     except Exception as error:  # hubs raise dozens of types, offline or for a missing file
         raise UserError(
-            f"{what}: weights could not be loaded ({first_line(error)}); go online once so that "
-            f"they are cached, or use a shipped backbone ({', '.join(BACKBONES)})"
+            f"{what}: weights could not be loaded ({first_line(error)[:120]}); go online once so "
+            f"that they are cached, or use a shipped backbone ({', '.join(BACKBONES)})"
         ) from error
 
 

@@ -67,6 +67,7 @@ def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
 
     file = smollm2_file()
     decoder = load_decoder(file).model if pretrained else LlamaModel(file.config)
+    tokenizer = file.tokenizer()
     layers = [DecoderStage(layer, decoder.rotary_emb) for layer in decoder.layers]
     return Backbone(
         "smollm2",
@@ -75,7 +76,8 @@ def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
         MeanPool(),
         file.config.hidden_size,
         Recipe(size=size or DEFAULT_LENGTH),
-        tokenizer=functools.partial(token_ids, file.tokenizer()),  # PADDING is 0
+        # A function: clones share it, and with it the tokenizer. PADDING is 0.
+        tokenizer=lambda texts, longest: token_ids(tokenizer, texts, longest),
     )
 
 

@@ -153,8 +153,8 @@ def _from_hub(name: str) -> CausalLM:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     except Exception as error:  # the hub raises dozens of types, offline or for a missing file
         raise UserError(
-            f"{name}: could not be loaded ({first_line(error)}); go online once so that it is "
-            "cached, or use the shipped 'tiny'"
+            f"{name}: could not be loaded ({first_line(error)[:120]}); go online once so that it "
+            "is cached, or use the shipped 'tiny'"
         ) from error
     end = tokenizer.eos_token_id
     if end is None:
