@@ -63,16 +63,12 @@ class Block:
         if self.seeds < 1 or min(self.sizes) < 0:
             raise UserError("a block needs seeds of 1 or more and sizes of 0 or more")
 
-    def questions(self) -> Iterator[dict[str, Any]]:
-        """Yield the fields of a RunConfig for each run; `lr` is None where it is tuned."""
-        for group in self.groups():
-            yield from self.questions_of(group)
-
     def questions_of(self, group: dict[str, Any]) -> list[dict[str, Any]]:
-        """The questions of one group."""
+        """The fields of a RunConfig for each run of a group; `lr` is None where it is tuned."""
+        pool = train_examples(group["task"])
         return [
             group | {"n_train": size, "seed": seed, "lr": rate}
-            for size in self._sizes(group["task"])
+            for size in sorted({size or pool for size in self.sizes if size <= pool})
             for seed in self.seeds_of(group["task"], group["approach"], size)
             for rate in self.rates or DEFAULT_RATE
         ]
@@ -113,10 +109,6 @@ class Block:
         pool = train_examples(task)
         sizes = sorted(min(one or pool, pool) for one in several)
         return max((one for one in sizes if one <= size), default=sizes[0])
-
-    def _sizes(self, task: str) -> list[int]:
-        pool = train_examples(task)
-        return sorted({size or pool for size in self.sizes if size <= pool})
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The recorded runs, `data/results/runs.csv`: append whole rows, load them, sum them up.
+"""The recorded runs, `data/results/runs.csv`: append whole rows and load them.
 
 One row is one measured run and one line of the file. Rows are appended and never edited, under a
 lock that processes on one machine share, so that a kill or a second writer can't leave half a row.

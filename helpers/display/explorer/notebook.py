@@ -4,12 +4,13 @@ import functools
 import html
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
 import pandas as pd
 
-from helpers.decision import Decision, decide
+from helpers.decision import Decision, Situation, decide
 from helpers.display.explorer import live_run
 from helpers.display.explorer.cards import candidate_table, curves_card, measured_card, rule_card
 from helpers.display.explorer.elsewhere import published_near, published_words
@@ -55,7 +56,7 @@ class Explorer:
         self.measure = measure
         self.panels: dict[int, Panel] = {}
         self.dropped: dict[int, list[tuple[int, float, str]]] = {}  # live points, by curve
-        self.found = functools.lru_cache(REMEMBERED)(self._found)
+        self._known = functools.lru_cache(REMEMBERED)(lambda s: evidence_near(s, self.held))
         self.controls = make_controls()
         self.verdict, self.answer = ipywidgets.HTML(), ipywidgets.HTML()
         self.note = ipywidgets.HTML()
@@ -79,20 +80,20 @@ class Explorer:
 
     def look(self) -> tuple[Point, Decision, Evidence]:
         """Return the point with the rule's answer and the measured one."""
-        point = self.point
-        return point, decide(point.situation()), self.found(*_measured_part(point))
+        point, situation = self.point, self.point.situation()
+        return point, decide(situation), self.found(situation)
 
-    def _found(self, *part: Any) -> Evidence:
-        examples, distance, budget, latency, modality, llm = part
-        point = Point(examples, distance, budget, latency, 1, modality, llm)
-        return evidence_near(point.situation(), self.held)
+    def found(self, situation: Situation) -> Evidence:
+        """Return the measured answer, worked out once; upkeep and flips have no say in it."""
+        return self._known(replace(situation, tasks=1, unlabelled=0, local_only=False))
 
     def shown(self, point: Point, found: Evidence) -> tuple[list[int], bool]:
         """Return the places of the curves to show, and whether the answer was read from them."""
-        if found.candidates or point.situation().llm:
-            return shown_curves(point.situation(), found, self.held)
-        free = Point(point.examples, point.distance, modality=point.modality)
-        return shown_curves(free.situation(), self.found(*_measured_part(free)), self.held)
+        situation = point.situation()
+        if not found.candidates and not situation.llm:
+            situation = replace(situation, budget_minutes=None, latency_ms=None)
+            found = self.found(situation)
+        return shown_curves(situation, found, self.held)
 
     def redraw(self) -> None:
         """Decide, look up and show; what every slider calls."""
@@ -227,12 +228,6 @@ def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve
     made.set_size_inches(8.0, 3.9)
     made.alt = " ".join(words)
     return made
-
-
-def _measured_part(point: Point) -> tuple[Any, ...]:
-    """What of a point the records' answer depends on."""
-    limits = (point.budget_minutes, point.latency_ms)
-    return point.examples, point.distance, *limits, point.modality, point.situation().llm
 
 
 def _note(words: str) -> str:

@@ -115,7 +115,8 @@ ARMS = tuple(ACCURACIES)
 
 
 def configs_of(made: Block) -> list[RunConfig]:
-    return [RunConfig(**question | {"lr": 0.003}).resolved() for question in made.questions()]
+    asked = [question for group in made.groups() for question in made.questions_of(group)]
+    return [RunConfig(**question | {"lr": 0.003}).resolved() for question in asked]
 
 
 def seeds_asked(made: Block, accuracies=ACCURACIES, n_test=400, size=200) -> dict[str, list[int]]:
