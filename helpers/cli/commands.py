@@ -82,9 +82,10 @@ def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _sweep(name: str, workers: int, scheduler: str | None, limit: int | None) -> int:
-    from helpers.experiments.sweeps import open_sweeps, sweep_command
+    from helpers.experiments.grids import SWEEPS
+    from helpers.experiments.sweeps import sweep_command
 
-    names = open_sweeps() if name == "all" else [name]
+    names = SWEEPS if name == "all" else [name]
     failed = [sweep_command(one, workers, scheduler, limit) for one in names]
     return int(any(failed))  # 1: some runs failed, which is not bad input
 

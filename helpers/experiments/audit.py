@@ -36,7 +36,7 @@ def audit(runs: pd.DataFrame) -> dict[str, Any]:
     """
     own = runs[runs["schema"] == schema.SCHEMA]
     searches = list(_searches(own))
-    blocks = [_block(name, own) for name in sweeps.open_sweeps()]
+    blocks = [_block(name, own) for name in SWEEPS]
     results = [own.head(0), *(sweeps.recorded_runs(block["name"], own) for block in blocks)]
     made = {
         "rows": len(runs),
@@ -116,7 +116,7 @@ def _block(name: str, own: pd.DataFrame) -> dict[str, Any]:
 def _searches(own: pd.DataFrame) -> Iterator[tuple[str, Tuning, Search]]:
     """Every search for a learning rate once, with the sweep that asks for it first."""
     scores, seen, diverged = sweeps.scores_of(own), set(), records.diverged()
-    for name in sweeps.open_sweeps():
+    for name in SWEEPS:
         for block in SWEEPS[name].blocks:
             for part in [] if block.rates else sweeps.tunings(block):
                 found = sweeps.search(part, scores, diverged)

@@ -241,6 +241,7 @@ SECOND_ROUND = (
     ),
 )
 
+# The open sweeps by name, in their order; those of an earlier recipe are closed.
 SWEEPS: dict[str, Sweep] = {sweep.name: sweep for sweep in SECOND_ROUND}
 
 

@@ -253,8 +253,8 @@ def test_a_closed_sweep_is_never_run_again(path, log, step):
 
 
 def test_open_sweeps_are_those_of_the_second_round():
-    assert sweeps.open_sweeps() == [sweep.name for sweep in grids.SECOND_ROUND]
-    assert not set(sweeps.open_sweeps()) & set(grids.CLOSED)
+    assert list(grids.SWEEPS) == [sweep.name for sweep in grids.SECOND_ROUND]
+    assert not set(grids.SWEEPS) & set(grids.CLOSED)
 
 
 def test_trials_at_the_sweeps_own_size_are_not_run_twice(sweep, path, log):
