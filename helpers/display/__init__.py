@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "diagrams": ["plot_approaches"],
+        "diagrams": ["plot_approaches", "plot_bill", "plot_low_rank"],
         "figures": ["APPROACH_STYLE", "figure", "text_figure"],
         "path_chooser": ["Chooser"],
         "plots": [

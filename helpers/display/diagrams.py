@@ -1,6 +1,7 @@
-"""The diagram of the approaches, drawn from the models that they build."""
+"""Diagrams drawn from what they are about: the approaches, a low-rank update, the bill of years."""
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -54,8 +55,7 @@ def plot_approaches(network: str = "pocket") -> Picture:
         _text(ax, backbone.n_stages + 1.0, row, textwrap.fill(entry.summary, 42), size=SMALL)
     _text(ax, backbone.n_stages / 2, -0.8, "stages of the network", ha="center", size=SMALL)
     _text(ax, backbone.n_stages + 0.42, -0.8, "head", ha="center", size=SMALL)
-    ax.set(xlim=(-3.3, backbone.n_stages + 6.2), ylim=(count - 0.4, -1.2))
-    ax.set_axis_off()
+    _bare(ax, (-3.3, backbone.n_stages + 6.2), (count - 0.4, -1.2))
     made.alt = "Which part of a network each approach trains. " + " ".join(told)
     return made
 
@@ -73,11 +73,70 @@ def _stage(ax: Axes, place: int, row: int, part: Part, *, random: bool) -> None:
         ax.add_patch(Rectangle((place, row + 0.1), 0.9, 0.2, fc=MOVES, ec=INK, lw=0.8))
 
 
+def plot_low_rank(width: int = 1_280, rank: int = 8) -> Picture:
+    """Draw a layer with LoRA: the frozen square W beside the thin B and the flat A, with counts."""
+    full, small = width * width, 2 * width * rank
+    made, ax = figure("LoRA: W stays, B·A is added", width=7.0, height=3.2)
+    _block(ax, (0, 0), (3, 3), STILL, f"W\n{width:,} × {width:,}\nfrozen")
+    _text(ax, 3.5, 1.5, "+", ha="center", size=18)
+    _block(ax, (4, 0), (0.5, 3), NEW, "B")
+    _text(ax, 4.8, 1.5, "·", ha="center", size=18)
+    _block(ax, (5.1, 1.25), (3, 0.5), NEW, "A")
+    words = f"B: {width:,} × {rank}, A: {rank} × {width:,}; both train"
+    _text(ax, 5.1, 2.2, words, size=SMALL + 1)
+    _text(ax, 5.1, 2.6, f"{small:,} numbers in place of {full:,}", size=SMALL + 1)
+    _bare(ax, (-0.1, 9.2), (3.1, -0.1))
+    made.alt = (
+        f"A frozen matrix W of {width:,} by {width:,} numbers, beside it two thin matrices that "
+        f"train, B and A, of rank {rank}: {small:,} numbers in place of {full:,}."
+    )
+    return made
+
+
+def plot_bill(bills: Mapping[str, Mapping[str, float]], unit: str, title: str) -> Picture:
+    """Draw one bar for each bill, cut into its items: {approach: {"disks": 42.0, …}}.
+
+    Items have the same order and shade in all of them, and each sum stands at its bar's end.
+    """
+    items: Sequence[str] = list(dict.fromkeys(name for bill in bills.values() for name in bill))
+    shades = [str(0.25 + 0.6 * place / max(1, len(items) - 1)) for place in range(len(items))]
+    made, ax = figure(title, width=MAX_SIZE[0], height=min(MAX_SIZE[1], 1.4 + 0.5 * len(bills)))
+    for row, bill in enumerate(bills.values()):
+        left = 0.0
+        for name, shade in zip(items, shades, strict=True):
+            label = {"label": name} if row == 0 else {}
+            ax.barh(row, bill.get(name, 0.0), left=left, color=shade, ec=INK, lw=0.6, **label)
+            left += bill.get(name, 0.0)
+        _text(ax, left, row, f" {left:,.0f}")
+    ax.set_yticks(range(len(bills)), list(bills))
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.12)
+    ax.set_xlabel(unit)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    sums = ", ".join(f"{name} {sum(bill.values()):,.0f}" for name, bill in bills.items())
+    made.alt = f"{title}: {', '.join(items)} in {unit}. In all: {sums}."
+    return made
+
+
 def _box(
     ax: Axes, x: float, row: float, colour: str, *, width: float = 0.9, hatch: str | None = None
 ) -> None:
     ax.add_patch(Rectangle((x, row - 0.3), width, 0.6, fc=colour, ec=INK, lw=0.8, hatch=hatch))
 
 
+def _block(
+    ax: Axes, corner: tuple[float, float], size: tuple[float, float], colour: str, words: str
+) -> None:
+    ax.add_patch(Rectangle(corner, *size, fc=colour, ec=INK, lw=1.0))
+    x, y = (start + side / 2 for start, side in zip(corner, size, strict=True))
+    _text(ax, x, y, words, ha="center")
+
+
 def _text(ax: Axes, x: float, y: float, words: str, **style) -> None:
     ax.text(x, y, words, va="center", color=INK, **({"size": SMALL + 1} | style))
+
+
+def _bare(ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
+    ax.set(xlim=x, ylim=y)
+    ax.set_axis_off()

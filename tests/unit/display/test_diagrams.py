@@ -4,7 +4,7 @@ import pytest
 
 from helpers.approaches import APPROACHES, get_approach
 from helpers.backbones import load_backbone
-from helpers.display import plot_approaches
+from helpers.display import plot_approaches, plot_bill, plot_low_rank
 from helpers.display.diagrams import MOVES, NEW, STILL, anatomy
 from helpers.display.figures import EDGE, MAX_SIZE, contrast
 
@@ -37,3 +37,17 @@ def test_every_registered_approach_has_a_row_and_words():
 @pytest.mark.parametrize("colour", [MOVES, NEW])
 def test_what_trains_shows_on_white_and_beside_what_stays(colour):
     assert contrast(colour) >= 3 and contrast(EDGE, STILL) >= 3
+
+
+def test_a_low_rank_update_is_counted():
+    drawn = plot_low_rank(100, 4)
+    assert "800 numbers in place of 10,000" in drawn.alt
+
+
+def test_a_bill_adds_up():
+    bills = {"full": {"disks": 40.0, "people": 60.0}, "LoRA": {"people": 50.0}}
+    drawn = plot_bill(bills, "euros", "Three years")
+    ax = drawn.axes[0]
+    assert "full 100, LoRA 50" in drawn.alt
+    assert sorted(bar.get_width() for bar in ax.patches) == [0.0, 40.0, 50.0, 60.0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["disks", "people"]
