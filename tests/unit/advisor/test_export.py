@@ -234,12 +234,12 @@ def test_a_full_disk_leaves_what_was_there_whole(exports, monkeypatch, number, t
         left[:] = [stop]
         with pytest.raises(UserError, match=os.strerror(number)):
             exports.write(1, SECOND)
-        left = {f.name: f.read_bytes() for f in exports.folder.iterdir()}
+        after = {f.name: f.read_bytes() for f in exports.folder.iterdir()}
         if there != "an export":  # what loads it may lie there alone, and then says so
-            left.pop("load_me.py")
+            after.pop("load_me.py")
             with pytest.raises(UserError, match="recipe.json"):
                 load_model(exports.folder)
-        assert left == before
+        assert after == before
 
 
 @pytest.mark.parametrize("part", ["model-*.safetensors", "test-*.csv"])

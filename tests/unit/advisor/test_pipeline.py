@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from html import escape
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -266,12 +266,11 @@ def test_the_columns_stand_in_terminal_page_and_json(looked, columns):
     own = replace(own, data=replace(own.data, columns=columns))
     advice = replace(looked, looked=replace(looked.looked, own=own))
     assert advice.as_dict()["columns"] == columns
-    said, page = " ".join(in_words(advice).split()), report(advice.as_dict())
+    said, page = " ".join(in_words(advice).split()), unescape(report(advice.as_dict()))
     for role, name in columns.items():
         for one in name if role == "ignored" else [name]:
             told = f"'{one}'" if role == "ignored" else f"{role} '{one}'" if one else f"no {role}"
-            assert told in said, told
-            assert escape(told) in page or escape(told, quote=False) in page, told
+            assert told in said and told in page, told
 
 
 @pytest.mark.parametrize(
