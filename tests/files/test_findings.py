@@ -5,6 +5,7 @@ import re
 import nbformat
 import pytest
 
+from helpers.lessons import crossings, small_modules
 from helpers.lessons.claims import verdict_box
 
 CALL = re.compile(r"verdict_box\(([\d, ]+)\)")
@@ -22,14 +23,50 @@ def boxes(root):
 
 def test_a_verdict_box_says_what_the_records_say(root):
     found = list(boxes(root))
-    assert {name[:2] for name, *_ in found} >= {"00", "02", "03"}
+    assert {name[:2] for name, *_ in found} >= {"00", "02", "03", "04", "05", "06"}
     stale = [name for name, ids, shown in found if shown != verdict_box(*ids)]
     assert stale == [], "build these again"
 
 
-@pytest.mark.parametrize("number", ["00", "01", "02", "03"])
+@pytest.mark.parametrize("number", ["00", "01", "02", "03", "04", "05", "06"])
 def test_the_first_output_is_a_verdict(root, number):
     (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
     first = next(cell for cell in cells if cell.cell_type == "code" and cell.outputs)
     assert first.outputs[0]["data"]["text/markdown"].startswith(">")
+
+
+def findings_of_04():
+    """Small modules against full fine-tuning, and the sizes of files."""
+    runs, full = crossings.recorded(), "full_fine_tuning"
+    for name in ("lora", "adapter"):
+        yield crossings.duels_in_words(crossings.duels(runs, name, full), name, full)
+    yield small_modules.files_in_words(["minilm", "efficientnet_lite0", "pocket"])
+
+
+def findings_of_05():
+    """Scratch against full fine-tuning, and the examples that it needs."""
+    runs, scratch = crossings.recorded(), "from_scratch"
+    duel = crossings.duels(runs, scratch, "full_fine_tuning")
+    yield crossings.duels_in_words(duel, scratch, "full_fine_tuning")
+    yield crossings.needed_in_words(runs, scratch, "feature_extraction")
+
+
+def findings_of_06():
+    """The rule of thumb, and full fine-tuning against frozen features."""
+    runs, full, frozen = crossings.recorded(), "full_fine_tuning", "feature_extraction"
+    few = runs[runs["n_train"] < crossings.FEW]
+    yield crossings.rule_in_words(crossings.duels(few, crossings.CHEAP, full))
+    yield crossings.duels_in_words(crossings.duels(runs, full, frozen), full, frozen)
+
+
+@pytest.mark.parametrize(
+    ("number", "found"), [("04", findings_of_04), ("05", findings_of_05), ("06", findings_of_06)]
+)
+def test_what_to_remember_is_what_the_records_say(root, number, found):
+    (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    start = next(i for i, cell in enumerate(cells) if "## What to remember" in cell.source)
+    told = next(cell for cell in cells[start:] if cell.cell_type == "code").outputs[0]
+    lacking = [one for one in found() if one not in told["data"]["text/markdown"]]
+    assert lacking == [], "build it again"
