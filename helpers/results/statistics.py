@@ -315,24 +315,6 @@ def between(sizes: np.ndarray, means: np.ndarray, level: float) -> float:
     return float(np.exp(low + share * (high - low)))
 
 
-def crossings(curves: pd.DataFrame, approach: str, targets: Sequence[str], n: int) -> pd.DataFrame:
-    """Examples that `approach` needs to match each target trained on `n`, for each task.
-
-    curves: from `statistics.summarise`, one backbone. Columns: task, target, `accuracy` (the
-    target's mean at n), `examples` (NaN: not reached) and `largest`, the largest size measured.
-    """
-    rows = []
-    for task, own in curves.groupby("task", sort=True):
-        line = own[own["approach"] == approach]
-        for target in targets:
-            goal = own[(own["approach"] == target) & (own["n_train"] == n)]["mean"]
-            if len(goal) and len(line):
-                reached = examples_to_reach(line, float(goal.iloc[0]))
-                largest = int(line["n_train"].max())
-                rows.append((task, target, float(goal.iloc[0]), reached, largest))
-    return pd.DataFrame(rows, columns=["task", "target", "accuracy", "examples", "largest"])
-
-
 def coverage(runs: pd.DataFrame) -> str:
     """One sentence on what a figure rests on: how many runs, tasks, sizes and seeds."""
     if runs.empty:
