@@ -299,7 +299,7 @@ def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
     as_few = int((table["examples"] <= table["n"]).sum())
     missed = table[table["examples"].isna()]
     least = (missed["largest"] / missed["n"]).min()
-    beyond = f" (all measured up to {least:.0f} times as many or more)" if len(missed) else ""
+    beyond = f", though {least:.0f} times as many or more were tried" if len(missed) else ""
     return (
         f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "
         f"**{as_few} of {len(table)}** curves, with more on "

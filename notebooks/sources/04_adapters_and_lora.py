@@ -302,8 +302,14 @@ Markdown(
 # ## 6. What they don't save
 #
 # Few trained numbers do not make a short or small training step. The network still runs forward and back
-# from end to end, because the gradient has to reach the lowest module. What shrinks is the optimizer's
-# share. [Notebook 08](08_compute_and_latency.ipynb) takes a step apart, and
+# from end to end, because the gradient has to reach the lowest module, and each layer on the way must
+# remember what passed. Partial fine-tuning trains far more and needs less, since its gradient stops early:
+
+# %%
+Markdown(small_modules.published_memory_in_words())
+
+# %% [markdown]
+# [Notebook 08](08_compute_and_latency.ipynb) takes a step apart here, and
 # [notebook 13](13_language_models.ipynb) does so for language models, where the saving is large.
 #
 # ## What to remember

@@ -121,8 +121,8 @@ Markdown(f"{rule}\n\n{crossings.duels_in_words(small, cheap, full)}")
 # %% [markdown]
 # Where the rule fails is worth more than the count: look for the squares of the other colour.
 #
-# A warning that goes with the rule is that full fine-tuning overfits few examples: its training accuracy
-# runs away from the rest. It does ([03](03_fine_tuning.ipynb)). Does it also lose where it does?
+# A warning goes with the rule: full fine-tuning overfits few examples, and its training accuracy runs away
+# from the rest ([03](03_fine_tuning.ipynb)). Is a wide gap a sign that it loses?
 
 # %%
 Markdown(crossings.gaps_in_words(runs))
