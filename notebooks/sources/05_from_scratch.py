@@ -35,8 +35,7 @@ Markdown(verdict_box(25))
 # %% [markdown]
 # ## One architecture, two beginnings
 #
-# "From scratch" keeps the architecture and throws the knowledge away. In code that is one line less. With
-# random weights BatchNorm has to learn its statistics too, so `learns` says in which mode it trains.
+# "From scratch" keeps the architecture and throws the knowledge away. In code that is one line less:
 
 
 # %%
@@ -48,6 +47,11 @@ def network(n_classes, pretrained):
     return net
 
 
+# %% [markdown]
+# With random weights BatchNorm has to learn its statistics too, so `learns` says in which mode it trains.
+
+
+# %%
 def train(net, lr, epochs, learns):
     optimizer, reached = torch.optim.AdamW(net.parameters(), lr=lr), []
     for _ in range(epochs):
