@@ -62,8 +62,8 @@ Markdown(told)
 # of LoRA and adapters (chosen on validation, draw by draw), and full fine-tuning.
 #
 # - Start with clothing on the ImageNet network, then take `pocket`, a small network of our own. Where
-#   does the red line overtake the blue one?
-# - Does the small module follow the blue line or the red one?
+#   does the orange line overtake the blue one?
+# - Does the small module follow the blue line or the orange one?
 # - Lay a fourth approach beside them. Does anything start lower than *from scratch*?
 
 # %%
@@ -87,7 +87,7 @@ duel = crossings.duels(runs, full, frozen)
 crossings.plot_duels(duel, full, frozen, "Where full fine-tuning overtakes the frozen network")
 
 # %% [markdown]
-# Read each row from left to right. Rows in which blue turns into red have a crossing in what was measured;
+# Read each row from left to right. Rows in which blue turns into orange have a crossing in what was measured;
 # in the others it lies further left, further right, or nowhere.
 
 # %%
