@@ -1,7 +1,5 @@
 """The interval that a test split allows for one accuracy, and the seconds of a run."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from helpers.results.statistics import wilson_interval
