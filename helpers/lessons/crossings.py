@@ -18,11 +18,11 @@ from helpers.results.published.sums import full_minus_linear, size_bands
 from helpers.results.runs import load_runs
 from helpers.results.statistics import (
     SITUATION,
-    between,
     examples_to_reach,
     interval_table,
     pair,
     paired_gain,
+    stays_above_zero,
 )
 from helpers.vocabulary import (
     ADAPTER,
@@ -121,20 +121,6 @@ def overtakes(
         found = stays_above_zero(sizes.to_numpy(float), own["mean"].to_numpy(float))
         rows.append((*place, found, clear, int(sizes.min()), int(sizes.max())))
     return pd.DataFrame(rows, columns=[*PLACE, "examples", "clear", "smallest", "largest"])
-
-
-def stays_above_zero(sizes: np.ndarray, values: np.ndarray) -> float:
-    """Size from which values stay above zero, as far as measured; NaN: not at the largest.
-
-    sizes: ascending. Between two of them it is read straight over log size.
-    """
-    below = np.flatnonzero(values <= 0)
-    if not len(below):
-        return float(sizes[0])
-    last = int(below[-1])
-    if last == len(sizes) - 1:
-        return math.nan
-    return between(sizes[last : last + 2], values[last : last + 2], 0.0)
 
 
 def duels(runs: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:

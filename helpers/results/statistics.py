@@ -308,6 +308,20 @@ def between(sizes: np.ndarray, means: np.ndarray, level: float) -> float:
     return float(np.exp(low + share * (high - low)))
 
 
+def stays_above_zero(sizes: np.ndarray, values: np.ndarray) -> float:
+    """Size from which values stay above zero, as far as measured; NaN: not at the largest.
+
+    sizes: ascending. Between two of them it is read straight over log size.
+    """
+    below = np.flatnonzero(values <= 0)
+    if not len(below):
+        return float(sizes[0])
+    last = int(below[-1])
+    if last == len(sizes) - 1:
+        return math.nan
+    return between(sizes[last : last + 2], values[last : last + 2], 0.0)
+
+
 def coverage(runs: pd.DataFrame) -> str:
     """One sentence on what a figure rests on: how many runs, tasks, sizes and seeds."""
     if runs.empty:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.lessons.crossings import stays_above_zero
 from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.results.statistics import stays_above_zero
 
 # (sizes, accuracies of the frozen network, accuracies of the tuned one)
 CURVES = (
