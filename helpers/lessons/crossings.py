@@ -1,22 +1,111 @@
-"""Where one approach overtakes another on learning curves."""
+"""Notebooks 04 to 06: who is ahead on recorded learning curves, where, and what matches what."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from helpers.results.statistics import between, paired_gain
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
+from helpers.display.figures import MAX_SIZE, Picture, figure
+from helpers.display.plots import plot_curves
+from helpers.lessons.claims import effect_in_words, judge_claims
+from helpers.lessons.photos import PHOTOS
+from helpers.results.learning_curves import comparable
+from helpers.results.published.cases import comparable_cases
+from helpers.results.published.sums import full_minus_linear, size_bands
+from helpers.results.runs import load_runs
+from helpers.results.statistics import (
+    SITUATION,
+    examples_to_reach,
+    interval_table,
+    pair,
+    paired_gain,
+    stays_above_zero,
+)
+from helpers.vocabulary import (
+    ADAPTER,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    label_of,
+    style_of,
+)
 
-PLACE = ("task", "backbone", "dial")
+PLACE = ("task", "backbone", "image_size", "dial")
+SMALL, CHEAP = "best_small_module", "frozen_or_small_module"
+FEW, FEW_CLAIM = 5_000, 8  # examples that the claim of this number calls few
+LEAST = 3  # seeds that an interval is shown for: two bound next to nothing
+BANDS = (1_000, 5_000, 20_000, 100_000)  # of published training sets
+
+
+def recorded() -> pd.DataFrame:
+    """Recorded runs that compare approaches on equal terms, tasks as they are (no domain dial).
+
+    `curve` says on which network, at which size of input, which task.
+    """
+    runs = comparable(load_runs())
+    runs = runs[runs["dial"] == 0]
+    unit = runs["modality"].map({"image": " px", "text": " tokens"})
+    network = runs["backbone"].map(label_of) + ", " + runs["image_size"].astype(str) + unit
+    return runs.assign(curve=network + ": " + runs["task"].map(label_of))
+
+
+def curves(runs: pd.DataFrame) -> list[str]:
+    """Curves of `recorded` that have frozen features and full fine-tuning, clothing first."""
+    sides = [runs[runs["approach"] == n] for n in (FEATURE_EXTRACTION, FULL_FINE_TUNING)]
+    both = sides[0][sides[0]["curve"].isin(sides[1]["curve"])].drop_duplicates("curve")
+    return list(
+        both.sort_values(["task", "curve"], key=lambda c: c.where(c != PHOTOS, ""))["curve"]
+    )
+
+
+def chosen(runs: pd.DataFrame, names: Sequence[str], called: str) -> pd.DataFrame:
+    """Of `names` the run with the best validation accuracy, seed by seed, as approach `called`."""
+    some = runs[runs["approach"].isin(names)].sort_values("val_accuracy", kind="stable")
+    return some.drop_duplicates([*SITUATION, "seed"], keep="last").assign(approach=called)
+
+
+def three_lines(runs: pd.DataFrame, beside: str = "") -> pd.DataFrame:
+    """Learning curves of the frozen network, the best small module, full, and one `beside`."""
+    both = runs[runs["approach"].isin([FEATURE_EXTRACTION, FULL_FINE_TUNING, beside])]
+    lines = pd.concat([both, chosen(runs, (LORA, ADAPTER), SMALL)])
+    table = interval_table(lines, ["curve", "n_train", "approach"], "test_accuracy")
+    table.loc[table["runs"] < LEAST, ["low", "high"]] = math.nan
+    return table
+
+
+def plot_lines(runs: pd.DataFrame, curve: str, beside: str = "") -> Picture:
+    """Draw `three_lines` of one curve; the title says where full fine-tuning gets ahead."""
+    own = runs[runs["curve"] == curve]
+    row = overtakes(own).iloc[0]
+    if math.isnan(row.examples):
+        told = f"Frozen is ahead up to {row.largest:,}"
+    elif row.examples <= row.smallest:
+        told = f"Full is ahead from {row.smallest:,} on"
+    else:
+        told = f"Full is ahead from about {row.examples:,.0f}"
+    return _over_sizes(three_lines(own, beside), f"{curve}. {told}")
+
+
+def plot_live(rows: pd.DataFrame, title: str) -> Picture:
+    """Draw live curves. rows: of `photos.live_race` at several sizes."""
+    return _over_sizes(interval_table(rows, ["n_train", "approach"], "accuracy"), title)
+
+
+def _over_sizes(table: pd.DataFrame, title: str) -> Picture:
+    made = plot_curves(table, "n_train", title=title, log_x=True, xlabel="training examples")
+    sizes = sorted(table["n_train"].unique())
+    made.axes[0].set_xticks(sizes, [f"{n:,}" for n in sizes])
+    made.axes[0].minorticks_off()
+    return made
 
 
 def overtakes(
     runs: pd.DataFrame, approach: str = FULL_FINE_TUNING, baseline: str = FEATURE_EXTRACTION
 ) -> pd.DataFrame:
-    """Where `approach` overtakes `baseline` as examples grow, one row per task, backbone and dial.
+    """Where `approach` overtakes `baseline` as examples grow, one row per curve (PLACE).
 
     Columns: those of PLACE; `examples`, where the mean paired gain turns from below zero to above
     (straight over log n; the smallest size where it lies above from the start; NaN: never up to
@@ -34,15 +123,187 @@ def overtakes(
     return pd.DataFrame(rows, columns=[*PLACE, "examples", "clear", "smallest", "largest"])
 
 
-def stays_above_zero(sizes: np.ndarray, values: np.ndarray) -> float:
-    """Size from which values stay above zero, as far as measured; NaN: not at the largest.
+def duels(runs: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
+    """What `ours` gains over `theirs` in each situation of `recorded`, paired by seed.
 
-    sizes: ascending. Between two of them it is read straight over log size.
+    CHEAP: of frozen features, LoRA and adapters the one that validation prefers, seed by seed.
+    Columns: SITUATION, curve, mean, low, high, runs, and `ahead`: the name that is clearly ahead
+    (the whole 95 % interval on its side), or "".
     """
-    below = np.flatnonzero(values <= 0)
-    if not len(below):
-        return float(sizes[0])
-    last = int(below[-1])
-    if last == len(sizes) - 1:
-        return math.nan
-    return between(sizes[last : last + 2], values[last : last + 2], 0.0)
+    if CHEAP in (ours, theirs):
+        cheap = chosen(runs, (FEATURE_EXTRACTION, LORA, ADAPTER), CHEAP)
+        runs = pd.concat([runs, cheap])
+    table = paired_gain(runs, ours, theirs, by=[*SITUATION, "curve"])
+    table = table[table["runs"] >= 2].drop(columns="approach").reset_index(drop=True)
+    table["ahead"] = np.select([table["low"] > 0, table["high"] < 0], [ours, theirs], "")
+    return table
+
+
+def plot_duels(table: pd.DataFrame, ours: str, theirs: str, title: str) -> Picture:
+    """Draw the gains of `duels` in points, a row for each curve, coloured where one is ahead."""
+    names = sorted(table["curve"].unique(), reverse=True)
+    made, ax = figure(title, width=MAX_SIZE[0], height=min(MAX_SIZE[1], 1.2 + 0.24 * len(names)))
+    look = {"": ("#e3e6ea", "too close to call")}
+    look |= {name: (_colour(name), f"{label_of(name)} clearly ahead") for name in (theirs, ours)}
+    for name, (colour, label) in look.items():
+        own = table[table["ahead"] == name]
+        places = [names.index(curve) for curve in own["curve"]]
+        ax.scatter(own["n_train"], places, marker="s", s=230, color=colour, alpha=0.75, label=label)
+    for row in table.itertuples():
+        words, style = f"{100 * row.mean:+.0f}", {"ha": "center", "va": "center", "size": 7}
+        ax.text(row.n_train, names.index(row.curve), words, **style)
+    sizes = sorted(table["n_train"].unique())
+    ax.set(xscale="log", xlim=(min(sizes) / 1.5, max(sizes) * 1.5))
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    ax.minorticks_off()
+    ax.set_yticks(range(len(names)), names, size=8)
+    ax.set_ylim(-0.7, len(names) - 0.3)
+    ax.set_xlabel(f"training examples; numbers: {label_of(ours)} minus the other, in points")
+    made.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    return made
+
+
+def _colour(name: str) -> str:
+    return style_of(FEATURE_EXTRACTION if name == CHEAP else name).colour
+
+
+def duels_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
+    """How often each side of `duels` was clearly ahead."""
+    counts = table["ahead"].value_counts()
+    return (
+        f"Of {len(table)} recorded situations, *{label_of(ours)}* was clearly ahead of "
+        f"*{label_of(theirs)}* in **{counts.get(ours, 0)}** and clearly behind in "
+        f"**{counts.get(theirs, 0)}**; {counts.get('', 0)} are too close to call."
+    )
+
+
+def rule_in_words(table: pd.DataFrame) -> str:
+    """How often the cheap side of `duels` was ahead at all, and what the ledger makes of it."""
+    (verdict,) = judge_claims(ids=(FEW_CLAIM,))
+    effect = "" if verdict.effect is None else f" {effect_in_words(verdict)} {verdict.unit}."
+    return (
+        f"The cheap side's mean was ahead in **{(table['mean'] > 0).sum()} of {len(table)}** "
+        "situations. Those of one data set are related, so the box above averages within each "
+        f"data set first: **{verdict.verdict}**,{effect}"
+    )
+
+
+def own_crossing(rows: pd.DataFrame, approach: str, baseline: str) -> str:
+    """Where one live approach overtakes another, from a few sizes, and whether that may be luck.
+
+    rows: of `photos.live_race` at several sizes (n_train, seed, approach, accuracy).
+    """
+    wide = rows.pivot(index=["n_train", "seed"], columns="approach", values="accuracy")
+    gains = (wide[approach] - wide[baseline]).rename("gain").reset_index()
+    table = interval_table(gains, ["n_train"], "gain")
+    sizes, largest = table["n_train"].to_numpy(float), table["n_train"].max()
+    found = stays_above_zero(sizes, table["mean"].to_numpy(float))
+    clear = table[table["low"] > 0]["n_train"].min()
+    if math.isnan(found):
+        where = f"did not overtake *{label_of(baseline)}* up to {largest:,} examples"
+    else:
+        at_most = "at most " if found <= sizes[0] else "about "
+        where = f"was ahead of *{label_of(baseline)}* from {at_most}**{found:,.0f}** examples on"
+    sure = "no size" if math.isnan(clear) else f"{clear:,.0f}"
+    steps = "; ".join(f"{100 * r.mean:+.1f} points at {r.n_train:,}" for r in table.itertuples())
+    return (
+        f"*{label_of(approach).capitalize()}* {where} ({steps}). Clearly ahead, with the whole "
+        f"interval above zero, from: **{sure}**."
+    )
+
+
+def gaps_in_words(runs: pd.DataFrame) -> str:
+    """Whether the approach whose training accuracy runs further away from test also loses."""
+    names = (FULL_FINE_TUNING, FEATURE_EXTRACTION)
+    sides = [runs[runs["approach"] == name] for name in names]
+    both = pair(*sides, [*SITUATION, "seed"], ["train_accuracy", "test_accuracy"])
+    won = both["test_accuracy"] > both["test_accuracy_theirs"]
+    gap = both["train_accuracy"] - both["test_accuracy"]
+    wider = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
+    return (
+        f"Full fine-tuning had the wider gap in {wider.mean():.0%} of {len(both)} paired runs, and "
+        f"won **{won[wider].mean():.0%}** of these on the test split."
+    )
+
+
+def luck_by_size(runs: pd.DataFrame) -> pd.DataFrame:
+    """How far two draws lie apart, and how far approaches do, in points, by training examples.
+
+    Deviations, the median over curves.
+    """
+    cells = runs.groupby(["curve", "n_train", "approach"])["test_accuracy"].agg(["mean", "std"])
+    levels = cells.groupby(["curve", "n_train"])
+    table = pd.DataFrame(
+        {"between draws": levels["std"].median(), "between approaches": levels["mean"].std()}
+    )
+    table = (100 * table.dropna()).groupby("n_train").median()
+    ratio = table["between approaches"] / table["between draws"]
+    table = table.assign(**{"approaches / draws": ratio}).round(1)
+    return table.rename_axis("training examples").reset_index()
+
+
+def sizes_in_words(runs: pd.DataFrame) -> str:
+    """From how few to how many examples our records reach, and the published cases."""
+    cases = comparable_cases()["n_train"]
+    return (
+        f"Our records reach from {runs['n_train'].min():,} to **{runs['n_train'].max():,}** "
+        f"examples; the published cases of this collection from {cases.min():,.0f} to "
+        f"**{cases.max():,.0f}**."
+    )
+
+
+def published_by_size() -> pd.DataFrame:
+    """What full fine-tuning gained over the frozen network in published cases, by examples."""
+    table = full_minus_linear(comparable_cases(), size_bands(BANDS))
+    table = table[table["cases"] > 0]
+    table["frozen first (%)"] = 100 * table.pop("linear_first")
+    names = {"data_sets": "data sets", "mean": "mean gain", "median": "median gain"}
+    return table.rename(columns=names).rename_axis("examples").round(1).reset_index()
+
+
+def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
+    """Examples that `approach` needs to match `target` with the fewest recorded, for each curve.
+
+    Columns: curve, n (examples of the target), examples (NaN: not reached; the smallest size that
+    was measured: at most that), smallest and largest size measured.
+    """
+    means = interval_table(runs, ["curve", "approach", "n_train"], "test_accuracy")
+    rows = []
+    for curve, own in means.groupby("curve"):
+        goals, line = (own[own["approach"] == name] for name in (target, approach))
+        if len(goals) and len(line):
+            goal = goals.loc[goals["n_train"].idxmin()]
+            sizes = int(line["n_train"].min()), int(line["n_train"].max())
+            found = examples_to_reach(line, float(goal["mean"]))
+            rows.append((curve, int(goal["n_train"]), found, *sizes))
+    return pd.DataFrame(rows, columns=["curve", "n", "examples", "smallest", "largest"])
+
+
+def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
+    """How often `needed` found as few examples, more, and no size that was enough."""
+    table = needed(runs, approach, target)
+    as_few = int((table["examples"] <= table["n"]).sum())
+    missed = table[table["examples"].isna()]
+    least = (missed["largest"] / missed["n"]).min()
+    beyond = f", though {least:.0f} times as many or more were tried" if len(missed) else ""
+    return (
+        f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "
+        f"**{as_few} of {len(table)}** curves, with more on "
+        f"**{len(table) - as_few - len(missed)}**, and at no size that was measured on "
+        f"**{len(missed)}**{beyond}."
+    )
+
+
+def needed_table(runs: pd.DataFrame, approach: str, target: str, most: int = 12) -> pd.DataFrame:
+    """`needed` to be shown: the curves where it was reached first."""
+    table = needed(runs, approach, target).sort_values("examples", ignore_index=True).head(most)
+    told = [_told(row) for row in table.itertuples()]
+    names = {"curve": "network and task", "n": label_of(target)}
+    return table[["curve", "n"]].rename(columns=names).assign(**{label_of(approach): told})
+
+
+def _told(row) -> str:
+    if math.isnan(row.examples):
+        return f"over {row.largest:,}"
+    at_most = "at most " if row.examples <= row.smallest else ""
+    return f"{at_most}{row.examples:,.0f}"

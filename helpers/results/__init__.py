@@ -11,7 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "statistics": [
             "SITUATION",
             "coverage",
-            "crossings",
             "late_best",
             "mean_interval",
             "paired_gain",

@@ -308,22 +308,18 @@ def between(sizes: np.ndarray, means: np.ndarray, level: float) -> float:
     return float(np.exp(low + share * (high - low)))
 
 
-def crossings(curves: pd.DataFrame, approach: str, targets: Sequence[str], n: int) -> pd.DataFrame:
-    """Examples that `approach` needs to match each target trained on `n`, for each task.
+def stays_above_zero(sizes: np.ndarray, values: np.ndarray) -> float:
+    """Size from which values stay above zero, as far as measured; NaN: not at the largest.
 
-    curves: from `statistics.summarise`, one backbone. Columns: task, target, `accuracy` (the
-    target's mean at n), `examples` (NaN: not reached) and `largest`, the largest size measured.
+    sizes: ascending. Between two of them it is read straight over log size.
     """
-    rows = []
-    for task, own in curves.groupby("task", sort=True):
-        line = own[own["approach"] == approach]
-        for target in targets:
-            goal = own[(own["approach"] == target) & (own["n_train"] == n)]["mean"]
-            if len(goal) and len(line):
-                reached = examples_to_reach(line, float(goal.iloc[0]))
-                largest = int(line["n_train"].max())
-                rows.append((task, target, float(goal.iloc[0]), reached, largest))
-    return pd.DataFrame(rows, columns=["task", "target", "accuracy", "examples", "largest"])
+    below = np.flatnonzero(values <= 0)
+    if not len(below):
+        return float(sizes[0])
+    last = int(below[-1])
+    if last == len(sizes) - 1:
+        return math.nan
+    return between(sizes[last : last + 2], values[last : last + 2], 0.0)
 
 
 def coverage(runs: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from helpers.lessons import rule_trial
+from helpers.lessons import crossings, rule_trial, small_modules
 from helpers.lessons.claims import verdict_box
 from helpers.paths import results_dir
 
@@ -25,12 +25,12 @@ def boxes(root):
 
 def test_a_verdict_box_says_what_the_records_say(root):
     found = list(boxes(root))
-    assert {name[:2] for name, *_ in found} >= {"00", "02", "03"}
+    assert {name[:2] for name, *_ in found} >= {"00", "02", "03", "04", "05", "06"}
     stale = [name for name, ids, shown in found if shown != verdict_box(*ids)]
     assert stale == [], "build these again"
 
 
-@pytest.mark.parametrize("number", ["00", "01", "02", "03", "07", "10"])
+@pytest.mark.parametrize("number", ["00", "01", "02", "03", "04", "05", "06", "07", "10"])
 def test_the_first_output_is_a_verdict(root, number):
     (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
@@ -73,3 +73,39 @@ def test_what_is_said_of_published_cases_is_in_the_file(root, page):
     wanted = [f"{ours['situations']:.0f}", f"{ours['data_sets']:.0f}"]
     wanted += [f"{100 * row['mean_regret']:.1f}" for row in (ours, constant)]
     assert {tuple(one) for one in said} == {tuple(wanted)}
+
+
+def findings_of_04():
+    """Small modules against full fine-tuning, and the sizes of files."""
+    runs, full = crossings.recorded(), "full_fine_tuning"
+    for name in ("lora", "adapter"):
+        yield crossings.duels_in_words(crossings.duels(runs, name, full), name, full)
+    yield small_modules.files_in_words(["minilm", "efficientnet_lite0", "pocket"])
+
+
+def findings_of_05():
+    """Scratch against full fine-tuning, and the examples that it needs."""
+    runs, scratch = crossings.recorded(), "from_scratch"
+    duel = crossings.duels(runs, scratch, "full_fine_tuning")
+    yield crossings.duels_in_words(duel, scratch, "full_fine_tuning")
+    yield crossings.needed_in_words(runs, scratch, "feature_extraction")
+
+
+def findings_of_06():
+    """The rule of thumb, and full fine-tuning against frozen features."""
+    runs, full, frozen = crossings.recorded(), "full_fine_tuning", "feature_extraction"
+    few = runs[runs["n_train"] < crossings.FEW]
+    yield crossings.rule_in_words(crossings.duels(few, crossings.CHEAP, full))
+    yield crossings.duels_in_words(crossings.duels(runs, full, frozen), full, frozen)
+
+
+@pytest.mark.parametrize(
+    ("number", "found"), [("04", findings_of_04), ("05", findings_of_05), ("06", findings_of_06)]
+)
+def test_what_to_remember_is_what_the_records_say(root, number, found):
+    (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    start = next(i for i, cell in enumerate(cells) if "## What to remember" in cell.source)
+    told = next(cell for cell in cells[start:] if cell.cell_type == "code").outputs[0]
+    lacking = [one for one in found() if one not in told["data"]["text/markdown"]]
+    assert lacking == [], "build it again"

@@ -1,14 +1,28 @@
 """Answers to notebook 05: training from scratch, priced."""
 
-from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
-from helpers.results.statistics import paired_gain
-from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING
+from collections.abc import Callable
+
+from helpers.lessons.exercises.grading import Exercise, function, number
+
+# (pretraining, what each task saves, the task after which it has paid)
+BILLS = (
+    (100.0, [60.0, 60.0, 60.0], 2),
+    (100.0, [50.0, 50.0], 2),
+    (100.0, [90.0, -50.0, 30.0, 40.0], 4),
+    (100.0, [10.0, 20.0], None),
+    (100.0, [-5.0, 200.0, -300.0], 2),
+    (30.0, [], None),
+    (100.0, [500.0], 1),
+)
 
 
-def best_task_for_scratch() -> str:
-    """The task where scratch gains most on full fine-tuning at 200 examples, from the records."""
-    table = paired_gain(recorded("pocket", n_train=200), FROM_SCRATCH, FULL_FINE_TUNING)
-    return str(table.loc[table["mean"].idxmax(), "task"])
+def pays_off(reader: Callable) -> bool | str:
+    """Ask the reader's function for bills whose answer is known."""
+    for pretraining, saved, wanted in BILLS:
+        got = reader(pretraining, list(saved))
+        if isinstance(got, bool) or got != wanted:
+            return f"For pays_after({pretraining:g}, {saved}) it says {got!r}, not {wanted!r}."
+    return True
 
 
 ANSWERS = {
@@ -29,11 +43,13 @@ ANSWERS = {
         praise="Few teams have that many to spare, hence seeds and intervals.",
     ),
     "05.3": Exercise(
-        choice(best_task_for_scratch),
+        function("pays_after", pays_off),
         hints=(
-            "`paired_gain(runs, 'from_scratch', 'full_fine_tuning')` has a row for each task.",
-            "Load with `n_train=200`, then take the row whose `mean` is largest.",
+            "Add up what is saved, task by task, and stop where the sum is large enough.",
+            "A task may cost more than it saves, so an average won't do.",
+            "Loop over enumerate(saved, start=1), and return the place where total >= pretraining.",
         ),
-        praise="Where pretraining fits the task least, scratch loses least, or wins.",
+        praise="Weights that you download make `pretraining` zero, and the first task pays.",
+        points=2,
     ),
 }

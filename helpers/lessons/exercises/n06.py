@@ -1,44 +1,76 @@
 """Answers to notebook 06: how many examples fine-tuning needs."""
 
-from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
-from helpers.results.statistics import summarise
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.results.statistics import stays_above_zero
+
+# (sizes, accuracies of the frozen network, accuracies of the tuned one)
+CURVES = (
+    ([50, 200, 800], [0.60, 0.66, 0.70], [0.50, 0.64, 0.76]),
+    ([100, 200, 400], [0.70, 0.72, 0.73], [0.65, 0.75, 0.80]),
+    ([50, 200, 1000], [0.50, 0.60, 0.70], [0.55, 0.66, 0.71]),
+    ([50, 200, 1000], [0.70, 0.80, 0.85], [0.60, 0.75, 0.84]),
+    ([100, 1000, 10000], [0.50, 0.60, 0.70], [0.52, 0.58, 0.74]),  # ahead, behind, ahead again
+    ([50, 100, 200], [0.60, 0.62, 0.66], [0.55, 0.64, 0.65]),  # ahead, and then no more
+)
+# Draws by size, and the size from which the gain is clear.
+DRAWS = (
+    ({50: [0.01, -0.02, 0.03], 200: [0.04, 0.05, 0.06]}, 200),
+    ({50: [0.10, 0.11, 0.12], 200: [0.01, 0.02, -0.03]}, 50),
+    ({50: [0.20, -0.05, 0.10], 200: [0.30, 0.01, 0.02], 800: [0.05, 0.05, 0.06]}, 800),
+    ({50: [0.02, -0.02, 0.05], 200: [-0.04, -0.05, -0.06]}, None),
+    ({800: [0.05, 0.06, 0.05], 200: [0.04, 0.04, 0.05], 50: [0.02, -0.02, 0.01]}, 200),
+)
 
 
-def means(task: str, n_train: int) -> dict[str, float]:
-    """Approach → mean test accuracy on pocket, dial 0, from the records of the sweep."""
-    runs = recorded("pocket", task=task, n_train=n_train)
-    return summarise(runs).set_index("approach")["mean"].to_dict()
+def finds_crossings(reader: Callable) -> bool | str:
+    """Ask the reader's function for curves whose crossing is known."""
+    for sizes, frozen, tuned in CURVES:
+        found = stays_above_zero(np.array(sizes, float), np.subtract(tuned, frozen))
+        wanted = None if math.isnan(found) else found
+        got = reader(list(sizes), list(frozen), list(tuned))
+        near = got is not None and wanted is not None and math.isclose(got, wanted, rel_tol=0.02)
+        if not (near or got is wanted is None):
+            said = "None" if wanted is None else f"{wanted:,.0f}"
+            return f"For {sizes}, {frozen}, {tuned} it says {got!r}, and {said} is right."
+    return True
 
 
-def gain() -> float:
-    """Full fine-tuning over frozen features on 200 digits."""
-    found = means("digits", 200)
-    return found["full_fine_tuning"] - found["feature_extraction"]
-
-
-def leader() -> str:
-    """The best mean on 50 pictures of fabric."""
-    found = means("textile", 50)
-    return max(found, key=found.__getitem__)
+def finds_clear_gains(reader: Callable) -> bool | str:
+    """Ask the reader's function for draws whose answer is known."""
+    for gains, wanted in DRAWS:
+        got = reader({size: list(own) for size, own in gains.items()})
+        if isinstance(got, bool) or got != wanted:
+            return f"For {gains} it says {got!r}, and {wanted!r} is right."
+    return True
 
 
 ANSWERS = {
     "06.1": Exercise(
-        number(gain, within=0.02),
-        hints=(
-            "Filter by backbone, task, dial and n_train, then look at the column `mean`.",
-            "Subtract the mean of feature_extraction from that of full_fine_tuning.",
-        ),
-        praise="And that at a size where many guides would not let you fine-tune at all.",
-    ),
-    "06.2": Exercise(
-        choice(leader),
-        hints=("Sort the four filters' rows by `mean`.", "Give the name in the column `approach`."),
-        praise="Now look at its band: by how much could luck have put it there?",
-    ),
-    "06.3": Exercise(
         number(100 * 10**0.5, within=0.02),
         hints=("Half-way up is half-way along log n.", "It is the geometric mean of both sizes."),
         praise="On a log axis each step to the right costs as many times more as the last.",
+    ),
+    "06.2": Exercise(
+        function("crossing", finds_crossings),
+        hints=(
+            "Look at tuned minus frozen: after which size is it never at or below zero again?",
+            "Between that size and the next, the gain is a straight line over log n.",
+            "share = -gain[i] / (gain[i + 1] - gain[i]); log n lies that share of the way on.",
+        ),
+        praise="Three sizes are enough to see on which side of your data the crossing lies.",
+        points=2,
+    ),
+    "06.3": Exercise(
+        function("clear_from", finds_clear_gains),
+        hints=(
+            "Go through the sizes in ascending order.",
+            "_, low, _ = mean_interval(gains[size]); is low above zero?",
+        ),
+        praise="A mean crosses zero by luck alone about half the time when nothing is gained.",
     ),
 }

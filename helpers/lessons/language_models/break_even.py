@@ -28,8 +28,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.lessons.crossings import stays_above_zero
-from helpers.results.statistics import interval_table
+from helpers.results.statistics import interval_table, stays_above_zero
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, label_of
 

@@ -1,41 +1,32 @@
-"""The ten lines that notebooks 02 and 03 give to carry home, beside the registry's entries."""
+"""The ten lines that notebooks 02 to 05 give to carry home, beside the registry's entries."""
 
-import ast
+import re
 
 import pytest
-import timm
 import torch
+from plain_torch import plain_torch
 
 from helpers.approaches import get_approach
-from helpers.backbones import load_backbone, load_lite_weights
+from helpers.backbones import load_backbone
 from helpers.training import parameter_groups
-from tools.notebooks import build_notebooks as build
 
 SIDE, CLASSES, LR = 64, 10, 1e-3
-SHOWN = {
-    "02": ["frozen_network"],
-    "03": ["pretrained_network", "partial", "full", "probe_then_full"],
-}
+OVERWRITE = ("partial_fine_tuning", "full_fine_tuning", "lp_ft")
 PLACES = {"conv_stem": "0.0", "bn1": "0.1", "conv_head": "8.0", "bn2": "8.1"}
 
 
 @pytest.fixture(scope="module")
 def shown(root):
-    """Return the functions that the two notebooks define, by name."""
-    collection = build.Collection(root)
-    names = {"timm": timm, "torch": torch, "nn": torch.nn, "AdamW": torch.optim.AdamW}
-    names["load_lite_weights"] = load_lite_weights
-    for number in SHOWN:
-        for cell in build.read_source(collection.find(number)):
-            if cell.cell_type == "code":
-                tree = ast.parse(cell.source)
-                tree.body = [one for one in tree.body if isinstance(one, ast.FunctionDef)]
-                exec(compile(tree, f"notebook {number}", "exec"), names)
-    return names
+    """Return the functions and classes that the notebooks define, by name."""
+    return plain_torch(root)
 
 
 def ours(name):
     """The registry's name of a tensor of timm's network."""
+    for small, theirs in (("A.weight", "A"), ("B.weight", "B")):
+        name = name.removesuffix(small) + theirs if name.endswith("." + small) else name
+    # An adapter stands behind its block, which is the first of the two.
+    name = re.sub(r"^(blocks\.\d+\.\d+)\.1\.(down|up)", r"\1.adapter.\2", name)
     first, _, rest = name.partition(".")
     if first == "classifier":
         return f"head.{rest}"
@@ -50,6 +41,13 @@ def plain(shown, approach):
     if approach == "feature_extraction":
         net = shown["frozen_network"](CLASSES)
         return net, torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=LR)
+    if approach in ("lora", "adapter"):
+        put = shown["with_lora" if approach == "lora" else "with_adapters"]
+        net = put(shown["pretrained_network"](CLASSES))
+        return net, torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=LR)
+    if approach == "from_scratch":
+        net = shown["network"](CLASSES, pretrained=False)
+        return net.train(), torch.optim.AdamW(net.parameters(), lr=LR)
     net = shown["pretrained_network"](CLASSES)
     if approach == "lp_ft":
         probe = torch.nn.Linear(net.num_features, CLASSES)
@@ -59,14 +57,18 @@ def plain(shown, approach):
     return net, shown["partial" if approach == "partial_fine_tuning" else "full"](net, LR)
 
 
-def registered(name, head):
-    """The registry's model with the same head, and its optimizer."""
+def registered(name, net):
+    """The registry's model with the same new numbers, and its optimizer."""
     approach = get_approach(name)
-    norm = {} if name == "feature_extraction" else {"norm": "frozen"}
+    norm = {"norm": "frozen"} if name in OVERWRITE else {}
     options = approach.options(**norm)
-    model = approach.build(load_backbone("efficientnet_lite0", size=SIDE), CLASSES, options)
+    known = approach.uses_pretrained
+    backbone = load_backbone("efficientnet_lite0", size=SIDE, pretrained=known)
+    model = approach.build(backbone, CLASSES, options)
     model.start = 0  # raw pictures
-    model.head.load_state_dict(head.state_dict())
+    moving = {n for n, p in net.named_parameters() if p.requires_grad}
+    new = {ours(n): v for n, v in net.state_dict().items() if n in moving or not known}
+    model.load_state_dict(new, strict=False)
     config = approach.adjusted(approach.config("image", 200, lr=LR), options)
     return model.train(), torch.optim.AdamW(parameter_groups(model, config))
 
@@ -77,12 +79,12 @@ def rates(named, optimizer):
 
 
 @pytest.mark.parametrize(
-    "name", ["feature_extraction", "partial_fine_tuning", "full_fine_tuning", "lp_ft"]
+    "name", ["feature_extraction", *OVERWRITE, "lora", "adapter", "from_scratch"]
 )
 def test_the_ten_lines_equal_the_registry(shown, name):
     torch.manual_seed(0)
     net, optimizer = plain(shown, name)
-    model, theirs = registered(name, net.classifier)
+    model, theirs = registered(name, net)
     wanted = rates(model.named_parameters(), theirs)
     got = {ours(key): rate for key, rate in rates(net.named_parameters(), optimizer).items()}
     assert got == pytest.approx(wanted)  # what moves, and how fast

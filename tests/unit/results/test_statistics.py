@@ -11,7 +11,6 @@ from helpers.errors import UserError
 from helpers.results.statistics import (
     bootstrap_interval,
     coverage,
-    crossings,
     examples_to_reach,
     holm,
     interval_table,
@@ -177,22 +176,6 @@ def test_a_curve_is_straight_over_log_n(level, examples):
 
 def test_a_level_above_the_curve_is_not_reached():
     assert math.isnan(examples_to_reach(pd.DataFrame({"n_train": [100], "mean": [0.5]}), 0.6))
-
-
-def test_crossings_name_what_is_matched():
-    curves = pd.DataFrame(
-        {
-            "task": ["t"] * 4,
-            "approach": ["scratch", "scratch", "probe", "full"],
-            "n_train": [100, 400, 100, 100],
-            "mean": [0.5, 0.7, 0.6, 0.8],
-        }
-    )
-    table = crossings(curves, "scratch", ("probe", "full", "absent"), 100)
-    assert table["target"].tolist() == ["probe", "full"]
-    assert table["examples"].iloc[0] == pytest.approx(200)
-    assert math.isnan(table["examples"].iloc[1])
-    assert table["largest"].tolist() == [400, 400]
 
 
 def test_coverage_says_what_there_is():
