@@ -118,14 +118,14 @@ def plot_money(
     left = {"left": euro["train"], "color": ANSWERS, "label": "answers"}
     ax.barh(prices["choice"], euro["answer"], **left)
     for place, cost in enumerate(whole):
-        ax.annotate(f" {cost:,.2f}", (cost, place), va="center")
+        ax.annotate(f" {cost:,.3g}", (cost, place), va="center")
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.15)
     ax.set_xlabel(f"euro, at {euro_an_hour:g} for an hour of a core")
     ax.legend(loc="lower right", fontsize="small")
     kwh = hours.sum(axis=1) / HOUR * watts / 1000
-    set_title(ax, f"{whole.min():,.2f} to {whole.max():,.2f} euro, {kwh.min():,.2g} to "
+    set_title(ax, f"{whole.min():,.3g} to {whole.max():,.3g} euro, {kwh.min():,.2g} to "
               f"{kwh.max():,.2g} kWh")  # fmt: skip
     return made
 
@@ -147,8 +147,8 @@ def people_in_words(
 def latency_ratios(runs: pd.DataFrame) -> pd.DataFrame:
     """Recorded latency over the fully tuned network's, a row a situation and way of serving.
 
-    Columns: those of SERVING, served, approach, ratio. What computes the same as the plain network is
-    `SAME` (or `MERGED`): how far its ratio lies from one is noise.
+    Columns: those of SERVING, served, approach, ratio. What computes the same as the plain network
+    is `SAME` (or `MERGED`): how far its ratio lies from one is noise.
     """
     plain = [name for name, one in APPROACHES.items()
              if one.uses_network and one.serves_plain_network()]  # fmt: skip
@@ -183,7 +183,7 @@ def plot_latency(runs: pd.DataFrame) -> Picture:
         ax.plot(own, np.full(len(own), place), "|", color=COLOURS[name], ms=14, mew=1.5)
         ax.plot(typical(own), place, "D", color=COLOURS[name], mec="#1a1d21", ms=7)
     ax.set_yticks(range(len(names)), names)
-    ax.invert_yaxis()
+    ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel("times the plain network's latency (diamond: typical)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize="small")
     return made

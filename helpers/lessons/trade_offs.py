@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -32,7 +33,6 @@ from helpers.vocabulary import (
     FULL_FINE_TUNING,
     LORA,
     label_of,
-    looks,
     style_of,
 )
 
@@ -147,9 +147,11 @@ def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str]) -> str:
 def plot_duel(duel: pd.DataFrame) -> Figure:
     """Gain against cost ratio, one point a situation of `cost_ratios`, ten times marked."""
     made, ax = figure("Full fine-tuning beside the frozen network, one point a situation", width=8)
-    for name, look in looks(duel["backbone"]).items():
+    # The palette of approaches belongs to approaches.
+    shades = zip(duel["backbone"].unique(), "os^vDP", colormaps["Dark2"].colors, strict=False)
+    for name, marker, colour in shades:
         own = duel[duel["backbone"] == name]
-        ax.plot(own["ratio"], 100 * own["gain"], look.marker, color=look.colour, label=name)
+        ax.plot(own["ratio"], 100 * own["gain"], marker, color=colour, label=name)
     ax.axvline(10, color="#7f7f7f", ls="--", label="ten times the cost")
     ax.axhline(0, color="#333333", lw=1)
     ax.set(xscale="log", xlabel="times the processor seconds (log scale)")

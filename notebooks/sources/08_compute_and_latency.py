@@ -258,7 +258,7 @@ explore(
     photos=[200, 1_000, 5_000, 50_000, 500_000],
     answers=[0, 10_000, 100_000, 1_000_000, 10_000_000],
     labels={"euro_an_hour": "euro a core hour", "photos": "photos to train on"},
-    start={"euro_an_hour": PRICE, "photos": 5_000, "answers": 100_000},
+    start={"euro_an_hour": PRICE, "photos": 5_000, "answers": 1_000_000},
 )
 
 # %% [markdown]
