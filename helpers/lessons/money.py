@@ -20,6 +20,7 @@ from helpers.vocabulary import ADAPTER, FEATURE_EXTRACTION, FULL_FINE_TUNING, LO
 
 TRAINING, ANSWERS = "#333333", "#bbbbbb"
 HOUR = 3600.0
+MISSING = "Not recorded at two sizes in pixels yet"
 SAME, MERGED, UNMERGED = "the same network, again", "LoRA, merged", "LoRA, unmerged"
 COLOURS = {SAME: "#7f7f7f", MERGED: "#009e73", UNMERGED: "#009e73", "adapter": "#cc79a7"}
 
@@ -36,7 +37,7 @@ def most_measured(runs: pd.DataFrame) -> pd.DataFrame:
 def plot_lever_costs(runs: pd.DataFrame) -> Picture:
     """Points gained against seconds of training: larger pictures (joined), and approaches."""
     table = most_measured(runs)
-    made, ax = figure("Not recorded at two sizes yet" if table.empty else "", width=8)
+    made, ax = figure(MISSING if table.empty else "", width=8)
     if table.empty:
         return made
     start, photos = table.iloc[0], int(table["n_train"].iloc[0])
@@ -113,7 +114,9 @@ def plot_money(
     hours = pd.DataFrame({"train": prices["train"] * photos, "answer": prices["answer"] * answers})
     euro = hours * euro_an_hour / HOUR
     whole = euro.sum(axis=1)
-    made, ax = figure(width=8, height=3.6)
+    made, ax = figure(MISSING if prices.empty else "", width=8, height=3.6)
+    if prices.empty:
+        return made
     ax.barh(prices["choice"], euro["train"], color=TRAINING, label="one training")
     left = {"left": euro["train"], "color": ANSWERS, "label": "answers"}
     ax.barh(prices["choice"], euro["answer"], **left)
@@ -134,6 +137,8 @@ def people_in_words(
     prices: pd.DataFrame, photos: int, *, euro_an_hour: float, wage: float, minutes: float
 ) -> str:
     """What a person's minutes at a release cost, in trainings of the dearest choice."""
+    if prices.empty:
+        return ""
     dear = prices.loc[prices["train"].idxmax()]
     training = dear.train * photos / HOUR * euro_an_hour
     person = wage * minutes / 60

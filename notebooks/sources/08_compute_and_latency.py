@@ -70,7 +70,7 @@ networks = {
     "minilm": (load_backbone("minilm"), tweets, pick(8, 2)),
 }
 parts = {
-    name: trade_offs.step_parts(network, task, approaches, size=size, repeats=pick(5, 1))
+    name: trade_offs.step_parts(network, task, approaches, size=size, repeats=pick(4, 1))
     for name, (network, task, size) in networks.items()
 }
 trade_offs.plot_parts(parts)

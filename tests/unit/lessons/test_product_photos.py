@@ -103,6 +103,10 @@ def test_nothing_says_nan_however_thin_the_records(left, seeds):
         product_photos.to_ship(held), product_photos.findings(held),
         money.levers_in_money(held, 0.05),
     ]  # fmt: skip
+    prices = money.price_list(held, held)
+    said.append(money.people_in_words(prices, 200, euro_an_hour=1, wage=60, minutes=20))
+    bars = money.plot_money(prices, 0.05, 200, 0, watts=10)
+    assert "nan" not in bars.axes[0].get_title(loc="left")
     assert not any("nan" in one.casefold() for one in said)
     for made in (product_photos.plot_levers, product_photos.plot_sizes, money.plot_lever_costs):
         assert png_bytes(made(held))
