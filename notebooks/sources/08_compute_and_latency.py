@@ -262,13 +262,13 @@ explore(
 )
 
 # %% [markdown]
-# People are dearer than either. Somebody reads the result of each training before it is released:
+# And people? Somebody reads the result of each training before it is released:
 
 # %%
 Markdown(money.people_in_words(prices, 5_000, euro_an_hour=PRICE, wage=WAGE, minutes=20))
 
 # %% [markdown]
-# So an approach that asks a person to tune a learning rate costs more by that than by its seconds.
+# Where that is so, minutes spent on tuning a learning rate cost more than the seconds it tunes.
 # [Notebook 09](09_maintenance.ipynb) follows the people through a year.
 #
 # ## What to remember
