@@ -105,7 +105,13 @@ plot_history(full.history, title=f"Full fine-tuning on {n_train} photos, one run
 Markdown(f"{full} {product_photos.curves_in_words(full.history)}")
 
 # %% [markdown]
-# This was one draw of the photos, so nothing follows from it, not even the order of the three.
+# All of them beside the frozen network on small pictures. It is one draw of the photos, so nothing
+# follows from it alone, not even the order.
+
+# %%
+Markdown(product_photos.beside_each_other(probe, sharper, partial, full))
+
+# %% [markdown]
 #
 # ## 3. The same three over several draws
 #
@@ -180,18 +186,18 @@ product_photos.rates_tried()
 # approach may be undersold above. A probe that is solved to its optimum has no rate: its column
 # shows penalties. [Notebook 03](03_fine_tuning.ipynb) sweeps rates with several seeds.
 #
-# ## 8. Photos from another shop
+# ## 8. Photos from elsewhere
 #
-# Test photos of clothing are of the same kind as the training photos. Use is seldom so kind. The
-# published lists of the groceries let us measure it: we train a probe on part of the training list
-# and ask for the rest of that list, then for the published test.
+# A model is tested on photos like those it learned from, and used on others. To see what that costs we
+# train a probe on part of a published training list, and ask for the rest of that list, then for the
+# published test. Were all of one kind, the two accuracies would agree.
 #
-# **Predict first:** by how many points do the two differ, for clothing and for groceries?
+# **Predict first:** by how many points do they differ, for clothing and for groceries?
 
 # %%
-shops = product_photos.another_shop(["clothing", "grocery"], **pick(
+away = product_photos.elsewhere(["clothing", "grocery"], **pick(
     full={"n": 300, "n_test": 300}, fast={"n": 100, "n_test": 60}))  # fmt: skip
-Markdown(product_photos.shop_in_words(shops))
+Markdown(product_photos.elsewhere_in_words(away))
 
 # %% [markdown]
 # Accuracies are means over classes, so that another mix of classes does not count as a shift. The fall
@@ -219,8 +225,8 @@ Markdown(product_photos.to_ship(runs))
 # more draws from one shop say nothing about the next.
 
 # %%
-parts = [{"claim": one.id} | part for one in judge_claims(ids=(19, 20, 21))
-         for part in one.parts or ({"about": "accuracy"} | vars(one),)]  # fmt: skip
+parts = [{"about": "accuracy"} | vars(one) | part | {"claim": one.id}
+         for one in judge_claims(ids=(19, 20, 21)) for part in one.parts or ({},)]  # fmt: skip
 pd.DataFrame(parts)[["claim", "about", "verdict", "effect", "unit", "data_sets", "runs"]].round(3)
 
 # %% [markdown]

@@ -156,15 +156,35 @@ def test_photos_of_another_kind_are_told(monkeypatch):
     monkeypatch.setattr(product_photos, "load_backbone", lambda *a, **k: None)
     found = {}
     for shift in (0.0, 5.0):
-        away = np.array([0, 0, 0, shift]) + np.array([-shift, 0, 0, 0])
-        data = Task(
-            "x", "image", ("a", "b", "c"), "", "", "full", split(0.0), split(0.0), split(away)
-        )
+        away = np.array([-shift, 0, 0, shift])
+        data = Task("x", "image", ("a", "b", "c"), "", "", "full", *[split(0.0)] * 2, split(away))
         found[shift] = product_photos._shifted(data, 60)
-    same, test, auc, p_value = found[0.0]
-    assert abs(same - test) < 0.05 and auc < 0.6
-    same, test, auc, p_value = found[5.0]
-    assert test < same - 0.1 and auc > 0.9 and p_value < 0.05
+    same, test, points, low, high, classes = found[0.0]
+    assert low <= 0 <= high and classes == 3
+    same, test, points, low, high, classes = found[5.0]
+    assert points == pytest.approx(100 * (test - same)) and points < -10
+    rows = pd.DataFrame(
+        [("grocery", *found[5.0])],
+        columns=["task", "same", "test", "points", "low", "high", "classes"],
+    )
+    monkeypatch.setattr(product_photos, "recorded", lambda task: runs(WHOLE))
+    said = product_photos.elsewhere_in_words(rows).splitlines()
+    assert f"**{points:+.1f} points** (95 % interval over 3 classes" in said[0]
+    assert said[1].endswith(
+        "in points: *feature extraction* 5.0, *partial fine-tuning* 5.0, *full fine-tuning* 5.0."
+    )
+
+
+def test_live_runs_are_told_beside_the_first(monkeypatch):
+    frozen = product_photos.Live(FROZEN, 64, None, 0.5, 372, 2.0)
+    full = product_photos.Live(FULL, 64, None, 0.6, 372, 20.0)
+    said = product_photos.beside_each_other(frozen, full)
+    assert "+10.0 points by *full fine-tuning* at 64 pixels (10 times the seconds)" in said
+    monkeypatch.setattr(product_photos, "PROVISIONAL", "old")
+    assert "fairer recipe" in product_photos.beside_each_other(frozen, full)
+    monkeypatch.setattr(product_photos, "PROVISIONAL", "")
+    assert "fairer recipe" not in product_photos.beside_each_other(frozen, full)
+    assert "**0.500** (95 % interval 0.449 to 0.551) after 2.0" in str(frozen)
 
 
 @pytest.mark.parametrize(
