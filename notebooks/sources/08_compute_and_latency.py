@@ -65,9 +65,9 @@ approaches = ["feature_extraction", "partial_fine_tuning", "adapter", "lora", "f
 near = load_task("products_near", n_train=60, n_test=60)
 tweets = load_task("tweets", n_train=60, n_test=60)
 networks = {
-    "pocket": (load_backbone("pocket"), near, 32),
     "efficientnet_lite0": (load_backbone("efficientnet_lite0", size=64), near, pick(16, 4)),
     "minilm": (load_backbone("minilm"), tweets, pick(8, 2)),
+    "pocket": (load_backbone("pocket"), near, 32),
 }
 parts = {
     name: trade_offs.step_parts(network, task, approaches, size=size, repeats=pick(4, 1))
@@ -145,7 +145,7 @@ print(coverage(runs))
 
 
 # %% [markdown]
-# Take a small network first, then the ImageNet network. Does the same approach win on both?
+# Start with photos of clothing, then take a small network (`pocket`). Does the same approach win?
 
 
 # %%
@@ -159,7 +159,7 @@ def draw_bills(race):
     return made
 
 
-races = sorted(bill["race"].unique(), key=lambda name: ("products_near, 200 " not in name, name))
+races = sorted(bill["race"].unique(), key=lambda name: ("clothing, 200 " not in name, name))
 explore(draw_bills, race=races, labels={"race": "network, task, examples"})
 
 # %% [markdown]
