@@ -216,24 +216,6 @@ def plot_sizes(runs: pd.DataFrame) -> Picture:
     return made
 
 
-def overfit_in_words(runs: pd.DataFrame) -> str:
-    """Whether the wider gap of full fine-tuning came with a loss, for each situation."""
-    lines = []
-    for name, where in situations(runs).items():
-        own = at(runs, where)
-        wide = own.assign(gap=own["train_accuracy"] - own["test_accuracy"])
-        pair = (FULL_FINE_TUNING, FEATURE_EXTRACTION)
-        gap, gain = paired_gain(wide, *pair, value="gap"), paired_gain(own, *pair)
-        if len(gain) and gain["runs"].iloc[0] >= BAR_FROM:
-            row = gain.rename(columns={"mean": "points"}).iloc[0]
-            row[["points", "low", "high"]] *= 100
-            lines.append(
-                f"- {name}: gap {100 * gap['mean'].iloc[0]:+.1f} points beside the frozen "
-                f"network's, test accuracy {_points(row)}"
-            )
-    return "\n".join(lines)
-
-
 def rates_tried() -> pd.DataFrame:
     """Learning rates tried for photos of clothing at one size: a row an approach, to show."""
     trials = load_runs(sweep=TRIALS, task=PHOTOS, backbone=NETWORK)
