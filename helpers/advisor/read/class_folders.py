@@ -49,7 +49,8 @@ class _Wording:
     def finding(self, n: int, one: str, examples: tuple[str, ...]) -> Finding:
         """Return the finding that `n` such things were met. one: "picture" or "text"."""
         words = (self.check, f"{counted(n, self.singular, self.plural)}{self.rest}", self.mend)
-        check, found, mend = (text.format(one=one, known=_KNOWN[one]) for text in words)
+        named = {"one": one, "known": _KNOWN[one], "first": examples[0]}
+        check, found, mend = (text.format(**named) for text in words)
         return Finding(check, self.severity, found, examples, mend)
 
 
@@ -102,7 +103,7 @@ _WORDINGS = {
         "{one}s of another kind",
         "file is",
         "files are",
-        " a {one} of a kind that is not read here and were left out.",
+        " a {one} of a kind that is not read here ({first} is the first) and were left out.",
         "Convert what is to count to {known}.",
     ),
     _Odd.NAME: _Wording(
