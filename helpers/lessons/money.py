@@ -99,7 +99,8 @@ def price_list(runs: pd.DataFrame, latencies: pd.DataFrame) -> pd.DataFrame:
     rows = [start, *kept[["image_size", "approach", "seconds"]].itertuples(index=False)]
     plain = latencies[latencies["approach"] == FEATURE_EXTRACTION]
     answer = plain.groupby("image_size")["latency_ms"].median() / 1000
-    slower = typical(latency_ratios(latencies).query("served == 'adapter'")["ratio"])
+    ratios = latency_ratios(latencies)
+    slower = typical(ratios[ratios["served"] == ADAPTER]["ratio"])
     made = [
         (f"{looks([name])[name].short}, {side} px", seconds / first.n_train,
          answer[side] * (slower if name == ADAPTER else 1.0))
