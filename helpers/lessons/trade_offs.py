@@ -1,11 +1,12 @@
 """What accuracy costs: bills, fronts, ratios and budgets over recorded runs; a step timed live."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -13,18 +14,34 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers.approaches import APPROACHES
 from helpers.backbones import Backbone
-from helpers.display.figures import figure, set_title
+from helpers.display.figures import figure
 from helpers.display.plots import plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
-from helpers.experiments.steps import first_step, step_timer
-from helpers.experiments.timing import in_turns
-from helpers.results.statistics import interval_table, paired_gain, pareto, summarise
+from helpers.experiments.steps import Price, first_step, step_timer
+from helpers.experiments.timing import in_turns, timed_ms
+from helpers.paths import results_dir
+from helpers.results.learning_curves import comparable
+from helpers.results.runs import load_runs
+from helpers.results.statistics import paired_gain, pareto, summarise
 from helpers.tasks import Task
-from helpers.vocabulary import FEATURE_EXTRACTION, label_of, style_of
+from helpers.vocabulary import (
+    ADAPTER,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    label_of,
+    style_of,
+)
 
 PLACE = ["task", "backbone", "image_size", "dial", "n_train"]
 SERVING = ["task", "backbone", "image_size"]
+
+
+def recorded() -> pd.DataFrame:
+    """The runs that compare approaches on equal terms, of the recipe that is compared."""
+    runs = comparable(load_runs(), 1)
+    return runs[runs["dial"] == 0].reset_index(drop=True)
 
 
 def bill(runs: pd.DataFrame) -> pd.DataFrame:
@@ -51,6 +68,25 @@ def _graphs(table: pd.DataFrame, merged: bool) -> pd.Series:
     return table["approach"].mask(table["approach"].isin(plain), "plain network")
 
 
+def named(table: pd.DataFrame) -> pd.Series:
+    """Each row's situation in words; texts have tokens, and no pixels to tell apart."""
+    pixels = " at " + table["image_size"].astype(str) + " px"
+    several = table.groupby(["task", "backbone"])["image_size"].transform("nunique") > 1
+    sizes = table["n_train"].map("{:,} examples".format) + pixels.where(several, "")
+    return table["backbone"] + " on " + table["task"] + ", " + sizes
+
+
+def benched(*names: str) -> str:
+    """Recorded ratios of `bench.csv`, a line each; those that are not there are left out."""
+    path = results_dir() / "bench.csv"
+    rows = pd.read_csv(path, encoding="utf-8") if path.exists() else pd.DataFrame({"name": []})
+    rows = rows[rows["name"].isin(names)].drop_duplicates("name", keep="last")
+    return "\n".join(
+        f"- **{row.ratio:.1f} times** ({row.low:.1f} to {row.high:.1f}): {row.what}"
+        for row in rows.itertuples()
+    )
+
+
 def cost_ratios(
     runs: pd.DataFrame, ours: str, theirs: str, cost: str = "train_cpu_seconds"
 ) -> pd.DataFrame:
@@ -74,19 +110,6 @@ def typical(ratios: pd.Series) -> float:
     return float(np.exp(np.log(ratios).mean())) if len(ratios) else float("nan")
 
 
-def front_counts(table: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """How often each approach lies on the front of accuracy against `cost`.
-
-    table: from `bill`. Columns: approach, on_front, situations (those where it was measured).
-    """
-    rows = []
-    for _, own in table.groupby(PLACE, observed=True):
-        front = set(pareto(own, cost)["approach"])
-        rows += [(name, name in front) for name in own["approach"]]
-    counted = pd.DataFrame(rows, columns=["approach", "on"]).groupby("approach")["on"]
-    return counted.agg(on_front="sum", situations="count").reset_index()
-
-
 def plot_front(
     table: pd.DataFrame, cost: str, *, title: str = "", xlabel: str = "", ax: Axes | None = None
 ) -> Figure:
@@ -104,45 +127,87 @@ def plot_front(
     return made
 
 
-def plot_budget(chosen: pd.DataFrame) -> Figure:
-    """One line a situation of `within_budget`: what fits (filled), the best without it (ring)."""
-    made, ax = figure(width=8, height=4.6)
-    labels = []
-    for place, row in enumerate(chosen.sort_values(["backbone", "task"]).itertuples()):
-        ax.plot(row.best_mean, place, "o", ms=15, mfc="none", mec="#7f7f7f")
-        look = style_of(row.approach) if row.approach else None
-        if look:
-            ax.plot(row.mean, place, look.marker, color=look.colour, ms=8)
-        labels.append(f"{row.task} ({row.backbone}): {look.short if look else 'nothing fits'}")
-    ax.set_yticks(range(len(labels)), labels, fontsize="small")
-    ax.set(xlim=(0, 1), xlabel="test accuracy (ring: best without a budget)")
-    fits, lost = (chosen["approach"] != "").sum(), 100 * chosen["given_up"].mean()
-    given = f", {lost:.1f} points given up on average" if fits else ""
-    set_title(ax, f"Something fits on {fits} of {len(chosen)} tasks{given}")
+def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str]) -> str:
+    """How often each approach is on the front of each cost; table: from `bill`.
+
+    An approach is on it by luck too, since a front is drawn through means.
+    """
+    places = list(table.groupby(PLACE, observed=True))
+    lines = []
+    for cost, label in costs.items():
+        on = [name for _, own in places for name in pareto(own, cost)["approach"]]
+        counts = pd.Series(on).value_counts()
+        told = ", ".join(f"*{label_of(name)}* {n}" for name, n in counts.items())
+        lines.append(f"- {label}: {told}")
+    return f"On the front, of {len(places)} situations:\n\n" + "\n".join(lines)
+
+
+def plot_duel(duel: pd.DataFrame) -> Figure:
+    """Gain against cost ratio, one point a situation of `cost_ratios`, ten times marked."""
+    made, ax = figure("Full fine-tuning beside the frozen network, one point a situation", width=8)
+    # The palette of approaches belongs to approaches.
+    shades = zip(duel["backbone"].unique(), "os^vDP", colormaps["Dark2"].colors, strict=False)
+    for name, marker, colour in shades:
+        own = duel[duel["backbone"] == name]
+        ax.plot(own["ratio"], 100 * own["gain"], marker, color=colour, label=name)
+    ax.axvline(10, color="#7f7f7f", ls="--", label="ten times the cost")
+    ax.axhline(0, color="#333333", lw=1)
+    ax.set(xscale="log", xlabel="times the processor seconds (log scale)")
+    ax.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+    ax.set_ylabel("gain in accuracy (points)")
+    ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return made
 
 
-def within_budget(
-    table: pd.DataFrame, seconds: float, latency_ms: float = float("inf")
-) -> pd.DataFrame:
-    """The best mean that fits a budget, for each situation of `bill`'s table.
-
-    Columns: those of PLACE; `approach`, `mean`, `low`, `high`, `seconds`, `latency_ms` of the best
-    that trains in `seconds` and answers in `latency_ms` (NaN and "" where none does); `best` and
-    `best_mean` without a budget; `given_up`, their difference.
-    """
-    rows = []
-    for place, own in table.groupby(PLACE, observed=True):
-        free = own.loc[own["mean"].idxmax()]
-        fits = own[(own["seconds"] <= seconds) & (own["latency_ms"] <= latency_ms)]
-        kept = ["approach", "mean", "low", "high", "seconds", "latency_ms"]
-        chosen = (
-            fits.loc[fits["mean"].idxmax(), kept].tolist() if len(fits) else [""] + [np.nan] * 5
+def duel_in_words(duel: pd.DataFrame) -> str:
+    """For each backbone: the typical ratio, its span and how often it is ten; then the gains."""
+    lines = []
+    for name, own in duel.groupby("backbone"):
+        ten, ratio = int((own["ratio"] >= 10).sum()), own["ratio"]
+        lines.append(
+            f"- {name}: typically **{typical(ratio):.0f} times** ({ratio.min():.1f} to "
+            f"{ratio.max():.1f}); ten times or more in {ten} of {len(own)} situations"
         )
-        rows.append((*place, *chosen, free["approach"], free["mean"]))
-    names = ["approach", "mean", "low", "high", "seconds", "latency_ms", "best", "best_mean"]
-    made = pd.DataFrame(rows, columns=[*PLACE, *names])
-    return made.assign(given_up=made["best_mean"] - made["mean"])
+    sure = duel[duel["runs"] > 2]
+    up, down = int((sure["low"] > 0).sum()), int((sure["high"] < 0).sum())
+    lines.append(
+        f"- accuracy: of {len(sure)} situations with three seeds or more, full fine-tuning is "
+        f"clearly ahead in {up} and clearly behind in {down}"
+    )
+    return "\n".join(lines)
+
+
+def modules_in_words(runs: pd.DataFrame) -> str:
+    """LoRA's and adapters' processor seconds over full fine-tuning's, for each backbone."""
+    lines = []
+    for name in (LORA, ADAPTER):
+        table = cost_ratios(runs, name, FULL_FINE_TUNING)
+        told = ", ".join(
+            f"{network} {typical(own['ratio']):.2f} (dearer in {(own['ratio'] > 1).sum()} of "
+            f"{len(own)})"
+            for network, own in table.groupby("backbone")
+        )
+        lines.append(f"- *{label_of(name)}* over full fine-tuning: {told}")
+    return "\n".join(lines)
+
+
+def findings(runs: pd.DataFrame | None = None) -> str:
+    """What the records say of costs today, for the notebook's last section."""
+    runs = recorded() if runs is None else runs
+    duel = cost_ratios(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)
+    lines = [
+        f"- Full fine-tuning takes {typical(own['ratio']):.0f} times the seconds of a frozen "
+        f"network on {name}, {own['ratio'].min():.0f} to {own['ratio'].max():.0f}."
+        for name, own in duel.groupby("backbone")
+    ]
+    told = [
+        f"{typical(ratio):.2f} times ({label_of(name)}; more than it in {(ratio > 1).sum()} of "
+        f"{len(ratio)} situations)"
+        for name in (LORA, ADAPTER)
+        for ratio in [cost_ratios(runs, name, FULL_FINE_TUNING)["ratio"]]
+    ]
+    lines.append(f"- Small modules take {' and '.join(told)} the seconds of full fine-tuning.")
+    return "\n".join(lines)
 
 
 def ship(table: pd.DataFrame, seconds: float, points: float) -> pd.Series:
@@ -179,31 +244,6 @@ def plot_ship(table: pd.DataFrame, seconds: float, points: float) -> Figure:
     return made
 
 
-def price_of_points(runs: pd.DataFrame, baseline: str = FEATURE_EXTRACTION) -> pd.DataFrame:
-    """What each approach gains on `baseline` and what that costs, seed by seed.
-
-    Columns: those of PLACE; approach; `points`, `low`, `high` (of 100, 95 %); `extra_seconds`
-    (mean, of the processor); `seconds_per_point`, NaN where no point is gained; `runs`.
-    """
-    parts = []
-    for name in sorted(set(runs["approach"]) - {baseline}):
-        gains = paired_gain(runs, name, baseline, by=PLACE)
-        extra = paired_gain(runs, name, baseline, by=PLACE, value="train_cpu_seconds")
-        gains[["mean", "low", "high"]] *= 100
-        gains["extra_seconds"] = extra["mean"]
-        parts.append(gains.rename(columns={"mean": "points"}))
-    names = [*PLACE, "approach", "points", "low", "high", "runs", "extra_seconds"]
-    made = pd.concat(parts) if parts else pd.DataFrame(columns=names)
-    bought = made["points"].where(made["points"] > 0)
-    return made.assign(seconds_per_point=made["extra_seconds"] / bought).reset_index(drop=True)
-
-
-def generalisation_gaps(runs: pd.DataFrame) -> pd.DataFrame:
-    """Training minus test accuracy by situation and approach: mean, low, high (95 %), runs."""
-    gaps = runs.assign(gap=runs["train_accuracy"] - runs["test_accuracy"])
-    return interval_table(gaps, [*PLACE, "approach"], "gap")
-
-
 class _Calls(TorchDispatchMode):
     """Counts the operations that PyTorch hands to its kernels."""
 
@@ -214,17 +254,25 @@ class _Calls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def _processor_laps(*parts: Callable[[], object]) -> list[float]:
+    """Processor seconds of calls that follow each other: the clock's hold other processes."""
+    return [timed_ms(part)[0] / 1000 for part in parts]
+
+
 def step_parts(
     backbone: Backbone, task: Task, approaches: Sequence[str], *, size: int = 32, repeats: int = 5
 ) -> pd.DataFrame:
     """Where the milliseconds of a training step go, one row per approach, measured here.
 
     Columns: approach; trainable (parameters); gflops and calls (operations handed to kernels) of
-    forward and backward; forward_ms, backward_ms, optimizer_ms, step_ms (their sum), medians of
-    `repeats` steps on `size` examples taken in turns. Frozen lower stages are computed before.
+    forward and backward; forward_ms, backward_ms, optimizer_ms, step_ms (their sum), processor
+    time, medians of `repeats` steps on `size` examples taken in turns. Frozen lower stages are
+    computed before.
     """
     held = {name: first_step(backbone, task, name, size) for name in approaches}
-    times = in_turns({name: step_timer(step) for name, step in held.items()}, repeats)
+    times = in_turns(
+        {name: step_timer(step, _processor_laps) for name, step in held.items()}, repeats
+    )
     rows = []
     for name, (model, inputs, labels) in held.items():
         with _Calls() as counter:
@@ -236,3 +284,56 @@ def step_parts(
         rows.append((name, moving, flops, counter.count, *parts, sum(parts)))
     names = ["forward_ms", "backward_ms", "optimizer_ms", "step_ms"]
     return pd.DataFrame(rows, columns=["approach", "trainable", "gflops", "calls", *names])
+
+
+def plot_parts(parts: Mapping[str, pd.DataFrame]) -> Figure:
+    """`step_parts` of several networks, a panel each: a bar an approach, cut in three."""
+    made, axes = figure("Where the time of a training step goes", width=8, height=3.2,
+                        columns=len(parts), squeeze=False)  # fmt: skip
+    colours = {"forward": "#bbbbbb", "backward": "#f0c27b", "optimizer": "#333333"}
+    for ax, (name, table) in zip(axes[0], parts.items(), strict=True):
+        left = np.zeros(len(table))
+        shown = [style_of(approach).short for approach in table["approach"]]
+        for part, colour in colours.items():
+            ax.barh(shown, table[f"{part}_ms"], left=left, color=colour, label=part)
+            left += table[f"{part}_ms"]
+        ax.set(xlabel="processor milliseconds", title=name)
+        if ax is not axes[0, 0]:
+            ax.set_yticklabels([])
+    entries = axes[0, 0].get_legend_handles_labels()
+    made.legend(*entries, loc="outside lower center", ncols=3)
+    return made
+
+
+def parts_in_words(parts: Mapping[str, pd.DataFrame]) -> str:
+    """Each approach's step as a share of a full one, with calls and FLOPs, for each network."""
+    lines = []
+    for name, table in parts.items():
+        table = table.set_index("approach")
+        share = table.div(table.loc[FULL_FINE_TUNING]).drop(FULL_FINE_TUNING)
+        told = ", ".join(
+            f"*{style_of(row.Index).short}* **{row.step_ms:.0%}** ({row.gflops:.0%} of the FLOPs, "
+            f"{row.calls:.0%} of the calls)"
+            for row in share.itertuples()
+        )
+        lines.append(f"- {name}: {told}")
+    return "\n".join(lines)
+
+
+def plot_epochs(prices: Mapping[str, Price], epochs: int, title: str) -> Figure:
+    """GFLOP for one example over all epochs; what is frozen runs once, and in the last bar often.
+
+    prices: approach → `measure_price`.
+    """
+    bars = {label_of(name): p.flops(1, epochs) / 1e9 for name, p in prices.items()}
+    frozen = prices[FEATURE_EXTRACTION]
+    bars["frozen, nothing kept"] = epochs * (frozen.prepare_flops + frozen.step_flops) / 1e9
+    ratio = prices[FULL_FINE_TUNING].flops(1, epochs) / frozen.flops(1, epochs)
+    made, ax = figure(f"{title}, {epochs} epochs: full computes {ratio:.0f} times the kept probe",
+                      width=8, height=3)  # fmt: skip
+    ax.barh(
+        list(bars), list(bars.values()), color=[*(style_of(n).colour for n in prices), "#b3cde3"]
+    )
+    ax.invert_yaxis()
+    ax.set_xlabel("GFLOP for one example, all epochs")
+    return made

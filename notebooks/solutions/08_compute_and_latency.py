@@ -2,7 +2,6 @@
 # # Worked answers to notebook 08
 
 # %%
-from helpers.experiments import recorded_runs
 from helpers.lessons import check, trade_offs
 
 # %% [markdown]
@@ -16,8 +15,8 @@ check("08.1", answer)
 # **08.2** Ratios are averaged as geometric means, so that twice and half cancel out.
 
 # %%
-runs = recorded_runs("pocket")
-runs = runs[(runs["dial"] == 0) & (runs["n_train"] == 200)]
+runs = trade_offs.recorded()
+runs = runs[(runs["backbone"] == "pocket") & (runs["n_train"] == 200)]
 answer = trade_offs.typical(trade_offs.cost_ratios(runs, "lora", "full_fine_tuning")["ratio"])
 check("08.2", answer)
 

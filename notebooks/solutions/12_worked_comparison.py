@@ -2,9 +2,7 @@
 # # Worked answers to notebook 12
 
 # %%
-from helpers.experiments import recorded_runs
-from helpers.lessons import check
-from helpers.results import paired_gain
+from helpers.lessons import check, product_photos
 
 # %% [markdown]
 # **12.1** The formula, with the numbers in place.
@@ -17,10 +15,10 @@ check("12.1", answer)
 # **12.2** Both runs of a pair saw the same photos.
 
 # %%
-runs = recorded_runs("lite0")
-runs = runs[runs["task"] == "clothing"]
-gains = paired_gain(runs, "lora", "full_fine_tuning").set_index("n_train")
-answer = 100 * gains["mean"][200]
+runs = product_photos.recorded()
+frozen = runs[(runs["approach"] == "feature_extraction") & (runs["n_train"] == 200)]
+wide = frozen.pivot(index="seed", columns="image_size", values="test_accuracy")
+answer = 100 * (wide[wide.columns[-1]] - wide[wide.columns[0]]).dropna().mean()
 check("12.2", answer)
 
 

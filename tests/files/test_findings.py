@@ -1,5 +1,6 @@
 """Verdicts that committed notebooks begin with are what the records say today."""
 
+import importlib
 import re
 
 import nbformat
@@ -25,12 +26,14 @@ def boxes(root):
 
 def test_a_verdict_box_says_what_the_records_say(root):
     found = list(boxes(root))
-    assert {name[:2] for name, *_ in found} >= {"00", "02", "03", "04", "05", "06"}
+    assert {name[:2] for name, *_ in found} >= {"00", "02", "03", "04", "05", "06", "08", "12"}
     stale = [name for name, ids, shown in found if shown != verdict_box(*ids)]
     assert stale == [], "build these again"
 
 
-@pytest.mark.parametrize("number", ["00", "01", "02", "03", "04", "05", "06", "07", "10"])
+@pytest.mark.parametrize(
+    "number", ["00", "01", "02", "03", "04", "05", "06", "07", "08", "10", "12"]
+)
 def test_the_first_output_is_a_verdict(root, number):
     (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
@@ -109,3 +112,15 @@ def test_what_to_remember_is_what_the_records_say(root, number, found):
     told = next(cell for cell in cells[start:] if cell.cell_type == "code").outputs[0]
     lacking = [one for one in found() if one not in told["data"]["text/markdown"]]
     assert lacking == [], "build it again"
+
+
+FOUND = re.compile(r"^Markdown\((\w+)\.findings\(\)\)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", ["08", "12"])
+def test_what_is_to_be_remembered_is_what_the_records_say(root, number):
+    (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    (cell,) = [cell for cell in cells if FOUND.search(cell.source)]
+    lesson = importlib.import_module(f"helpers.lessons.{FOUND.search(cell.source)[1]}")
+    assert cell.outputs[-1]["data"]["text/markdown"] == lesson.findings(), "build it again"

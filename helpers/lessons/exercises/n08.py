@@ -5,16 +5,21 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from helpers.lessons.exercises.grading import Exercise, function, number, recorded
-from helpers.lessons.trade_offs import cost_ratios, typical
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.lessons.trade_offs import cost_ratios, recorded, typical
 from helpers.results.statistics import pareto
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 
 def lora_over_full() -> float:
     """LoRA over full fine-tuning in processor seconds: pocket, 200 examples, from the records."""
-    ratios = cost_ratios(recorded("pocket", n_train=200), LORA, FULL_FINE_TUNING)
-    return typical(ratios["ratio"])
+    runs = recorded()
+    runs = runs[(runs["backbone"] == "pocket") & (runs["n_train"] == 200)]
+    ratios = cost_ratios(runs, LORA, FULL_FINE_TUNING)["ratio"]
+    if ratios.empty:
+        raise UserError("these runs have not been recorded here")
+    return typical(ratios)
 
 
 def finds_fronts(reader: Callable) -> bool | str:
@@ -43,13 +48,13 @@ ANSWERS = {
             "After E epochs full fine-tuning has cost 3 E forward passes, the probe one.",
             "The smallest whole E with 3 E of 10 or more.",
         ),
-        praise="Validation, early stopping and overhead move it, as section 2 shows.",
+        praise="Validation, early stopping and overhead move it, as section 2 says.",
     ),
     "08.2": Exercise(
         number(lora_over_full, within=0.02),
         hints=(
-            "runs = sweeps.recorded('pocket'), then keep dial 0 and 200 examples.",
-            "tradeoffs.typical(tradeoffs.cost_ratios(runs, 'lora', 'full_fine_tuning')['ratio'])",
+            "Keep the rows of `runs` with backbone pocket and n_train 200.",
+            "trade_offs.typical(trade_offs.cost_ratios(own, 'lora', 'full_fine_tuning')['ratio'])",
         ),
         praise="It trains a small share of the weights, and that tells little about its time.",
     ),

@@ -4,15 +4,18 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from helpers.lessons.exercises.grading import Exercise, function, number, recorded
-from helpers.results.statistics import paired_gain
-from helpers.vocabulary import FULL_FINE_TUNING, LORA
+from helpers.errors import UserError
+from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.lessons.product_photos import levers, recorded
 
 
-def lora_gain() -> float:
-    """Points that LoRA gains on full fine-tuning, 200 clothing photos at 64 px, by seed."""
-    runs = recorded("lite0", task="clothing", n_train=200)
-    return 100 * float(paired_gain(runs, LORA, FULL_FINE_TUNING)["mean"].iloc[0])
+def pixels_gain() -> float:
+    """Points that the frozen network gains by the largest pictures, 200 photos, by seed."""
+    table = levers(recorded())
+    frozen = table[(table["n_train"] == 200) & (table["image_size"] > table["start"])]
+    if frozen.empty:
+        raise UserError("these runs have not been recorded at two sizes")
+    return float(frozen.sort_values("image_size")["points"].iloc[-1])
 
 
 def chooses(reader: Callable) -> bool | str:
@@ -48,12 +51,12 @@ ANSWERS = {
         praise="Two approaches on the same photos differ by less than that, hence paired draws.",
     ),
     "12.2": Exercise(
-        number(lora_gain, within=0.02),
+        number(pixels_gain, within=0.02),
         hints=(
-            "gains = paired_gain(small, 'lora', 'full_fine_tuning')",
-            "The row with n_train of 200, its `mean`, times 100.",
+            "Keep feature_extraction with n_train of 200; pivot: seeds down, image_size across.",
+            "Last column minus first, rows without a gap, their mean, times 100.",
         ),
-        praise="The story's three approaches leave this one out.",
+        praise="Means over unlike seeds would have mixed other photos into it.",
     ),
     "12.3": Exercise(
         function("choose", chooses),

@@ -9,20 +9,24 @@ from rows import make_row
 
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
+from helpers.experiments.steps import Price
 from helpers.lessons.trade_offs import (
-    PLACE,
     bill,
     cost_ratios,
-    front_counts,
-    generalisation_gaps,
-    plot_budget,
+    duel_in_words,
+    findings,
+    fronts_in_words,
+    modules_in_words,
+    named,
+    parts_in_words,
+    plot_duel,
+    plot_epochs,
     plot_front,
+    plot_parts,
     plot_ship,
-    price_of_points,
     ship,
     step_parts,
     typical,
-    within_budget,
 )
 from helpers.tasks import load_task
 
@@ -54,6 +58,42 @@ def test_a_ratio_is_geometric_and_paired():
     assert row["runs"] == 3
 
 
+def test_ratios_are_told_for_each_network():
+    held = runs(THREE | {"adapter": [(0.6, 5.0)] * 3})
+    duel = cost_ratios(held, "full_fine_tuning", "feature_extraction")
+    assert "- pocket: typically **20 times** (20.0 to 20.0); ten times or more in 1 of 1" in (
+        duel_in_words(duel)
+    )
+    assert "clearly ahead in 0 and clearly behind in 1" in duel_in_words(duel)
+    assert "*LoRA* over full fine-tuning: pocket 0.60 (dearer in 0 of 1)" in modules_in_words(held)
+    assert findings(held).splitlines() == [
+        "- Full fine-tuning takes 20 times the seconds of a frozen network on pocket, 20 to 20.",
+        "- Small modules take 0.60 times (LoRA; more than it in 0 of 1 situations) and 0.25 times "
+        "(adapter; more than it in 0 of 1 situations) the seconds of full fine-tuning.",
+    ]
+    assert len(plot_duel(duel).axes[0].lines) == 3
+
+
+def test_situations_are_named_by_pixels_where_these_differ():
+    table = bill(pd.concat([runs(THREE), runs(THREE).assign(image_size=64)]))
+    assert set(named(table)) == {
+        "pocket on digits, 50 examples at 28 px", "pocket on digits, 50 examples at 64 px",
+    }  # fmt: skip
+    assert set(named(bill(runs(THREE)))) == {"pocket on digits, 50 examples"}
+
+
+def test_what_is_kept_runs_once():
+    names = ("feature_extraction", "partial_fine_tuning", "full_fine_tuning")
+    flops = {
+        "feature_extraction": (9, 1),
+        "partial_fine_tuning": (5, 12),
+        "full_fine_tuning": (0, 30),
+    }
+    prices = {name: Price(name, "pocket", 0, 0, *flops[name]) for name in names}
+    bars = [bar.get_width() * 1e9 for bar in plot_epochs(prices, 3, "pocket").axes[0].patches]
+    assert bars == pytest.approx([12, 41, 90, 30])
+
+
 def test_no_pairs_give_no_ratio():
     table = cost_ratios(runs({"lora": [(0.6, 1.0)]}), "lora", "full_fine_tuning")
     assert table.empty
@@ -73,32 +113,12 @@ def test_one_network_has_one_latency():
 
 
 def test_fronts_are_counted():
-    counts = front_counts(bill(runs(THREE)), "seconds").set_index("approach")
-    assert counts["on_front"].to_dict() == {
-        "feature_extraction": 1, "lora": 1, "full_fine_tuning": 0,
-    }  # fmt: skip
-    assert (counts["situations"] == 1).all()
+    said = fronts_in_words(bill(runs(THREE)), {"seconds": "processor seconds"})
+    assert said.startswith("On the front, of 1 situations:")
+    assert said.endswith("- processor seconds: *feature extraction* 1, *LoRA* 1")
     made = plot_front(bill(runs(THREE)), "seconds", title="One front")
     line = made.axes[0].lines[-1]
     assert line.get_xdata().tolist() == [1.0, 12.0]
-
-
-def test_a_budget_leaves_what_fits():
-    table = bill(runs(THREE))
-    assert within_budget(table, 100).iloc[0][["approach", "given_up"]].tolist() == ["lora", 0.0]
-    tight = within_budget(table, 5).iloc[0]
-    assert tight["approach"] == "feature_extraction"
-    assert tight["given_up"] == pytest.approx(0.02)
-    none = within_budget(table, 0.1).iloc[0]
-    assert none["approach"] == ""
-    assert none["best"] == "lora"
-    assert math.isnan(none["mean"])
-    assert within_budget(table, 100, latency_ms=0.5).iloc[0]["approach"] == ""
-    made = plot_budget(within_budget(table, 5))
-    assert "on 1 of 1 tasks, 2.0 points given up" in made.axes[0].get_title(loc="left")
-    assert made.axes[0].get_yticklabels()[0].get_text() == "digits (pocket): freeze"
-    made = plot_budget(within_budget(table, 0.1))
-    assert made.axes[0].get_title(loc="left").endswith("on 0 of 1 tasks")
 
 
 def test_what_is_shipped_is_worth_its_points():
@@ -119,23 +139,6 @@ def test_what_is_shipped_is_filled():
     assert [line.get_xdata()[0] for line in filled] == [12.0]
 
 
-def test_points_have_a_price_where_there_are_any():
-    table = price_of_points(runs(THREE)).set_index("approach")
-    assert table["seconds_per_point"]["lora"] == pytest.approx(11 / 2)
-    assert math.isnan(table["seconds_per_point"]["full_fine_tuning"])
-    assert table["points"]["full_fine_tuning"] == pytest.approx(-10)
-    assert price_of_points(runs({"feature_extraction": [(0.5, 1.0)]})).empty
-
-
-def test_a_gap_is_train_minus_test():
-    held = runs({"lora": [(0.6, 1.0), (0.8, 1.0)]}).assign(train_accuracy=0.9)
-    row = generalisation_gaps(held).iloc[0]
-    assert row["mean"] == pytest.approx(0.2)
-    assert row["low"] < 0.1 < 0.3 < row["high"]
-    none = held.iloc[:0]
-    assert bill(none).merge(generalisation_gaps(none), on=[*PLACE, "approach"]).empty
-
-
 def test_a_step_is_split_into_its_parts():
     pocket = load_backbone("pocket")
     before = {key: value.clone() for key, value in pocket.state_dict().items()}
@@ -149,3 +152,6 @@ def test_a_step_is_split_into_its_parts():
     assert table["trainable"].is_monotonic_increasing
     assert table["gflops"]["feature_extraction"] < 0.01 * table["gflops"]["full_fine_tuning"]
     assert all(value.equal(before[key]) for key, value in pocket.state_dict().items())
+    told = parts_in_words({"pocket": table.reset_index()})
+    assert told.startswith("- pocket: *freeze* **") and "*LoRA*" in told
+    assert len(plot_parts({"pocket": table.reset_index()}).axes[0].patches) == 9

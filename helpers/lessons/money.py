@@ -1,0 +1,236 @@
+"""Notebook 08: pixels beside approaches in seconds and money; latency against its own noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from helpers.approaches import APPROACHES, get_approach, merge_lora
+from helpers.backbones import Backbone, clone
+from helpers.display.figures import Picture, figure, set_title
+from helpers.experiments.steps import first_step
+from helpers.experiments.timing import in_turns, latency_ms
+from helpers.lessons.product_photos import PIXELS, levers
+from helpers.lessons.trade_offs import SERVING, typical
+from helpers.tasks import Task
+from helpers.vocabulary import ADAPTER, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, looks
+
+TRAINING, ANSWERS = "#333333", "#bbbbbb"
+HOUR = 3600.0
+MISSING = "Not recorded at two sizes in pixels yet"
+SAME, MERGED, UNMERGED = "the same network, again", "LoRA, merged", "LoRA, unmerged"
+COLOURS = {SAME: "#7f7f7f", MERGED: "#009e73", UNMERGED: "#009e73", "adapter": "#cc79a7"}
+
+
+def most_measured(runs: pd.DataFrame) -> pd.DataFrame:
+    """`levers` for the number of photos with most pictures' sizes; empty where none has two."""
+    table = levers(runs)
+    if table.empty:
+        return table
+    sizes = table.groupby("n_train")["image_size"].nunique()
+    return table[table["n_train"] == max(sizes[sizes == sizes.max()].index)]
+
+
+def plot_lever_costs(runs: pd.DataFrame) -> Picture:
+    """Points gained against seconds of training: larger pictures (joined), and approaches."""
+    table = most_measured(runs)
+    made, ax = figure(MISSING if table.empty else "", width=8)
+    if table.empty:
+        return made
+    start, photos = table.iloc[0], int(table["n_train"].iloc[0])
+    sharp = table[table["image_size"] > start["start"]].sort_values("image_size")
+    seconds, points = [start.start_seconds, *sharp.seconds], [0, *sharp.points]
+    ax.plot(seconds, points, "s-", color=PIXELS, label="frozen, larger pictures")
+    for side, at, gain in zip([start["start"], *sharp["image_size"]], seconds, points, strict=True):
+        ax.annotate(f"{side} px", (at, gain), (8, -4), textcoords="offset points")
+    moved = table[table["image_size"] == start["start"]]
+    for name, look in looks(moved["approach"]).items():
+        row = moved[moved["approach"] == name].iloc[0]
+        label = f"{look.label}, {row.start} px"
+        ax.plot(row.seconds, row.points, look.marker, color=look.colour, ms=9, label=label)
+    ax.axhline(0, color="#333333", lw=1)
+    ax.set(xscale="log", xlabel="processor seconds of one training (log scale)")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_ylabel("points above the frozen network")
+    set_title(ax, f"{photos:,} photos: what seconds buy, by pixels and by approach")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    return made
+
+
+def levers_in_money(runs: pd.DataFrame, euro_an_hour: float) -> str:
+    """The best of pixels and the best of approaches: points, seconds, and cents for a training."""
+    table = most_measured(runs)
+    if table.empty:
+        return ""
+    sharper = table["image_size"] > table["start"]
+    best = [part.loc[part["points"].idxmax()] for part in (table[sharper], table[~sharper])]
+    told = [
+        f"{row.points:+.1f} points for {row.seconds - row.start_seconds:.0f} seconds more "
+        f"({100 * euro_an_hour * (row.seconds - row.start_seconds) / HOUR:.3f} cents)"
+        for row in best
+    ]
+    pixels, way = best
+    ahead = "first" if pixels.points >= way.points else "as well, though here moving gained more"
+    return (
+        f"With {pixels.n_train:,} photos, {pixels.image_size} pixels in place of {pixels.start} "
+        f"brought **{told[0]}**; the best approach at {pixels.start} pixels, "
+        f"*{label_of(way.approach)}*, **{told[1]}**. So try larger pictures {ahead}: they need no "
+        "learning rate, no tuning and no second copy of the network. Their price comes later: "
+        f"each answer takes {pixels.flops / pixels.start_flops:.0f} times the computing."
+    )
+
+
+def price_list(runs: pd.DataFrame, latencies: pd.DataFrame) -> pd.DataFrame:
+    """What one photo costs in processor seconds, to train on and to answer: a row a choice.
+
+    runs: of the photos. latencies: runs of the same network, of any task at its sizes. Columns:
+    choice, train (seconds a training photo, as recorded at `n_train`), answer (seconds a photo).
+    """
+    table = most_measured(runs)
+    if table.empty:
+        return pd.DataFrame(columns=["choice", "train", "answer"])
+    first = table.iloc[0]
+    start = (first.start, FEATURE_EXTRACTION, first.start_seconds)
+    kept = table.assign(moved=table["image_size"] == first.start)
+    kept = kept.sort_values(["moved", "image_size", "seconds"])
+    rows = [start, *kept[["image_size", "approach", "seconds"]].itertuples(index=False)]
+    plain = latencies[latencies["approach"] == FEATURE_EXTRACTION]
+    answer = plain.groupby("image_size")["latency_ms"].median() / 1000
+    ratios = latency_ratios(latencies)
+    slower = typical(ratios[ratios["served"] == ADAPTER]["ratio"])
+    made = [
+        (f"{looks([name])[name].short}, {side} px", seconds / first.n_train,
+         answer[side] * (slower if name == ADAPTER else 1.0))
+        for side, name, seconds in rows
+    ]  # fmt: skip
+    return pd.DataFrame(made, columns=["choice", "train", "answer"])
+
+
+def plot_money(
+    prices: pd.DataFrame, euro_an_hour: float, photos: int, answers: int, *, watts: float
+) -> Picture:
+    """One bar a choice: a training on `photos` and `answers` photos answered, in euro and kWh."""
+    hours = pd.DataFrame({"train": prices["train"] * photos, "answer": prices["answer"] * answers})
+    euro = hours * euro_an_hour / HOUR
+    whole = euro.sum(axis=1)
+    made, ax = figure(MISSING if prices.empty else "", width=8, height=3.6)
+    if prices.empty:
+        return made
+    ax.barh(prices["choice"], euro["train"], color=TRAINING, label="one training")
+    left = {"left": euro["train"], "color": ANSWERS, "label": "answers"}
+    ax.barh(prices["choice"], euro["answer"], **left)
+    for place, cost in enumerate(whole):
+        ax.annotate(f" {cost:,.3g}", (cost, place), va="center")
+    ax.invert_yaxis()
+    ax.grid(visible=False, axis="y")
+    ax.margins(x=0.15)
+    ax.set_xlabel(f"euro, at {euro_an_hour:g} for an hour of a core")
+    ax.legend(loc="lower right", fontsize="small")
+    kwh = hours.sum(axis=1) / HOUR * watts / 1000
+    set_title(ax, f"{whole.min():,.3g} to {whole.max():,.3g} euro, {kwh.min():,.2g} to "
+              f"{kwh.max():,.2g} kWh")  # fmt: skip
+    return made
+
+
+def people_in_words(
+    prices: pd.DataFrame, photos: int, *, euro_an_hour: float, wage: float, minutes: float
+) -> str:
+    """What a person's minutes at a release cost, in trainings of the dearest choice."""
+    if prices.empty:
+        return ""
+    dear = prices.loc[prices["train"].idxmax()]
+    training = dear.train * photos / HOUR * euro_an_hour
+    person = wage * minutes / 60
+    return (
+        f"{minutes:g} minutes of a person cost {person:,.0f} euro, as much as "
+        f"**{person / training:,.0f} trainings** of the dearest choice on the list "
+        f"(*{dear.choice}*, {photos:,} photos, {training:.3f} euro each)."
+    )
+
+
+def latency_ratios(runs: pd.DataFrame) -> pd.DataFrame:
+    """Recorded latency over the fully tuned network's, a row a situation and way of serving.
+
+    Columns: those of SERVING, served, approach, ratio. What computes the same as the plain network
+    is `SAME` (or `MERGED`): how far its ratio lies from one is noise.
+    """
+    plain = [name for name, one in APPROACHES.items()
+             if one.uses_network and one.serves_plain_network()]  # fmt: skip
+    ways = [(name, "latency_ms", MERGED if name == LORA else SAME) for name in plain]
+    ways += [(LORA, "latency_unmerged_ms", UNMERGED), (ADAPTER, "latency_ms", "adapter")]
+    medians = runs.groupby([*SERVING, "approach"])[["latency_ms", "latency_unmerged_ms"]].median()
+    base = medians["latency_ms"].xs(FULL_FINE_TUNING, level="approach")
+    parts = []
+    for name, column, served in ways:
+        if name != FULL_FINE_TUNING and name in medians.index.get_level_values("approach"):
+            ratio = (medians[column].xs(name, level="approach") / base).dropna()
+            parts.append(ratio.rename("ratio").reset_index().assign(served=served, approach=name))
+    return pd.concat(parts, ignore_index=True)
+
+
+def noise_band(ratios: pd.DataFrame) -> tuple[float, float]:
+    """What 95 % of ratios of a network to itself lie between."""
+    same = ratios[ratios["served"].isin([SAME, MERGED])]["ratio"]
+    low, high = np.quantile(same, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def plot_latency(runs: pd.DataFrame) -> Picture:
+    """Ratios of `latency_ratios`, a row a way of serving, over the band of noise."""
+    ratios = latency_ratios(runs)
+    low, high = noise_band(ratios)
+    made, ax = figure("Latency beside the plain network, one mark a situation", height=3)
+    ax.axvspan(low, high, color="#dddddd", label="noise: 95 % of a network against itself")
+    names = [name for name in COLOURS if (ratios["served"] == name).any()]
+    for place, name in enumerate(names):
+        own = ratios[ratios["served"] == name]["ratio"]
+        ax.plot(own, np.full(len(own), place), "|", color=COLOURS[name], ms=14, mew=1.5)
+        ax.plot(typical(own), place, "D", color=COLOURS[name], mec="#1a1d21", ms=7)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlabel("times the plain network's latency (diamond: typical)")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize="small")
+    return made
+
+
+def latency_in_words(runs: pd.DataFrame) -> str:
+    """The band of noise, and for each way of serving how often it lies beyond."""
+    ratios = latency_ratios(runs)
+    low, high = noise_band(ratios)
+    same = ratios[ratios["served"].isin([SAME, MERGED])].groupby("approach")["ratio"].agg(typical)
+    lines = [
+        f"A network timed against itself comes out between {low:.2f} and {high:.2f} times as slow. "
+        f"Averaged over situations, {len(same)} approaches that serve that network still come out "
+        f"between **{same.min():.2f}** and **{same.max():.2f}**. A difference within that is "
+        "nothing.\n"
+    ]
+    for name in (MERGED, UNMERGED, ADAPTER):
+        own = ratios[ratios["served"] == name]["ratio"]
+        if len(own):
+            beyond = int((own > high).sum())
+            lines.append(
+                f"- *{name}*: typically **{typical(own):.2f} times**, slower than noise explains "
+                f"in {beyond} of {len(own)} situations"
+            )
+    return "\n".join(lines)
+
+
+def timed_against_itself(
+    backbone: Backbone, task: Task, *, turns: int, repeats: int
+) -> dict[str, float]:
+    """Latency of one example in turns, here and now, over the plain network's."""
+    full = get_approach(FULL_FINE_TUNING)
+    models = {kind: get_approach(kind).build(clone(backbone), 5, get_approach(kind).options())
+              for kind in (FULL_FINE_TUNING, LORA, ADAPTER)}  # fmt: skip
+    models[SAME] = full.build(clone(backbone), 5, full.options())
+    models[MERGED] = merge_lora(clone(models[LORA]))
+    raw = first_step(backbone, task, FULL_FINE_TUNING, 1)[1]
+    timers: Mapping = {
+        kind: partial(latency_ms, model, raw, repeats=repeats) for kind, model in models.items()
+    }
+    best = {kind: min(taken) for kind, taken in in_turns(timers, turns).items()}
+    names = {SAME: SAME, MERGED: MERGED, LORA: UNMERGED, ADAPTER: "adapter"}
+    return {told: best[kind] / best[FULL_FINE_TUNING] for kind, told in names.items()}

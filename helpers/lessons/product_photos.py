@@ -1,0 +1,381 @@
+"""Notebook 12: photos of clothing, recorded and live; pixels beside approaches; a shift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from helpers.approaches import get_approach
+from helpers.backbones import load_backbone
+from helpers.display.figures import Picture, figure
+from helpers.display.plots import plot_curves
+from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, linear_model
+from helpers.lessons.trade_offs import bill, cost_ratios, ship
+from helpers.results.learning_curves import comparable
+from helpers.results.published import comparable_cases, full_minus_linear
+from helpers.results.runs import load_runs
+from helpers.results.schema import COMPARED, PROVISIONAL
+from helpers.results.statistics import mean_interval, paired_gain, wilson_interval
+from helpers.tasks import Task, load_task
+from helpers.training.loop import History
+from helpers.vocabulary import (
+    CLASSICAL,
+    FEATURE_EXTRACTION,
+    FROM_SCRATCH,
+    FULL_FINE_TUNING,
+    PARTIAL_FINE_TUNING,
+    label_of,
+    style_of,
+)
+
+TRIALS = ["lite0/tuning", "photos/tuning", "repair/tuning"]
+STORY = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)
+NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained network
+BAR_FROM = 3  # draws; two bound next to nothing
+PIXELS = "#000000"
+Situation = tuple[int, int]  # photos, pixels a side
+
+
+def recorded(task: str = PHOTOS, schema: int = COMPARED) -> pd.DataFrame:
+    """Recorded runs of the ImageNet network on a task, of the recipe that is compared.
+
+    One variant for each approach and situation, and the frozen network at other sizes in pixels.
+    """
+    rows = load_runs(schema=schema, task=task, backbone=NETWORK)
+    sharper = rows[rows["sweep"] == "resolution"]
+    return pd.concat([comparable(rows, 1), sharper]).drop_duplicates("run_id", ignore_index=True)
+
+
+def of_any_task(schema: int = COMPARED) -> pd.DataFrame:
+    """Recorded runs of the network on pictures of any task: what it takes to answer."""
+    return load_runs(schema=schema, backbone=NETWORK, dial=0.0)
+
+
+def situations(runs: pd.DataFrame) -> dict[str, Situation]:
+    """What was recorded for the frozen network and two approaches beside it, by name."""
+    found = {}
+    for (n, side), own in runs.groupby(["n_train", "image_size"]):
+        tried = set(own["approach"])
+        if FEATURE_EXTRACTION in tried and len(tried) > 2:
+            found[f"{n:,} photos at {side} pixels"] = (int(n), int(side))
+    return found
+
+
+def at(table: pd.DataFrame, where: Situation) -> pd.DataFrame:
+    """The rows of one situation."""
+    return table[(table["n_train"] == where[0]) & (table["image_size"] == where[1])]
+
+
+def busiest(runs: pd.DataFrame) -> str:
+    """The situation with most runs, which a slider starts from."""
+    places = situations(runs)
+    return max(places, key=lambda name: (len(at(runs, places[name])), *places[name]))
+
+
+def levers(runs: pd.DataFrame) -> pd.DataFrame:
+    """Points gained on the frozen network at its smallest pictures: by pixels, by moving weights.
+
+    One row a lever, for each number of photos with pictures of two sizes: n_train, start (pixels),
+    image_size, approach, points, low, high (95 %, seed by seed; NaN under two), runs, seconds and
+    start_seconds (processor, median), flops and start_flops. Columns alone where there are none.
+    """
+    rows = []
+    for n, own in runs[~runs["approach"].isin(NO_LEVER)].groupby("n_train"):
+        keys = ["image_size", "approach"]
+        wide = own.pivot(index="seed", columns=keys, values="test_accuracy")
+        costs = own.groupby(keys)[["train_cpu_seconds", "flops_train"]].median()
+        start = min((key for key in wide if key[1] == FEATURE_EXTRACTION), default=None)
+        for lever in wide:
+            if start in (None, lever) or (lever[0] != start[0] and lever[1] != start[1]):
+                continue
+            gain = 100 * (wide[lever] - wide[start]).dropna()
+            if len(gain):
+                reach = (*mean_interval(gain), len(gain))
+                rows.append((n, start[0], *lever, *reach, *costs.loc[lever], *costs.loc[start]))
+    names = ["n_train", "start", "image_size", "approach", "points", "low", "high", "runs",
+             "seconds", "flops", "start_seconds", "start_flops"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=names)
+    sharper = table["image_size"] > table["start"]
+    both = sharper.groupby(table["n_train"]).transform("nunique") == 2
+    return table[both].reset_index(drop=True)
+
+
+def plot_levers(runs: pd.DataFrame) -> Picture:
+    """`levers`, a panel for each number of photos: what pixels gained above what weights gained."""
+    table = levers(runs)
+    panels = list(table.groupby("n_train"))[-2:]
+    title = "More points by larger pictures, or by moving weights?" if panels else "Not recorded"
+    height = 1.3 + 0.3 * sum(len(own) for _, own in panels)
+    made, axes = figure(title, width=8, height=min(5.0, height), rows=max(1, len(panels)),
+                        squeeze=False, sharex=True)  # fmt: skip
+    for ax, (n, own) in zip(axes[:, 0], panels, strict=False):
+        own = own.assign(moved=own["image_size"] == own["start"])
+        own = own.sort_values(["moved", "points"], ascending=[False, True])
+        for place, row in enumerate(own.itertuples()):
+            look = style_of(row.approach)
+            colour, marker = (look.colour, look.marker) if row.moved else (PIXELS, "s")
+            reach = (row.high - row.low) / 2 if row.runs >= BAR_FROM else 0
+            ax.errorbar(row.points, place, xerr=reach, fmt=marker, color=colour, capsize=3)
+        names = [f"{label_of(r.approach)}, {r.image_size} px ({r.seconds:,.0f} s)"
+                 for r in own.itertuples()]  # fmt: skip
+        ax.set_yticks(range(len(names)), names)
+        ax.axvline(0, color="#333333", lw=1)
+        words = f"{n:,} photos, beside feature extraction at {own['start'].iloc[0]} px"
+        ax.set_title(words, loc="left", size="medium", weight="normal")
+    axes[-1, 0].set_xlabel("points gained (bar: 95 % interval, from three draws on)")
+    return made
+
+
+def levers_in_words(runs: pd.DataFrame) -> str:
+    """For each number of photos: what the largest pictures gained, and the best way to move."""
+    lines = []
+    for n, own in levers(runs).groupby("n_train"):
+        moved = own["image_size"] == own["start"]
+        sharp = own[~moved].sort_values("image_size").iloc[-1]
+        way = own[moved].sort_values("points").iloc[-1]
+        lines.append(
+            f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
+            f"frozen network **{_points(sharp)}** for {sharp.seconds:,.0f} processor seconds in "
+            f"place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
+            f"pixels, *{label_of(way.approach)}* gained most: **{_points(way)}** for "
+            f"{way.seconds:,.0f} seconds. Each answer later takes "
+            f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
+            f"and {_at_inference(way.approach)} with the moved weights."
+        )
+    return "\n".join(lines)
+
+
+def _at_inference(approach: str) -> str:
+    return "no more" if get_approach(approach).serves_plain_network() else "a little more"
+
+
+def _points(row) -> str:
+    """Points gained with their interval, or how few draws there are."""
+    if row.runs < BAR_FROM:
+        return f"{row.points:+.1f} points ({_draws(row.runs)})"
+    return f"{row.points:+.1f} points (95 % interval {row.low:+.1f} to {row.high:+.1f})"
+
+
+def _draws(runs: int) -> str:
+    return "one draw" if runs == 1 else f"{runs} draws"
+
+
+def beside_frozen(runs: pd.DataFrame) -> pd.DataFrame:
+    """Partial and full fine-tuning beside the frozen network, seed by seed: a table to show."""
+    rows = []
+    gaps = runs.assign(gap=runs["train_accuracy"] - runs["test_accuracy"])
+    for approach in STORY[1:]:
+        for row in cost_ratios(runs, approach, FEATURE_EXTRACTION).itertuples():
+            here = at(gaps, (row.n_train, row.image_size))
+            gap = paired_gain(here, approach, FEATURE_EXTRACTION, value="gap")["mean"].iloc[0]
+            few = row.runs < BAR_FROM
+            rows.append({
+                "photos": row.n_train,
+                "pixels": row.image_size,
+                "approach": style_of(approach).short,
+                "points gained": round(100 * row.gain, 1),
+                "95 % interval": "" if few else f"{100 * row.low:+.1f} to {100 * row.high:+.1f}",
+                "draws": row.runs,
+                "× seconds": round(row.ratio, 1),
+                "gap wider by": round(100 * gap, 1),
+            })  # fmt: skip
+    return pd.DataFrame(rows).sort_values(["photos", "pixels"], ignore_index=True).tail(12)
+
+
+def clear_gains(runs: pd.DataFrame) -> str:
+    """How many gains of moving weights over the frozen network are clear, in a sentence."""
+    names = sorted(set(runs["approach"]) - {FEATURE_EXTRACTION, *NO_LEVER})
+    found = pd.concat([paired_gain(runs, name, FEATURE_EXTRACTION) for name in names])
+    enough = found[found["runs"] >= BAR_FROM]
+    if enough.empty:
+        return "No way to move weights has three draws beside the frozen network yet."
+    up, down = int((enough["low"] > 0).sum()), int((enough["high"] < 0).sum())
+    return (
+        f"Of {len(enough)} comparisons with the frozen network that have {BAR_FROM} draws or more, "
+        f"moving weights is clearly ahead in **{up}** and clearly behind in **{down}**."
+    )
+
+
+def plot_sizes(runs: pd.DataFrame) -> Picture:
+    """Learning curves at the size in pixels that has most numbers of photos, the larger of two."""
+    table = bill(runs)
+    table = table[table["approach"].isin([*STORY, "lora"])]
+    counts = table[table["approach"] == FULL_FINE_TUNING].groupby("image_size")["n_train"].nunique()
+    side = max(counts[counts == counts.max()].index)
+    table = table[table["image_size"] == side].copy()
+    table.loc[table["runs"] < BAR_FROM, ["low", "high"]] = np.nan
+    title = f"Accuracy by number of product photos, {side} pixels"
+    made = plot_curves(
+        table, "n_train", title=title, xlabel="training photos (log scale)", log_x=True, chance=0.1
+    )
+    made.axes[0].set_xticks(sorted(table["n_train"].unique()))
+    made.axes[0].minorticks_off()
+    return made
+
+
+def rates_tried() -> pd.DataFrame:
+    """Learning rates tried for photos of clothing at one size: a row an approach, to show."""
+    trials = load_runs(sweep=TRIALS, task=PHOTOS, backbone=NETWORK)
+    trials = trials[(trials["approach"] != CLASSICAL) & (trials["lr"] > 0)]
+    sides = trials.groupby("image_size")["approach"].nunique()
+    trials = trials[trials["image_size"] == sides.idxmax()] if len(trials) else trials
+    rows = []
+    for approach, own in trials.groupby("approach"):
+        own = own.sort_values("lr")
+        reached = own["val_accuracy"].to_numpy()
+        best = int(reached.argmax())
+        tried = ", ".join(f"{r:g}: {v:.2f}" for r, v in zip(own["lr"], reached, strict=True))
+        edge = {0: "lowest", len(own) - 1: "highest"}.get(best, "inside")
+        spread = round(reached.max() - reached.min(), 2)
+        rows.append((style_of(approach).short, tried, spread, edge))
+    columns = ["approach", "validation accuracy by rate", "spread", "best rate is"]
+    return pd.DataFrame(rows, columns=columns).sort_values("spread", ignore_index=True)
+
+
+class Live(NamedTuple):
+    """One run here and now: its history, accuracy on n_test photos, and processor seconds."""
+
+    approach: str
+    side: int
+    history: History
+    accuracy: float
+    n_test: int
+    seconds: float
+
+    def __str__(self) -> str:
+        low, high = wilson_interval(round(self.accuracy * self.n_test), self.n_test)
+        reached = f"**{self.accuracy:.3f}** (95 % interval {low:.3f} to {high:.3f})"
+        told = f"*{label_of(self.approach)}*, {self.side} pixels: test accuracy {reached}"
+        return f"{told} after {self.seconds:.1f} processor seconds."
+
+
+def live(approach: str, side: int, *, n_train: int, epochs: int, n_test: int | None = None) -> Live:
+    """Train one approach on photos of clothing by the fairer recipe (`photos.fit_live`)."""
+    task = load_task(PHOTOS, n_train=n_train, n_test=n_test, image_size=side)
+    fitted = fit_live(approach, load_backbone(NETWORK, size=side), task, 0, epochs)
+    seconds = fitted.prepare_cpu_seconds + fitted.history.cpu_seconds
+    accuracy = fitted.accuracy(task.test)
+    return Live(approach, side, fitted.history, accuracy, len(task.test), seconds)
+
+
+def curves_in_words(history: History) -> str:
+    """Whether the validation loss turned while the training loss fell on."""
+    losses = history.val_loss
+    turn = losses.index(min(losses)) + 1
+    ended = f"ended at {losses[-1]:.2f}" if turn < len(losses) else "was still falling at the end"
+    return (
+        f"The training loss went from {history.train_loss[0]:.2f} to {history.train_loss[-1]:.2f}. "
+        f"The validation loss was lowest in epoch {turn} of {len(losses)}, at {min(losses):.2f}, "
+        f"and {ended}; validation accuracy peaked at {max(history.val_accuracy):.3f} and ended at "
+        f"{history.val_accuracy[-1]:.3f}."
+    )
+
+
+def beside_each_other(small: Live, *others: Live) -> str:
+    """Points that each run gained on the first one, and how many times its seconds it took."""
+    told = [
+        f"{100 * (one.accuracy - small.accuracy):+.1f} points by *{label_of(one.approach)}* at "
+        f"{one.side} pixels ({one.seconds / small.seconds:.0f} times the seconds)"
+        for one in others
+    ]
+    note = (
+        " These runs follow the fairer recipe. The recorded ones above and below don't yet, so "
+        "where moving weights loses there, don't hold it against the approach."
+    )
+    return f"Beside the first: **{'; '.join(told)}**.{note if PROVISIONAL else ''}"
+
+
+def elsewhere(tasks: Iterable[str], *, n: int, n_test: int) -> pd.DataFrame:
+    """A probe on `n` photos: on more of the same list, and on the published test; live.
+
+    Columns: task, same and test (mean of the classes' accuracies, so that another mix of classes
+    is no shift), points, low, high (the difference, 95 % over classes) and classes.
+    """
+    rows = []
+    for name in tasks:
+        task = load_task(name, n_train=2 * n, image_size=SIDE, n_test=n_test)
+        rows.append((name, *_shifted(task, n)))
+    names = ["task", "same", "test", "points", "low", "high", "classes"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _shifted(task: Task, n: int) -> tuple[float, ...]:
+    base = load_backbone(NETWORK, size=SIDE)
+    X, unseen = (features(base, part).arrays[0] for part in (task.train, task.test))
+    y, truth = task.train.labels, task.test.labels
+    model = linear_model().fit(X[:n], y[:n])
+    same, test = (
+        pd.Series(model.predict(part) == labels).groupby(labels).mean()
+        for part, labels in ((X[n:], y[n:]), (unseen, truth))
+    )
+    fall = 100 * (test - same).dropna()
+    return (same[fall.index].mean(), test[fall.index].mean(), *mean_interval(fall), len(fall))
+
+
+def elsewhere_in_words(rows: pd.DataFrame) -> str:
+    """`elsewhere` in sentences, then the same of the records where they have it."""
+    lines = [
+        f"- *{label_of(r.task)}*: **{r.same:.3f}** on further photos of the training list, "
+        f"**{r.test:.3f}** on the published test: **{r.points:+.1f} points** (95 % interval over "
+        f"{r.classes} classes {r.low:+.1f} to {r.high:+.1f})"
+        for r in rows.itertuples()
+    ]
+    return "\n".join([*lines, *_recorded_falls()])
+
+
+def _recorded_falls(task: str = "grocery") -> list[str]:
+    """How far each of the story's approaches fell from validation to the test of another kind."""
+    runs = recorded(task)
+    falls = (runs["val_accuracy"] - runs["test_accuracy"]).groupby(runs["approach"]).mean()
+    told = [f"*{label_of(name)}* {100 * falls[name]:.1f}" for name in STORY if name in falls]
+    return [f"- Recorded falls on the groceries, in points: {', '.join(told)}."] if told else []
+
+
+def shifted_elsewhere() -> str:
+    """What others published of full fine-tuning and a linear model on shifted test sets."""
+    cases = comparable_cases()
+    table = full_minus_linear(cases[cases["domain"].isin(["shifted", "natural"])], by="domain")
+    away, home = table.loc["shifted"], table.loc["natural"]
+    return (
+        f"Published by others, on larger networks: full fine-tuning minus a linear model is "
+        f"**{home['mean']:+.1f} points** on tests of the training's kind ({home.cases:.0f} cases "
+        f"of natural photos) and **{away['mean']:+.1f}** on shifted ones ({away.cases:.0f} cases; "
+        f"the frozen network is ahead in {away.linear_first:.0%} of them)."
+    )
+
+
+def to_ship(runs: pd.DataFrame, points: float = 2.0) -> str:
+    """What leads each situation and what is the cheapest within `points` of it, in a list."""
+    lines, table = [], bill(runs)
+    for name, where in situations(runs).items():
+        own = at(table, where)
+        own = own[~own["approach"].isin(NO_LEVER)]
+        top, enough = own.loc[own["mean"].idxmax()], ship(own, float("inf"), points)
+        said = f"- **{name}**: *{label_of(top['approach'])}* has the highest mean, "
+        said += f"{top['mean']:.3f} for {top['seconds']:,.0f} s"
+        if enough["approach"] != top["approach"]:
+            said += f"; *{label_of(enough['approach'])}* is enough, {enough['mean']:.3f} for "
+            said += f"{enough['seconds']:,.0f} s"
+        few = min(top["runs"], enough["runs"])
+        lines.append(f"{said} ({_draws(few)})." if few < BAR_FROM else f"{said}.")
+    return "\n".join(lines)
+
+
+def findings(runs: pd.DataFrame | None = None) -> str:
+    """What the records of these photos say today, for the notebook's last section."""
+    runs = recorded() if runs is None else runs
+    lines = [f"- {clear_gains(runs)} If a gain isn't clear, don't pay for it."]
+    table = levers(runs)
+    for n, own in table.groupby("n_train"):
+        moved = own["image_size"] == own["start"]
+        sharp, way = own[~moved]["points"].max(), own[moved]["points"].max()
+        first = "Larger pictures gained" if sharp > way else "Moving weights gained"
+        lines.append(
+            f"- {first} more with {n:,} photos: {sharp:+.1f} points by pixels at the most, "
+            f"{way:+.1f} by the best approach at {own['start'].iloc[0]} pixels."
+        )
+    lines += [f"- {PROVISIONAL.capitalize()}."] * bool(PROVISIONAL)
+    return "\n".join(lines)

@@ -1,0 +1,222 @@
+"""Pixels beside approaches, over records that are whole, thin or empty; photos from elsewhere."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from rows import make_row
+
+from helpers.display.figures import png_bytes
+from helpers.lessons import money, product_photos, trade_offs
+from helpers.lessons.exercises import check
+from helpers.tasks import Split, Task
+
+FROZEN, LORA, FULL = "feature_extraction", "lora", "full_fine_tuning"
+LUCK = (-0.02, 0.0, 0.02)
+
+
+def runs(places, sweep="photos"):
+    """Rows from {(n_train, image_size, approach): (accuracy, seconds)}, three seeds each."""
+    return pd.DataFrame([
+        make_row(
+            task="clothing", backbone="efficientnet_lite0", sweep=sweep, approach=approach,
+            n_train=n, image_size=side, seed=seed, test_accuracy=mean + luck, train_accuracy=0.9,
+            train_cpu_seconds=seconds, flops_train=side**2, latency_ms=side / 10,
+            latency_unmerged_ms=side / 5, val_accuracy=mean + luck + 0.05,
+        )
+        for (n, side, approach), (mean, seconds) in places.items()
+        for seed, luck in enumerate(LUCK)
+    ])  # fmt: skip
+
+
+WHOLE = {
+    (200, 64, FROZEN): (0.60, 1.0),
+    (200, 64, LORA): (0.62, 20.0),
+    (200, 64, FULL): (0.50, 30.0),
+    (200, 64, "partial_fine_tuning"): (0.55, 15.0),
+    (200, 64, "classical"): (0.30, 0.1),
+    (200, 128, FROZEN): (0.70, 2.0),
+    (200, 224, FROZEN): (0.80, 8.0),
+    (1000, 64, FROZEN): (0.70, 5.0),
+    (1000, 64, FULL): (0.75, 90.0),
+    (1000, 64, LORA): (0.76, 70.0),
+}
+
+
+@pytest.fixture
+def whole():
+    return runs(WHOLE)
+
+
+def test_pixels_and_approaches_start_from_one_place(whole):
+    table = product_photos.levers(whole).set_index(["image_size", "approach"])
+    assert set(table["n_train"]) == {200}  # only there pictures of two sizes were recorded
+    assert table["points"].round(6).to_dict() == {
+        (64, FULL): -10, (64, LORA): 2, (64, "partial_fine_tuning"): -5,
+        (128, FROZEN): 10, (224, FROZEN): 20,
+    }  # fmt: skip
+    assert (table["start_seconds"] == 1).all()
+    said = product_photos.levers_in_words(whole)
+    assert "+20.0 points (95 % interval" in said and "*LoRA* gained most: **+2.0" in said
+    assert "takes 12 times the computing with the larger" in said
+
+
+def test_gains_are_taken_seed_by_seed(whole):
+    whole = whole[~((whole["image_size"] == 224) & (whole["seed"] == 0))]  # its unlucky seed
+    table = product_photos.levers(whole)
+    row = table[table["image_size"] == 224].iloc[0]
+    assert (row["points"], row["runs"]) == (pytest.approx(20), 2)
+    assert "(2 draws)" in product_photos.levers_in_words(whole)
+
+
+def test_situations_have_a_frozen_network_and_two_others(whole):
+    assert list(product_photos.situations(whole)) == [
+        "200 photos at 64 pixels", "1,000 photos at 64 pixels",
+    ]  # fmt: skip
+    assert product_photos.busiest(whole) == "200 photos at 64 pixels"
+
+
+def test_what_to_ship_is_the_cheapest_that_is_near(whole):
+    first, second = product_photos.to_ship(whole).splitlines()
+    assert (
+        "*LoRA* has the highest mean, 0.620" in first and "*feature extraction* is enough" in first
+    )
+    assert "*full fine-tuning*" not in second and "*LoRA* has the highest" in second
+
+
+def test_a_wider_gap_is_told_with_what_it_cost(whole):
+    table = product_photos.beside_frozen(whole)
+    full = table[table["approach"] == "full"].iloc[0]
+    assert (full["gap wider by"], full["points gained"]) == (10.0, -10.0)
+    assert table["× seconds"].tolist()[:2] == [15.0, 30.0]
+
+
+@pytest.mark.parametrize("left", [list(WHOLE), list(WHOLE)[:5], list(WHOLE)[:3]])
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_nothing_says_nan_however_thin_the_records(left, seeds):
+    held = runs({place: WHOLE[place] for place in left})
+    held = held[held["seed"] < seeds]
+    said = [
+        product_photos.levers_in_words(held), product_photos.beside_frozen(held).to_string(),
+        product_photos.clear_gains(held),
+        product_photos.to_ship(held), product_photos.findings(held),
+        money.levers_in_money(held, 0.05),
+    ]  # fmt: skip
+    prices = money.price_list(held, held)
+    said.append(money.people_in_words(prices, 200, euro_an_hour=1, wage=60, minutes=20))
+    bars = money.plot_money(prices, 0.05, 200, 0, watts=10)
+    assert "nan" not in bars.axes[0].get_title(loc="left")
+    assert not any("nan" in one.casefold() for one in said)
+    for made in (product_photos.plot_levers, product_photos.plot_sizes, money.plot_lever_costs):
+        assert png_bytes(made(held))
+
+
+def test_findings_follow_the_records(whole):
+    assert "Larger pictures gained more with 200 photos: +20.0" in product_photos.findings(whole)
+    sunk = whole.assign(test_accuracy=whole["test_accuracy"].where(whole["image_size"] < 100, 0.61))
+    assert "Moving weights gained more with 200" in product_photos.findings(sunk)
+
+
+def test_money_is_seconds_times_a_price(whole):
+    with_adapter = pd.concat([whole, runs({(200, 64, "adapter"): (0.6, 12.0)})])
+    prices = money.price_list(with_adapter, with_adapter).set_index("choice")
+    assert prices["train"]["full, 64 px"] == pytest.approx(30 / 200)
+    assert prices["answer"]["freeze, 224 px"] == pytest.approx(0.0224)
+    assert prices.index[0] == "freeze, 64 px"
+    made = money.plot_money(prices.reset_index(), 3.6, 200, 1_000, watts=10)
+    words = [text.get_text() for text in made.axes[0].texts]
+    assert words[0] == " 0.0074"  # 1 s and 1,000 answers of 6.4 ms, at a thousandth a second
+    said = money.people_in_words(prices.reset_index(), 200, euro_an_hour=3.6, wage=60, minutes=20)
+    assert "20 euro, as much as **667 trainings**" in said and "full, 64 px" in said
+
+
+def test_what_serves_the_same_network_shows_the_noise(whole):
+    ratios = money.latency_ratios(whole)
+    assert money.noise_band(ratios) == (1.0, 1.0)
+    assert ratios.set_index("served")["ratio"]["LoRA, unmerged"] == 2.0
+    assert "LoRA, unmerged*: typically **2.00 times**, slower than noise explains in 1 of 1" in (
+        money.latency_in_words(whole)
+    )
+    assert png_bytes(money.plot_latency(whole))
+
+
+def test_photos_of_another_kind_are_told(monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+
+    def split(shift):
+        return Split(rng.normal(size=(120, 4)) + 6 * np.eye(3, 4)[labels] + shift, labels)
+
+    class Held:
+        def __init__(self, arrays):
+            self.arrays = [arrays]
+
+    monkeypatch.setattr(product_photos, "features", lambda base, part: Held(part.inputs))
+    monkeypatch.setattr(product_photos, "load_backbone", lambda *a, **k: None)
+    found = {}
+    for shift in (0.0, 5.0):
+        away = np.array([-shift, 0, 0, shift])
+        data = Task("x", "image", ("a", "b", "c"), "", "", "full", *[split(0.0)] * 2, split(away))
+        found[shift] = product_photos._shifted(data, 60)
+    same, test, points, low, high, classes = found[0.0]
+    assert low <= 0 <= high and classes == 3
+    same, test, points, low, high, classes = found[5.0]
+    assert points == pytest.approx(100 * (test - same)) and points < -10
+    rows = pd.DataFrame(
+        [("grocery", *found[5.0])],
+        columns=["task", "same", "test", "points", "low", "high", "classes"],
+    )
+    monkeypatch.setattr(product_photos, "recorded", lambda task: runs(WHOLE))
+    said = product_photos.elsewhere_in_words(rows).splitlines()
+    assert f"**{points:+.1f} points** (95 % interval over 3 classes" in said[0]
+    assert said[1].endswith(
+        "in points: *feature extraction* 5.0, *partial fine-tuning* 5.0, *full fine-tuning* 5.0."
+    )
+
+
+def test_live_runs_are_told_beside_the_first(monkeypatch):
+    frozen = product_photos.Live(FROZEN, 64, None, 0.5, 372, 2.0)
+    full = product_photos.Live(FULL, 64, None, 0.6, 372, 20.0)
+    said = product_photos.beside_each_other(frozen, full)
+    assert "+10.0 points by *full fine-tuning* at 64 pixels (10 times the seconds)" in said
+    monkeypatch.setattr(product_photos, "PROVISIONAL", "old")
+    assert "fairer recipe" in product_photos.beside_each_other(frozen, full)
+    monkeypatch.setattr(product_photos, "PROVISIONAL", "")
+    assert "fairer recipe" not in product_photos.beside_each_other(frozen, full)
+    assert "**0.500** (95 % interval 0.449 to 0.551) after 2.0" in str(frozen)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answers"),
+    [
+        ("08.1", [..., 0, 3, 10, "four"]),
+        ("08.2", [..., 0, 1.0, 10, math.nan]),
+        ("08.3", [..., {"a"}, lambda table: set(), lambda table: set(table["approach"]),
+                  lambda table: {table.sort_values("cost")["approach"].iloc[0]}]),
+        ("12.1", [..., 0, 1, 0.025, 1.96 * 0.24 / 372]),
+        ("12.2", [..., 0, 100, math.nan]),
+        ("12.3", [..., "middle", lambda t, m, p: "middle", lambda t, m, p: None,
+                  lambda t, m, p: t.loc[t["accuracy"].idxmax(), "approach"]]),
+    ],
+)  # fmt: skip
+def test_wrong_answers_get_a_hint(exercise, answers):
+    assert not any(check.judge(exercise, answer).right for answer in answers)
+
+
+def test_means_over_unlike_seeds_are_not_the_gain_by_pixels():
+    held = product_photos.recorded()
+    own = held[(held["approach"] == FROZEN) & (held["n_train"] == 200)]
+    means = own.groupby("image_size")["test_accuracy"].mean()
+    wide = own.pivot(index="seed", columns="image_size", values="test_accuracy")
+    paired = 100 * (wide.iloc[:, -1] - wide.iloc[:, 0]).dropna().mean()
+    assert check.judge("12.2", paired).right
+    unlike = wide.iloc[:, [0, -1]].isna().any(axis=None)
+    assert check.judge("12.2", 100 * (means.iloc[-1] - means.iloc[0])).right != unlike
+
+
+def test_recorded_runs_of_a_place_differ_in_their_seed_alone():
+    for schema in (1, 2):
+        held = product_photos.recorded(schema=schema)
+        assert not held.duplicated(["image_size", "n_train", "approach", "seed"]).any()
+    trade_offs.bill(product_photos.recorded())  # refuses mixtures
