@@ -17,9 +17,9 @@ from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
 from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
+    SURE,
     Expected,
     Prior,
-    chance_better,
     cheapest_near,
     expected_accuracies,
     most_telling,
@@ -39,7 +39,7 @@ from helpers.advisor.probe import (
     SizedProbe,
 )
 from helpers.advisor.task import OwnTask
-from helpers.advisor.verdicts import LOOK, chance_right, kept_words, verdict_of
+from helpers.advisor.verdicts import LOOK, WITHIN, kept_words, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN
@@ -141,11 +141,14 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     fitting = within_budget(seconds, looked.minutes, prior.expected)
     take = first_choice(prior, fitting)
     names = list(fitting)
-    chance = chance_right(prior.belief(names), names, take)
+    belief = prior.belief(names)
+    chance = belief.chances_near_best(WITHIN)[take]
     verdict = verdict_of(chance) if gains.names else NONE
     probed = _pixel_reasons(looked.probing.sizes)
     probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
-    rivals = [] if verdict == NONE else list(prior.chances_above(take, names))
+    above = {name: belief.chance_above(name, take) for name in names}
+    likely = [name for name in names if above[name] >= SURE and verdict != NONE]
+    rivals = sorted(likely, key=above.__getitem__, reverse=True)
     because = [*_take_reasons(take, prior, seconds), *_open_reasons(rivals)]
     because += _unknown_reasons([n for n in names if n != take], prior, seconds)
     because.append(kept_words(verdict, LOOK))
@@ -171,14 +174,13 @@ def first_choice(prior: Prior, seconds: Mapping[str, float]) -> str:
     for it. Of those within the margin of the best the cheapest that is clearly cheaper is taken.
     """
     measured = [name for name in seconds if prior.expected[name].measured]
-    names = list(seconds)
+    names, belief = list(seconds), prior.belief(list(seconds))
     if measured:
         lead = max(measured, key=lambda name: prior.expected[name].accuracy)
-        above = {name: chance_better(*prior.difference(name, lead)) for name in names}
-        names = [name for name in names if name in measured or above[name] >= LIKELY]
+        names = [n for n in names if n in measured or belief.chance_above(n, lead) >= LIKELY]
     best = max(prior.expected[name].accuracy for name in names)
     gaps = {name: best - prior.expected[name].accuracy for name in names}
-    return cheapest_near(pd.Series(gaps), dict(seconds))
+    return cheapest_near(pd.Series(gaps), seconds)
 
 
 def ruled_here(situation: Situation, *, known: bool) -> Decision:

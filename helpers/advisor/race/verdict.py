@@ -14,7 +14,7 @@ from helpers.advisor.prior.accuracies import Expected
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
-from helpers.advisor.verdicts import RACE, chance_right, kept_words, verdict_of
+from helpers.advisor.verdicts import RACE, WITHIN, kept_words, verdict_of
 from helpers.results.expected_regret import MARGIN
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import phrase_of
@@ -71,7 +71,7 @@ def measured_answer(
     """
     names = list(place.shortfall.index)
     open_ones = [n for n in names if n != take and place.is_open(n)]
-    chance = chance_right(place.belief, names, take)
+    chance = place.belief.chances_near_best(WITHIN)[take]
     verdict = verdict_of(chance)
     told = [
         _measured_words(arms, take, spent),
@@ -124,7 +124,7 @@ def _measured_words(arms: Mapping[str, Arm], take: str, spent: Mapping[str, floa
 def _measured(arm: Arm, n_train: int) -> Expected:
     low, high = arm.interval
     told = f"measured here on {len(arm.share):,} held-out examples, {n_train:,} to train on"
-    return Expected(arm.approach, arm.accuracy, low, high, 0.0, len(arm.runs), told, True)
+    return Expected(arm.approach, arm.accuracy, low, high, len(arm.runs), told, True)
 
 
 def _next(open_ones: list[str], arms: Mapping[str, Arm], place: Standing, take: str) -> str:

@@ -45,8 +45,8 @@ from helpers.training.loop import History
 from helpers.vocabulary import phrase_of
 
 
-def expected(name, accuracy, spread=0.3):
-    return Expected(name, accuracy, accuracy - 0.1, accuracy + 0.1, spread, 9, "your probe")
+def expected(name, accuracy, half=0.1):
+    return Expected(name, accuracy, accuracy - half, accuracy + half, 9, "your probe")
 
 
 def prior(**accuracies):
@@ -147,7 +147,7 @@ def test_runs_scatter_as_the_records_do(modality):
 
 
 def test_chances_are_those_of_being_near_the_best():
-    known = {"lora": expected("lora", 0.9, 0.05), "adapter": expected("adapter", 0.4, 0.05)}
+    known = {"lora": expected("lora", 0.9, 0.02), "adapter": expected("adapter", 0.4, 0.02)}
     found = chances(Prior(known, NOTHING), ["lora", "adapter", "new"])
     assert found["lora"] > 0.99 and found["adapter"] < 0.01 and found["new"] == 1.0
 
