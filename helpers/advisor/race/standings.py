@@ -55,9 +55,9 @@ def unmeasured(name: str) -> Arm:
 
 
 def arms_of(rows: pd.DataFrame, folds: Folds, n_train: int, modality: str) -> dict[str, Arm]:
-    """The approaches that have runs on n_train examples."""
+    """The approaches that have runs, which trained on n_train examples."""
     arms, noise = {}, RUN_NOISE[modality] / np.sqrt(n_train)
-    for name, of_approach in rows[rows["n_train"] == n_train].groupby("approach"):
+    for name, of_approach in rows.groupby("approach"):
         runs = {int(row.fold): right_of(row) for row in of_approach.itertuples()}
         arms[str(name)] = arm_of(str(name), runs, folds, noise)
     return arms
