@@ -11,21 +11,35 @@ def interrupt(*_: object) -> None:
     """Raise KeyboardInterrupt, and remember it: what is imported may make another error of it.
 
     A library may also drop it, as C code does that asks whether an attribute is there. So it is
-    raised again after AGAIN_SECONDS, until `settle` is called.
+    raised again after AGAIN_SECONDS, until `settle` is called; where Python itself drops it, in
+    what it calls when an object goes, at once.
     """
     global interrupted
     interrupted = True
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+    sys.unraisablehook = _dropped
+    _again(AGAIN_SECONDS)
     raise KeyboardInterrupt
 
 
 def settle() -> None:
     """From here on Ctrl-C changes nothing."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _again(0)
+
+
+def _again(seconds: float) -> None:
+    """Interrupt once more after so many seconds; 0: never."""
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, interrupt if seconds else signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _dropped(unraisable: object) -> None:
+    """Python's hook for errors that nothing can catch."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        _again(0.01)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ except ModuleNotFoundError:  # Windows, which lets nobody delete an open file an
     fcntl = None
 
 Result = TypeVar("Result")
-TRIES = 5  # of writing into a folder that somebody deletes
+TRIES = 20  # of writing into a folder that somebody deletes
 LOCK_SECONDS = 120.0  # a write takes milliseconds; a longer wait means a stuck process
 PARTIAL = ".partial"
 DAY = 86_400.0  # seconds after which what can't be held is taken for left behind
