@@ -198,26 +198,31 @@ def _from_tables(
 
 def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) -> tuple[str, Listed]:
     """Turn the rows of a table into examples. Returns the modality too. asked: columns by role."""
-    columns = choose_columns(table, asked)
-    labels = table.columns[columns.label]
-    names = table.class_names.get(columns.label)
+    modality, taken = choose_columns(table, asked)
+    item, group = taken[modality], taken["group"]
+    labels = table.columns[taken["label"]]
+    names = table.class_names.get(taken["label"])
     if names:
         labels = [_class_name(names, label) for label in labels]
-    splits = table.columns[columns.split] if columns.split and not split else None
+    ignored = [name for name in table.columns if name not in taken.values()]
+    if split:
+        splits, taken = [split] * len(table), taken | {"split": None}
+    else:
+        splits = list(table.columns[taken["split"]]) if taken["split"] else None
     listed = Listed(
-        items=list(table.columns[columns.item]),
+        items=list(table.columns[item]),
         labels=list(labels),
-        splits=[split] * len(table) if split else splits and list(splits),
-        groups=list(table.columns[columns.group]) if columns.group else None,
+        splits=splits,
+        groups=list(table.columns[group]) if group else None,
         where=list(table.where),
         findings=list(table.findings),
-        columns=columns.told(table) | ({"split": None} if split else {}),
+        columns=taken | {"ignored": ignored},
     )
-    if columns.modality == "image":
-        _find_pictures(table, columns.item, listed)
+    if modality == "image":
+        _find_pictures(table, item, listed)
     else:
-        _check_texts(table, columns.item, listed)
-    return columns.modality, listed
+        _check_texts(table, item, listed)
+    return modality, listed
 
 
 def _class_name(names: Sequence[str], label: object) -> str:

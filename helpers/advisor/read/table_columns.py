@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,32 +27,14 @@ _LOOK_AT = 500  # rows: enough to tell paths from texts
 NO_COLUMN = "none"  # named where no column is to be taken, though one looks like it
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The chosen names: `item` is the picture or the text; split and group may be None."""
-
-    modality: str
-    item: str
-    label: str
-    split: str | None
-    group: str | None
-
-    def told(self, table: Table) -> dict[str, object]:
-        """What was taken as what, and what was left alone, as `OwnData.columns` has it."""
-        taken = {
-            self.modality: self.item,
-            "label": self.label,
-            "group": self.group,
-            "split": self.split,
-        }
-        left = [name for name in table.columns if name not in taken.values()]
-        return taken | {"ignored": left}
-
-
-def choose_columns(table: Table, named: Mapping[str, str | None]) -> Columns:
+def choose_columns(
+    table: Table, named: Mapping[str, str | None]
+) -> tuple[str, dict[str, str | None]]:
     """Find the columns that are not named, by their names first and then by what they hold.
 
     named: columns by role, one of NAMES; for group and split NO_COLUMN means none at all.
+    Returns the modality, and the columns by role: that, label, group and split, the last two None
+    where there is none.
     Raises UserError for a name that the table lacks, and where two columns could be meant.
     """
     without = {
@@ -80,8 +61,8 @@ def choose_columns(table: Table, named: Mapping[str, str | None]) -> Columns:
     for role in {"split", "group"} - without - chosen.keys():
         chosen[role] = _by_name(free, role)
     free = [name for name in free if name not in chosen.values()]
-    label = chosen.get("label") or _label(table, free, chosen[modality])
-    return Columns(modality, chosen[modality], label, chosen.get("split"), chosen.get("group"))
+    chosen["label"] = chosen.get("label") or _label(table, free, chosen[modality])
+    return modality, {role: chosen.get(role) for role in (modality, "label", "group", "split")}
 
 
 def _check_named_columns(table: Table) -> None:
