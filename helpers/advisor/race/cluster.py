@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from helpers.advisor.model_folder import keep_files
-from helpers.advisor.race.cluster_worker import execute_remotely, look_around, model_files, packed
+from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around, model_files
 from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped
 from helpers.errors import UserError
 from helpers.experiments.workers import STRIKES, dask_client
@@ -161,7 +161,7 @@ class _Crew:
         # Sent once, and again where its holder dies.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # that thousands of texts are large
-            self.data = client.submit(bytes, packed(self.race.own), pure=False)
+            self.data = client.submit(str, as_text(self.race.own), pure=False)
         self.present = self._present()
 
     def idle(self) -> list[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from helpers.advisor import model_folder
+from helpers.advisor.data import OwnData
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.task import OwnTask, make_own_task, own_folder
 from helpers.backbones import Backbone, load_backbone
@@ -21,33 +23,56 @@ from helpers.experiments.workers import limited_threads
 _turn = threading.Lock()
 _held: dict[tuple[str, str, int], tuple[OwnTask, Backbone]] = {}
 
-
-def packed(own: OwnTask) -> bytes:
-    """The data and the (side, channels) to decode pictures to, for `_seen` on a worker.
-
-    Bytes, since a scheduler need not have this package. Relative paths would mean nothing there.
-    """
-    data, shape = replace(own.data, root=own.data.root.absolute(), where=None), (None, 0)
-    if data.modality == "image":
-        listed = data.items if data.listed is None else data.listed
-        items, listed = (
-            [Path(file).absolute() for file in files] for files in (data.items, listed)
-        )
-        data, shape = replace(data, items=items, listed=listed), own.task.train.inputs.shape[2:]
-    return pickle.dumps((data, shape))
+_ARRAYS = ("labels", "splits", "groups", "rows", "together")
 
 
-def look_around(name: str, backbone: str, image_size: int, data: bytes) -> None:
+def as_text(own: OwnTask) -> str:
+    """What a worker needs of the data, as JSON; relative paths mean nothing in its folder."""
+    data = own.data
+    picture = data.modality == "image"
+
+    def plain(items: Sequence[Any] | None) -> list[str] | None:
+        return items and [str(Path(item).absolute()) if picture else item for item in items]
+
+    arrays = {name: getattr(data, name) for name in _ARRAYS}
+    return json.dumps(
+        {
+            "root": str(data.root.absolute()),
+            "modality": data.modality,
+            "items": plain(data.items),
+            "listed": plain(data.listed) if picture else None,
+            "classes": list(data.classes),
+            "together_by": dict(data.together_by),
+            "shape": [*own.task.train.inputs.shape[2:]] if picture else [None, 0],
+            **{name: None if a is None else a.tolist() for name, a in arrays.items()},
+        }
+    )
+
+
+def from_text(text: str) -> tuple[OwnData, list]:
+    """The data that `as_text` wrote, and the (side, channels) to decode pictures to."""
+    held = json.loads(text)
+    shape = held.pop("shape")
+    for name in _ARRAYS:
+        held[name] = None if held[name] is None else np.array(held[name])
+    if held["modality"] == "image":
+        for name in ("items", "listed"):
+            held[name] = held[name] and [Path(item) for item in held[name]]
+    classes, root = tuple(held["classes"]), Path(held["root"])
+    return OwnData(**held | {"classes": classes, "root": root}), shape
+
+
+def look_around(name: str, backbone: str, image_size: int, data: str) -> None:
     """Raise UserError where this process cannot read the data or the weights, or reads others.
 
-    name: of the task as the caller knows it. data: see `packed`.
+    name: of the task as the caller knows it. data: see `as_text`.
     """
     with _turn:
         _seen(name, backbone, image_size, data)
 
 
 def execute_remotely(
-    job: dict[str, Any], name: str, backbone: str, image_size: int, seconds: float, data: bytes
+    job: dict[str, Any], name: str, backbone: str, image_size: int, seconds: float, data: str
 ) -> dict[str, Any]:
     """`execute` here, on as many threads as this worker has, for at most so many seconds.
 
@@ -68,11 +93,11 @@ def model_files(name: str, run_id: str) -> dict[str, bytes]:
     return model_folder.model_files(own_folder(name) / "models" / run_id)
 
 
-def _seen(name: str, backbone: str, image_size: int, data: bytes) -> tuple[OwnTask, Backbone]:
+def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask, Backbone]:
     """The data and the network as this process has them; those of the last race are kept."""
     key = (name, backbone, image_size)
     if key not in _held:
-        found, shape = pickle.loads(data)
+        found, shape = from_text(data)
         own = make_own_task(found, *shape)
         if own.name != name:
             raise UserError(

@@ -131,8 +131,7 @@ def execute(
     """
     started, cpu = time.perf_counter(), time.process_time()
     approach, own = get_approach(job.approach), race.own
-    folds = folds_of(own, job.seed)
-    task = part_of(own.task, folds, job.fold, job.n_train, own.examples)
+    task = part_of(own.task, folds_of(own, job.seed), job.fold, job.n_train, own.examples)
     prepared = own.examples.seconds
     if backbone is None or not approach.uses_pretrained:
         backbone = load_backbone(
@@ -160,8 +159,8 @@ def execute(
         **{key: facts[key] for key in ("device", "threads", "torch", "git", "created")},
     }
     if job.fold == 0:
-        model = model_facts(own, race.backbone, race.image_size, row)
-        save_fitted(fitted, model, race.model_folder(job))
+        told = model_facts(own, race.backbone, race.image_size, row)
+        save_fitted(fitted, told, race.model_folder(job))
     return row
 
 
