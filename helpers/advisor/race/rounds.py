@@ -112,7 +112,7 @@ def credible(race: Race) -> list[str]:
     for name, chance in sorted(hope.items(), key=lambda pair: -pair[1]):
         if name in CHEAP:
             continue
-        needed = 0.0 if race.done(race.job(name, 0)) else OVERRUN * race.predicted(name, 0)
+        needed = 0.0 if race.done(race.job(name, 0)) else OVERRUN * race.predicted(name)
         if chance < HOPE:
             told = f"the records give it a chance of {chance:.0%} to be near the best"
             race.left_out[name] = Skipped(SkipKind.HOPELESS, told)
@@ -161,7 +161,7 @@ def _next_jobs(
         held[job.approach].add(job.fold)
     for turn in turns(place, held, ROUNDS * race.folds.count, race.workers):
         jobs = [race.job(name, fold) for name, fold in turn]
-        needed = sum(race.predicted(job.approach, job.fold) for job in jobs)
+        needed = sum(race.predicted(job.approach) for job in jobs)
         if needed / race.workers <= race.left:
             return jobs
     return []
@@ -174,7 +174,7 @@ def _finish(race: Race, answer: Answer, minutes: float, bar: tqdm) -> RaceResult
         told = "; ".join(f"{name}: {why}" for name, why in race.left_out.items())
         raise UserError(f"nothing could be measured within {minutes:g} minutes ({told})")
     place = standing(arms, race.prior)
-    seconds = {name: race.predicted(name) for name in arms}
+    seconds = {name: race.predicted(name, anew=True) for name in arms}
     take = undominated(place.take(seconds), arms, seconds)
     job = race.job(take, 0)
     if not (race.done(job) and race.file.has_model(job)):

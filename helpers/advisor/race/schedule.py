@@ -88,28 +88,29 @@ class Race:
         losses = self.rows.set_index("run_id")["loss"].reindex(ids)
         return rates[int(np.argmin(losses))] if losses.notna().all() else recipe.lr
 
-    def predicted(self, name: str, fold: int | None = None) -> float:
+    def predicted(self, name: str, *, anew: bool = False) -> float:
         """Seconds that a run will take, corrected by how this machine did so far.
 
-        fold: frozen prefixes that earlier folds have left in the cache cost nothing; None: all do.
+        anew: with every frozen prefix to be computed, though some are in the cache.
         """
-        missing = None if fold is None else self._lacking(name, fold)
+        missing = None if anew else self._lacking(name)
         return self._planned(name, missing) * self._pace(name)
 
     def _planned(self, name: str, missing: int | None) -> float:
         cost, recipe = self.looked.costs[name], self.looked.recipes[name]
         return cost.seconds(recipe, self.n_full, self.n_judged, missing)
 
-    def _lacking(self, name: str, fold: int) -> int:
-        """Examples of a run whose frozen prefix no finished run has left in the cache."""
+    def _lacking(self, name: str) -> int:
+        """Examples of a run whose frozen prefix is not in the cache; a first run leaves all there.
+
+        Every fold trains on and judges by the same examples, cut otherwise.
+        """
         probed = get_approach(name).reads_features
-        if probed and self.looked.all_features:
-            return 0  # the look has made them
-        own = self.rows[self.rows["approach"] == (FEATURE_EXTRACTION if probed else name)]
-        had = ((int(other), self.n_full) for other in own["fold"])
-        lacking = self.folds.lacking(fold, self.n_full, had)
+        made_by = FEATURE_EXTRACTION if probed else name
+        if (probed and self.looked.all_features) or (self.rows["approach"] == made_by).any():
+            return 0
         looked_at = self.looked.probing.probe.n if probed else 0
-        return max(0, lacking - looked_at)
+        return max(0, self.n_full + self.n_judged - looked_at)
 
     def _pace(self, name: str) -> float:
         """Measured over predicted seconds: of this approach, else of all, else 1.
@@ -141,12 +142,12 @@ class Race:
             both = [(name, self.looked.recipes[name]) for name in names]
             jobs = [self.job(name, fold, lr) for name, r in both for lr in (r.lr, r.other) if lr]
         jobs = [job for job in jobs if not self.done(job)]
-        return sorted(jobs, key=lambda job: self.predicted(job.approach, fold))
+        return sorted(jobs, key=lambda job: self.predicted(job.approach))
 
     def price(self, names: Sequence[str], fold: int, *, rates: bool = False) -> float:
         """Predicted seconds of what a round lacks."""
         jobs = self.missing(names, fold, rates=rates)
-        return sum(self.predicted(job.approach, fold) for job in jobs) / self.workers
+        return sum(self.predicted(job.approach) for job in jobs) / self.workers
 
     @property
     def workers(self) -> int:
@@ -198,7 +199,7 @@ class Race:
 
     def _allowed(self, job: RaceRun, bar: tqdm) -> float | Skipped:
         """Seconds after which a run is given up, or why it is not begun."""
-        needed, left = self.predicted(job.approach, job.fold), self.left
+        needed, left = self.predicted(job.approach), self.left
         if needed > left:
             return Skipped(SkipKind.NO_TIME, f"no time left: it takes {needed:.0f} s")
         bar.set_description_str(f"{job.approach}, fold {job.fold}")
