@@ -117,16 +117,16 @@ def _costs(taken: Mapping[str, Any] | None, price: float | None) -> list[tuple[s
         "to train it on this machine, and each time again": taken["train_seconds"],
         "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
     }
-    money = {what: "" if price is None else _money(s / 3600 * price) for what, s in seconds.items()}
-    return [(f"{_time(s)}{money[what]}", what) for what, s in seconds.items()]
+    return [(_cost(s, price), what) for what, s in seconds.items()]
 
 
-def _time(seconds: float) -> str:
-    return duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
-
-
-def _money(value: float) -> str:
-    return f" · {value:,.2f}" if value >= 0.01 else " · below 0.01"
+def _cost(seconds: float, price: float | None) -> str:
+    """A time, with what it costs where an hour has a price."""
+    time = duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
+    if price is None:
+        return time
+    money = seconds / 3600 * price
+    return f"{time} · {money:,.2f}" if money >= 0.01 else f"{time} · below 0.01"
 
 
 def _steps(told: Mapping[str, Any]) -> list[tuple[str, str]]:

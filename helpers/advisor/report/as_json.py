@@ -27,6 +27,7 @@ def as_json(
 ) -> dict[str, Any]:
     """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
     probing, race = looked.probing, race or {}
+    about = about_data(looked.own.data, looked.findings)
     distance = probing.distance
     told = {
         "approach": answer.approach,
@@ -34,13 +35,13 @@ def as_json(
         "rule_approach": answer.ruled.approach,
         "reasons": list(answer.reasons),
         "headline": list(answer.headline),
-        "believe": believe(looked),
+        "believe": believe(looked, about["test_shift"]),
         "flips": [asdict(flip) for flip in answer.ruled.flips],
         "verdict": answer.verdict,
         "chance_right": round(answer.chance, 3),
         "verdict_record": kept(answer.verdict, RACE if race else LOOK),
         "candidates": candidate_rows(looked, answer),
-        **about_data(looked.own.data, looked.findings),
+        **about,
         "distance": None if distance is None else round(distance, 4),
         "distance_word": None if distance is None else distance_word(distance),
         "distance_how": probing.how,
@@ -98,9 +99,8 @@ def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def believe(looked: Looked) -> str:
+def believe(looked: Looked, shift: Mapping[str, Any] | None) -> str:
     """Which of two numbers to believe, where the data bring a test; else nothing."""
-    shift = about_data(looked.own.data, looked.findings)["test_shift"]
     if shift is None:
         return ""
     if "probe_on_test" not in shift:
