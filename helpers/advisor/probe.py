@@ -306,7 +306,9 @@ def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
     """Predictions (n,) of the classical pipeline out of fold."""
     approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(split)).lr
-    characters = modality == "text" and lack_words(split.inputs)
+    # Of the parts that it is fitted to: one with no word at all would leave nothing to count.
+    parts = [[split.inputs[row] for row in rows] for rows, _ in cuts] if modality == "text" else []
+    characters = any(map(lack_words, parts))
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
     raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
     raw, pipeline = prepared(pipeline, raw)

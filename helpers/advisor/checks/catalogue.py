@@ -56,7 +56,8 @@ def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
     """Raise RefusedData where a check refuses: no answer on such data can be trusted."""
     for finding in findings:
         if finding.severity == "refused":
-            message = f"{data.root}: {finding.found} {finding.mend}".strip()
+            mend = finding.mend[:1].lower() + finding.mend[1:]
+            message = f"{data.root}: {finding.found.rstrip('.')}; {mend}".rstrip("; .")
             raise RefusedData(message, data, findings)
 
 
