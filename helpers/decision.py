@@ -4,8 +4,6 @@ It is total (every valid situation gets an answer) and says why, in the order in
 What was measured near a situation is a different question: see `helpers.results.evidence`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -18,6 +18,12 @@ class DataNotFound(UserError):
     """A data set or a file that this machine does not hold; the message says how to get it."""
 
 
+def first_line(error: Exception) -> str:
+    """Return what an error says on its first line, or its type where it says nothing."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
+
+
 def printable(text: str) -> str:
     """Return words of somebody's data as they can be shown: what would be obeyed stands as escapes.
 

@@ -4,8 +4,6 @@ Tasks, backbones and approaches each have such a package. A look-up of a name th
 raises one sentence with the nearest name.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 import sys

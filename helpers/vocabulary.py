@@ -6,8 +6,6 @@ records, the figures) know them. Whatever is registered in one file of its own a
 it leaves out is worked out here, unlike all others.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -165,6 +163,11 @@ def parse_distance(distance: float | str) -> float:
 def in_words(name: Any) -> str:
     """Return a name with spaces."""
     return str(name).replace("_", " ")
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words, such as "1 data set" or "3 data sets"."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def label_of(name: Any) -> str:

@@ -1,9 +1,8 @@
 """Bottleneck adapters between frozen layers (Houlsby et al. 2019, arXiv 1902.00751)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +24,8 @@ class Adapter(nn.Module):
     def __init__(self, width: int, reduction: int, convolutional: bool) -> None:
         super().__init__()
         hidden = max(4, width // reduction)
-        if convolutional:
-            self.down: nn.Module = nn.Conv2d(width, hidden, 1)
-            self.up: nn.Module = nn.Conv2d(hidden, width, 1)
-        else:
-            self.down, self.up = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        layer = partial(nn.Conv2d, kernel_size=1) if convolutional else nn.Linear
+        self.down, self.up = layer(width, hidden), layer(hidden, width)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 

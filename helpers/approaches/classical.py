@@ -1,7 +1,5 @@
 """Classical: pixels, standardised, or TF-IDF with logistic regression; a network must beat it."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Feature extraction: the whole backbone frozen, a linear head on its pooled features."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Fine-tuning: let the top stages, or all of them, move; also after a probe (LP-FT)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -6,8 +6,6 @@ and gradients stay the same to rounding. On photos (EfficientNet-Lite0, 128 pixe
 training step of LoRA or adapters takes two thirds of the time, of full fine-tuning five sixths.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """From scratch: the same architecture with random weights, the baseline to price out."""
 
-from __future__ import annotations
-
 from helpers.approaches.base import Approach, Options, register_approach
 from helpers.approaches.model import TransferModel, unfreeze
 from helpers.backbones import Backbone

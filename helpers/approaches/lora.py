@@ -1,7 +1,5 @@
 """LoRA: a frozen layer plus a trained matrix of low rank (Hu et al. 2021, arXiv 2106.09685)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,53 +14,43 @@ from helpers.errors import UserError
 from helpers.vocabulary import LORA
 
 
-class LoRALinear(nn.Module):
-    """y = W x + (alpha / rank) · B A x, with W frozen, A (rank, in) random and B (out, rank) zero.
+class _LowRank(nn.Module):
+    """A frozen layer, and a trained update of its weight W: (alpha / rank) · B A.
 
-    With B at zero the layer starts as the one it wraps.
+    A (rank, in, …) is random and B (out, rank, …) zero, so that it starts as the layer it wraps.
     """
 
-    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+    def __init__(self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float) -> None:
         super().__init__()
+        out, *wide = base.weight.shape
         self.base = freeze(base)
-        self.A = nn.Parameter(torch.empty(rank, base.in_features))
-        self.B = nn.Parameter(torch.zeros(base.out_features, rank))
+        self.A = nn.Parameter(torch.empty(rank, *wide))
+        self.B = nn.Parameter(torch.zeros(out, rank, *[1] * (len(wide) - 1)))
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
         self.scale = alpha / rank
+
+    def merged(self) -> nn.Linear | nn.Conv2d:
+        """The wrapped layer with the update added to its weight: no cost at inference."""
+        with torch.no_grad():
+            update = self.B.flatten(1) @ self.A.flatten(1)
+            self.base.weight += self.scale * update.view_as(self.base.weight)
+        return self.base
+
+
+class LoRALinear(_LowRank):
+    """y = W x + (alpha / rank) · B A x, with A (rank, in) and B (out, rank)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.base(x) + x @ self.A.T @ (self.scale * self.B).T
 
-    def merged(self) -> nn.Linear:
-        """The wrapped layer with the update added to its weight: no cost at inference."""
-        with torch.no_grad():
-            self.base.weight += self.scale * (self.B @ self.A)
-        return self.base
 
-
-class LoRAConv2d(nn.Module):
+class LoRAConv2d(_LowRank):
     """The same for a convolution: A keeps its kernel and stride, B is a 1×1 convolution."""
-
-    def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
-        super().__init__()
-        self.base = freeze(base)
-        self.A = nn.Parameter(torch.empty(rank, base.in_channels, *base.kernel_size))
-        self.B = nn.Parameter(torch.zeros(base.out_channels, rank, 1, 1))
-        nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
-        self.scale = alpha / rank
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.base
         hidden = nn.functional.conv2d(x, self.A, None, base.stride, base.padding, base.dilation)
         return base(x) + nn.functional.conv2d(hidden, self.scale * self.B)
-
-    def merged(self) -> nn.Conv2d:
-        """The wrapped layer with the update added to its weight: no cost at inference."""
-        with torch.no_grad():
-            self.base.weight += self.scale * torch.einsum(
-                "or,rihw->oihw", self.B[..., 0, 0], self.A
-            )
-        return self.base
 
 
 LoRALayer = LoRALinear | LoRAConv2d

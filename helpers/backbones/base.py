@@ -1,7 +1,5 @@
 """What every pretrained model offers: ordered stages, an input recipe, pooled features."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Callable, Mapping
@@ -54,7 +52,6 @@ class Backbone(nn.Module):
         recipe: Recipe,
         *,
         tokenizer: Callable[[list[str], int], np.ndarray] | None = None,
-        pretrained_on: str = "",
         source_head: nn.Linear | None = None,
     ) -> None:
         super().__init__()
@@ -63,7 +60,7 @@ class Backbone(nn.Module):
         self.pooling = pool
         self.feature_size = feature_size
         self.tokenizer = tokenizer
-        self.pretrained_on = pretrained_on
+        self.pretrained_on = ""  # of a registered one, what its entry says
         # The classifier the pretraining used, kept outside the module tree: it is never tuned
         # or stored with a task; forgetting is measured through it.
         self.source_head = (source_head,)
@@ -178,20 +175,15 @@ PREFIXES: dict[str, Callable[[str, bool, int | None], Backbone]] = {}
 
 def register_backbone(info: BackboneInfo) -> BackboneInfo:
     """Add a backbone; notebooks, sweeps and the advisor find it by name."""
-    if info.advised:
-        _check_only_advised(info)
-    BACKBONES[info.name] = info
-    describe(info.name, label=info.label, colour=info.colour, marker=info.marker)
-    return info
-
-
-def _check_only_advised(info: BackboneInfo) -> None:
-    for other in BACKBONES.values():
+    for other in BACKBONES.values() if info.advised else ():
         if other.advised and other.modality == info.modality and other.name != info.name:
             raise UserError(
                 f"the advisor takes {other.name} for {info.modality}s already; leave `advised` out "
                 f"of {info.name}"
             )
+    BACKBONES[info.name] = info
+    describe(info.name, label=info.label, colour=info.colour, marker=info.marker)
+    return info
 
 
 def advised_backbone(modality: str) -> str:
@@ -237,7 +229,9 @@ def load_backbone(
             backbone = PREFIXES[prefix](rest, pretrained, size)
         else:
             hubs = ", ".join(f"{prefix}:NAME" for prefix in sorted(PREFIXES))
-            backbone = find("backbone", name, BACKBONES, also=hubs).build(pretrained, size)
+            info = find("backbone", name, BACKBONES, also=hubs)
+            backbone = info.build(pretrained, size)
+            backbone.pretrained_on = info.pretrained_on
     if backbone.modality == "image":
         backbone = backbone.to(memory_format=torch.channels_last)
     return backbone.eval()

@@ -1,7 +1,5 @@
 """`efficientnet_lite0` and `efficientnet_lite2`: ImageNet weights from the package index."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch
@@ -74,7 +72,6 @@ def build_lite(name: str, pretrained: bool, size: int | None = None) -> Backbone
         GlobalAveragePool(),
         model.num_features,
         Recipe(size=size or DEFAULT_SIZES[name], channels=3, mean=MEAN, std=STD),
-        pretrained_on=PRETRAINED_ON,
         source_head=model.classifier if pretrained else None,
     )
 

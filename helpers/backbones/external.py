@@ -1,7 +1,5 @@
 """`timm:NAME`, `torchvision:NAME` and `hf:NAME`: thousands of models for readers who are online."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +8,7 @@ from torch import Tensor, nn
 
 from helpers.backbones.base import BACKBONES, PREFIXES, Backbone, GlobalAveragePool, Recipe
 from helpers.backbones.minilm import encoder_backbone
-from helpers.errors import UserError
+from helpers.errors import UserError, first_line
 from helpers.registry import unknown_name
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -43,10 +41,9 @@ def _download(what: str, load: Callable[[], nn.Module]) -> nn.Module:
     try:
         return load()
     except Exception as error:  # hubs raise dozens of types, offline or for a missing file
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{what}: weights could not be loaded ({lines[0][:120]}); go online once so that they "
-            f"are cached, or use a shipped backbone ({', '.join(BACKBONES)})"
+            f"{what}: weights could not be loaded ({first_line(error)[:120]}); go online once so "
+            f"that they are cached, or use a shipped backbone ({', '.join(BACKBONES)})"
         ) from error
 
 
@@ -184,7 +181,9 @@ def build_hf(name: str, pretrained: bool, size: int | None) -> Backbone:
         return AutoModel.from_config(AutoConfig.from_pretrained(name))
 
     model = _download(f"hf:{name}", load).float()
-    return encoder_backbone(f"hf:{name}", model, name, size, f"see the model card of {name}")
+    backbone = encoder_backbone(f"hf:{name}", model, name, size)
+    backbone.pretrained_on = f"see the model card of {name}"
+    return backbone
 
 
 PREFIXES.update({"timm": build_timm, "torchvision": build_torchvision, "hf": build_hf})

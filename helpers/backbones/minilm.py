@@ -1,11 +1,10 @@
 """`minilm` and other BERT-like encoders, cut into embeddings and layers."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,20 +73,22 @@ def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
 
     def encode(texts: list[str], longest: int) -> np.ndarray:
         key = _content(texts, longest)
-        ids = held.pop(key) if key in held else tokenise(texts, longest)
+        ids = held.pop(key) if key in held else token_ids(tokenizer, texts, longest)
         held[key] = ids
         if len(held) > LISTS_KEPT:
             del held[next(iter(held))]
         return ids.copy()  # nobody may write into what is kept
 
-    def tokenise(texts: list[str], longest: int) -> np.ndarray:
-        rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
-        ids = np.zeros((len(rows), max(map(len, rows), default=1)), dtype=np.int32)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-        return ids
-
     return encode
+
+
+def token_ids(tokenizer: Any, texts: list[str], longest: int) -> np.ndarray:
+    """Token ids (int32 N,L) of texts cut to `longest` tokens, padded with zeros."""
+    rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+    ids = np.zeros((len(rows), max(map(len, rows), default=1)), dtype=np.int32)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+    return ids
 
 
 def _content(texts: list[str], longest: int) -> bytes:
@@ -98,9 +99,7 @@ def _content(texts: list[str], longest: int) -> bytes:
     return digest.digest()
 
 
-def encoder_backbone(
-    name: str, model: nn.Module, path: str | Path, size: int | None, pretrained_on: str
-) -> Backbone:
+def encoder_backbone(name: str, model: nn.Module, path: str | Path, size: int | None) -> Backbone:
     """Cut a BERT-like encoder (`embeddings` and `encoder.layer`) into a Backbone."""
     layers = getattr(getattr(model, "encoder", None), "layer", None)
     if layers is None or not hasattr(model, "embeddings"):
@@ -116,7 +115,6 @@ def encoder_backbone(
         model.config.hidden_size,
         Recipe(size=size or DEFAULT_LENGTH),
         tokenizer=make_tokenizer(path),
-        pretrained_on=pretrained_on,
     )
 
 
@@ -147,7 +145,7 @@ def build_minilm(pretrained: bool, size: int | None = None) -> Backbone:
             model = AutoModel.from_pretrained(path, config=config, add_pooling_layer=False)
     else:
         model = AutoModel.from_config(config, add_pooling_layer=False)
-    return encoder_backbone("minilm", model.float(), path, size, PRETRAINED_ON)
+    return encoder_backbone("minilm", model.float(), path, size)
 
 
 register_backbone(

@@ -1,7 +1,5 @@
 """`pocket`: a residual network of our own for 28×28 grey images, small enough to tune live."""
 
-from __future__ import annotations
-
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
@@ -76,7 +74,6 @@ def build_pocket(pretrained: bool, size: int | None = None) -> Backbone:
         GlobalAveragePool(),
         WIDTHS[-1],
         RECIPE,
-        pretrained_on=PRETRAINED_ON,
         source_head=head,
     )
     if pretrained:

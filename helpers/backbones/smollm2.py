@@ -4,17 +4,14 @@ Its weight matrices have 4 bits a number (Q4_1), its word vectors 8 (Q8_0). What
 numbers multiplied out, not the weights that the authors trained: the rounding is in them.
 """
 
-from __future__ import annotations
-
 import functools
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from helpers.backbones.base import Backbone, BackboneInfo, Recipe, register_backbone
 from helpers.backbones.gguf_file import PADDING, GGUFFile, load_decoder
-from helpers.backbones.minilm import MeanPool
+from helpers.backbones.minilm import MeanPool, token_ids
 from helpers.storage.install import asset_path
 
 ROUNDED = "its weights are the 4-bit ones of the file, dequantised, and not the original"
@@ -71,14 +68,6 @@ def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
     file = smollm2_file()
     decoder = load_decoder(file).model if pretrained else LlamaModel(file.config)
     tokenizer = file.tokenizer()
-
-    def encode(texts: list[str], longest: int) -> np.ndarray:
-        rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
-        ids = np.full((len(rows), max(map(len, rows), default=1)), PADDING, dtype=np.int32)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-        return ids
-
     layers = [DecoderStage(layer, decoder.rotary_emb) for layer in decoder.layers]
     return Backbone(
         "smollm2",
@@ -87,8 +76,8 @@ def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
         MeanPool(),
         file.config.hidden_size,
         Recipe(size=size or DEFAULT_LENGTH),
-        tokenizer=encode,
-        pretrained_on=PRETRAINED_ON,
+        # A function: clones share it, and with it the tokenizer. PADDING is 0.
+        tokenizer=lambda texts, longest: token_ids(tokenizer, texts, longest),
     )
 
 

@@ -1,7 +1,5 @@
 """`squeezenet`: SqueezeNet 1.1, an ImageNet network without normalisation layers."""
 
-from __future__ import annotations
-
 import pickletools
 from pathlib import Path
 
@@ -16,10 +14,10 @@ from helpers.backbones.base import (
     Recipe,
     register_backbone,
 )
+from helpers.backbones.efficientnet import PRETRAINED_ON
 from helpers.errors import UserError
 from helpers.storage.install import asset_path
 
-PRETRAINED_ON = "ImageNet-1k, 1.28 million photos, 1,000 classes"
 DEFAULT_SIZE = 227
 # The network reads pixels of 0..255 less ImageNet's mean, with no division by a spread. Recipes are
 # written for 0..1, so both are divided by 255.
@@ -121,7 +119,6 @@ def build_squeezenet(pretrained: bool, size: int | None = None) -> Backbone:
         GlobalAveragePool(),
         model.classifier[1].in_channels,
         Recipe(size=size or DEFAULT_SIZE, channels=3, mean=MEAN, std=STD),
-        pretrained_on=PRETRAINED_ON,
         source_head=_linear(model.classifier[1]) if pretrained else None,
     )
 

@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from helpers.errors import UserError, printable
 
-Command = Callable[[argparse.Namespace], int | None]
+Command = Callable[..., int | None]  # takes what its arguments say, by their names
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,8 +42,9 @@ def build_parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; a reader never sees a traceback."""
     try:
-        options = build_parser().parse_args(arguments)
-        return options.run(options) or 0
+        given = vars(build_parser().parse_args(arguments))
+        del given["command"]
+        return given.pop("run")(**given) or 0
     except UserError as error:
         print(printable(" ".join(str(error).split())), file=sys.stderr)
         return 2
@@ -65,10 +66,10 @@ def _fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="assets or tasks; all by default")
 
 
-def _fetch(options: argparse.Namespace) -> None:
+def _fetch(names: list[str]) -> None:
     from helpers.storage.fetch import fetch
 
-    fetch(options.names or None)
+    fetch(names or None)
 
 
 def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,11 +81,12 @@ def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_count, metavar="N", help="at most so many runs of a sweep")
 
 
-def _sweep(options: argparse.Namespace) -> int:
-    from helpers.experiments.sweeps import open_sweeps, sweep_command
+def _sweep(name: str, workers: int, scheduler: str | None, limit: int | None) -> int:
+    from helpers.experiments.grids import SWEEPS
+    from helpers.experiments.sweeps import sweep_command
 
-    names = open_sweeps() if options.name == "all" else [options.name]
-    failed = [sweep_command(n, options.workers, options.scheduler, options.limit) for n in names]
+    names = SWEEPS if name == "all" else [name]
+    failed = [sweep_command(one, workers, scheduler, limit) for one in names]
     return int(any(failed))  # 1: some runs failed, which is not bad input
 
 
@@ -102,10 +104,9 @@ def _decide_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", dest="as_json", help="for programs")
 
 
-def _decide(options: argparse.Namespace) -> int:
+def _decide(**given: Any) -> int:
     from helpers.results.evidence import decide_command
 
-    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
     return decide_command(**given)
 
 
@@ -142,32 +143,27 @@ def _advise_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _advise(options: argparse.Namespace) -> int:
+def _advise(**given: Any) -> int:
     from helpers.advisor.pipeline import Request, advise_command
 
-    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
     files = {key: given.pop(key) for key in ("json_file", "html_file", "export")}
     return advise_command(Request(**given), **files)
 
 
-def _claims_arguments(parser: argparse.ArgumentParser) -> None:
+def _json_alone(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
 
-def _claims(options: argparse.Namespace) -> int:
+def _claims(as_json: bool) -> int:
     from helpers.lessons.claims.ledger import claims_command
 
-    return claims_command(as_json=options.as_json)
+    return claims_command(as_json=as_json)
 
 
-def _audit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
-
-
-def _audit(options: argparse.Namespace) -> int:
+def _audit(as_json: bool) -> int:
     from helpers.experiments.audit import audit_command
 
-    return audit_command(as_json=options.as_json)
+    return audit_command(as_json=as_json)
 
 
 def _published_arguments(parser: argparse.ArgumentParser) -> None:
@@ -183,10 +179,9 @@ def _published_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", dest="as_json", help="for programs")
 
 
-def _published(options: argparse.Namespace) -> int:
+def _published(**given: Any) -> int:
     from helpers.results.published.command import published_command
 
-    given = {key: value for key, value in vars(options).items() if key not in ("command", "run")}
     return published_command(**given)
 
 
@@ -224,7 +219,7 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "claims",
         "helpers.lessons.claims.ledger",
         "the article's claims, each with its verdict on the recorded runs",
-        _claims_arguments,
+        _json_alone,
         _claims,
     ),
     (
@@ -238,7 +233,7 @@ COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], 
         "audit",
         "helpers.experiments.audit",
         "whether the recorded runs keep to the protocol: what a sceptic asks of them",
-        _audit_arguments,
+        _json_alone,
         _audit,
     ),
 )

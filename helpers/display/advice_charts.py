@@ -1,7 +1,5 @@
 """The report's figures as SVG that follows light and dark: candidates with intervals, and costs."""
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Mapping, Sequence
@@ -68,12 +66,12 @@ def cost_figure(rows: Sequence[Mapping[str, Any]], taken: str) -> str:
         parts.append(_axis(at, BOTTOM + 16, duration(10**power)))
     for row, at, beside in _placed(rows, x, y):
         weight = ' font-weight="700"' if row["approach"] == taken else ""
-        left = at > RIGHT - 70
+        left, name = at > RIGHT - 70, html.escape(style_of(row["approach"]).short)
         parts.append(
             f'<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
             f"{_mark(row, at, y(row['accuracy']))}</g>"
             f'<text x="{at - 10 if left else at + 10}" y="{beside + 4}"'
-            f'{weight} text-anchor="{"end" if left else "start"}">{_short(row)}</text>'
+            f'{weight} text-anchor="{"end" if left else "start"}">{name}</text>'
         )
     words = "training on this machine, log scale; upwards: accuracy"
     parts.append(_axis((PLOT_LEFT + RIGHT) / 2, BOTTOM + 36, words))
@@ -96,10 +94,6 @@ def _placed(rows: Sequence[Mapping[str, Any]], x: Any, y: Any) -> list[tuple]:
 
 def _label(row: Mapping[str, Any]) -> str:
     return html.escape(label_of(row["approach"]))
-
-
-def _short(row: Mapping[str, Any]) -> str:
-    return html.escape(style_of(row["approach"]).short)
 
 
 def _mark(row: Mapping[str, Any], x: float, y: float) -> str:

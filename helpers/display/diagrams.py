@@ -1,7 +1,5 @@
 """Diagrams drawn from what they are about: the approaches, a low-rank update, the bill of years."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """A path field with a list of what lies there, to choose own data by in a notebook."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable
 from pathlib import Path

@@ -46,11 +46,8 @@ def plot_curves(
         ax.plot(rows[x], rows[y], color=look.colour, marker=look.marker, label=look.label)
         if banded:
             ax.fill_between(rows[x], rows["low"], rows["high"], color=look.colour, alpha=0.15, lw=0)
-    if log_x:
-        _log(ax)
+    _finish(ax, log_x, chance, f"band: {band}" if banded else "")
     ax.set(xlabel=xlabel or x.replace("_", " "), ylabel=ylabel)
-    _chance(ax, chance)
-    _legend(ax, f"band: {band}" if banded else "")
     return ax.figure
 
 
@@ -77,11 +74,8 @@ def plot_race(
         reach = [[row[y] - row["low"]], [row["high"] - row[y]]] if barred else None
         style = {"color": look.colour, "fmt": look.marker, "markersize": 9, "capsize": 3}
         ax.errorbar(row[x], row[y], yerr=reach, label=look.label, **style)
-    if log_x:
-        _log(ax)
+    _finish(ax, log_x, chance, f"bar: {band}" if barred else "")
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    _chance(ax, chance)
-    _legend(ax, f"bar: {band}" if barred else "")
     return ax.figure
 
 
@@ -185,7 +179,7 @@ def image_grid(
     rows = max(1, -(-len(images) // columns))
     height = min(MAX_SIZE[1], 0.4 * bool(title) + rows * (8.0 / columns + 0.25))
     made, axes = figure(title, width=8.0, height=height, rows=rows, columns=columns, squeeze=False)
-    for ax, image, name in _padded(axes.ravel(), images, titles):
+    for ax, image, name in zip_longest(axes.ravel(), images, titles[: len(images)]):
         ax.set_axis_off()
         if image is None:
             ax.set_visible(False)
@@ -193,7 +187,7 @@ def image_grid(
         pixels = np.squeeze(np.asarray(image))
         top = 255 if pixels.dtype == np.uint8 else 1.0
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=top)
-        ax.set_title(name, loc="center", weight="normal", size="small")
+        ax.set_title(name or "", loc="center", weight="normal", size="small")
     made.alt = ". ".join(part for part in (title, ", ".join(titles)) if part)
     return made
 
@@ -222,13 +216,10 @@ def _chance(ax: Axes, chance: float | None) -> None:
         ax.axhline(chance, color="#7f7f7f", ls=":", label="guessing")
 
 
-def _legend(ax: Axes, title: str) -> None:
-    # Beside the axes, where it covers no point.
+def _finish(ax: Axes, log_x: bool, chance: float | None, title: str) -> None:
+    """The axis, the line of guessing, and a legend beside the axes, where it covers no point."""
+    if log_x:
+        _log(ax)
+    _chance(ax, chance)
     place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     ax.legend(title=title or None, fontsize="small", title_fontsize="small", frameon=False, **place)
-
-
-def _padded(axes: Sequence[Axes], images: Sequence[Any], titles: Sequence[str]) -> list[tuple]:
-    names = [*titles, *[""] * len(axes)]
-    pictures = [*images, *[None] * (len(axes) - len(images))]
-    return list(zip(axes, pictures, names, strict=False))

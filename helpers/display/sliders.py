@@ -55,6 +55,11 @@ def explore(
     for control in made.values():
         control.observe(redraw, names="value")
     box = ipywidgets.VBox([*made.values(), image])
+    show(box, png, words)
+
+
+def show(box: ipywidgets.Widget, png: bytes, words: str) -> None:
+    """Display a live widget, and a picture with its words where no kernel is."""
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     bundle = {VIEW: view, "image/png": encode(png), "text/plain": words}
     display(bundle, raw=True, metadata={"image/png": {"alt": words}})

@@ -4,17 +4,15 @@ A panel is drawn once; what moves with a slider is one group, so a redraw costs 
 Colours are CSS variables (see `helpers.display.theme`), so that light and dark share one drawing.
 """
 
-from __future__ import annotations
-
 import html
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from helpers.results.learning_curves import REACH_SIZE, Curve
-from helpers.results.statistics import interval_half_width
+from helpers.results.statistics import interval_table
 from helpers.vocabulary import label_of, ordered, style_of
 
 WIDTH, HEIGHT = 360, 236  # of the view box
@@ -117,7 +115,7 @@ def draw_panel(curve: Curve) -> Panel:
         *(_series(panel, own, name) for name, own in _in_order(table)),
         "@marks@</svg>",
     ]
-    return Panel(head, place, "".join(parts), panel.table, low, high, least, most)
+    return replace(panel, svg="".join(parts))
 
 
 def name_of(curve: Curve) -> str:
@@ -128,13 +126,11 @@ def name_of(curve: Curve) -> str:
 
 def summary(curve: Curve) -> pd.DataFrame:
     """Return mean, low and high (95 %, over seeds) of a curve, a row for each size and approach."""
-    parts = []
-    for size, accuracy in sorted(curve.accuracy.items()):
-        own = accuracy.agg(["mean", "std", "count"]).T
-        half = interval_half_width(own["std"], own["count"])
-        rows = own.assign(low=own["mean"] - half, high=own["mean"] + half, n_train=size)
-        parts.append(rows.rename_axis("approach").reset_index())
-    return pd.concat(parts).dropna(subset=["mean", "low"])
+    long = [
+        accuracy.melt(var_name="approach", value_name="accuracy").assign(n_train=size)
+        for size, accuracy in curve.accuracy.items()
+    ]
+    return interval_table(pd.concat(long), ["n_train", "approach"], "accuracy").dropna()
 
 
 def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -1,7 +1,5 @@
 """Colours of the explorer, for light and dark, as CSS variables; and its style sheet."""
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 from helpers.vocabulary import APPROACH_STYLE

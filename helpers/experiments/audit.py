@@ -4,8 +4,6 @@ Each check counts what it finds in `data/results/runs.csv` and has a limit. What
 yet is told as missing and breaks nothing.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -19,6 +17,7 @@ from helpers.experiments import sweeps
 from helpers.experiments.grids import SWEEPS, TUNING
 from helpers.experiments.sweeps import MOST_TRIALS, Search, Tuning
 from helpers.results import runs as records
+from helpers.results import schema
 from helpers.results.statistics import late_best, trains_by_gradient
 
 MOST_EDGES = 0.05  # share of searches that end at an edge of what was tried; one always may
@@ -35,9 +34,9 @@ def audit(runs: pd.DataFrame) -> dict[str, Any]:
 
     broken: a line for each limit that is broken. missing: one for each block that is not whole.
     """
-    own = runs[runs["schema"] == records.SCHEMA]
+    own = runs[runs["schema"] == schema.SCHEMA]
     searches = list(_searches(own))
-    blocks = [_block(name, own) for name in sweeps.open_sweeps()]
+    blocks = [_block(name, own) for name in SWEEPS]
     results = [own.head(0), *(sweeps.recorded_runs(block["name"], own) for block in blocks)]
     made = {
         "rows": len(runs),
@@ -79,13 +78,13 @@ def _rehashed(runs: pd.DataFrame) -> dict[str, Any]:
 def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
     """How many rows figures, rules and verdicts read, and why they don't read the others."""
     sample = runs["origin"] != "full"
-    read = (runs["schema"] == records.COMPARED) & ~sample
+    read = (runs["schema"] == schema.COMPARED) & ~sample
     left_out = {"a sample of the data": int(sample.sum())}
-    for schema, rows in runs[~sample & ~read].groupby("schema"):
-        why = "not whole yet" if schema > records.COMPARED else "given up for a later one"
-        left_out[f"recipe {schema}, {why}"] = len(rows)
+    for recipe, rows in runs[~sample & ~read].groupby("schema"):
+        why = "not whole yet" if recipe > schema.COMPARED else "given up for a later one"
+        left_out[f"recipe {recipe}, {why}"] = len(rows)
     return {
-        "schema": records.COMPARED,
+        "schema": schema.COMPARED,
         "read": int(read.sum()),
         "trials_among_them": int(runs.loc[read, "sweep"].str.endswith(TUNING).sum()),
         "left_out": {why: count for why, count in left_out.items() if count},
@@ -117,7 +116,7 @@ def _block(name: str, own: pd.DataFrame) -> dict[str, Any]:
 def _searches(own: pd.DataFrame) -> Iterator[tuple[str, Tuning, Search]]:
     """Every search for a learning rate once, with the sweep that asks for it first."""
     scores, seen, diverged = sweeps.scores_of(own), set(), records.diverged()
-    for name in sweeps.open_sweeps():
+    for name in SWEEPS:
         for block in SWEEPS[name].blocks:
             for part in [] if block.rates else sweeps.tunings(block):
                 found = sweeps.search(part, scores, diverged)

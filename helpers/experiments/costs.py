@@ -1,7 +1,5 @@
 """What an approach costs: parameters, FLOPs, memory, bytes, milliseconds; all measured."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import math

@@ -1,14 +1,11 @@
 """A sweep for every registry entry: a new task, backbone or approach is run by its name."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 
 from helpers.approaches import APPROACHES
 from helpers.backbones import BACKBONES
-from helpers.experiments.blocks import TUNING, Sweep
-from helpers.experiments.grids import CLOSED, COMPARING, SWEEPS, get_sweep
+from helpers.experiments.grids import CLOSED, COMPARING, SWEEPS, TUNING, Sweep, get_sweep
 from helpers.tasks import TASKS
 
 

@@ -1,7 +1,5 @@
 """Workers that end with their sweep, however it ends, and leave Ctrl-C to it."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

@@ -3,8 +3,6 @@
 A step also prices a training run that nobody has started yet (`measure_price`).
 """
 
-from __future__ import annotations
-
 import copy
 import statistics
 from collections.abc import Callable, Sequence

@@ -17,9 +17,8 @@ import pandas as pd
 
 from helpers.approaches import get_approach
 from helpers.errors import UserError
-from helpers.experiments.blocks import TUNING, Block
 from helpers.experiments.entry_sweeps import find_sweep
-from helpers.experiments.grids import CLOSED, SWEEPS
+from helpers.experiments.grids import CLOSED, TUNING, Block
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.workers import Job, Run, measure, relative_cost, run_jobs
 from helpers.paths import results_dir
@@ -155,11 +154,6 @@ def sweep_command(
         f"they are in {records.runs_path()}"
     )
     return min(len(outcome.failed), 100)
-
-
-def open_sweeps() -> list[str]:
-    """Names of the declared sweeps, in their order; those of an earlier recipe are closed."""
-    return list(SWEEPS)
 
 
 def steps_of(name: str) -> list[str]:

@@ -1,7 +1,5 @@
 """How long calls take: one family of functions for steps, forward passes and requests."""
 
-from __future__ import annotations
-
 import copy
 import statistics
 import time

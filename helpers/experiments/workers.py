@@ -1,7 +1,5 @@
 """Jobs on processes: each run measured in a worker, recorded whole, and none lost to another."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections import Counter

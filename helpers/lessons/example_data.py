@@ -1,7 +1,5 @@
 """A small folder of product photos with three faults planted in it, for notebook 14 and tests."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Notebook 03: stages and rates in words, what BatchNorm forgets, remedies, a tiny data set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

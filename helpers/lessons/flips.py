@@ -21,8 +21,6 @@
     created, git         when, and the commit the code was at
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -5,8 +5,6 @@ parts that were trained on the old one are trained again, and both bases are kep
 all their weights and are left as they are (they gain nothing from the new base either).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Looking inside a pretrained network: its stages, what they return, what BatchNorm remembers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 

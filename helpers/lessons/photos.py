@@ -1,7 +1,5 @@
 """Photos of clothing on an ImageNet network, live: a race short enough to wait for."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,11 +1,10 @@
 """What common mistakes cost, worked out: choosing on the test set, trusting one seed, copies."""
 
-from __future__ import annotations
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
-from sklearn.pipeline import Pipeline
 
 from helpers.errors import UserError
 from helpers.results.statistics import SITUATION, paired_gain, smallest_visible_gain
@@ -14,11 +13,7 @@ from helpers.training import linear
 __all__ = ["ahead_of", "linear_probe", "one_seed", "optimism", "shifted_copies",
            "smallest_visible_gain", "verdicts"]  # fmt: skip
 LEAST_SEEDS = 3
-
-
-def linear_probe(strength: float = 0.1) -> Pipeline:
-    """Logistic regression on standardised features; a smaller strength holds it back more."""
-    return linear.linear_probe(strength, 1_000)
+linear_probe = partial(linear.linear_probe, steps=1_000)
 
 
 def optimism(

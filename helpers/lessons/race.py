@@ -1,7 +1,5 @@
 """One live race: single runs as a table, with the interval their test split allows; in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,9 +63,10 @@ def race_in_words(table: pd.DataFrame) -> str:
     # In italics, since the name of one approach has a comma in it.
     labels = {name: f"*{look.label}*" for name, look in looks(table["approach"]).items()}
     best, near = table.loc[table["mean"].idxmax()], contenders(table)
-    said = [f"First came {labels[best.approach]} with {_accuracy(best)}."]
+    first = f"First came {labels[best.approach]} with {best['mean']:.3f}"
     if pd.isna(best["low"]):
-        return f"{said[0]} That is a single run without an interval: the order can't be called."
+        return f"{first}. That is a single run without an interval: the order can't be called."
+    said = [f"{first} (95 % interval {best['low']:.3f} to {best['high']:.3f})."]
     others = [labels[name] for name in near["approach"] if name != best.approach]
     if not others:
         return f"{said[0]} No other approach comes within its interval."
@@ -85,9 +84,3 @@ def race_in_words(table: pd.DataFrame) -> str:
 
 def _seconds(row: pd.Series) -> str:
     return f"{row['seconds']:,.0f} s" if row["seconds"] >= 10 else f"{row['seconds']:.2g} s"
-
-
-def _accuracy(row: pd.Series) -> str:
-    if pd.isna(row["low"]):
-        return f"{row['mean']:.3f}"
-    return f"{row['mean']:.3f} (95 % interval {row['low']:.3f} to {row['high']:.3f})"

@@ -1,7 +1,5 @@
 """What accuracy costs: bills, fronts, ratios and budgets over recorded runs; a step timed live."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 

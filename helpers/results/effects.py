@@ -9,8 +9,6 @@ A first case is the exception. That something happens somewhere is a claim about
 its own seeds decide, corrected for all situations looked at; it has no interval over data sets.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Any

@@ -7,8 +7,6 @@ approaches are compared on the same curves and seeds. Intervals cover the luck o
 tasks; another task may lie outside of them.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping
@@ -36,7 +34,7 @@ from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import t_half_width
-from helpers.vocabulary import phrase_of
+from helpers.vocabulary import counted, phrase_of
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
 _RECIPES = {1: "the first recipe", 2: "the second recipe"}
@@ -191,13 +189,9 @@ def _advice(take: Candidate, lean: _Lean | None) -> str:
         return f"So take the cheapest of them, {costs}."
     return (
         f"So take the cheapest that gives up the least over everything measured: {costs}, expected "
-        f"{100 * lean.regret:.1f} points below the best ({_counted(lean.families)}; approaches "
-        f"within {100 * MARGIN:.1f} points of the lowest count as equal)."
+        f"{100 * lean.regret:.1f} points below the best ({counted(lean.families, 'data set')}; "
+        f"approaches within {100 * MARGIN:.1f} points of the lowest count as equal)."
     )
-
-
-def _counted(families: int) -> str:
-    return f"{families} data {'set' if families == 1 else 'sets'}"
 
 
 def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
@@ -206,7 +200,8 @@ def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
         title = phrase_of(lean.take)
         told = (
             f"What is measured farther off leans to {title}: the cheapest of those that give up "
-            f"least there ({_counted(lean.families)}), so measure it against a frozen probe first."
+            f"least there ({counted(lean.families, 'data set')}), so measure it against a frozen "
+            "probe first."
         )
         reasons.append(Reason(ReasonKind.LEAN, told))
     return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")
@@ -289,7 +284,7 @@ def _published_words(cases: pd.DataFrame) -> list[str]:
         return []
     told = "; ".join(
         f"{phrase_of(row['approach'])} {row['regret']:.1f} points below the best on average, "
-        f"{row['cases']} {'case' if row['cases'] == 1 else 'cases'}"
+        f"{counted(row['cases'], 'case')}"
         for row in table.sort_values("regret").reset_index().to_dict("records")
     )
     sources = ", ".join(sorted(cases["source"].unique()))

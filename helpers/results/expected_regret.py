@@ -4,8 +4,6 @@ Size, distance and network have no say. In the trial (`tools/measure/score_rules
 lets them speak chose better on data sets that it had not seen.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

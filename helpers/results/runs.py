@@ -1,10 +1,8 @@
-"""The recorded runs, `data/results/runs.csv`: append whole rows, load them, sum them up.
+"""The recorded runs, `data/results/runs.csv`: append whole rows and load them.
 
 One row is one measured run and one line of the file. Rows are appended and never edited, under a
 lock that processes on one machine share, so that a kill or a second writer can't leave half a row.
 """
-
-from __future__ import annotations
 
 import csv
 import math
@@ -24,28 +22,12 @@ from helpers.results.schema import (
     COMPARED,
     IDENTITY,
     NAMES,
-    SCHEMA,
     Column,
     cells,
     check_columns,
     run_id,
 )
-from helpers.results.statistics import pareto, regret, summarise
 from helpers.storage.results_file import RowFile
-
-__all__ = [
-    "COMPARED",
-    "SCHEMA",
-    "append",
-    "append_diverged",
-    "diverged",
-    "load_runs",
-    "pareto",
-    "regret",
-    "run_id",
-    "runs_path",
-    "summarise",
-]
 
 
 def runs_path() -> Path:

@@ -1,7 +1,5 @@
 """What a recorded run is: its columns, what each may hold, and the identity of a run."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

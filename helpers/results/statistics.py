@@ -6,8 +6,6 @@ what is seen. It is not what a repeat would show: that scatters as well, so that
 more often (for as large a repeat, an interval for it is √2 times as wide).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -17,6 +15,7 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 from helpers.errors import UserError
 from helpers.results.schema import COSTS, IDENTITY, check_columns
+from helpers.vocabulary import counted
 
 CONFIDENCE = 0.95
 # What is given before an approach is chosen; image_size: pixels a side, for texts tokens.
@@ -75,12 +74,6 @@ def t_p_value(distance, error, freedom):
     return 2 * stdtr(np.where(np.asarray(freedom) > 0, freedom, np.nan), -t)
 
 
-def interval_half_width(deviation: pd.Series, runs: pd.Series) -> pd.Series:
-    """Return t·s/√n for sample deviations s of n runs each; NaN where n is below 2."""
-    half = t_half_width(deviation / np.sqrt(runs), runs - 1)
-    return pd.Series(half, index=deviation.index)
-
-
 def interval_table(
     rows: pd.DataFrame, by: Sequence[str], value: str, *, sort: bool = True
 ) -> pd.DataFrame:
@@ -91,7 +84,7 @@ def interval_table(
     """
     groups = rows.groupby(list(by), sort=sort, observed=True)[value]
     table = groups.agg(mean="mean", deviation="std", runs="count").reset_index()
-    half = interval_half_width(table["deviation"], table["runs"])
+    half = t_half_width(table["deviation"] / np.sqrt(table["runs"]), table["runs"] - 1)
     table["low"], table["high"] = table["mean"] - half, table["mean"] + half
     return table[[*by, "mean", "low", "high", "runs"]]
 
@@ -340,10 +333,9 @@ def coverage(runs: pd.DataFrame) -> str:
     sizes, seeds = runs["n_train"], runs.groupby(["task", "n_train", "approach"])["seed"].nunique()
     few, many = seeds.min(), seeds.max()
     each = f"{few}" if few == many else f"{few} to {many}"
-    tasks = runs["task"].nunique()
     span = " to ".join(f"{size:,}" for size in sorted({sizes.min(), sizes.max()}))
     return (
-        f"Read from {len(runs):,} recorded runs: {tasks} {'task' if tasks == 1 else 'tasks'}, "
+        f"Read from {len(runs):,} recorded runs: {counted(runs['task'].nunique(), 'task')}, "
         f"{span} training examples, "
         f"{each} {'seed' if each == '1' else 'seeds'} for each."
     )

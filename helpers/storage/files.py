@@ -4,8 +4,6 @@ What is being made has a name that ends in PARTIAL and is held by its maker, so 
 can tell what a killed process left from what another one is making.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
@@ -47,6 +45,15 @@ def disk_error(what: str, folder: Path, error: OSError) -> UserError:
         mend = "make it writable or let TRANSFER_CACHE name a folder you can write to"
         return UserError(f"{what} failed in {folder} ({told}); {mend}")
     return UserError(f"{what} failed in {folder} ({error}); try again")
+
+
+@contextmanager
+def disk_errors(what: str, folder: Path) -> Iterator[None]:
+    """Say what the system refuses inside in one sentence, as `disk_error` does."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(what, folder, error) from error
 
 
 def read_toml(file: Path) -> dict[str, Any]:

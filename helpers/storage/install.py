@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from helpers import paths
 from helpers.errors import DataNotFound, UserError
-from helpers.registry import unknown_name
+from helpers.registry import find
 from helpers.storage.assets import Asset, all_assets
 from helpers.storage.download import download
-from helpers.storage.files import disk_error
+from helpers.storage.files import disk_errors
 from helpers.storage.seals import below, sha256_of
 from helpers.storage.unpack import check_unzipped, unpack_archive, unpack_sdist, unpack_wheel
 from helpers.storage.upkeep import size_of
@@ -178,12 +178,8 @@ def asset_path(name: str) -> Path:
     Raises DataNotFound for what only other hosts hold and nobody has fetched, UserError for an
     unknown name or a failed download.
     """
-    registry = all_assets()
-    if name not in registry:
-        raise unknown_name("asset", name, registry)
-    asset = registry[name]
-    found = find_asset(asset)
-    if found is not None:
+    asset = find("asset", name, all_assets())
+    if (found := find_asset(asset)) is not None:
         return found
     if asset.needs_other_host:
         raise DataNotFound(
@@ -242,7 +238,7 @@ def install(asset: Asset, *, progress: bool = True) -> Path:
     Raises UserError: no network, wrong hash, damaged archive, full disk, folder not writable.
     """
     root = paths.cache_dir() / "assets"
-    with _clear_errors(asset, root), _locked(root, asset.name):
+    with disk_errors(f"unpacking {asset.name!r}", root), _locked(root, asset.name):
         found = located(asset)  # another process may have been first
         if found is not None and is_whole(asset, found):
             return found
@@ -284,15 +280,6 @@ def _locked(root: Path, name: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _clear_errors(asset: Asset, root: Path) -> Iterator[None]:
-    """Turn what the operating system says into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(f"unpacking {asset.name!r}", root, error) from error
 
 
 def _check_space(asset: Asset, root: Path) -> None:

@@ -4,8 +4,6 @@
 `data/results/`: its columns, and which of them ask the question that a row answers.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io
@@ -78,7 +76,8 @@ class RowFile:
         """
         with self._opened() as file:
             held = self._mended(file)
-            if key and str(cells[0]).encode() in _first_cells(held):
+            first = str(cells[0]).encode()
+            if key and any(line.split(b",", 1)[0] == first for line in held.splitlines()[1:]):
                 return False
             line = csv_line(cells)
             self._write(file, _with_check(line[:-1]) if self.checked else line)
@@ -235,10 +234,6 @@ def _cell(value: object) -> object:
     if not isinstance(value, float):
         return value
     return "" if math.isnan(value) else f"{value:.6g}"
-
-
-def _first_cells(data: bytes) -> set[bytes]:
-    return {line.split(b",", 1)[0] for line in data.splitlines()[1:]}
 
 
 def _normal(data: bytes) -> bytes:

@@ -9,8 +9,6 @@ such time, and there a file is hashed whenever it is asked for. What no state sh
 keeps a file mapped for writing, and a clock that was set back.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """The cache as a whole: what killed runs left is deleted, what was used longest ago, too."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator
@@ -59,7 +57,8 @@ def trim(kind: str, root: Path | None = None) -> None:
     entries = []
     for entry in (root or paths.cache_dir()).glob(pattern):
         if not _is_partial(entry.name):
-            parts = [entry] if entry.is_dir() else _siblings(entry)
+            parts = [entry] if entry.is_dir() else [*entry.parent.glob(f"{entry.stem}.*")]
+            parts = [part for part in parts if part.suffix != ".lock"]
             try:
                 entries.append((entry.stat().st_mtime, sum(map(size_of, parts)), parts))
             except OSError:  # other processes fill and trim the same cache
@@ -89,10 +88,6 @@ def size_of(path: Path) -> int:
             except OSError:
                 continue
     return total
-
-
-def _siblings(entry: Path) -> list[Path]:
-    return [path for path in entry.parent.glob(f"{entry.stem}.*") if path.suffix != ".lock"]
 
 
 def _is_partial(name: str) -> bool:

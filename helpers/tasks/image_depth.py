@@ -1,7 +1,5 @@
 """Pictures of more than 8 bits a channel: one scale for a whole set, from its own values."""
 
-from __future__ import annotations
-
 import errno
 import re
 import stat
@@ -36,12 +34,8 @@ def is_deep_grey(image: Image.Image) -> bool:
 
 def is_deep(image: Image.Image) -> bool:
     """Whether an opened picture, not decoded yet, holds more than 8 bits a channel on disk."""
-    return is_deep_grey(image) or _is_deep_colour(image)
-
-
-def _is_deep_colour(image: Image.Image) -> bool:
-    """Whether it has 16 bits a channel and colour or alpha, of which Pillow decodes the upper 8."""
-    return _DEEP_COLOUR.fullmatch(_stored(image)) is not None
+    # Of colour with 16 bits a channel Pillow decodes the upper 8.
+    return is_deep_grey(image) or _DEEP_COLOUR.fullmatch(_stored(image)) is not None
 
 
 def _stored(image: Image.Image) -> str:

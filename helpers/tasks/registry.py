@@ -7,9 +7,7 @@ import numpy as np
 
 from helpers.errors import UserError
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
-from helpers.vocabulary import DISTANCES, describe
-
-MODALITIES = ("image", "text")
+from helpers.vocabulary import DISTANCES, MODALITIES, describe
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Words of a text in any script, and whether a text has any."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Augmentations of raw image batches, by name, so that a record can say which was on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What one task adds to the disk: a head, an adapter or weights, as safetensors."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What frozen stages return, computed once: pooled features and frozen-prefix activations."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os
@@ -20,7 +18,7 @@ from torch import Tensor
 from helpers.backbones import Backbone, weights_hash
 from helpers.paths import cache_dir
 from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
-from helpers.storage.files import PARTIAL, disk_error, in_cache, there
+from helpers.storage.files import PARTIAL, disk_errors, in_cache, there
 from helpers.storage.files import held as being_made
 from helpers.storage.seals import Damaged, altered, below, sealed, unsealed
 from helpers.storage.upkeep import trim
@@ -74,12 +72,12 @@ def frozen_prefix(
     encoded = backbone.encode(inputs)
     augment = augment if view else ""  # view 0 is the picture as it is, whatever else there is
     if not cache:
-        with tempfile.TemporaryDirectory(prefix="prefix-") as folder:
-            try:
-                made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
-                arrays = tuple(np.array(array) for array in made.arrays)
-            except OSError as error:
-                raise disk_error("computing features", Path(folder), error) from error
+        with (
+            tempfile.TemporaryDirectory(prefix="prefix-") as folder,
+            disk_errors("computing features", Path(folder)),
+        ):
+            made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
+            arrays = tuple(np.array(array) for array in made.arrays)
         return Prefix(arrays, made.seconds, made.cpu_seconds)
     key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
     folder = _place(backbone) / key

@@ -1,7 +1,5 @@
 """scikit-learn's linear models, as everything here fits them, and how they are fitted fast."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sklearn.linear_model import LogisticRegression

@@ -1,7 +1,5 @@
 """The one training loop. It returns a history; it never prints, plots or saves."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections.abc import Callable, Sequence
@@ -174,7 +172,8 @@ def _optimizer(
     if config.unfreeze_every:
         model.unfreeze_to(model.top_stages)
     optimizer = torch.optim.AdamW(parameter_groups(model, config), fused=device.type != "mps")
-    return optimizer, warmup_cosine(optimizer, config, n_examples)
+    steps = config.epochs * max(1, math.ceil(n_examples / config.batch_size))
+    return optimizer, rise_and_fall(optimizer, steps, config.warmup)
 
 
 def _epoch(
@@ -304,14 +303,6 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
     if not groups:
         raise UserError("nothing in the model is trainable; unfreeze a stage or the head")
     return [{"params": p, "lr": lr, "weight_decay": wd} for (lr, wd), p in groups.items()]
-
-
-def warmup_cosine(
-    optimizer: torch.optim.Optimizer, config: TrainConfig, n: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """`rise_and_fall` over the steps that n examples make in all epochs."""
-    steps = config.epochs * max(1, math.ceil(n / config.batch_size))
-    return rise_and_fall(optimizer, steps, config.warmup)
 
 
 def rise_and_fall(

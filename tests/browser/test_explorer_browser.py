@@ -12,10 +12,10 @@ from helpers.decision import decide
 from helpers.display.explorer.cards import REASON_CLASSES, source_last
 from helpers.display.explorer.elsewhere import published_near, published_words
 from helpers.display.explorer.settings import comparison, headline
-from helpers.display.explorer.upkeep import upkeep, upkeep_words
 from helpers.results.evidence import evidence_near
 from helpers.vocabulary import phrase_of
 from tools.site.explorer_turns import QUESTIONS
+from tools.site.upkeep import upkeep, upkeep_words
 
 pytestmark = pytest.mark.browser
 NOTEBOOK = jupyterlab_page.ROOT / "notebooks" / "10_decision_rule.ipynb"

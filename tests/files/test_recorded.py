@@ -5,13 +5,14 @@ from dataclasses import fields
 import pandas as pd
 import pytest
 
+from helpers.experiments.grids import SWEEPS
 from helpers.experiments.single_run import RunConfig, run
-from helpers.experiments.sweeps import cells, missing, open_sweeps, steps_of
+from helpers.experiments.sweeps import cells, missing, steps_of
 from helpers.lessons.race import binomial_interval
 from helpers.paths import results_dir
 from helpers.results import runs as records
 
-STEPS = [step for name in open_sweeps() for step in steps_of(name)]
+STEPS = [step for name in SWEEPS for step in steps_of(name)]
 KEYS = ["sweep", "backbone", "task", "dial", "approach", "n_train", "settings"]
 
 

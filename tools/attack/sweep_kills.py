@@ -16,7 +16,7 @@ import psutil
 
 from helpers.backbones import load_backbone
 from helpers.experiments import grids, sweeps
-from helpers.experiments.blocks import Block, Sweep
+from helpers.experiments.grids import Block, Sweep
 from helpers.experiments.single_run import RunConfig, environment
 from helpers.experiments.workers import Run
 from helpers.results.schema import COLUMNS

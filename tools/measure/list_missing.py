@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from helpers.experiments.blocks import TUNING
+from helpers.experiments.grids import SWEEPS, TUNING
 from helpers.experiments.single_run import RunConfig
-from helpers.experiments.sweeps import missing, open_sweeps, steps_of
+from helpers.experiments.sweeps import missing, steps_of
 from helpers.paths import results_dir
 from helpers.results import runs as records
 
@@ -41,7 +41,7 @@ def list_missing(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(runs: pd.DataFrame) -> Iterator[tuple]:
-    for name in open_sweeps():
+    for name in SWEEPS:
         for step in steps_of(name):
             for config in missing(step, runs):
                 cell = [step, config.backbone, config.task, round(config.dial, 4), config.approach]

@@ -2,7 +2,7 @@
 
 SmolLM2 is adapted to tweets, by full fine-tuning, its top third alone, LoRA of three ranks, IA³ and
 a trained prompt, all with the same updates and batches (columns:
-`helpers.lessons.language_models.language_records`). Rates are tried with seed 0, a factor of three
+`tools.measure.language_records`). Rates are tried with seed 0, a factor of three
 apart, until the best on the new domain's validation text is inside, six at most; what is forgotten
 plays no part in the choice. Test texts, of the new domain and of two old ones, are read once before
 training and once at the end of a run. bfloat16 where the processor has it; one thread.
@@ -38,7 +38,6 @@ from helpers.lessons.language_models.causal_lm import (
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING, plug
-from helpers.lessons.language_models.language_records import ADAPTED, BEGINNING
 from helpers.lessons.language_models.tuning import TuneConfig, adapt
 from helpers.paths import commit
 from helpers.runtime import Stopwatch
@@ -46,6 +45,7 @@ from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays
 from helpers.vocabulary import FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
+from tools.measure.language_records import ADAPTED, BEGINNING
 from tools.measure.measure_decoder import chosen_lr, measure_missing
 
 MODEL, DOMAIN, OLD = "smollm2", "tweets", ("newsgroups", "excerpts")

@@ -2,7 +2,7 @@
 
 SmolLM2 on three text tasks at two sizes: asked by prompt, with and without examples, as frozen
 features under a linear probe, with LoRA, and moved as a whole; beside it word counts and MiniLM's
-probe (columns: `helpers.lessons.language_models.language_records`; LoRA on MiniLM is in runs.csv).
+probe (columns: `tools.measure.language_records`; LoRA on MiniLM is in runs.csv).
 The second round's protocol: 64 tokens, at least 400 updates for each approach that trains by
 gradient, rates (of probes: C) tried with seed 0 until the best on validation is inside, six at
 most; LoRA and full fine-tuning are tried with 200 examples alone. Few-shot tries three numbers of
@@ -31,15 +31,15 @@ from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import MOST_TRIALS, next_rate
-from helpers.lessons.language_models import prompting
 from helpers.lessons.language_models.causal_lm import CausalLM, load_causal_lm
-from helpers.lessons.language_models.language_records import CLASSIFIED, NUMBERS
 from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import Split, Task, load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, bfloat16_pays, trainable
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
+from tools.measure import prompting
+from tools.measure.language_records import CLASSIFIED, NUMBERS
 
 TASKS, SIZES, SEEDS = ("product_reviews", "tweets", "reuters8"), (200, 1_000), 3
 SMOLLM2, MINILM, NONE = "smollm2", "minilm", "none"

@@ -1,7 +1,7 @@
 """Measure what `data/results/four_bit.csv` lacks: SmolLM2 under LoRA, its base dequantised or not.
 
 Both bases get LoRA of the same random numbers and take their steps in turns, so that a busy moment
-of the machine meets them alike. Columns: `helpers.lessons.language_models.four_bit`. One thread.
+of the machine meets them alike. Columns: `tools.measure.four_bit`. One thread.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from helpers.backbones.gguf_file import load_decoder
 from helpers.backbones.smollm2 import smollm2_file
 from helpers.experiments.timing import timed_ms
-from helpers.lessons.language_models import four_bit as records
 from helpers.lessons.language_models.decoder import Shape, plug
 from helpers.paths import commit
 from helpers.vocabulary import LORA
+from tools.measure import four_bit as records
 from tools.measure.memory_formula import Method, step_memory
 from tools.measure.step_costs import Variant, step_peak, token_ids
 

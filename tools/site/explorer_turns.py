@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from helpers.display.explorer.settings import Axes, Point
-from helpers.display.explorer.upkeep import upkeep
 from helpers.results.evidence import Candidate
 from helpers.vocabulary import phrase_of
+from tools.site.upkeep import upkeep
 
 # What a reader asks about, and the sliders that move it.
 QUESTIONS = {

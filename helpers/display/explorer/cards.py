@@ -1,7 +1,5 @@
 """The explorer's answer as HTML, for the notebook; the page's script writes the same parts."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterable, Mapping, Sequence
 

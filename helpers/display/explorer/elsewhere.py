@@ -4,8 +4,6 @@ A point reads the cases of its own word of distance; where there are none it rea
 words, and says so.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +15,7 @@ from helpers.results.evidence import CLEAR, CLOSE, NONE
 from helpers.results.published.cases import comparable_cases, near_situation, regret_points
 from helpers.results.published.sums import standings
 from helpers.results.statistics import mean_interval
-from helpers.vocabulary import phrase_of
+from helpers.vocabulary import counted, phrase_of
 
 LEAST_DATA_SETS = 3  # with fewer nothing is called clear
 
@@ -104,12 +102,8 @@ def published_words(told: Elsewhere) -> str:
         return "Nothing comparable is published near there."
     best = next(one for one in told.standings if one.approach == told.take)
     where = "near there" if told.reach is Reach.SAME else "at a neighbouring distance"
-    counted = f"{_counted(len(told.cases), 'case')}, {_counted(told.data_sets, 'data set')}"
+    rests_on = f"{counted(len(told.cases), 'case')}, {counted(told.data_sets, 'data set')}"
     return (
         f"Published {where}, the least is given up by {phrase_of(told.take)}, {best.regret:.1f} "
-        f"points on average ({counted}; {told.verdict})."
+        f"points on average ({rests_on}; {told.verdict})."
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

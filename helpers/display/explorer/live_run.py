@@ -1,7 +1,5 @@
 """One live run on `pocket` at a point of the explorer, beside what is recorded there."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pandas as pd
@@ -40,7 +38,7 @@ def nearest_dial(distance: float, held: Measured) -> int | None:
 
 def announcement(point: Point, approach: str, held: Measured) -> str:
     """Return what is about to be run, in a sentence."""
-    n, dial = _asked(point, held)
+    n, dial, _ = _asked(point, held)
     return f"Training {phrase_of(approach)} on {n:,} product photos, dial {dial:.2f} …"
 
 
@@ -54,11 +52,11 @@ def run_live(point: Point, approach: str, held: Measured, runs: pd.DataFrame) ->
         raise UserError(PICTURES_ONLY)
     from helpers.experiments.single_run import RunConfig, run  # torch takes a second to load
 
-    n, dial = _asked(point, held)
+    n, dial, curve = _asked(point, held)
     settings = _recorded_settings(runs, approach, n, dial)
     config = RunConfig(TASK, BACKBONE, approach, n, seed=SEED, dial=dial, **settings)
     row = run(config, n_test=TESTED)
-    return described(approach, n, dial, row, _curve(held, dial))
+    return described(approach, n, dial, row, curve)
 
 
 def described(
@@ -87,15 +85,11 @@ def _beside(reached: float, approach: str, n: int, curve: Curve | None) -> str:
     )
 
 
-def _asked(point: Point, held: Measured) -> tuple[int, float]:
+def _asked(point: Point, held: Measured) -> tuple[int, float, Curve | None]:
+    """How many examples, at which dial, and the curve that is recorded there."""
     place = nearest_dial(point.distance, held)
-    dial = held.curves[place].dial if place is not None else 0.0
-    return min(point.examples, MOST_EXAMPLES), dial
-
-
-def _curve(held: Measured, dial: float) -> Curve | None:
-    own = [c for c in held.curves if (c.task, c.backbone, c.dial) == (TASK, BACKBONE, dial)]
-    return own[0] if own else None
+    curve = None if place is None else held.curves[place]
+    return min(point.examples, MOST_EXAMPLES), curve.dial if curve else 0.0, curve
 
 
 def _recorded_settings(

@@ -1,21 +1,19 @@
 """The explorer in a notebook: all four axes on sliders, the rule beside the records, a live run."""
 
-from __future__ import annotations
-
 import functools
 import html
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets
 import pandas as pd
-from IPython.display import display
 
-from helpers.decision import Decision, decide
+from helpers.decision import Decision, Situation, decide
 from helpers.display.explorer import live_run
 from helpers.display.explorer.cards import candidate_table, curves_card, measured_card, rule_card
 from helpers.display.explorer.elsewhere import published_near, published_words
-from helpers.display.explorer.preview import still
 from helpers.display.explorer.settings import (
     AXES,
     Point,
@@ -24,14 +22,15 @@ from helpers.display.explorer.settings import (
     minutes_words,
     shown_curves,
 )
-from helpers.display.figures import png_bytes
-from helpers.display.sliders import VIEW, encode
-from helpers.display.svg_charts import Panel, draw_panel
+from helpers.display.figures import Picture, png_bytes, text_figure
+from helpers.display.plots import small_multiples
+from helpers.display.sliders import show
+from helpers.display.svg_charts import Panel, draw_panel, name_of, summary
 from helpers.display.theme import lab_colours, sheet
-from helpers.errors import UserError
+from helpers.errors import UserError, first_line
 from helpers.results import runs as records
 from helpers.results.evidence import Evidence, evidence_near
-from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.learning_curves import Curve, Measured, measured_curves
 from helpers.vocabulary import style_of
 
 NO_LIMIT = "no limit"  # a slider takes None for "nothing chosen"
@@ -57,7 +56,7 @@ class Explorer:
         self.measure = measure
         self.panels: dict[int, Panel] = {}
         self.dropped: dict[int, list[tuple[int, float, str]]] = {}  # live points, by curve
-        self.found = functools.lru_cache(REMEMBERED)(self._found)
+        self._known = functools.lru_cache(REMEMBERED)(lambda s: evidence_near(s, self.held))
         self.controls = make_controls()
         self.verdict, self.answer = ipywidgets.HTML(), ipywidgets.HTML()
         self.note = ipywidgets.HTML()
@@ -81,20 +80,20 @@ class Explorer:
 
     def look(self) -> tuple[Point, Decision, Evidence]:
         """Return the point with the rule's answer and the measured one."""
-        point = self.point
-        return point, decide(point.situation()), self.found(*_measured_part(point))
+        point, situation = self.point, self.point.situation()
+        return point, decide(situation), self.found(situation)
 
-    def _found(self, *part: Any) -> Evidence:
-        examples, distance, budget, latency, modality, llm = part
-        point = Point(examples, distance, budget, latency, 1, modality, llm)
-        return evidence_near(point.situation(), self.held)
+    def found(self, situation: Situation) -> Evidence:
+        """Return the measured answer, worked out once; upkeep and flips have no say in it."""
+        return self._known(replace(situation, tasks=1, unlabelled=0, local_only=False))
 
     def shown(self, point: Point, found: Evidence) -> tuple[list[int], bool]:
         """Return the places of the curves to show, and whether the answer was read from them."""
-        if found.candidates or point.situation().llm:
-            return shown_curves(point.situation(), found, self.held)
-        free = Point(point.examples, point.distance, modality=point.modality)
-        return shown_curves(free.situation(), self.found(*_measured_part(free)), self.held)
+        situation = point.situation()
+        if not found.candidates and not situation.llm:
+            situation = replace(situation, budget_minutes=None, latency_ms=None)
+            found = self.found(situation)
+        return shown_curves(situation, found, self.held)
 
     def redraw(self) -> None:
         """Decide, look up and show; what every slider calls."""
@@ -150,8 +149,7 @@ class Explorer:
         except UserError as error:
             self.note.value = _note(f"The live run failed: {error}.")
         except Exception as error:  # a reader gets a sentence, whatever broke
-            told = str(error).splitlines() or [type(error).__name__]
-            self.note.value = _note(f"The live run failed: {told[0]}.")
+            self.note.value = _note(f"The live run failed: {first_line(error)}.")
         finally:
             self.button.disabled = not self.can_run()
 
@@ -212,18 +210,24 @@ def explorer(runs: pd.DataFrame | None = None) -> None:
     """
     made = Explorer(runs)
     point, ruled, found = made.look()
-    words = " ".join(headline(ruled, found))
     curves = [made.held.curves[place] for place in made.shown(point, found)[0]]
-    png = png_bytes(still(point, ruled, found, curves))
-    view = {"version_major": 2, "version_minor": 0, "model_id": made.box.model_id}
-    bundle = {VIEW: view, "image/png": encode(png), "text/plain": words}
-    display(bundle, raw=True, metadata={"image/png": {"alt": words}})
+    drawn = still(point, ruled, found, curves)
+    show(made.box, png_bytes(drawn), drawn.alt)
 
 
-def _measured_part(point: Point) -> tuple[Any, ...]:
-    """What of a point the records' answer depends on."""
-    limits = (point.budget_minutes, point.latency_ms)
-    return point.examples, point.distance, *limits, point.modality, point.situation().llm
+def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve]) -> Picture:
+    """Draw both verdicts and up to three curves, with the asked number of examples marked."""
+    words = headline(ruled, found)
+    title = "\n".join(textwrap.fill(told, 95) for told in words)
+    made = text_figure(title)
+    if curves:
+        panels = {name_of(curve).replace(" on ", "\non "): summary(curve) for curve in curves[:3]}
+        table = pd.concat(own.assign(panel=name) for name, own in panels.items())
+        marks = [point.examples] * len(panels)
+        made = small_multiples(table, "panel", title=title, marks=marks, mark="you:")
+    made.set_size_inches(8.0, 3.9)
+    made.alt = " ".join(words)
+    return made
 
 
 def _note(words: str) -> str:

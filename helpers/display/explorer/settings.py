@@ -5,8 +5,6 @@ The notebook's explorer asks point by point; the page's answers are all worked o
 `helpers.results.evidence`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation

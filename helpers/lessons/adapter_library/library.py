@@ -275,17 +275,6 @@ def _scale(model: nn.Module) -> float:
 
 def _row(entry: Entry) -> dict[str, Any]:
     """An entry as a row of the table."""
-    return {
-        "task": entry.task,
-        "approach": entry.approach,
-        "settings": entry.settings,
-        "classes": len(entry.classes),
-        **entry.scores,
-        "backbone": entry.backbone,
-        "base": entry.base,
-        "whole": entry.whole,
-        "bits": entry.bits,
-        "created": entry.created,
-        "schema": entry.schema,
-        "digest": entry.digest,
-    }
+    told = dataclasses.asdict(entry)
+    told = {name: told[name] for name in told if name not in ("scale", "input_size", "scores")}
+    return told | {"classes": len(entry.classes), **entry.scores}

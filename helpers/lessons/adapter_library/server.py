@@ -24,7 +24,7 @@ from helpers.lessons.adapter_library.task_parts import (
     Plug,
     shared_copy,
 )
-from helpers.registry import unknown_name
+from helpers.registry import find
 from helpers.runtime import keep_freed_memory
 
 
@@ -229,9 +229,7 @@ class Server(nn.Module):
         return self._mix.change(site, layer, inputs[0], output) if self._mix else None
 
     def _plug(self, name: str) -> Plug:
-        if name not in self.plugs:
-            raise unknown_name("task in memory", name, self.plugs)
-        return self.plugs[name]
+        return find("task in memory", name, self.plugs)
 
     def train(self, mode: bool = True) -> Server:
         """Stay in evaluation mode: the base's statistics belong to every task."""

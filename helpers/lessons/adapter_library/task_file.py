@@ -5,8 +5,6 @@ header, description, padding and tensors are all covered and no index can fall o
 damage, not forgery: whoever alters a file on purpose can compute the digest too.
 """
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import json

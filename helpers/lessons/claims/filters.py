@@ -3,8 +3,6 @@
 Nothing in a file is evaluated: what does not have this form is refused.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 

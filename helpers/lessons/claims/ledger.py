@@ -1,11 +1,10 @@
 """The claims ledger: what the article says, tested on the recorded runs. No verdict is typed."""
 
-from __future__ import annotations
-
+import functools
 import json
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,10 +39,11 @@ from helpers.results.schema import IDENTITY, PROVISIONAL
 from helpers.results.statistics import holm, trains_by_gradient
 from helpers.storage.files import read_toml
 from helpers.tasks import TASKS
-from helpers.vocabulary import FEATURE_EXTRACTION
+from helpers.vocabulary import FEATURE_EXTRACTION, counted
 
 COUNTED = "7 B"  # the language model whose weights are counted
 LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
+Tables = Callable[[str], pd.DataFrame]  # rows by their name, each table worked out once
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,7 @@ def judge_claims(
 
     runs: loaded when None.
     """
-    tables = _Tables(records.load_runs() if runs is None else runs)
-    verdicts = []
+    tables, verdicts = tables_of(records.load_runs() if runs is None else runs), []
     for claim in load_claims(path):
         if ids and claim["id"] not in ids:
             continue
@@ -153,10 +152,26 @@ def claims_command(*, as_json: bool = False) -> int:
     return 0
 
 
+def verdict_box(*ids: int) -> str:
+    """Return a Markdown quotation for a notebook: each claim as the records judge it today.
+
+    Of each its verdict, its effect and what it rests on.
+    """
+    found = {verdict.id: verdict for verdict in judge_claims(ids=ids)}
+    lines = ["**What the records say**", ""]
+    for one in (found[number] for number in ids):
+        effect = "" if one.effect is None else f" {effect_in_words(one)} {one.unit};"
+        rests_on = f"{one.data_sets} data sets, {one.runs:,} runs"
+        lines.append(f"- {one.claim} **{one.verdict}**:{effect} {rests_on}.")
+    if PROVISIONAL:
+        lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
+    return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
 def in_words(verdict: Verdict) -> str:
     """A claim and its verdict on one line."""
     effect = f"{effect_in_words(verdict)} {verdict.unit}; " if verdict.effect is not None else ""
-    rests_on = f"{_data_sets(verdict.data_sets)}, {verdict.runs:,} runs"
+    rests_on = f"{counted(verdict.data_sets, 'data set')}, {verdict.runs:,} runs"
     note = f"; {verdict.note}" if verdict.note else ""
     return f"{verdict.id:2d} {verdict.verdict}: {verdict.claim} [{effect}{rests_on}{note}]"
 
@@ -198,21 +213,16 @@ def situations(runs: pd.DataFrame) -> pd.DataFrame:
     return made.assign(above_chance=(made["probe"] - made["chance"]) / (1 - made["chance"]))
 
 
-class _Tables:
-    """The rows that queries ask for, each worked out once."""
+def tables_of(runs: pd.DataFrame) -> Tables:
+    """Return what gives the rows that a query asks for, "compared" or "decoder"."""
 
-    def __init__(self, runs: pd.DataFrame) -> None:
-        self.runs = runs
-        self._made: dict[str, pd.DataFrame] = {}
+    @functools.cache
+    def tables(name: str) -> pd.DataFrame:
+        if name == "decoder":
+            return forgetting.compared()
+        return situations(comparable(_for_every_seed(runs), LEAST_SEEDS))
 
-    def get(self, name: str) -> pd.DataFrame:
-        if name not in self._made:
-            self._made[name] = (
-                forgetting.compared()
-                if name == "decoder"
-                else situations(comparable(_for_every_seed(self.runs), LEAST_SEEDS))
-            )
-        return self._made[name]
+    return tables
 
 
 def _for_every_seed(runs: pd.DataFrame) -> pd.DataFrame:
@@ -228,7 +238,7 @@ def _for_every_seed(runs: pd.DataFrame) -> pd.DataFrame:
     return both.drop_duplicates([*IDENTITY], ignore_index=True)  # its own seed stays as it is
 
 
-def _judged(claim: Mapping[str, Any], tables: _Tables) -> Verdict:
+def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
     if "parts" not in claim:
         return _verdict(claim, _tested(claim, tables))
     parts = [(part, _tested(part, tables)) for part in claim["parts"]]
@@ -251,7 +261,7 @@ def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
     return _Found(parts[0][1].measured, word, groups, told)
 
 
-def _tested(query: Mapping[str, Any], tables: _Tables) -> _Found:
+def _tested(query: Mapping[str, Any], tables: Tables) -> _Found:
     """What a query measures, and its verdict with the groups of `split` looked into."""
     if query["test"] == "count":
         measured = _counted(query["margin"])
@@ -259,7 +269,7 @@ def _tested(query: Mapping[str, Any], tables: _Tables) -> _Found:
     if query["test"] == "flip":
         measured = flips.measured(query["flip"])
         return _Found(measured, judge(measured))
-    rows = tables.get(query.get("rows", "compared"))
+    rows = tables(query.get("rows", "compared"))
     measured = _measure(query, rows)
     whole = _Found(measured, judge(measured))
     return _looked_into(query, rows, whole) if "split" in query else whole
@@ -317,8 +327,4 @@ def _counted(margin: float) -> Effect:
 
 
 def _named(name: str, measured: Effect) -> str:
-    return f"{name} ({_data_sets(measured.data_sets)})"
-
-
-def _data_sets(count: int) -> str:
-    return f"{count} data set" + "s" * (count != 1)
+    return f"{name} ({counted(measured.data_sets, 'data set')})"

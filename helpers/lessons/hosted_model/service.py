@@ -14,8 +14,6 @@ answered soon whatever else is asked: of a text only its beginning is tokenised,
 few inputs at a time and then the next request's, and connections, bytes and seconds have limits.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

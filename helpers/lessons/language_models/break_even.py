@@ -21,8 +21,6 @@
     threads, torch, created, git
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -6,13 +6,12 @@ people use, SmolLM2-135M-Instruct, from the package index: its 4-bit weights, de
 is one of the Hugging Face hub, such as `hf:HuggingFaceTB/SmolLM2-135M`, for readers who are online.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from helpers.backbones.gguf_file import PADDING, load_decoder
 from helpers.backbones.smollm2 import PRETRAINED_ON, smollm2_file
-from helpers.errors import DataNotFound, UserError
+from helpers.errors import DataNotFound, UserError, first_line
 from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.paths import weights_dir
 from helpers.registry import unknown_name
@@ -109,17 +108,15 @@ def load_causal_lm(name: str = "tiny") -> CausalLM:
     if name.startswith("hf:"):
         return _from_hub(name)
     if name == "smollm2":
-        return _smollm2()
+        file = smollm2_file()
+        made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
+        return CausalLM(name, *made)
     if name != "tiny":
         known = ["tiny", "smollm2", "hf:HuggingFaceTB/SmolLM2-135M"]
         raise unknown_name("language model", name, known)
     from safetensors.torch import load_file
 
-    file = weights_dir() / "decoder.safetensors"
-    if not file.is_file():
-        raise DataNotFound(
-            f"{file} is not there; take it back from git, or run tools/assets/pretrain_decoder.py"
-        )
+    file = _shipped("decoder.safetensors")
     facts = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     lm = untrained_tiny()
     state = {key: value.float() for key, value in load_file(file).items()}
@@ -130,22 +127,21 @@ def load_causal_lm(name: str = "tiny") -> CausalLM:
 
 def untrained_tiny(seed: int = 0) -> CausalLM:
     """`tiny` before its pretraining: random weights, the tokenizer that ships."""
-    file = weights_dir() / "decoder_tokenizer.json"
-    if not file.is_file():
-        raise DataNotFound(
-            f"{file} is not there; take it back from git, or run tools/assets/pretrain_decoder.py"
-        )
     from transformers import PreTrainedTokenizerFast
 
+    file = _shipped("decoder_tokenizer.json")
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file), eos_token=END)
     end = tokenizer.convert_tokens_to_ids(END)
     return CausalLM("tiny", build_decoder(TINY, seed=seed), tokenizer, TINY_CONTEXT, end)
 
 
-def _smollm2() -> CausalLM:
-    file = smollm2_file()
-    made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
-    return CausalLM("smollm2", *made)
+def _shipped(name: str) -> Path:
+    file = weights_dir() / name
+    if not file.is_file():
+        raise DataNotFound(
+            f"{file} is not there; take it back from git, or run tools/assets/pretrain_decoder.py"
+        )
+    return file
 
 
 def _from_hub(name: str) -> CausalLM:
@@ -156,10 +152,9 @@ def _from_hub(name: str) -> CausalLM:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     except Exception as error:  # the hub raises dozens of types, offline or for a missing file
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"{name}: could not be loaded ({lines[0][:120]}); go online once so that it is cached, "
-            "or use the shipped 'tiny'"
+            f"{name}: could not be loaded ({first_line(error)[:120]}); go online once so that it "
+            "is cached, or use the shipped 'tiny'"
         ) from error
     end = tokenizer.eos_token_id
     if end is None:

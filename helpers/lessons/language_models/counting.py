@@ -3,8 +3,6 @@
 Parameters are counted on PyTorch's meta device, where a tensor has a shape and no memory.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 

@@ -4,9 +4,6 @@ A decoder is a stack of layers that predicts the next token (Llama's layout, Tou
 arXiv 2302.13971). `plug` readies one for an approach in place.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -140,16 +137,14 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
 def _add_adapters(body: nn.Module, reduction: int) -> None:
     if reduction < 1:
         raise UserError(f"an adapter's reduction must be at least 1; got {reduction}")
-    sites = list(_outputs(body))
+    # What is added to the residual sum: two outputs in each layer.
+    sites = [
+        (parent, key, getattr(parent, key))
+        for parent in body.modules()
+        for key in ("o_proj", "down_proj")
+        if isinstance(getattr(parent, key, None), nn.Linear)
+    ]
     if not sites:
         raise UserError(f"{type(body).__name__} has no o_proj and down_proj to put adapters behind")
     for parent, key, layer in sites:
         setattr(parent, key, Adapted(layer, Adapter(layer.out_features, reduction, False)))
-
-
-def _outputs(body: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """(parent, attribute, layer) of what is added to the residual sum: two in each layer."""
-    for parent in list(body.modules()):
-        for key in ("o_proj", "down_proj"):
-            if isinstance(getattr(parent, key, None), nn.Linear):
-                yield parent, key, getattr(parent, key)

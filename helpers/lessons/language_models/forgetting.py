@@ -24,8 +24,6 @@ The decoder has a million weights, so what holds here is evidence about decoders
 billions of weights.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

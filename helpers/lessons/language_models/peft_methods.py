@@ -15,8 +15,6 @@
     created, git         when, and the commit the code was at
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +38,7 @@ from helpers.approaches import (
 )
 from helpers.backbones import Backbone, clone
 from helpers.errors import UserError
-from helpers.registry import unknown_name
+from helpers.registry import find
 from helpers.results.statistics import interval_table
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import LORA
@@ -106,7 +104,7 @@ class PeftApproach(Approach):
     epochs = 12
 
     def __init__(self, method: str) -> None:
-        self.method = _method(method)
+        self.method = find("method of peft", method, METHODS)
         self.name, self.title = f"peft:{method}", self.method.title
         self.learning_rates = {"text": self.method.rates}
 
@@ -193,7 +191,7 @@ def chosen_rate(method: str, rows: pd.DataFrame) -> float | None:
 
     None where a trial is not recorded yet.
     """
-    rates = _method(method).rates
+    rates = find("method of peft", method, METHODS).rates
     mine = rows[(rows["method"] == method) & (rows["task"] == TRIAL) & (rows["seed"] == 0)]
     if not set(rates) <= set(mine["lr"]):
         return None
@@ -227,9 +225,3 @@ def beside(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def load(path: Path | None = None) -> pd.DataFrame:
     """The recorded rows; none where nothing was recorded. Raises UserError for other columns."""
     return FILE.load(path)
-
-
-def _method(name: str) -> PeftMethod:
-    if name not in METHODS:
-        raise unknown_name("method of peft", name, METHODS)
-    return METHODS[name]

@@ -1,7 +1,5 @@
 """Text tasks looked into: word counts as the anchor, and how much of a text a network reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 

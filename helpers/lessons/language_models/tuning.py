@@ -1,7 +1,5 @@
 """Adapting a causal language model to a new domain while the old one is watched."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -6,8 +6,6 @@ weight: BatchNorm's statistics are taken anew (Li et al. 2016, arXiv 1603.04779)
 masked words (`tools.measure.masked_words`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.cli import commands
 from helpers.errors import UserError
-from helpers.experiments import audit, sweeps
+from helpers.experiments import audit, grids, sweeps
 from helpers.results.published import command
 from helpers.storage import fetch
 
@@ -115,7 +115,7 @@ def test_sweep_passes_its_settings_on_and_tells_of_failures(monkeypatch, failed,
     assert commands.main(["sweep", "repair", "--workers", "2", "--limit", "9"]) == status
     assert seen == [("repair", 2, None, 9)]
     assert commands.main(["sweep", "all", "--scheduler", "tcp://here:1"]) == status
-    assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in sweeps.open_sweeps()]
+    assert seen[1:] == [(name, 1, "tcp://here:1", None) for name in grids.SWEEPS]
 
 
 def test_published_passes_the_situation_on(monkeypatch):

@@ -13,6 +13,7 @@ from PIL import Image
 from rows import make_row
 
 from helpers.decision import Reason, ReasonKind, decide, unlabelled_is_many
+from helpers.display import sliders
 from helpers.display.explorer import live_run, notebook
 from helpers.display.explorer.cards import measured_card, rule_card, source_last
 from helpers.display.explorer.notebook import NO_LIMIT, Explorer
@@ -228,7 +229,7 @@ def test_without_records_it_says_so(runs):
 @pytest.mark.parametrize("empty", [False, True])
 def test_one_display_with_view_still_and_text(runs, monkeypatch, empty):
     shown = []
-    monkeypatch.setattr(notebook, "display", lambda *data, **how: shown.append((*data, how)))
+    monkeypatch.setattr(sliders, "display", lambda *data, **how: shown.append((*data, how)))
     notebook.explorer(runs.iloc[:0] if empty else runs)
     ((bundle, how),) = shown
     assert set(bundle) == {VIEW, "image/png", "text/plain"}

@@ -12,6 +12,7 @@ from helpers.errors import UserError
 from helpers.experiments import audit, sweeps
 from helpers.experiments.grids import SWEEPS
 from helpers.results import runs as records
+from helpers.results import schema
 from helpers.results.statistics import late_best, trains_by_gradient
 
 KEYS = [
@@ -176,12 +177,12 @@ def test_one_late_run_of_few_breaks_nothing(measure):
 
 def test_what_is_compared_and_what_not(measure, monkeypatch):
     runs = pd.concat([measure(), stored(schema=1), stored(schema=1, seed=1, origin="sample")])
-    left_out = {"a sample of the data": 1, f"recipe {records.SCHEMA}, not whole yet": RUNS}
-    monkeypatch.setattr(records, "COMPARED", 1)
+    left_out = {"a sample of the data": 1, f"recipe {schema.SCHEMA}, not whole yet": RUNS}
+    monkeypatch.setattr(schema, "COMPARED", 1)
     assert audit.audit(runs)["comparison"] == {
         "schema": 1, "read": 1, "trials_among_them": 0, "left_out": left_out
     }  # fmt: skip
-    monkeypatch.setattr(records, "COMPARED", 2)
+    monkeypatch.setattr(schema, "COMPARED", 2)
     made = audit.audit(runs)
     assert made["comparison"] == {
         "schema": 2,

@@ -5,8 +5,7 @@ from test_sweeps import fake, load, toy
 
 from helpers.approaches import APPROACHES
 from helpers.experiments import sweeps
-from helpers.experiments.blocks import ALL, Block
-from helpers.experiments.grids import SWEEPS
+from helpers.experiments.grids import ALL, SWEEPS, Block
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import MOST_TRIALS, RunScore, Search, identity, next_rate
 
@@ -116,7 +115,8 @@ ARMS = tuple(ACCURACIES)
 
 
 def configs_of(made: Block) -> list[RunConfig]:
-    return [RunConfig(**question | {"lr": 0.003}).resolved() for question in made.questions()]
+    asked = [question for group in made.groups() for question in made.questions_of(group)]
+    return [RunConfig(**question | {"lr": 0.003}).resolved() for question in asked]
 
 
 def seeds_asked(made: Block, accuracies=ACCURACIES, n_test=400, size=200) -> dict[str, list[int]]:

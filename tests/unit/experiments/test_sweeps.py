@@ -19,9 +19,8 @@ from rows import make_row
 from helpers import vocabulary
 from helpers.approaches import APPROACHES
 from helpers.errors import DataNotFound, UserError
-from helpers.experiments import blocks, grids, single_run, sweeps, workers
-from helpers.experiments.blocks import ALL, Block, Sweep
-from helpers.experiments.grids import SWEEPS
+from helpers.experiments import grids, single_run, sweeps, workers
+from helpers.experiments.grids import ALL, SWEEPS, Block, Sweep
 from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.tasks import TASKS, load_task, train_examples
@@ -142,7 +141,7 @@ def test_every_sweep_asks_well_formed_questions(name):
 @pytest.mark.parametrize("name", [name for name in SWEEPS if SWEEPS[name].tuned])
 def test_every_approach_gets_the_same_number_of_trials(name):
     none = records.load_runs(Path("none.csv"))
-    trials = sweeps.cells(name + blocks.TUNING, none)
+    trials = sweeps.cells(name + grids.TUNING, none)
     count = Counter((*arm(c), c.n_train) for c in trials)
     assert set(count.values()) == {3}
     assert {c.seed for c in trials} == {0}
@@ -172,12 +171,12 @@ def test_registered_numbers_of_examples_are_what_is_loaded(task):
 
 
 def test_sizes_over_the_pool_are_left_out_and_all_is_the_pool(sweep):
-    sweep(sizes=(50, 5_000, ALL), rates=blocks.DEFAULT_RATE)
+    sweep(sizes=(50, 5_000, ALL), rates=grids.DEFAULT_RATE)
     assert {c.n_train for c in sweeps.cells("toy")} == {50, train_examples("digits")}
 
 
 def test_small_sizes_come_first_then_seeds_then_the_cheap(sweep):
-    sweep(approaches=vocabulary.SHIPPED, rates=blocks.DEFAULT_RATE)
+    sweep(approaches=vocabulary.SHIPPED, rates=grids.DEFAULT_RATE)
     listed = sweeps.cells("toy")
     assert [c.n_train for c in listed] == sorted(c.n_train for c in listed)
     assert [c.seed for c in listed[:24]] == [0] * 8 + [1] * 8 + [2] * 8
@@ -225,7 +224,7 @@ def test_only_what_is_missing_runs(sweep, path, log):
 def test_the_runs_of_a_closed_sweep_are_found_and_are_those_of_the_first_round():
     runs = records.load_runs(schema=None)
     listed = pd.read_csv(results_dir() / "first_round.csv")
-    assert {name.removesuffix(blocks.TUNING) for name in listed["sweep"]} <= set(grids.CLOSED)
+    assert {name.removesuffix(grids.TUNING) for name in listed["sweep"]} <= set(grids.CLOSED)
     assert not listed.duplicated().any()
     for name, ids in listed.groupby("sweep")["run_id"]:
         found = sweeps.recorded_runs(name, runs)
@@ -254,8 +253,8 @@ def test_a_closed_sweep_is_never_run_again(path, log, step):
 
 
 def test_open_sweeps_are_those_of_the_second_round():
-    assert sweeps.open_sweeps() == [sweep.name for sweep in grids.SECOND_ROUND]
-    assert not set(sweeps.open_sweeps()) & set(grids.CLOSED)
+    assert list(grids.SWEEPS) == [sweep.name for sweep in grids.SECOND_ROUND]
+    assert not set(grids.SWEEPS) & set(grids.CLOSED)
 
 
 def test_trials_at_the_sweeps_own_size_are_not_run_twice(sweep, path, log):
@@ -267,7 +266,7 @@ def test_trials_at_the_sweeps_own_size_are_not_run_twice(sweep, path, log):
 
 
 def test_a_run_that_fails_stops_no_other(sweep, path, capsys):
-    sweep(rates=blocks.DEFAULT_RATE)
+    sweep(rates=grids.DEFAULT_RATE)
     outcome = sweeps.run_sweep("toy", path=path, run=partial(fake, fail="adapter"))
     assert (outcome.done, len(outcome.failed), outcome.left) == (6, 6, 0)
     check_whole(path, 6)
@@ -338,7 +337,7 @@ def test_a_place_that_can_not_be_written_to_is_found_before_any_run(sweep, tmp_p
 
 def test_a_row_that_answers_another_question_is_refused(sweep, path):
     outcome = sweeps.run_sweep(
-        sweep(rates=blocks.DEFAULT_RATE), path=path, run=lambda config: fake(config) | {"seed": 9}
+        sweep(rates=grids.DEFAULT_RATE), path=path, run=lambda config: fake(config) | {"seed": 9}
     )
     assert len(outcome.failed) == 12 and "another question" in outcome.failed[0]
     assert load(path).empty
@@ -359,13 +358,13 @@ def test_threads_are_limited_and_given_back(path, sweep):
         return fake(config)
 
     before, seen = torch.get_num_threads(), []
-    sweeps.run_sweep(sweep(rates=blocks.DEFAULT_RATE), path=path, run=threads_in)
+    sweeps.run_sweep(sweep(rates=grids.DEFAULT_RATE), path=path, run=threads_in)
     assert set(seen) == {1} and torch.get_num_threads() == before
 
 
 @pytest.mark.slow
 def test_two_workers_append_whole_rows_and_die_without_loss(sweep, path, tmp_path):
-    sweep(seeds=6, rates=blocks.DEFAULT_RATE)
+    sweep(seeds=6, rates=grids.DEFAULT_RATE)
     run = partial(fake, die=tmp_path / "died", log=tmp_path / "log")
     outcome = sweeps.run_sweep("toy", 2, path=path, run=run)
     assert (tmp_path / "died").exists()
@@ -375,7 +374,7 @@ def test_two_workers_append_whole_rows_and_die_without_loss(sweep, path, tmp_pat
 
 @pytest.mark.slow
 def test_a_run_that_kills_its_worker_every_time_is_given_up(sweep, path, tmp_path):
-    sweep(seeds=4, sizes=(50,), approaches=("lora",), rates=blocks.DEFAULT_RATE)
+    sweep(seeds=4, sizes=(50,), approaches=("lora",), rates=grids.DEFAULT_RATE)
     run = partial(fake, die=tmp_path / "died", always=True)
     outcome = sweeps.run_sweep("toy", 2, path=path, run=run)
     assert any("seed=1" in line and "its worker died" in line for line in outcome.failed)

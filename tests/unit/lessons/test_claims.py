@@ -157,7 +157,7 @@ def test_a_solvers_one_run_on_every_example_has_each_seed_as_partner():
     once = runs["approach"].eq("feature_extraction") & runs["seed"].gt(0)
     runs = runs[~once]
     runs.loc[runs["approach"] == "feature_extraction", "settings"] = "solver=lbfgs"
-    table = ledger._Tables(runs).get("compared")
+    table = ledger.tables_of(runs)("compared")
     found = effects.gain(table, PAIR)
     assert (found.effect, found.runs) == (pytest.approx(0.1), 3 + 1)
     assert effects.first_case(table, PAIR).data_sets == 1
@@ -270,7 +270,7 @@ def test_the_second_rounds_grid_reaches_every_claim_but_the_one_on_large_data():
     verdicts = {verdict.id: verdict for verdict in ledger.judge_claims(runs)}
     assert [i for i, v in verdicts.items() if v.verdict == "not tested"] == [15]
     assert {i for i, v in verdicts.items() if v.runs and v.data_sets < 3} == {14}
-    table = ledger._Tables(runs).get("compared")
+    table = ledger.tables_of(runs)("compared")
     own = table[table["task"].isin(["clothing", "grocery", "products"])]
     query = PAIR | {"examples": "most"}
     asked = effects._arms(own, query).groupby("task")[["n_train", "image_size"]].max()

@@ -69,7 +69,7 @@ def test_the_rule_for_language_models_is_tested_on_the_decoder_too(monkeypatch):
     parts = {part["about"]: part for part in claim["parts"]}
 
     def tested(name):
-        return ledger._tested(parts[name], ledger._Tables(pd.DataFrame()))
+        return ledger._tested(parts[name], ledger.tables_of(pd.DataFrame()))
 
     learned, kept = tested("what a decoder learns"), tested("what a decoder keeps")
     assert learned.measured.effect == pytest.approx(-0.1) and learned.verdict == "fails"

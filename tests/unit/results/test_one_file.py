@@ -26,7 +26,7 @@ from helpers.display import plot_approaches, plots
 from helpers.display.explorer.notebook import Explorer
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
-from helpers.experiments import blocks, domain_distance, grids, sweeps
+from helpers.experiments import domain_distance, grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
@@ -208,7 +208,7 @@ def test_one_run_with_all_three():
 @pytest.mark.parametrize("name", [NEW_TASK, NEW_BACKBONE, NEW_APPROACH])
 def test_each_has_a_sweep_by_its_name(name):
     listed = sweeps.cells(name, NO_RUNS)
-    trials = sweeps.cells(name + blocks.TUNING, NO_RUNS)
+    trials = sweeps.cells(name + grids.TUNING, NO_RUNS)
     assert listed and trials
     assert len({sweeps.identity(config) for config in listed}) == len(listed)
     for config in listed + trials:
@@ -232,14 +232,14 @@ def test_each_has_a_sweep_by_its_name(name):
 
 
 def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
-    cheap = sweeps.cells(NEW_TASK + blocks.TUNING, NO_RUNS)[0]
+    cheap = sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)[0]
     job = Job(NEW_TASK, cheap, sweeps.identity(cheap))
     path = tmp_path / "runs.csv"
     records.prepare(path)
     assert work(job, measure, path, 1).error == ""
     assert list(records.load_runs(path, schema=None)["run_id"]) == [job.run_id]
-    assert len(sweeps.missing(NEW_TASK + blocks.TUNING, records.load_runs(path, schema=None))) == (
-        len(sweeps.cells(NEW_TASK + blocks.TUNING, NO_RUNS)) - 1
+    assert len(sweeps.missing(NEW_TASK + grids.TUNING, records.load_runs(path, schema=None))) == (
+        len(sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)) - 1
     )
 
 

@@ -19,6 +19,7 @@ from rows import make_row
 from helpers.errors import UserError
 from helpers.results import runs as records
 from helpers.results import schema
+from helpers.results.statistics import pareto, regret, summarise
 from helpers.storage import files, results_file
 
 WRITER = """
@@ -291,7 +292,7 @@ def runs_of(values: dict[tuple, list[float]], **more) -> pd.DataFrame:
 @pytest.mark.parametrize("n", [2, 3, 5, 12])
 def test_interval_is_students_t(n):
     values = np.random.default_rng(n).uniform(0.5, 0.9, n)
-    table = records.summarise(runs_of({("digits", "lora"): list(values)}))
+    table = summarise(runs_of({("digits", "lora"): list(values)}))
     spread = scipy.stats.sem(values)
     low, high = scipy.stats.t.interval(0.95, n - 1, loc=values.mean(), scale=spread)
     assert table.loc[0, ["mean", "low", "high"]].tolist() == pytest.approx(
@@ -301,7 +302,7 @@ def test_interval_is_students_t(n):
 
 
 def test_one_run_has_no_interval():
-    table = records.summarise(runs_of({("digits", "lora"): [0.7]}))
+    table = summarise(runs_of({("digits", "lora"): [0.7]}))
     assert table.loc[0, "mean"] == 0.7 and table.loc[0, "runs"] == 1
     assert table[["low", "high"]].isna().all(axis=None)
 
@@ -309,26 +310,26 @@ def test_one_run_has_no_interval():
 def test_costs_are_medians_and_other_values_can_be_summed_up():
     runs = runs_of({("digits", "lora"): [0.5, 0.6, 0.7]})
     runs["train_seconds"] = [1.0, 2.0, 90.0]
-    assert records.summarise(runs).loc[0, "train_seconds"] == 2.0
-    assert records.summarise(runs, value="train_seconds").loc[0, "mean"] == 31.0
+    assert summarise(runs).loc[0, "train_seconds"] == 2.0
+    assert summarise(runs, value="train_seconds").loc[0, "mean"] == 31.0
 
 
 def test_summary_of_no_runs_is_an_empty_table(path):
-    table = records.summarise(records.load_runs(path))
+    table = summarise(records.load_runs(path))
     assert table.empty and {"approach", "mean", "low", "high", "runs"} <= set(table.columns)
 
 
 def test_groups_that_mix_questions_are_refused():
     runs = runs_of({("digits", "lora"): [0.5, 0.6], ("textile", "lora"): [0.5, 0.6]})
     with pytest.raises(UserError, match="'task'"):
-        records.summarise(runs, by=["approach"])
+        summarise(runs, by=["approach"])
     trials = pd.concat([runs, runs.assign(lr=0.5)])
     with pytest.raises(UserError, match="'lr'"):
-        records.summarise(trials)
+        summarise(trials)
     with pytest.raises(UserError, match="twice"):
-        records.summarise(pd.concat([runs, runs]))
+        summarise(pd.concat([runs, runs]))
     with pytest.raises(UserError, match="accuracy"):
-        records.summarise(runs, value="accuracy")
+        summarise(runs, value="accuracy")
 
 
 def test_regret_by_hand():
@@ -340,7 +341,7 @@ def test_regret_by_hand():
             ("b", "full_fine_tuning"): [0.5, 0.3],
         }
     )
-    table = records.regret(records.summarise(runs)).set_index(["task", "approach"])
+    table = regret(summarise(runs)).set_index(["task", "approach"])
     assert table.regret.to_dict() == pytest.approx(
         {
             ("a", "lora"): 0.05,
@@ -356,7 +357,7 @@ def test_regret_by_hand():
         ("b", "full_fine_tuning"): "lora",
     }
     with pytest.raises(UserError, match="twice"):
-        records.regret(records.summarise(runs), by=["backbone"])
+        regret(summarise(runs), by=["backbone"])
 
 
 def test_pareto_front_against_every_pair():
@@ -366,7 +367,7 @@ def test_pareto_front_against_every_pair():
             {"cost": rng.integers(0, 6, 12) / 1.0, "mean": rng.integers(0, 6, 12) / 1.0}
         )
         table.loc[0, "mean"] = math.nan
-        front = set(records.pareto(table, "cost").index)
+        front = set(pareto(table, "cost").index)
         for row in table.dropna().itertuples():
             beaten = any(
                 (o.cost <= row.cost and o.mean >= row.mean)
@@ -374,7 +375,7 @@ def test_pareto_front_against_every_pair():
                 for o in table.dropna().itertuples()
             )
             assert (row.Index in front) == (not beaten)
-    assert list(records.pareto(table, "cost").cost) == sorted(records.pareto(table, "cost").cost)
+    assert list(pareto(table, "cost").cost) == sorted(pareto(table, "cost").cost)
 
 
 @pytest.mark.files

@@ -9,9 +9,9 @@ from pages import SMALL, small_page
 
 from helpers.decision import decide
 from helpers.display.explorer.elsewhere import published_near
-from helpers.display.explorer.upkeep import upkeep
 from helpers.results.evidence import evidence_near
 from tools.site.explorer_turns import ANSWERS, QUESTIONS, point_at, shares, turns
+from tools.site.upkeep import upkeep
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from helpers.lessons.language_models import forgetting, language_records
+from helpers.lessons.language_models import forgetting
 from helpers.storage.results_file import ResultsFile
-from tools.measure import measure_adapted, measure_classified
+from tools.measure import language_records, measure_adapted, measure_classified
 from tools.measure.measure_classified import Cell
 
 

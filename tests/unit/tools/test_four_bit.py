@@ -9,9 +9,9 @@ from small_gguf import SHAPE
 from helpers.approaches.lora import LoRALinear
 from helpers.backbones.gguf_file import GGUFFile, load_decoder
 from helpers.experiments.costs import TensorMemory, count_parameters
-from helpers.lessons.language_models import four_bit
 from helpers.lessons.language_models.decoder import Shape, plug
 from helpers.training.loop import trainable
+from tools.measure import four_bit
 
 
 @pytest.fixture

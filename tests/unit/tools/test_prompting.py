@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from helpers.errors import UserError
-from helpers.lessons.language_models import prompting
 from helpers.lessons.language_models.causal_lm import load_causal_lm
-from helpers.lessons.language_models.prompting import PROMPTS, Prompt, calibrated, word_scores
 from helpers.tasks import TASKS, Split
+from tools.measure import prompting
+from tools.measure.prompting import PROMPTS, Prompt, calibrated, word_scores
 
 TEXTS = ["the game was good", "a very long text about the price of oil in the state of texas", "no"]
 PROMPT = Prompt("Which?", "Text", "Answer", ("good", "bad"))
