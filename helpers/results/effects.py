@@ -125,7 +125,8 @@ def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     if table.empty:
         return None
     gains = (table["ours"] - table["theirs"]).groupby([table[name] for name in SITUATION])
-    cases = gains.agg(["mean", "var", "count"]).query(f"count >= {LEAST_SEEDS}")
+    cases = gains.agg(["mean", "var", "count"])
+    cases = cases[cases["count"] >= LEAST_SEEDS]
     if cases.empty:
         note = "no situation was repeated"
         return Effect(math.nan, math.nan, math.nan, math.nan, margin, *_rests_on(table), note)

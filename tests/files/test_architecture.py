@@ -39,7 +39,10 @@ FACES = [path for path in MODULES if path.name == "__init__.py" and path.parent.
 FORBIDDEN = {
     r"\bTODO\b|\bFIXME\b|NotImplementedError": "unfinished",
     r"except\s*:": "bare except",
-    r"\bpickle\b|weights_only\s*=\s*False": "pickle",
+    r"\bpickle\b|weights_only\s*=\s*False|allow_pickle\s*=\s*True": "pickle",
+    # A network's own eval() takes nothing; `exec("")` runs nothing.
+    r"\.query\(|\.eval\([^)]|(?<![\w.])eval\(|(?<![\w.])exec\((?!\"\"\))": "text that is run",
+    r"shell\s*=\s*True|os\.system\(|os\.popen\(": "a shell",
     r"sys\.path\b": "sys.path",
 }
 EFFECTS = """
@@ -159,6 +162,16 @@ def test_what_is_public_is_documented_and_nothing_forbidden_is_used(path):
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["rows.query(where)", "rows.eval(told)", "eval(where)", "exec(told)", "run(told, shell=True)",
+     "os.system(told)", "np.load(file, allow_pickle=True)"],
+)  # fmt: skip
+def test_what_a_file_says_is_never_run(line):
+    assert any(re.search(pattern, line) for pattern in FORBIDDEN)
+    assert not any(re.search(pattern, "model.eval(); made.eval()(x)") for pattern in FORBIDDEN)
 
 
 @pytest.mark.parametrize("path", [*MODULES, *TOOLS], ids=by_name)

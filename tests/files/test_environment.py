@@ -78,10 +78,20 @@ def test_the_lock_has_a_hash_for_every_package_and_names_no_host(root, project, 
     assert needed.keys() | {"setuptools"} <= held.keys()
 
 
+def is_pinned(action):
+    return re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action) is not None
+
+
 def test_actions_are_pinned_by_commit(root):
     text = "".join(f.read_text(encoding="utf-8") for f in root.glob(".github/workflows/*.y*ml"))
     used = re.findall(r"uses: *(\S+)", text)
-    assert used and all(re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", one) for one in used)
+    assert used and all(map(is_pinned, used))
+
+
+@pytest.mark.parametrize("name", ["v4", "main", "11bd719", "v4.2.2-" + "0" * 40, ""])
+def test_a_tag_a_branch_or_a_short_hash_pins_no_action(name):
+    assert is_pinned("actions/checkout@" + "0" * 40)
+    assert not is_pinned(f"actions/checkout@{name}") and not is_pinned("actions/checkout")
 
 
 def test_conda_has_the_same_versions(project, pins, conda):

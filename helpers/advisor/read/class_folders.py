@@ -20,7 +20,7 @@ _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
 
 
 # What lies in a folder and is no example, by why. {n} such things were met, with the endings of one
-# or several; {one} is the kind of example, "picture" or "text", and {known} how it is best saved.
+# or several, {first} of them; {one} is the kind of example, "picture" or "text", and {known} how it is best saved.
 _WORDINGS = {
     "empty": Finding(
         "empty class folders",
@@ -61,7 +61,8 @@ _WORDINGS = {
     "unknown": Finding(
         "{one}s of another kind",
         "warning",
-        "{n} file{s} {be} a {one} of a kind that is not read here and were left out.",
+        "{n} file{s} {be} a {one} of a kind that is not read here ({first} is the first) and were "
+        "left out.",
         mend="Convert what is to count to {known}.",
     ),
     "name": Finding(
@@ -199,12 +200,12 @@ def _findings(layout: Layout, odd: dict[str, list[Path]]) -> list[Finding]:
     findings, one = [], _one(layout)
     for why, wording in _WORDINGS.items():
         if paths := odd[why]:
+            examples = tuple(shown(p.relative_to(layout.root)) for p in paths[:MOST_EXAMPLES])
             words = {"n": f"{len(paths):,}", "one": one, "known": _KNOWN[one]}
-            words |= _ENDINGS[len(paths) == 1]
+            words |= _ENDINGS[len(paths) == 1] | {"first": examples[0]}
             check, found, mend = (
                 text.format(**words) for text in (wording.check, wording.found, wording.mend)
             )
-            examples = tuple(shown(p.relative_to(layout.root)) for p in paths[:MOST_EXAMPLES])
             findings.append(Finding(check, wording.severity, found, examples, mend))
     return findings
 

@@ -121,7 +121,7 @@ class Library:
                 row |= _row(self.entry(name)) | {"kB": self._path(name).stat().st_size / 1e3}
                 self._check_base(self.entry(name), name)
                 row["problem"] = ""
-            except UserError as error:
+            except (UserError, OSError) as error:  # removed meanwhile
                 row["problem"] = str(error)
             rows.append(row)
         return pd.DataFrame(rows)

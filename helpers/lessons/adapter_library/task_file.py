@@ -138,6 +138,8 @@ def _digest(data: bytes, stored: str) -> str:
 
 
 def _damaged(path: Path) -> UserError:
+    if not path.exists():
+        return UserError(f"{path} was removed while it was read; add the task again")
     return UserError(
         f"{path} is damaged (cut off, or altered after it was saved); take it back from a copy, or "
         "train the task again"

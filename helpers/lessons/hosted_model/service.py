@@ -17,6 +17,7 @@ few inputs at a time and then the next request's, and connections, bytes and sec
 import contextlib
 import io
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ class _Server(ThreadingHTTPServer):
     def embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
         backbone = self.backbone
         if isinstance(inputs, list):
-            inputs = [text[: CHARACTERS * backbone.recipe.size] for text in inputs]
+            inputs = [_beginning(text, backbone.recipe.size) for text in inputs]
             with self.tokenizer:  # which two threads can't use at once
                 inputs = backbone.encode(inputs)
         batch, parts = torch.from_numpy(np.array(inputs)), []
@@ -144,6 +145,13 @@ class _Server(ThreadingHTTPServer):
             finally:
                 self.model.release()
         return torch.cat(parts).numpy()
+
+
+def _beginning(text: str, tokens: int) -> str:
+    """What of a text its first tokens are made of: neither blanks nor the rest of a long word."""
+    longest = max(CHARACTERS, tokens) + 1  # of an unspaced script each letter is a token
+    short = re.sub(rf"(\w{{{longest}}})\w+", r"\1", " ".join(text.split()))
+    return short[: (longest + 1) * tokens]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from own import with_splits, write_texts
+from PIL import Image
 
 import helpers.advisor
 from helpers.advisor import export, model_folder
@@ -26,6 +27,7 @@ from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.task import make_own_task
 from helpers.errors import UserError
+from tools.attack import subjects
 
 # The import of `load_me.py` in folders that were exported before the package had rooms.
 BEFORE = "from helpers.advisor.exporting import load_model\n"
@@ -79,6 +81,59 @@ def test_the_script_of_an_old_export_runs(tmp_path, monkeypatch, capsys):
     assert "test accuracy, as reported: 0.8333 (n = 6)" in told
     assert "whiskers and fur: cat" in told.splitlines()
     assert told.splitlines()[-1] == "test accuracy, worked out again: 0.8333"
+
+
+# --- other pictures under the same names ----------------------------------------------------------
+
+
+def bright_and_dark(folder, drawn):
+    """Class folders of 30 pictures each, of one time; drawn(label, rng): a picture's values."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("defect", "sound")):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(30):
+            file = folder / name / f"{number:03}.bmp"
+            Image.fromarray(drawn(label, rng).astype(np.uint8)).save(file)
+            os.utime(file, (1.6e9, 1.6e9))
+    return folder
+
+
+def reported_and_worked_out(data, model):
+    """Accuracy of a model on its test: as decoded for the training, and as its export finds it."""
+    own = subjects.own_task(data)
+    kept = subjects.trained(own, "classical", 0)
+    right = load_model(kept).predict(own.task.test.inputs) == own.task.test.labels
+    write_export(kept, own, {"accuracy": float(right.mean()), "n": len(right)}, model)
+    loaded = load_model(model)
+    return loaded.recipe["test"]["accuracy"], loaded.test_accuracy()
+
+
+def easy(label, rng):
+    return rng.integers(0, 60, (28, 28)) + 150 * label
+
+
+CHANGES = {
+    "noise in their place": ("a/photos", lambda label, rng: rng.integers(0, 256, (28, 28)), False),
+    "the classes changed over": ("a/photos", lambda label, rng: easy(1 - label, rng), True),
+    "a folder of that name elsewhere": ("b/photos", lambda label, rng: easy(0, rng), False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_reported_is_of_the_pixels_that_are_there(change, tmp_path, monkeypatch):
+    """Names, sizes and times of all files are those of pictures that were looked at before."""
+    monkeypatch.setenv("TRANSFER_CACHE", str(tmp_path / "cache"))
+    place, drawn, learned = CHANGES[change]
+    first = bright_and_dark(tmp_path / "a" / "photos", easy)
+    assert set(reported_and_worked_out(first, tmp_path / "first")) == {1.0}
+    stamps = [(f.name, f.stat().st_size, f.stat().st_mtime) for f in sorted(first.rglob("*.bmp"))]
+    other = bright_and_dark(tmp_path / place, drawn)
+    assert stamps == [
+        (f.name, f.stat().st_size, f.stat().st_mtime) for f in sorted(other.rglob("*.bmp"))
+    ]
+    reported, worked_out = reported_and_worked_out(other, tmp_path / "second")
+    assert reported == worked_out
+    assert reported == 1.0 if learned else reported < 0.9
 
 
 # --- one export over another ----------------------------------------------------------------------
@@ -153,33 +208,51 @@ def test_the_script_runs_from_any_folder(exports, tmp_path, place):
     assert done.stdout.splitlines()[-1] == f"{text}: cat"
 
 
-def test_a_full_disk_leaves_the_export_before_whole(exports, monkeypatch):
-    exports.write(0, FIRST)
+@pytest.mark.parametrize(
+    ("number", "there"),
+    [(errno.ENOSPC, "an export"), (errno.EIO, "a file of yours"), (errno.EDQUOT, "nothing")],
+)
+def test_a_full_disk_leaves_what_was_there_whole(exports, monkeypatch, number, there):
+    exports.folder.mkdir()
+    if there == "an export":
+        exports.write(0, FIRST)
+    elif there == "a file of yours":
+        (exports.folder / "test.csv").write_text("mine", encoding="utf-8")
     before = {file.name: file.read_bytes() for file in exports.folder.iterdir()}
     real, left = export.write_whole, []
 
     def full(path, data, **how):
         left.append(left.pop() - 1)
         if not left[-1]:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(number, os.strerror(number))
         real(path, data, **how)
 
     for module in (export, model_folder):
         monkeypatch.setattr(module, "write_whole", full)
     for stop in (2, 3, 4):  # tensors, test examples, the recipe
         left[:] = [stop]
-        with pytest.raises(UserError, match="No space left"):
+        with pytest.raises(UserError, match=os.strerror(number)):
             exports.write(1, SECOND)
-        assert {f.name: f.read_bytes() for f in exports.folder.iterdir()} == before
+        after = {f.name: f.read_bytes() for f in exports.folder.iterdir()}
+        if there != "an export":  # what loads it may lie there alone, and then says so
+            after.pop("load_me.py")
+            with pytest.raises(UserError, match="recipe.json"):
+                load_model(exports.folder)
+        assert after == before
 
 
 @pytest.mark.parametrize("part", ["model-*.safetensors", "test-*.csv"])
 def test_parts_of_two_models_are_refused(exports, tmp_path, part):
     exports.write(0, FIRST)
+    (first,) = exports.folder.glob(part)
+    before = first.read_bytes()
+    exports.write(1, SECOND)
     (mine,) = exports.folder.glob(part)
-    mine.write_bytes(mine.read_bytes() + b" ")
-    with pytest.raises(UserError, match=f"{mine.name} was altered.*export the model again"):
-        load_model(exports.folder).test_accuracy()
+    whole = mine.read_bytes()
+    for content in {b"", whole[:-1], whole + b" ", before} - {whole}:
+        mine.write_bytes(content)
+        with pytest.raises(UserError, match=f"{mine.name} was altered.*export the model again"):
+            load_model(exports.folder).test_accuracy()
 
 
 def test_every_byte_of_a_recipe_counts(exports):

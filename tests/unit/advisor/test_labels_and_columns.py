@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from helpers.advisor import pipeline
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import readable
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import columns_in_words
 from helpers.advisor.splits import draw_splits
-from helpers.errors import UserError
+from helpers.cli.commands import main
+from helpers.errors import UserError, printable
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +88,8 @@ def test_codes_stay_apart(labels, tmp_path):
     [
         (["C", "C++", "C#"], ("C", "C#", "C++")),
         (["1", "-1", "0"], ("-1", "0", "1")),
+        (["10", "-10", "-9", "9.5"], ("-10", "-9", "9.5", "10")),
+        (["0.5", "\u22121.5", "-0.25"], ("\u22121.5", "-0.25", "0.5")),
         (["A+", "A", "A-"], ("A", "A+", "A-")),
         (["1.5", "15"], ("1.5", "15")),
         (["a", "A"], ("A", "a")),
@@ -171,9 +175,18 @@ def test_blank_lines_before_the_header_hide_no_separator(blank, mark, tmp_path):
     assert data.where[0] == f"line {blank.count(chr(10)) + 2}"
 
 
-@pytest.mark.parametrize("line", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
-def test_the_line_for_excel_is_no_example(line, tmp_path):
-    file = labelled(tmp_path, ["a", "b"], head=f"{line}text;label\n", mark=";")
+@pytest.mark.parametrize(
+    ("line", "mark"),
+    [
+        ("sep=;\n", ";"),
+        ('"sep=;"\r\n', ";"),
+        ("SEP=|\n", "|"),
+        ("sep=\t\n", "\t"),
+        ("\ufeffsep=,\n", ","),
+    ],
+)
+def test_the_line_for_excel_is_no_example(line, mark, tmp_path):
+    file = labelled(tmp_path, ["a", "b"], head=f"{line}text{mark}label\n", mark=mark)
     data = read_data(file)
     assert (data.classes, len(data)) == (("a", "b"), 40)
     assert data.where[0] == "line 3"
@@ -194,6 +207,51 @@ def test_the_columns_taken_and_left_are_told(tmp_path):
     assert not without.has_splits and without.groups is None
     other = read_data(file, group_column="id", split_column="none")
     assert other.columns["group"] == "id"
+
+
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [
+        (["--split-column", "fold"], {"split_column": "fold"}),
+        (["--group-column", "shop"], {"group_column": "shop"}),
+        (["--split-column", "none", "--group-column", "none"],
+         {"split_column": "none", "group_column": "none"}),
+    ],
+)  # fmt: skip
+def test_columns_are_named_on_the_command_line(options, taken, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pipeline, "advise_command", lambda request, **_: asked.append(request) or 0)
+    assert main(["advise", str(tmp_path), *options]) == 0
+    nothing = dict.fromkeys(("text_column", "label_column", "image_column"))
+    rest = dict.fromkeys(("group_column", "split_column"))
+    assert asked[0].columns == nothing | rest | taken
+
+
+@pytest.mark.parametrize(
+    ("options", "roles"),
+    [
+        ({"split_column": "fold"}, {"group": "user_id", "split": "fold"}),
+        ({"group_column": "shop"}, {"group": "shop", "split": "split"}),
+        ({"group_column": "none"}, {"group": None, "split": "split"}),
+        ({"split_column": "none"}, {"group": "user_id", "split": None}),
+        ({"label_column": "mood"}, {"label": "mood"}),
+    ],
+)
+def test_columns_that_are_named_are_taken(options, roles, tmp_path):
+    head = "review,label,split,user_id,fold,shop,mood"
+    rows = [f"some words {i},{'ab'[i % 2]},train,u{i // 3},{'train' if i % 3 else 'test'},s{i % 5},"
+            f"{'xyz'[i % 3]}" for i in range(60)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
+    data = read_data(tmp_path / "t.csv", **options)
+    assert data.columns.items() >= roles.items()
+    held = [name for role, name in data.columns.items() if role != "ignored" and name]
+    assert sorted([*held, *data.columns["ignored"]]) == sorted(head.split(","))
+    assert set(data.splits) == {"fold": {"train", "test"}, None: {""}}.get(
+        roles.get("split", "split"), {"train"}
+    )
+    groups = {"shop": 5, None: 0}.get(roles.get("group", "user_id"), 20)
+    assert len(set(() if data.groups is None else data.groups)) == groups
+    assert data.classes == (("x", "y", "z") if "label" in roles else ("a", "b"))
 
 
 @pytest.mark.parametrize("role", ["text", "label", "image"])
@@ -259,13 +317,15 @@ def test_json_without_end_is_a_row_that_cannot_be_read(line, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["nice \ud83d", "\udc00", "a\udfff\ud800b"])
-def test_halves_of_characters_are_replaced_and_told(text, tmp_path):
-    rows = [{"text": f"words {i}", "label": ("a", "b\ud83d")[i % 2]} for i in range(40)]
+@pytest.mark.parametrize("label", ["b\ud83d", "\udc00", "c\udfff\ud800", "b"])
+def test_halves_of_characters_are_replaced_and_told(text, label, tmp_path):
+    rows = [{"text": f"words {i}", "label": ("a", label)[i % 2]} for i in range(40)]
     rows[5]["text"] = text
     lines = "\n".join(map(json.dumps, rows))
     (tmp_path / "t.jsonl").write_text(lines, encoding="utf-8")
     data = read_data(tmp_path / "t.jsonl")
     "".join([*data.items, *data.classes]).encode("utf-8")
+    assert set(data.classes) == {"a", printable(label)}
     assert "\ufffd" in data.items[5]
     assert "halves of characters" in checks(data)
 
@@ -364,6 +424,20 @@ def test_names_that_are_not_utf8_are_told(tmp_path):
     (found,) = [one for one in data.findings if one.check == "names that are not UTF-8"]
     assert found.examples == (r"a/\udcff\udcfe.png",)
     assert len(readable(data, 16)) == 8
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.csv", "\udcff\udcfe/t.csv", "t\udcc3.jsonl"])
+def test_a_table_whose_name_is_not_utf8_is_read(name, tmp_path, capsys):
+    rows = [{"text": f"some words {i}", "label": "ab"[i % 2]} for i in range(40)]
+    lines = "\n".join(map(json.dumps, rows))
+    if name.endswith(".csv"):
+        lines = "\n".join(["text,label", *(",".join(row.values()) for row in rows)])
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(lines, encoding="utf-8")
+    assert read_data(tmp_path / name).classes == ("a", "b")
+    (tmp_path / name).write_bytes(b"\xff\xfe\xfd")
+    assert main(["advise", str(tmp_path / name)]) == 2
+    capsys.readouterr().err.encode("utf-8")
 
 
 # Splits that are drawn

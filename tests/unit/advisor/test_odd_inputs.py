@@ -51,6 +51,7 @@ from helpers.errors import UserError, printable
 from helpers.results import runs as records
 from helpers.tasks import Split, Task
 from helpers.tasks.images import ImageError, read_image, square
+from helpers.tasks.words import spaced
 from tools.attack import malformed_data
 from tools.attack.malformed_inputs import odd_entries
 
@@ -102,6 +103,22 @@ def test_one_scale_is_taken_from_all_pictures(low, high, kind, ending, tmp_path)
     )
 
 
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [((254, 256), np.float32), ((0.9, 1.1), np.float32), ((65_000, 66_000), np.int32)],
+)
+def test_a_value_is_as_bright_in_every_picture_of_a_set(ends, kind, tmp_path):
+    """Each alone has a scale of its own: the one is kept, divided or multiplied, the other not."""
+    ramp = np.linspace(0, 1, 32 * 32).reshape(32, 32)
+    arrays = [(ramp * ends[i % 2]).astype(kind) for i in range(12)]
+    data = stored(tmp_path, arrays, ".tif")
+    shown = pictures(data, 32, 1)[..., 0].astype(float)
+    for row, label in enumerate(data.labels):
+        wanted = ramp * ends[label] / data.scale[1] * 255
+        assert abs(shown[row] - np.clip(wanted, 0, 255)).max() <= 2
+    assert data.scale == pytest.approx((0, max(ends)), abs=0.01 * max(ends))
+
+
 def test_a_hot_pixel_and_what_is_no_number_set_no_scale(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.uniform(0, 100, (64, 64)).astype(np.float32) for _ in range(12)]
@@ -146,11 +163,14 @@ def test_threads_take_little_memory(size, monkeypatch):
     assert all(width * height < 1e5 for width, height in made)
 
 
-def test_threads_are_told(tmp_path):
+@pytest.mark.parametrize("shapes", [[(20_000, 1)], [(1, 2_000), (2_000, 1)], [(30, 900)] * 3])
+def test_threads_are_told(shapes, tmp_path):
     arrays = [np.full((64, 64), 8 * i, np.uint8) for i in range(30)]
-    arrays[0] = np.zeros((2_000, 1), np.uint8)
+    arrays[: len(shapes)] = [np.zeros(shape, np.uint8) for shape in shapes]
     data = stored(tmp_path, arrays)
-    assert "shape" in {finding.check for finding in run_checks(data, side=32)}
+    assert len(data) == 30
+    (told,) = (finding for finding in run_checks(data, side=32) if finding.check == "shape")
+    assert told.severity != "passed" and len(told.examples) == len(shapes)
 
 
 @pytest.mark.parametrize("size", [100_000, 1, 3])
@@ -158,6 +178,8 @@ def test_a_size_that_nothing_reads_is_refused(size):
     data = OwnData(Path("t.csv"), "text", ["a"], np.zeros(1, int), ("a", "b"), np.array([""]))
     with pytest.raises(UserError, match="tokens"):
         choose_backbone("minilm", size, data)
+    with pytest.raises(UserError, match="pixels a side"):
+        choose_backbone("pocket", size, replace(data, modality="image"))
 
 
 @pytest.mark.parametrize("seed", [-1, 10**30, 2**32 - 1])
@@ -336,21 +358,99 @@ def test_what_the_network_cannot_read_is_not_called_distance(words, cause, monke
     assert (found.verdict, found.cause) == (AT_CHANCE, cause)
 
 
-def answered(probe, classical, p_value):
+def word_numbers(texts, longest):
+    """The tokens of a network that gives each word, or letter of an unspaced script, a number."""
+    rows = [[1 + sum(map(ord, word)) for word in spaced(text).split()][:longest] for text in texts]
+    return np.array([row + [0] * (longest - len(row)) for row in rows])
+
+
+def drawn_texts(draw, n=160):
+    """Texts of two classes in turns; draw(label, random): one of them."""
+    return [draw(i % 2, Random(i)) for i in range(n)], np.arange(n) % 2
+
+
+PAD = "the report covers general matters of the quarter and other items"
+TELLING = (["good", "fine", "warm"], ["bad", "rude", "cold"])
+LATE = {
+    "words": lambda label, random: f"{PAD} {random.choice(TELLING[label])}",
+    "an unspaced script": lambda label, random: "今天天气很好我们去公园" * 2 + "好坏"[label] * 2,
+    "every other text": lambda label, random: (
+        f"{PAD} {random.choice(TELLING[label])}" if random.random() < 0.5 else "all of it read"
+    ),
+}
+MEANINGLESS = {
+    "words": lambda random: " ".join(random.choices(PAD.split(), k=6)),
+    "an unspaced script": lambda random: "".join(random.choices("今天气很好我们去公园", k=9)),
+    "emoji": lambda random: "".join(random.choices("😀😍👍😡👎💩", k=7)),
+}
+FEW = {
+    "one in twenty": [0] * 19 + [1],
+    "three classes": [0] * 18 + [1, 2],
+    "one in ten": [0] * 9 + [1],
+}
+
+
+def looked_for(texts, labels, monkeypatch):
+    """What a probe finds whose network knows nothing of texts, and calls them distant."""
+    monkeypatch.setattr(probe_module, "_distance", lambda *_: (9.0, "made"))
+    monkeypatch.setattr(probe_module, "seconds_each", lambda *_: 0.0)
+    n, names = len(texts), tuple("abc"[: labels.max() + 1])
+    splits = np.array((["train"] * 6 + ["validation", "test"]) * n)[:n]
+    splits = splits[np.random.default_rng(3).permutation(n)]
+    data = OwnData(Path("t"), "text", texts, labels, names, splits)
+    network = SimpleNamespace(name="-", recipe=SimpleNamespace(size=8), tokenizer=word_numbers)
+    features = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    own = make_own_task(data, *picture_shape(data, 8))
+    return probe_own(network, own, features, cut=cut_off(network, data))
+
+
+@pytest.mark.parametrize("kind", LATE)
+def test_what_lies_after_the_tokens_read_is_not_called_distance(kind, monkeypatch):
+    found = looked_for(*drawn_texts(LATE[kind]), monkeypatch)
+    assert (found.verdict, found.cause) == (AT_CHANCE, CUT_OFF)
+    assert found.cut == pytest.approx(0.5 if kind == "every other text" else 1, abs=0.1)
+    assert found.baseline_leads
+    assert not any("distant" in one for one in _probe_reasons(found, 8))
+    if kind != "every other text":
+        assert found.classical.accuracy == 1.0
+
+
+@pytest.mark.parametrize("kind", MEANINGLESS)
+def test_texts_that_tell_nothing_are_not_called_distant(kind, monkeypatch):
+    drawn = drawn_texts(lambda label, random: MEANINGLESS[kind](random))
+    found = looked_for(*drawn, monkeypatch)
+    assert (found.verdict, found.cause) == (AT_CHANCE, NOISE)
+    assert not any("distant" in one for one in _probe_reasons(found, 8))
+
+
+@pytest.mark.parametrize("kind", FEW)
+def test_one_large_class_is_not_called_distance(kind, monkeypatch):
+    texts, _ = drawn_texts(lambda label, random: MEANINGLESS["words"](random), 400)
+    found = looked_for(texts, np.array(FEW[kind] * 400)[:400], monkeypatch)
+    assert (found.verdict, found.cause) == (AT_CHANCE, IMBALANCED)
+    assert not any("distant" in one for one in _probe_reasons(found, 8))
+
+
+def answered(probe, classical, p_value, modality="text", distance=0.1):
     names = ("classical", "feature_extraction", "lora", "full_fine_tuning", "adapter")
     looked = SimpleNamespace(
-        situation=Situation(60, 0.1, "text"), backbone="minilm", image_size=64, minutes=None,
+        situation=Situation(60, distance or 0.1, modality), minutes=None,
+        backbone="minilm" if modality == "text" else "efficientnet_lite0", image_size=64,
         own=SimpleNamespace(task=SimpleNamespace(classes=("a", "b"))), asked={"exclude": ()},
         costs=dict.fromkeys(names), seconds=lambda name: 5.0,
-        probing=Probing(score(probe), score(classical), 0.5, p_value, 0.1, "made", 1.0, 0.0),
+        probing=Probing(score(probe), score(classical), 0.5, p_value, distance, "made", 1.0, 0.0),
     )  # fmt: skip
     return first_answer(looked, records.load_runs())
 
 
-def test_a_baseline_that_was_measured_to_be_better_leads_without_a_race():
-    far_above = answered(0.54, 1.0, 1e-10)
+@pytest.mark.parametrize(("modality", "distance"), [("text", 0.1), ("image", 0.9), ("text", None)])
+def test_a_baseline_46_points_above_the_network_leads_without_a_race(modality, distance):
+    far_above = answered(0.54, 1.0, 1e-10, modality, distance)
     assert far_above.approach == "classical"
     assert "no network" in far_above.headline[0].lower() or "1.000" in far_above.headline[0]
+
+
+def test_a_baseline_that_was_measured_to_be_better_leads_without_a_race():
     assert answered(0.54, 0.9, 1e-4).approach == "classical"
     assert answered(0.54, 0.65, 0.3).approach == "classical"  # better and cheaper, though by luck
     for probe, classical, p_value in ((0.9, 0.5, 1e-10),):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -18,6 +19,7 @@ from helpers.advisor.pipeline import Request, advise, advise_command, export_mod
 from helpers.advisor.race.rounds import measure_own
 from helpers.advisor.race.runs import SkipKind, Skipped
 from helpers.advisor.race.schedule import Race
+from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_text import in_words
 from helpers.backbones import load_backbone
@@ -249,6 +251,42 @@ def test_the_words_lead_with_the_answer(looked):
     lines = in_words(looked).splitlines()
     assert looked.as_dict()["verdict"] in lines[0]
     assert max(map(len, lines)) <= 100
+
+
+COLUMNS = (
+    {"text": "review", "label": "stars", "group": "user", "split": "part", "ignored": ["id"]},
+    {"image": "photo", "label": "kind", "group": None, "split": None, "ignored": []},
+    {"text": "words", "label": "mood", "group": None, "split": "fold", "ignored": ["a b", "<c>"]},
+)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_the_columns_stand_in_terminal_page_and_json(looked, columns):
+    own = looked.looked.own
+    own = replace(own, data=replace(own.data, columns=columns))
+    advice = replace(looked, looked=replace(looked.looked, own=own))
+    assert advice.as_dict()["columns"] == columns
+    said, page = " ".join(in_words(advice).split()), unescape(report(advice.as_dict()))
+    for role, name in columns.items():
+        for one in name if role == "ignored" else [name]:
+            told = f"'{one}'" if role == "ignored" else f"{role} '{one}'" if one else f"no {role}"
+            assert told in said and told in page, told
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"), [("picture", ".heic"), ("picture", ".dng"), ("text", ".docx")]
+)
+def test_what_was_left_out_stands_in_the_terminal(looked, tmp_path, kind, ending):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(8):
+            file = tmp_path / label / f"{i}{'.jpg' if kind == 'picture' else '.txt'}"
+            file.write_bytes(f"some words {label} {i}".encode())
+        (tmp_path / label / f"kept{ending}").write_bytes(b"kept elsewhere")
+    findings = read_data(tmp_path).findings
+    advice = replace(looked, looked=replace(looked.looked, findings=findings))
+    said = " ".join(in_words(advice).split())
+    assert f"{kind}s of another kind: 2 files" in said and ending in said
 
 
 def test_files_are_written_whole(place, tmp_path, capsys):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,32 +320,59 @@ def test_a_model_trained_elsewhere_is_not_taken_in(tmp_path, pocket):
     assert not library.names()
 
 
-def test_a_rightly_signed_file_can_not_talk_itself_out_of_the_base_check(tmp_path, pocket):
+@pytest.mark.parametrize("approach", (*SHARED, "partial_fine_tuning"))
+def test_a_rightly_signed_file_can_not_talk_itself_out_of_the_base_check(
+    approach, tmp_path, pocket
+):
     library = Library(tmp_path, pocket)
-    library.add(tuned(pocket, "lora"), "lora")
-    path = tmp_path / "lora.safetensors"
+    library.add(tuned(pocket, approach), "task")
+    path = tmp_path / "task.safetensors"
     for base in ("0" * 16, "", "null"):
         forged(path, whole=True, base=base)
-        for read in (library.load, library.use):
+        for read in (library.load, library.use, library.merge):
             with pytest.raises(UserError, match="another base"):
-                read("lora")
+                read("task")
+        with pytest.raises(UserError, match="another base"):
+            library.predict(raw(pocket, 1), ["task"])
 
 
-def test_a_load_beside_a_replace_finds_one_of_both(tmp_path, pocket, monkeypatch):
-    """The file changes between any two reads of it."""
-    library = Library(tmp_path, pocket)
-    library.add(tuned(pocket, "lora", seed=1), "lora")
-    real = task_file.Path.read_bytes
+@pytest.mark.parametrize("read", ["load", "use", "entry", "merge", "list"])
+def test_a_read_beside_a_replace_finds_one_of_both(read, tmp_path, pocket, monkeypatch):
+    """The file changes before and after each read of it, and is of another size each time."""
+    library, other = Library(tmp_path, pocket), Library(tmp_path, pocket)
+    library.add(tuned(pocket, "lora", 2), "task")
+    made, real = [tuned(pocket, "lora", 2 + number) for number in range(4)], Path.open
 
-    def read_bytes(path):
-        data = real(path)
-        library.add(tuned(pocket, "lora", seed=2), "lora", replace=True)
-        return data
+    def opened(path, *how, **also):
+        if path.suffix == ".safetensors" and made:
+            other.add(made.pop(), "task", replace=True)
+        handle = real(path, *how, **also)
+        if path.suffix == ".safetensors" and made:
+            other.add(made.pop(), "task", replace=True)
+        return handle
 
     with monkeypatch.context() as patch:
-        patch.setattr(task_file.Path, "read_bytes", read_bytes)
-        first = library.load("lora")
-    assert not torch.equal(first.head[0], library.load("lora").head[0])
+        patch.setattr(Path, "open", opened)
+        found = getattr(library, read)(*([] if read == "list" else ["task"]))
+    assert len(made) < 4
+    assert read != "list" or list(found["problem"]) == [""]
+    assert library.load("task").nbytes == other.load("task").nbytes
+
+
+def test_a_load_beside_a_removal_is_called_missing_and_not_damaged(shelf, monkeypatch):
+    real = Path.read_bytes
+
+    def read_bytes(path):
+        path.unlink(missing_ok=True)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    for read in (shelf.load, shelf.use, shelf.merge):
+        path = shelf.folder / "lora.safetensors"
+        whole = real(path)
+        with pytest.raises(UserError, match="was removed"):
+            read("lora")
+        path.write_bytes(whole)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 101, "a b", None, "a\n"])

@@ -1,8 +1,10 @@
 """The stand-in for a hosted model: embeddings over HTTP, and what anything else gets."""
 
+import contextlib
 import http.client
 import json
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -101,37 +103,56 @@ def test_texts_go_as_json():
             assert "texts" in told["error"]
 
 
-def test_a_small_request_is_answered_soon_beside_the_largest():
+def texts_of(*texts) -> tuple[bytes, str]:
+    return json.dumps({"texts": texts}, ensure_ascii=False).encode(), JSON
+
+
+LARGEST = {
+    "many long texts": ("minilm", 64, lambda: texts_of(*["word " * 6_000] * 64)),
+    "one word without end": ("minilm", 64, lambda: texts_of("x" * 3_900_000)),
+    "an unspaced script": ("minilm", 64, lambda: texts_of(*["字" * 66_000] * 20)),
+    "pictures": ("pocket", None, lambda: (image_bytes((15, 1024, 1024, 1)), NPY)),
+}
+
+
+@pytest.mark.parametrize("kind", LARGEST)
+def test_a_small_request_is_answered_soon_beside_the_largest(kind):
     """One legal request of 15 MB held all others up for 104 s."""
-    words = "word " * 6_000
-    large = json.dumps({"texts": [words] * 64}).encode()
-    assert 1_800_000 < len(large) <= service.MAX_TEXT_BYTES
-    with serve(load_backbone("minilm", size=64)) as url:
-        ask_raw(url, json.dumps({"texts": ["warm"]}).encode())
+    name, size, made = LARGEST[kind]
+    large = made()
+    small = texts_of("a small one") if large[1] == JSON else (image_bytes(), NPY)
+    most = service.MAX_TEXT_BYTES if large[1] == JSON else service.MAX_BYTES
+    assert 0.45 * most < len(large[0]) <= most
+    with serve(load_backbone(name, size=size)) as url:
+        ask_raw(url, *small)
         with ThreadPoolExecutor(3) as pool:
-            asked = [pool.submit(ask_raw, url, large) for _ in range(2)]
+            asked = [pool.submit(ask_raw, url, *large) for _ in range(2)]
             time.sleep(0.3)
             started = time.monotonic()
-            assert ask_raw(url, json.dumps({"texts": ["a small one"]}).encode()) == 200
+            assert ask_raw(url, *small) == 200
             took = time.monotonic() - started
             assert {one.result() for one in asked} == {200}
-        promised = {"Content-Length": str(service.MAX_TEXT_BYTES + 1)}
-        assert ask(url, kind=JSON, **promised)[0] == 413
+        assert ask(url, kind=large[1], **{"Content-Length": str(most + 1)})[0] == 413
     assert took < 2
 
 
-def ask_raw(url, body) -> int:
+def ask_raw(url, body, kind=JSON) -> int:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=100)
-    connection.request("POST", "/embed", body, {"Content-Type": JSON})
+    connection.request("POST", "/embed", body, {"Content-Type": kind})
     answer = connection.getresponse()
     answer.read()
     connection.close()
     return answer.status
 
 
-def test_a_long_text_is_what_its_beginning_is():
+@pytest.mark.parametrize(
+    "text",
+    ["the quick brown fox " * 5_000, "\n" * 9_000 + "words" + " " * 9_000 + "far below",
+     "字母很多" * 5_000, "x" * 9_000 + " and a word", "a. " * 9_000],
+    ids=["words", "blanks", "unspaced", "no word", "letters"],
+)  # fmt: skip
+def test_a_long_text_is_what_its_beginning_is(text):
     backbone = load_backbone("minilm", size=16)
-    text = "the quick brown fox " * 5_000
     with serve(backbone) as url, EmbeddingClient(url) as client:
         found = client.embed([text])
     np.testing.assert_allclose(found, extract_features(backbone, [text], cache=False), atol=1e-5)
@@ -163,6 +184,66 @@ def test_connections_bytes_and_seconds_have_limits(pocket, monkeypatch):
         assert ask(url, "GET", "/info")[0] == 200
         for one in slow:
             one.close()
+
+
+def said_slowly(connection, stop):
+    """A request that never comes to its end, a byte at a time."""
+    connection.sendall(b"POST /embed HTTP/1.1\r\nContent-Type: application/x-npy\r\n")
+    while not stop.wait(0.05):
+        connection.sendall(b"x")
+
+
+def sent_slowly(connection, stop):
+    """A body that never comes to its end."""
+    connection.sendall(b"POST /embed HTTP/1.1\r\nContent-Length: 5000\r\n\r\n")
+    while not stop.wait(0.05):
+        connection.sendall(b"x")
+
+
+def said_nothing(connection, stop):
+    """A connection that is open and of no use."""
+    if not connection.recv(1):
+        raise ConnectionResetError
+
+
+@pytest.mark.parametrize("how", [said_slowly, sent_slowly, said_nothing])
+def test_a_client_that_takes_too_long_is_hung_up_on(how, pocket, monkeypatch):
+    monkeypatch.setattr(service, "REQUEST_SECONDS", 0.4)
+    stop = threading.Event()
+    with serve(pocket) as url, ThreadPoolExecutor(1) as pool:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port)) as slow:
+            talking = pool.submit(how, slow, stop)
+            with contextlib.suppress(OSError):  # it is cut off while it talks
+                talking.result(timeout=10)
+            stop.set()
+        assert isinstance(talking.exception(), OSError)
+        assert ask(url, "GET", "/info")[0] == 200
+
+
+@pytest.mark.parametrize("beginning", [b"", b"POST /em", b"GET /info HTTP/1.1\r\n\r\n"])
+def test_no_more_connections_are_open_than_may_be(beginning, pocket, monkeypatch):
+    """Whether they say nothing, half a request, or a whole one and stay."""
+    monkeypatch.setattr(service, "MAX_CONNECTIONS", 3)
+    with serve(pocket) as url:
+        address = urlsplit(url)
+        held = [socket.create_connection((address.hostname, address.port)) for _ in range(3)]
+        for one in held:
+            one.sendall(beginning)
+        time.sleep(0.2)
+        with socket.create_connection((address.hostname, address.port)) as more:
+            assert more.recv(100).startswith(b"HTTP/1.1 503")
+        for one in held:
+            one.close()
+        time.sleep(0.2)
+        assert ask(url, "GET", "/info")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [("100001", 413), ("9" * 30, 413), ("-5", 411), ("1e3", 411), ("", 411)]
+)
+def test_bytes_are_counted_before_any_is_read(url, length, status):
+    assert ask(url, **{"Content-Length": length})[0] == status
 
 
 def image_bytes(shape=(1, 28, 28, 1), dtype=np.uint8):

@@ -355,6 +355,19 @@ def test_a_changed_byte_is_refused_and_fetched_again(place, wheel, name):
     assert (asset_path("tiny") / "a.txt").read_text() == "a"
 
 
+@pytest.mark.parametrize("damage", ["zeroed", "cut", "of another asset", "a link to nowhere"])
+def test_a_file_that_is_not_its_own_is_refused(place, wheel, damage):
+    file = asset_path("tiny") / "deep" / "b.txt"
+    if damage == "a link to nowhere":
+        file.unlink()
+        file.symlink_to("nowhere")
+    else:
+        content = {"zeroed": b"\0\0", "cut": b"b", "of another asset": b"aa"}[damage]
+        file.write_bytes(content)
+    with pytest.raises(UserError, match="tiny is damaged.*fetch tiny"):
+        asset_path("tiny")
+
+
 @pytest.mark.parametrize("extra", ["more.txt", "deep/more.txt"])
 def test_a_file_too_many_is_damage(place, wheel, extra):
     (asset_path("tiny") / extra).write_text("x")

@@ -56,6 +56,21 @@ def test_no_set_time_hides_other_content(tmp_path, settled, replaced):
     assert digests([file]) == [sha256_of(file)]
 
 
+@pytest.mark.parametrize(("count", "size"), [(1, 50_000_000), (50, 1_000_000), (2_500, 20_000)])
+def test_fifty_megabytes_take_a_quarter_of_a_second(tmp_path, settled, count, size):
+    """Of a processor, whatever else the machine does; and once."""
+    (tmp_path / "data").mkdir()
+    files = [tmp_path / "data" / str(number) for number in range(count)]
+    for file in files:
+        file.write_bytes(os.urandom(1000) * (size // 1000))
+    taken = []
+    for _ in range(2):
+        started = time.process_time()
+        assert "" not in digests(files)
+        taken.append(time.process_time() - started)
+    assert taken[0] <= 0.25 and taken[1] <= 0.1
+
+
 def test_what_was_just_written_is_read_again(tmp_path, read):
     """Its next change may fall into the same tick of the clock."""
     file = write(tmp_path / "data" / "a.txt", "one")

@@ -386,13 +386,22 @@ def test_a_changed_byte_of_the_cache_is_said_and_mended(tmp_path, cache, capsys,
     assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_cache_file_is_made_again(tmp_path, cache):
+@pytest.mark.parametrize(
+    "damage", ["cut", "zeroed", "zeroed after its header", "of other pictures"]
+)
+def test_a_damaged_cache_file_is_made_again(tmp_path, cache, damage):
     files = folder_of(tmp_path / "a", 6)
-    total = image_memmap(files, 64).images.sum()
+    whole = np.array(image_memmap(files, 64).images)
     (file,) = cache.glob("*.npy")
-    with file.open("r+b") as handle:
-        handle.truncate(file.stat().st_size // 2)
-    assert image_memmap(files, 64).images.sum() == total
+    data = file.read_bytes()
+    if damage == "of other pictures":  # as whole as can be, and of the same shape
+        image_memmap(files[::-1], 64)
+        (other,) = set(cache.glob("*.npy")) - {file}
+        file.write_bytes(other.read_bytes())
+    else:
+        kept = {"cut": len(data) // 2, "zeroed": 0, "zeroed after its header": 128}[damage]
+        file.write_bytes(data[:kept] + bytes(0 if damage == "cut" else len(data) - kept))
+    assert np.array_equal(image_memmap(files, 64).images, whole)
 
 
 def test_other_pixels_under_the_same_name_size_and_time_are_seen(tmp_path):

@@ -167,6 +167,24 @@ def test_a_changed_byte_is_said_and_computed_again(pocket, own_cache, name, caps
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("damage", ["zeroed", "zeroed after its header", "of other inputs", "gone"])
+def test_a_file_that_is_no_longer_its_own_is_computed_again(pocket, own_cache, damage):
+    inputs = tiny_task(40).train.inputs
+    whole = np.array(feature_cache.extract_features(pocket, inputs))
+    (file,) = own_cache.rglob("0.npy")
+    data = file.read_bytes()
+    if damage == "of other inputs":  # as whole as can be, and of the same shape
+        feature_cache.extract_features(pocket, inputs[::-1].copy())
+        (other,) = set(own_cache.rglob("0.npy")) - {file}
+        file.write_bytes(other.read_bytes())
+    elif damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(data[: 128 * (damage != "zeroed")].ljust(len(data), b"\0"))
+    assert whole.any()
+    assert np.array_equal(feature_cache.extract_features(pocket, inputs), whole)
+
+
 def test_damaged_rows_are_not_shared(pocket, own_cache, capsys):
     inputs = tiny_task(40).train.inputs
     feature_cache.extract_features(pocket, inputs)
