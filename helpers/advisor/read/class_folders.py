@@ -20,7 +20,8 @@ _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
 
 
 # What lies in a folder and is no example, by why. {n} such things were met, with the endings of one
-# or several, {first} of them; {one} is the kind of example, "picture" or "text", and {known} how it is best saved.
+# or several, {first} before the others; {one} is the kind of example, "picture" or "text", and
+# {known} how it is best saved.
 _WORDINGS = {
     "empty": Finding(
         "empty class folders",
