@@ -17,15 +17,15 @@ from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
 from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
+    SURE,
     Expected,
     Prior,
-    chance_better,
     cheapest_near,
     expected_accuracies,
     most_telling,
     within_budget,
 )
-from helpers.advisor.prior.gains import NOTHING, Gains, recorded_gains
+from helpers.advisor.prior.gains import recorded_gains
 from helpers.advisor.probe import (
     AT_CHANCE,
     CUT_OFF,
@@ -39,7 +39,7 @@ from helpers.advisor.probe import (
     SizedProbe,
 )
 from helpers.advisor.task import OwnTask
-from helpers.advisor.verdicts import LOOK, chance_right, kept_words, verdict_of
+from helpers.advisor.verdicts import LOOK, WITHIN, kept_words, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN
@@ -120,13 +120,8 @@ class Answer:
     reasons: tuple[str, ...]
     headline: tuple[str, ...]  # the reasons that count most
     next_measurement: str
-    gains: Gains = field(default=NOTHING, repr=False)
-    about_probe: tuple[str, ...] = ()  # those of the headline that tell of the probe
-
-    @property
-    def prior(self) -> Prior:
-        """What is expected before a race, of each approach and of their differences."""
-        return Prior(self.expected, self.gains)
+    prior: Prior = field(repr=False)  # what was expected before a race
+    about_probe: tuple[str, ...]  # those of the headline that tell of the probe
 
 
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
@@ -139,14 +134,16 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     expected = expected_accuracies(looked.probing, gains)
     prior = Prior({name: one for name, one in expected.items() if name in seconds}, gains)
     fitting = within_budget(seconds, looked.minutes, prior.expected)
-    take = first_choice(prior, fitting)
-    names = list(fitting)
-    chance = chance_right(prior.belief(names), names, take)
+    take, names = first_choice(prior, fitting), list(fitting)
+    belief = prior.belief(names)
+    chance = belief.chances_near_best(WITHIN)[take]
     verdict = verdict_of(chance) if gains.names else NONE
     probed = _pixel_reasons(looked.probing.sizes)
     probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
-    rivals = [] if verdict == NONE else list(prior.chances_above(take, names))
-    because = [*_take_reasons(take, prior, seconds), *_open_reasons(rivals)]
+    above = {name: belief.chance_above(name, take) for name in names}
+    likely = [name for name in names if above[name] >= SURE and verdict != NONE]
+    rivals = sorted(likely, key=above.__getitem__, reverse=True)
+    because = [_take_reason(take, prior, seconds[take]), *_open_reasons(rivals)]
     because += _unknown_reasons([n for n in names if n != take], prior, seconds)
     because.append(kept_words(verdict, LOOK))
     return Answer(
@@ -158,7 +155,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
         reasons=(*probed, *(reason.text for reason in ruled.reasons), *because),
         headline=(*probed, *because),
         next_measurement=_next_words(take, most_telling(prior, take, fitting), prior, seconds),
-        gains=gains,
+        prior=prior,
         about_probe=probed,
     )
 
@@ -171,14 +168,13 @@ def first_choice(prior: Prior, seconds: Mapping[str, float]) -> str:
     for it. Of those within the margin of the best the cheapest that is clearly cheaper is taken.
     """
     measured = [name for name in seconds if prior.expected[name].measured]
-    names = list(seconds)
+    names, belief = list(seconds), prior.belief(list(seconds))
     if measured:
         lead = max(measured, key=lambda name: prior.expected[name].accuracy)
-        above = {name: chance_better(*prior.difference(name, lead)) for name in names}
-        names = [name for name in names if name in measured or above[name] >= LIKELY]
+        names = [n for n in names if n in measured or belief.chance_above(n, lead) >= LIKELY]
     best = max(prior.expected[name].accuracy for name in names)
     gaps = {name: best - prior.expected[name].accuracy for name in names}
-    return cheapest_near(pd.Series(gaps), dict(seconds))
+    return cheapest_near(pd.Series(gaps), seconds)
 
 
 def ruled_here(situation: Situation, *, known: bool) -> Decision:
@@ -272,32 +268,30 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     return said[::-1] if probing.baseline_leads else said
 
 
-def _take_reasons(take: str, prior: Prior, seconds: Mapping[str, float]) -> list[str]:
-    one = prior.expected[take]
-    named = phrase_of(take)
-    cost = f"in {_seconds(seconds[take])} of training"
+def _take_reason(take: str, prior: Prior, seconds: float) -> str:
+    """Why an approach is taken. seconds: of its training."""
+    one, named, cost = prior.expected[take], phrase_of(take), _seconds(seconds)
     if one.measured:
-        return [
-            f"Measured here: {named} ({one.accuracy:.3f}, {cost}). No other approach is "
-            f"likely to lie more than {100 * MARGIN:.1f} points above it."
-        ]
-    if not one.known:
-        return [
-            f"What {named} reaches here the records can't say ({one.low:.2f} to {one.high:.2f}); "
-            f"on average it lay above the probe. It takes {_seconds(seconds[take])} to see."
-        ]
-    return [
-        f"Expected here: {one.accuracy:.3f} with {named} ({one.low:.3f} to {one.high:.3f}: "
-        f"{one.origin}), {cost}."
-    ]
+        return (
+            f"Measured here: {named} ({one.accuracy:.3f}, in {cost} of training). No other "
+            f"approach is likely to lie more than {100 * MARGIN:.1f} points above it."
+        )
+    if one.known:
+        return (
+            f"Expected here: {one.accuracy:.3f} with {named} ({one.low:.3f} to {one.high:.3f}: "
+            f"{one.origin}), in {cost} of training."
+        )
+    return (
+        f"What {named} reaches here the records can't say ({one.low:.2f} to {one.high:.2f}); "
+        f"on average it lay above the probe. It takes {cost} to see."
+    )
 
 
 def _open_reasons(rivals: Sequence[str]) -> list[str]:
     if not rivals:
         return []
-    named = [phrase_of(name) for name in rivals][:NAMED]
-    more = len(rivals) - len(named)
-    told = ", ".join(named) + (f" and {more} more" if more else "")
+    more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
+    told = ", ".join(map(phrase_of, rivals[:NAMED])) + more
     return [
         "Before anything is trained here the choice stays open, since families of tasks differ: "
         f"{told} may lie above it. A race (`--measure`) tells."
@@ -309,8 +303,7 @@ def _unknown_reasons(names: Sequence[str], prior: Prior, seconds: Mapping[str, f
     lost = [name for name in names if not prior.expected[name].known]
     if not lost:
         return []
-    told = ", ".join(phrase_of(name) for name in lost)
-    taken = _seconds(sum(seconds[name] for name in lost))
+    told, taken = ", ".join(map(phrase_of, lost)), _seconds(sum(seconds[name] for name in lost))
     return [
         f"What {told} would reach here the records can't say; training each once takes {taken}."
     ]

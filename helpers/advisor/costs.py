@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from helpers.advisor.hyperparameters import BATCH_SIZE, Hyperparameters
@@ -18,8 +18,8 @@ from helpers.backbones import Backbone
 from helpers.experiments.costs import measure, run_prefix, sample_batch
 from helpers.experiments.single_run import environment
 from helpers.experiments.steps import first_step, measured_steps
-from helpers.experiments.timing import latency_ms
-from helpers.runtime import pick_device
+from helpers.experiments.timing import latency_ms, repeated
+from helpers.runtime import Stopwatch, pick_device
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -86,40 +86,24 @@ def own_costs(
     fit: seconds that a solver needs for a probe, an example; it takes no steps then.
     """
     entries = {name: get_approach(name) for name in names}
-    without_network = [name for name, entry in entries.items() if not entry.uses_network]
-    costs = {name: _fitted(name, own) for name in without_network}
-    twins = {n: e.steps_like for n, e in entries.items() if e.steps_like in entries}
-    trained = [name for name, entry in entries.items() if entry.uses_network and name not in twins]
+    costs = {name: _fitted(name, own) for name, e in entries.items() if not e.uses_network}
+    twins = {name: e.steps_like for name, e in entries.items() if e.steps_like in entries}
+    trained = [name for name in entries if name not in costs and name not in twins]
     few = timed_examples(backbone)
     steps = {name: first_step(backbone, own.task, name, few) for name in trained}
     table = measured_steps(steps, REPEATS).set_index("approach")
-    size = min(few, len(own.task.train))
     plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
-        row = table.loc[name]
-        grown = BATCH_SIZE / size  # activations grow with the batch
-        prepare = _forward(model, own, size) if model.start else 0.0
-        judge = _judge(model, inputs) / size
         is_plain = entries[name].serves_plain_network()
         latency = plain_latency if is_plain and plain_latency else _latency(model, own)
         plain_latency = latency if is_plain else plain_latency
-        costs[name] = Cost(
-            approach=name,
-            prepare=prepare,
-            step=row["step_ms"] / 1000 / size,
-            judge=judge,
-            fit=0.0,
-            memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
-            stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
-            latency_ms=latency,
-            trainable=int(row["trainable"]),
-        )
-    probe = costs[FEATURE_EXTRACTION].prepare if FEATURE_EXTRACTION in costs else 0.0
-    if fit and FEATURE_EXTRACTION in costs:
-        solved = replace(costs[FEATURE_EXTRACTION], step=0.0, judge=0.0, fit=fit)
-        costs[FEATURE_EXTRACTION] = solved
+        size = min(few, len(own.task.train))
+        costs[name] = _timed(name, model, inputs, own, size, table.loc[name], latency)
+    probe = costs.get(FEATURE_EXTRACTION)
+    if probe and fit:
+        costs[FEATURE_EXTRACTION] = replace(probe, step=0.0, judge=0.0, fit=fit)
     for name, twin in twins.items():
-        extra = probe if entries[name].reads_features else 0.0
+        extra = probe.prepare if probe and entries[name].reads_features else 0.0
         costs[name] = replace(costs[twin], approach=name, prepare=extra)
     return {name: costs[name] for name in entries}
 
@@ -140,27 +124,27 @@ def _latency(model, own: OwnTask) -> float:
 
 
 @torch.no_grad()
-def _forward(model, own: OwnTask, size: int) -> float:
-    """Seconds an example through the frozen stages."""
-    batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
+def _timed(
+    name: str, model: Any, inputs: Any, own: OwnTask, size: int, row: pd.Series, latency: float
+) -> Cost:
+    """The cost of what trains in steps; row: of a timed step on `size` examples."""
     model.eval()
-    run = functools.partial(run_prefix, model, batch)
-    return _fastest(run) / size
-
-
-@torch.no_grad()
-def _judge(model, inputs) -> float:
-    model.eval()
-    return _fastest(lambda: model(inputs))
-
-
-def _fastest(function) -> float:
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return min(times[1:])  # other processes only ever add
+    prepare = 0.0
+    if model.start:
+        batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
+        prepare = min(repeated(partial(run_prefix, model, batch), 2)) / size
+    grown = BATCH_SIZE / size  # activations grow with the batch
+    return Cost(
+        approach=name,
+        prepare=prepare,
+        step=row["step_ms"] / 1000 / size,
+        judge=min(repeated(partial(model, inputs), 2)) / size,
+        fit=0.0,
+        memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
+        stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
+        latency_ms=latency,
+        trainable=int(row["trainable"]),
+    )
 
 
 def _fitted(name: str, own: OwnTask) -> Cost:
@@ -169,9 +153,9 @@ def _fitted(name: str, own: OwnTask) -> Cost:
     few = np.arange(min(CLASSICAL, len(task.train)))
     small = replace(task, train=task.train.take(few), validation=task.validation.take(slice(50)))
     config = approach.config(task.modality, len(few))
-    started = time.perf_counter()
+    watch = Stopwatch()
     fitted = approach.fit(None, small, config)
-    seconds = time.perf_counter() - started
+    each = watch.seconds / len(few)
     row = measure(fitted, small, config, approach.options())
     facts = (row["peak_memory_mb"], row["stored_mb"], row["latency_ms"], row["trainable_params"])
-    return Cost(name, 0.0, 0.0, 0.0, seconds / len(few), *facts)
+    return Cost(name, 0.0, 0.0, 0.0, each, *facts)

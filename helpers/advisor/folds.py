@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -60,9 +59,6 @@ class Folds:
     together: np.ndarray | None = field(default=None, repr=False)
     seed: int = 0
     _cuts: dict[int, list] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _parts: dict[tuple[int, int], tuple] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @property
     def count(self) -> int:
@@ -90,21 +86,10 @@ class Folds:
 
     def part(self, fold: int, n_train: int) -> tuple[np.ndarray, np.ndarray]:
         """`rows`, with at most n_train to train on; a smaller part is contained in a larger one."""
-        if (fold, n_train) not in self._parts:
-            train, judged = self.rows(fold)
-            if n_train < len(train):
-                keep = stratified_order(self.labels[train], SPLIT_SEED)[:n_train]
-                train = train[np.sort(keep)]
-            self._parts[fold, n_train] = train, judged
-        return self._parts[fold, n_train]
-
-    def lacking(self, fold: int, n_train: int, had: Iterable[tuple[int, int]]) -> int:
-        """How many examples of a part are in none of the parts that were `had`: (fold, n_train)."""
-        new = np.zeros(len(self.labels), dtype=bool)
-        new[np.concatenate(self.part(fold, n_train))] = True
-        for other in had:
-            new[np.concatenate(self.part(*other))] = False
-        return int(new.sum())
+        train, judged = self.rows(fold)
+        if n_train < len(train):
+            train = train[np.sort(stratified_order(self.labels[train], SPLIT_SEED)[:n_train])]
+        return train, judged
 
 
 def folds_of(own: OwnTask, seed: int = 0) -> Folds:

@@ -38,11 +38,6 @@ class Hyperparameters:
     origin: str
     other: float = 0.0
 
-    def at(self, modality: str, n_train: int) -> Hyperparameters:
-        """The same for another number of examples."""
-        epochs = APPROACHES[self.approach].config(modality, n_train).epochs
-        return replace(self, epochs=epochs)
-
 
 def recipes(
     runs: pd.DataFrame,
@@ -70,7 +65,8 @@ def recipes(
 
 
 def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Hyperparameters:
-    default = APPROACHES[name].config(modality, n_train, batch_size=BATCH_SIZE)
+    approach = APPROACHES[name]
+    default = approach.config(modality, n_train, batch_size=BATCH_SIZE)
     if rows.empty:
         other = _next_rate(name, default.lr)
         return Hyperparameters(name, default.lr, default.epochs, 1.0, DEFAULT, other=other)
@@ -81,11 +77,9 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Hyper
     told = (
         f"best in {votes.max()} of {votes.sum()} recorded situations on {rows['backbone'].iloc[0]}"
     )
-    patience = [
-        APPROACHES[name].config(modality, int(n)).patience for n in rows["n_train"].to_numpy()
-    ]
+    patience = rows["n_train"].map(lambda n: approach.config(modality, int(n)).patience)
     ran = ((rows["best_epoch"] + patience) / rows["epochs"]).clip(upper=1.0)
-    share = float(ran.mean()) if APPROACHES[name].uses_network else 1.0
+    share = float(ran.mean()) if approach.uses_network else 1.0
     rest = votes.drop(lr, errors="ignore")
     other = float(rest.index[0]) if len(rest) else _next_rate(name, lr)
     return Hyperparameters(name, lr, default.epochs, share, told, other)

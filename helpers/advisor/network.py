@@ -1,25 +1,15 @@
-"""The network that reads the data: which one, at what size, and on how many threads.
-
-On a busy machine one thread beats many that wait for each other, so a forward pass is timed first.
-"""
+"""The network that reads the data: which one, at what size, and what it does not see of texts."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import statistics
-import time
-from collections.abc import Iterator
 
 import numpy as np
-import torch
-from threadpoolctl import threadpool_limits
 
 from helpers.advisor.checks.copies import words_of
 from helpers.advisor.data import OwnData
 from helpers.backbones import BACKBONES, Backbone, advised_backbone, load_backbone
 from helpers.errors import UserError
-from helpers.runtime import keep_freed_memory, pick_device
 
 HUB_SIZES = {"image": 128, "text": 64}  # pixels a side, or tokens, of a model that no entry is for
 
@@ -29,11 +19,6 @@ _TOKEN = 16  # characters: no token of a text is as long on average
 
 _NO_WORDS = re.compile(r"https?://\S+|\S*[@#]\S*")
 _READ, _WORDS, _LETTERS = 2_000, 60, 20  # characters and words read of a text; letters to judge by
-
-BATCH, REPEATS = 8, 3
-# Fewer threads are taken where they are faster by this: where others need the cores they are by
-# more, and a passing load of the machine must not halve a whole answer's speed.
-CLEARLY = 1.2
 
 
 def choose_backbone(name: str | None, image_size: int | None, data: OwnData) -> Backbone:
@@ -117,55 +102,3 @@ def _check_modality(name: str, modality: str, data: OwnData) -> None:
             f"{name} reads {modality}s, and {data.root} holds {data.modality}s; name another "
             "backbone"
         )
-
-
-@contextlib.contextmanager
-def fastest_threads(backbone: Backbone) -> Iterator[int]:
-    """Use as many threads as a forward pass is fastest with now, and afterwards as before.
-
-    Tried are all that PyTorch may use, half of them, and one. On a GPU nothing is changed.
-    """
-    before = torch.get_num_threads()
-    choices = sorted({before, max(1, before // 2), 1}, reverse=True)
-    if len(choices) == 1 or pick_device().type != "cpu":
-        yield before
-        return
-    keep_freed_memory()
-    try:
-        best = fewest_fast(_seconds(backbone, _batch(backbone), choices))
-        torch.set_num_threads(best)
-        with threadpool_limits(limits=best, user_api="blas"):
-            yield best
-    finally:
-        torch.set_num_threads(before)
-
-
-def fewest_fast(seconds: dict[int, float]) -> int:
-    """The number of threads to use: all of them, or fewer that are CLEARLY faster."""
-    best = max(seconds)
-    for count in sorted(seconds, reverse=True):
-        if seconds[count] * CLEARLY < seconds[best]:
-            best = count
-    return best
-
-
-def _batch(backbone: Backbone) -> torch.Tensor:
-    side = backbone.recipe.size
-    if backbone.modality == "text":
-        return torch.ones((BATCH, side), dtype=torch.int32)
-    shape = (BATCH, side, side, backbone.recipe.channels)
-    return torch.from_numpy(np.zeros(shape, dtype=np.uint8))
-
-
-@torch.inference_mode()
-def _seconds(backbone: Backbone, batch: torch.Tensor, choices: list[int]) -> dict[int, float]:
-    """Median seconds of a forward pass on so many threads each, taken in turns."""
-    times: dict[int, list[float]] = {count: [] for count in choices}
-    for turn in range(REPEATS + 1):  # the first one warms up
-        for count in choices:
-            torch.set_num_threads(count)
-            started = time.perf_counter()
-            backbone.pool(backbone(backbone.prepare(batch)))
-            if turn:
-                times[count].append(time.perf_counter() - started)
-    return {count: statistics.median(taken) for count, taken in times.items()}

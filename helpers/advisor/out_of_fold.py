@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,9 +34,13 @@ class ProbeScore:
     high: float
     n: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: round(value, 4) for name, value in vars(self).items()}
 
-@dataclass(frozen=True)
-class SizedProbe:
+
+@dataclass(frozen=True, kw_only=True)
+class SizedProbe(ProbeScore):
     """A probe at one input size, on the examples that every size was probed on.
 
     image_size: pixels a side, or tokens. strength: C of the linear model, chosen among STRENGTHS.
@@ -45,10 +49,6 @@ class SizedProbe:
     """
 
     image_size: int
-    accuracy: float
-    low: float
-    high: float
-    n: int
     strength: float
     seconds: float
     fit: float
@@ -56,11 +56,10 @@ class SizedProbe:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            key: round(value, 4) if key in ("accuracy", "low", "high") else value
-            for key, value in (asdict(self) | {"seconds": round(self.seconds, 1)}).items()
-            if key != "fit"
-        }
+        told = super().as_dict()
+        del told["fit"]
+        exact = {"strength": self.strength, "seconds": round(self.seconds, 1), "part": self.part}
+        return told | exact
 
 
 def score_of(right: np.ndarray) -> ProbeScore:
@@ -98,12 +97,13 @@ def probed(
     between = time.process_time()
     right = out_of_fold(linear_probe(strength), features, labels, cuts) == labels
     ended = time.process_time()
-    score = score_of(right)
     sized = SizedProbe(
-        image_size, score.accuracy, score.low, score.high, score.n, strength,
-        each * len(labels) + ended - started,
-        (ended - between) / sum(len(train) for train, _ in cuts),
-    )  # fmt: skip
+        **vars(score_of(right)),
+        image_size=image_size,
+        strength=strength,
+        seconds=each * len(labels) + ended - started,
+        fit=(ended - between) / sum(len(train) for train, _ in cuts),
+    )
     return Probed(sized, right)
 
 

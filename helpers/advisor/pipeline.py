@@ -35,14 +35,13 @@ from helpers.advisor.model_folder import read_recipe
 from helpers.advisor.network import (
     choose_backbone,
     cut_off,
-    fastest_threads,
     largest_size,
     letters_a_piece,
     native_backbone,
 )
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
-from helpers.advisor.race.halving import MEASURE_MINUTES, measure_own
+from helpers.advisor.race.rounds import MEASURE_MINUTES, RaceResult, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
@@ -65,14 +64,18 @@ from helpers.tasks import family
 _SEEDS = 2**31  # numpy takes 32 bits, and numbers are added to a seed
 
 
-def export_model(advice: Any, folder: Path) -> str:
+def export_model(advice: Advice, folder: Path) -> str:
     """Write the model of an advice; trains it first where no race has done so.
 
     Returns a sentence for the terminal. Raises UserError where the folder can't be written to.
     """
-    looked: Looked = advice.looked
+    looked = advice.looked
     race = RaceFile(looked.own, looked.backbone, looked.image_size)
-    job = _job(advice, looked)
+    recipe = looked.recipes[advice.answer.approach]
+    n_train = len(looked.own.task.train)
+    job = RaceRun(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
+    if advice.race is not None:
+        job = advice.race.job
     if not race.has_model(job):
         with tqdm(desc=f"training {job.approach}", leave=False, disable=None, total=1) as bar:
             row = execute(job, race)
@@ -82,14 +85,6 @@ def export_model(advice: Any, folder: Path) -> str:
     kept, tested = race.model_folder(job), test.as_dict()
     card = model_card(advice.as_dict(), read_recipe(kept), tested)
     return write_export(kept, looked.own, tested, Path(folder), card)
-
-
-def _job(advice: Any, looked: Looked) -> RaceRun:
-    if advice.race is not None and advice.race.job is not None:
-        return advice.race.job
-    recipe = looked.recipes[advice.answer.approach]
-    n_train = len(looked.own.task.train)
-    return RaceRun(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
 
 
 @dataclass(frozen=True)
@@ -124,10 +119,9 @@ class Request:
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", expanded(self.path))
         object.__setattr__(self, "exclude", tuple(self.exclude))
-        if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise UserError(f"minutes must be a number above 0, not {self.minutes!r}")
-        if self.hour_price is not None and not 0 < self.hour_price < float("inf"):
-            raise UserError(f"--hour-price must be a number above 0, not {self.hour_price!r}")
+        for name, value in (("minutes", self.minutes), ("--hour-price", self.hour_price)):
+            if value is not None and not 0 < value < float("inf"):
+                raise UserError(f"{name} must be a number above 0, not {value!r}")
         if not 0 <= self.seed < _SEEDS:
             raise UserError(f"--seed must be from 0 to {_SEEDS - 1:,}, not {self.seed}")
         if self.scheduler is not None and not self.measure:
@@ -151,7 +145,7 @@ class Advice:
 
     looked: Looked
     answer: Answer
-    race: Any = None
+    race: RaceResult | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What `advise --json` writes."""
@@ -174,16 +168,15 @@ def advise(request: Request) -> Advice:
     if request.ignore_splits:
         data = replace(data, splits=np.full_like(data.splits, ""))
     backbone = choose_backbone(request.backbone, request.image_size, data)
-    with fastest_threads(backbone):
-        with _with_evidence(data):
-            looked = look(request, runs, data, backbone)
-        answer = first_answer(looked, runs)
-        if not request.measure:
-            return Advice(looked, answer)
-        minutes = request.minutes or MEASURE_MINUTES
-        if looked.image_size != backbone.recipe.size:
-            backbone = load_backbone(backbone.name, size=looked.image_size)
-        race = measure_own(looked, answer, backbone, minutes, started, scheduler=request.scheduler)
+    with _with_evidence(data):
+        looked = look(request, runs, data, backbone)
+    answer = first_answer(looked, runs)
+    if not request.measure:
+        return Advice(looked, answer)
+    minutes = request.minutes or MEASURE_MINUTES
+    if looked.image_size != backbone.recipe.size:
+        backbone = load_backbone(backbone.name, size=looked.image_size)
+    race = measure_own(looked, answer, backbone, minutes, started, scheduler=request.scheduler)
     return Advice(looked, race.answer, race)
 
 

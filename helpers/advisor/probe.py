@@ -43,6 +43,7 @@ from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.tasks.words import lack_words
 from helpers.training import feature_cache
 from helpers.training.linear import prepared
+from helpers.training.subset_features import Pool
 from helpers.vocabulary import CLASSICAL, DistanceWord
 
 SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
@@ -130,15 +131,11 @@ class Probing:
 
     def as_dict(self) -> dict[str, Any]:
         """The figures, as `advise --json` gives them."""
-        both = {"low": round(self.probe.low, 4), "high": round(self.probe.high, 4)}
-        classical = {
-            key: round(getattr(self.classical, key), 4) for key in ("accuracy", "low", "high")
-        }
+        classical = self.classical.as_dict()
+        del classical["n"]
         return {
-            "accuracy": round(self.probe.accuracy, 4),
-            **both,
+            **self.probe.as_dict(),
             "chance": round(self.chance, 4),
-            "n": self.probe.n,
             "above_chance": round(self.above_chance, 4),
             "verdict": self.verdict,
             "cause": self.cause,
@@ -282,22 +279,14 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     keep = stratified_order(labels, SPLIT_SEED + seed)[:MOST]
     sets = sets_of_class(labels[keep], own.data.together[own.pool[keep]])
     keep = keep[sets[labels[keep]] > 1]  # out of fold there must be another one
-    first, second = np.sort(keep[keep < len(train)]), np.sort(keep[keep >= len(train)])
-    split = _concatenated(train.take(first), validation.take(second - len(train)))
+    rows = np.sort(keep)
+    split = Split(Pool(train, validation).take(rows), labels[rows])
     if len(np.unique(split.labels)) < 2:
         raise UserError(
             f"{own.data.root}: a probe needs two classes with two examples or more, no copies and "
             "of different groups; add examples"
         )
-    return own.pool[np.concatenate([first, second])], split
-
-
-def _concatenated(first: Split, second: Split) -> Split:
-    """Two splits as one, first then second; pictures are copied."""
-    labels = np.concatenate([first.labels, second.labels])
-    if isinstance(first.inputs, list):
-        return Split([*first.inputs, *second.inputs], labels)
-    return Split(np.concatenate([first.inputs, second.inputs]), labels)
+    return own.pool[rows], split
 
 
 def mcnemar(right: np.ndarray, other: np.ndarray) -> float:

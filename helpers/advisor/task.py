@@ -60,7 +60,10 @@ def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask
     _check_rows(data, rows)
     for name in SPLITS:
         rows[name] = rows[name][stratified_order(data.labels[rows[name]], SPLIT_SEED)]
-    inputs = _texts(data, rows) if side is None else _pictures(data, rows, side, channels)
+    if side is None:
+        inputs = {name: [str(data.items[row]) for row in rows[name]] for name in SPLITS}
+    else:
+        inputs = _pictures(data, rows, side, channels)
     parts = {name: Split(inputs[name], data.labels[rows[name]]) for name in SPLITS}
     name = f"own-{_content(data, parts, rows)}"
     facts = {
@@ -71,12 +74,18 @@ def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask
         "provenance": str(data.root),
     }
     if name not in TASKS:
-        register_task(_info(facts, Source(**parts), side, channels))
+        register_task(
+            TaskInfo(
+                **facts,
+                title=f"Which of {len(data.classes)} classes is it?",
+                citation="",
+                split="as the data says, or drawn here",
+                loader=lambda _size: Source(**parts),
+                image_size=side,
+                channels=channels,
+            )
+        )
     return OwnTask(data, Task(**facts, origin="full", **parts), name, rows)
-
-
-def _texts(data: OwnData, rows: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    return {name: [str(data.items[row]) for row in rows[name]] for name in SPLITS}
 
 
 def _pictures(
@@ -100,13 +109,10 @@ def _pictures(
     pictures = {}
     for name in SPLITS:
         chosen = _Reordered(array.images, positions[rows[name]])
-        key = [Path(array.images.filename).stem, name, _hash(chosen.rows)]
+        digest = hashlib.sha256(chosen.rows.tobytes()).hexdigest()
+        key = [Path(array.images.filename).stem, name, digest]
         pictures[name] = array_memmap(lambda chosen=chosen: chosen, side, key)
     return pictures
-
-
-def _hash(rows: np.ndarray) -> str:
-    return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -157,18 +163,6 @@ def _content(data: OwnData, parts: dict[str, Split], rows: dict[str, np.ndarray]
         for start in range(0, len(split), 256):
             digest.update(np.ascontiguousarray(split.inputs[start : start + 256]).data)
     return digest.hexdigest()
-
-
-def _info(facts: dict, source: Source, side: int | None, channels: int) -> TaskInfo:
-    return TaskInfo(
-        **facts,
-        title=f"Which of {len(facts['classes'])} classes is it?",
-        citation="",
-        split="as the data says, or drawn here",
-        loader=lambda _size: source,
-        image_size=side,
-        channels=channels,
-    )
 
 
 def own_folder(name: str) -> Path:

@@ -7,7 +7,6 @@ alone, so an accuracy measured across such a cut is too high.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,41 +34,37 @@ def keep_together(data: OwnData, copies: Copies) -> OwnData:
     data = replace(_with_groups(data), copies=copies)
     links, said, examples = [small_enough(copies)], [], []
     if data.groups is not None:
-        named, by = data.groups, "groups"
+        named, by, words = data.groups, "groups", ("group", "groups")
         source = f"column {data.columns['group']!r}" if data.columns else GROUPS_FILE
     else:
         named, by, source = find_series(data), "series", "by their numbers"
+        words = ("series of file names", "series of file names")
     counts = {"groups": 0, "series": 0, "copies": _several(links[0])}
     if named is not None:
         links.append(np.unique(named, return_inverse=True)[1])
         names, sizes = np.unique(named, return_counts=True)
-        counts[by] = int((sizes > 1).sum())
-        shown = [str(name) for name in names[sizes > 1]]
-        word = "group" if by == "groups" else "series of file names"
-        plural = "groups" if by == "groups" else word
-        said.append(f"{counted(counts[by], word, plural)} ({source}: {listing(shown, 3)})")
         examples = [f"{name} ({n})" for name, n in zip(names, sizes, strict=True) if n > 1]
+        counts[by] = len(examples)
+        shown = [str(name) for name in names[sizes > 1]]
+        said.append(f"{counted(counts[by], *words)} ({source}: {listing(shown, 3)})")
     if counts["copies"]:
         said.append(counted(counts["copies"], "set of copies", "sets of copies"))
     together = joined(links)
     counts |= {"sets": _several(together), "source": source}
-    return replace(data, together=together, together_by=counts).found(_finding(said, examples))
-
-
-def _finding(said: Sequence[str], examples: Sequence[str]) -> Finding:
-    if not said:
-        return Finding(
-            TOGETHER, "passed", "No groups, series of names or copies: each stands alone."
-        )
-    return Finding(
-        TOGETHER,
-        "note",
-        f"{' and '.join(said)}: each stands on one side of every fold and of every split drawn "
-        "here, since a model that saw one of a set knows the others.",
-        tuple(examples[:MOST_EXAMPLES]),
-        f"Where that is wrong, name the groups in a table's column or in {GROUPS_FILE} beside the "
-        "class folders, with the columns file and group.",
+    finding = Finding(
+        TOGETHER, "passed", "No groups, series of names or copies: each stands alone."
     )
+    if said:
+        finding = Finding(
+            TOGETHER,
+            "note",
+            f"{' and '.join(said)}: each stands on one side of every fold and of every split drawn "
+            "here, since a model that saw one of a set knows the others.",
+            tuple(examples[:MOST_EXAMPLES]),
+            f"Where that is wrong, name the groups in a table's column or in {GROUPS_FILE} beside "
+            "the class folders, with the columns file and group.",
+        )
+    return replace(data, together=together, together_by=counts).found(finding)
 
 
 def _several(numbers: np.ndarray) -> int:
@@ -109,10 +104,9 @@ def _with_groups(data: OwnData) -> OwnData:
     data = replace(data, groups=np.array(named))
     if not lone:
         return data
-    found = f"{counted(len(lone), 'file')} of {len(data):,} are not in {GROUPS_FILE}; each "
-    return data.found(
-        Finding("files without a group", "note", f"{found}stands alone.", data.names(lone))
-    )
+    found = f"{counted(len(lone), 'file')} of {len(data):,} are not in {GROUPS_FILE}"
+    found += "; each stands alone."
+    return data.found(Finding("files without a group", "note", found, data.names(lone)))
 
 
 def find_series(data: OwnData) -> np.ndarray | None:

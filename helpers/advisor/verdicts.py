@@ -7,28 +7,19 @@ table_advisor`, each held out from the records: a promise that nobody has counte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from helpers.advisor.prior.posterior import Belief
 from helpers.paths import results_dir
 from helpers.results.evidence import CLEAR, CLOSE
 
 LEANING = "leaning"
 WITHIN = 0.015  # of accuracy below the best: still right
 SURE_ENOUGH = {CLEAR: 0.95, LEANING: 0.6}  # the least chance of being right
-DRAWS = 2_000
 FILE = "advisor_table.csv"
 LOOK, RACE = "look", "race"
-
-
-def chance_right(belief: Belief, names: Sequence[str], take: str) -> float:
-    """Chance that no approach lies more than WITHIN above `take`; names: those of the belief."""
-    drawn = belief.draws(DRAWS)
-    return float(np.mean(drawn.max(1) - drawn[:, list(names).index(take)] <= WITHIN))
 
 
 def verdict_of(chance: float) -> str:

@@ -4,7 +4,7 @@
 
 Every recorded situation that `tools/measure/score_advisor.py` knows, held out with its family, is
 raced many times without training: recorded means are the truth, examples are drawn that are hard or
-easy for all approaches together, and runs follow as in `halving.judge_on`, until so many are spent.
+easy for all approaches together, and runs follow as in `rounds.judge_on`, until so many are spent.
 Compared are the records alone, the measurements alone and both.
 """
 
@@ -23,7 +23,7 @@ from helpers.advisor.folds import Folds
 from helpers.advisor.prior.accuracies import Prior, expected_accuracies
 from helpers.advisor.prior.gains import NOTHING, recorded_gains
 from helpers.advisor.probe import ProbeScore
-from helpers.advisor.race.halving import ROUNDS
+from helpers.advisor.race.rounds import ROUNDS
 from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.backbones import BACKBONES
 from helpers.results import runs as records

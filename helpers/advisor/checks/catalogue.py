@@ -19,24 +19,10 @@ from helpers.advisor.checks import (
     text_leakage,
 )
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.checks.label_errors import Suspects, label_suspects, suspects_from
-from helpers.advisor.checks.sizes import examples_to_see, visible_difference
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
 from helpers.advisor.task import Form
 from helpers.errors import UserError
 from helpers.storage.seals import digests
-
-__all__ = [
-    "CHECKS",
-    "Check",
-    "Context",
-    "Suspects",
-    "examples_to_see",
-    "label_suspects",
-    "run_checks",
-    "suspects_from",
-    "visible_difference",
-]
 
 _VERSION = 3  # raise it when a check finds something else in the same data
 
@@ -104,7 +90,7 @@ def run_checks(
 ) -> tuple[Finding, ...]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
-    data: as `with_splits` returns it, without pictures that cannot be read and its copies known.
+    data: as `draw_splits` returns it, without pictures that cannot be read and its copies known.
     features: float (N, F) of a frozen backbone in the order of the data, for label suspects.
     side, channels: the backbone's input: pixels and 1 or 3 for pictures, tokens for texts.
     decoded: side and channels that pictures are decoded at, where these differ.
@@ -116,7 +102,7 @@ def run_checks(
     if features is not None and len(features) != len(data):
         raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
     context = Context(data, features, side, channels, progress, decoded, cut, letters)
-    fitting = [check for check in CHECKS if data.modality in check.modalities]
+    fitting = [check for check in CHECKS if check.fits(context)]
     findings = list(data.findings)
     for check in tqdm(
         fitting, desc="checking", unit="checks", leave=False, disable=None if progress else True

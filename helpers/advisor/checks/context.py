@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from helpers.advisor.checks.copies import find_copies
-from helpers.advisor.checks.pictures import Headers, read_headers, thumbnails
+from helpers.advisor.checks.pictures import read_headers, thumbnails
 from helpers.advisor.data import Copies, Finding, OwnData
 
 
@@ -37,6 +38,17 @@ class Context:
     def _looked_at(self) -> tuple[int | None, int]:
         return (self.side, self.channels) if self.decoded is None else self.decoded
 
+    @property
+    def splits(self) -> np.ndarray | None:
+        """The split of each example, or None where there are none."""
+        return self.data.splits if self.data.has_splits else None
+
+    @property
+    def test(self) -> np.ndarray | None:
+        """Rows of the test, or None where there is none."""
+        rows = np.flatnonzero(self.data.splits == "test")
+        return rows if len(rows) else None
+
     @cached_property
     def thumbnails(self) -> np.ndarray:
         """Small grey pictures, uint8 (N, 32, 32)."""
@@ -48,8 +60,8 @@ class Context:
         return find_copies(self.data, *self._looked_at, progress=self.progress)
 
     @cached_property
-    def headers(self) -> Headers:
-        """What the headers of pictures say."""
+    def headers(self) -> pd.DataFrame:
+        """What the headers of pictures say, see `read_headers`."""
         return read_headers(self.data)
 
 
@@ -59,10 +71,17 @@ class Check:
 
     run: returns what it found, nothing where all is well, None where the data gives it nothing to
         look at.
-    passed: the sentence for "all is well".
+    passed: the sentence for "all is well". needs: the field of the context without which there is
+        nothing to look at.
     """
 
     name: str
     run: Callable[[Context], Iterable[Finding] | None]
     passed: str
     modalities: tuple[str, ...] = ("image", "text")
+    needs: str = "data"
+
+    def fits(self, context: Context) -> bool:
+        """Whether the data and what is known of it give it something to look at."""
+        known = getattr(context, self.needs) is not None
+        return known and context.data.modality in self.modalities

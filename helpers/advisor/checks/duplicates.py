@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 
 REFUSED = 0.2  # of a test split that stands in train: its accuracy says nothing then
 
 
 def _sets(numbers: np.ndarray) -> list[np.ndarray]:
     """Return the rows of each set of two or more."""
-    order = np.argsort(numbers, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(numbers[order]) != 0])
-    return [rows for rows in np.split(order, starts[1:]) if len(rows) > 1]
+    groups = pd.Series(numbers).groupby(numbers).indices.values()
+    return [rows for rows in groups if len(rows) > 1]
 
 
-def _are_equal(context: Context, rows: np.ndarray) -> bool:
-    """Tell whether examples that are copies are equal throughout, not nearly so."""
-    return len(set(context.copies.exact[rows].tolist())) == 1
-
-
-def _shown(context: Context, pairs: list[np.ndarray]) -> tuple[str, ...]:
-    name = context.data.name
+def _shown(context: Context, pairs: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+    """Pairs by name: equal throughout (=) or nearly so (≈)."""
+    name, exact = context.data.name, context.copies.exact
     return tuple(
-        f"{name(int(a))} {'=' if _are_equal(context, np.array([a, b])) else '≈'} {name(int(b))}"
+        f"{name(int(a))} {'=' if exact[a] == exact[b] else '≈'} {name(int(b))}"
         for a, b in pairs[:MOST_EXAMPLES]
     )
 
@@ -42,7 +38,7 @@ def _within(context: Context) -> Iterator[Finding]:
     near = sum(len(rows) - 1 for rows in sets) - exact
     what = "file" if data.modality == "image" else "text"
     share = (exact + near) / len(data)
-    pairs = [np.array(pair) for rows in sets for pair in pairwise(rows)]
+    pairs = [pair for rows in sets for pair in pairwise(rows)]
     yield Finding(
         "duplicates",
         "warning" if share > 0.05 else "note",
@@ -63,8 +59,9 @@ def _across_classes(context: Context) -> Iterator[Finding]:
     sets = [rows for rows in _sets(context.copies.near) if len(set(labels[rows].tolist())) > 1]
     if not sets:
         return
-    pairs = [_differing(rows, labels) for rows in sets]
-    equal = sum(_are_equal(context, pair) for pair in pairs)
+    pairs = [(rows[0], rows[labels[rows] != labels[rows[0]]][0]) for rows in sets]
+    exact = context.copies.exact
+    equal = sum(int(exact[a] == exact[b]) for a, b in pairs)
     yield Finding(
         "duplicates across classes",
         "warning",
@@ -83,15 +80,8 @@ def _across_classes(context: Context) -> Iterator[Finding]:
     )
 
 
-def _across_splits(context: Context) -> Iterator[Finding] | None:
-    data = context.data
-    if not data.has_splits:
-        return None
-    return _shared(context, data)
-
-
-def _shared(context: Context, data: OwnData) -> Iterator[Finding]:
-    numbers = context.copies.near
+def _across_splits(context: Context) -> Iterator[Finding]:
+    data, numbers = context.data, context.copies.near
     for split in ("test", "validation"):
         rows = np.flatnonzero(data.splits == split)
         others = np.flatnonzero(data.splits == "train")
@@ -99,7 +89,7 @@ def _shared(context: Context, data: OwnData) -> Iterator[Finding]:
         if not len(seen):
             continue
         first = {int(numbers[row]): row for row in others[::-1]}
-        pairs = [np.array([row, first[int(numbers[row])]]) for row in seen]
+        pairs = [(row, first[int(numbers[row])]) for row in seen]
         share = len(seen) / len(rows)
         yield Finding(
             "duplicates across splits",
@@ -112,15 +102,13 @@ def _shared(context: Context, data: OwnData) -> Iterator[Finding]:
         )
 
 
-def _differing(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Two of these rows whose values differ."""
-    return np.array([rows[0], next(row for row in rows if values[row] != values[rows[0]])])
-
-
 CHECKS = (
     Check("duplicates", _within, "No example is a copy of another."),
     Check("duplicates across classes", _across_classes, "No copies stand in two classes."),
     Check(
-        "duplicates across splits", _across_splits, "No test example is a copy of another split's."
+        "duplicates across splits",
+        _across_splits,
+        "No test example is a copy of another split's.",
+        needs="splits",
     ),
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.checks.copies import FLAT
+from helpers.advisor.checks.pictures import GREY
 from helpers.advisor.data import Finding, counted
 from helpers.tasks.words import count_words
 
@@ -35,13 +36,10 @@ def _blank(context: Context) -> Iterator[Finding]:
         )
 
 
-def _resolution(context: Context) -> Iterator[Finding] | None:
-    return _sizes(context, context.side) if context.side else None
-
-
-def _sizes(context: Context, side: int) -> Iterator[Finding]:
-    headers = context.headers
-    shorter, longer = headers.sizes.min(axis=1), headers.sizes.max(axis=1)
+def _resolution(context: Context) -> Iterator[Finding]:
+    side, rows = context.side, context.headers.index
+    sizes = context.headers[["width", "height"]].to_numpy(np.int64)
+    shorter, longer = sizes.min(axis=1), sizes.max(axis=1)
     small = np.flatnonzero(shorter < side)
     if len(small) > 0.1 * len(shorter):
         yield Finding(
@@ -50,7 +48,7 @@ def _sizes(context: Context, side: int) -> Iterator[Finding]:
             f"{100 * len(small) / len(shorter):.0f} % of the pictures are smaller than the "
             f"{side} pixels that the backbone is given (half have a shorter side of at most "
             f"{np.median(shorter):.0f}); they are enlarged, which adds no detail.",
-            context.data.names(headers.rows[small]),
+            context.data.names(rows[small]),
             "Take larger originals if there are any, or a backbone with smaller inputs.",
         )
     if np.median(shorter) > 4 * side:
@@ -70,19 +68,15 @@ def _sizes(context: Context, side: int) -> Iterator[Finding]:
             "note",
             f"{counted(len(wide), 'picture')} of {len(shorter):,} are more than {_LONG:.0f} "
             "times as long as wide; the square at their centre is used, and the rest is not seen.",
-            context.data.names(headers.rows[wide]),
+            context.data.names(rows[wide]),
             "Cut them to the subject, or pad them to squares.",
         )
 
 
-def _colour(context: Context) -> Iterator[Finding] | None:
-    return _modes(context, context.channels) if context.side else None
-
-
-def _modes(context: Context, channels: int) -> Iterator[Finding]:
-    headers = context.headers
-    grey = np.isin(headers.modes, ("1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"))
-    if channels == 1 and not grey.all():
+def _colour(context: Context) -> Iterator[Finding]:
+    modes = context.headers["mode"]
+    grey = modes.isin(GREY)
+    if context.channels == 1 and not grey.all():
         yield Finding(
             "colour",
             "warning",
@@ -91,16 +85,16 @@ def _modes(context: Context, channels: int) -> Iterator[Finding]:
             (),
             "Take a backbone for colour if it tells the classes apart.",
         )
-    odd = ~grey & (headers.modes != "RGB")
-    if odd.any():
-        names, counts = np.unique(headers.modes[odd], return_counts=True)
-        kinds = ", ".join(f"{n:,} {name}" for name, n in zip(names, counts, strict=True))
+    odd = modes[~grey & (modes != "RGB")]
+    if len(odd):
+        counts = odd.value_counts().sort_index()
+        kinds = ", ".join(f"{n:,} {name}" for name, n in counts.items())
         yield Finding(
             "colour",
             "note",
-            f"{counted(int(odd.sum()), 'picture')} of {len(grey):,} looked at are stored otherwise "
+            f"{counted(len(odd), 'picture')} of {len(grey):,} looked at are stored otherwise "
             f"than RGB ({kinds}); they are converted, transparent parts to white.",
-            context.data.names(headers.rows[odd]),
+            context.data.names(odd.index),
             "Look at some of them as they are used.",
         )
 
@@ -131,11 +125,8 @@ def _texts(context: Context) -> Iterator[Finding]:
         )
 
 
-def _language(context: Context) -> Iterator[Finding] | None:
-    return None if context.letters is None else _foreign(context, context.letters)
-
-
-def _foreign(context: Context, letters: np.ndarray) -> Iterator[Finding]:
+def _language(context: Context) -> Iterator[Finding]:
+    letters = context.letters
     known = np.flatnonzero(np.isfinite(letters))
     average = float(letters[known].mean()) if len(known) else _FOREIGN
     limit = np.inf if average < _FOREIGN else _OTHER_SCRIPT
@@ -159,8 +150,8 @@ def _foreign(context: Context, letters: np.ndarray) -> Iterator[Finding]:
 
 CHECKS = (
     Check("blank pictures", _blank, "No picture is blank.", ("image",)),
-    Check("resolution", _resolution, "The pictures fit the backbone's input.", ("image",)),
-    Check("colour", _colour, "The pictures have the backbone's colours.", ("image",)),
-    Check("language", _language, "The encoder knows the words of the texts.", ("text",)),
+    Check("resolution", _resolution, "The pictures fit the backbone's input.", ("image",), "side"),
+    Check("colour", _colour, "The pictures have the backbone's colours.", ("image",), "side"),
+    Check("language", _language, "The encoder knows the words of the texts.", ("text",), "letters"),
     Check("lengths of texts", _texts, "Texts are neither too short nor too long.", ("text",)),
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.model_selection import cross_val_predict
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
@@ -25,12 +26,10 @@ class Suspects:
     """Examples whose labels may be wrong, the likeliest first; M of them.
 
     rows: int64 (M,). suggested: int64 (M,), the label that the probe would give.
-    confidence: float64 (M,), the probability it gives that label.
     """
 
     rows: np.ndarray
     suggested: np.ndarray
-    confidence: np.ndarray
 
 
 def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
@@ -55,7 +54,7 @@ def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     doubted = (confidence >= usual[best]) & (own <= _DOUBT * usual[labels])
     rows = np.flatnonzero(known & (best != labels) & doubted)
     rows = rows[np.argsort(own[rows] / confidence[rows], kind="stable")]
-    return Suspects(rows, best[rows].astype(np.int64), confidence[rows])
+    return Suspects(rows, best[rows])
 
 
 @one_blas_thread
@@ -66,24 +65,18 @@ def out_of_fold(
 
     A class that a fold's probe has not seen gets probability 0; C is labels.max() + 1.
     """
-    if len(features) != len(labels):
-        raise UserError(f"{len(features)} features and {len(labels)} labels differ in length")
-    together = np.arange(len(labels)) if together is None else together
     found = np.full((len(labels), int(labels.max()) + 1), np.nan)
     try:
         cuts = cut_folds(labels, together, _FOLDS, seed)
     except UserError:  # too few to doubt any
         return found
-    for seen, held in cuts:
-        if len(np.unique(labels[seen])) < 2:
-            continue
-        # Held short: a probe must not learn the very labels that it is asked to doubt.
-        probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the last digit of convergence does not matter here
-            probe.fit(features[seen], labels[seen])
-        found[held] = 0.0
-        found[np.ix_(held, probe.classes_)] = probe.predict_proba(features[held])
+    # Held short: a probe must not learn the very labels that it is asked to doubt.
+    probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the last digit of convergence, a class that a fold lacks
+        chances = cross_val_predict(probe, features, labels, cv=cuts, method="predict_proba")
+    found[:] = 0.0
+    found[:, np.unique(labels)] = chances
     return found
 
 
@@ -99,14 +92,10 @@ def label_suspects(
     rows = np.sort(stratified_order(labels, seed)[:_MOST])
     part = None if together is None else together[rows]
     found = suspects_from(out_of_fold(features[rows], labels[rows], part, seed), labels[rows])
-    return Suspects(rows[found.rows], found.suggested, found.confidence)
+    return Suspects(rows[found.rows], found.suggested)
 
 
-def _suspects(context: Context) -> Iterator[Finding] | None:
-    return None if context.features is None else _noise(context)
-
-
-def _noise(context: Context) -> Iterator[Finding]:
+def _suspects(context: Context) -> Iterator[Finding]:
     data = context.data
     found = label_suspects(context.features, data.labels, data.together)
     if not len(found.rows):
@@ -129,4 +118,11 @@ def _noise(context: Context) -> Iterator[Finding]:
     )
 
 
-CHECKS = (Check("label suspects", _suspects, "A probe doubts no label with confidence."),)
+CHECKS = (
+    Check(
+        "label suspects",
+        _suspects,
+        "A probe doubts no label with confidence.",
+        needs="features",
+    ),
+)

@@ -59,19 +59,21 @@ def _typical(values: np.ndarray, labels: np.ndarray, data: OwnData) -> tuple[str
     return tuple(lines[:MOST_EXAMPLES])
 
 
+_PROPERTIES = {
+    "camera": "the camera in EXIF",
+    "software": "the software in EXIF",
+    "day": "the day in EXIF",
+    "size": "the size in pixels",
+    "format": "the file format",
+    "mode": "the colour mode",
+}
+
+
 def _headers(context: Context) -> Iterator[Finding]:
     data, headers = context.data, context.headers
-    labels = data.labels[headers.rows]
-    sizes = np.array([f"{width} x {height}" for width, height in headers.sizes], dtype=str)
-    properties = (
-        ("camera", "the camera in EXIF", headers.cameras),
-        ("software", "the software in EXIF", headers.software),
-        ("day", "the day in EXIF", headers.days),
-        ("size", "the size in pixels", sizes),
-        ("format", "the file format", headers.formats),
-        ("mode", "the colour mode", headers.modes),
-    )
-    for short, name, values in properties:
+    labels = data.labels[headers.index]
+    for short, name in _PROPERTIES.items():
+        values = headers[short].to_numpy(str)
         if len(np.unique(values)) < 2:
             continue
         accuracy, chance = told_by(values, labels)
@@ -81,7 +83,7 @@ def _headers(context: Context) -> Iterator[Finding]:
                 "warning",
                 f"In {100 * accuracy:.0f} % of {len(values):,} pictures {name} alone names the "
                 f"class, where the largest class makes {100 * chance:.0f} %.",
-                _typical(np.asarray(values), labels, data),
+                _typical(values, labels, data),
                 "A network can learn the source instead of the subject: mix the sources within "
                 "each class, or test on pictures from a new one.",
             )

@@ -25,10 +25,10 @@ neighbours).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
+import pandas as pd
 from scipy.fft import dct
 
 from helpers.tasks.splits import shuffled
@@ -39,7 +39,7 @@ _FROM_CENTRE = _AT - (SIDE - 1) / 2
 _LOW, _HIGH = np.float32([0.86, -2, 0.86, -2]), np.float32([1.04, 2, 1.04, 2])
 _STEP = np.float32([0.04, 0.6, 0.04, 0.6])  # the farthest that one step goes
 _DAMPING = 1e-3
-_COARSE, _FINE = 2, 3  # steps
+COARSE, FINE = 2, 3  # steps
 _MARGIN = 2  # pixels at the edge that are not compared: resampling makes them up
 _AS_IS = 0.04  # of the distance of near strangers: a copy that lies as the other does differs less
 _LAID = 0.12  # of the distance of the nearest stranger: a copy laid over the other differs less
@@ -54,30 +54,15 @@ _REFERENCE = 1_000  # pictures that stand for the rest
 _ROWS, _PAIRS = 4096, 128  # pictures, and pairs, worked on at a time
 
 
-@dataclass(frozen=True)
-class _Look:
-    """One way a picture may be changed: the share of each side in view, its centre, mirrored."""
+def _looks() -> np.ndarray:
+    """Ways a picture may be changed: share of each side in view, its centre, whether mirrored.
 
-    scale: float
-    down: float
-    across: float
-    mirrored: bool
-
-
-def _looks() -> list[_Look]:
-    """As it is and cropped by 1.5, 3 and 4.5 % a side, centred or off-centre; each mirrored too."""
+    float32 (26, 4). The first is as it is; then cropped by 1.5, 3 and 4.5 % a side, centred or
+    off-centre; each mirrored too.
+    """
     places = [(1.0, 0.0, 0.0), *((scale, 0.0, 0.0) for scale in (0.97, 0.94, 0.91))]
     places += product((0.97, 0.94, 0.91), (-0.55, 0.55), (-0.55, 0.55))
-    return [_Look(*place, mirrored) for place in places for mirrored in (False, True)]
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """Pairs (M,) as picture · n + other, how near they lie, and by which look."""
-
-    codes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    near: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float32))
-    look: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int8))
+    return np.float32([(*place, mirrored) for place in places for mirrored in (0, 1)])
 
 
 def alike(thumbnails: np.ndarray) -> np.ndarray:
@@ -102,32 +87,32 @@ def alike(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def candidates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs to compare, int64 (M, 2), and the look (M,) that the first needs for it."""
+    """Return pairs to compare, int64 (M, 2), and the look (M, 4) that the first needs for it."""
     n = len(thumbnails)
-    mean, axes = _directions(_frequencies(thumbnails[np.sort(shuffled(n, 0)[:_ROWS])]))
-    points = _placed(thumbnails, mean, axes, _Look(1.0, 0.0, 0.0, False))
+    looks = _looks()
+    drawn = thumbnails[np.sort(shuffled(n, 0)[:_ROWS])]
+    mean, axes = _directions(_frequencies(drawn, looks[0]))
+    points = _placed(thumbnails, mean, axes, looks[0])
     pivots = points[shuffled(n, 0)[: max(1, int(n**0.5))]]
     cells = _grouped((points @ pivots.T).argmax(axis=1), np.arange(n), len(pivots))
-    held = _Candidates()
-    for number, look in enumerate(_looks()):
+    held = None
+    for number, look in enumerate(looks):
         places = _placed(thumbnails, mean, axes, look)
-        held = _best(held, _neighbours(places, points, pivots, cells), number, n)
-    pairs = np.stack(np.divmod(held.codes, n), axis=1)
+        found = _neighbours(places, points, pivots, cells).assign(look=number)
+        # Each pair by the look that brings it nearest, and the nearest of each picture.
+        held = pd.concat([held, found]).sort_values("near", ascending=False, kind="stable")
+        held = held.drop_duplicates(["picture", "other"]).groupby("picture").head(_KEPT)
     # Of the two ways round, the one that fits better: it lays the whole over the crop.
-    order = np.lexsort((-held.near, *np.sort(pairs, axis=1).T))
-    first = np.r_[True, (np.diff(np.sort(pairs[order], axis=1), axis=0) != 0).any(axis=1)]
-    order = order[first[: len(order)]]
-    return pairs[order], held.look[order]
+    pairs = held[["picture", "other"]].to_numpy()
+    first = ~pd.DataFrame(np.sort(pairs, axis=1)).duplicated().to_numpy()
+    return pairs[first], looks[held["look"].to_numpy()[first]]
 
 
-def _frequencies(thumbnails: np.ndarray, look: _Look | None = None) -> np.ndarray:
+def _frequencies(thumbnails: np.ndarray, look: np.ndarray) -> np.ndarray:
     """The 63 lowest frequencies of pictures so changed, float32 (N, 63), of length 1."""
-    down = across = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
-    if look is not None:
-        scale = np.float32([look.scale, look.scale])
-        first, second = warps(scale, np.float32([look.down, look.across]))[0]
-        down, across = down @ first, across @ second
-        across = across[:, ::-1] if look.mirrored else across
+    lowest = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
+    down, across = lowest @ warps(look[[0, 0]], look[1:3])[0]
+    across = across[:, ::-1] if look[3] else across
     made = np.empty((len(thumbnails), _FREQUENCIES**2 - 1), dtype=np.float32)
     for start in range(0, len(thumbnails), _ROWS):
         chunk = down @ (thumbnails[start : start + _ROWS].astype(np.float32) @ across.T)
@@ -145,7 +130,9 @@ def _directions(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, (axes[:, -kept:] / scale).astype(np.float32)
 
 
-def _placed(thumbnails: np.ndarray, mean: np.ndarray, axes: np.ndarray, look: _Look) -> np.ndarray:
+def _placed(
+    thumbnails: np.ndarray, mean: np.ndarray, axes: np.ndarray, look: np.ndarray
+) -> np.ndarray:
     return _unit((_frequencies(thumbnails, look) - mean) @ axes)
 
 
@@ -161,12 +148,12 @@ def _grouped(keys: np.ndarray, values: np.ndarray, n: int) -> list[np.ndarray]:
 
 def _neighbours(
     places: np.ndarray, points: np.ndarray, pivots: np.ndarray, cells: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and cosines of the points near each place, in the cells around it."""
+) -> pd.DataFrame:
+    """The points near each place, in the cells around it: `picture`, `other`, and cosine `near`."""
     n, probes = len(points), min(_PROBES, len(pivots))
     probed = np.argpartition(places @ pivots.T, -probes, axis=1)[:, -probes:]
     asking = _grouped(probed.ravel(), np.repeat(np.arange(n), probes), len(pivots))
-    codes, cosines = [], []
+    found = [np.empty((3, 0))]
     for members, rows in zip(cells, asking, strict=True):
         for start in range(0, len(rows) if len(members) else 0, _ROWS):
             part = rows[start : start + _ROWS]
@@ -177,38 +164,20 @@ def _neighbours(
                 least = np.partition(cosine[many], -_IN_CELL, axis=1)[:, [-_IN_CELL]]
                 near[many] &= cosine[many] >= least
             row, member = np.nonzero(near)
-            other = part[row] != members[member]
-            codes.append((part[row] * n + members[member])[other])
-            cosines.append(cosine[row, member][other])
-    return np.concatenate(codes), np.concatenate(cosines)
-
-
-def _best(
-    held: _Candidates, found: tuple[np.ndarray, np.ndarray], look: int, n: int
-) -> _Candidates:
-    """Each pair once, by the look that brings it nearest, and the nearest of each picture."""
-    codes = np.concatenate([held.codes, found[0]])
-    near = np.concatenate([held.near, found[1]])
-    looks = np.concatenate([held.look, np.full(len(found[0]), look, dtype=np.int8)])
-    order = np.lexsort((-near, codes))
-    order = order[np.diff(codes[order], prepend=-1) != 0]
-    order = order[np.lexsort((-near[order], codes[order] // n))]
-    picture = codes[order] // n
-    order = order[np.arange(len(order)) - np.searchsorted(picture, picture) < _KEPT]
-    return _Candidates(codes[order], near[order], looks[order])
+            found.append(np.stack([part[row], members[member], cosine[row, member]]))
+    picture, other, near = np.concatenate(found, axis=1)
+    pairs = pd.DataFrame({"picture": picture, "other": other, "near": near})
+    return pairs[pairs["picture"] != pairs["other"]].astype({"picture": int, "other": int})
 
 
 def _taken(
     thumbnails: np.ndarray, pairs: np.ndarray, looks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both pictures of each pair, the first mirrored where its look is, and where to begin."""
-    every = _looks()
-    chosen = [every[look] for look in looks]
     one, other = (thumbnails[pairs[:, side]].astype(np.float32) for side in (0, 1))
-    mirrored = np.array([look.mirrored for look in chosen], dtype=bool)
+    mirrored = looks[:, 3] > 0
     one[mirrored] = one[mirrored, :, ::-1]
-    begin = [(look.scale, look.down, look.scale, look.across) for look in chosen]
-    return one, other, np.float32(begin).reshape(-1, 4)
+    return one, other, looks[:, [0, 1, 0, 2]]
 
 
 def _as_is(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -218,11 +187,11 @@ def _as_is(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _fits(one: np.ndarray, other: np.ndarray, at: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Whether the details are at most so far apart, bool (M,), once one is laid over the other."""
     fits = np.zeros(len(one), dtype=bool)
-    at = align_roughly(one, other, at)
+    at = align(blurred(one), blurred(other), at, COARSE)
     # Most candidates are strangers, and are far from fitting by now.
     hopeful = np.flatnonzero(1 - _laid_agreement(one, other, at) <= _HOPEFUL * limit)
     one, other = one[hopeful], other[hopeful]
-    at = align_finely(one, other, at[hopeful])
+    at = align(one, other, at[hopeful], FINE)
     fits[hopeful] = 1 - _laid_agreement(one, other, at) <= limit[hopeful]
     return fits
 
@@ -283,23 +252,20 @@ def details(pictures: np.ndarray) -> np.ndarray:
     return _LIGHT @ pictures @ _LIGHT.T - _WIDE @ pictures @ _WIDE.T
 
 
-def align_roughly(pictures: np.ndarray, others: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Find how `others` were cropped out of `pictures`, both float32 (M, 32, 32), when blurred.
+def align(pictures: np.ndarray, others: np.ndarray, at: np.ndarray, steps: int) -> np.ndarray:
+    """Find how `others` were cropped out of `pictures`, both float32 (M, 32, 32).
 
     at: float32 (M, 4), where to begin: the share of the height in view and how far below the
     middle its centre lies in pixels, then the same across. Returns the like.
     """
-    pictures, others = _BLUR @ pictures @ _BLUR.T, _BLUR @ others @ _BLUR.T
-    for _ in range(_COARSE):
+    for _ in range(steps):
         at = _step(pictures, others, at)
     return at
 
 
-def align_finely(pictures: np.ndarray, others: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """As `align_roughly`, on the pictures as they are, from what that found."""
-    for _ in range(_FINE):
-        at = _step(pictures, others, at)
-    return at
+def blurred(pictures: np.ndarray) -> np.ndarray:
+    """Pictures without their finest details, float32 (M, 32, 32), to be aligned roughly."""
+    return _BLUR @ pictures @ _BLUR.T
 
 
 def lay(pictures: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

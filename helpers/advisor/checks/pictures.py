@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
@@ -20,24 +21,6 @@ LOOKED_AT = 64  # pictures whose headers tell size and colour
 GREY = {"1", "L", "I", "F", "LA", "I;16", "I;16B", "I;16L"}
 MOST_HEADERS = 5_000  # pictures whose headers are read: a share to within one and a half points
 _MAKE, _MODEL, _SOFTWARE, _TIME, _EXIF, _TAKEN = 0x010F, 0x0110, 0x0131, 0x0132, 0x8769, 0x9003
-
-
-@dataclass(frozen=True)
-class Headers:
-    """What the headers of some pictures say, without decoding them; M pictures.
-
-    rows: int64 (M,), which examples.
-    sizes: int64 (M, 2), width and height in pixels.
-    modes, formats, cameras, software, days: str (M,), "" where a header has none.
-    """
-
-    rows: np.ndarray
-    sizes: np.ndarray
-    modes: np.ndarray
-    formats: np.ndarray
-    cameras: np.ndarray
-    software: np.ndarray
-    days: np.ndarray
 
 
 def picture_shape(data: OwnData, image_size: int) -> tuple[int | None, int]:
@@ -89,8 +72,8 @@ def readable(
         return data
     _check_splits(data, good)
     kept, gone = np.flatnonzero(good), np.flatnonzero(~good)
-    unread = sorted(set(range(_listed(data))) - set(array.kept))
-    skipped = dict(zip(unread, array.skipped, strict=True))
+    unread = np.setdiff1d(np.arange(len(array.kept) + len(array.skipped)), array.kept)
+    skipped = dict(zip(unread.tolist(), array.skipped, strict=True))
     finding = Finding(
         "unreadable files",
         "warning",
@@ -137,15 +120,17 @@ def thumbnails(
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
 
-def read_headers(data: OwnData, most: int = MOST_HEADERS) -> Headers:
-    """Read the headers of at most so many pictures, drawn stratified by class."""
+def read_headers(data: OwnData, most: int = MOST_HEADERS) -> pd.DataFrame:
+    """What the headers of at most so many pictures say, drawn stratified by class.
+
+    A row for each that can be read, by its row in the data: width and height in pixels, and as
+    text, "" where a header has none, size, mode, format, camera, software and day.
+    """
     rows = np.sort(stratified_order(data.labels, 0)[:most])
-    facts = [_header(data.items[row]) for row in rows]
-    rows = rows[[fact is not None for fact in facts]]
-    facts = [fact for fact in facts if fact is not None]
-    columns = list(zip(*facts, strict=True)) or [()] * 6
-    sizes = np.array(columns[0], dtype=np.int64).reshape(-1, 2)
-    return Headers(rows, sizes, *(np.array(column, dtype=str) for column in columns[1:]))
+    facts = {row: _header(data.items[row]) for row in rows}
+    facts = {row: fact for row, fact in facts.items() if fact is not None}
+    columns = ["width", "height", "size", "mode", "format", "camera", "software", "day"]
+    return pd.DataFrame(list(facts.values()), index=list(facts), columns=columns)
 
 
 def _header(file: object) -> tuple | None:
@@ -153,14 +138,15 @@ def _header(file: object) -> tuple | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning about a tag tells nothing about the class
             with opened(file) as image:
-                size, mode, kind = image.size, image.mode, image.format or ""
+                (width, height), mode, kind = image.size, image.mode, image.format or ""
                 exif = image.getexif()
                 inner = exif.get_ifd(_EXIF) if _EXIF in exif else {}
     except Exception:  # decoders raise nearly anything on a damaged file
         return None
     camera = " ".join(_text(exif.get(tag)) for tag in (_MAKE, _MODEL)).strip()
-    taken = _text(inner.get(_TAKEN) or exif.get(_TIME))
-    return size, mode, kind, camera, _text(exif.get(_SOFTWARE)), taken[:10].replace(":", "-")
+    software, taken = _text(exif.get(_SOFTWARE)), _text(inner.get(_TAKEN) or exif.get(_TIME))
+    day = taken[:10].replace(":", "-")
+    return width, height, f"{width} x {height}", mode, kind, camera, software, day
 
 
 def _text(value: object) -> str:
@@ -179,12 +165,7 @@ def _shrunk(images: np.ndarray) -> np.ndarray:
 
 def _decoded(data: OwnData, side: int | None, channels: int, progress: bool) -> ImageArray:
     files = data.items if data.listed is None else data.listed
+    shape = (THUMBNAIL, 1) if side is None else (side, channels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be read becomes a finding
-        if side is None:
-            return image_memmap(files, THUMBNAIL, 1, progress=progress, one_scale=True)
-        return image_memmap(files, side, channels, progress=progress, one_scale=True)
-
-
-def _listed(data: OwnData) -> int:
-    return len(data.items if data.listed is None else data.listed)
+        return image_memmap(files, *shape, progress=progress, one_scale=True)

@@ -111,7 +111,7 @@ def _dealt(
 
 def _shift(context: Context) -> Iterator[Finding] | None:
     data = context.data
-    if context.features is None or "test" in data.drawn or not (data.splits == "test").any():
+    if "test" in data.drawn or not (data.splits == "test").any():
         return None
     found = compare(context.features, data.labels, data.splits == "test", data.together)
     return None if found is None else _told(context, found)
@@ -155,4 +155,4 @@ def _probed(context: Context) -> tuple[float, float, float, float]:
     return float((guessed == labels).mean()), right / len(test), *wilson_interval(right, len(test))
 
 
-CHECKS = (Check(SHIFT, _shift, "The test resembles the training data."),)
+CHECKS = (Check(SHIFT, _shift, "The test resembles the training data.", needs="features"),)

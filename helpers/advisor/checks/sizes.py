@@ -9,28 +9,18 @@ import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import Finding, OwnData, counted, listing
+from helpers.results.statistics import smallest_visible_gain
 
 IMBALANCED = 10  # times as many examples in the largest class as in the smallest
 TINY = 10  # training examples of a class: fewer and its accuracy is luck
 FEW = 50  # training examples in all
 _POINTS = 0.02  # of accuracy: what two approaches often differ by
-_ACCURACY = 0.85  # that the size of a test is worked out for, where no other is named
-_SURE, _POWER = 1.96, 0.84  # normal quantiles: 5 % false alarms, 80 % found
+ACCURACY = 0.85  # that the size of a test is worked out for, where no other is named
 
 
-def visible_difference(n_test: int, accuracy: float = _ACCURACY) -> float:
-    """Return the difference of two accuracies that n test examples can show.
-
-    Found four times in five by a two-sided test of two proportions at 5 %. Two approaches judged on
-    the same examples are told apart by somewhat less, by how much depends on how often they agree.
-    """
-    return (_SURE + _POWER) * math.sqrt(2 * accuracy * (1 - accuracy) / n_test)
-
-
-def examples_to_see(difference: float = _POINTS, accuracy: float = _ACCURACY) -> int:
-    """Return how many test examples show a difference of two accuracies."""
-    needed = ((_SURE + _POWER) / difference) ** 2 * 2 * accuracy * (1 - accuracy)
-    return math.ceil(needed)
+def examples_to_see(difference: float = _POINTS, accuracy: float = ACCURACY) -> int:
+    """How many test examples show a difference of two accuracies, see `smallest_visible_gain`."""
+    return math.ceil((smallest_visible_gain(1, accuracy) / difference) ** 2)
 
 
 def _counts(data: OwnData, split: str) -> np.ndarray:
@@ -88,11 +78,9 @@ def _tiny(context: Context) -> Iterator[Finding]:
 
 def _test_size(context: Context) -> Iterator[Finding]:
     data = context.data
-    if not (data.splits == "test").any():
-        return
     counts = _counts(data, "test")
     n = int(counts.sum())
-    seen, needed = visible_difference(n), examples_to_see()
+    seen, needed = smallest_visible_gain(n, ACCURACY), examples_to_see()
     if seen <= _POINTS:
         return
     missing = [data.classes[c] for c in np.flatnonzero(counts == 0)]
@@ -111,5 +99,10 @@ def _test_size(context: Context) -> Iterator[Finding]:
 CHECKS = (
     Check("class balance", _balance, "The classes have about as many training examples each."),
     Check("tiny classes", _tiny, f"Every class has {TINY} training examples or more."),
-    Check("size of the test", _test_size, "The test can show differences of two points."),
+    Check(
+        "size of the test",
+        _test_size,
+        "The test can show differences of two points.",
+        needs="test",
+    ),
 )

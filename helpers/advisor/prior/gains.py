@@ -2,9 +2,9 @@
 
 A gain is a difference in log-odds to feature extraction on the same task, size and seeds, so that
 a task near 0.5 and one near 0.95 can speak of the same gain. Families of tasks are few, so how
-much they differ is known badly too: each approach's spread is drawn towards that of all, and the
-interval is a t interval. Differences between approaches are taken within families: where
-everything that moves the whole network fails on a family, it fails there together.
+much they differ is known badly too: each approach's spread is drawn towards that of all, and is as
+wide as a t interval. Differences between approaches are taken within families: where everything
+that moves the whole network fails on a family, it fails there together.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from scipy.special import logit
+from scipy.stats import norm
 from scipy.stats import t as student
 
 from helpers.results.learning_curves import Measured
@@ -28,15 +29,15 @@ MEASURED = CLASSICAL  # on own data, like the probe: the records need not be ask
 SHARED = 3.0
 LONE_SPREAD = 0.5  # log-odds, where a single family speaks
 LEAST_SPREAD = 0.05  # log-odds; families that agree by luck do not make a certainty
-Z = float(student.ppf(0.975, np.inf))
+Z = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
 class Gains:
     """Expected gains (A,) of approaches `names` in one more family of tasks, in log-odds.
 
-    They follow a t distribution around `mean` with the squared scale `covariance` (A, A) and
-    `freedom` degrees of freedom. families: of tasks. runs: recorded runs by approach.
+    covariance: (A, A), such that Z deviations are a 95 % interval. families: of tasks. runs:
+    recorded runs by approach.
     """
 
     names: tuple[str, ...]
@@ -44,29 +45,11 @@ class Gains:
     covariance: np.ndarray = field(repr=False)
     families: int
     runs: Mapping[str, int]
-    freedom: float = np.inf
 
     def of(self, name: str) -> tuple[float, float]:
         """(gain, spread) of an approach over feature extraction."""
-        return self.difference(name, BASE)
-
-    def knows(self, name: str) -> bool:
-        """Whether anything is known of an approach; feature extraction gains 0 over itself."""
-        return name == BASE or name in self.names
-
-    def difference(self, one: str, other: str) -> tuple[float, float]:
-        """(mean, spread) of how far `one` lies above `other`, log-odds.
-
-        1.96 spreads are the half width of a 95 % t interval: wider than the scale.
-        """
-        # A difference is a contrast c of the gains, +1 and -1 (the base itself gains 0), with mean
-        # c'm and squared scale c'Cc: what moves both approaches alike cancels.
-        contrast = np.zeros(len(self.names))
-        for name, sign in ((one, 1.0), (other, -1.0)):
-            if name != BASE:
-                contrast[self.names.index(name)] += sign
-        scale = float(np.sqrt(max(0.0, contrast @ self.covariance @ contrast)))
-        return float(contrast @ self.mean), scale * float(student.ppf(0.975, self.freedom)) / Z
+        row = self.names.index(name)
+        return float(self.mean[row]), float(np.sqrt(self.covariance[row, row]))
 
 
 NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
@@ -83,10 +66,10 @@ def recorded_gains(modality: str, measured: Measured) -> Gains:
         return NOTHING
     table = cells.groupby([*FAMILY, "approach"])["gain"].mean().unstack()
     table = table.fillna(table.mean())
-    mean, covariance, freedom = _pooled(table.to_numpy())
     families = table.index.get_level_values("family").nunique()
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
-    return Gains(tuple(table.columns), mean, covariance, families, runs, freedom)
+    gains = table.to_numpy()
+    return Gains(tuple(table.columns), gains.mean(axis=0), _spread(gains), families, runs)
 
 
 def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
@@ -104,28 +87,21 @@ def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
                     yield name, gain, curve.family, curve.backbone, len(both)
 
 
-def _pooled(gains: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """(mean (A,), squared scale (A, A), freedom) of one more family, from gains (families, A)."""
-    mean, number = gains.mean(axis=0), len(gains)
+def _spread(gains: np.ndarray) -> np.ndarray:
+    """Covariance (A, A) of the gains of one more family, from those of some (families, A)."""
+    number, size = gains.shape
     if number < 2:
         # A single family shows no spread: it is assumed, with a correlation of one half.
-        half_correlated = (np.eye(len(mean)) + np.ones((len(mean),) * 2)) / 2
-        return mean, LONE_SPREAD**2 * half_correlated, np.inf
-    gaps = gains - mean
-    # The covariance between families; n - 1 since the mean comes from the same ones.
-    covariance = gaps.T @ gaps / (number - 1)
-    # It has n - 1 degrees of freedom and is drawn towards one that is the same for all approaches,
-    # which counts for SHARED more: the mean under an inverse Wishart prior around that one.
-    freedom = SHARED + number - 1
-    covariance = (SHARED * _exchangeable(covariance) + (number - 1) * covariance) / freedom
-    covariance[np.diag_indices_from(covariance)] += LEAST_SPREAD**2
-    # One more family lies off by its own deviation, and by that of the mean: C + C / n.
-    return mean, covariance * (1 + 1 / number), freedom
-
-
-def _exchangeable(covariance: np.ndarray) -> np.ndarray:
-    """The same mean variance and mean covariance for all approaches."""
-    size = len(covariance)
+        return LONE_SPREAD**2 * (np.eye(size) + 1) / 2
+    covariance = np.cov(gains.T).reshape(size, size)
+    # It has n - 1 degrees of freedom and is drawn towards one with the same mean variance and mean
+    # covariance for all approaches, which counts for SHARED more: the mean under an inverse Wishart
+    # prior around that one.
     variance = np.trace(covariance) / size
-    shared = (covariance.sum() - np.trace(covariance)) / max(1, size * (size - 1))
-    return np.full((size, size), shared) + (variance - shared) * np.eye(size)
+    shared = (covariance.sum() - size * variance) / max(1, size * (size - 1))
+    alike = np.full((size, size), shared) + (variance - shared) * np.eye(size)
+    freedom = SHARED + number - 1
+    covariance = (SHARED * alike + (number - 1) * covariance) / freedom
+    covariance += LEAST_SPREAD**2 * np.eye(size)
+    # One more family lies off by its own deviation, and by that of the mean: C + C / n.
+    return covariance * (1 + 1 / number) * (student.ppf(0.975, freedom) / Z) ** 2

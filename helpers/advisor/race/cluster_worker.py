@@ -23,7 +23,6 @@ from helpers.experiments.workers import limited_threads
 _turn = threading.Lock()
 _held: dict[tuple[str, str, int], tuple[OwnTask, Backbone]] = {}
 
-
 _ARRAYS = ("labels", "splits", "groups", "rows", "together")
 
 

@@ -49,7 +49,6 @@ class SkipKind(StrEnum):
     TOO_SLOW = "too slow"  # it took much longer than was predicted
     FAILED = "failed"
     DIED = "died"  # with its worker, again and again
-    BEHIND = "behind"
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,7 @@ def execute(
     """
     started, cpu = time.perf_counter(), time.process_time()
     approach, own = get_approach(job.approach), race.own
-    folds = folds_of(own, job.seed)
-    task = part_of(own.task, folds, job.fold, job.n_train, own.examples)
+    task = part_of(own.task, folds_of(own, job.seed), job.fold, job.n_train, own.examples)
     prepared = own.examples.seconds
     if backbone is None or not approach.uses_pretrained:
         backbone = load_backbone(
@@ -161,7 +159,8 @@ def execute(
         **{key: facts[key] for key in ("device", "threads", "torch", "git", "created")},
     }
     if job.fold == 0:
-        _keep(fitted, race, job, row)
+        told = model_facts(own, race.backbone, race.image_size, row)
+        save_fitted(fitted, told, race.model_folder(job))
     return row
 
 
@@ -187,11 +186,6 @@ def judged(fitted: Fitted, split: Split, seed: int) -> np.ndarray:
     return made
 
 
-def _keep(fitted: Fitted, race: RaceFile, job: RaceRun, row: dict[str, Any]) -> None:
-    facts = model_facts(race.own, race.backbone, race.image_size, row)
-    save_fitted(fitted, facts, race.model_folder(job))
-
-
 def _watch(
     deadline: float | None, wanted: Callable[[], bool] | None
 ) -> Callable[[int, Any], None] | None:
@@ -201,7 +195,9 @@ def _watch(
     def look(epoch: int, history: Any) -> None:
         late = deadline is not None and time.monotonic() > deadline
         if late or not (wanted is None or wanted()):
-            raise OutOfTime(f"stopped after epoch {epoch + 1}")
+            raise OutOfTime(
+                f"it took longer than predicted and was stopped after epoch {epoch + 1}"
+            )
 
     return look
 

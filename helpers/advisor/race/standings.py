@@ -24,8 +24,6 @@ from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import RUN_NOISE
 from helpers.results.statistics import wilson_interval
 
-DRAWS = 2_000  # of what the records let expect, for a chance
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -57,9 +55,9 @@ def unmeasured(name: str) -> Arm:
 
 
 def arms_of(rows: pd.DataFrame, folds: Folds, n_train: int, modality: str) -> dict[str, Arm]:
-    """The approaches that have runs on n_train examples."""
+    """The approaches that have runs, which trained on n_train examples."""
     arms, noise = {}, RUN_NOISE[modality] / np.sqrt(n_train)
-    for name, of_approach in rows[rows["n_train"] == n_train].groupby("approach"):
+    for name, of_approach in rows.groupby("approach"):
         runs = {int(row.fold): right_of(row) for row in of_approach.itertuples()}
         arms[str(name)] = arm_of(str(name), runs, folds, noise)
     return arms
@@ -109,16 +107,14 @@ def standing(arms: Mapping[str, Arm], prior: Prior) -> Standing:
     """Compare every arm with the likeliest, by the records and all measurements together."""
     names = list(arms)
     belief = prior.belief(names)
-    rows = np.array([row for row, arm in enumerate(arms.values()) if len(arm.share)], dtype=int)
-    if len(rows):
-        belief = belief.given(rows, *measurement([arms[names[row]] for row in rows]))
-    best = int(np.argmax(belief.mean))
-    beats, p_values = {}, {}
-    for row, name in enumerate(names):
-        beats[name] = 1.0 if row == best else belief.chance_above(row, best, MARGIN)
-        p_values[name] = paired_p(arms[name], arms[names[best]])
-    shortfall = pd.Series(belief.mean[best] - belief.mean, index=names)
-    return Standing(names[best], shortfall, beats, p_values, belief)
+    measured = [arm for arm in arms.values() if len(arm.share)]
+    if measured:
+        belief = belief.given([arm.approach for arm in measured], *measurement(measured))
+    best = names[int(np.argmax(belief.mean))]
+    beats = {name: 1.0 if name == best else belief.chance_above(name, best) for name in names}
+    p_values = {name: paired_p(arm, arms[best]) for name, arm in arms.items()}
+    shortfall = pd.Series(belief.mean.max() - belief.mean, index=names)
+    return Standing(best, shortfall, beats, p_values, belief)
 
 
 def undominated(take: str, arms: Mapping[str, Arm], seconds: Mapping[str, float]) -> str:
@@ -209,14 +205,12 @@ def paired_p(one: Arm, other: Arm) -> float:
 
 
 def chances(prior: Prior, names: list[str]) -> dict[str, float]:
-    """Chance of each approach to lie within the margin of the best, from the records alone."""
+    """Chance of each approach to lie within the margin of the best, from the records alone.
+
+    Of what the records lack nothing is known: 1.
+    """
     known = [name for name in names if name in prior.expected]
-    chance = {}
-    if known:
-        drawn = prior.belief(known).draws(DRAWS)
-        near = drawn >= drawn.max(1, keepdims=True) - MARGIN
-        chance = dict(zip(known, near.mean(0).tolist(), strict=True))
-    return {name: chance.get(name, 1.0) for name in names}
+    return dict.fromkeys(names, 1.0) | prior.belief(known).chances_near_best(MARGIN)
 
 
 def measured_row(arm: Arm, place: Standing, seconds: float, n_train: int) -> dict[str, Any]:

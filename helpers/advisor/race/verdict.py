@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.export import load_model
+from helpers.advisor.out_of_fold import score_of
 from helpers.advisor.prior.accuracies import Expected
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing
 from helpers.advisor.task import Form, remembered
-from helpers.advisor.verdicts import RACE, chance_right, kept_words, verdict_of
+from helpers.advisor.verdicts import RACE, WITHIN, kept_words, verdict_of
 from helpers.results.expected_regret import MARGIN
-from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import phrase_of
 
 
@@ -51,9 +49,9 @@ def read_test(race: RaceFile, job: RaceRun) -> Test:
 def _tested(race: RaceFile, job: RaceRun) -> Test:
     split = race.own.task.test
     predicted = load_model(race.model_folder(job)).predict(split.inputs)
-    right, n = int(np.sum(predicted == split.labels)), len(split)
-    interval = wilson_interval(right, n)
-    return Test(job.approach, right / n, *interval, n, job.n_train, race.run_id(job))
+    score = score_of(predicted == split.labels)
+    facts = {"n_train": job.n_train, "run_id": race.run_id(job)}
+    return Test(job.approach, **vars(score), **facts)
 
 
 def measured_answer(
@@ -71,7 +69,7 @@ def measured_answer(
     """
     names = list(place.shortfall.index)
     open_ones = [n for n in names if n != take and place.is_open(n)]
-    chance = chance_right(place.belief, names, take)
+    chance = place.belief.chances_near_best(WITHIN)[take]
     verdict = verdict_of(chance)
     told = [
         _measured_words(arms, take, spent),
@@ -124,7 +122,7 @@ def _measured_words(arms: Mapping[str, Arm], take: str, spent: Mapping[str, floa
 def _measured(arm: Arm, n_train: int) -> Expected:
     low, high = arm.interval
     told = f"measured here on {len(arm.share):,} held-out examples, {n_train:,} to train on"
-    return Expected(arm.approach, arm.accuracy, low, high, 0.0, len(arm.runs), told, True)
+    return Expected(arm.approach, arm.accuracy, low, high, len(arm.runs), told, True)
 
 
 def _next(open_ones: list[str], arms: Mapping[str, Arm], place: Standing, take: str) -> str:

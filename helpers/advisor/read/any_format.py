@@ -23,7 +23,6 @@ from helpers.advisor.read.tables import READERS, read_table
 from helpers.advisor.read.text_files import read_texts
 from helpers.errors import UserError
 from helpers.paths import expanded
-from helpers.tasks.registry import MODALITIES
 
 _PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 _HALF = re.compile("[\ud800-\udfff]")
@@ -35,7 +34,6 @@ _SHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
 def read_data(
     path: str | Path,
     *,
-    modality: str | None = None,
     prefer: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
@@ -49,16 +47,13 @@ def read_data(
         and test folders); a CSV, TSV, Parquet or JSON-lines table of picture paths or texts and
         labels, or a folder of such tables named after splits; a folder that `datasets` saved
         (`save_to_disk`).
-    modality: "image" or "text", told from what is there when left out.
-    prefer: the modality to take where a folder holds pictures and texts, neither of them rare.
+    prefer: "image" or "text", to be taken where a folder holds both and neither is rare.
     *_column: names of a table's columns, found by name and content when left out; "none" for no
         group or no split. Paths in a table are relative to the table.
 
     What is odd but can be lived with comes back in `findings`. Raises UserError, one sentence,
     where the data cannot be used.
     """
-    if modality is not None and modality not in MODALITIES:
-        raise UserError(f"modality is {modality!r}; use one of {', '.join(MODALITIES)}")
     named = {
         "text": text_column,
         "label": label_column,
@@ -75,12 +70,12 @@ def read_data(
                 f"{root} is a folder of class folders, where {given[0]} means nothing; point at a "
                 "table to choose columns"
             )
-        layout = lay_out(root, modality, prefer)
+        layout = lay_out(root, prefer)
         kind, listed = layout.modality, list_examples(layout)
         if kind == "text":
             read_texts(root, listed)
     else:
-        kind, listed = _from_tables(root, tables, named | {"modality": modality})
+        kind, listed = _from_tables(root, tables, named)
     return assemble(root, kind, listed)
 
 
@@ -194,35 +189,40 @@ def _from_tables(
     parts = [_listed(table, split, asked) for split, table in tables]
     kinds = {kind for kind, _ in parts}
     if len(kinds) > 1:
-        raise UserError(f"{root}: some tables hold texts and others pictures; name the modality")
+        raise UserError(
+            f"{root}: some tables hold texts and others pictures; name one of them, or the column "
+            "with --text-column or --image-column"
+        )
     return kinds.pop(), _joined(root, [listed for _, listed in parts])
 
 
 def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) -> tuple[str, Listed]:
-    """Turn the rows of a table into examples. Returns the modality too.
-
-    asked: the parameters of `choose_columns`, None where nothing was asked for.
-    """
-    columns = choose_columns(table, **asked)
-    labels = table.columns[columns.label]
-    names = table.class_names.get(columns.label)
+    """Turn the rows of a table into examples. Returns the modality too. asked: columns by role."""
+    modality, taken = choose_columns(table, asked)
+    item, group = taken[modality], taken["group"]
+    labels = table.columns[taken["label"]]
+    names = table.class_names.get(taken["label"])
     if names:
         labels = [_class_name(names, label) for label in labels]
-    splits = table.columns[columns.split] if columns.split and not split else None
+    ignored = [name for name in table.columns if name not in taken.values()]
+    if split:
+        splits, taken = [split] * len(table), taken | {"split": None}
+    else:
+        splits = list(table.columns[taken["split"]]) if taken["split"] else None
     listed = Listed(
-        items=list(table.columns[columns.item]),
+        items=list(table.columns[item]),
         labels=list(labels),
-        splits=[split] * len(table) if split else splits and list(splits),
-        groups=list(table.columns[columns.group]) if columns.group else None,
+        splits=splits,
+        groups=list(table.columns[group]) if group else None,
         where=list(table.where),
         findings=list(table.findings),
-        columns=columns.told(table) | ({"split": None} if split else {}),
+        columns=taken | {"ignored": ignored},
     )
-    if columns.modality == "image":
-        _find_pictures(table, columns.item, listed)
+    if modality == "image":
+        _find_pictures(table, item, listed)
     else:
-        _check_texts(table, columns.item, listed)
-    return columns.modality, listed
+        _check_texts(table, item, listed)
+    return modality, listed
 
 
 def _class_name(names: Sequence[str], label: object) -> str:
@@ -261,8 +261,7 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
         arrow_files.unpack_pictures(table, column, listed)
     else:
         listed.items = [_picture(table.file, value) for value in listed.items]
-    kept = [row for row, file in enumerate(listed.items) if _is_there(file)]
-    gone = sorted(set(range(len(listed.items))) - set(kept))
+    gone = [row for row, file in enumerate(listed.items) if not _is_there(file)]
     if not gone:
         return
     first = f"{listed.where[gone[0]]}: {table.columns[column][gone[0]]!r:.120}"
@@ -271,20 +270,13 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
             f"{table.file}: {len(gone):,} of {len(listed.items):,} pictures named in {column!r} do "
             f"not exist, the first in {first}; paths are taken from the folder of the table"
         )
-    listed.findings.append(
-        Finding(
-            "files that do not exist",
-            "warning",
-            f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not "
-            "exist and were left out.",
-            tuple(
-                f"{listed.where[r]}: {table.columns[column][r]!s:.120}"
-                for r in gone[:MOST_EXAMPLES]
-            ),
-            "Correct the paths; they are taken from the folder of the table.",
-        )
+    listed.leave_out(
+        gone,
+        "files that do not exist",
+        f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not exist",
+        "Correct the paths; they are taken from the folder of the table.",
+        [f"{listed.where[r]}: {table.columns[column][r]!s:.120}" for r in gone[:MOST_EXAMPLES]],
     )
-    listed.keep(kept)
 
 
 def _is_there(file: Path | None) -> bool:
@@ -314,22 +306,11 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
                 "texts; name the column of texts with --text-column"
             )
     _mend_halves(listed)
-    kept = [row for row, value in enumerate(listed.items) if value and value.strip()]
-    gone = sorted(set(range(len(listed.items))) - set(kept))
-    if not kept:
+    gone = [row for row, value in enumerate(listed.items) if not (value and value.strip())]
+    if len(gone) == len(listed.items):
         raise UserError(f"{table.file}: every text in {column!r} is empty; name another column")
-    if gone:
-        listed.findings.append(
-            Finding(
-                "empty texts",
-                "warning",
-                f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text and were left "
-                "out.",
-                tuple(listed.where[row] for row in gone[:MOST_EXAMPLES]),
-                "Fill them in, or remove the rows.",
-            )
-        )
-        listed.keep(kept)
+    found = f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text"
+    listed.leave_out(gone, "empty texts", found, "Fill them in, or remove the rows.")
 
 
 def _mend_halves(listed: Listed) -> None:

@@ -46,6 +46,30 @@ class Listed:
             if values is not None:
                 setattr(self, name, [values[row] for row in rows])
 
+    def place(self, row: int) -> str:
+        """What a reader finds an example by."""
+        return self.where[row] if self.where else str(self.items[row])
+
+    def leave_out(
+        self,
+        gone: Sequence[int],
+        check: str,
+        found: str,
+        mend: str,
+        examples: Sequence[str] | None = None,
+    ) -> None:
+        """Leave some of the examples out, and tell it. found: how many, and what they lack.
+
+        examples: what shows it; None: their places.
+        """
+        if not gone:
+            return
+        if examples is None:
+            examples = [self.place(row) for row in gone[:MOST_EXAMPLES]]
+        told = f"{found} and were left out."
+        self.findings.append(Finding(check, "warning", told, tuple(examples), mend))
+        self.keep(sorted(set(range(len(self.items))) - set(gone)))
+
 
 def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
     """Return the data. Raises UserError where no classifier can be trained on it."""
@@ -74,28 +98,18 @@ def _name_labels(root: Path, listed: Listed) -> None:
     for row, label in enumerate(listed.labels):
         if isinstance(label, list | tuple | dict | set | np.ndarray | bytes):
             raise UserError(
-                f"{root}: the label of {_place(listed, row)} is a {type(label).__name__}, not one "
+                f"{root}: the label of {listed.place(row)} is a {type(label).__name__}, not one "
                 "name; give each example one label"
             )
     named, findings = joined_labels(listed.labels)
     listed.findings += findings
-    kept = [row for row, label in enumerate(named) if label.lower() not in _NO_LABEL]
-    gone = sorted(set(range(len(named))) - set(kept))
-    if named and not kept:
+    gone = [row for row, label in enumerate(named) if label.lower() in _NO_LABEL]
+    if named and len(gone) == len(named):
         raise UserError(f"{root}: no example has a label; name the column that holds them")
     listed.labels = named
-    if gone:
-        listed.findings.append(
-            Finding(
-                "examples without a label",
-                "warning",
-                f"{counted(len(gone), 'example')} of {len(named):,} have an empty label and were "
-                "left out.",
-                tuple(_place(listed, row) for row in gone[:MOST_EXAMPLES]),
-                "Give them a label, or count them as unlabelled examples.",
-            )
-        )
-        listed.keep(kept)
+    found = f"{counted(len(gone), 'example')} of {len(named):,} have an empty label"
+    mend = "Give them a label, or count them as unlabelled examples."
+    listed.leave_out(gone, "examples without a label", found, mend)
 
 
 def _name_splits(root: Path, listed: Listed) -> None:
@@ -107,7 +121,7 @@ def _name_splits(root: Path, listed: Listed) -> None:
     if unknown:
         row = next(row for row, name in enumerate(given) if name not in SPLIT_NAMES)
         raise UserError(
-            f"{root}: {_place(listed, row)} has the split {unknown[0]!r}; name each train, "
+            f"{root}: {listed.place(row)} has the split {unknown[0]!r}; name each train, "
             "validation or test, or take no column for it with --split-column none"
         )
     listed.splits = [SPLIT_NAMES[name] for name in given]
@@ -179,7 +193,10 @@ def _learnable(data: OwnData) -> OwnData:
         data.names(gone),
         "Check the names of the classes, or put examples of them into train.",
     )
-    return _without(data.take(np.flatnonzero(~lost)), strange).found(finding)
+    left, labels = np.unique(data.labels[~lost], return_inverse=True)
+    kept = data.take(np.flatnonzero(~lost))
+    classes = tuple(data.classes[c] for c in left)
+    return replace(kept, classes=classes, labels=labels, listed=None, rows=None).found(finding)
 
 
 def _check_spellings(data: OwnData, lost: np.ndarray) -> None:
@@ -222,23 +239,6 @@ def _tell_unseen(data: OwnData, held: dict[str, set[int]]) -> OwnData:
             "Check the names of the classes, or draw the splits anew.",
         )
     )
-
-
-def _without(data: OwnData, gone: Sequence[int]) -> OwnData:
-    left = [c for c in range(len(data.classes)) if c not in set(gone)]
-    number = {c: i for i, c in enumerate(left)}
-    labels = np.array([number[c] for c in data.labels.tolist()], dtype=np.int64)
-    return replace(
-        data,
-        classes=tuple(data.classes[c] for c in left),
-        labels=labels,
-        listed=None,
-        rows=None,
-    )
-
-
-def _place(listed: Listed, row: int) -> str:
-    return listed.where[row] if listed.where else str(listed.items[row])
 
 
 def most_common(names: Sequence[str], most: int = 5) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
@@ -21,109 +19,70 @@ from helpers.errors import UserError, printable
 _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
 
 
-class _Odd(Enum):
-    """Why something in a folder is no example."""
-
-    EMPTY = auto()
-    OUTSIDE = auto()
-    UNLABELLED = auto()
-    CLOSED = auto()
-    LOOP = auto()
-    CAPTION = auto()
-    UNKNOWN = auto()
-    NAME = auto()
-    OTHER = auto()
-
-
-@dataclass(frozen=True)
-class _Wording:
-    """A finding about what is no example. {one} is the kind of example, "picture" or "text"."""
-
-    check: str
-    singular: str
-    plural: str
-    rest: str
-    mend: str
-    severity: str = "warning"
-
-    def finding(self, n: int, one: str, examples: tuple[str, ...]) -> Finding:
-        """Return the finding that `n` such things were met. one: "picture" or "text"."""
-        words = (self.check, f"{counted(n, self.singular, self.plural)}{self.rest}", self.mend)
-        named = {"one": one, "known": _KNOWN[one], "first": examples[0]}
-        check, found, mend = (text.format(**named) for text in words)
-        return Finding(check, self.severity, found, examples, mend)
-
-
+# What lies in a folder and is no example, by why. {n} such things were met, with the endings of one
+# or several, {first} before the others; {one} is the kind of example, "picture" or "text", and
+# {known} how it is best saved.
 _WORDINGS = {
-    _Odd.EMPTY: _Wording(
+    "empty": Finding(
         "empty class folders",
-        "class folder holds",
-        "class folders hold",
-        " no {one} and did not count as a class.",
-        "Fill the folder or remove it.",
+        "warning",
+        "{n} class folder{s} hold{v} no {one} and did not count as a class.",
+        mend="Fill the folder or remove it.",
     ),
-    _Odd.OUTSIDE: _Wording(
+    "outside": Finding(
         "{one}s outside class folders",
-        "{one} lies",
-        "{one}s lie",
-        " in no class folder and were left out.",
-        "Move them into the folder of their class.",
+        "warning",
+        "{n} {one}{s} lie{v} in no class folder and were left out.",
+        mend="Move them into the folder of their class.",
     ),
-    _Odd.UNLABELLED: _Wording(
+    "unlabelled": Finding(
         "folders without labels",
-        "{one} lies",
-        "{one}s lie",
-        " in a folder for examples without a label and were left out.",
-        "Rename the folder if it is a class.",
         "note",
+        "{n} {one}{s} lie{v} in a folder for examples without a label and were left out.",
+        mend="Rename the folder if it is a class.",
     ),
-    _Odd.CLOSED: _Wording(
+    "closed": Finding(
         "folders that cannot be opened",
-        "folder",
-        "folders",
-        " cannot be opened, and what lies in there was left out.",
-        "Ask for the right to read there.",
+        "warning",
+        "{n} folder{s} cannot be opened, and what lies in there was left out.",
+        mend="Ask for the right to read there.",
     ),
-    _Odd.LOOP: _Wording(
+    "loop": Finding(
         "links that go in a circle",
-        "link leads",
-        "links lead",
-        " back to a folder above and were not followed.",
-        "Remove the links.",
+        "warning",
+        "{n} link{s} lead{v} back to a folder above and were not followed.",
+        mend="Remove the links.",
     ),
-    _Odd.CAPTION: _Wording(
+    "caption": Finding(
         "captions",
-        "text has",
-        "texts have",
-        " the name of a picture beside it and were left alone.",
-        "If the texts are to be told apart, move them to a folder of their own.",
         "note",
+        "{n} text{s} {have} the name of a picture beside it and were left alone.",
+        mend="If the texts are to be told apart, move them to a folder of their own.",
     ),
-    _Odd.UNKNOWN: _Wording(
+    "unknown": Finding(
         "{one}s of another kind",
-        "file is",
-        "files are",
-        " a {one} of a kind that is not read here ({first} is the first) and were left out.",
-        "Convert what is to count to {known}.",
+        "warning",
+        "{n} file{s} {be} a {one} of a kind that is not read here ({first} is the first) and were "
+        "left out.",
+        mend="Convert what is to count to {known}.",
     ),
-    _Odd.NAME: _Wording(
+    "name": Finding(
         "names that are not UTF-8",
-        "{one} has",
-        "{one}s have",
-        " a name with bytes that are not UTF-8; they are used, and the bytes are shown as escapes.",
-        "Rename them before the folder is moved elsewhere.",
         "note",
+        "{n} {one}{s} {have} a name with bytes that are not UTF-8; they are used, and the bytes "
+        "are shown as escapes.",
+        mend="Rename them before the folder is moved elsewhere.",
     ),
-    _Odd.OTHER: _Wording(
+    "other": Finding(
         "other files",
-        "file is",
-        "files are",
-        " no {one} by name and were left alone.",
-        "Save what is a {one} as {known}.",
         "note",
+        "{n} file{s} {be} no {one} by name and were left alone.",
+        mend="Save what is a {one} as {known}.",
     ),
 }
 _KNOWN = {"picture": "JPEG or PNG", "text": ".txt in UTF-8"}
+_ENDINGS = {True: {"s": "", "v": "s", "be": "is", "have": "has"},
+            False: {"s": "s", "v": "", "be": "are", "have": "have"}}  # fmt: skip
 
 
 def shown(name: str | Path) -> str:
@@ -147,9 +106,9 @@ def list_examples(layout: Layout) -> Listed:
     files. Raises UserError where no class can be told.
     """
     listed, odd = _listed(layout)
-    odd |= _not_examples(layout, odd[_Odd.OUTSIDE])
-    if len(odd[_Odd.UNKNOWN]) >= len(listed.items):
-        one, unknown = _one(layout), odd[_Odd.UNKNOWN]
+    odd |= _not_examples(layout, odd["outside"])
+    if len(odd["unknown"]) >= len(listed.items):
+        one, unknown = _one(layout), odd["unknown"]
         raise UserError(
             f"{layout.base}: {len(unknown):,} of {len(unknown) + len(listed.items):,} {one}s are "
             f"of a kind that is not read here ({shown(unknown[0].name)}); convert them to "
@@ -169,19 +128,19 @@ def _one(layout: Layout) -> str:
     return "text" if layout.modality == "text" else "picture"
 
 
-def _listed(layout: Layout) -> tuple[Listed, dict[_Odd, list[Path]]]:
+def _listed(layout: Layout) -> tuple[Listed, dict[str, list[Path]]]:
     """Return the examples, and the files of their kind that are none, by why."""
     base, files, depth = layout.base, layout.files, _depth(layout)
     splits, split_at, class_at = layout.splits, layout.split_at, layout.class_at
     below = {path: path.relative_to(base).parts for path in files if path.is_relative_to(base)}
-    odd: dict[_Odd, list[Path]] = {_Odd.OUTSIDE: [], _Odd.UNLABELLED: []}
+    odd: dict[str, list[Path]] = {"outside": [], "unlabelled": []}
     kept = []
     for path in files:
         names = below.get(path, ())
         if not _UNLABELLED.isdisjoint(name.lower() for name in names[:-1][:depth]):
-            odd[_Odd.UNLABELLED].append(path)
+            odd["unlabelled"].append(path)
         elif len(names) <= depth or (split_at >= 0 and names[split_at] not in splits):
-            odd[_Odd.OUTSIDE].append(path)
+            odd["outside"].append(path)
         else:
             kept.append(path)
     if not kept:
@@ -207,7 +166,7 @@ def _listed(layout: Layout) -> tuple[Listed, dict[_Odd, list[Path]]]:
     return listed, odd
 
 
-def _not_examples(layout: Layout, outside: list[Path]) -> dict[_Odd, list[Path]]:
+def _not_examples(layout: Layout, outside: list[Path]) -> dict[str, list[Path]]:
     """Folders that hold no example, and files of another kind; captions are told apart.
 
     outside: examples in no class folder; files about the texts are no longer among them.
@@ -226,24 +185,29 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[_Odd, list[Path]]
     }
     below = [path for path in layout.empty if path.is_relative_to(layout.base)]
     return {
-        _Odd.EMPTY: [p for p in below if 0 < len(p.relative_to(layout.base).parts) <= depth],
-        _Odd.OUTSIDE: [path for path in outside if path not in about],
-        _Odd.CLOSED: layout.closed,
-        _Odd.LOOP: layout.loops,
-        _Odd.CAPTION: [path for path in others if path in captions],
-        _Odd.UNKNOWN: [path for path in others if path in unknown],
-        _Odd.NAME: [path for path in layout.files if not _is_utf8(path)],
-        _Odd.OTHER: [path for path in others if path not in captions | unknown],
+        "empty": [p for p in below if 0 < len(p.relative_to(layout.base).parts) <= depth],
+        "outside": [path for path in outside if path not in about],
+        "closed": layout.closed,
+        "loop": layout.loops,
+        "caption": [path for path in others if path in captions],
+        "unknown": [path for path in others if path in unknown],
+        "name": [path for path in layout.files if not _is_utf8(path)],
+        "other": [path for path in others if path not in captions | unknown],
     }
 
 
-def _findings(layout: Layout, odd: dict[_Odd, list[Path]]) -> list[Finding]:
+def _findings(layout: Layout, odd: dict[str, list[Path]]) -> list[Finding]:
     """Tell what lies below the root and is no example, and why."""
-    findings = []
+    findings, one = [], _one(layout)
     for why, wording in _WORDINGS.items():
         if paths := odd[why]:
-            examples = (shown(path.relative_to(layout.root)) for path in paths[:MOST_EXAMPLES])
-            findings.append(wording.finding(len(paths), _one(layout), tuple(examples)))
+            examples = tuple(shown(p.relative_to(layout.root)) for p in paths[:MOST_EXAMPLES])
+            words = {"n": f"{len(paths):,}", "one": one, "known": _KNOWN[one]}
+            words |= _ENDINGS[len(paths) == 1] | {"first": examples[0]}
+            check, found, mend = (
+                text.format(**words) for text in (wording.check, wording.found, wording.mend)
+            )
+            findings.append(Finding(check, wording.severity, found, examples, mend))
     return findings
 
 

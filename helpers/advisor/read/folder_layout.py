@@ -56,25 +56,23 @@ class Layout:
     loops: list[Path]
 
 
-def lay_out(root: Path, modality: str | None = None, prefer: str | None = None) -> Layout:
+def lay_out(root: Path, prefer: str | None = None) -> Layout:
     """Look at the names of everything below a folder, and tell how examples lie in it.
 
-    modality, prefer: see `read_data`. A text with the name of a picture beside it is its caption.
+    prefer: see `read_data`. A text with the name of a picture beside it is its caption.
     Files without an ending are texts, unless nearly all texts have one.
 
     Raises UserError where the folder holds no example, or pictures and texts mixed.
     """
     walk = _Walk(root)
     walk.below(root)
-    kind, files = _chosen(walk, modality, prefer)
+    kind, files = _chosen(walk, prefer)
     if not files:
-        one = "text" if kind == "text" else "picture"
         names = [path.suffix.lower() or "without suffix" for path in walk.files]
         content = f"files: {most_common(names)}" if names else "it is empty"
-        wanted = f"{one}s" if modality else "pictures or texts"
         raise UserError(
-            f"{root} holds no {wanted} ({content}); point at a folder that has one folder of "
-            f"{wanted} for each class"
+            f"{root} holds no pictures or texts ({content}); point at a folder that has one folder "
+            "of pictures or texts for each class"
         )
     holding = {path.parent for path in files}
     empty = [path for path in walk.leaves if path not in holding]
@@ -146,12 +144,12 @@ def is_about(file: Path) -> bool:
     return file.stem.lower().startswith(_ABOUT)
 
 
-def _chosen(walk: _Walk, modality: str | None, prefer: str | None) -> tuple[str, list[Path]]:
+def _chosen(walk: _Walk, prefer: str | None) -> tuple[str, list[Path]]:
     """The modality and its files."""
     pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
     named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]
     bare = {path for path in walk.files if path.parent != walk.root and _has_no_ending(path)}
-    kind = modality or _told_by_names(walk.root, pictures, named, bare, prefer)
+    kind = _told_by_names(walk.root, pictures, named, bare, prefer)
     if kind == "image":
         return kind, pictures
     texts = set(named)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from helpers.advisor.read.build import Table
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
@@ -27,74 +27,42 @@ _LOOK_AT = 500  # rows: enough to tell paths from texts
 NO_COLUMN = "none"  # named where no column is to be taken, though one looks like it
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The chosen names: `item` is the picture or the text; split and group may be None."""
-
-    modality: str
-    item: str
-    label: str
-    split: str | None
-    group: str | None
-
-    def told(self, table: Table) -> dict[str, object]:
-        """What was taken as what, and what was left alone, as `OwnData.columns` has it."""
-        taken = {
-            self.modality: self.item,
-            "label": self.label,
-            "group": self.group,
-            "split": self.split,
-        }
-        left = [name for name in table.columns if name not in taken.values()]
-        return taken | {"ignored": left}
-
-
 def choose_columns(
-    table: Table,
-    *,
-    modality: str | None = None,
-    text: str | None = None,
-    label: str | None = None,
-    image: str | None = None,
-    group: str | None = None,
-    split: str | None = None,
-) -> Columns:
+    table: Table, named: Mapping[str, str | None]
+) -> tuple[str, dict[str, str | None]]:
     """Find the columns that are not named, by their names first and then by what they hold.
 
-    group, split: NO_COLUMN for none at all.
-
+    named: columns by role, one of NAMES; for group and split NO_COLUMN means none at all.
+    Returns the modality, and the columns by role: that, label, group and split, the last two None
+    where there is none.
     Raises UserError for a name that the table lacks, and where two columns could be meant.
     """
     without = {
         role
-        for role, name in (("group", group), ("split", split))
-        if name == NO_COLUMN and NO_COLUMN not in table.columns
+        for role in ("group", "split")
+        if named.get(role) == NO_COLUMN and NO_COLUMN not in table.columns
     }
-    group, split = (None if r in without else n for r, n in (("group", group), ("split", split)))
-    for name in (text, label, image, group, split):
-        if name is not None and name not in table.columns:
-            raise _missing(table, name)
+    chosen = {role: name for role, name in named.items() if name and role not in without}
+    for name in chosen.values():
+        if name not in table.columns:
+            raise UserError(f"{table.file}: {unknown_name('column', name, table.columns)}")
     _check_named_columns(table)
-    taken = {name for name in (text, label, image, group, split) if name is not None}
-    if text is not None and image is not None:
+    if {"text", "image"} <= chosen.keys():
         raise UserError(
-            f"{table.file}: the text column {text!r} and the image column {image!r} are both "
-            "named; an example is one or the other"
+            f"{table.file}: the text column {chosen['text']!r} and the image column "
+            f"{chosen['image']!r} are both named; an example is one or the other"
         )
-    if modality is None:
-        modality = "text" if text else "image" if image or _pictures(table, taken) else "text"
-    item = image or _image(table, taken) if modality == "image" else text or _text(table, taken)
-    taken.add(item)
-    if "split" not in without:
-        split = split or _by_name(table, "split", taken)
-    if "group" not in without:
-        group = group or _by_name(table, "group", taken)
-    taken |= {name for name in (split, group) if name}
-    return Columns(modality, item, label or _label(table, taken, item), split, group)
-
-
-def _missing(table: Table, name: str) -> UserError:
-    return UserError(f"{table.file}: {unknown_name('column', name, table.columns)}")
+    free = [name for name in table.columns if name not in chosen.values()]
+    pictures = [] if chosen.keys() & {"text", "image"} else _pictures(table, free)
+    modality = "image" if pictures or "image" in chosen else "text"
+    if modality not in chosen:
+        chosen[modality] = _only(table, pictures, "image") or _text(table, free)
+    free = [name for name in free if name != chosen[modality]]
+    for role in {"split", "group"} - without - chosen.keys():
+        chosen[role] = _by_name(free, role)
+    free = [name for name in free if name not in chosen.values()]
+    chosen["label"] = chosen.get("label") or _label(table, free, chosen[modality])
+    return modality, {role: chosen.get(role) for role in (modality, "label", "group", "split")}
 
 
 def _check_named_columns(table: Table) -> None:
@@ -126,13 +94,10 @@ def _plain(name: str) -> str:
     return re.sub(r"\W+", "_", name.strip().lower()).strip("_")
 
 
-def _by_name(table: Table, role: str, taken: set[str]) -> str | None:
+def _by_name(names: Sequence[str], role: str) -> str | None:
     """The column whose name comes first in the list of its role."""
-    plain = {_plain(name): name for name in reversed(table.columns) if name not in taken}
-    for wanted in NAMES[role].split():
-        if wanted in plain:
-            return plain[wanted]
-    return None
+    plain = {_plain(name): name for name in reversed(names)}
+    return next((plain[wanted] for wanted in NAMES[role].split() if wanted in plain), None)
 
 
 def _sample(table: Table, name: str) -> list:
@@ -141,11 +106,11 @@ def _sample(table: Table, name: str) -> list:
     return [value for value in values[::step] if value not in (None, "")]
 
 
-def _pictures(table: Table, taken: set[str]) -> list[str]:
-    """Columns whose values are mostly names of pictures."""
-    found = [name for name in table.picture_columns if name not in taken]
-    for name in table.columns:
-        values = _sample(table, name) if name not in taken | set(found) else []
+def _pictures(table: Table, names: Sequence[str]) -> list[str]:
+    """Columns, of these names, whose values are mostly names of pictures."""
+    found = [name for name in table.picture_columns if name in names]
+    for name in [name for name in names if name not in found]:
+        values = _sample(table, name)
         named = [v for v in values if isinstance(v, str) and len(v) < 1000]
         suffixes = [Path(v.strip()).suffix.lower() in PICTURE_SUFFIXES for v in named]
         if values and sum(suffixes) > 0.5 * len(values):
@@ -153,74 +118,51 @@ def _pictures(table: Table, taken: set[str]) -> list[str]:
     return found
 
 
-def _image(table: Table, taken: set[str]) -> str:
-    found = _pictures(table, taken)
-    return _only(table, found, "image", "--image-column") or _named(table, "image", taken)
-
-
-def _text(table: Table, taken: set[str]) -> str:
+def _text(table: Table, names: Sequence[str]) -> str:
     """A column by its name, else the one with the longest texts of several words."""
-    named = _by_name(table, "text", taken)
+    named = _by_name(names, "text")
     if named:
         return named
     words = {}
-    for name in table.columns:
-        values = (
-            [v for v in _sample(table, name) if isinstance(v, str)] if name not in taken else []
-        )
+    for name in names:
+        values = [v for v in _sample(table, name) if isinstance(v, str)]
         if values:
             words[name] = sum(len(value.split()) for value in values) / len(values)
-    best = max(words, key=words.__getitem__, default=None)
-    if best is None or words[best] < 2:
-        return _named(table, "text", taken)
-    return best
+    best = max(words, key=words.__getitem__, default="")
+    return best if words.get(best, 0) >= 2 else _refuse(table, "text", table.columns)
 
 
-def _named(table: Table, role: str, taken: set[str]) -> str:
-    found = _by_name(table, role, taken)
-    if found is None:
-        what = "paths of pictures" if role == "image" else "texts"
-        raise UserError(
-            f"{table.file} has no column that looks like {what} among "
-            f"{', '.join(map(repr, table.columns))}; name it with --{role}-column"
-        )
-    return found
-
-
-def _only(table: Table, found: Sequence[str], role: str, option: str) -> str | None:
-    """The one column that was found; of several, the one with a usual name."""
-    if len(found) <= 1:
-        return found[0] if found else None
-    plain = {_plain(name): name for name in found}
-    for wanted in NAMES[role].split():
-        if wanted in plain:
-            return plain[wanted]
-    raise UserError(
-        f"{table.file}: {' and '.join(map(repr, found))} could each be the {role}; name one with "
-        f"{option}"
-    )
-
-
-def _label(table: Table, taken: set[str], item: str) -> str:
+def _label(table: Table, names: Sequence[str], item: str) -> str:
     """A column by its name, else the only one that repeats few values."""
-    named = _by_name(table, "label", taken)
+    named = _by_name(names, "label")
     if named:
         return named
     found = []
-    for name in table.columns:
+    for name in [name for name in names if name not in table.picture_columns]:
         values = table.columns[name]
-        if name in {*taken, *table.picture_columns} or any(
-            isinstance(v, list | dict) for v in values
-        ):
+        if any(isinstance(value, list | dict) for value in values):
             continue
-        distinct = len(set(values))
-        if 2 <= distinct <= len(values) / 2:
+        if 2 <= len(set(values)) <= len(values) / 2:
             found.append(name)
-    chosen = _only(table, found, "label", "--label-column")
-    if chosen is None:
-        rest = [name for name in table.columns if name != item]
+    rest = [name for name in table.columns if name != item]
+    return _only(table, found, "label") or _refuse(table, "label", rest)
+
+
+def _only(table: Table, found: Sequence[str], role: str) -> str | None:
+    """The one column that was found; of several, the one with a usual name."""
+    if len(found) <= 1:
+        return found[0] if found else None
+    named = _by_name(found, role)
+    if named is None:
         raise UserError(
-            f"{table.file} has no column that looks like labels among "
-            f"{', '.join(map(repr, rest)) or 'no other columns'}; name it with --label-column"
+            f"{table.file}: {' and '.join(map(repr, found))} could each be the {role}; name one "
+            f"with --{role}-column"
         )
-    return chosen
+    return named
+
+
+def _refuse(table: Table, role: str, names: Iterable[str]) -> NoReturn:
+    raise UserError(
+        f"{table.file} has no column that looks like {role}s among "
+        f"{', '.join(map(repr, names)) or 'no other columns'}; name it with --{role}-column"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -54,7 +54,14 @@ def read_texts(root: Path, listed: Listed) -> None:
     _refuse(root, names, unreadable, empty)
     kept = [row for row, text in enumerate(texts) if text.strip()]
     listed.findings += _findings(names, unreadable, empty, cut, most)
-    listed.findings += _lost(listed.labels, kept)
+    lost = sorted(set(listed.labels) - {listed.labels[row] for row in kept})
+    if lost:
+        found = (
+            f"{counted(len(lost), 'class folder holds', 'class folders hold')} no text that can be "
+            f"read and did not count as a class: {listing(lost)}."
+        )
+        mend = "Mend its files or remove the folder."
+        listed.findings.append(Finding("classes without a text", "warning", found, (), mend))
     listed.items = texts
     listed.keep(kept)
 
@@ -113,44 +120,26 @@ def _refuse(root: Path, names: Sequence[str], unreadable: dict[int, str], empty:
 
 def _findings(
     names: Sequence[str], unreadable: dict[int, str], empty: list[int], cut: list[int], most: int
-) -> list[Finding]:
+) -> Iterator[Finding]:
+    def finding(check: str, severity: str, rows: Sequence[int], found: str, mend: str) -> Finding:
+        examples = tuple(names[row] for row in rows[:MOST_EXAMPLES])
+        return Finding(check, severity, found, examples, mend)
+
     n = f"{len(names):,}"
-    told = []
     if unreadable:
         found = (
             f"{counted(len(unreadable), 'text')} of {n} cannot be read and were left out; the "
             f"first {unreadable[min(unreadable)]}."
         )
         mend = "Save them anew as UTF-8."
-        told.append(("unreadable files", "warning", found, sorted(unreadable), mend))
+        yield finding("unreadable files", "warning", sorted(unreadable), found, mend)
     if empty:
         found = f"{counted(len(empty), 'file')} of {n} hold no text and were left out."
-        told.append(("empty texts", "warning", found, empty, "Fill them in, or remove them."))
+        yield finding("empty texts", "warning", empty, found, "Fill them in, or remove them.")
     if cut:
         found = (
             f"Of {counted(len(cut), 'text')} among {n} the first {most:,} characters were kept; a "
             "backbone reads a few hundred tokens, which is less."
         )
         mend = "Put what matters first, or cut them into texts of their own."
-        told.append(("texts cut short", "note", found, cut, mend))
-    return [
-        Finding(check, severity, found, tuple(names[row] for row in rows[:MOST_EXAMPLES]), mend)
-        for check, severity, found, rows, mend in told
-    ]
-
-
-def _lost(labels: Sequence[str], kept: Sequence[int]) -> list[Finding]:
-    """Tell the classes of which no file can be used."""
-    lost = sorted(set(labels) - {labels[row] for row in kept})
-    if not lost:
-        return []
-    return [
-        Finding(
-            "classes without a text",
-            "warning",
-            f"{counted(len(lost), 'class folder holds', 'class folders hold')} no text that can be "
-            f"read and did not count as a class: {listing(lost)}.",
-            (),
-            "Mend its files or remove the folder.",
-        )
-    ]
+        yield finding("texts cut short", "note", cut, found, mend)

@@ -13,13 +13,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
 from helpers.advisor.data import listing
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
-from helpers.advisor.report.as_json import REFUSED, columns_in_words, rule_in_words
+from helpers.advisor.report.as_json import (
+    REFUSED,
+    changes_of,
+    columns_in_words,
+    rule_in_words,
+    warnings_of,
+)
+from helpers.advisor.report.templates import heading, template
 from helpers.advisor.verdicts import LEANING, WITHIN
 from helpers.approaches import get_approach
 from helpers.display.advice_charts import accuracy_figure, cost_figure
@@ -27,7 +33,7 @@ from helpers.display.svg_charts import duration, short, swatch
 from helpers.display.theme import page_colours
 from helpers.results.evidence import CLEAR, CLOSE, NONE
 from helpers.tasks.images import read_image
-from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
+from helpers.vocabulary import APPROACH_STYLE, style_of
 
 CHIPS = {
     CLEAR: {"kind": "clear", "sign": "●"},
@@ -53,46 +59,27 @@ def report(told: Mapping[str, Any]) -> str:
         chance, known = told["probe"]["chance"], [row for row in rows if row["known"]]
         figures["accuracy_figure"] = Markup(accuracy_figure(known, chance, approach))
         figures["cost_figure"] = Markup(cost_figure(known, approach))
-    return _template().render(
+    page = template(
+        "report.html", duration=duration, short=short, pictures=_pictures, swatch=_swatch
+    )
+    return page.render(
         told=told,
         sheet=Markup(_sheet()),
         chip=CHIPS.get(told["verdict"], CHIPS[CLOSE]),
         doubted="probe_on_test" in (told["test_shift"] or {}),
         severity_signs=SEVERITY_SIGNS,
-        title=_heading(approach) if approach else "No answer",
+        title=heading(approach) if approach else "No answer",
         summary=get_approach(approach).summary if approach else "",
         sure=_sure(told),
         costs=_costs(taken, told["settings"]["hour_price"]),
         steps=_steps(told),
         taken=taken,
-        why=_why(told) if approach else [told["refused"]],
-        changes=_changes(told),
+        why=[*told["headline"], rule_in_words(told)] if approach else [told["refused"]],
+        changes=changes_of(told, "The article's rule, "),
         facts=_facts(told),
         json=json.dumps(dict(told), indent=1, ensure_ascii=False),
         **figures,
     )
-
-
-def _template() -> Template:
-    """Return report.html, which escapes what is set into it.
-
-    A name that it asks for and nobody gave is an error, as in Python.
-    """
-    templates = Environment(
-        loader=PackageLoader(__package__, ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    templates.filters |= {
-        "duration": duration,
-        "short": short,
-        "pictures": _pictures,
-        "swatch": lambda approach: Markup(swatch(approach)),
-        "heading": _heading,
-    }
-    return templates.get_template("report.html")
 
 
 def _sheet() -> str:
@@ -101,14 +88,8 @@ def _sheet() -> str:
     return page_colours() + text + looks
 
 
-def _why(told: Mapping[str, Any]) -> list[str]:
-    return [*told["headline"], rule_in_words(told)]
-
-
-def _changes(told: Mapping[str, Any]) -> list[str]:
-    said = [told["next_measurement"]] if told["next_measurement"] else []
-    flips = [flip for flip in told["flips"] if not flip["applied"]]
-    return said + [f"The article's rule, {flip['why']}" for flip in flips]
+def _swatch(approach: str) -> Markup:
+    return Markup(swatch(approach))
 
 
 def _sure(told: Mapping[str, Any]) -> str:
@@ -136,16 +117,16 @@ def _costs(taken: Mapping[str, Any] | None, price: float | None) -> list[tuple[s
         "to train it on this machine, and each time again": taken["train_seconds"],
         "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
     }
-    money = {what: "" if price is None else _money(s / 3600 * price) for what, s in seconds.items()}
-    return [(f"{_time(s)}{money[what]}", what) for what, s in seconds.items()]
+    return [(_cost(s, price), what) for what, s in seconds.items()]
 
 
-def _time(seconds: float) -> str:
-    return duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
-
-
-def _money(value: float) -> str:
-    return f" · {value:,.2f}" if value >= 0.01 else " · below 0.01"
+def _cost(seconds: float, price: float | None) -> str:
+    """A time, with what it costs where an hour has a price."""
+    time = duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
+    if price is None:
+        return time
+    money = seconds / 3600 * price
+    return f"{time} · {money:,.2f}" if money >= 0.01 else f"{time} · below 0.01"
 
 
 def _steps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -153,7 +134,7 @@ def _steps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     ask = f"python -m helpers advise {told['settings']['path']}"
     if told["refused"]:
         return [("Mend this, then ask again:", ask)]
-    warned = [check["check"] for check in told["checks"] if check["severity"] == "warning"]
+    warned = [check["check"] for check in warnings_of(told)]
     steps = [(f"Look at what the checks warn of: {listing(warned)}.", "")] if warned else []
     if told["next_measurement"]:
         steps.append((told["next_measurement"], ""))
@@ -181,7 +162,8 @@ def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
 
 def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     """What the numbers rest on, by the words it is listed under."""
-    probe = told["probe"]
+    probe, distance = told["probe"], told["distance"]
+    distance = "not known" if distance is None else distance
     facts = (
         {}
         if probe is None
@@ -190,7 +172,7 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
             f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
             "chance": f"{probe['chance']:.3f}, naming the largest class",
             "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-            "distance": f"{_or_unknown(told['distance'])} ({told['distance_how']})",
+            "distance": f"{distance} ({told['distance_how']})",
         }
     )
     if told["columns"]:
@@ -198,13 +180,3 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     unset = (None, "", [])
     facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
     return {key.replace("_", " "): value for key, value in facts.items()}
-
-
-def _or_unknown(value: float | None) -> str:
-    return "not known" if value is None else str(value)
-
-
-def _heading(name: str) -> str:
-    """Return an approach's name as it begins a line."""
-    words = phrase_of(name)
-    return f"{words[0].upper()}{words[1:]}"

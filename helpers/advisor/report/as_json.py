@@ -26,7 +26,8 @@ def as_json(
     looked: Looked, answer: Answer, race: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What `advise --json` writes: the keys of `decide --json`, and what own data adds."""
-    probing = looked.probing
+    probing, race = looked.probing, race or {}
+    about = about_data(looked.own.data, looked.findings)
     distance = probing.distance
     told = {
         "approach": answer.approach,
@@ -34,21 +35,21 @@ def as_json(
         "rule_approach": answer.ruled.approach,
         "reasons": list(answer.reasons),
         "headline": list(answer.headline),
-        "believe": believe(looked),
+        "believe": believe(looked, about["test_shift"]),
         "flips": [asdict(flip) for flip in answer.ruled.flips],
         "verdict": answer.verdict,
         "chance_right": round(answer.chance, 3),
-        "verdict_record": kept(answer.verdict, LOOK if race is None else RACE),
+        "verdict_record": kept(answer.verdict, RACE if race else LOOK),
         "candidates": candidate_rows(looked, answer),
-        **about_data(looked.own.data, looked.findings),
+        **about,
         "distance": None if distance is None else round(distance, 4),
         "distance_word": None if distance is None else distance_word(distance),
         "distance_how": probing.how,
         "probe": probing.as_dict(),
-        "measured": list((race or {}).get("measured", [])),
-        "test": (race or {}).get("test"),
-        "left_out": (race or {}).get("left_out", {}),
-        "race_seconds": (race or {}).get("race_seconds"),
+        "measured": list(race.get("measured", [])),
+        "test": race.get("test"),
+        "left_out": race.get("left_out", {}),
+        "race_seconds": race.get("race_seconds"),
         "next_measurement": answer.next_measurement,
         "refused": None,
         "settings": settings_of(looked),
@@ -98,9 +99,8 @@ def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def believe(looked: Looked) -> str:
+def believe(looked: Looked, shift: Mapping[str, Any] | None) -> str:
     """Which of two numbers to believe, where the data bring a test; else nothing."""
-    shift = about_data(looked.own.data, looked.findings)["test_shift"]
     if shift is None:
         return ""
     if "probe_on_test" not in shift:
@@ -122,6 +122,17 @@ def _fit_to_print(told: Any) -> Any:
     if isinstance(told, Mapping):
         return {key: _fit_to_print(value) for key, value in told.items()}
     return [_fit_to_print(one) for one in told] if isinstance(told, list | tuple) else told
+
+
+def warnings_of(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The checks that warn. told: what `advise --json` writes."""
+    return [check for check in told["checks"] if check["severity"] == "warning"]
+
+
+def changes_of(told: Mapping[str, Any], before: str = "") -> list[str]:
+    """What would change the answer. before: stands before each move of the rule."""
+    measure = [told["next_measurement"]] if told["next_measurement"] else []
+    return measure + [f"{before}{flip['why']}" for flip in told["flips"] if not flip["applied"]]
 
 
 def rule_in_words(told: Mapping[str, Any]) -> str:

@@ -5,27 +5,33 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from helpers.advisor.report.as_json import columns_in_words, rule_in_words
+from helpers.advisor.report.as_json import (
+    changes_of,
+    columns_in_words,
+    rule_in_words,
+    warnings_of,
+)
+from helpers.advisor.report.templates import heading
 from helpers.vocabulary import phrase_of
 
 WIDTH = 100
+_HEAD = (
+    f"  {'approach':24}{'accuracy':>9}  {'95 % interval':16}{'train s':>9}{'memory MB':>11}"
+    f"{'stored MB':>11}{'ms each':>9}"
+)
 
 
 def in_words(advice: Any) -> str:
     """Return the answer, the warnings, the candidates and what would change it, as text."""
     told = advice.as_dict()
-    title = phrase_of(told["approach"])
-    lines = [f"{title[0].upper()}{title[1:]} ({told['verdict']})", ""]
+    lines = [f"{heading(told['approach'])} ({told['verdict']})", ""]
     lines += _bullets(_short(told))
-    warnings = [check for check in told["checks"] if check["severity"] == "warning"]
-    if warnings:
+    if warnings := warnings_of(told):
         lines += ["", "Look at these first:"]
         lines += _bullets([f"{one['check']}: {one['found']} {one['mend']}" for one in warnings])
-    lines += ["", _head()]
+    lines += ["", _HEAD]
     lines += [_row(row, told["approach"]) for row in told["candidates"]]
-    changes = [told["next_measurement"]] if told["next_measurement"] else []
-    changes += [flip["why"] for flip in told["flips"] if not flip["applied"]]
-    if changes:
+    if changes := changes_of(told):
         lines += ["", "What would change the answer:", *_bullets(changes)]
     return "\n".join(lines)
 
@@ -57,13 +63,6 @@ def _bullets(sentences: list[str]) -> list[str]:
         lines += textwrap.wrap(sentence.strip(), WIDTH - 2, initial_indent="- ",
                                subsequent_indent="  ")  # fmt: skip
     return lines
-
-
-def _head() -> str:
-    return (
-        f"  {'approach':24}{'accuracy':>9}  {'95 % interval':16}{'train s':>9}{'memory MB':>11}"
-        f"{'stored MB':>11}{'ms each':>9}"
-    )
 
 
 def _row(row: dict[str, Any], taken: str) -> str:

@@ -14,10 +14,11 @@ from helpers.advisor.checks.catalogue import CHECKS, run_checks
 from helpers.advisor.checks.copies import equal_files, near_pairs
 from helpers.advisor.checks.label_errors import label_suspects, out_of_fold, suspects_from
 from helpers.advisor.checks.leakage import tells, told_by
-from helpers.advisor.checks.sizes import examples_to_see, visible_difference
+from helpers.advisor.checks.sizes import ACCURACY, examples_to_see
 from helpers.advisor.data import SEVERITIES, OwnData
 from helpers.advisor.read.any_format import read_data
 from helpers.errors import UserError
+from helpers.results.statistics import smallest_visible_gain
 from helpers.tasks.images import square
 
 SIDE = 48
@@ -131,21 +132,22 @@ def test_imbalance_and_tiny_classes():
 
 def test_visible_difference_is_what_a_simulated_test_finds():
     n, accuracy = 800, 0.85
-    gap = visible_difference(n, accuracy)
+    gap = smallest_visible_gain(n, accuracy)
     rng = np.random.default_rng(0)
     one = rng.binomial(n, accuracy - gap / 2, 4000) / n
     other = rng.binomial(n, accuracy + gap / 2, 4000) / n
     pooled = (one + other) / 2
     z = (other - one) / np.sqrt(2 * pooled * (1 - pooled) / n)
     assert (z > 1.96).mean() == pytest.approx(0.8, abs=0.03)
-    assert visible_difference(examples_to_see(0.02)) == pytest.approx(0.02, rel=1e-3)
+    assert smallest_visible_gain(examples_to_see(0.02), ACCURACY) == pytest.approx(0.02, rel=1e-3)
 
 
 def test_the_size_of_the_test_is_told_with_what_would_do():
     finding = found(texts(), "size of the test")
     assert finding.severity == "warning"
     assert (
-        f"30 test examples show a difference of {100 * visible_difference(30):.1f}" in finding.found
+        f"30 test examples show a difference of {100 * smallest_visible_gain(30, ACCURACY):.1f}"
+        in finding.found
     )
     assert f"{examples_to_see():,}" in finding.mend
     many = OwnData(Path("t"), "text", ["a b"] * 9000, np.arange(9000) % 2, ("a", "b"),

@@ -10,7 +10,7 @@ from PIL import Image
 from helpers.advisor.checks import copies
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.checks.copies import near_pairs
-from helpers.advisor.checks.near_duplicates import align_finely, align_roughly, lay
+from helpers.advisor.checks.near_duplicates import COARSE, FINE, align, blurred, lay
 from helpers.advisor.read.any_format import read_data
 from helpers.tasks import load_task, splits
 from helpers.tasks.images import square
@@ -110,7 +110,7 @@ def test_a_crop_is_laid_where_it_was_cut_out(textile):
     part = [square(_cropped(picture, 0.04, 0.01, 0.02, 0.05), 32) for picture in textile[:20]]
     whole, part = whole.astype(np.float32), np.stack(part)[..., 0].astype(np.float32)
     at = np.tile(np.float32([0.97, 0, 0.97, 0]), (20, 1))
-    at = align_finely(whole, part, align_roughly(whole, part, at))
+    at = align(whole, part, align(blurred(whole), blurred(part), at, COARSE), FINE)
     # Six hundredths of each side are gone; the centre moved two up and one to the right.
     assert np.allclose(np.median(at, axis=0), [0.94, -0.64, 0.94, 0.32], atol=0.02)
     laid, shared = lay(whole, at)

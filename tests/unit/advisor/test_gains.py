@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from helpers.advisor.prior.accuracies import Expected, Prior
+from helpers.advisor.prior.accuracies import SURE, Expected, Prior
 from helpers.advisor.prior.gains import BASE, LONE_SPREAD, NOTHING, Gains, Z, recorded_gains
 from helpers.advisor.race.standings import chances
 from helpers.results import runs
@@ -30,7 +30,7 @@ def gains_of(*curves):
 
 def test_nothing_recorded_is_nothing_known():
     found = gains_of()
-    assert found.names == () and not found.knows("lora") and found.knows(BASE)
+    assert found == NOTHING and found.names == ()
 
 
 def test_one_family_gives_its_gain_and_a_wide_interval():
@@ -47,16 +47,18 @@ def test_families_are_told_apart_by_name_whatever_it_holds():
     assert twice.families == 1  # one family of tasks, though on two backbones
 
 
+def spread_of(found, one, other):
+    """The spread of the difference of two recorded gains, in log-odds."""
+    contrast = np.array([(name == one) - (name == other) for name in found.names], dtype=float)
+    return np.sqrt(contrast @ found.covariance @ contrast)
+
+
 def test_differences_are_taken_within_families():
     together = gains_of(*(curve(f"t{i}", {"lora": g, "full": g}) for i, g in enumerate((0, 1, 2))))
     apart = gains_of(*(curve(f"t{i}", {"lora": g, "full": 2 - g}) for i, g in enumerate((0, 1, 2))))
-    for found in (together, apart):
-        mean, spread = found.difference("lora", "full")
-        assert mean == pytest.approx(0.0, abs=1e-6)
-        assert found.difference("full", "lora") == (pytest.approx(-mean, abs=1e-6), spread)
-        assert found.of("lora")[0] == pytest.approx(1.0)
-    assert together.difference("lora", "full")[1] < together.of("lora")[1] / 4
-    assert apart.difference("lora", "full")[1] > apart.of("lora")[1]
+    assert [found.of("lora")[0] for found in (together, apart)] == pytest.approx([1.0, 1.0])
+    assert spread_of(together, "lora", "full") < together.of("lora")[1] / 4
+    assert spread_of(apart, "lora", "full") > apart.of("lora")[1]
 
 
 def test_families_that_agree_by_luck_are_no_certainty():
@@ -86,9 +88,13 @@ def test_intervals_hold_for_families_that_had_no_say():
         for size in one.whole if one.dial == 0 else []:
             gains = recorded_gains(one.modality, held.without(one.family))
             odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
-            known = [BASE, *(n for n in gains.names if n in odds)]
+            known = [n for n in gains.names if n in odds]
+            for name in known:
+                mean, spread = gains.of(name)
+                inside.append(abs(odds[name] - odds[BASE] - mean) <= Z * spread)
             for first, second in itertools.combinations(known, 2):
-                mean, spread = gains.difference(first, second)
+                mean = gains.of(first)[0] - gains.of(second)[0]
+                spread = spread_of(gains, first, second)
                 inside.append(abs(odds[first] - odds[second] - mean) <= Z * spread)
     assert len(inside) > 300
     assert 0.9 <= np.mean(inside) <= 0.99
@@ -103,10 +109,12 @@ def test_a_better_approach_is_no_more_frequent_than_its_stated_chance():
             means = one.accuracy[size].mean()
             base = logit(means[BASE].clip(0.01, 0.99))
             names = [BASE, *(n for n in gains.names if n in means)]
-            odds = {name: base + gains.of(name)[0] for name in names}
-            expected = {n: Expected(n, expit(o), 0, 1, 0.3, 9, "made") for n, o in odds.items()}
+            odds = {BASE: base} | {name: base + gains.of(name)[0] for name in names[1:]}
+            expected = {n: Expected(n, expit(o), 0, 1, 9, "made") for n, o in odds.items()}
             take = max(odds, key=odds.__getitem__)
-            found = Prior(expected, gains).chances_above(take, names)
+            belief = Prior(expected, gains).belief(names)
+            chances_above = {name: belief.chance_above(name, take) for name in names}
+            found = {n: chance for n, chance in chances_above.items() if chance >= SURE}
             stated += found.values()
             came += [means[name] > means[take] + MARGIN for name in found]
             unlikely = set(names) - set(found)
@@ -122,10 +130,11 @@ def test_chances_go_by_what_moves_together():
     both = np.full((2, 2), 0.5) + 1e-4 * np.eye(2)
     gains = Gains(names, np.array([0.0, 1.0]), both, 3, dict.fromkeys(names, 9))
     expected = {
-        "lora": Expected("lora", 0.5, 0.3, 0.7, 0.7, 9, "made"),
-        "full_fine_tuning": Expected("full_fine_tuning", 0.73, 0.5, 0.9, 0.7, 9, "made"),
+        "lora": Expected("lora", 0.5, 0.3, 0.7, 9, "made"),
+        "full_fine_tuning": Expected("full_fine_tuning", 0.73, 0.5, 0.9, 9, "made"),
     }
     assert chances(Prior(expected, gains), list(names))["lora"] < 0.01
     assert chances(Prior(expected, NOTHING), list(names))["lora"] > 0.05
-    assert Prior(expected, gains).chances_above("full_fine_tuning", names) == {}
-    assert set(Prior(expected, NOTHING).chances_above("full_fine_tuning", names)) == {"lora"}
+    for known, likely in ((gains, False), (NOTHING, True)):
+        chance = Prior(expected, known).belief(names).chance_above("lora", "full_fine_tuning")
+        assert (chance >= SURE) == likely

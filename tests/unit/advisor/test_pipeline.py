@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from helpers.advisor.export import load_model
 from helpers.advisor.pipeline import Request, advise, advise_command, export_model
-from helpers.advisor.race.halving import measure_own
+from helpers.advisor.race.rounds import measure_own
 from helpers.advisor.race.runs import SkipKind, Skipped
 from helpers.advisor.race.schedule import Race
 from helpers.advisor.read.any_format import read_data
@@ -182,7 +182,7 @@ def test_who_waits_for_time_is_known_by_the_kind(looked):
     race = Race(looked.looked, looked.answer.prior, network, 0.0)
     race.rows = race.rows.iloc[:0]
     with tqdm(total=1, disable=True) as bar:
-        race.run([race.job("lora", 48, 7), race.job("adapter", 48, 7)], bar)
+        race.run([race.job("lora", 7), race.job("adapter", 7)], bar)
     assert race.left_out["lora"].kind is SkipKind.NO_TIME
     race.left_out["lora"] = Skipped(SkipKind.NO_TIME, "another day")
     race.left_out["adapter"] = Skipped(SkipKind.FAILED, race.left_out["adapter"].text)

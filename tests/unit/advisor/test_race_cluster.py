@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from helpers.advisor.export import load_model
 from helpers.advisor.pipeline import Request, advise
-from helpers.advisor.race import cluster_session
+from helpers.advisor.race import cluster as cluster_module
 from helpers.advisor.race.cluster import Cluster
 from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, execute
 from helpers.advisor.race.schedule import Race
@@ -145,7 +145,7 @@ def test_rows_and_models_come_back(cluster, looked):
     race = race_on(cluster.address, looked)
     assert race.workers == 2
     names = ("classical", "feature_extraction", "lora")
-    jobs = [race.job(name, 48, 0) for name in names] + [race.job("classical", 24, 1)]
+    jobs = [race.job(name, 0) for name in names] + [race.job("classical", 1)]
     run(race, *jobs)
     assert race.left_out == {}
     assert set(race.rows["run_id"]) == {race.file.run_id(job) for job in jobs}
@@ -218,7 +218,7 @@ def test_what_has_no_time_is_left_out(cluster, looked):
     race = race_on(cluster.address, looked)
     before = len(race.rows)
     race.seconds = 0.0
-    run(race, race.job("lora", 48, 7), race.job("classical", 48, 7))
+    run(race, race.job("lora", 7), race.job("classical", 7))
     assert len(race.rows) == before
     kinds = {race.left_out[name].kind for name in ("lora", "classical")}
     assert kinds == {SkipKind.NO_TIME}
@@ -226,13 +226,13 @@ def test_what_has_no_time_is_left_out(cluster, looked):
 
 def test_workers_set_the_pace_once_they_have_run(cluster, looked):
     race = race_on(cluster.address, looked)
-    job = race.job("classical", 48, 8)
+    job = race.job("classical", 8)
     planned = race.looked.costs["classical"].seconds(race.looked.recipes["classical"], 48, 32)
     row = execute(job, race.file) | {"run_id": "0" * 12, "fold": 9, "seconds": 4 * planned}
     race.file.append(row)  # of an earlier race, on a slower machine
     run(race, job)
     seconds = race.rows.set_index("run_id").loc[race.file.run_id(job), "seconds"]
-    assert race.predicted("classical", 48) == pytest.approx(
+    assert race.predicted("classical", anew=True) == pytest.approx(
         min(5.0, max(0.2, seconds / planned)) * planned, rel=1e-3
     )
 
@@ -244,7 +244,7 @@ def test_a_run_whose_worker_dies_is_run_again_and_given_up_the_second_time(clust
     with cluster.client() as client:
         wait_for(lambda: len(client.nthreads()) == 2)
     race = race_on(cluster.address, looked)
-    long = replace(race.job("full_fine_tuning", 48, 2 + times), lr=1e-6, epochs=60)
+    long = replace(race.job("full_fine_tuning", 2 + times), lr=1e-6, epochs=60)
     killer = threading.Thread(target=cluster.kill_runner, args=(times,))
     killer.start()
     run(race, long)
@@ -259,11 +259,11 @@ def test_a_run_whose_worker_dies_is_run_again_and_given_up_the_second_time(clust
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("gone", ["scheduler", "workers"])
 def test_a_cluster_that_goes_away_leaves_the_rows(looked, tmp_path, monkeypatch, gone):
-    monkeypatch.setattr(cluster_session, "ABSENCE", 1.0)
+    monkeypatch.setattr(cluster_module, "ABSENCE", 1.0)
     with processes(tmp_path) as cluster:
         workers = cluster.workers(1)
         race = race_on(cluster.address, replaced(looked, 11 if gone == "workers" else 12))
-        jobs = [race.job("classical", 48, 0), *(race.job("lora", 48, fold) for fold in range(9))]
+        jobs = [race.job("classical", 0), *(race.job("lora", fold) for fold in range(9))]
 
         before = len(race.rows)
 

@@ -9,7 +9,8 @@ from own import write_pictures
 from tqdm import tqdm
 
 from helpers.advisor.pipeline import Request, advise
-from helpers.advisor.race import halving, schedule
+from helpers.advisor.race import rounds, schedule
+from helpers.advisor.race.runs import SkipKind
 from helpers.advisor.race.schedule import Race
 from helpers.advisor.race.standings import chances
 from helpers.backbones import load_backbone
@@ -32,7 +33,7 @@ class Made:
         self.now, self.ran = 0.0, []
         clock = SimpleNamespace(monotonic=lambda: self.now)
         monkeypatch.setattr(schedule, "time", clock)
-        monkeypatch.setattr(halving, "time", clock)
+        monkeypatch.setattr(rounds, "time", clock)
         monkeypatch.setattr(schedule, "execute", self.execute)
         monkeypatch.setattr("helpers.advisor.race.runs.own_folder", lambda name: tmp_path)
         own = looked.looked
@@ -66,10 +67,10 @@ class Made:
 
     def run(self):
         with tqdm(disable=True, total=1) as bar:
-            halving.judge_cheap(self.race, bar)
-            names = halving.credible(self.race)
-            halving.climb(self.race, names, bar)
-            halving.judge_on(self.race, bar)
+            rounds.judge_cheap(self.race, bar)
+            names = rounds.credible(self.race)
+            rounds.race_credible(self.race, names, bar)
+            rounds.judge_on(self.race, bar)
         return names
 
 
@@ -78,14 +79,14 @@ def made(monkeypatch, looked, tmp_path):
     return lambda minutes: Made(monkeypatch, looked, minutes, tmp_path)
 
 
-def test_with_time_for_a_part_the_winner_is_trained_on_everything(made, monkeypatch):
-    monkeypatch.setattr(halving, "LEAST_EXAMPLES", 12)
+def test_with_time_for_some_the_likeliest_are_trained_on_everything(made):
     race = made(2.0)  # both rates of everybody would take five minutes
     names = race.run()
-    small = [job for job in race.ran if job.n_train < race.race.n_full]
-    assert small and names
-    whole = {job.approach for job in race.ran if job.n_train == race.race.n_full}
-    assert whole & set(names) and {"classical", "feature_extraction"} <= whole
+    ran = {job.approach for job in race.ran if job.fold == 0}
+    assert {"classical", "feature_extraction"} <= ran and names[0] in ran
+    assert {job.n_train for job in race.ran} == {race.race.n_full}
+    late = {n for n, why in race.race.left_out.items() if why.kind is SkipKind.NO_TIME}
+    assert late & set(names) and not late & ran
     assert race.now <= 60 * 2.0
 
 

@@ -501,8 +501,6 @@ def test_broken_input_gets_one_sentence(kind, tmp_path):
     [
         ({"label_column": "labl"}, "no column 'labl'; did you mean 'label'"),
         ({"text_column": "text", "image_column": "label"}, "one or the other"),
-        ({"modality": "sound"}, "modality is 'sound'"),
-        ({"modality": "image"}, "no column that looks like paths of pictures"),
     ],
 )
 def test_wrong_options_get_one_sentence(options, says, tmp_path):

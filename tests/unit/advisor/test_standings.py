@@ -3,16 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import logit
-from scipy.stats import multivariate_normal, multivariate_t
-from scipy.stats import t as student
 
 from helpers.advisor.prior.accuracies import Expected, Prior
-from helpers.advisor.prior.gains import BASE, Gains, Z, recorded_gains
+from helpers.advisor.prior.gains import BASE, Gains
 from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.race.standings import Arm, Standing, measurement, standing, turns, unmeasured
-from helpers.results import runs
-from helpers.results.learning_curves import measured_curves
+from helpers.results.expected_regret import MARGIN
 
 NAMES = ("lora", "full_fine_tuning", "adapter")
 
@@ -23,37 +19,34 @@ def arm(name, right, first=0, noise=0.0):
     return Arm(name, noise, {0: right > 0}, pd.Series(right, range(first, first + len(right))))
 
 
-def prior(covariance, freedom=np.inf, accuracy=0.6):
+def prior(covariance, accuracy=0.6):
     """The same accuracy is expected of all; their gains go together as `covariance` says."""
-    gains = Gains(NAMES, np.zeros(3), np.asarray(covariance, float), 3, {}, freedom)
+    gains = Gains(NAMES, np.zeros(3), np.asarray(covariance, float), 3, {})
     names = (BASE, *NAMES)
-    return Prior({n: Expected(n, accuracy, 0, 1, 0.3, 9, "made") for n in names}, gains)
+    return Prior({n: Expected(n, accuracy, 0, 1, 9, "made") for n in names}, gains)
 
 
-def test_a_normal_belief_is_corrected_by_the_textbook():
+def test_a_belief_is_corrected_by_the_textbook():
     """Precisions add, means weigh by them."""
     scale = np.array([[0.04, 0.01], [0.01, 0.09]])
     noise = np.array([[0.02, 0.0], [0.0, 0.01]])
     mean, seen = np.array([0.5, 0.7]), np.array([0.6, 0.4])
-    found = Belief.of(mean, scale, np.inf).given(np.array([0, 1]), seen, noise)
+    belief = Belief(("lora", "adapter"), mean, scale + LEVEL**2)
+    found = belief.given(["lora", "adapter"], seen, noise)
     before = np.linalg.inv(scale + LEVEL**2)
     after = np.linalg.inv(before + np.linalg.inv(noise))
-    assert found.covariances[0] == pytest.approx(after)
+    assert found.covariance == pytest.approx(after)
     assert found.mean == pytest.approx(after @ (before @ mean + np.linalg.solve(noise, seen)))
 
 
-@pytest.mark.parametrize("freedom", [3.0, 5.0, 12.0])
-def test_the_mixture_is_a_t_distribution(freedom):
+def test_a_chance_is_that_of_the_difference():
+    """Whatever moves both alike cancels."""
     scale = np.array([[0.04, 0.01], [0.01, 0.09]])
-    belief = Belief.of(np.array([0.5, 0.6]), scale, freedom)
-    spread = np.sqrt(0.04 + 0.09 - 0.02)
-    for margin in (-0.5, 0.0, 0.3, 0.8):
-        true = student.sf((margin + 0.1) / spread, freedom)
-        assert belief.chance_above(0, 1, margin) == pytest.approx(true, abs=0.006)
-    drawn = belief.draws(20_000)
-    assert np.mean(drawn[:, 0] > drawn[:, 1]) == pytest.approx(
-        belief.chance_above(0, 1, 0), abs=0.01
-    )
+    belief = Belief(("lora", "adapter"), np.array([0.5, 0.6]), scale + LEVEL**2)
+    assert belief.difference("lora", "adapter") == pytest.approx((-0.1, np.sqrt(0.11)))
+    chance = belief.chance_above("adapter", "lora")
+    assert 1 - belief.chances_near_best(MARGIN)["lora"] == pytest.approx(chance, abs=0.03)
+    assert belief.chance_above("lora", "lora") == 0.0
 
 
 def test_arms_on_the_same_examples_have_their_means_and_their_covariance():
@@ -101,18 +94,6 @@ def test_what_goes_together_in_the_records_is_learned_together():
     assert "full_fine_tuning" in place.alive()
 
 
-def test_a_task_unlike_the_recorded_ones_is_believed_sooner():
-    """The same 95 % interval, normal or t: what lies far outside of it weighs more against a t."""
-    rng = np.random.default_rng(1)
-    hard = rng.random(100)
-    arms = {BASE: arm(BASE, hard < 0.4), "lora": arm("lora", hard < 0.9)}
-    scale, freedom = np.eye(3) * 0.05, 4.0
-    wide = (student.ppf(0.975, freedom) / Z) ** 2
-    heavy = standing(arms, prior(scale, freedom)).shortfall[BASE]
-    plain = standing(arms, prior(scale * wide)).shortfall[BASE]
-    assert heavy > plain + 0.02
-
-
 def place_of(*names, gone=()):
     shortfall = pd.Series(np.arange(len(names)) / 100, index=names)
     beats = {name: 0.0 if name in gone else 0.3 for name in names}
@@ -143,22 +124,3 @@ def test_who_is_not_told_apart_is_raced_when_the_likelier_ones_are_done():
     assert [turn[-1] for turn in turns(unlikely, held, 3)] == [("lp_ft", 1), ("adapter", 1)]
     settled = place_of("lora", "adapter", "lp_ft", gone=("adapter", "lp_ft"))
     assert settled.rivals() == [] and list(turns(settled, held, 3)) == []
-
-
-def test_recorded_gains_are_likelier_by_a_t_distribution():
-    """Over the records, families held out: likelier than by a normal one of the same interval."""
-    held, heavy, plain = measured_curves(runs.load_runs()), [], []
-    for one in held.curves:
-        for size in one.whole if one.dial == 0 else []:
-            gains = recorded_gains(one.modality, held.without(one.family))
-            odds = logit(one.accuracy[size].mean().clip(0.01, 0.99))
-            rows = [row for row, name in enumerate(gains.names) if name in odds]
-            if len(rows) < 2 or np.isinf(gains.freedom):
-                continue
-            seen = odds[[gains.names[row] for row in rows]] - odds[BASE]
-            mean, scale = gains.mean[rows], gains.covariance[np.ix_(rows, rows)]
-            wide = (student.ppf(0.975, gains.freedom) / Z) ** 2
-            heavy.append(multivariate_t.logpdf(seen, mean, scale, gains.freedom) / len(rows))
-            plain.append(multivariate_normal.logpdf(seen, mean, scale * wide) / len(rows))
-    assert len(heavy) > 25
-    assert np.mean(heavy) > np.mean(plain) + 0.05

@@ -342,7 +342,6 @@ def test_captions_belong_to_their_pictures(tmp_path):
     data = read_data(tmp_path)
     assert data.modality == "image"
     assert finding(data, "captions").found.startswith("8 texts have the name of a picture")
-    assert read_data(tmp_path, modality="text").modality == "text"
 
 
 def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path, capsys):
@@ -357,8 +356,6 @@ def test_pictures_and_texts_at_once_are_refused_until_one_is_chosen(tmp_path, ca
     assert "\n" not in str(told.value)
     assert main(["advise", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
-    assert len(read_data(tmp_path, modality="text")) == 12
-    assert len(read_data(tmp_path, modality="image")) == 8
     assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="minilm").reads)) == 12
     assert len(read_data(tmp_path, prefer=Request(tmp_path, backbone="pocket").reads)) == 8
 
