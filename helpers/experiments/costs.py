@@ -87,6 +87,11 @@ class TensorMemory(TorchDispatchMode):
         for tensor in self._held:
             self.track(tensor)
 
+    def __exit__(self, *error: Any) -> None:
+        # What waits for the storages to be freed holds this object, which must not hold them.
+        self._held.clear()
+        super().__exit__(*error)
+
     def track(self, tensor: Tensor) -> None:
         """Count a tensor's storage until it is freed."""
         storage = tensor.untyped_storage()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 
 from helpers.display.figures import MAX_SIZE, Picture, figure
 from helpers.display.plots import plot_curves
@@ -150,8 +151,9 @@ def plot_duels(table: pd.DataFrame, ours: str, theirs: str, title: str) -> Pictu
         places = [names.index(curve) for curve in own["curve"]]
         ax.scatter(own["n_train"], places, marker="s", s=230, color=colour, alpha=0.75, label=label)
     for row in table.itertuples():
-        words, style = f"{100 * row.mean:+.0f}", {"ha": "center", "va": "center", "size": 7}
-        ax.text(row.n_train, names.index(row.curve), words, **style)
+        dark = sum(to_rgb(look[row.ahead][0])) < 1
+        style = {"ha": "center", "va": "center", "size": 7, "color": "white" if dark else "black"}
+        ax.text(row.n_train, names.index(row.curve), f"{100 * row.mean:+.0f}", **style)
     sizes = sorted(table["n_train"].unique())
     ax.set(xscale="log", xlim=(min(sizes) / 1.5, max(sizes) * 1.5))
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])

@@ -1,6 +1,8 @@
 """Costs: counted against formulas, and in the order the approaches promise."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -127,3 +129,15 @@ def test_classical_text_costs():
     fitted = approach.fit(None, task, config)
     row = costs.measure(fitted, task, config, approach.options())
     assert row["peak_memory_mb"] > 0 and row["stored_mb"] > 0 and row["flops_train"] > 0
+
+
+def test_what_was_measured_is_freed():
+    model, labels = nn.Linear(8, 2), torch.zeros(4, dtype=torch.long)
+    with costs.TensorMemory(*model.parameters()) as memory:
+        model(torch.randn(4, 8)).sum().backward()
+    storage = weakref.ref(model.weight.untyped_storage())
+    costs.step_memory(model, torch.randn(4, 8), labels)
+    del model
+    gc.collect()
+    assert memory.peak > 0
+    assert storage() is None
