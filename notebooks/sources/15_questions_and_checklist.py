@@ -154,7 +154,7 @@ Markdown(
 # ### What is LoRA, and why is it so popular?
 #
 # It adds a product of two thin matrices to each frozen weight matrix and trains only these
-# (notebook [04](04_adapters_and_lora.ipynb) writes it in twenty lines). Popularity is one thing;
+# (notebook [04](04_adapters_and_lora.ipynb) writes it in ten lines). Popularity is one thing;
 # **predict first:** how often does it lose clearly against moving every weight?
 
 # %%
