@@ -12,6 +12,7 @@ from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
 from helpers.display.figures import Picture, figure
 from helpers.display.plots import plot_curves
+from helpers.errors import DataNotFound
 from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, linear_model
 from helpers.lessons.trade_offs import bill, cost_ratios, ship
 from helpers.results.learning_curves import comparable
@@ -292,14 +293,21 @@ def elsewhere(tasks: Iterable[str], *, n: int, n_test: int) -> pd.DataFrame:
     """A probe on `n` photos: on more of the same list, and on the published test; live.
 
     Columns: task, same and test (mean of the classes' accuracies, so that another mix of classes
-    is no shift), points, low, high (the difference, 95 % over classes) and classes.
+    is no shift), points, low, high (the difference, 95 % over classes) and classes. Photos that
+    are not on this machine are left out, and `attrs["missing"]` says what is.
     """
-    rows = []
+    rows, missing = [], []
     for name in tasks:
-        task = load_task(name, n_train=2 * n, image_size=SIDE, n_test=n_test)
-        rows.append((name, *_shifted(task, n)))
+        try:
+            task = load_task(name, n_train=2 * n, image_size=SIDE, n_test=n_test)
+        except DataNotFound as error:
+            missing.append(str(error))
+        else:
+            rows.append((name, *_shifted(task, n)))
     names = ["task", "same", "test", "points", "low", "high", "classes"]
-    return pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=names)
+    table.attrs["missing"] = missing
+    return table
 
 
 def _shifted(task: Task, n: int) -> tuple[float, ...]:
@@ -323,6 +331,7 @@ def elsewhere_in_words(rows: pd.DataFrame) -> str:
         f"{r.classes} classes {r.low:+.1f} to {r.high:+.1f})"
         for r in rows.itertuples()
     ]
+    lines += [f"- {sentence}." for sentence in rows.attrs.get("missing", ())]
     return "\n".join([*lines, *_recorded_falls()])
 
 

@@ -438,7 +438,7 @@ def test_broken_folders_get_one_sentence(kind, tmp_path):
     ("options", "says"),
     [
         ({"text_column": "x"}, "--text-column means nothing"),
-        ({"modality": "image"}, r"holds no pictures \(files: 8 .txt\)"),
+        ({"label_column": "x"}, "--label-column means nothing"),
     ],
 )
 def test_wrong_options_get_one_sentence(options, says, tmp_path):

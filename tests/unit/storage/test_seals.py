@@ -57,7 +57,7 @@ def test_no_set_time_hides_other_content(tmp_path, settled, replaced):
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 50_000_000), (50, 1_000_000), (2_500, 20_000)])
-def test_fifty_megabytes_take_a_quarter_of_a_second(tmp_path, settled, count, size):
+def test_fifty_megabytes_take_half_a_second(tmp_path, settled, count, size):
     """Of a processor, whatever else the machine does; and once."""
     (tmp_path / "data").mkdir()
     files = [tmp_path / "data" / str(number) for number in range(count)]
@@ -68,7 +68,7 @@ def test_fifty_megabytes_take_a_quarter_of_a_second(tmp_path, settled, count, si
         started = time.process_time()
         assert "" not in digests(files)
         taken.append(time.process_time() - started)
-    assert taken[0] <= 0.25 and taken[1] <= 0.1
+    assert taken[0] <= 0.5 and taken[1] <= 0.2
 
 
 def test_what_was_just_written_is_read_again(tmp_path, read):
