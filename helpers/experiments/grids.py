@@ -185,6 +185,8 @@ SECOND_ROUND = (
         "block 2: photos at the network's own 224 pixels, at rates tuned for 128",
         (
             _native(("clothing",), (ALL,), approaches=(*_NATIVE, *_SCRATCH)),
+            # What pixels alone buy, beside blocks 0 and 1 with fewer of them.
+            _native(("clothing",), (200, 1_000), approaches=(FEATURE_EXTRACTION,), seeds=3),
             _native(("grocery",), (1_000,)),
             _native(_UPRIGHTLESS, (1_000,), augment=_FLIPS),
             # All cells, as the network that was published with them had.
