@@ -65,15 +65,15 @@ class Cluster:
         """
         ends = time.monotonic() + seconds
         with _connected(self.address) as client:
-            crew = _Crew(client, self)
-            while not crew.idle() or (crew.asked and time.monotonic() < ends):
+            connection = _Connection(client, self)
+            while not connection.idle() or (connection.asked and time.monotonic() < ends):
                 if time.monotonic() > ends:
                     raise UserError(
                         f"no worker of {self.address} answers within {seconds:.0f} s; wait until "
                         "they have ended other work, or start more"
                     )
-                crew.wait()
-            self.count = len(crew.idle())
+                connection.wait()
+            self.count = len(connection.idle())
         return self
 
     def rows(
@@ -86,27 +86,27 @@ class Cluster:
         """
         waiting = list(jobs)
         with _connected(self.address, f"; {KEPT}") as client:
-            crew = _Crew(client, self)
+            connection = _Connection(client, self)
             try:
-                while waiting or crew.flying:
-                    for worker in crew.idle()[: len(waiting)]:
+                while waiting or connection.flying:
+                    for worker in connection.idle()[: len(waiting)]:
                         job = waiting.pop(0)
                         seconds = allowed(job)
                         if isinstance(seconds, Skipped):
                             yield job, seconds
                         else:
-                            crew.start(job, worker, seconds)
-                    if crew.flying or waiting:
-                        crew.wait()
-                    self.count = max(1, len(self.checked & crew.present))
-                    waiting[:0] = crew.orphans()
-                    yield from crew.ended()
-                    if waiting and not crew.flying:
+                            connection.start(job, worker, seconds)
+                    if connection.flying or waiting:
+                        connection.wait()
+                    self.count = max(1, len(self.checked & connection.present))
+                    waiting[:0] = connection.orphans()
+                    yield from connection.ended()
+                    if waiting and not connection.flying:
                         why = allowed(waiting[0])
                         if isinstance(why, Skipped):  # no worker, and the time is over
                             yield waiting.pop(0), why
             finally:
-                crew.leave()
+                connection.leave()
 
 
 @contextmanager
@@ -142,7 +142,7 @@ class _Flight:
     why: Skipped = LATE
 
 
-class _Crew:
+class _Connection:
     """One connection to a scheduler; one job at a time on each worker that sees the data.
 
     checked: addresses of workers that have shown that they do; others are asked, and join then.
@@ -284,18 +284,25 @@ class _Crew:
 
     def _submit(self, function: Callable, *mine: Any, data: Any = None, on: str = "") -> Any:
         """Call a function with `mine`, then `data` (a future), on one worker or on any."""
-        future = self.client.submit(
-            _sealed(function, mine),
-            *([] if data is None else [data]),
-            key=f"{function.__name__}-{uuid.uuid4().hex}",
-            workers=[on] if on else None,
-        )
+        try:
+            future = self.client.submit(
+                _sealed(function, mine),
+                *([] if data is None else [data]),
+                key=f"{function.__name__}-{uuid.uuid4().hex}",
+                workers=[on] if on else None,
+            )
+        except Exception as error:
+            # It may have closed since `_present` looked.
+            if self.client.status == "running":
+                raise
+            raise self._gone() from error
         future.add_done_callback(lambda _: self.news.set())
         return future
 
     def _cancel(self, futures: Sequence[Any]) -> None:
         if futures and self.client.status == "running":
-            self.client.cancel(list(futures))
+            with suppress(Exception):  # it may close in between, and nothing goes on then
+                self.client.cancel(list(futures))
 
     def _gone(self) -> UserError:
         return UserError(f"the Dask scheduler at {self.address} went away; {KEPT}")

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from own import write_pictures, write_texts
@@ -30,6 +31,8 @@ from helpers.cli.commands import main
 from helpers.errors import DataNotFound, UserError
 
 distributed = pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
+from distributed.client import ClosedClientError  # noqa: E402
+
 POCKET = ("--backbone", "pocket", "--image-size", "28", "--measure")
 
 
@@ -281,6 +284,21 @@ def test_a_cluster_that_goes_away_leaves_the_rows(looked, tmp_path, monkeypatch,
     kept = race.file.load()
     held = set(kept["run_id"])
     assert 1 <= len({race.file.run_id(job) for job in jobs} & held) < len(jobs)
+
+
+def test_a_client_that_closes_while_it_is_used_is_one_sentence():
+    def closed(*_, **__):
+        raise ClosedClientError("Client is closed. Can't send update-graph message.")
+
+    connection = object.__new__(cluster_module._Connection)
+    connection.address = "tcp://here:1"
+    connection.client = SimpleNamespace(submit=closed, cancel=closed, status="closed")
+    with pytest.raises(UserError, match="went away; what was finished is kept"):
+        connection._submit(len, "", on="a worker")
+    connection.client.status = "running"
+    connection._cancel(["a future"])
+    with pytest.raises(ClosedClientError):  # a client that runs has another fault
+        connection._submit(len, "", on="a worker")
 
 
 def replaced(looked, seed: int):
