@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
     scandir = os.scandir
 
     def guarded(folder):
-        if os.fspath(folder).endswith("bird"):
+        if str(folder).endswith("bird"):
             raise PermissionError(13, "Permission denied")
         return scandir(folder)
 
