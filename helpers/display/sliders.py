@@ -47,7 +47,7 @@ def explore(
         return pictures[key]
 
     png, words = picture()
-    image = ipywidgets.HTML(image_tag(png, words))
+    image = ipywidgets.HTML(image_tag(png, words), layout={"max_width": "100%"})
 
     def redraw(_change: Mapping[str, Any]) -> None:
         image.value = image_tag(*picture())
@@ -115,9 +115,12 @@ def encode(png: bytes) -> str:
 
 
 def image_tag(png: bytes, words: str) -> str:
-    """Return an `<img>` with its picture inside; ipywidgets' own Image takes no alt text."""
+    """Return an `<img>` with its picture inside, no wider than the pane that it is shown in.
+
+    ipywidgets' own Image takes no alt text.
+    """
     quoted = words.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    return f'<img alt="{quoted}" src="data:image/png;base64,{encode(png)}">'
+    return f'<img style="max-width: 100%" alt="{quoted}" src="data:image/png;base64,{encode(png)}">'
 
 
 def _start_at(control: ipywidgets.ValueWidget, name: str, spec: Any, start: Any) -> None:

@@ -123,7 +123,7 @@ def test_alt_text_defaults_to_the_figures_words(shown):
 
 def test_alt_text_is_quoted_in_the_live_page():
     assert sliders.image_tag(b"x", 'a "<b>" & c').startswith(
-        '<img alt="a &quot;&lt;b>&quot; &amp; c" '
+        '<img style="max-width: 100%" alt="a &quot;&lt;b>&quot; &amp; c" '
     )
 
 
