@@ -90,11 +90,6 @@ APPROACH_STYLE: dict[str, Style] = {
     ),
 }
 SHIPPED = tuple(APPROACH_STYLE)
-_PALETTE = tuple(
-    (style.colour, style.marker, style.on_dark)
-    for name, style in APPROACH_STYLE.items()
-    if name != CLASSICAL
-)
 # For what comes later: colours (Tol's and ColorBrewer's dark ones), each as it is on a light and on
 # a dark ground, and markers that no shipped approach has. Their numbers share no divisor, so going
 # round both at once gives 42 pairs before one comes again.
@@ -195,16 +190,15 @@ def ordered(names: Iterable[Any]) -> list[Any]:
 
 
 def looks(names: Iterable[Any]) -> dict[Any, Style]:
-    """Return the style of each name, in the order of `ordered`: its own, or one of the palette.
+    """Return the style of each name, in the order of `ordered`: its own, or a spare one.
 
-    Beside approaches the others look like none of them. Tasks and backbones have what they say of
-    themselves, and colours and markers in turn for the rest.
+    Approaches have their colours for themselves. Tasks and backbones have what they say of
+    themselves, and colours and markers that no approach has in turn for the rest.
     """
     names = ordered(names)
-    beside = any(name in APPROACH_STYLE for name in names)
     given = [_GIVEN.get(name, {}) for name in names]
     taken = {(one.get("colour"), one.get("marker")) for one in given}
-    free = (one for one in (_spare() if beside else _palette()) if one[:2] not in taken)
+    free = (one for one in _spare() if one[:2] not in taken)
     found = {}
     for name in names:
         if name in APPROACH_STYLE:
@@ -236,14 +230,3 @@ def _spare() -> Iterator[tuple[str, str, str]]:
     taken = {(style.colour, style.marker) for style in APPROACH_STYLE.values()}
     free = [(light, marker, dark) for light, dark, marker in pairs if (light, marker) not in taken]
     return itertools.cycle(free or [(light, marker, dark) for light, dark, marker in pairs])
-
-
-def _palette() -> Iterator[tuple[str, str, str]]:
-    """The approaches' own colours and markers, but the anchor's, for figures of something else.
-
-    After one round markers move on by one, so that no pair comes again before all have been.
-    """
-    count = len(_PALETTE)
-    for place in itertools.count():
-        colour, _, on_dark = _PALETTE[place % count]
-        yield colour, _PALETTE[(place + place // count) % count][1], on_dark

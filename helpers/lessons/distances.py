@@ -20,14 +20,13 @@ from helpers.vocabulary import (
     LORA,
     PARTIAL_FINE_TUNING,
     label_of,
+    looks,
 )
 
 DIALLED = "products_near"  # the task that the dial moves away from pocket's pretraining
 TUNED = (FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING)
 LUCK = 0.05  # of so strong a rank correlation, either way
 EXACT = 7  # points up to which every order is tried
-NETWORKS = {"pocket": ("#332288", "p"), "efficientnet_lite0": ("#117733", "h"),
-            "minilm": ("#b2182b", "d")}  # fmt: skip
 
 
 @cache
@@ -50,10 +49,12 @@ def worth_of_pretraining() -> pd.DataFrame:
 def plot_worth() -> Picture:
     """Draw what pretraining is worth along the dial, a line for each number of examples."""
     made, ax = figure("What pretraining is worth along the dial", height=3.6)
-    shades = ("#999933", "#882255", "#332288", "#117733")
-    for shade, (n, own) in zip(shades, worth_of_pretraining().groupby("n_train"), strict=False):
+    table = worth_of_pretraining()
+    for n, look in looks(table["n_train"]).items():
+        own = table[table["n_train"] == n]
         ax.errorbar(own["dial"], own["mean"], [own["mean"] - own["low"], own["high"] - own["mean"]],
-                    color=shade, marker="h", capsize=2, label=f"{n:,} examples")  # fmt: skip
+                    color=look.colour, marker=look.marker, capsize=2,
+                    label=f"{n:,} examples")  # fmt: skip
     ax.axhline(0, color="#333333", lw=1)
     ax.set(xlabel="dial", ylabel="full fine-tuning minus scratch (points)")
     ax.legend()
@@ -86,9 +87,12 @@ def plot_gains(approach: str, n_train: int) -> Picture:
     rows = gains(approach)
     rows = rows[rows["n_train"] == n_train]
     made, ax = figure(f"{label_of(approach)} minus the probe, {n_train:,} examples", height=3.6)
-    for backbone, (colour, marker) in NETWORKS.items():
+    # Of every network that is recorded, so that a slider does not change their colours.
+    for backbone, look in looks(sorted(runs()["backbone"].unique())).items():
         own = rows[rows["backbone"] == backbone]
-        ax.plot(own["frechet"], 100 * own["mean"], marker, color=colour, label=backbone, alpha=0.8)
+        if len(own):
+            marks = {"marker": look.marker, "color": look.colour, "label": look.label}
+            ax.plot(own["frechet"], 100 * own["mean"], ls="", alpha=0.8, **marks)
     ax.axhline(0, color="#333333", lw=1)
     ax.set(xscale="log", xlabel="Fréchet distance (log scale)", ylabel="gain (points)")
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

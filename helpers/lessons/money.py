@@ -16,13 +16,22 @@ from helpers.experiments.timing import in_turns, latency_ms
 from helpers.lessons.product_photos import PIXELS, levers
 from helpers.lessons.trade_offs import SERVING, typical
 from helpers.tasks import Task
-from helpers.vocabulary import ADAPTER, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, looks
+from helpers.vocabulary import (
+    ADAPTER,
+    CLASSICAL,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    label_of,
+    looks,
+    style_of,
+)
 
 TRAINING, ANSWERS = "#333333", "#bbbbbb"
 HOUR = 3600.0
 MISSING = "Not recorded at two sizes in pixels yet"
 SAME, MERGED, UNMERGED = "the same network, again", "LoRA, merged", "LoRA, unmerged"
-COLOURS = {SAME: "#7f7f7f", MERGED: "#009e73", UNMERGED: "#009e73", "adapter": "#cc79a7"}
+SERVED = {SAME: CLASSICAL, MERGED: LORA, UNMERGED: LORA, ADAPTER: ADAPTER}  # in whose colour
 
 
 def most_measured(runs: pd.DataFrame) -> pd.DataFrame:
@@ -160,7 +169,7 @@ def latency_ratios(runs: pd.DataFrame) -> pd.DataFrame:
     plain = [name for name, one in APPROACHES.items()
              if one.uses_network and one.serves_plain_network()]  # fmt: skip
     ways = [(name, "latency_ms", MERGED if name == LORA else SAME) for name in plain]
-    ways += [(LORA, "latency_unmerged_ms", UNMERGED), (ADAPTER, "latency_ms", "adapter")]
+    ways += [(LORA, "latency_unmerged_ms", UNMERGED), (ADAPTER, "latency_ms", ADAPTER)]
     medians = runs.groupby([*SERVING, "approach"])[["latency_ms", "latency_unmerged_ms"]].median()
     base = medians["latency_ms"].xs(FULL_FINE_TUNING, level="approach")
     parts = []
@@ -184,12 +193,12 @@ def plot_latency(runs: pd.DataFrame) -> Picture:
     low, high = noise_band(ratios)
     made, ax = figure("Latency beside the plain network, one mark a situation", height=3)
     ax.axvspan(low, high, color="#dddddd", label="noise: 95 % of a network against itself")
-    names = [name for name in COLOURS if (ratios["served"] == name).any()]
+    names = [name for name in SERVED if (ratios["served"] == name).any()]
     for place, name in enumerate(names):
-        own = ratios[ratios["served"] == name]["ratio"]
-        ax.plot(own, np.full(len(own), place), "|", color=COLOURS[name], ms=14, mew=1.5)
-        ax.plot(typical(own), place, "D", color=COLOURS[name], mec="#1a1d21", ms=7)
-    ax.set_yticks(range(len(names)), names)
+        own, colour = ratios[ratios["served"] == name]["ratio"], style_of(SERVED[name]).colour
+        ax.plot(own, np.full(len(own), place), "|", color=colour, ms=14, mew=1.5)
+        ax.plot(typical(own), place, "D", color=colour, mec="#1a1d21", ms=7)
+    ax.set_yticks(range(len(names)), map(label_of, names))
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel("times the plain network's latency (diamond: typical)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize="small")
@@ -232,5 +241,5 @@ def timed_against_itself(
         kind: partial(latency_ms, model, raw, repeats=repeats) for kind, model in models.items()
     }
     best = {kind: min(taken) for kind, taken in in_turns(timers, turns).items()}
-    names = {SAME: SAME, MERGED: MERGED, LORA: UNMERGED, ADAPTER: "adapter"}
+    names = {SAME: SAME, MERGED: MERGED, LORA: UNMERGED, ADAPTER: ADAPTER}
     return {told: best[kind] / best[FULL_FINE_TUNING] for kind, told in names.items()}

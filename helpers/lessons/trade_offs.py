@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch.nn.functional as F
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -23,7 +22,7 @@ from helpers.experiments.timing import in_turns, timed_ms
 from helpers.paths import results_dir
 from helpers.results.learning_curves import comparable
 from helpers.results.runs import load_runs
-from helpers.results.statistics import paired_gain, pareto, summarise
+from helpers.results.statistics import SITUATION, paired_gain, pareto, summarise
 from helpers.tasks import Task
 from helpers.vocabulary import (
     ADAPTER,
@@ -31,10 +30,11 @@ from helpers.vocabulary import (
     FULL_FINE_TUNING,
     LORA,
     label_of,
+    looks,
     style_of,
 )
 
-PLACE = ["task", "backbone", "image_size", "dial", "n_train"]
+PLACE = list(SITUATION)
 SERVING = ["task", "backbone", "image_size"]
 
 
@@ -145,11 +145,9 @@ def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str]) -> str:
 def plot_duel(duel: pd.DataFrame) -> Figure:
     """Gain against cost ratio, one point a situation of `cost_ratios`, ten times marked."""
     made, ax = figure("Full fine-tuning beside the frozen network, one point a situation", width=8)
-    # The palette of approaches belongs to approaches.
-    shades = zip(duel["backbone"].unique(), "os^vDP", colormaps["Dark2"].colors, strict=False)
-    for name, marker, colour in shades:
+    for name, look in looks(sorted(duel["backbone"].unique())).items():
         own = duel[duel["backbone"] == name]
-        ax.plot(own["ratio"], 100 * own["gain"], marker, color=colour, label=name)
+        ax.plot(own["ratio"], 100 * own["gain"], look.marker, color=look.colour, label=look.label)
     ax.axvline(10, color="#7f7f7f", ls="--", label="ten times the cost")
     ax.axhline(0, color="#333333", lw=1)
     ax.set(xscale="log", xlabel="times the processor seconds (log scale)")
