@@ -44,7 +44,7 @@ Markdown(verdict_box(19, 20, 21, 28))
 # **Predict first:** which brings more points?
 
 # %%
-runs = product_photos.recorded()
+runs = product_photos.fairest()
 print(coverage(runs))
 product_photos.plot_levers(runs)
 
@@ -156,7 +156,7 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 # cross, and where?
 
 # %%
-product_photos.plot_sizes(runs)
+product_photos.plot_sizes(product_photos.recorded())
 
 # %% [markdown]
 # Bands are drawn from three draws on. A curve without a band may lie elsewhere tomorrow.

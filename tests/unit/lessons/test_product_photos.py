@@ -176,15 +176,11 @@ def test_photos_of_another_kind_are_told(monkeypatch):
     )
 
 
-def test_live_runs_are_told_beside_the_first(monkeypatch):
+def test_live_runs_are_told_beside_the_first():
     frozen = product_photos.Live(FROZEN, 64, None, 0.5, 372, 2.0)
     full = product_photos.Live(FULL, 64, None, 0.6, 372, 20.0)
     said = product_photos.beside_each_other(frozen, full)
     assert "+10.0 points by *full fine-tuning* at 64 pixels (10 times the seconds)" in said
-    monkeypatch.setattr(product_photos, "PROVISIONAL", "old")
-    assert "fairer recipe" in product_photos.beside_each_other(frozen, full)
-    monkeypatch.setattr(product_photos, "PROVISIONAL", "")
-    assert "fairer recipe" not in product_photos.beside_each_other(frozen, full)
     assert "**0.500** (95 % interval 0.449 to 0.551) after 2.0" in str(frozen)
 
 
