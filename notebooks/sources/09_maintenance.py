@@ -168,6 +168,7 @@ Markdown(maintenance.served_in_words())
 # checks what people would forget. We try a base of which one weight moved by a millionth, a file with
 # one bit flipped, and a name that isn't there.
 
+
 # %%
 def refusal(shelf, network, name):
     try:
