@@ -158,7 +158,7 @@ same = sum(abs(gap) < 1e-6 for gap in swaps)
 Markdown(f"The accuracy was the recorded one in **{same} of {len(swaps)}** swaps.")
 
 # %% [markdown]
-# One base can also serve requests of all tasks in one batch, each row with its own update.
+# What that costs a server:
 
 # %%
 Markdown(maintenance.served_in_words())

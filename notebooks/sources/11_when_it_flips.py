@@ -104,7 +104,7 @@ print(f"largest difference to the loss that trains below: {gap:.1e}")
 # **Predict first:** how many unlabelled pictures does it take before the probe gains?
 
 # %%
-config = unlabelled_data.PretextConfig(steps=pick(80, 4), batch_size=pick(128, 32))
+config = unlabelled_data.PretextConfig(steps=pick(60, 4), batch_size=pick(128, 32))
 networks = flips_live.continued(pocket, unlabelled, [100, 500, len(unlabelled)], config)
 scores = flips_live.probes(networks, "digits", pick([50, 200], [50]), draws=pick(3, 2))
 flips_live.plot_unlabelled(scores)
