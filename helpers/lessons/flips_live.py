@@ -78,9 +78,10 @@ def plot_unlabelled(rows: pd.DataFrame) -> Picture:
     words = {"xlabel": "unlabelled pictures", "ylabel": "points gained"}
     title = "What unlabelled pictures add to a probe"
     made = plot_curves(table, "size", title=title, by="labels", log_x=True, **words)
-    made.axes[0].axvline(DEFAULTS.unlabelled, color="#333333", ls="--", lw=1)
-    made.axes[0].annotate("the rule\nspeaks from here", (DEFAULTS.unlabelled, 0), (-6, 4),
-                          textcoords="offset points", ha="right")  # fmt: skip
+    ax = made.axes[0]
+    ax.axvline(DEFAULTS.unlabelled, color="#333333", ls="--", lw=1)
+    place = {"transform": ax.get_xaxis_transform(), "ha": "right", "size": "small"}
+    ax.text(0.97 * DEFAULTS.unlabelled, 0.02, "the rule\nspeaks from here", **place)
     return made
 
 
