@@ -117,12 +117,6 @@ def _compared(flip: str, rows: pd.DataFrame | None) -> pd.DataFrame:
     return table
 
 
-def over_naive(rows: pd.DataFrame) -> pd.DataFrame:
-    """`paired` gains of continued pretraining, then what validation prefers, over fine-tuning."""
-    kept = best_continued(rows)
-    return paired(kept.assign(approach=NAIVE), ("continued", NAIVE), ("plain", NAIVE))
-
-
 def continued_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
     """What continued pretraining adds, `paired`, by approach; "" is the better over naive tuning.
 
@@ -130,7 +124,8 @@ def continued_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]
     """
     rows = load("unlabelled") if rows is None else rows
     found = {name: paired(rows, ("continued", name), ("plain", name)) for name in (PROBE, NAIVE)}
-    return {"": over_naive(rows), **found}
+    better = best_continued(rows).assign(approach=NAIVE)
+    return {"": paired(better, ("continued", NAIVE), ("plain", NAIVE)), **found}
 
 
 def local_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:

@@ -55,8 +55,8 @@ Markdown(maintenance.bill_in_words(minilm, plan, prices))
 maintenance.plot_years(plan, prices)
 
 # %% [markdown]
-# **Predict first:** an hour of a person costs about a thousand times an hour of a core. How many minutes
-# of checking a release would have to remain for disks and computing to matter?
+# **Predict first:** how few minutes of checking a release would have to remain for disks and computing to
+# matter?
 #
 # Move the sliders: the price of an hour, the minutes, and the drift, as retrainings a year. When do the
 # files decide?
