@@ -179,15 +179,19 @@ def bill_in_words(costs: pd.DataFrame, plan: Plan, prices: Prices) -> str:
     full, lora = rows.loc[FULL], rows.loc[LORA]
     saved = full["disks"] + full["computing"] - lora["disks"] - lora["computing"]
     more = lora[PEOPLE] - full[PEOPLE]
-    return (
+    told = (
         f"{plan.tasks} tasks for {plan.years:g} years, retrained {plan.retrainings:g} times a "
         f"year, {prices.minutes:g} minutes of a person at {prices.wage:g} euros an hour for each "
         f"release: full copies of {label_of(full['backbone'])} cost **{full[PEOPLE]:,.0f} euros of "
         f"people**, {full['disks']:,.0f} of disks and {full['computing']:,.2f} of computing. LoRA "
-        f"{'saves' if saved > 0 else 'costs'} {abs(saved):,.0f} euros of disks and computing"
-        + (f"{', and' if saved > 0 else ' more, and'} **{more:,.0f} more of people**, because "
-           f"{plan.upgrades} new bases send every task through the check again." if more else ".")
-    )  # fmt: skip
+        f"{'saves' if saved > 0 else 'adds'} {abs(saved):,.0f} euros of disks and computing"
+    )
+    if not more:
+        return f"{told}."
+    return (
+        f"{told} and adds **{more:,.0f} of people**, because {plan.upgrades} new bases send every "
+        "task through the check again."
+    )
 
 
 def plot_times_less(costs: pd.DataFrame, approach: str = LORA) -> Picture:

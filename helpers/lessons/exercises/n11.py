@@ -21,8 +21,8 @@ def finds_changed_answers(reader: Callable) -> bool | str:
     """Ask the reader's function for embeddings of which some were turned, scaled or moved."""
     before = np.random.default_rng(0).normal(size=(6, 40))
     today = before + 0.01
-    today[1] *= 3  # longer, and of the same direction
-    today[2] = before[2][::-1]
+    today[0] *= 1e-3  # shorter, and of the same direction
+    today[2] = before[2] + before[3]  # turned, and longer
     today[4] = -before[4]
     for new, wanted in ((today, [2, 4]), (before, [])):
         got = reader(before.copy(), new.copy(), 0.9)

@@ -71,9 +71,9 @@ def test_people_are_paid_for_each_release(costs):
     assert rows.loc[m.FULL, "disks"] == pytest.approx(disks)
     words = m.bill_in_words(costs, plan, prices)
     assert "**13,000 euros of people**" in words
-    assert "**2,000 more of people**" in words
+    assert "adds **2,000 of people**" in words
     free = m.bill_in_words(costs, plan, m.Prices(wage=0))
-    assert "more of people" not in free
+    assert "of people**, because" not in free
 
 
 def test_the_title_of_the_bill_says_what_people_are_of_it(costs):
