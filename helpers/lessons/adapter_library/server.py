@@ -56,8 +56,9 @@ class Server(nn.Module):
     @torch.no_grad()
     def forward(self, batch: Tensor) -> Tensor:
         """Logits (N, classes) of the task in use, for a raw batch."""
-        plug = self._answering = self._plug(self.using)
+        plug = self._plug(self.using)
         state = self.base.prepare(batch)
+        self._answering = plug
         try:
             state = functional_call(self.base, plug.own, (state,)) if plug.own else self.base(state)
         finally:
