@@ -31,6 +31,7 @@ from matplotlib.figure import Figure
 from helpers.display.figures import figure, set_title
 from helpers.errors import UserError
 from helpers.results.effects import (
+    CAN_HAPPEN,
     FAILS,
     HOLDS,
     UNDECIDED,
@@ -58,6 +59,7 @@ PROBE, NAIVE = FEATURE_EXTRACTION, FULL_FINE_TUNING
 SENTENCES = {
     UNTESTED: "Not recorded yet.",
     HOLDS: "It holds on these records.",
+    CAN_HAPPEN: "It can happen: clear somewhere on these records.",
     FAILS: "It fails on these records.",
     UNDECIDED: "Undecided on these records.",
 }
