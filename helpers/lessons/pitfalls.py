@@ -138,9 +138,9 @@ def one_seed_in_words(crowned: pd.DataFrame) -> str:
     """How often `one_seed` crowns another than the mean does, and what that costs."""
     lost = 100 * crowned[crowned["best"] != crowned["named"]]["regret"]
     places = crowned.groupby(list(SITUATION)).ngroups
-    share = len(lost) / len(crowned)
+    share = f"{len(lost) / len(crowned):.0%}"
     return (
-        f"Of {len(crowned)} single seeds in {places} situations, **{share:.0%}** name another winner "
+        f"Of {len(crowned)} single seeds in {places} situations **{share}** name another winner "
         "than the mean over seeds does. Following such a seed costs "
         f"{lost.mean():.1f} points on average and {lost.max():.1f} at worst."
     )

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.lessons.exercises.grading import Exercise, choice, function, number
 from helpers.lessons.crossings import recorded
+from helpers.lessons.exercises.grading import Exercise, choice, function, number
 from helpers.lessons.pitfalls import one_seed, smallest_visible_gain
 
 
