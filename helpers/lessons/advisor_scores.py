@@ -17,7 +17,7 @@ from helpers.results.runs import load_runs
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import wilson_interval
 from helpers.tasks import family
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, looks
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, counted, label_of, looks
 
 FIRST, RACE, CONSTANT = "the first answer", "a race of ten minutes", "a constant for each kind"
 FIXED = {f"always {label_of(name)}": name for name in (LORA, FEATURE_EXTRACTION, FULL_FINE_TUNING)}
@@ -67,7 +67,7 @@ def beside_constants() -> pd.DataFrame:
         .T.assign(worst=points.max(), right=(points <= 100 * WITHIN + 1e-9).sum())
     )
     names = {kind: f"{kind} ({n})" for kind, n in table["kind"].value_counts().items()}
-    names["right"] = f"within {100 * WITHIN:.1f} of the best (of {len(table)})"
+    names["right"] = f"within {100 * WITHIN:.1f} (of {len(table)})"
     return shown.rename(columns=names).round(1)
 
 
@@ -92,7 +92,7 @@ def reversal_sentence() -> str:
     gained = turned[FIRST] - turned[RACE]
     return (
         f"The race reversed the first answer in **{len(turned)} of {len(raced())}** cases: "
-        f"{(gained > 0).sum()} times for the better, {(gained < 0).sum()} for the worse, by "
+        f"{counted(int((gained > 0).sum()), 'time')} for the better, {(gained < 0).sum()} for the worse, by "
         f"{gained.mean():+.1f} points on average."
     )
 
@@ -110,7 +110,9 @@ def findings() -> str:
 
 def verdict_box() -> str:
     """The same as a Markdown quotation."""
-    lines = ["**What the scores say**", "", *findings().split("\n")]
+    asked = pd.read_csv(results_dir() / "advisor.csv", parse_dates=["created"])["created"]
+    days = f"- Asked from {asked.min():%d} to {asked.max():%d %B %Y}; later changes are not in it."
+    lines = ["**What the scores say**", "", *findings().split("\n"), days]
     if PROVISIONAL:
         lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
     return "\n".join(f"> {line}".rstrip() for line in lines)
@@ -124,7 +126,9 @@ def after_the_race(first: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if names[0] == names[1]:
         return f"The race keeps the first answer, *{names[0]}*."
     said = f"The race reverses the first answer: *{names[1]}* in place of *{names[0]}*."
-    if lead and other:
+    if other is None:
+        said += f" *{names[0]}* was not measured in these minutes."
+    else:
         p = other["p_value"]
         said += (
             f" Measured, they get {lead['accuracy']:.3f} and {other['accuracy']:.3f} right. On the "

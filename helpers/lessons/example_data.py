@@ -102,6 +102,6 @@ def onnx_in_words(model: OwnModel, files: list[Path]) -> str:
     told, own = session.run(None, {"inputs": pictures})[0], model.probabilities(files)
     same = int((told.argmax(1) == own.argmax(1)).sum())
     return (
-        f"On {len(files)} test pictures the ONNX file names the same class **{same}** times, and no "
-        f"probability differs by more than {np.abs(told - own).max():.0e}."
+        f"On {len(files)} test pictures the ONNX file names the same class **{same}** times, and "
+        f"no probability differs by more than {np.abs(told - own).max():.0e}."
     )

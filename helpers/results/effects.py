@@ -62,8 +62,8 @@ class Effect:
 def judge(measured: Effect | None, p: float | None = None) -> str:
     """Return HOLDS clearly above the margin, FAILS clearly below it, UNDECIDED between.
 
-    CAN_HAPPEN in place of HOLDS for a first case, UNTESTED where there is no run. p: in place of the
-    effect's own, such as a corrected one.
+    CAN_HAPPEN in place of HOLDS for a first case, UNTESTED where there is no run. p: in place of
+    the effect's own, such as a corrected one.
     """
     if measured is None:
         return UNTESTED

@@ -58,7 +58,7 @@ runs = crossings.recorded()
 Markdown(questions.duel(runs, "full_fine_tuning", "feature_extraction"))
 
 # %% [markdown]
-# [Notebook 06](06_dataset_size.ipynb) draws these by number of examples.
+# [Notebook 06](06_dataset_size.ipynb) draws them.
 #
 # ### How do I know whether my domain is too distant?
 #
@@ -182,7 +182,7 @@ crowned = pitfalls.one_seed(runs)
 Markdown(pitfalls.one_seed_in_words(crowned))
 
 # %% [markdown]
-# Often the two were close and little is lost. One seed can't tell you which case you are in.
+# Often little is lost, but one seed can't tell you when.
 #
 # ### Mistake 5: no anchor
 #

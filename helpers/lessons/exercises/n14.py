@@ -57,10 +57,10 @@ ANSWERS = {
         is_mended,
         hints=(
             "What do the checks 'duplicates across splits' and 'blank pictures' list?",
-            "Delete the copy in `test` and the blank picture. Open the label suspects, and move those "
-            "that show another class: two do.",
+            "Delete the copy in `test` and the blank picture. Open the label suspects, and move "
+            "those that show another class: two do.",
         ),
-        praise="What no check can see stays: a probe doubts only what it has learned to tell apart.",
+        praise="What no check can see stays: a probe doubts only what it can tell apart.",
     ),
     "14.2": Exercise(
         number(worse_reversals),
