@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.advisor.verdicts import WITHIN
 from helpers.display.figures import Picture, figure
 from helpers.paths import results_dir
 from helpers.results.expected_regret import expected_regret
@@ -21,6 +20,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, count
 
 FIRST, RACE, CONSTANT = "the first answer", "a race of ten minutes", "a constant for each kind"
 FIXED = {f"always {label_of(name)}": name for name in (LORA, FEATURE_EXTRACTION, FULL_FINE_TUNING)}
+WITHIN = 1.5  # points below the best: still right
 KINDS = {"image": "pictures", "text": "texts"}
 
 
@@ -64,10 +64,10 @@ def beside_constants() -> pd.DataFrame:
     shown = (
         points.groupby(table["kind"])
         .mean()
-        .T.assign(worst=points.max(), right=(points <= 100 * WITHIN + 1e-9).sum())
+        .T.assign(worst=points.max(), right=(points <= WITHIN + 1e-9).sum())
     )
     names = {kind: f"{kind} ({n})" for kind, n in table["kind"].value_counts().items()}
-    names["right"] = f"within {100 * WITHIN:.1f} (of {len(table)})"
+    names["right"] = f"within {WITHIN:.1f} (of {len(table)})"
     return shown.rename(columns=names).round(1)
 
 
@@ -92,8 +92,8 @@ def reversal_sentence() -> str:
     gained = turned[FIRST] - turned[RACE]
     return (
         f"The race reversed the first answer in **{len(turned)} of {len(raced())}** cases: "
-        f"{counted(int((gained > 0).sum()), 'time')} for the better, {(gained < 0).sum()} for the worse, by "
-        f"{gained.mean():+.1f} points on average."
+        f"{counted(int((gained > 0).sum()), 'time')} for the better, {(gained < 0).sum()} for the "
+        f"worse, by {gained.mean():+.1f} points on average."
     )
 
 

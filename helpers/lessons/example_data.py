@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from helpers.advisor.export import OwnModel
 from helpers.tasks import Task, load_task
 from helpers.tasks.images import read_image
 
@@ -88,8 +87,11 @@ def true_classes(n_train: int = 200) -> dict[bytes, str]:
     return {np.asarray(picture).tobytes(): task.classes[label] for picture, label in pairs}
 
 
-def onnx_in_words(model: OwnModel, files: list[Path]) -> str:
-    """How far the ONNX file of an export lies from the model on some pictures, at most."""
+def onnx_in_words(model: Any, files: list[Path]) -> str:
+    """How far the ONNX file of an export lies from the model on some pictures, at most.
+
+    model: what `helpers.advisor.load_model` returns.
+    """
     file = next(model.folder.glob("*.onnx"), None)
     if file is None:
         return "There is no ONNX file to compare with."

@@ -47,7 +47,7 @@ Markdown(advisor_scores.verdict_box())
 # blank picture, and photos in the wrong class's folder.
 
 # %%
-planted = example_data.example_folder(cache_dir() / "example_data", n_train=pick(full=100, fast=60))
+planted = example_data.example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
 own_path = planted.folder  # put your own path here
 print(f"{planted.copy[0]} is a copy of {planted.copy[1]}, {planted.blank} is blank")
 for file, name in planted.mislabelled.items():
