@@ -112,9 +112,9 @@ turned = advisor_scores.after_the_race(told, raced.as_dict())
 Markdown("\n".join(f"- {sentence}" for sentence in (turned, *headline)))
 
 # %% [markdown]
-# A reversal is no fault: the first answer knows other data, the race a few hundred of your examples, and
-# either can be unlucky. The box above counts how often a reversal helped. If p is large, take the cheaper
-# of the two.
+# Where a race reverses the first answer, neither has failed: the answer knows other data, the race a few
+# hundred of your examples, and either can be unlucky. The box above counts how often a reversal helped.
+# If p is large, take the cheaper of the two.
 #
 # ## 5. The model, its card, and another runtime
 #
