@@ -187,7 +187,7 @@ def counts_in_words(verdicts: Sequence[Verdict]) -> str:
     """How many claims have which verdict, "holds for" with all its groups as one."""
     whole = [one.verdict for one in verdicts if one.verdict in WORDS]
     counts = {word: whole.count(word) for word in WORDS} | {SOME: len(verdicts) - len(whole)}
-    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    told = ", ".join(f"{word} {count}" for word, count in counts.items() if count)
     return (
         f"Of {len(verdicts)} claims: {told}. Withdrawn since they were first judged: "
         f"{len(withdrawn())}."

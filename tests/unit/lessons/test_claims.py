@@ -216,7 +216,7 @@ def test_a_first_case_can_happen_and_a_table_tells_undecided_with_its_runs():
     assert len(table) == 4 and "| **can happen** |" in table[2]
     assert f"| **undecided** ({unsure.runs:,} runs) |" in table[3]
     told = ledger.counts_in_words([found, unsure, replace(unsure, verdict="holds for few")])
-    assert told.startswith("Of 3 claims: 1 can happen, 1 undecided, 1 holds for some.")
+    assert told.startswith("Of 3 claims: can happen 1, undecided 1, holds for some 1.")
 
 
 def test_a_first_case_fails_only_where_every_situation_of_three_data_sets_is_below():
