@@ -141,20 +141,19 @@ print((folder / "README.md").read_text(encoding="utf-8"))
 #
 # ## 6. Beside choices that ask nothing
 #
-# Points given up against the best recorded approach, on average. Each case was written to disk as a user
-# would have it. **Predict first:** where is a constant as good?
+# Points given up against the best recorded approach, on average. **Predict first:** where is a constant as
+# good?
 
 # %%
 advisor_scores.beside_constants()
 
 # %% [markdown]
-# Where a row of constants is as low as the race's, ten minutes bought checks, a price and a card, but no
-# accuracy.
+# Where a constant is as low as the race, ten minutes bought checks, a price and a card, but no accuracy.
 #
 # ## Try it
 #
-# How sure can a test split make you? Bars are 95 % intervals for one accuracy each. Approaches that
-# judged the same examples can be told apart sooner. **Which size tells the best two apart?**
+# Bars are 95 % intervals for one accuracy each; approaches that judged the same examples can be told
+# apart sooner. **Which size of a test split tells the best two apart?**
 
 
 # %%
