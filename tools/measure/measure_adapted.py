@@ -2,7 +2,7 @@
 
 SmolLM2 is adapted to tweets, by full fine-tuning, its top third alone, LoRA of three ranks, IA³ and
 a trained prompt, all with the same updates and batches (columns:
-`tools.measure.language_records`). Rates are tried with seed 0, a factor of three
+`helpers.lessons.language_models.smollm2_records`). Rates are tried with seed 0, a factor of three
 apart, until the best on the new domain's validation text is inside, four at most; what is forgotten
 plays no part in the choice. Test texts, of the new domain and of two old ones, are read once before
 training and once at the end of a run. bfloat16 where the processor has it; one thread.
@@ -39,29 +39,24 @@ from helpers.lessons.language_models.causal_lm import (
     sample,
     summed_loss,
 )
-from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING, plug
+from helpers.lessons.language_models.decoder import plug
+from helpers.lessons.language_models.smollm2_records import (
+    ADAPTED,
+    ARMS,
+    BEGINNING,
+    DOMAIN,
+    MODEL,
+    OLD,
+)
 from helpers.lessons.language_models.tuning import TuneConfig, Tuned, adapt
 from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays
-from helpers.vocabulary import FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
-from tools.measure.language_records import ADAPTED, BEGINNING
 from tools.measure.measure_decoder import chosen_lr, measure_missing
 
-MODEL, DOMAIN, OLD = "smollm2", "tweets", ("newsgroups", "excerpts")
-# (approach, rank, first rates, seeds); a trained prompt's rank is its length in tokens
-ARMS = (
-    (FULL_FINE_TUNING, 0, (1e-5, 3e-5, 1e-4), 3),
-    (LORA, 8, (3e-4, 1e-3, 3e-3), 3),
-    (PROMPT_TUNING, 16, (3e-3, 1e-2, 3e-2), 1),
-    (PARTIAL_FINE_TUNING, 0, (3e-5, 1e-4, 3e-4), 1),
-    (LORA, 32, (3e-4, 1e-3, 3e-3), 1),
-    (LORA, 2, (3e-4, 1e-3, 3e-3), 1),
-    (IA3, 0, (3e-3, 1e-2, 3e-2), 1),
-)
-STEPS, BATCH, MOST_TRIALS = 60, 2, 4  # batches of rows of 128 tokens
+STEPS, BATCH, MOST_TRIALS = 400, 2, 4  # batches of rows of 128 tokens
 TRAIN_TOKENS, HELD_TOKENS, TEST_TOKENS = 50_000, 1_500, 4_000
 AMP = True if bfloat16_pays("text") else None
 LADDER = 2  # rates in a factor of ten

@@ -2,9 +2,9 @@
 
 SmolLM2 on three text tasks at two sizes: asked by prompt, with and without examples, as frozen
 features under a linear probe, with LoRA, and moved as a whole; beside it word counts and MiniLM's
-probe (columns: `tools.measure.language_records`; LoRA on MiniLM is in runs.csv).
+probe (columns: `helpers.lessons.language_models.smollm2_records`; LoRA on MiniLM is in runs.csv).
 64 tokens of a text; rates (of probes: C) are tried with seed 0 until the best on validation is
-inside, four at most. LoRA and full fine-tuning make the same few updates (`UPDATES`), with 200
+inside, four at most. LoRA and full fine-tuning make the same updates (`UPDATES`), with 200
 examples alone; few-shot, whose examples are few at any size, draws them from 200. It tries two
 numbers of examples, with scores as they are and calibrated. Zero-shot uses no label, so it has one
 row. SmolLM2 is asked about the first `TESTED` test texts, what is cheap about all. One thread.
@@ -36,31 +36,31 @@ from helpers.errors import UserError
 from helpers.experiments.single_run import RunConfig
 from helpers.experiments.sweeps import next_rate
 from helpers.lessons.language_models.causal_lm import CausalLM, load_causal_lm
+from helpers.lessons.language_models.smollm2_records import (
+    CLASSIFIED,
+    FEW_SHOT,
+    NONE,
+    NUMBERS,
+    PROMPTS,
+    SIZES,
+    SMALL,
+    TASKS,
+    WAYS,
+    ZERO_SHOT,
+)
+from helpers.lessons.language_models.smollm2_records import MODEL as SMOLLM2
 from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import Split, Task, load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays, trainable
-from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 from tools.measure import prompting
-from tools.measure.language_records import CLASSIFIED, NUMBERS
 
-TASKS, SIZES, SEEDS = ("product_reviews", "tweets", "reuters8"), (200, 1_000), 3
-SMOLLM2, MINILM, NONE = "smollm2", "minilm", "none"
-ZERO_SHOT, FEW_SHOT = "zero_shot", "few_shot"
+SEEDS = 3
 SHOTS = (1, 4)  # examples of each class
-MOST_TRIALS, UPDATES, BATCH = 4, 75, 8
+MOST_TRIALS, UPDATES, BATCH = 4, 400, 8
 TESTED, ASKED = 400, 100  # test texts of SmolLM2; validation texts of a prompt
-ARMS = (
-    (NONE, CLASSICAL),
-    (SMOLLM2, ZERO_SHOT),
-    (SMOLLM2, FEW_SHOT),
-    (MINILM, FEATURE_EXTRACTION),
-    (SMOLLM2, FEATURE_EXTRACTION),
-    (SMOLLM2, LORA),
-    (SMOLLM2, FULL_FINE_TUNING),
-)
-SMALL = (FEW_SHOT, LORA, FULL_FINE_TUNING)  # asked at the smaller size alone
 TUNED = (LORA, FULL_FINE_TUNING)
 FIRST_RATES = {(SMOLLM2, FULL_FINE_TUNING): (1e-5, 3e-5, 1e-4)}  # others: those of their trials
 
@@ -266,8 +266,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="only print what is missing")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
-    parser.add_argument("--arms", nargs="*", choices=[":".join(arm) for arm in ARMS],
-                        default=[":".join(arm) for arm in ARMS])  # fmt: skip
+    parser.add_argument("--arms", nargs="*", choices=[":".join(arm) for arm in WAYS],
+                        default=[":".join(arm) for arm in WAYS])  # fmt: skip
     given = parser.parse_args()
     torch.set_num_threads(1)
     for cell in cells(given.tasks, [tuple(arm.split(":")) for arm in given.arms]):
@@ -278,7 +278,7 @@ def main() -> None:
             print(cell)
             continue
         try:
-            rows = (prompted if cell.approach in (ZERO_SHOT, FEW_SHOT) else trained)(cell)
+            rows = (prompted if cell.approach in PROMPTS else trained)(cell)
         except TrainingDiverged as error:  # an answer too: the rate is none to take
             print(cell, error, flush=True)
             rows = [asdict(cell) | dict.fromkeys(NUMBERS, math.nan) | {"precision": ""}]

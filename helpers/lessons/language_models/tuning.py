@@ -17,14 +17,11 @@ from helpers.lessons.language_models.causal_lm import (
     Corpus,
     copied,
     perplexity,
-    read,
     rows_of,
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
-from helpers.lessons.language_models.forgetting import arm_in_words
 from helpers.runtime import Stopwatch, keep_freed_memory
-from helpers.tasks import Task
 from helpers.training.loop import (
     TrainConfig,
     TrainingDiverged,
@@ -151,30 +148,3 @@ def _rows(n: int, config: TuneConfig) -> Iterator[Tensor]:
             pool = np.concatenate([pool, rng.permutation(n)])
         yield torch.from_numpy(pool[: config.batch_size])
         pool = pool[config.batch_size :]
-
-
-def adapt_briefly(
-    lm: CausalLM,
-    domains: Mapping[str, Task],
-    approach: str,
-    *,
-    lr: float,
-    steps: int,
-    tokens: int,
-) -> Tuned:
-    """Adapt a copy to `domains["new"]`, watching its validation texts and those of `["old"]`.
-
-    tokens: how many of each are watched, at six moments. A look at how it is done: one run, at a
-    rate that was not tuned.
-    """
-    stops = tuple(range(0, steps, max(1, steps // 5)))
-    config = TuneConfig(approach, lr=lr, steps=steps, measured_at=stops)
-    held = {name: read(lm, domains[name].validation.inputs, tokens) for name in ("new", "old")}
-    return adapt(lm, read(lm, domains["new"].train.inputs), held, config)
-
-
-def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
-    """One adaptation's history as `plot_learning_forgetting` draws it, one run alone."""
-    mean = tuned.history["bits_per_byte"]
-    arm = arm_in_words(approach, TuneConfig.rank, 0)
-    return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)

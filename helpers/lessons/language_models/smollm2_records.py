@@ -24,6 +24,19 @@
     train_cpu_seconds    processor seconds of preparing and training
     predict_ms           processor milliseconds for one test text
     trainable_params, stored_bytes, precision, threads, created, git
+
+`data/results/four_bit.csv`, by `tools/measure/measure_four_bit.py`: one line per step under LoRA
+
+    base                 `dequantised` (float32), or `blocks` (`tools.measure.four_bit`)
+    rank, batch, seq, turn
+    base_bytes           in memory, word vectors among them
+    peak_bytes           live tensors at the worst moment of a step
+    formula_bytes        what `tools.measure.memory_formula` says of the dequantised base
+    gap                  largest difference of the two models' logits
+    step_ms              processor milliseconds
+    threads, torch, created, git
+
+What is asked stands here too, so that what lacks can be told.
 """
 
 from __future__ import annotations
@@ -34,10 +47,44 @@ import pandas as pd
 
 from helpers.backbones.smollm2 import ROUNDED
 from helpers.lessons.language_models import forgetting
+from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING
 from helpers.lessons.race import binomial_interval
 from helpers.results.statistics import interval_table
 from helpers.storage.results_file import ResultsFile
-from helpers.vocabulary import LORA, label_of
+from helpers.vocabulary import (
+    CLASSICAL,
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    LORA,
+    PARTIAL_FINE_TUNING,
+    label_of,
+)
+
+MODEL, DOMAIN, OLD = "smollm2", "tweets", ("newsgroups", "excerpts")
+# Adapted: (approach, rank, first rates, seeds); a trained prompt's rank is its length in tokens.
+ARMS = (
+    (FULL_FINE_TUNING, 0, (1e-5, 3e-5, 1e-4), 3),
+    (LORA, 8, (3e-4, 1e-3, 3e-3), 3),
+    (PROMPT_TUNING, 16, (3e-3, 1e-2, 3e-2), 1),
+    (PARTIAL_FINE_TUNING, 0, (3e-5, 1e-4, 3e-4), 1),
+    (LORA, 32, (3e-4, 1e-3, 3e-3), 1),
+    (LORA, 2, (3e-4, 1e-3, 3e-3), 1),
+    (IA3, 0, (3e-3, 1e-2, 3e-2), 1),
+)
+TASKS, SIZES = ("product_reviews", "tweets", "reuters8"), (200, 1_000)
+MINILM, NONE, ZERO_SHOT, FEW_SHOT = "minilm", "none", "zero_shot", "few_shot"
+# Classified: how each (model, approach) is called. Those of SMALL are asked at the smaller size.
+WAYS = {
+    (NONE, CLASSICAL): "word counts",
+    (MODEL, ZERO_SHOT): "SmolLM2 asked, no example",
+    (MODEL, FEW_SHOT): "SmolLM2 asked, with examples",
+    (MINILM, FEATURE_EXTRACTION): "MiniLM, probe",
+    (MODEL, FEATURE_EXTRACTION): "SmolLM2, probe",
+    (MODEL, LORA): "SmolLM2, LoRA",
+    (MODEL, FULL_FINE_TUNING): "SmolLM2, all weights",
+}
+SMALL = (FEW_SHOT, LORA, FULL_FINE_TUNING)
+PROMPTS = (ZERO_SHOT, FEW_SHOT)
 
 BEGINNING = "Today I want to tell you that"
 _END = ["created", "git"]
@@ -56,15 +103,19 @@ CLASSIFIED = ResultsFile(
     ASKED,
     text=("settings", "precision"),
 )
+STEP = ["base", "rank", "batch", "seq", "turn"]
+STEP_NUMBERS = ["base_bytes", "peak_bytes", "formula_bytes", "gap", "step_ms"]
+FOUR_BIT = ResultsFile("four_bit.csv", [*STEP, *STEP_NUMBERS, "threads", "torch", *_END], STEP)
 CAVEAT = f"SmolLM2-135M-Instruct: {ROUNDED}."
 
 
 def load_adapted(path: Path | None = None) -> pd.DataFrame:
-    """The recorded adaptations, with the column `arm` in words.
+    """The recorded adaptations of the longest training that is on record, `arm` in words.
 
     Raises UserError for a file with other columns.
     """
     table = ADAPTED.load(path)
+    table = table[table["steps"] == table["steps"].max()].reset_index(drop=True)
     arms = table[forgetting.ARM[1:]].to_numpy()
     table["arm"] = [f"{label_of(a)} rank {r}" if r and a != LORA
                     else forgetting.arm_in_words(a, r, e) for a, r, e in arms]  # fmt: skip
