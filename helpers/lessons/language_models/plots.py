@@ -1,54 +1,41 @@
-"""Figures of the language model notebook: methods by cost and memory, text tasks, shelves at
-scale.
-"""
+"""The figure of the language model notebook: ways to classify, task by task."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from helpers.display.figures import figure
 from helpers.vocabulary import style_of
 
-DASHES = ("-", "--", ":", "-.")
-PARTS = {
-    "weight_bytes": ("weights", "#7f7f7f"),
-    "optimizer_bytes": ("optimizer state", "#e69f00"),
-    "passing_bytes": ("gradients and activations at the worst moment", "#56b4e9"),
-}
+ASKED = "#7f7f7f"  # prompts are no approach, and have no colour of theirs
+NO_TRAINING = ("zero_shot", "few_shot")
 
 
-def strokes(table: pd.DataFrame, name: str) -> dict[str, dict[str, str]]:
-    """What matplotlib draws each method with; column `name` of `table` tells them apart, in order.
+def plot_ways(table: pd.DataFrame, title: str = "") -> Figure:
+    """Draw a panel for each task, every recorded way with its interval, the best at a line.
 
-    An approach keeps its colour and marker, its settings differ in dash and fill.
+    table: from `smollm2_records.at_size`. A way that a task lacks leaves its row empty.
     """
-    seen: dict[str, int] = {}
-    found = {}
-    for approach, words in table[["approach", name]].drop_duplicates().to_numpy():
-        place = seen[approach] = seen.get(approach, -1) + 1
-        look = style_of(approach)
-        fill = (look.colour, "white", "black")[place % 3]
-        dash = DASHES[place % len(DASHES)]
-        found[words] = {"color": look.colour, "marker": look.marker, "ls": dash, "mfc": fill}
-    return found
-
-
-def plot_tradeoff(table: pd.DataFrame, title: str = "") -> Figure:
-    """Draw what each arm learned against what it forgot, with both intervals: down, right is best.
-
-    table: rows of `forgetting.tally` of one domain.
-    """
-    made, ax = figure(title, width=7.0, height=4.0)
-    for arm, stroke in strokes(table, "arm").items():
-        row = table[table["arm"] == arm].iloc[0]
-        across, up = (
-            [[row[name] - row[f"{name}_low"]], [row[f"{name}_high"] - row[name]]]
-            for name in ("learned", "forgotten")
-        )
-        mark = stroke | {"ls": "none", "markersize": 9, "capsize": 3}
-        ax.errorbar(row["learned"], row["forgotten"], up, across, label=arm, **mark)
-    ax.axhline(0.0, color="#7f7f7f", lw=1)
-    ax.set_xlabel("learned on the new domain (bits per byte saved)")
-    ax.set_ylabel("forgotten on the old one (bits per byte lost)")
-    small = {"title_fontsize": "small", "fontsize": "small", "frameon": False}
-    ax.legend(title="bars: 95 % interval over seeds", **small)
+    ways = list(dict.fromkeys(table["way"]))[::-1]
+    tasks = list(dict.fromkeys(table["task"]))
+    made, axes = figure(title, width=8.0, height=3.4, columns=len(tasks), sharey=True,
+                        squeeze=False)  # fmt: skip
+    for ax, task in zip(axes[0], tasks, strict=True):
+        own = table[table["task"] == task]
+        for row in own.itertuples():
+            asked = row.approach in NO_TRAINING
+            colour, marker = (ASKED, "D") if asked else _look(row.approach)
+            half = np.nan_to_num([[row.mean - row.low], [row.high - row.mean]])
+            ax.errorbar(row.mean, ways.index(row.way), xerr=half, fmt=marker, color=colour,
+                        ms=7, capsize=3)  # fmt: skip
+        ax.axvline(own["mean"].max(), color="#000000", lw=1, ls=":", zorder=0)
+        ax.set_title(task, loc="left", size="medium")
+        ax.set_ylim(-0.6, len(ways) - 0.4)
+    axes[0][0].set_yticks(range(len(ways)), ways)
+    axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval; dots: the best)")
     return made
+
+
+def _look(approach: str) -> tuple[str, str]:
+    style = style_of(approach)
+    return style.colour, style.marker

@@ -82,7 +82,8 @@ def large_models() -> str:
             f"- **3 billion weights** ([peft]({links[PEFT]})): LoRA of rank 32 answers "
             f"{lora['correct, %']:.1f} % of the problems and full fine-tuning "
             f"{full['correct, %']:.1f} %, with {memory:.0%} of the memory and "
-            f"{lora['seconds'] / full['seconds']:.0%} of the seconds. Prompt tuning goes from {low:.1f} to {high:.1f} % by its rate and start.",
+            f"{lora['seconds'] / full['seconds']:.0%} of the seconds. Prompt "
+            f"tuning goes from {low:.1f} to {high:.1f} % by its rate and start.",
             f"- **7 billion weights, {LONGEST} of code or mathematics** "
             f"([Biderman et al.]({links[BIDERMAN]})): the best LoRA trails by "
             f"{' and '.join(gaps)}.",

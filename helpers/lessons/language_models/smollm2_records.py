@@ -48,6 +48,7 @@ import pandas as pd
 from helpers.backbones.smollm2 import ROUNDED
 from helpers.lessons.language_models import forgetting
 from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING
+from helpers.lessons.language_models.published_scale import large_models
 from helpers.lessons.race import binomial_interval
 from helpers.results.statistics import interval_table
 from helpers.storage.results_file import ResultsFile
@@ -116,9 +117,8 @@ def load_adapted(path: Path | None = None) -> pd.DataFrame:
     """
     table = ADAPTED.load(path)
     table = table[table["steps"] == table["steps"].max()].reset_index(drop=True)
-    arms = table[forgetting.ARM[1:]].to_numpy()
-    table["arm"] = [f"{label_of(a)} rank {r}" if r and a != LORA
-                    else forgetting.arm_in_words(a, r, e) for a, r, e in arms]  # fmt: skip
+    arms = table[["approach", "rank"]].to_numpy()
+    table["arm"] = [_arm(*one) for one in arms]
     return table
 
 
@@ -145,6 +145,54 @@ def adapted_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).join(costs, on=forgetting.ARM)
 
 
+def adapted_shown(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`adapted_table` for readers: a line for each arm, 95 % intervals in brackets."""
+    lines: dict[str, dict[str, object]] = {}
+    for row in adapted_table(rows).to_dict("records"):
+        line = lines.setdefault(row["arm"], {})
+        line["learned"] = _bracketed(row["learned"], row["learned_low"], row["learned_high"])
+        forgotten = _bracketed(row["forgotten"], row["forgotten_low"], row["forgotten_high"])
+        line[f"forgotten of {row['old']}"] = forgotten
+        line |= {"seconds": round(row["cpu_seconds"]), "peak GB": round(row["peak_mb"] / 1e3, 2)}
+        line |= {"file MB": round(row["stored_bytes"] / 1e6, 2), "seeds": row["runs"]}
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def adapted_in_words(rows: pd.DataFrame | None = None) -> str:
+    """LoRA beside full fine-tuning, seed by seed; rates tried so far; and what is not recorded."""
+    rows = load_adapted() if rows is None else rows
+    told, pairs = [], rows[(rows["approach"] == FULL_FINE_TUNING) | (rows["rank"] == 8)]
+    for old in [name for name in rows["corpus"].unique() if name != "new"]:
+        for row in forgetting.lora_less_full(beside_old(pairs, old)).to_dict("records"):
+            told.append(f"- Beside {old}: {forgetting.in_words(row)}.")
+    ran = set(forgetting.runs(rows)["arm"])
+    trials = rows[(rows["role"] == "trial") & (rows["corpus"] == "new")]
+    for arm, own in trials[~trials["arm"].isin(ran)].groupby("arm", sort=False):
+        ends = own[own["step"] == own["steps"]].sort_values("lr")
+        bits = [f"{row.bits_per_byte:.3f} at {row.lr:g}" for row in ends.itertuples()]
+        start = own.loc[own["step"] == 0, "bits_per_byte"].max()
+        told.append(
+            f"- {arm}, tried so far: validation tweets from {start:.3f} bits per byte to "
+            f"{', '.join(bits)}."
+        )
+    lacking = [_arm(approach, rank) for approach, rank, *_ in ARMS]
+    lacking = [name for name in lacking if name not in ran]
+    told += [f"- Not recorded yet: {', '.join(lacking)}."] if lacking else []
+    return "\n".join(told)
+
+
+def _arm(approach: str, rank: int) -> str:
+    if approach == IA3:
+        return "IA³"
+    if rank and approach != LORA:
+        return f"{label_of(approach)} rank {rank}"
+    return forgetting.arm_in_words(approach, rank, 0)
+
+
+def _bracketed(mean: float, low: float, high: float) -> str:
+    return f"{mean:.3f}" if low != low else f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+
 def written(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """What the model wrote before and after, seed 0: columns arm, step, written."""
     rows = load_adapted() if rows is None else rows
@@ -156,14 +204,14 @@ def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy of each way to classify, with its interval and cost: a line for each.
 
     Columns: task, n_train, model, approach, settings, mean, low, high (95 %: over seeds, or from
-    the number of test texts where there is one run), runs, n_labels, train_cpu_seconds,
-    predict_ms, stored_bytes.
+    the number of test texts where there is one run), runs, n_labels, train_cpu_seconds and
+    stored_bytes.
     """
     rows = CLASSIFIED.load() if rows is None else rows
     own = rows[rows["role"] == "run"]
     by = ["task", "n_train", "model", "approach", "settings"]
     made = interval_table(own, by, "test_accuracy")
-    costs = ["n_labels", "train_cpu_seconds", "predict_ms", "stored_bytes"]
+    costs = ["n_labels", "train_cpu_seconds", "stored_bytes"]
     made = made.join(own.groupby(by)[[*costs, "n_test"]].median(), on=by)
     alone = made["runs"] == 1
     ends = [
@@ -173,3 +221,81 @@ def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     if ends:
         made.loc[alone, ["low", "high"]] = ends
     return made.drop(columns="n_test")
+
+
+def at_size(n_train: int, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`classified_table` of one size, with `way` in words; prompts belong to every size.
+
+    Of zero-shot's two rows that with calibrated scores stays, chosen before any was seen: it needs
+    texts alone, no label.
+    """
+    table = classified_table(rows)
+    asked = table["approach"].isin(PROMPTS)
+    table = table[(table["n_train"] == n_train) | asked]
+    table = table[(table["approach"] != ZERO_SHOT) | table["settings"].str.endswith("=1")]
+    ways = [WAYS[arm] for arm in table[["model", "approach"]].itertuples(index=False, name=None)]
+    order = list(WAYS.values())
+    table = table.assign(way=pd.Categorical(ways, order, ordered=True))
+    return table.sort_values(["way", "task"], ignore_index=True)
+
+
+def classified_shown(n_train: int, rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`at_size` for readers: ways down, tasks across, and the median labels and seconds."""
+    table = at_size(n_train, rows)
+    table["accuracy"] = [_bracketed(*one) for one in table[["mean", "low", "high"]].to_numpy()]
+    cells = table.pivot(index="way", columns="task", values="accuracy")
+    costs = table.groupby("way", observed=True)[["n_labels", "train_cpu_seconds"]].median().round(1)
+    names = {"n_labels": "labels", "train_cpu_seconds": "seconds to train"}
+    return cells.fillna("not recorded").join(costs.rename(columns=names)).rename_axis(None)
+
+
+def classified_in_words(rows: pd.DataFrame | None = None) -> str:
+    """For each size the best way of each task, where asking alone stands, and what is missing."""
+    told = []
+    for size in SIZES:
+        table = at_size(size, rows)
+        best = table.sort_values("mean").drop_duplicates("task", keep="last")
+        firsts = [f"{row.task} {row.way} ({row.mean:.3f})" for row in best.itertuples()]
+        told += [f"- **{size:,} labelled texts**, ahead so far: {'; '.join(firsts)}."] * any(firsts)
+        held = set(table[["task", "way"]].itertuples(index=False, name=None))
+        asked = [
+            way for (_, approach), way in WAYS.items() if size == SIZES[0] or approach not in SMALL
+        ]
+        lacks = {way: [task for task in TASKS if (task, way) not in held] for way in asked}
+        left = [f"{way} ({'all tasks' if len(tasks) == len(TASKS) else ', '.join(tasks)})"
+                for way, tasks in lacks.items() if tasks]  # fmt: skip
+        told += [f"- Not recorded yet with {size:,}: {'; '.join(left)}."] if left else []
+    return "\n".join(told)
+
+
+def four_bit_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Steps under LoRA on each base, medians: base and peak in MB, seconds of a step, and gap."""
+    rows = FOUR_BIT.load() if rows is None else rows
+    made = rows.groupby("base", sort=False)[["base_bytes", "peak_bytes", "step_ms"]].median()
+    names = ["base, MB", "peak, MB", "seconds a step"]
+    return (made / [1e6, 1e6, 1e3]).set_axis(names, axis=1).round(2).rename_axis(None)
+
+
+def four_bit_in_words(rows: pd.DataFrame | None = None) -> str:
+    """What a base in 4 bits saves and costs, and how well the memory formula does."""
+    rows = FOUR_BIT.load() if rows is None else rows
+    if rows.empty:
+        return "QLoRA's memory is not recorded yet."
+    table = four_bit_table(rows)
+    share = table.loc["blocks"] / table.loc["dequantised"]
+    plain = rows[rows["base"] == "dequantised"]
+    error = (plain["formula_bytes"] / plain["peak_bytes"] - 1).abs().max()
+    gap = "The logits are the same" if rows["gap"].max() == 0 else "Logits differ by rounding"
+    return (
+        f"Kept in 4 bits, SmolLM2's base takes **{share['base, MB']:.0%}** of the memory of the "
+        f"dequantised one, the whole step {share['peak, MB']:.0%}, and a step takes "
+        f"**{share['seconds a step']:.1f} times** as long on this processor. {gap}, "
+        f"and our memory formula is off by {error:.2%}."
+    )
+
+
+def findings() -> str:
+    """What the records and the published tables say today, as a list."""
+    return "\n".join(
+        (f"- {four_bit_in_words()}", large_models(), classified_in_words(), adapted_in_words())
+    )

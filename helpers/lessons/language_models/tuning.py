@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from helpers.backbones.smollm2 import ROUNDED
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters
 from helpers.lessons.language_models.causal_lm import (
@@ -16,12 +17,14 @@ from helpers.lessons.language_models.causal_lm import (
     CausalLM,
     Corpus,
     copied,
+    load_causal_lm,
     perplexity,
     rows_of,
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
 from helpers.runtime import Stopwatch, keep_freed_memory
+from helpers.tasks import Task, load_task
 from helpers.training.loop import (
     TrainConfig,
     TrainingDiverged,
@@ -148,3 +151,19 @@ def _rows(n: int, config: TuneConfig) -> Iterator[Tensor]:
             pool = np.concatenate([pool, rng.permutation(n)])
         yield torch.from_numpy(pool[: config.batch_size])
         pool = pool[config.batch_size :]
+
+
+def reachable() -> tuple[CausalLM, Task | None, str]:
+    """(SmolLM2, the tweets, a sentence on both).
+
+    Where SmolLM2 is out of reach the decoder that ships stands in; without the tweets, None.
+    """
+    try:
+        lm, told = load_causal_lm("smollm2"), f"SmolLM2-135M-Instruct is here: {ROUNDED}."
+    except UserError as error:
+        lm = load_causal_lm("tiny")
+        told = f"SmolLM2 is out of reach, so a decoder of a million weights stands in: {error}"
+    try:
+        return lm, load_task("tweets"), told
+    except UserError as error:
+        return lm, None, f"{told} Nothing is trained here, for want of the tweets: {error}"
