@@ -55,12 +55,12 @@ lm, tweets, said = tuning.reachable()
 Markdown(said)
 
 # %% [markdown]
-# **Write a beginning of your own into `prompt` and run from here.** The model goes on with it.
+# **Write a question of your own and run from here.**
 
 # %%
-prompt = "Today I want to tell you that"
-before = causal_lm.sample(lm, prompt, tokens=40, seed=1)
-print(prompt + before)
+question = "What do you think about the election?"
+before = causal_lm.sample(lm, tuning.asked(lm, question), tokens=40, seed=1)
+print(before)
 
 # %% [markdown]
 # Now we show it tweets by two candidates of 2016. This is the whole of LoRA training on a language
@@ -87,11 +87,11 @@ if tweets:
 print(f"{len(losses)} updates moved {sum(p.numel() for p in moving):,} weights")
 
 # %% [markdown]
-# The same beginning and the same random seed, before and after. Edit the prompt, run the cell again.
+# The same question and the same random seed, after training:
 
 # %%
-after = causal_lm.sample(adapted, prompt, tokens=40, seed=1)
-Markdown(f"- **before:** {prompt}{before}\n- **after {len(losses)} updates:** {prompt}{after}")
+after = causal_lm.sample(adapted, tuning.asked(lm, question), tokens=40, seed=1)
+print(f"after {len(losses)} updates: {after}")
 
 # %% [markdown]
 # Reading a few lines proves nothing. **Bits per byte** measure it: what each byte of a text costs if

@@ -45,7 +45,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.backbones.smollm2 import ROUNDED
 from helpers.lessons.language_models import forgetting
 from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING
 from helpers.lessons.language_models.published_scale import large_models
@@ -107,7 +106,6 @@ CLASSIFIED = ResultsFile(
 STEP = ["base", "rank", "batch", "seq", "turn"]
 STEP_NUMBERS = ["base_bytes", "peak_bytes", "formula_bytes", "gap", "step_ms"]
 FOUR_BIT = ResultsFile("four_bit.csv", [*STEP, *STEP_NUMBERS, "threads", "torch", *_END], STEP)
-CAVEAT = f"SmolLM2-135M-Instruct: {ROUNDED}."
 
 
 def load_adapted(path: Path | None = None) -> pd.DataFrame:

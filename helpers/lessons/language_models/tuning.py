@@ -167,3 +167,10 @@ def reachable() -> tuple[CausalLM, Task | None, str]:
         return lm, load_task("tweets"), told
     except UserError as error:
         return lm, None, f"{told} Nothing is trained here, for want of the tweets: {error}"
+
+
+def asked(lm: CausalLM, question: str) -> str:
+    """A question as SmolLM2 was taught to see it; another model just goes on with it."""
+    if lm.name != "smollm2":
+        return question
+    return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
