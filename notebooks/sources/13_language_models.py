@@ -11,9 +11,8 @@
 #
 # The rule says so: a large language model, any number of examples, LoRA. Before you follow it, ask
 # three things. Do you have to train at all, or is a prompt or a count of words enough? What does LoRA
-# save, and from which size on? Does it learn as much as moving all weights? We try the questions on
-# SmolLM2, a model of 135 million weights that people use, and read what others measured on models of 3
-# to 175 billion weights, which fit no laptop.
+# save, and from which size on? Does it learn as much as moving all weights? We ask SmolLM2, a model of
+# 135 million weights that people use, and read what others measured on 3 to 175 billion weights.
 #
 # **Needs:** SmolLM2 and the text sets (fetched by `make lab`). Where they are out of reach the records
 # stand alone, and the cells say so.
@@ -94,9 +93,8 @@ after = causal_lm.sample(adapted, tuning.asked(lm, question), tokens=40, seed=1)
 print(f"after {len(losses)} updates: {after}")
 
 # %% [markdown]
-# Reading a few lines proves nothing. **Bits per byte** measure it: what each byte of a text costs if
-# the model has to write it down, 8 without any foresight and 0 with perfect foresight. We ask about
-# tweets that it has not read.
+# One answer proves nothing. **Bits per byte** measure it: what each byte of a text costs if the model
+# has to write it down, 8 without any foresight and 0 with perfect foresight.
 
 # %%
 said = "Not computed, for want of the tweets."
@@ -135,8 +133,8 @@ Markdown(smollm2_records.adapted_in_words())
 Markdown(forgetting.told())
 
 # %% [markdown]
-# A method that moves a model less does less of both, and so does the same method with fewer updates or
-# a lower rate. Look for a method that learns as much *and* forgets less.
+# A method that moves a model less does less of both, and so does a lower rate. Look for a method that
+# learns as much *and* forgets less.
 #
 # ## 3. Do you have to train at all?
 #
@@ -234,8 +232,7 @@ Markdown(published_scale.large_models())
 #   memory or many tasks on one base count. Tune its rate: it wants a higher one than full fine-tuning.
 # - **QLoRA**, when the base does not fit otherwise and you can wait.
 # - **Full fine-tuning**, when the model must learn something new from much text, such as a programming
-#   language, and you can pay for the memory. Keep a text of the old domain beside it and measure what
-#   it costs.
+#   language, and you can pay for the memory. Measure what it forgets on a text of the old domain.
 #
 # ## What to remember
 #
