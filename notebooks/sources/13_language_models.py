@@ -99,7 +99,7 @@ print(f"after {len(losses)} updates: {after}")
 # %%
 said = "Not computed, for want of the tweets."
 if tweets:
-    held = causal_lm.read(lm, tweets.test.inputs, pick(full=1_000, fast=100))
+    held = causal_lm.read(lm, tweets.validation.inputs, pick(full=1_000, fast=100))
     bits = [causal_lm.perplexity(one, held).bits_per_byte for one in (lm, adapted)]
     few = "" if len(losses) > 10 else " So few updates are a trial run of the cells, and no result."
     said = f"Bits per byte on unread tweets: {bits[0]:.3f} before, **{bits[1]:.3f}** after.{few}"
@@ -148,7 +148,7 @@ Markdown(forgetting.told())
 
 # %%
 def draw_ways(n_train):
-    return plots.plot_ways(smollm2_records.at_size(n_train), f"{n_train:,} labelled texts")
+    return plots.plot_ways(smollm2_records.at_size(n_train), f"{n_train:,} labelled texts; dotted: the highest so far")
 
 
 explore(draw_ways, n_train=list(smollm2_records.SIZES), labels={"n_train": "labelled texts"})

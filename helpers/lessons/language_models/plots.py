@@ -32,7 +32,7 @@ def plot_ways(table: pd.DataFrame, title: str = "") -> Figure:
         ax.set_title(task, loc="left", size="medium")
         ax.set_ylim(-0.6, len(ways) - 0.4)
     axes[0][0].set_yticks(range(len(ways)), ways)
-    axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval; dots: the best)")
+    axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval)")
     return made
 
 

@@ -149,7 +149,7 @@ def adapted_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def adapted_shown(rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """`adapted_table` for readers: a line for each arm, 95 % intervals in brackets."""
+    """`adapted_table` for readers: a line for each arm asked, 95 % intervals in brackets."""
     lines: dict[str, dict[str, object]] = {}
     for row in adapted_table(rows).to_dict("records"):
         line = lines.setdefault(row["arm"], {})
@@ -158,7 +158,11 @@ def adapted_shown(rows: pd.DataFrame | None = None) -> pd.DataFrame:
         line[f"forgotten of {row['old']}"] = forgotten
         line |= {"seconds": round(row["cpu_seconds"]), "peak GB": round(row["peak_mb"] / 1e3, 2)}
         line |= {"file MB": round(row["stored_bytes"] / 1e6, 2), "seeds": row["runs"]}
-    return pd.DataFrame.from_dict(lines, orient="index")
+    names = ["learned", *(f"forgotten of {old}" for old in OLD)]
+    columns = [*names, "seconds", "peak GB", "file MB", "seeds"]
+    arms = [_arm(approach, rank) for approach, rank, *_ in ARMS]
+    table = pd.DataFrame.from_dict(lines, orient="index").reindex(index=arms, columns=columns)
+    return table.astype(object).where(table.notna(), "not recorded")
 
 
 def adapted_in_words(rows: pd.DataFrame | None = None) -> str:
@@ -305,7 +309,7 @@ def findings() -> str:
     best = table.sort_values("mean").drop_duplicates("task", keep="last").sort_values("task")
     resting = best[~best["approach"].isin([LORA, FULL_FINE_TUNING])]
     led = ", ".join(f"{row.task} by {row.way}" for row in resting.itertuples())
-    ran = sum(_arm(approach, rank) in set(adapted_shown().index) for approach, rank, *_ in ARMS)
+    ran = forgetting.runs(load_adapted())["arm"].nunique()
     published, gaps = three_billion()["correct, %"], -code_and_mathematics()["points"]
     bill = scale_shown().loc["7 B"]
     return "\n".join(
