@@ -110,8 +110,8 @@ Markdown(said)
 #
 # A model that reads tweets may lose something of what it knew. So each way to adapt it is judged on
 # three texts: unread tweets, which it should *learn*, and newsgroup posts and excerpts of books, which
-# it should *keep*. All ways get the same updates and batches, and their rates are tried one after
-# another until the best on validation tweets is inside.
+# it should *keep*. All start from the dequantised weights, the same updates and batches, and
+# rates are tried until the best on validation tweets is inside.
 #
 # **Predict first:** which forgets more, LoRA or moving all weights?
 
@@ -140,15 +140,17 @@ Markdown(forgetting.told())
 #
 # Suppose you want classes, not text: the mood of a review, the author of a tweet, the subject of a
 # message. There are cheaper rungs below LoRA. You can ask in words (no training, no labels), show a few
-# examples in the prompt, or fit a linear probe on frozen features. And there are word counts, which
-# need no network.
+# examples in the prompt, or fit a linear probe on frozen features (of the dequantised SmolLM2, or of
+# MiniLM, a sentence encoder of 22 million weights). And there are word counts, which need no network.
 #
 # **Predict first:** with 200 labelled texts, which is ahead: a prompt, word counts, or a probe?
 
 
 # %%
 def draw_ways(n_train):
-    return plots.plot_ways(smollm2_records.at_size(n_train), f"{n_train:,} labelled texts; dotted: the highest so far")
+    return plots.plot_ways(
+        smollm2_records.at_size(n_train), f"{n_train:,} labelled texts; dotted: the highest so far"
+    )
 
 
 explore(draw_ways, n_train=list(smollm2_records.SIZES), labels={"n_train": "labelled texts"})
@@ -167,6 +169,10 @@ smollm2_records.classified_shown(200)
 Markdown(smollm2_records.classified_in_words())
 
 # %% [markdown]
+# A prompt asks for what the model can already name. Ours were written once and not improved, so that
+# another wording may do better or worse. And read its scores with care: a model trained on the web may
+# have read these very texts.
+#
 # ## 4. Memory and seconds: LoRA, and LoRA on four bits
 #
 # A step with LoRA still runs forward and backward through the whole network. It saves the gradients and

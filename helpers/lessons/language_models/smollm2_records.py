@@ -45,6 +45,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from helpers.backbones.smollm2 import ROUNDED
 from helpers.lessons.language_models import forgetting
 from helpers.lessons.language_models.counting import scale_shown
 from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING
@@ -257,8 +258,13 @@ def classified_shown(n_train: int, rows: pd.DataFrame | None = None) -> pd.DataF
 
 
 def classified_in_words(rows: pd.DataFrame | None = None) -> str:
-    """For each size the best way of each task, where asking alone stands, and what is missing."""
-    told = []
+    """Where asking alone stands, for each size the best way of each task, and what is missing."""
+    wide = at_size(SIZES[0], rows).pivot(index="task", columns="way", values="mean")
+    pair = wide.reindex(columns=[WAYS[MODEL, ZERO_SHOT], WAYS[NONE, CLASSICAL]]).dropna()
+    cases = [
+        f"{task} {asked:.3f} (word counts {words:.3f})" for task, asked, words in pair.itertuples()
+    ]
+    told = [f"- **Asked without a label**, SmolLM2 reaches {', '.join(cases)}."] if cases else []
     for size in SIZES:
         table = at_size(size, rows)
         best = table.sort_values("mean").drop_duplicates("task", keep="last")
@@ -324,6 +330,7 @@ def findings() -> str:
             f"{published['LoRA, rank 32']:.1f} % against {published['all weights']:.1f} % in full; "
             f"after {LONGEST} of code or mathematics 7 billion weights trailed by {gaps.min():.1f} "
             f"and {gaps.max():.1f} points with LoRA.",
-            f"- What SmolLM2 learns and forgets is recorded for {ran} of {len(ARMS)} ways.",
+            f"- What SmolLM2 learns and forgets is recorded for {ran} of {len(ARMS)} ways. Of its "
+            f"numbers: {ROUNDED}.",
         )
     )

@@ -50,6 +50,7 @@ def test_ways_stand_in_their_order_and_a_missing_one_is_told():
     assert shown.loc["word counts", "tweets"].startswith("0.720 (0.")
     said = smollm2_records.classified_in_words(rows)
     assert "highest so far: tweets SmolLM2, LoRA (0.810)" in said
+    assert "reaches tweets 0.600 (word counts 0.720)" in said
     assert re.search(r"Not recorded yet with 200: .*SmolLM2, probe \(all tasks\)", said)
     assert "word counts (product_reviews, reuters8)" in said
     assert "LoRA" not in said.partition("Not recorded yet with 1,000")[2]  # not asked there
