@@ -22,8 +22,7 @@ import torch
 from IPython.display import Markdown
 
 from helpers.display import explore
-from helpers.lessons import check, pick
-from helpers.lessons.claims import verdict_box
+from helpers.lessons import check, claims, pick
 from helpers.lessons.language_models import (
     break_even,
     causal_lm,
@@ -34,13 +33,13 @@ from helpers.lessons.language_models import (
     published_scale,
     smollm2_records,
     tuning,
-)
+)  # fmt: skip
 
 # %% [markdown]
 # What the article says of language models, as the records judge it:
 
 # %%
-Markdown(verdict_box(7, 11, 13, 24))
+Markdown(claims.verdict_box(7, 11, 13, 24))
 
 # %% [markdown]
 # ## 1. Live: SmolLM2 reads tweets
