@@ -33,7 +33,7 @@ from helpers.lessons.language_models import (
     published_scale,
     smollm2_records,
     tuning,
-)  # fmt: skip
+)
 
 # %% [markdown]
 # What the article says of language models, as the records judge it:
