@@ -11,6 +11,7 @@ from helpers.errors import DataNotFound
 from helpers.lessons.language_models import forgetting, published_scale, smollm2_records, tuning
 from helpers.lessons.language_models.causal_lm import load_causal_lm
 from helpers.lessons.language_models.smollm2_records import ADAPTED, CLASSIFIED, FOUR_BIT, NUMBERS
+from helpers.storage.results_file import ResultsFile
 
 
 def classified(approach, accuracies, task="tweets", n_train=200, model="smollm2", settings=""):
@@ -79,6 +80,15 @@ def test_trials_alone_are_told_as_trials():
         "full fine-tuning, tried so far" in said and "2.000 bits per byte to 1.500 at 0.001" in said
     )
     assert "Not recorded yet: full fine-tuning, LoRA rank 8" in said
+
+
+def test_what_is_remembered_says_that_no_way_which_moves_weights_is_known(monkeypatch):
+    known = [classified("classical", [0.7, 0.8], model="none")]
+    monkeypatch.setattr(ResultsFile, "load", lambda self, path=None, held=ResultsFile.load: (
+        pd.concat(known) if self is CLASSIFIED else held(self, path)))  # fmt: skip
+    assert "tweets by word counts. SmolLM2 with LoRA" in smollm2_records.findings()
+    known.append(classified("lora", [0.8, 0.9]))
+    assert "tweets by SmolLM2, LoRA.\n" in smollm2_records.findings()
 
 
 def test_nothing_recorded_is_told_and_is_no_error(tmp_path):
