@@ -241,7 +241,8 @@ def _place(backbone: Backbone) -> Path:
 
 def _fingerprint(backbone: Backbone, stop: int) -> str:
     """Hash of the weights below `stop`, of the input recipe, and of how entries are written."""
-    about = f"{_FORMAT}{backbone.recipe!r}"
+    half = " bfloat16" * torch.is_autocast_enabled("cpu")
+    about = f"{_FORMAT}{backbone.recipe!r}{half}"
     return weights_hash(backbone.stages[:stop].state_dict(), about)
 
 

@@ -4,7 +4,6 @@
 # %%
 import math
 
-from helpers.experiments import recorded_runs
 from helpers.lessons import check
 from helpers.lessons.language_models import counting
 
@@ -25,13 +24,17 @@ answer = 2 * 4 * total / 1e9
 check("13.2", answer)
 
 # %% [markdown]
-# **13.3** Means over draws, one column for each approach.
+# **13.3** The bill of each kind, in this order.
+
 
 # %%
-runs = recorded_runs("minilm")
-runs = runs[runs["n_train"] == 200]
-means = runs.groupby(["task", "approach"])["test_accuracy"].mean().unstack()
-answer = (means["classical"] - means["lora"]).idxmax()
+def fits(weights, trained, gigabytes):
+    bills = {"full": 16 * weights, "lora": 2 * weights + 16 * trained}
+    bills["qlora"] = 5 / 8 * weights + 16 * trained
+    return next((name for name, bill in bills.items() if bill <= gigabytes * 1e9), None)
+
+
+answer = fits
 check("13.3", answer)
 
 # %% [markdown]

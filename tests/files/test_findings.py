@@ -9,6 +9,7 @@ import pytest
 
 from helpers.lessons import advisor_scores, crossings, rule_trial, small_modules
 from helpers.lessons.claims import verdict_box
+from helpers.lessons.language_models import smollm2_records
 from helpers.paths import results_dir
 
 CALL = re.compile(r"verdict_box\(([\d, ]+)\)")
@@ -26,13 +27,13 @@ def boxes(root):
 
 def test_a_verdict_box_says_what_the_records_say(root):
     found = list(boxes(root))
-    boxed = {"00", "02", "03", "04", "05", "06", "08", "09", "11", "12", "15"}
+    boxed = {"00", "02", "03", "04", "05", "06", "08", "09", "11", "12", "13", "15"}
     assert {name[:2] for name, *_ in found} >= boxed
     stale = [name for name, ids, shown in found if shown != verdict_box(*ids)]
     assert stale == [], "build these again"
 
 
-@pytest.mark.parametrize("number", [f"{number:02d}" for number in range(16) if number != 13])
+@pytest.mark.parametrize("number", [f"{number:02d}" for number in range(16)])
 def test_the_first_output_is_a_verdict(root, number):
     (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells
@@ -40,16 +41,24 @@ def test_the_first_output_is_a_verdict(root, number):
     assert first.outputs[0]["data"]["text/markdown"].startswith(">")
 
 
-def test_notebook_10_says_what_the_trial_of_the_rules_says(root):
-    (path,) = (root / "notebooks").glob("10_*.ipynb")
-    cells = nbformat.read(path, as_version=4).cells
-    shown = [
+def markdown_outputs(root, number):
+    """What a notebook shows as Markdown, in order."""
+    (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
+    return [
         out["data"]["text/markdown"]
-        for cell in cells
+        for cell in nbformat.read(path, as_version=4).cells
         if cell.cell_type == "code"
         for out in cell.outputs
         if "text/markdown" in out.get("data", {})
     ]
+
+
+def test_notebook_13_remembers_what_the_records_say(root):
+    assert smollm2_records.findings() in markdown_outputs(root, "13"), "build it again"
+
+
+def test_notebook_10_says_what_the_trial_of_the_rules_says(root):
+    shown = markdown_outputs(root, "10")
     assert shown[0] == rule_trial.verdict_box(), "build it again"
     assert rule_trial.wall_sentence() in shown
     remembered = "".join(shown[1:])

@@ -2,10 +2,12 @@
 
 SmolLM2 is adapted to tweets, by full fine-tuning, its top third alone, LoRA of three ranks, IA³ and
 a trained prompt, all with the same updates and batches (columns:
-`tools.measure.language_records`). Rates are tried with seed 0, a factor of three
-apart, until the best on the new domain's validation text is inside, six at most; what is forgotten
+`helpers.lessons.language_models.smollm2_records`). Rates are tried with seed 0, a factor of three
+apart, until the best on the new domain's validation text is inside, four at most; what is forgotten
 plays no part in the choice. Test texts, of the new domain and of two old ones, are read once before
 training and once at the end of a run. bfloat16 where the processor has it; one thread.
+
+Rows with another number of updates than `STEPS` are left alone: raise it for a larger grid.
 
 `--time` takes a few updates of each approach and says what the whole would take.
 """
@@ -16,14 +18,14 @@ import argparse
 import datetime
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
 from helpers.experiments.costs import TensorMemory
-from helpers.experiments.sweeps import MOST_TRIALS, next_rate
+from helpers.experiments.sweeps import next_rate
 from helpers.experiments.timing import resting_optimizer
 from helpers.lessons.language_models import forgetting
 from helpers.lessons.language_models.causal_lm import (
@@ -37,30 +39,25 @@ from helpers.lessons.language_models.causal_lm import (
     sample,
     summed_loss,
 )
-from helpers.lessons.language_models.decoder import IA3, PROMPT_TUNING, plug
-from helpers.lessons.language_models.tuning import TuneConfig, adapt
+from helpers.lessons.language_models.decoder import plug
+from helpers.lessons.language_models.smollm2_records import (
+    ADAPTED,
+    ARMS,
+    BEGINNING,
+    DOMAIN,
+    MODEL,
+    OLD,
+)
+from helpers.lessons.language_models.tuning import TuneConfig, Tuned, adapt
 from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays
-from helpers.vocabulary import FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
-from tools.measure.language_records import ADAPTED, BEGINNING
 from tools.measure.measure_decoder import chosen_lr, measure_missing
 
-MODEL, DOMAIN, OLD = "smollm2", "tweets", ("newsgroups", "excerpts")
-# (approach, rank, first rates, seeds); a trained prompt's rank is its length in tokens
-ARMS = (
-    (FULL_FINE_TUNING, 0, (1e-5, 3e-5, 1e-4), 3),
-    (LORA, 8, (3e-4, 1e-3, 3e-3), 3),
-    (LORA, 2, (3e-4, 1e-3, 3e-3), 1),
-    (LORA, 32, (3e-4, 1e-3, 3e-3), 1),
-    (PARTIAL_FINE_TUNING, 0, (3e-5, 1e-4, 3e-4), 1),
-    (IA3, 0, (3e-3, 1e-2, 3e-2), 1),
-    (PROMPT_TUNING, 16, (3e-3, 1e-2, 3e-2), 1),
-)
-STEPS, BATCH = 400, 4  # of 128 tokens
-TRAIN_TOKENS, HELD_TOKENS, TEST_TOKENS = 150_000, 4_000, 10_000
+STEPS, BATCH, MOST_TRIALS = 400, 2, 4  # batches of rows of 128 tokens
+TRAIN_TOKENS, HELD_TOKENS, TEST_TOKENS = 50_000, 1_500, 4_000
 AMP = True if bfloat16_pays("text") else None
 LADDER = 2  # rates in a factor of ten
 
@@ -81,10 +78,16 @@ class Cell:
         return place | vars(self)
 
 
+def held_rows() -> pd.DataFrame:
+    """The recorded lines with this number of updates."""
+    rows = ADAPTED.load()
+    return rows[rows["steps"] == STEPS]
+
+
 def recorded(rows: pd.DataFrame) -> set[tuple[object, ...]]:
     """The adaptations whose last line is there: one that was cut off is measured again."""
-    last = rows[(rows["step"] == rows["steps"]) & (rows["corpus"] == OLD[-1])]
-    last = last[(last["role"] == "trial") | (last["split"] == "test")]
+    last = rows[rows["step"] == rows["steps"]]
+    last = last[(last["role"] == "trial") | (last["corpus"] == OLD[-1])]
     return {ADAPTED.question(row) for row in last.to_dict("records")}
 
 
@@ -99,18 +102,25 @@ def rates(rows: pd.DataFrame, approach: str, rank: int, first: tuple[float, ...]
     return tried
 
 
-def cells() -> Iterator[Cell]:
-    """An arm's trials, then its runs at the rate that they chose."""
+def cells(arms: Sequence[str] = ()) -> Iterator[Cell]:
+    """An arm's trials, then its runs at the rate that they chose. arms: their names, () for all."""
     for approach, rank, first, seeds in ARMS:
+        if arms and arm_name(approach, rank) not in arms:
+            continue
         asked: set[float] = set()
-        while new := sorted(set(rates(ADAPTED.load(), approach, rank, first)) - asked):
+        while new := sorted(set(rates(held_rows(), approach, rank, first)) - asked):
             yield from (Cell(approach, rank, lr, 0, "trial") for lr in new)
             asked |= set(new)
-        rows = ADAPTED.load()
+        rows = held_rows()
         tried = rows[(rows["approach"] == approach) & (rows["rank"] == rank)]["lr"]
         best = chosen_lr(rows, DOMAIN, approach, rank, 0)
         if best is not None and asked <= set(tried):
             yield from (Cell(approach, rank, best, seed, "run") for seed in range(seeds))
+
+
+def arm_name(approach: str, rank: int) -> str:
+    """As the command line has it, such as lora:8."""
+    return f"{approach}:{rank}" if rank else approach
 
 
 @functools.cache
@@ -146,17 +156,18 @@ def tested_before() -> list[dict[str, object]]:
     return tested(model(), 0)
 
 
-def config_of(cell: Cell) -> TuneConfig:
-    """How a cell is trained."""
-    return TuneConfig(cell.approach, rank=cell.rank or 8, lr=cell.lr, steps=STEPS,
-                      batch_size=BATCH, measured_at=(100,), seed=cell.seed, amp=AMP)  # fmt: skip
+@functools.lru_cache(maxsize=MOST_TRIALS)
+def trained(approach: str, rank: int, lr: float, seed: int) -> Tuned:
+    """One adaptation; the run that takes a trial's rate and seed takes its model too."""
+    config = TuneConfig(approach, rank=rank or 8, lr=lr, steps=STEPS, batch_size=BATCH,
+                        measured_at=(), seed=seed, amp=AMP)  # fmt: skip
+    held = {"new": corpora(DOMAIN)["validation"]}
+    return adapt(model(), corpora(DOMAIN)["train"], held, config)
 
 
 def measure(cell: Cell) -> list[dict[str, object]]:
     """Every line of one adaptation."""
-    held = {"new": corpora(DOMAIN)["validation"]}
-    held |= {one: corpora(one)["validation"] for one in OLD}
-    tuned = adapt(model(), corpora(DOMAIN)["train"], held, config_of(cell))
+    tuned = trained(cell.approach, cell.rank, cell.lr, cell.seed)
     found = [row | {"split": "validation", "written": ""}
              for row in tuned.history.to_dict("records")]  # fmt: skip
     if cell.role == "run":
@@ -178,7 +189,7 @@ def diverged(cell: Cell) -> list[dict[str, object]]:
     empty = dict.fromkeys(ADAPTED.columns, math.nan) | cell.row()
     empty |= {"steps": STEPS, "step": STEPS, "split": "validation", "precision": "", "written": ""}
     empty |= {"created": now(), "git": commit()}
-    return [empty | {"corpus": corpus} for corpus in ("new", *OLD)]
+    return [empty | {"corpus": "new"}]
 
 
 def now() -> str:
@@ -239,13 +250,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="only print what is missing")
     parser.add_argument("--time", action="store_true", help="only time a few updates")
+    names = [arm_name(approach, rank) for approach, rank, *_ in ARMS]
+    parser.add_argument("--arms", nargs="*", choices=names, default=names)
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.time:
         return tell_time()
     measure_missing(
-        ADAPTED, cells(), lambda: recorded(ADAPTED.load()), measure_or_tell, only_list=given.list
-    )
+        ADAPTED, cells(given.arms), lambda: recorded(held_rows()), measure_or_tell,
+        only_list=given.list,
+    )  # fmt: skip
     return None
 
 

@@ -2,12 +2,14 @@
 
 SmolLM2 on three text tasks at two sizes: asked by prompt, with and without examples, as frozen
 features under a linear probe, with LoRA, and moved as a whole; beside it word counts and MiniLM's
-probe (columns: `tools.measure.language_records`; LoRA on MiniLM is in runs.csv).
-The second round's protocol: 64 tokens, at least 400 updates for each approach that trains by
-gradient, rates (of probes: C) tried with seed 0 until the best on validation is inside, six at
-most; LoRA and full fine-tuning are tried with 200 examples alone. Few-shot tries three numbers of
-examples, with scores as they are and calibrated. Zero-shot uses no label, so it has one row.
-Cheap rows come first. One thread.
+probe (columns: `helpers.lessons.language_models.smollm2_records`; LoRA on MiniLM is in runs.csv).
+64 tokens of a text; rates (of probes: C) are tried with seed 0 until the best on validation is
+inside, four at most. LoRA and full fine-tuning make the same updates (`UPDATES`), with 200
+examples alone; few-shot, whose examples are few at any size, draws them from 200. It tries two
+numbers of examples, with scores as they are and calibrated. Zero-shot uses no label, so it has one
+row. SmolLM2 is asked about the first `TESTED` test texts, what is cheap about all. One thread.
+
+A larger grid: raise the constants, and set the rows that they contradict aside.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
+import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -27,34 +30,38 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from helpers.approaches import Fitted, TransferModel, get_approach, parse_options
+from helpers.approaches.base import cached_examples
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.experiments.single_run import RunConfig
-from helpers.experiments.sweeps import MOST_TRIALS, next_rate
+from helpers.experiments.sweeps import next_rate
 from helpers.lessons.language_models.causal_lm import CausalLM, load_causal_lm
+from helpers.lessons.language_models.smollm2_records import (
+    CLASSIFIED,
+    FEW_SHOT,
+    NONE,
+    NUMBERS,
+    PROMPTS,
+    SIZES,
+    SMALL,
+    TASKS,
+    WAYS,
+    ZERO_SHOT,
+)
+from helpers.lessons.language_models.smollm2_records import MODEL as SMOLLM2
 from helpers.paths import commit
 from helpers.runtime import Stopwatch
 from helpers.tasks import Split, Task, load_task
 from helpers.training.checkpoints import task_bytes
-from helpers.training.loop import TrainingDiverged, bfloat16_pays, trainable
-from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
+from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays, trainable
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 from tools.measure import prompting
-from tools.measure.language_records import CLASSIFIED, NUMBERS
 
-TASKS, SIZES, SEEDS = ("product_reviews", "tweets", "reuters8"), (200, 1_000), 3
-SMOLLM2, MINILM, NONE = "smollm2", "minilm", "none"
-ZERO_SHOT, FEW_SHOT = "zero_shot", "few_shot"
-SHOTS = (1, 2, 4)  # examples of each class
-ARMS = (
-    (NONE, CLASSICAL),
-    (SMOLLM2, ZERO_SHOT),
-    (SMOLLM2, FEW_SHOT),
-    (MINILM, FEATURE_EXTRACTION),
-    (SMOLLM2, FEATURE_EXTRACTION),
-    (SMOLLM2, LORA),
-    (SMOLLM2, FULL_FINE_TUNING),
-)
-TUNED_SMALL = (LORA, FULL_FINE_TUNING)  # what takes hours: its rate serves both sizes
+SEEDS = 3
+SHOTS = (1, 4)  # examples of each class
+MOST_TRIALS, UPDATES, BATCH = 4, 400, 8
+TESTED, ASKED = 400, 100  # test texts of SmolLM2; validation texts of a prompt
+TUNED = (LORA, FULL_FINE_TUNING)
 FIRST_RATES = {(SMOLLM2, FULL_FINE_TUNING): (1e-5, 3e-5, 1e-4)}  # others: those of their trials
 
 
@@ -85,13 +92,13 @@ def prompt_settings(shots: int) -> tuple[str, str]:
 def cells(tasks: list[str], arms: list[tuple[str, str]]) -> Iterator[Cell]:
     """The questions in their order; runs follow when their trials are recorded."""
     for arm in arms:
-        for task in tasks:
-            if arm[1] == ZERO_SHOT:
-                for settings in prompt_settings(0):
-                    yield Cell(task, *arm, settings, 0, 0, math.nan, "run")
-                continue
-            for size in SIZES:
-                yield from _trained_cells(task, arm, size)
+        if arm[1] == ZERO_SHOT:
+            for task, settings in itertools.product(tasks, prompt_settings(0)):
+                yield Cell(task, *arm, settings, 0, 0, math.nan, "run")
+            continue
+        sizes = SIZES[:1] if arm[1] in SMALL else SIZES
+        for size, task in itertools.product(sizes, tasks):
+            yield from _trained_cells(task, arm, size)
 
 
 def _trained_cells(task: str, arm: tuple[str, str], size: int) -> Iterator[Cell]:
@@ -106,14 +113,13 @@ def _trained_cells(task: str, arm: tuple[str, str], size: int) -> Iterator[Cell]
                 yield Cell(task, *arm, best["settings"], size, seed, math.nan, "run")
         return
     settings = get_approach(arm[1]).protocol_settings.get("text", "")
-    at = min(SIZES) if arm[1] in TUNED_SMALL else size
     asked: set[float] = set()
-    while (rates := set(_rates(task, arm, at))) - asked:
-        for rate in sorted(rates - asked) if size == at else ():  # asked for once
-            yield Cell(task, *arm, settings, at, 0, rate, "trial")
+    while (rates := set(_rates(task, arm, size))) - asked:
+        for rate in sorted(rates - asked):
+            yield Cell(task, *arm, settings, size, 0, rate, "trial")
         asked |= rates
-    best = _best(task, arm, at)
-    if best is not None and asked <= set(_trials(task, arm, at)["lr"]):
+    best = _best(task, arm, size)
+    if best is not None and asked <= set(_trials(task, arm, size)["lr"]):
         for seed in range(SEEDS):
             yield Cell(task, *arm, settings, size, seed, float(best["lr"]), "run")
 
@@ -167,7 +173,9 @@ def prompted(cell: Cell) -> list[dict[str, Any]]:
     task = load_task(cell.task, n_train=cell.n_train or None, seed=cell.seed)
     prompt, amp = prompting.PROMPTS[cell.task], bfloat16_pays("text") or None
     examples = prompting.drawn(task.train, shots, cell.seed) if shots else []
-    unlabelled = task.validation.inputs[:250]  # for calibration, and to choose few-shot's settings
+    unlabelled = task.validation.inputs[
+        :ASKED
+    ]  # for calibration, and to choose few-shot's settings
     held = Split(unlabelled, task.validation.labels[: len(unlabelled)])
 
     def scored(texts: list[str]) -> Tensor:
@@ -178,9 +186,10 @@ def prompted(cell: Cell) -> list[dict[str, Any]]:
     facts |= {"n_labels": (len(examples) + len(held)) if shots else 0, "updates": 0}
     facts |= {"train_cpu_seconds": 0.0, "precision": "bfloat16" if amp else "float32"}
     watch = Stopwatch()
-    logits = scored(task.test.inputs) if cell.role == "run" else None
+    test = first(task.test)
+    logits = scored(test.inputs) if cell.role == "run" else None
     if logits is not None:
-        facts["predict_ms"] = 1000 * watch.cpu_seconds / len(task.test)
+        facts["predict_ms"] = 1000 * watch.cpu_seconds / len(test)
     chosen = [cell.settings] if shots and logits is not None else prompt_settings(shots)
     rows = []
     for settings in chosen:
@@ -188,39 +197,68 @@ def prompted(cell: Cell) -> list[dict[str, Any]]:
         row = asdict(cell) | facts | {"settings": settings}
         row |= scores_of(held.labels, known - shift, "val") if shots else {}
         if logits is not None:
-            row |= scores_of(task.test.labels, logits - shift, "test")
+            row |= scores_of(test.labels, logits - shift, "test")
         rows.append(row)
     return rows
 
 
+def first(test: Split) -> Split:
+    """The test texts that SmolLM2 is asked about."""
+    return test.take(slice(TESTED))
+
+
+@functools.lru_cache(maxsize=MOST_TRIALS)
+def fitted_to(
+    task: str, model: str, approach: str, settings: str, n_train: int, seed: int, lr: float
+) -> Fitted:
+    """One training; the run that takes a trial's rate and seed takes its model too."""
+    chosen, texts = get_approach(approach), load_task(task, n_train=n_train, seed=seed)
+    asked = RunConfig(task, model, approach, n_train, seed, lr=lr, schema=2)
+    config = asked.training("text", n_train)
+    if approach in TUNED:
+        passes = math.ceil(UPDATES / math.ceil(n_train / BATCH))
+        config = replace(config, epochs=passes, patience=passes, batch_size=BATCH, looks=3)
+    backbone = None if model == NONE else load_backbone(model, size=prompting.TOKENS)
+    return chosen.fit(backbone, texts, config, parse_options(chosen.options, settings))
+
+
 def trained(cell: Cell) -> list[dict[str, Any]]:
+    """The row of one trained model; SmolLM2's features are in bfloat16 where that pays."""
+    # Not around a training: autocast keeps what it has cast of the weights, and these move.
+    frozen = cell.arm == (SMOLLM2, FEATURE_EXTRACTION)
+    with autocast(torch.device("cpu"), frozen and bfloat16_pays("text")):
+        return [trained_row(cell)]
+
+
+def trained_row(cell: Cell) -> dict[str, Any]:
     """The row of one trained model."""
     task: Task = load_task(cell.task, n_train=cell.n_train, seed=cell.seed)
-    approach = get_approach(cell.approach)
-    asked = RunConfig(cell.task, cell.model, cell.approach, cell.n_train, cell.seed, lr=cell.lr,
-                      schema=2)  # fmt: skip
-    config = asked.training("text", cell.n_train)
-    backbone = None if cell.model == NONE else load_backbone(cell.model, size=prompting.TOKENS)
-    options = parse_options(approach.options, cell.settings)
-    fitted: Fitted = approach.fit(backbone, task, config, options)
+    asked = asdict(cell)
+    asked.pop("role")
+    fitted = fitted_to(**asked)
     accuracy, loss = fitted.history.best
+    halved = torch.is_autocast_enabled("cpu") or (fitted.config and fitted.config.amp)
     row = asdict(cell) | dict.fromkeys(NUMBERS, math.nan) | {
         "n_labels": len(task.train) + len(task.validation),
         "val_accuracy": accuracy,
         "val_loss": loss,
         "updates": fitted.history.updates,
         "train_cpu_seconds": fitted.history.cpu_seconds + fitted.prepare_cpu_seconds,
-        "precision": "bfloat16" if fitted.config and fitted.config.amp else "float32",
+        "precision": "bfloat16" if halved else "float32",
     }  # fmt: skip
     if isinstance(fitted.model, TransferModel):
         row["trainable_params"] = sum(p.numel() for p in trainable(fitted.model))
         if cell.role == "run":
             row["stored_bytes"] = len(task_bytes(fitted.model))
     if cell.role == "run":
+        test = first(task.test) if cell.model == SMOLLM2 else task.test
         watch = Stopwatch()
-        row |= scores_of(task.test.labels, fitted.predict(task.test), "test")
-        row["predict_ms"] = 1000 * watch.cpu_seconds / len(task.test)
-    return [row]
+        row |= scores_of(test.labels, fitted.predict(test), "test")
+        seconds = watch.cpu_seconds
+        if cell.approach == FEATURE_EXTRACTION:  # kept for later seeds: what computing them took
+            seconds = cached_examples(fitted.model, test, None, None)[2]
+        row["predict_ms"] = 1000 * seconds / len(test)
+    return row
 
 
 def main() -> None:
@@ -228,8 +266,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="only print what is missing")
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
-    parser.add_argument("--arms", nargs="*", choices=[":".join(arm) for arm in ARMS],
-                        default=[":".join(arm) for arm in ARMS])  # fmt: skip
+    parser.add_argument("--arms", nargs="*", choices=[":".join(arm) for arm in WAYS],
+                        default=[":".join(arm) for arm in WAYS])  # fmt: skip
     given = parser.parse_args()
     torch.set_num_threads(1)
     for cell in cells(given.tasks, [tuple(arm.split(":")) for arm in given.arms]):
@@ -240,7 +278,7 @@ def main() -> None:
             print(cell)
             continue
         try:
-            rows = (prompted if cell.approach in (ZERO_SHOT, FEW_SHOT) else trained)(cell)
+            rows = (prompted if cell.approach in PROMPTS else trained)(cell)
         except TrainingDiverged as error:  # an answer too: the rate is none to take
             print(cell, error, flush=True)
             rows = [asdict(cell) | dict.fromkeys(NUMBERS, math.nan) | {"precision": ""}]

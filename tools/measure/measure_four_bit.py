@@ -1,7 +1,8 @@
 """Measure what `data/results/four_bit.csv` lacks: SmolLM2 under LoRA, its base dequantised or not.
 
 Both bases get LoRA of the same random numbers and take their steps in turns, so that a busy moment
-of the machine meets them alike. Columns: `tools.measure.four_bit`. One thread.
+of the machine meets them alike. Columns:
+`helpers.lessons.language_models.smollm2_records`. One thread.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from helpers.backbones.gguf_file import load_decoder
 from helpers.backbones.smollm2 import smollm2_file
 from helpers.experiments.timing import timed_ms
 from helpers.lessons.language_models.decoder import Shape, plug
+from helpers.lessons.language_models.smollm2_records import FOUR_BIT
 from helpers.paths import commit
 from helpers.vocabulary import LORA
-from tools.measure import four_bit as records
+from tools.measure import four_bit
 from tools.measure.memory_formula import Method, step_memory
 from tools.measure.step_costs import Variant, step_peak, token_ids
 
@@ -30,7 +32,7 @@ LOADS = ((2, 64),)  # (texts, tokens) of a step
 
 def variants() -> dict[str, Variant]:
     """LoRA on both bases, each ready to take steps."""
-    bases = {"dequantised": load_decoder(smollm2_file()), "blocks": records.load_in_blocks()}
+    bases = {"dequantised": load_decoder(smollm2_file()), "blocks": four_bit.load_in_blocks()}
     made = {}
     for name, base in bases.items():
         torch.manual_seed(0)
@@ -67,7 +69,7 @@ def measure(pair: dict[str, Variant], batch: int, seq: int) -> Iterator[dict[str
     formula = step_memory(shape, Method(LORA, RANK), batch, seq).peak
     fixed = {
         name: {
-            "base_bytes": records.base_bytes(one.model),
+            "base_bytes": four_bit.base_bytes(one.model),
             "peak_bytes": step_peak(copy.copy(one), ids),
             "formula_bytes": formula,
             "gap": difference,
@@ -87,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.parse_args()
     torch.set_num_threads(1)
-    held = records.FILE.load()
+    held = FOUR_BIT.load()
     left = [one for one in LOADS if ((held["batch"] == one[0]) & (held["seq"] == one[1])).sum()
             < 2 * TURNS]  # fmt: skip
     pair = variants() if left else {}
@@ -95,7 +97,7 @@ def main() -> None:
         for row in list(measure(pair, batch, seq)):
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             facts = {"threads": 1, "torch": torch.__version__, "created": now, "git": commit()}
-            records.FILE.append(row | facts)
+            FOUR_BIT.append(row | facts)
             print({key: row[key] for key in row if key != "rank"}, flush=True)
 
 

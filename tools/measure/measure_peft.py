@@ -1,6 +1,6 @@
 """Measure what `data/results/peft.csv` lacks; stop it at will and start it again.
 
-Methods of `peft` on MiniLM (columns: `helpers.lessons.language_models.peft_methods`), on the
+Methods of `peft` on MiniLM (columns: `tools.measure.peft_methods`), on the
 training texts, validation texts and test texts of the sweep `minilm`, with its 32 tokens and six
 epochs, so that rows compare with those of runs.csv. Each method's three learning rates are tried on
 one task with seed 0, and the best on validation is used on every task; the test split is read once
@@ -22,11 +22,11 @@ import torch
 from helpers.approaches import Fitted, TransferModel
 from helpers.backbones import clone, load_backbone
 from helpers.experiments.single_run import RunConfig, task_for
-from helpers.lessons.language_models import peft_methods
-from helpers.lessons.language_models.peft_methods import METHODS, TRIAL, PeftApproach
 from helpers.paths import commit
 from helpers.training.checkpoints import task_bytes, task_state
 from helpers.training.loop import trainable
+from tools.measure import peft_methods
+from tools.measure.peft_methods import METHODS, TRIAL, PeftApproach
 
 TASKS, N_TRAIN, SEEDS = ("reuters8", "newsgroups", "tweets"), 200, 3
 EPOCHS, TOKENS = 6, 32

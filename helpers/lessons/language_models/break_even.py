@@ -61,17 +61,6 @@ def in_words(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model, batch, seq and method: medians of the times, bytes as they are."""
-    keys = [*PLACE, "base_params", *METHOD, "method"]
-    kept = ["trainable_params", "total_params", *BYTES, "formula_error"]
-    groups = rows.groupby(keys, sort=False)
-    table = pd.concat([groups[kept].first(), groups[TIMES].median()], axis=1)
-    return table.assign(turns=groups.size()).reset_index().sort_values(
-        ["batch", "seq", "base_params"], kind="stable", ignore_index=True
-    )  # fmt: skip
-
-
 def ratios(rows: pd.DataFrame, value: str = "step_ms") -> pd.DataFrame:
     """Each method's `value` over full fine-tuning's in its turn: a row for each place and method.
 
@@ -131,6 +120,16 @@ def told(table: pd.DataFrame, what: str) -> list[str]:
         }
         told.append(f"{where}: {answers[row['answer']]}.")
     return told
+
+
+def lora_in_words(rows: pd.DataFrame | None = None) -> str:
+    """From which size on LoRA of rank 8 on every layer pays, for the shortest and longest steps."""
+    rows, lines = load() if rows is None else rows, []
+    for value, words in (("step_ms", "a step is faster"), ("peak_bytes", "it needs less memory")):
+        found = break_even(ratios(rows, value))
+        own = (found["setting"] == "rank=8") & (found["approach"] == LORA)
+        lines += told(found[own].iloc[[0, -1]] if own.sum() > 1 else found[own], words)
+    return "\n".join(f"- {line}" for line in lines) or "Not recorded yet."
 
 
 def _size(count: float) -> str:

@@ -9,13 +9,15 @@ from functools import partial
 import pandas as pd
 import torch
 
+from helpers.backbones.gguf_file import BLOCK, BLOCK_BYTES
 from helpers.experiments.costs import count_parameters
 from helpers.lessons.language_models.decoder import Shape, build_decoder, plug
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
 MOMENTS = 2  # numbers that AdamW keeps for each trained one
-TASKS = 100
+QLORA = "qlora"
+WORDS, LAYERS = "Q8_0", "Q4_1"  # how SmolLM2's file stores word vectors, and its layers
 
 
 @dataclass(frozen=True)
@@ -77,32 +79,62 @@ def training_bytes(trainable: int, total: int, precision: Precision = FLOAT32) -
     return total * precision.weight + trainable * moving
 
 
-def at_scale(rank: int = 8, *, precision: Precision = FLOAT32, tasks: int = TASKS) -> pd.DataFrame:
-    """What full fine-tuning and LoRA take on each architecture: two rows for each.
+def block_bytes(shape: Shape) -> int:
+    """Bytes of a decoder of this shape in blocks: its layers in 4 bits, its word vectors in 8.
 
-    Columns: model, approach, trainable (parameters), total, gradient_gb, optimizer_gb (moments and
-    copies of trained weights), training_gb (weights too; activations not), task_mb (what one task
-    adds to the disk), tasks_gb (`tasks` of them, and for LoRA the base once), source.
+    Normalisations stay in float32. Without tying, the output is stored as the word vectors are.
     """
-    each, made = precision, []
+    words = shape.vocabulary * shape.width * (1 if shape.tied else 2)
+    keys = shape.width * (shape.key_value_heads or shape.heads) // shape.heads
+    layer = 2 * shape.width * (shape.width + keys) + 3 * shape.width * shape.feed_forward
+    norms = (2 * shape.layers + 1) * shape.width
+    in_four = shape.layers * layer * BLOCK_BYTES[LAYERS]
+    return (in_four + words * BLOCK_BYTES[WORDS]) // BLOCK + norms * FLOAT32.weight
+
+
+def at_scale(rank: int = 8, targets: tuple[str, ...] = ATTENTION) -> pd.DataFrame:
+    """What each architecture takes: three rows, for full fine-tuning, LoRA and QLoRA.
+
+    Columns: model, approach, trainable (parameters), total, base_gb (frozen or not), training_gb
+    (gradients and AdamW's moments too; activations not), task_mb (what a task adds to the disk),
+    source. Full fine-tuning and LoRA in `MIXED`; QLoRA keeps the base in blocks and trains LoRA in
+    float32, as `tools.measure.four_bit` does.
+    """
+    made = []
     for one in ARCHITECTURES:
-        lora, total = count_lora(one, rank)
-        base = total - lora
-        for approach, moving in ((FULL_FINE_TUNING, base), (LORA, lora)):
-            shared = base if approach == LORA else 0
-            whole = total if approach == LORA else base
-            made.append(
-                {
-                    "model": one.name,
-                    "approach": approach,
-                    "trainable": moving,
-                    "total": whole,
-                    "gradient_gb": moving * each.gradient / 1e9,
-                    "optimizer_gb": moving * (MOMENTS * each.moment + each.master) / 1e9,
-                    "training_gb": training_bytes(moving, whole, each) / 1e9,
-                    "task_mb": moving * each.stored / 1e6,
-                    "tasks_gb": (tasks * moving + shared) * each.stored / 1e9,
-                    "source": one.source,
-                }
-            )
+        lora, total = count_lora(one, rank, targets)
+        base, blocks = total - lora, block_bytes(one.shape)
+        half = base * MIXED.weight
+        small = training_bytes(lora, lora, FLOAT32)
+        rows = (
+            (FULL_FINE_TUNING, base, half, training_bytes(base, base, MIXED), MIXED),
+            (LORA, lora, half, training_bytes(lora, total, MIXED), MIXED),
+            (QLORA, lora, blocks, blocks + small, FLOAT32),
+        )
+        made += [
+            {
+                "model": one.name,
+                "approach": approach,
+                "trainable": moving,
+                "total": total,
+                "base_gb": held / 1e9,
+                "training_gb": training / 1e9,
+                "task_mb": moving * each.stored / 1e6,
+                "source": one.source,
+            }
+            for approach, moving, held, training, each in rows
+        ]
     return pd.DataFrame(made)
+
+
+def scale_shown() -> pd.DataFrame:
+    """`at_scale` for readers: a line for each model, gigabytes to train and megabytes of a task."""
+    table = at_scale()
+    names = {FULL_FINE_TUNING: "full", LORA: "LoRA", QLORA: "QLoRA"}
+    table["how"] = table["approach"].map(names)
+    memory = table.pivot_table(index="model", columns="how", values="training_gb", sort=False)
+    files = table.pivot_table(index="model", columns="how", values="task_mb", sort=False)
+    shown = memory.add_suffix(", GB to train").round(1)
+    shown["a full copy, GB"] = (files["full"] / 1e3).round(1)
+    shown["a LoRA file, MB"] = files["LoRA"].round(1)
+    return shown.rename_axis(columns=None)

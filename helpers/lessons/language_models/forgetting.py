@@ -173,6 +173,12 @@ def in_words(row: dict) -> str:
     )
 
 
+def told(rows: pd.DataFrame | None = None) -> str:
+    """`lora_less_full` as a list of sentences."""
+    pairs = lora_less_full(rows).to_dict("records")
+    return "\n".join(f"- {in_words(row)}." for row in pairs) or "Not recorded yet."
+
+
 def _side(row: dict, name: str, more: str, less: str) -> str:
     word = more if row[name] > 0 else less
     clear = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0

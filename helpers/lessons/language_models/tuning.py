@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from helpers.backbones.smollm2 import ROUNDED
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters
 from helpers.lessons.language_models.causal_lm import (
@@ -16,15 +17,14 @@ from helpers.lessons.language_models.causal_lm import (
     CausalLM,
     Corpus,
     copied,
+    load_causal_lm,
     perplexity,
-    read,
     rows_of,
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
-from helpers.lessons.language_models.forgetting import arm_in_words
 from helpers.runtime import Stopwatch, keep_freed_memory
-from helpers.tasks import Task
+from helpers.tasks import Task, load_task
 from helpers.training.loop import (
     TrainConfig,
     TrainingDiverged,
@@ -153,28 +153,24 @@ def _rows(n: int, config: TuneConfig) -> Iterator[Tensor]:
         pool = pool[config.batch_size :]
 
 
-def adapt_briefly(
-    lm: CausalLM,
-    domains: Mapping[str, Task],
-    approach: str,
-    *,
-    lr: float,
-    steps: int,
-    tokens: int,
-) -> Tuned:
-    """Adapt a copy to `domains["new"]`, watching its validation texts and those of `["old"]`.
+def reachable() -> tuple[CausalLM, Task | None, str]:
+    """(SmolLM2, the tweets, a sentence on both).
 
-    tokens: how many of each are watched, at six moments. A look at how it is done: one run, at a
-    rate that was not tuned.
+    Where SmolLM2 is out of reach the decoder that ships stands in; without the tweets, None.
     """
-    stops = tuple(range(0, steps, max(1, steps // 5)))
-    config = TuneConfig(approach, lr=lr, steps=steps, measured_at=stops)
-    held = {name: read(lm, domains[name].validation.inputs, tokens) for name in ("new", "old")}
-    return adapt(lm, read(lm, domains["new"].train.inputs), held, config)
+    try:
+        lm, told = load_causal_lm("smollm2"), f"SmolLM2-135M-Instruct is here: {ROUNDED}."
+    except UserError as error:
+        lm = load_causal_lm("tiny")
+        told = f"SmolLM2 is out of reach, so a decoder of a million weights stands in: {error}"
+    try:
+        return lm, load_task("tweets"), told
+    except UserError as error:
+        return lm, None, f"{told} Nothing is trained here, for want of the tweets: {error}"
 
 
-def as_curves(approach: str, tuned: Tuned) -> pd.DataFrame:
-    """One adaptation's history as `plot_learning_forgetting` draws it, one run alone."""
-    mean = tuned.history["bits_per_byte"]
-    arm = arm_in_words(approach, TuneConfig.rank, 0)
-    return tuned.history.assign(approach=approach, arm=arm, mean=mean, low=mean, high=mean, runs=1)
+def asked(lm: CausalLM, question: str) -> str:
+    """A question as SmolLM2 was taught to see it; another model just goes on with it."""
+    if lm.name != "smollm2":
+        return question
+    return f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"

@@ -2,14 +2,10 @@
 
 import pandas as pd
 import pytest
-from tiny import tiny_text_task
 
 from helpers.lessons.claims import ledger
 from helpers.lessons.language_models import forgetting
 from helpers.lessons.language_models import forgetting as decoder_evidence
-from helpers.lessons.language_models.causal_lm import load_causal_lm
-from helpers.lessons.language_models.plots import plot_learning_forgetting
-from helpers.lessons.language_models.tuning import adapt_briefly, as_curves
 
 
 def adaptation(approach, rank, seed, learned, forgotten, validation, domain="news"):
@@ -80,20 +76,11 @@ def test_the_rule_for_language_models_is_tested_on_the_decoder_too(monkeypatch):
     assert tested("what a decoder keeps").verdict == "not tested"
 
 
-def test_one_short_adaptation_looks_like_the_records():
-    lm = load_causal_lm("tiny")
-    task = tiny_text_task()
-    tuned = adapt_briefly(lm, {"new": task, "old": task}, "lora", lr=3e-3, steps=2, tokens=40)
-    curves = as_curves("lora", tuned)
-    assert set(curves["corpus"]) == {"new", "old"} and curves["step"].max() == 2
-    assert (curves["mean"] > 0).all() and curves["arm"].iloc[0] == "LoRA rank 8"
-    made = plot_learning_forgetting(curves, "one")
-    assert len(made.axes) == 2 and all(ax.lines for ax in made.axes)
-
-
 def test_a_tally_of_nothing_is_empty():
     assert decoder_evidence.recorded_tally(records().iloc[:0]).empty
     assert set(decoder_evidence.recorded_tally(records())["arm"]) >= {
         "full fine-tuning",
         "LoRA rank 8",
     }
+    assert decoder_evidence.told(records()).count("clearly less") == 2
+    assert decoder_evidence.told(records().iloc[:0]) == "Not recorded yet."

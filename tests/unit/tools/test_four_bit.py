@@ -9,6 +9,7 @@ from small_gguf import SHAPE
 from helpers.approaches.lora import LoRALinear
 from helpers.backbones.gguf_file import GGUFFile, load_decoder
 from helpers.experiments.costs import TensorMemory, count_parameters
+from helpers.lessons.language_models import counting
 from helpers.lessons.language_models.decoder import Shape, plug
 from helpers.training.loop import trainable
 from tools.measure import four_bit
@@ -77,20 +78,24 @@ def test_merging_into_blocks_is_refused(pair):
 
 
 def test_the_base_is_as_large_as_counted(pair):
-    small = four_bit.block_bytes(SHAPE)
+    small = counting.block_bytes(SHAPE)
     rotary = sum(b.nbytes for n, b in pair[1].named_buffers() if "inv_freq" in n)
     # The small file has word vectors of 4 bits too, where the count expects 8.
     words = SHAPE.vocabulary * SHAPE.width * (34 - 20) // 32
     assert four_bit.base_bytes(pair[1]) - rotary == small - words
     smollm2 = Shape(576, 30, 9, 1536, 49_152, key_value_heads=3)
-    assert four_bit.block_bytes(smollm2) / (4 * 134_515_008) < 0.2
+    assert counting.block_bytes(smollm2) / (4 * 134_515_008) < 0.2
 
 
 def test_large_models_are_counted():
-    table = four_bit.counted().set_index("model")
-    assert table.loc["7 B", "float_gb"] == pytest.approx(6_738_415_616 * 4 / 1e9)
-    assert table["share"].min() > 0.15 and table["share"].max() < 0.18
-    assert table["training_gb"].is_monotonic_increasing
+    table = counting.at_scale().set_index(["model", "approach"])
+    seven = table.loc["7 B"]
+    assert seven.loc["lora", "base_gb"] == pytest.approx(6_738_415_616 * 2 / 1e9)
+    shares = table.xs("qlora", level=1)["base_gb"] / table.xs("lora", level=1)["base_gb"]
+    assert shares.min() > 0.3 and shares.max() < 0.36
+    for model in ("1.1 B", "7 B", "70 B"):
+        assert table.loc[model]["training_gb"].is_monotonic_decreasing
+        assert list(table.loc[model].index) == ["full_fine_tuning", "lora", "qlora"]
 
 
 def test_smollm2_in_blocks_equals_the_dequantised_one():

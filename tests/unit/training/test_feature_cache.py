@@ -69,6 +69,14 @@ def test_other_weights_inputs_or_stages_are_computed_anew(pocket, own_cache):
     assert len(list(own_cache.rglob("facts.json"))) == count + 4
 
 
+def test_features_in_bfloat16_are_entries_of_their_own():
+    texts, minilm = tiny_text_task().test.inputs, load_backbone("minilm", pretrained=False)
+    whole = feature_cache.frozen_prefix(minilm, texts, minilm.n_stages).arrays[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = feature_cache.frozen_prefix(minilm, texts, minilm.n_stages).arrays[0]
+    assert not np.array_equal(whole, half) and np.allclose(whole, half, atol=0.1)
+
+
 @pytest.mark.parametrize("top_stages", [1, 2, 4])
 def test_partial_fine_tuning_on_cached_prefixes_equals_the_uncached_run(pocket, top_stages):
     task = tiny_task(96)

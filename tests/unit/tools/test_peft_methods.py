@@ -13,11 +13,11 @@ from helpers.approaches import get_approach, merge_lora
 from helpers.approaches.lora import lora_layers
 from helpers.backbones import clone, load_backbone
 from helpers.errors import UserError
-from helpers.lessons.language_models import peft_methods
-from helpers.lessons.language_models.peft_methods import METHODS, PeftApproach, merge_peft
 from helpers.storage.install import asset_path
 from helpers.tasks import TASKS
 from helpers.training.loop import trainable
+from tools.measure import peft_methods
+from tools.measure.peft_methods import METHODS, PeftApproach, merge_peft
 
 
 @pytest.fixture(scope="module")
@@ -173,24 +173,6 @@ def test_a_rate_is_chosen_on_validation_once_all_trials_are_there():
     assert peft_methods.chosen_rate("ia3", rows) == rates[1]
     assert peft_methods.chosen_rate("ia3", rows[:2]) is None
     assert {len(method.rates) for method in METHODS.values()} == {3}  # equal trials for each
-    assert peft_methods.chosen(rows)["lr"].tolist() == [rates[1]]
-
-
-def test_methods_stand_beside_our_approaches_on_the_same_texts():
-    rows = [a_row(method="lora", lr=3e-3, seed=seed, test_accuracy=0.6 + seed / 100,
-                  stored_bytes=1_500_000) for seed in range(3)]  # fmt: skip
-    rows += [a_row(method="lora", lr=rate, val_accuracy=0.4) for rate in (1e-3, 1e-2)]
-    rows = pd.DataFrame(rows)
-    ours = [{"approach": "lora", "task": "reuters8", "n_train": n, "seed": seed,
-             "test_accuracy": n / 1000, "trainable_params": 7, "stored_mb": 2.0,
-             "train_cpu_seconds": 3.0} for n in (50, 200) for seed in range(3)]  # fmt: skip
-    table = peft_methods.beside(rows, pd.DataFrame(ours)).set_index("method")
-    assert sorted(table.index) == ["lora", "peft: lora"]
-    assert table.loc["lora", "mean"] == pytest.approx(0.2) and table.loc["lora", "file_mb"] == 2
-    assert table.loc["peft: lora", "mean"] == pytest.approx(0.61)
-    assert table.loc["peft: lora", "file_mb"] == 1.5
-    assert table.loc["peft: lora", "low"] < 0.61 < table.loc["peft: lora", "high"]
-    assert peft_methods.beside(rows[:0], pd.DataFrame(ours)).empty
 
 
 def test_what_ships_is_whole():

@@ -39,7 +39,6 @@ from helpers.approaches import (
 from helpers.backbones import Backbone, clone
 from helpers.errors import UserError
 from helpers.registry import find
-from helpers.results.statistics import interval_table
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import LORA
 
@@ -197,29 +196,6 @@ def chosen_rate(method: str, rows: pd.DataFrame) -> float | None:
         return None
     best = mine.sort_values(["val_accuracy", "lr"], ascending=[False, True])
     return float(best["lr"].iloc[0])
-
-
-def chosen(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows at each method's chosen rate: what is compared, without the other trials."""
-    kept = [rows[(rows["method"] == m) & (rows["lr"] == chosen_rate(m, rows))] for m in METHODS]
-    return pd.concat(kept, ignore_index=True)
-
-
-def beside(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Methods of peft beside our approaches on the same training texts: one line for each task.
-
-    rows: of peft.csv. runs: of the sweep `minilm`; sizes and tasks that peft.csv lacks are left
-    out. Columns: method, task, mean, low, high (95 % over seeds), runs, trainable, file_mb,
-    cpu_seconds.
-    """
-    theirs = chosen(rows).assign(file_mb=lambda t: t["stored_bytes"] / 1e6)
-    theirs["method"] = "peft: " + theirs["method"]
-    ours = runs[runs["n_train"].isin(theirs["n_train"]) & runs["task"].isin(theirs["task"])]
-    ours = ours.assign(method=ours["approach"], file_mb=ours["stored_mb"])
-    by, both = ["method", "task"], pd.concat([ours, theirs])
-    costs = both.groupby(by)[["trainable_params", "file_mb", "train_cpu_seconds"]].median()
-    names = {"trainable_params": "trainable", "train_cpu_seconds": "cpu_seconds"}
-    return interval_table(both, by, "test_accuracy").join(costs.rename(columns=names), on=by)
 
 
 def load(path: Path | None = None) -> pd.DataFrame:
