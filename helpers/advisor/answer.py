@@ -257,7 +257,7 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     )
     means = "well above chance, so the features transfer"
     if probing.cause:
-        alike = ", and some that differ are alike to the backbone, which has no token for what does"
+        alike = ", and the backbone has no token for what tells some of these apart"
         facts = {"cut": 100 * probing.cut, "chance": 100 * chance, "different": probing.different}
         facts["alike"] = alike if probing.unseen else ""
         why = _CAUSES[probing.cause].format(tokens=tokens, **facts)
