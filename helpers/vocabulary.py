@@ -192,13 +192,14 @@ def ordered(names: Iterable[Any]) -> list[Any]:
 def looks(names: Iterable[Any]) -> dict[Any, Style]:
     """Return the style of each name, in the order of `ordered`: its own, or a spare one.
 
-    Approaches have their colours for themselves. Tasks and backbones have what they say of
-    themselves, and colours and markers that no approach has in turn for the rest.
+    Shipped approaches have their colours for themselves. Tasks and backbones have what they say of
+    themselves, and colours and markers that no approach beside them has in turn for the rest.
     """
     names = ordered(names)
     given = [_GIVEN.get(name, {}) for name in names]
     taken = {(one.get("colour"), one.get("marker")) for one in given}
-    free = (one for one in _spare() if one[:2] not in taken)
+    beside = [name for name in names if name in APPROACH_STYLE]
+    free = (one for one in _spare(beside) if one[:2] not in taken)
     found = {}
     for name in names:
         if name in APPROACH_STYLE:
@@ -216,17 +217,17 @@ def _style_or_spare(name: str, label: str) -> Style:
     """The style of an approach so far; of a new one the next spare."""
     if name in APPROACH_STYLE:
         return APPROACH_STYLE[name]
-    colour, marker, on_dark = next(_spare())
+    colour, marker, on_dark = next(_spare(APPROACH_STYLE))
     words = label or in_words(name)
     return Style(colour, marker, words, words, words, on_dark)
 
 
-def _spare() -> Iterator[tuple[str, str, str]]:
-    """(colour, marker, colour on dark) that no approach has; without end, at last they repeat."""
+def _spare(beside: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """(colour, marker, colour on dark) that none of these approaches has; they repeat at last."""
     pairs = [
         (*SPARE_COLOURS[i % len(SPARE_COLOURS)], SPARE_MARKERS[i % len(SPARE_MARKERS)])
         for i in range(len(SPARE_COLOURS) * len(SPARE_MARKERS))
     ]
-    taken = {(style.colour, style.marker) for style in APPROACH_STYLE.values()}
+    taken = {(APPROACH_STYLE[name].colour, APPROACH_STYLE[name].marker) for name in beside}
     free = [(light, marker, dark) for light, dark, marker in pairs if (light, marker) not in taken]
     return itertools.cycle(free or [(light, marker, dark) for light, dark, marker in pairs])

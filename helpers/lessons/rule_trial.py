@@ -35,14 +35,14 @@ KINDS = {"image": "pictures", "text": "texts"}
 WHERE = {OWN: "measured here", PUBLISHED: "published"}
 SAYS = {"R1": FEATURE_EXTRACTION, "R2": LORA, "R3": PARTIAL_FINE_TUNING, "R4": FULL_FINE_TUNING}
 DRAWN = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)
-RIVALS = {  # title, colour and marker of what is no approach
-    MEASURED: ("what ships", "#b2182b", "h"),
-    CONSTANT: ("a constant per kind of data", "#8c510a", "d"),
-    SLOPES: ("size and distance speak", "#01665e", "<"),
-    ARTICLE: ("four steps, cheapest fallback", "#332288", "p"),
-    EFFICIENT: ("four steps, LoRA or adapter", "#882255", ">"),
-    f"{ARTICLE} (refitted)": ("four steps, walls refitted", "#117733", "H"),
-    FOLK: ("the 2×2 rule", "#999933", "8"),
+RIVALS = {  # titles of what is no approach
+    MEASURED: "what ships",
+    CONSTANT: "a constant per kind of data",
+    SLOPES: "size and distance speak",
+    ARTICLE: "four steps, cheapest fallback",
+    EFFICIENT: "four steps, LoRA or adapter",
+    f"{ARTICLE} (refitted)": "four steps, walls refitted",
+    FOLK: "the 2×2 rule",
 }
 
 
@@ -88,7 +88,7 @@ def own_sentence() -> str:
         f"In {ours['situations']:.0f} situations measured here ({ours['data_sets']:.0f} data sets, "
         "each left out in turn) the answer that ships comes to a constant for each kind of data, "
         f"{_named(OWN)}. It gives up {ours['mean_regret']:.1f} points of accuracy; the best fixed "
-        f"rule, *{_look(fixed.idxmin())[0]}*, {fixed.min():.1f}. **Size and distance {changed}**: "
+        f"rule, *{_title(fixed.idxmin())}*, {fixed.min():.1f}. **Size and distance {changed}**: "
         f"a model that lets them speak gives up {regrets[SLOPES]:.1f}."
     )
 
@@ -159,25 +159,24 @@ def rule_by_rule() -> pd.DataFrame:
 def plot_trial() -> Picture:
     """Draw what each rule gives up, own and published, with intervals over data sets."""
     order = list(trial(OWN).index)[::-1]
+    styles = looks(name.removeprefix("always ") for name in order)
     made, axes = figure("What each rule gives up: left is better", width=8.0, height=4.8,
                         columns=2, sharey=True)  # fmt: skip
     for ax, (where, words) in zip(axes, WHERE.items(), strict=True):
         rows = trial(where)
         for place, name in enumerate(order):
             if name in rows.index:
-                row, (_, colour, marker) = rows.loc[name], _look(name)
-                ax.plot([row["low"], row["high"]], [place] * 2, color=colour, lw=1.5)
-                ax.plot(row["mean_regret"], place, color=colour, marker=marker, ms=7)
+                row, look = rows.loc[name], styles[name.removeprefix("always ")]
+                ax.plot([row["low"], row["high"]], [place] * 2, color=look.colour, lw=1.5)
+                ax.plot(row["mean_regret"], place, color=look.colour, marker=look.marker, ms=7)
         counted = rows.loc[MEASURED, "situations"]
         ax.set(xlabel="points of accuracy", xlim=(0, None), title=f"{words}, {counted} situations")
-    axes[0].set_yticks(range(len(order)), [_look(name)[0] for name in order])
+    axes[0].set_yticks(range(len(order)), [_title(name) for name in order])
     return made
 
 
-def _look(rule: str) -> tuple[str, str, str]:
-    name = rule.removeprefix("always ")
-    style = looks([name])[name]
-    return RIVALS.get(name, (f"always {style.label}", style.colour, style.marker))
+def _title(rule: str) -> str:
+    return RIVALS.get(rule, f"always {label_of(rule.removeprefix('always '))}")
 
 
 @dataclass(frozen=True)

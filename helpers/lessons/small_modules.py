@@ -113,21 +113,28 @@ def files_in_words(networks: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def published_in_words() -> str:
-    """Mean scores of the small modules and of full fine-tuning in V-PETL Bench, as published."""
+def published_means() -> pd.DataFrame:
+    """Mean accuracy of the small modules and of full fine-tuning on pictures in V-PETL Bench.
+
+    One row a comparison, the smaller first: its approaches, data_sets, n_train (the median).
+    """
     cases = comparable_cases()
     cases = cases[cases["source"] == "vpetl_bench"]
     cases = cases.dropna(subset=[LORA, ADAPTER, FULL_FINE_TUNING])
     cases = cases[(cases["metric"] == "accuracy") & (cases["modality"] == "image")]
-    means, groups = average_scores(cases, "comparison"), cases.groupby("comparison")
-    lines = [
-        f"- *published*, {name}: {len(groups.get_group(name))} data sets, "
-        f"{groups.get_group(name)['n_train'].median():,.0f} examples at the median: LoRA "
-        f"{row[LORA]:.1f}, adapters {row[ADAPTER]:.1f}, full fine-tuning "
+    groups = cases.groupby("comparison")["n_train"]
+    table = average_scores(cases, "comparison")[[LORA, ADAPTER, FULL_FINE_TUNING]]
+    return table.assign(data_sets=groups.size(), n_train=groups.median()).sort_values("n_train")
+
+
+def published_in_words() -> str:
+    """The same in words, a line a comparison."""
+    return "\n".join(
+        f"- *published*, {name}: {row['data_sets']:.0f} data sets, {row['n_train']:,.0f} examples "
+        f"at the median: LoRA {row[LORA]:.1f}, adapters {row[ADAPTER]:.1f}, full fine-tuning "
         f"{row[FULL_FINE_TUNING]:.1f}."
-        for name, row in means.iterrows()
-    ]
-    return "\n".join(lines)
+        for name, row in published_means().iterrows()
+    )
 
 
 def published_memory_in_words() -> str:

@@ -21,6 +21,7 @@ from helpers.lessons.rule_trial import published_sentence
 from helpers.paths import data_dir
 from helpers.results.published.tables import load_published
 from tools.site import make_pictures
+from tools.site.short_answer import short_answer
 
 pytestmark = pytest.mark.files
 SYSTEMS = {"Linux": "ubuntu-latest", "macOS": "macos-latest", "Windows": "windows-latest"}
@@ -131,13 +132,21 @@ def test_the_sentence_under_the_map_is_the_one_that_the_records_give(root, marks
     assert told in " ".join(read(root, "README.md").split())
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- map -->\nold\n<!-- /map -->\nafter\n", encoding="utf-8")
-    make_pictures.write_sentence(marks, page)
+    make_pictures.write_block(page, "map", told)
     text = page.read_text(encoding="utf-8")
     assert told in " ".join(text.split()) and "old" not in text
     assert text.startswith("before\n") and text.endswith("-->\nafter\n")
     page.write_text("no marks\n", encoding="utf-8")
     with pytest.raises(UserError, match="lacks"):
-        make_pictures.write_sentence(marks, page)
+        make_pictures.write_block(page, "map", told)
+
+
+def test_the_short_answer_is_the_one_that_the_evidence_gives(root):
+    page = read(root, "README.md")
+    block = page.split("<!-- short -->")[1].split("<!-- /short -->")[0]
+    assert " ".join(block.split()) == " ".join(short_answer().split())
+    for link in re.findall(r"\((notebooks/.*?)\)", block):
+        assert (root / link).exists()
 
 
 def test_a_picture_that_cannot_be_made_is_said(tmp_path):

@@ -1,7 +1,8 @@
 """Make the README's two pictures: python -m tools.site.make_pictures [decision] [explorer]
 
     docs/decision.png    what the rule says over size and distance, and what won there, as recorded
-                         and as published; README's sentence under it is written as well
+                         and as published; README's sentence under it and its short answer are
+                         written as well
     docs/explorer.png    the explorer's page as it opens, seen in Chromium (after `make site`)
 
 Make them anew when runs were added or the page has changed. A picture is a PNG of 256 colours and
@@ -37,6 +38,7 @@ from tools.site.evidence_map import (
     own_marks,
     published_marks,
 )
+from tools.site.short_answer import short_answer
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs"
@@ -45,7 +47,6 @@ LARGEST = 200_000  # bytes
 VIEW = {"width": 1180, "height": 800}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SPREAD = 0.04  # decades by which points that would cover each other are moved apart
-MARKS = ("<!-- map -->", "<!-- /map -->")
 
 
 def all_marks() -> pd.DataFrame:
@@ -120,17 +121,20 @@ def _shade(ax) -> None:
         ax.plot([low, high], [bottom, bottom], color="#595959", lw=0.6)
 
 
-def write_sentence(marks: pd.DataFrame, readme: Path) -> None:
-    """Put the sentence between README's two marks of the map. Raises UserError without them."""
-    text = readme.read_text(encoding="utf-8")
-    head, found, rest = text.partition(MARKS[0])
-    _, closed, tail = rest.partition(MARKS[1])
+def write_block(page: Path, name: str, text: str) -> None:
+    """Put a text between a page's two marks of that name. Raises UserError without them."""
+    marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+    head, found, rest = page.read_text(encoding="utf-8").partition(marks[0])
+    _, closed, tail = rest.partition(marks[1])
     if not (found and closed):
-        raise UserError(f"{readme.name} lacks {MARKS[0]} and {MARKS[1]}")
-    told = f"{map_sentence(marks)} {published_sentence()}"
-    told = textwrap.fill(told, 104, break_on_hyphens=False)
-    made = f"{head}{MARKS[0]}\n{told}\n{MARKS[1]}{tail}"
-    readme.write_text(made, encoding="utf-8", newline="\n")
+        raise UserError(f"{page.name} lacks {marks[0]} and {marks[1]}")
+    lines = [
+        textwrap.fill(line, 104, subsequent_indent="  " * line.startswith("- "),
+                      break_on_hyphens=False, break_long_words=False)
+        for line in text.splitlines()
+    ]  # fmt: skip
+    made = "\n".join([head + marks[0], *lines, marks[1] + tail])
+    page.write_text(made, encoding="utf-8", newline="\n")
 
 
 def explorer_picture(page: Path, browser: str | None = None) -> bytes:
@@ -180,7 +184,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if "decision" in names:
             marks = all_marks()
-            write_sentence(marks, ROOT / "README.md")
+            write_block(ROOT / "README.md", "map", f"{map_sentence(marks)} {published_sentence()}")
+            write_block(ROOT / "README.md", "short", short_answer())
         for name in names:
             data = small_png(makers[name]())
             FOLDER.mkdir(exist_ok=True)
