@@ -196,12 +196,10 @@ def probe_own(
     each = seconds_each(backbone, split.inputs)
 
     def at_own_size(part: np.ndarray, cuts: list) -> Probed:
-        size = backbone.recipe.size
-        return probed(size, each, features[rows[part]], labels[part], cuts)
+        return probed(backbone.recipe.size, each, features[rows[part]], labels[part], cuts)
 
     part = np.arange(len(rows))
-    main = at_own_size(part, cuts)
-    sizes = [main.sized]
+    sizes = [(main := at_own_size(part, cuts)).sized]
     if native is not None:
         main, part, sizes = _with_native(native, own, rows, split, main, at_own_size, seed)
     frechet, how = _distance(backbone, features[own.rows["train"]])
@@ -220,11 +218,10 @@ def probe_own(
     )
     if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN, REPEATED):
         return told
-    read = _as_read(backbone, split.inputs)
+    read = Split(_as_read(backbone, split.inputs), labels)
     if told.cause == REPEATED:
-        return replace(told, unseen=len(set(read)) < len(set(split.inputs)))
-    right = _classical(own, Split(read, labels), cuts, seed) == labels
-    return replace(told, unseen=_lost(told, right, classical))
+        return replace(told, unseen=len(set(read.inputs)) < len(set(split.inputs)))
+    return replace(told, unseen=_lost(told, _classical(own, read, cuts, seed) == labels, classical))
 
 
 def _with_native(
