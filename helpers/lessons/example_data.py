@@ -3,11 +3,15 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from helpers.tasks import Task, load_task
+from helpers.tasks.images import read_image
+
+SIDE, WRONG = 28, 4  # pixels; labels that are wrong
 
 
 @dataclass(frozen=True)
@@ -23,27 +27,45 @@ class Planted:
     blank: str
     mislabelled: dict[str, str]
 
+    def found(self, checks: list[dict[str, Any]]) -> str:
+        """Which of the faults the checks of `advise` name, in a sentence."""
+        named = " ".join(example for check in checks for example in check["examples"])
+        told = {True: "found", False: "**missed**"}
+        caught = sum(file in named for file in self.mislabelled)
+        return (
+            f"The blank picture was {told[self.blank in named]}, the copy across splits was "
+            f"{told[self.copy[0] in named]}, and **{caught} of {len(self.mislabelled)}** wrong "
+            "labels were suspected."
+        )
 
-def example_folder(folder: Path, n_train: int = 200) -> Planted:
-    """Write products that `pocket` never saw as class folders, with faults; anew each time."""
-    task = load_task("products_near", n_train=n_train, n_test=200)
+
+def example_folder(folder: Path, n_train: int = 200, *, seed: int = 0) -> Planted:
+    """Write products that `pocket` never saw as class folders, with faults; anew each time.
+
+    seed: draws the faults. Names of files give nothing away.
+    """
+    task, rng = example_task(n_train), np.random.default_rng(seed)
     shutil.rmtree(folder, ignore_errors=True)
     files = {name: _written(folder, task, name) for name in ("train", "validation", "test")}
-    first = next(f for f in files["train"] if f.parent.name == files["test"][0].parent.name)
-    copied = files["test"][0].with_name("again.png")
+    rows = iter(rng.permutation(len(files["train"])))
+    first = files["train"][next(rows)]
+    copied = folder / "test" / first.parent.name / f"{len(files['test']):04}.png"
     shutil.copyfile(first, copied)
-    blank = files["train"][1].with_name("blank.png")
-    Image.new("L", (28, 28), 128).save(blank)
+    blank = files["train"][next(rows)].with_name(f"{len(files['train']):04}.png")
+    Image.new("L", (SIDE, SIDE), 128).save(blank)
     moved = {}
-    for row in range(4):
-        file = files["train"][10 + 7 * row]
-        label = task.classes.index(file.parent.name)
-        other = task.classes[(label + 2) % len(task.classes)]
-        target = folder / "train" / other / f"moved-{row}.png"
-        file.replace(target)
-        moved[target.relative_to(folder).as_posix()] = task.classes[label]
+    for _ in range(WRONG):
+        file = files["train"][next(rows)]
+        other = task.classes[(task.classes.index(file.parent.name) + 2) % len(task.classes)]
+        target = file.replace(folder / "train" / other / file.name)
+        moved[target.relative_to(folder).as_posix()] = file.parent.name
     below = [path.relative_to(folder).as_posix() for path in (copied, first, blank)]
     return Planted(folder, (below[0], below[1]), below[2], moved)
+
+
+def example_task(n_train: int) -> Task:
+    """The products that an example folder holds, before any fault."""
+    return load_task("products_near", n_train=n_train, n_test=200)
 
 
 def _written(folder: Path, task: Task, name: str) -> list[Path]:
@@ -55,3 +77,33 @@ def _written(folder: Path, task: Task, name: str) -> list[Path]:
         Image.fromarray(np.asarray(picture)[:, :, 0]).save(file)
         files.append(file)
     return files
+
+
+def true_classes(n_train: int = 200) -> dict[bytes, str]:
+    """The class of each picture of an example folder, by its pixels."""
+    task = example_task(n_train)
+    splits = (task.train, task.validation, task.test)
+    pairs = (pair for one in splits for pair in zip(one.inputs, one.labels, strict=True))
+    return {np.asarray(picture).tobytes(): task.classes[label] for picture, label in pairs}
+
+
+def onnx_in_words(model: Any, files: list[Path]) -> str:
+    """How far the ONNX file of an export lies from the model on some pictures, at most.
+
+    model: what `helpers.advisor.load_model` returns.
+    """
+    file = next(model.folder.glob("*.onnx"), None)
+    if file is None:
+        return "There is no ONNX file to compare with."
+    import onnxruntime  # it wrote the file, so it is there
+
+    recipe = model.recipe
+    form = recipe["side"], recipe["channels"], recipe["scale"]
+    pictures = np.stack([read_image(one, *form) for one in files])
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    told, own = session.run(None, {"inputs": pictures})[0], model.probabilities(files)
+    same = int((told.argmax(1) == own.argmax(1)).sum())
+    return (
+        f"On {len(files)} test pictures the ONNX file names the same class **{same}** times, and "
+        f"no probability differs by more than {np.abs(told - own).max():.0e}."
+    )

@@ -21,29 +21,20 @@
     created, git         when, and the commit the code was at
 """
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from helpers.display.figures import figure, set_title
+from helpers.decision import DEFAULTS
+from helpers.display.figures import MAX_SIZE, Picture, figure
 from helpers.errors import UserError
-from helpers.results.effects import (
-    FAILS,
-    HOLDS,
-    UNDECIDED,
-    UNTESTED,
-    Effect,
-    first_case,
-    gain,
-    judge,
-)
+from helpers.results.effects import Effect, first_case, gain
+from helpers.results.runs import load_runs
 from helpers.results.schema import COMPARED
 from helpers.results.statistics import interval_table, pair
 from helpers.storage.results_file import ResultsFile
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, style_of
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, style_of
 
 QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
             "seed", "dial", "schema"]  # fmt: skip
@@ -55,12 +46,7 @@ VARIANTS = {"unlabelled": ("plain", "statistics", "continued"), "local": ("local
 PLACE = ["task", "backbone", "dial", "n_labelled"]
 HOSTED_PLACE = [name for name in PLACE if name != "backbone"]
 PROBE, NAIVE = FEATURE_EXTRACTION, FULL_FINE_TUNING
-SENTENCES = {
-    UNTESTED: "Not recorded yet.",
-    HOLDS: "It holds on these records.",
-    FAILS: "It fails on these records.",
-    UNDECIDED: "Undecided on these records.",
-}
+LOCAL = (NAIVE, LORA, PROBE)
 
 
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
@@ -73,29 +59,6 @@ def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     table = FILE.load(path)
     table = table[table["schema"] == COMPARED].reset_index(drop=True)
     return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
-
-
-def arms(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line for each arm (place, variant, approach): mean accuracy, interval, what it cost.
-
-    Columns: those of PLACE, variant, approach, arm (in words), mean, low, high (95 % by Student's
-    t over seeds), runs, and the medians of cpu_seconds (pretraining and training), bytes_sent,
-    latency_ms.
-    """
-    by = [*PLACE, "variant", "approach"]
-    rows = rows.assign(cpu_seconds=rows["pretrain_cpu_seconds"] + rows["train_cpu_seconds"])
-    costs = rows.groupby(by)[["cpu_seconds", "bytes_sent", "latency_ms"]].median()
-    table = interval_table(rows, by, "test_accuracy")
-    words = [_arm(*one) for one in zip(table["variant"], table["approach"], strict=True)]
-    table.insert(len(by), "arm", words)
-    return table.join(costs, on=by)
-
-
-def _arm(variant: str, approach: str) -> str:
-    words = {PROBE: "probe", NAIVE: "fine-tuning"}.get(approach, approach.replace("_", " "))
-    before = {"statistics": "new statistics, ", "continued": "continued, "}
-    before |= {"hosted": "hosted ", "local": "local "}
-    return before.get(variant, "") + words
 
 
 def paired(rows: pd.DataFrame, ours: tuple[str, str], theirs: tuple[str, str]) -> pd.DataFrame:
@@ -154,73 +117,96 @@ def _compared(flip: str, rows: pd.DataFrame | None) -> pd.DataFrame:
     return table
 
 
-def over_naive(rows: pd.DataFrame) -> pd.DataFrame:
-    """`paired` gains of continued pretraining, then what validation prefers, over fine-tuning."""
-    kept = best_continued(rows)
-    return paired(kept.assign(approach=NAIVE), ("continued", NAIVE), ("plain", NAIVE))
+def continued_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+    """What continued pretraining adds, `paired`, by approach; "" is the better over naive tuning.
 
-
-def verdict(found: Effect | None) -> str:
-    """The claim in one sentence, from the interval alone."""
-    return SENTENCES[judge(found)]
-
-
-def in_words(found: Effect, against: str) -> str:
-    """An effect with its interval, where it has one, and what it rests on."""
-    ends = "" if math.isnan(found.low) else f"{found.low:+.3f} to {found.high:+.3f}; "
-    ends += f"{found.note}; " if found.note else ""
-    rests_on = f"{found.data_sets} data sets, {found.runs} rows"
-    return f"{found.effect:+.3f} accuracy {against} ({ends}{rests_on})."
-
-
-def told(table: pd.DataFrame) -> str:
-    """Where a `paired` table is clearly ahead, clearly behind and too close to call, in words."""
-    table = table.reset_index()
-    sides = {
-        "clearly ahead": table[table["low"] > 0],
-        "clearly behind": table[table["high"] < 0],
-        "too close to call": table[~(table["low"] > 0) & ~(table["high"] < 0)],
-    }
-    return "; ".join(f"{words}: {_places(rows)}" for words, rows in sides.items())
-
-
-def _places(rows: pd.DataFrame) -> str:
-    found = []
-    for (task, dial), own in rows.groupby(["task", "dial"], sort=True):
-        where = f"{task} at dial {dial:.2g}" if dial else str(task)
-        found.append(f"{where} ({', '.join(f'{n:,}' for n in sorted(own['n_labelled']))} labels)")
-    return ", ".join(found) if found else "nowhere"
-
-
-STRENGTH = {"plain": 0.4, "statistics": 0.2, "hosted": 0.85}  # of any other variant: 0.85
-
-
-def plot_arms(
-    table: pd.DataFrame,
-    title: str = "",
-    *,
-    xlabel: str = "test accuracy",
-    band: str = "line: 95 % interval",
-    named: bool = True,
-    ax: Axes | None = None,
-) -> Figure:
-    """Draw one bar per row, first row on top: `mean`, with `low` to `high` where they are there.
-
-    table: rows with approach, variant, arm (the words beside the bar) and mean. named: False leaves
-    the words out, for a panel beside another.
+    Which is better validation says (`best_continued`).
     """
-    if ax is None:
-        ax = figure("", width=8.0, height=0.9 + 0.4 * max(3, len(table)))[1]
-    set_title(ax, title)
-    rows = table.to_dict("records")
-    for place, row in zip(range(len(rows))[::-1], rows, strict=True):
-        look, strength = style_of(row["approach"]), STRENGTH.get(row["variant"], 0.85)
-        ax.barh(place, row["mean"], color=look.colour, alpha=strength, height=0.7)
-        if pd.notna(row.get("low")):
-            ends = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
-            ax.errorbar(row["mean"], place, xerr=ends, color="#000000", capsize=3, lw=1.2)
-    ax.set_yticks(range(len(rows))[::-1], [row["arm"] if named else "" for row in rows])
-    ax.grid(visible=False, axis="y")
-    barred = {"low", "high"} <= set(table.columns) and bool(table["low"].notna().any())
-    ax.set(xlim=(0, 1), xlabel=f"{xlabel} ({band})" if barred and band else xlabel)
-    return ax.figure
+    rows = load("unlabelled") if rows is None else rows
+    found = {name: paired(rows, ("continued", name), ("plain", name)) for name in (PROBE, NAIVE)}
+    better = best_continued(rows).assign(approach=NAIVE)
+    return {"": paired(better, ("continued", NAIVE), ("plain", NAIVE)), **found}
+
+
+def local_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+    """What `pocket` on this machine gains over the hosted probe, `paired`, by approach.
+
+    Full fine-tuning was recorded with the flip; the runs of the sweep have the probe and LoRA on
+    the same draws.
+    """
+    rows = load("local") if rows is None else rows
+    small = rows[rows["variant"] == "local"]
+    runs = load_runs(schema=COMPARED, sweep="pocket", dial=0.0, settings="", approach=[PROBE, LORA])
+    runs = runs[(runs["backbone"] == "pocket") & runs["task"].isin(small["task"])]
+    runs = runs[runs["n_train"].isin(small["n_labelled"])].rename(columns={"n_train": "n_labelled"})
+    both = pd.concat([rows, runs[[*PLACE, "approach", "seed", "test_accuracy"]]])
+    both["variant"] = both["variant"].fillna("local")
+    return {name: paired(both, ("local", name), ("hosted", PROBE)) for name in LOCAL}
+
+
+def plot_gains(gains: Mapping[str, pd.DataFrame], title: str) -> Picture:
+    """Draw differences in points with 95 % intervals: a row a place, a marker an approach.
+
+    gains: tables of `paired` by approach; "" is the better of several.
+    """
+    places = next(iter(gains.values()))[PLACE].sort_values(["task", "n_labelled"])
+    rows = [tuple(row) for row in places.itertuples(index=False)]
+    height = min(MAX_SIZE[1], 1.6 + 0.38 * len(rows))
+    made, ax = figure(title, width=8, height=height)
+    for step, (name, own) in enumerate(gains.items()):
+        table, label = own.set_index(PLACE), label_of(name) or "the better, over full fine-tuning"
+        look = style_of(name) if name else None
+        style = {"color": look.colour, "fmt": look.marker} if look else {"color": "k", "fmt": "s"}
+        at = [rows.index(place) + 0.22 * (step - (len(gains) - 1) / 2) for place in table.index]
+        mean, reach = 100 * table["mean"], 50 * (table["high"] - table["low"])
+        ax.errorbar(mean, at, xerr=reach, capsize=3, label=label, **style)
+    ax.axvline(0, color="#333333", lw=1)
+    ax.set_yticks(range(len(rows)), [_place(*row) for row in rows])
+    ax.invert_yaxis()
+    ax.set_xlabel("points gained (bar: 95 % interval over draws)")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.16), ncols=3, fontsize="small")
+    return made
+
+
+def _place(task: str, backbone: str, dial: float, n_labelled: int) -> str:
+    return f"{label_of(task)}{' at the far end' if dial else ''}, {n_labelled:,} labels"
+
+
+def _counts(table: pd.DataFrame) -> str:
+    """In how many places a `paired` table is clearly ahead and clearly behind."""
+    ahead, behind = int((table["low"] > 0).sum()), int((table["high"] < 0).sum())
+    return f"clearly ahead in **{ahead}** of {len(table)} places and clearly behind in **{behind}**"
+
+
+def unlabelled_in_words() -> str:
+    """Where continued pretraining is ahead, what it took, and how few pictures it had."""
+    rows = load("unlabelled")
+    gains, tuning = continued_gains(rows), rows[rows["approach"] == NAIVE]
+    medians = tuning.groupby("variant")[["pretrain_cpu_seconds", "train_cpu_seconds"]].median()
+    before, tuned = medians.at["continued", "pretrain_cpu_seconds"], medians.loc["plain"].iloc[-1]
+    seen = rows.loc[rows["variant"] == "continued", "n_unlabelled"]
+    return (
+        f"Continued pretraining on {seen.min():,} to {seen.max():,} examples is "
+        f"{_counts(gains[''])} over naive fine-tuning; under a probe {_counts(gains[PROBE])}. It "
+        f"takes **{before / tuned:.0f} times** the processor seconds of the tuning that it is to "
+        f"improve. The rule asks for {DEFAULTS.unlabelled:,} unlabelled examples before it speaks."
+    )
+
+
+def local_in_words() -> str:
+    """How each way of training `pocket` here stands to a probe on the hosted network."""
+    rows = load("local")
+    hosted = rows[rows["variant"] == "hosted"]
+    told = [f"*{label_of(name)}* here is {_counts(table)}" for name, table in local_gains().items()]
+    delay = rows.groupby("variant")["latency_ms"].median()
+    return (
+        f"Beside a probe on {label_of(hosted['backbone'].iloc[0])} behind the door, with `pocket` "
+        f"on this machine: {'; '.join(told)}. One answer takes {delay['hosted']:.1f} ms through "
+        f"the door and {delay['local']:.1f} ms here, and a million of them send "
+        f"{hosted['bytes_sent'].min() / 1e3:.1f} to {hosted['bytes_sent'].max() / 1e3:.1f} GB."
+    )
+
+
+def findings() -> str:
+    """What the records say today of the flips, for the notebook's last section."""
+    return f"- {unlabelled_in_words()}\n- {local_in_words()}"

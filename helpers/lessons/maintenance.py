@@ -1,4 +1,4 @@
-"""What many tasks cost over years: storage and training time, from what one task was measured to.
+"""Notebook 09: what many tasks cost over years, in storage, computing and people's hours.
 
 Versions are kept, as whoever must say later which model answered has to. An upgrade is a new base:
 parts that were trained on the old one are trained again, and both bases are kept; full copies hold
@@ -7,22 +7,34 @@ all their weights and are left as they are (they gain nothing from the new base 
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from helpers.display.diagrams import plot_bill
+from helpers.display.figures import Picture, figure
+from helpers.display.plots import plot_curves
 from helpers.errors import UserError
+from helpers.experiments.sweeps import recorded_runs
+from helpers.paths import results_dir
 from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
     LORA,
     PARTIAL_FINE_TUNING,
+    label_of,
+    phrase_of,
+    style_of,
 )
 
 FULL = FULL_FINE_TUNING
 HEAD = FEATURE_EXTRACTION
 APPROACHES = (HEAD, ADAPTER, LORA, PARTIAL_FINE_TUNING, FULL)
+COUNTS = (1, 3, 10, 30, 100, 300, 1_000)
+HOUR = 3600.0
+PEOPLE = "people"
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,29 @@ class Plan:
         return 1 + self.retrainings * self.years
 
 
+@dataclass(frozen=True)
+class Prices:
+    """What the reader pays, in euros, and the minutes of a person that checking a release takes."""
+
+    wage: float = 60.0  # an hour of a person
+    minutes: float = 20.0
+    core_hour: float = 0.05
+    gb_month: float = 0.02
+
+
+def recorded_costs(n_train: int = 200) -> pd.DataFrame:
+    """`unit_costs` of the recorded sweeps at one size, every approach at its default settings."""
+    runs = pd.concat([recorded_runs(name) for name in ("pocket", "lite0", "minilm")])
+    runs = runs[(runs["dial"] == 0) & (runs["n_train"] == n_train) & (runs["settings"] == "")]
+    return unit_costs(runs.drop_duplicates("run_id"))
+
+
 def unit_costs(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per backbone and approach: `file_mb`, `cpu_seconds` of one training, `accuracy`.
+    """One row per backbone and approach: `file_mb`, and `cpu_seconds` of one training.
 
     runs: recorded, of one size. Only tasks count on which all APPROACHES were run, so that rows
-    compare; medians over tasks and seeds, and means of accuracy. `base_mb` is a full copy less its
-    head, 0 for full copies, which share none. `tasks` says how many a row rests on.
+    compare; medians over tasks and seeds. `base_mb` is a full copy less its head, 0 for full
+    copies, which share none. `tasks` says how many a row rests on.
     """
     runs = runs[runs["approach"].isin(APPROACHES)]
     whole = runs.groupby(["backbone", "task"])["approach"].transform("nunique") == len(APPROACHES)
@@ -57,7 +86,6 @@ def unit_costs(runs: pd.DataFrame) -> pd.DataFrame:
     table = groups.agg(
         file_mb=("stored_mb", "median"),
         cpu_seconds=("train_cpu_seconds", "median"),
-        accuracy=("test_accuracy", "mean"),
         tasks=("task", "nunique"),
     ).reset_index()
     sizes = table.pivot(index="backbone", columns="approach", values="file_mb")
@@ -68,63 +96,166 @@ def unit_costs(runs: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns="place")
 
 
-def totals(costs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """The rows of `costs` with `versions`, `storage_mb` and `cpu_hours` of a whole plan."""
+def bill(costs: pd.DataFrame, plan: Plan, prices: Prices) -> pd.DataFrame:
+    """The rows of `costs` with what a whole plan takes, and its bill in euros.
+
+    Adds versions (of one task), storage_mb and cpu_hours, then disks (all files on them from the
+    first day: an upper bound), computing and people.
+    """
     shares = costs["base_mb"] > 0
     versions = plan.trainings + plan.upgrades * shares
     storage = (1 + plan.upgrades) * costs["base_mb"] + plan.tasks * versions * costs["file_mb"]
-    hours = plan.tasks * versions * costs["cpu_seconds"] / 3600
-    return costs.assign(versions=versions, storage_mb=storage, cpu_hours=hours)
-
-
-def totals_over(costs: pd.DataFrame, plan: Plan, name: str, values: Iterable[int]) -> pd.DataFrame:
-    """`totals` of plans that differ in one field, which is a column then: lines to draw."""
-    plans = [replace(plan, **{name: int(value)}) for value in values]
-    return pd.concat([totals(costs, one).assign(**{name: getattr(one, name)}) for one in plans])
-
-
-def less_over(
-    costs: pd.DataFrame, approaches: Iterable[str], counts: Iterable[int]
-) -> pd.DataFrame:
-    """`times_less` of each approach over numbers of tasks: columns approach, tasks, times."""
-    rows = [(one, n, times_less(costs, one, n)) for one in approaches for n in counts]
-    return pd.DataFrame(rows, columns=["approach", "tasks", "times"])
-
-
-def tasks_to_pay(costs: pd.DataFrame, approach: str, plan: Plan) -> float:
-    """Tasks from which an approach needs less storage than full copies; infinite where never.
-
-    costs: of one backbone. It pays a base for every upgrade first, then less for each version.
-    """
-    part, full = _pair(costs, approach)
-    saved = plan.trainings * full["file_mb"] - (plan.trainings + plan.upgrades) * part["file_mb"]
-    return (1 + plan.upgrades) * part["base_mb"] / saved if saved > 0 else math.inf
-
-
-def upgrades_to_lose(costs: pd.DataFrame, approach: str, plan: Plan) -> float:
-    """Upgrades at which an approach has taken as much training time as full copies, left alone.
-
-    0: a training of it takes as long or longer anyway.
-    """
-    part, full = _pair(costs, approach)
-    return max(0.0, plan.trainings * (full["cpu_seconds"] / part["cpu_seconds"] - 1))
+    hours = plan.tasks * versions * costs["cpu_seconds"] / HOUR
+    people = plan.tasks * versions * prices.minutes / 60 * prices.wage
+    return costs.assign(
+        versions=versions,
+        storage_mb=storage,
+        cpu_hours=hours,
+        disks=storage / 1000 * prices.gb_month * 12 * plan.years,
+        computing=hours * prices.core_hour,
+        people=people,
+    )
 
 
 def times_less(costs: pd.DataFrame, approach: str, tasks: float) -> float:
     """Storage of full copies over that of an approach with its base, one version of each task.
 
-    Infinitely many tasks give the ratio of the files, which no number of tasks can beat.
+    costs: of one backbone. Infinitely many tasks give the ratio of the files, which no number of
+    tasks can beat.
     """
-    part, full = _pair(costs, approach)
-    shared = 0.0 if math.isinf(tasks) else part["base_mb"] / tasks
-    return float(full["file_mb"] / (shared + part["file_mb"]))
-
-
-def _pair(costs: pd.DataFrame, approach: str) -> tuple[pd.Series, pd.Series]:
     rows = costs.set_index("approach")
     if not rows.index.is_unique:
         raise UserError("these costs are of several backbones; filter them to one")
     for name in (approach, FULL):
         if name not in rows.index:
             raise UserError(f"no costs of {name!r} are recorded there")
-    return rows.loc[approach], rows.loc[FULL]
+    part, full = rows.loc[approach], rows.loc[FULL]
+    shared = 0.0 if math.isinf(tasks) else part["base_mb"] / tasks
+    return float(full["file_mb"] / (shared + part["file_mb"]))
+
+
+def plot_years(plan: Plan, prices: Prices) -> Picture:
+    """Draw one task through the years: its base, and a mark for each release that people check."""
+    months = 12 * plan.years
+    dates = np.linspace(0, months, round(plan.trainings), endpoint=False)
+    news = [months * (i + 0.5) / plan.upgrades for i in range(plan.upgrades)]
+    made, ax = figure("One task through the years: every mark is a release", width=8, height=3.2)
+    ends, told = [0, *news, months], []
+    for place, (start, end) in enumerate(zip(ends, ends[1:], strict=False)):
+        ax.barh(3, end - start, left=start, color=str(0.85 - 0.2 * (place % 2)), ec="white")
+        ax.text((start + end) / 2, 3, f"base {place + 1}", ha="center", va="center")
+    for row, name, size, extra in ((2, LORA, 6, news), (1, FULL, 13, [])):
+        look = style_of(name)
+        ax.plot(dates, [row] * len(dates), "s", color=look.colour, ms=size)
+        ax.plot(extra, [row] * len(extra), "X", color="#000000", ms=11)
+        releases = len(dates) + len(extra)
+        hours = plan.tasks * releases * prices.minutes / 60
+        words = f"{releases} releases; {plan.tasks} tasks: {hours:,.0f} hours of people"
+        ax.text(0, row - 0.42, words, size="small", va="center")
+        told.append(f"{label_of(name)}: {words}")
+    ax.set_yticks([3, 2, 1], ["the base", "LoRA, small files", "full copies"])
+    ax.set(xlabel="months (X: again, because the base changed)", xlim=(-1, months), ylim=(0.3, 3.6))
+    ax.grid(visible=False)
+    made.alt = f"{plan.years:g} years of one task, {plan.upgrades} new bases. {'. '.join(told)}"
+    return made
+
+
+def plot_costs(costs: pd.DataFrame, plan: Plan, prices: Prices) -> Picture:
+    """Draw the bill of a plan, a bar an approach, and say what of it people are."""
+    table = bill(costs, plan, prices).set_index("approach")[["disks", "computing", PEOPLE]]
+    whole = table.sum(axis=1)
+    share = (table[PEOPLE] / whole).min()
+    title = f"People: {'over 99 %' if share > 0.99 else f'at least {share:.0%}'} of every bill"
+    bills = {label_of(name): dict(row) for name, row in table.iterrows()}
+    return plot_bill(bills, f"euros in {plan.years:g} years", title)
+
+
+def bill_in_words(costs: pd.DataFrame, plan: Plan, prices: Prices) -> str:
+    """What full copies of a plan cost, and what LoRA saves of that and adds to it, in euros.
+
+    costs: of one backbone.
+    """
+    rows = bill(costs, plan, prices).set_index("approach")
+    full, lora = rows.loc[FULL], rows.loc[LORA]
+    saved = full["disks"] + full["computing"] - lora["disks"] - lora["computing"]
+    more = lora[PEOPLE] - full[PEOPLE]
+    told = (
+        f"{plan.tasks} tasks for {plan.years:g} years, retrained {plan.retrainings:g} times a "
+        f"year, {prices.minutes:g} minutes of a person at {prices.wage:g} euros an hour for each "
+        f"release: full copies of {label_of(full['backbone'])} cost **{full[PEOPLE]:,.0f} euros of "
+        f"people**, {full['disks']:,.0f} of disks and {full['computing']:,.2f} of computing. LoRA "
+        f"{'saves' if saved > 0 else 'adds'} {abs(saved):,.0f} euros of disks and computing"
+    )
+    if not more:
+        return f"{told}."
+    return (
+        f"{told} and adds **{more:,.0f} of people**, because {plan.upgrades} new bases send every "
+        "task through the check again."
+    )
+
+
+def plot_times_less(costs: pd.DataFrame, approach: str = LORA) -> Picture:
+    """How many times less storage an approach takes than full copies, a line a network."""
+    rows = [
+        (network, n, times_less(own, approach, n))
+        for network, own in costs.groupby("backbone")
+        for n in COUNTS
+    ]
+    table = pd.DataFrame(rows, columns=["network", "tasks", "times"])
+    title = f"{label_of(approach)}: how many times less than full copies, base included"
+    made = plot_curves(table, "tasks", "times", title=title, by="network", log_x=True,
+                       ylabel="times less (dashed: a hundred)")  # fmt: skip
+    made.axes[0].axhline(100, color="#333333", ls="--", lw=1)
+    made.axes[0].set_yscale("log")
+    made.axes[0].yaxis.set_major_formatter("{x:g}")
+    return made
+
+
+def files_in_words(costs: pd.DataFrame, approaches: Iterable[str] = (LORA, ADAPTER, HEAD)) -> str:
+    """For each network: its base, and how many times less a hundred and endless tasks take."""
+    lines = []
+    for network, own in costs.groupby("backbone"):
+        told = [
+            f"{label_of(name)} {times_less(own, name, 100):.0f} (at most "
+            f"{times_less(own, name, math.inf):,.0f})"
+            for name in approaches
+        ]
+        base = f"base {own['base_mb'].max():.1f} MB"
+        lines.append(f"- **{label_of(network)}**, {base}: {', '.join(told)}")
+    return "Times less for a hundred tasks:\n\n" + "\n".join(lines)
+
+
+def seconds_in_words(costs: pd.DataFrame) -> str:
+    """How the seconds of one training stand to full fine-tuning's, on each network."""
+    told = []
+    for network, own in costs.groupby("backbone"):
+        seconds = own.set_index("approach")["cpu_seconds"] / own["cpu_seconds"].iloc[-1]
+        told.append(f"{label_of(network)} {seconds[LORA]:.2f} by LoRA, {seconds[HEAD]:.2f} by "
+                    f"{phrase_of(HEAD)}")  # fmt: skip
+    return f"One training, in trainings of {phrase_of(FULL)}: {'; '.join(told)}."
+
+
+def served_in_words() -> str:
+    """What was measured of serving twenty tasks on one base."""
+    bench = pd.read_csv(results_dir() / "bench.csv", encoding="utf-8").set_index("name")["ratio"]
+    return (
+        "Measured with twenty LoRA tasks on MiniLM: a task is read, verified and swapped in within "
+        f"**{bench['adapter_swap_ms']:.0f} ms**, and all twenty in memory take "
+        f"**{bench['library_memory']:.2f} times** what the base does alone."
+    )
+
+
+def findings() -> str:
+    """What the records say today at the default prices, for the notebook's last section."""
+    costs, plan, prices = recorded_costs(), Plan(50, retrainings=4, upgrades=2), Prices()
+    largest = costs[costs["backbone"] == costs.loc[costs["base_mb"].idxmax(), "backbone"]]
+    hundred = {
+        label_of(name): times_less(own, LORA, 100) for name, own in costs.groupby("backbone")
+    }
+    told = ", ".join(f"{times:.0f} on {name}" for name, times in hundred.items())
+    return "\n".join([
+        f"- {bill_in_words(largest, plan, prices)}",
+        f"- A hundred tasks take so many times less with LoRA than in full copies: {told}. "
+        "That depends on the network.",
+        f"- A small file is no short training. {seconds_in_words(costs)}",
+    ])  # fmt: skip

@@ -1,17 +1,24 @@
 """What common mistakes cost, worked out: choosing on the test set, trusting one seed, copies."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy import ndimage
 
+from helpers.approaches import TransferModel
+from helpers.backbones import Backbone, load_backbone
+from helpers.display.figures import Picture, figure
 from helpers.errors import UserError
-from helpers.results.statistics import SITUATION, paired_gain, smallest_visible_gain
+from helpers.experiments.single_run import source_accuracy
+from helpers.results.statistics import SITUATION
+from helpers.results.statistics import smallest_visible_gain as smallest_visible_gain
+from helpers.tasks import Task
 from helpers.training import linear
+from helpers.training.feature_cache import extract_features
 
-__all__ = ["ahead_of", "linear_probe", "one_seed", "optimism", "shifted_copies",
-           "smallest_visible_gain", "verdicts"]  # fmt: skip
 LEAST_SEEDS = 3
 linear_probe = partial(linear.linear_probe, steps=1_000)
 
@@ -64,12 +71,6 @@ def one_seed(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*SITUATION, "seed", "best", "named", "regret"])
 
 
-def ahead_of(runs: pd.DataFrame, approach: str, baseline: str) -> pd.DataFrame:
-    """`paired_gain` of all situations with three seeds or more, lowest gain first."""
-    gains = paired_gain(runs, approach, baseline, by=SITUATION)
-    return gains[gains["runs"] >= LEAST_SEEDS].sort_values("mean").reset_index(drop=True)
-
-
 def verdicts(gains: pd.DataFrame) -> tuple[int, int, int]:
     """How many gains lie clearly above zero, clearly below, and too close to call."""
     above, below = int((gains["low"] > 0).sum()), int((gains["high"] < 0).sum())
@@ -91,3 +92,76 @@ def shifted_copies(
         by = (*rng.uniform(-1, 1, 2), 0)
         moved[row] = np.clip(ndimage.shift(images[origin].astype(float), by, order=1), 0, 255)
     return moved, labels[source], source
+
+
+def optimism_in_words(right: np.ndarray, n: int) -> str:
+    """`optimism` of the best of all models on n test examples, as a sentence."""
+    gap, low, high = optimism(right, n, len(right))
+    return (
+        f"The best of {len(right)} on {n} test pictures scores **{100 * gap:+.1f} points** more "
+        f"there than on pictures nobody chose by (nineteen teams in twenty: {100 * low:+.1f} to "
+        f"{100 * high:+.1f})."
+    )
+
+
+def plot_optimism(right: np.ndarray, n: int) -> Picture:
+    """Draw `optimism` on n test examples by the number of models that were tried."""
+    tried = [k for k in (1, 2, 5, 10, 20, 40) if k <= len(right)]
+    rows = 100 * np.array([optimism(right, n, k) for k in tried])
+    made, ax = figure(f"The best of several on {n} test pictures", height=3.6)
+    ax.fill_between(tried, rows[:, 1], rows[:, 2], color="#333333", alpha=0.15, lw=0)
+    ax.plot(tried, rows[:, 0], color="#333333", marker="o")
+    ax.axhline(0, color="#333333", lw=0.8)
+    ax.set(xscale="log", xlabel="models tried on the test set (log scale)", ylim=(-15, 20))
+    ax.set_xticks(tried, tried)
+    ax.set(ylabel="reported minus true (points)")
+    return made
+
+
+def after_training_mode(ways: Mapping[str, Backbone], foreign: Task, n_test: int) -> str:
+    """What `pocket` still knows of its classes after 64 batches in training mode, no weight moved.
+
+    ways: copies of it that were frozen in several ways. n_test: pictures of the source.
+    """
+    lines, inputs = [], foreign.train.inputs
+    for name, backbone in ways.items():
+        model = TransferModel(backbone, 2).train()
+        for rows in np.array_split(np.random.default_rng(0).permutation(len(inputs)), 8) * 8:
+            with torch.no_grad():
+                model.features(torch.from_numpy(np.ascontiguousarray(inputs[rows])))
+        kept = source_accuracy(model.backbone, load_backbone("pocket"), n_test)
+        lines.append(f"- `{name}`: **{kept:.3f}**")
+    return f"On its own classes, after batches of {foreign.name}:\n\n" + "\n".join(lines)
+
+
+def one_seed_in_words(crowned: pd.DataFrame) -> str:
+    """How often `one_seed` crowns another than the mean does, and what that costs."""
+    lost = 100 * crowned[crowned["best"] != crowned["named"]]["regret"]
+    places = crowned.groupby(list(SITUATION)).ngroups
+    share = f"{len(lost) / len(crowned):.0%}"
+    return (
+        f"Of {len(crowned)} single seeds in {places} situations **{share}** name another winner "
+        "than the mean over seeds does. Following such a seed costs "
+        f"{lost.mean():.1f} points on average and {lost.max():.1f} at worst."
+    )
+
+
+def leak_in_words(
+    backbone: Backbone, task: Task, few: int, held_out: tuple[np.ndarray, np.ndarray], draws: int
+) -> str:
+    """What a probe scores where copies of `few` pictures are split by copy, by picture, and truly.
+
+    held_out: features and labels of test pictures. draws: splits that are averaged.
+    """
+    labels = task.train.labels[:few]
+    pictures, labels, source = shifted_copies(task.train.inputs[:few], labels, copies=5)
+    Z, rng = extract_features(backbone, pictures), np.random.default_rng(0)
+    scores = {"split after copying": [], "split before copying": [], "the real test": []}
+    for _ in range(draws):
+        leaky = rng.permutation(len(labels)) < len(labels) // 5
+        clean = np.isin(source, rng.permutation(few)[: few // 5])
+        for name, held in (("split after copying", leaky), ("split before copying", clean)):
+            probe = linear_probe().fit(Z[~held], labels[~held])
+            scores[name].append(probe.score(Z[held], labels[held]))
+        scores["the real test"].append(probe.score(*held_out))
+    return "\n".join(f"- {name}: **{np.mean(found):.3f}**" for name, found in scores.items())

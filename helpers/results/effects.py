@@ -34,6 +34,7 @@ NETWORK = ["data_set", "backbone"]
 LEAST_DATA_SETS = 3
 LEAST_SEEDS = 2  # of a first case
 HOLDS, FAILS, UNDECIDED, UNTESTED = "holds", "fails", "undecided", "not tested"
+CAN_HAPPEN = "can happen"  # what a first case shows, which is less than that it holds
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Effect:
 
     low, high: its 95 % interval over data sets, NaN where there is none. p: two-sided, of the
     margin; NaN where nothing can be decided. data_sets: families of tasks. tasks: networks and
-    steps of the dial counted apart.
+    steps of the dial counted apart. somewhere: whether it is the largest of all situations, a first
+    case.
     """
 
     effect: float
@@ -54,19 +56,23 @@ class Effect:
     tasks: int
     runs: int
     note: str = ""
+    somewhere: bool = False
 
 
 def judge(measured: Effect | None, p: float | None = None) -> str:
     """Return HOLDS clearly above the margin, FAILS clearly below it, UNDECIDED between.
 
-    UNTESTED where there is no run. p: in place of the effect's own, such as a corrected one.
+    CAN_HAPPEN in place of HOLDS for a first case, UNTESTED where there is no run. p: in place of
+    the effect's own, such as a corrected one.
     """
     if measured is None:
         return UNTESTED
     p = measured.p if p is None else p
     if math.isnan(measured.effect) or not p <= 1 - CONFIDENCE:
         return UNDECIDED
-    return HOLDS if measured.effect > measured.margin else FAILS
+    if measured.effect <= measured.margin:
+        return FAILS
+    return CAN_HAPPEN if measured.somewhere else HOLDS
 
 
 def gain(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
@@ -147,7 +153,7 @@ def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     )
     note += f"{where['task']} on {where['backbone']}, {where['n_train']:,} examples"
     mean = float(cases["mean"][best])
-    return Effect(mean, math.nan, math.nan, float(p), margin, *rests_on, note)
+    return Effect(mean, math.nan, math.nan, float(p), margin, *rests_on, note, somewhere=True)
 
 
 def trend(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:

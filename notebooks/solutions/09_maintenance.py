@@ -12,10 +12,16 @@ answer = 100 * 400 / (400 - 100 * 2)
 check("09.1", answer)
 
 # %% [markdown]
-# **09.2** (12 + U) · 40 = 12 · 60.
+# **09.2** The first pair of low neighbours; its later week is the answer.
+
 
 # %%
-answer = 12 * 60 / 40 - 12
+def retrain_after(confidence, limit):
+    low = [value < limit for value in confidence]
+    return next((week for week in range(1, len(low)) if low[week - 1] and low[week]), None)
+
+
+answer = retrain_after
 check("09.2", answer)
 
 # %% [markdown]

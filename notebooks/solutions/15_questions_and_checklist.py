@@ -4,8 +4,7 @@
 # %%
 import numpy as np
 
-from helpers.lessons import check, pitfalls
-from helpers.results import comparable, load_runs
+from helpers.lessons import check, crossings, pitfalls
 
 # %% [markdown]
 # **15.1** Go up in steps of 100 until two points are visible.
@@ -41,6 +40,6 @@ check("15.3", answer)
 # **15.4** The largest regret of a single seed, in points.
 
 # %%
-crowned = pitfalls.one_seed(comparable(load_runs()))
+crowned = pitfalls.one_seed(crossings.recorded())
 answer = 100 * crowned["regret"].max()
 check("15.4", answer)

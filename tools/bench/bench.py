@@ -47,7 +47,6 @@ from tools.bench.bench_explorer import explorer_page_first_paint_ms, slider_upda
 from tools.bench.bench_library import (
     adapter_swap_ms,
     library_memory,
-    mixed_batch_throughput,
     task_file_ratio,
 )
 from tools.bench.bench_sweeps import two_workers
@@ -240,7 +239,6 @@ BENCHES = {
         slider_update_ms,
         explorer_page_first_paint_ms,
         adapter_swap_ms,
-        mixed_batch_throughput,
         library_memory,
         task_file_ratio,
         tokenised_once,

@@ -1,7 +1,6 @@
 """Measure the library of tasks, for data/results/bench.csv: MiniLM, LoRA, 20 tasks.
 
 adapter_swap_ms         milliseconds from a file to a live model that answers the task
-mixed_batch_throughput  one text of each task: seconds loading full copies in turn / mixed
 task_file_ratio         bytes of a full copy on the disk / of a LoRA task
 library_memory          resident memory of the base and 20 tasks / of the base
 """
@@ -23,13 +22,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
-from safetensors.torch import load_file
 
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.lessons.adapter_library.library import Library
 from helpers.training.loop import History, trainable
-from tools.bench.timing import compare, geometric, seconds
+from tools.bench.timing import geometric, seconds
 
 TASKS, TOKENS, CLASSES = 20, 32, 4
 NAMES = [f"task-{i:02}" for i in range(TASKS)]
@@ -78,38 +76,6 @@ def adapter_swap_ms() -> tuple[float, float, float, str]:
     return *geometric(times), what
 
 
-def mixed_batch_throughput() -> tuple[float, float, float, str]:
-    """One text of each of 20 tasks: full copies loaded in turn against one mixed batch."""
-    with shelf() as (folder, base):
-        full, library, batch = get_approach("full_fine_tuning"), Library(folder, base), texts()
-        model = full.build(clone(base), CLASSES, full.options()).eval()
-        library.add(Fitted(full, model, History()), "copy")
-        path = folder / "copy.safetensors"
-
-        def in_turn() -> None:
-            for row in range(TASKS):  # one file for all: it can't be nearer than in the file cache
-                library.server.plug_in("copy", library.load("copy"))
-                library.server.use("copy")(batch[row : row + 1])
-
-        @torch.inference_mode()
-        def unchecked() -> None:
-            for row in range(TASKS):
-                model.load_state_dict(load_file(path))
-                model(batch[row : row + 1])
-
-        def mixed() -> None:
-            library.predict(batch, NAMES)
-
-        unchecked(), mixed()
-        bare, *_ = compare(unchecked, mixed, REPEATS)
-        ratio = compare(in_turn, mixed, REPEATS)
-    return *ratio, (
-        "20 texts of 20 tasks on MiniLM: seconds loading and verifying full copies in turn / as "
-        f"one mixed batch over LoRA tasks in memory; {bare:.1f} where copies lie in the file cache "
-        "and nothing is verified"
-    )
-
-
 def task_file_ratio() -> tuple[float, float, float, str]:
     """Bytes on the disk of a full copy, over those of a LoRA task in 16 bits."""
     with shelf() as (folder, base):
@@ -148,7 +114,8 @@ def resident() -> tuple[float, float]:
     with torch.inference_mode():
         base.pool(base(base.prepare(batch)))
     alone = settled_mb() - before
-    library.predict(batch, NAMES)
+    for name in NAMES:
+        library.use(name)(batch)
     return alone, settled_mb() - before
 
 

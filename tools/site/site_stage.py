@@ -16,7 +16,7 @@ from tools.site.site_published import published_page
 from tools.site.site_tables import bare_table, plain
 
 MADE = "made-by-build"  # the tag of cells that the notebooks' build added
-PAGES = ("TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
+PAGES = ("CHECKLIST.md", "TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"(```.*?```|`[^`]*`)", re.DOTALL)
 NUMBERED = re.compile(r"^\| \|(?=[^\n]*\n\|[-|: ]+\|$)", re.MULTILINE)  # a column without a head

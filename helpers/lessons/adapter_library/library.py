@@ -4,7 +4,6 @@ library = Library(folder, load_backbone("pocket"))
 library.add(fitted, task, scores={"test_accuracy": 0.93})
 library.list()                                  # a table of what is there
 library.use("digits")                           # a live model: answers digits until the next use
-library.predict(batch, ["digits", "textile"])   # a task for each row, in one pass
 library.merge("digits")                         # a model of its own, the update in its weights
 """
 
@@ -12,11 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -162,18 +160,6 @@ class Library:
         """
         self._hold(name)
         return self.server.use(name)
-
-    def predict(self, batch: Any, tasks: Sequence[str]) -> list[Tensor]:
-        """Logits (classes,) for each row of raw inputs, each for its own task, in one pass.
-
-        batch: what the base's `encode` reads (uint8 images, texts), or a tensor made from that.
-        Raises UserError as `load` does, and for another number of tasks than of rows.
-        """
-        for name in dict.fromkeys(tasks):
-            self._hold(name)
-        if not isinstance(batch, Tensor):
-            batch = torch.from_numpy(np.ascontiguousarray(self.base.encode(batch)))
-        return self.server.predict(batch, tasks)
 
     def merge(self, name: str) -> TransferModel:
         """Return a model of its own for one task, with low-rank updates added to its weights.

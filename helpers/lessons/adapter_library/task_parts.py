@@ -1,14 +1,13 @@
 """What one task adds to a base: its head, and low-rank updates, bottlenecks or weights of its own.
 
-A `Plug` is built from the tensors that `checkpoints.task_state` gives. Each of its parts answers
-for one task as the trained model does, bit for bit, and for a batch in which every row is another
-task's, as a few batched products.
+A `Plug` is built from the tensors that `checkpoints.task_state` gives. Each of its parts answers as
+the trained model does, bit for bit.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -24,11 +23,7 @@ BASE = "backbone."  # begins the names of a model's tensors that lie outside the
 BOTTLENECK = ("down.weight", "down.bias", "up.weight", "up.bias")
 
 
-Factors = tuple[Tensor, Tensor, Tensor]
-"""A (runs, rank, in, …), B (runs, out, rank, …), scale (runs, 1, 1): one for each run of rows."""
-
-
-@dataclass(eq=False)
+@dataclass
 class LowRank:
     """A LoRA update of one layer: A (rank, in, …), B (out, rank, …), and the scale of both."""
 
@@ -47,40 +42,6 @@ class LowRank:
             return y + self.scale * (x @ self.A.T @ self.B.T)
         hidden = F.conv2d(x, self.A, None, layer.stride, layer.padding, layer.dilation)
         return y + self.scale * F.conv2d(hidden, self.B)
-
-    @staticmethod
-    def mixed(factors: Factors, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """`y` with equal runs of rows updated by the factors of their tasks.
-
-        Linear layers and 1×1 convolutions take two batched products, other convolutions one
-        grouped convolution, with a group for each run, and a product.
-        """
-        A, B, scale = factors
-        B = B.flatten(2).transpose(1, 2)
-        if isinstance(layer, nn.Linear):
-            runs, width = len(A), y.shape[-1]
-            hidden = torch.bmm(A, x.reshape(runs, -1, x.shape[-1]).transpose(1, 2)).mul_(scale)
-            # In place: nobody else has this output.
-            return y.view(runs, -1, width).baddbmm_(hidden.transpose(1, 2), B).view_as(y)
-        if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding == (0, 0):
-            hidden = torch.bmm(_flat(x), A.flatten(2).transpose(1, 2)).mul_(scale)
-            return y + _as_images(torch.bmm(hidden, B), y)
-        hidden = F.conv2d(
-            x.reshape(1, -1, *x.shape[2:]), A.flatten(0, 1), None,
-            layer.stride, layer.padding, layer.dilation, groups=len(x),
-        )  # fmt: skip
-        hidden = hidden.view(len(x), A.shape[1], -1).transpose(1, 2) * scale
-        return y + _as_images(torch.bmm(hidden, B), y)
-
-    @staticmethod
-    def gathered(parts: Sequence[LowRank | None], rows: Tensor) -> Factors:
-        """Factors of every row, padded to the highest rank. rows (N,): which of `parts`."""
-        rank = max(part.A.shape[0] for part in parts if part)
-        model = next(part for part in parts if part)
-        A = torch.stack([_padded(part and part.A, model.A, 0, rank) for part in parts])[rows]
-        B = torch.stack([_padded(part and part.B, model.B, 1, rank) for part in parts])[rows]
-        scale = model.A.new_tensor([part.scale if part else 0.0 for part in parts])
-        return A, B, scale[rows].view(-1, 1, 1)
 
     def update(self, weight: Tensor) -> Tensor:
         """What merging adds to the layer's weight."""
@@ -108,23 +69,6 @@ class Bottleneck:
         hidden = torch.relu(apply(y, *self.tensors[:2]))
         return y + apply(hidden, *self.tensors[2:])
 
-    @staticmethod
-    def mixed(
-        parts: Sequence[Bottleneck | None], rows: Tensor, layer: nn.Module, x: Tensor, y: Tensor
-    ) -> Tensor:
-        """`y` with every row adapted by its own task's part. rows (N,): which of `parts`."""
-        hidden = max(part.tensors[0].shape[0] for part in parts if part)
-        model = next(part for part in parts if part)
-        down, down_bias, up, up_bias = (
-            torch.stack([_padded(p and p.tensors[i], like, axis, hidden) for p in parts])
-            for i, (like, axis) in enumerate(zip(model.tensors, (0, 0, 1, None), strict=True))
-        )
-        change = _flat(y)
-        for weight, bias, act in ((down, down_bias, torch.relu), (up, up_bias, lambda x: x)):
-            weight = weight[rows].flatten(2).transpose(1, 2)
-            change = act(torch.baddbmm(bias[rows].unsqueeze(1), change, weight))
-        return y + (change.view_as(y) if y.ndim != 4 else _as_images(change, y))
-
     def misfit(self, width: int | None) -> bool:
         """Whether the adapter can't stand behind an output of so many channels or features."""
         down, down_bias, up, up_bias = (tuple(tensor.shape) for tensor in self.tensors)
@@ -134,31 +78,6 @@ class Bottleneck:
 
 
 Part = LowRank | Bottleneck
-
-
-def _padded(tensor: Tensor | None, model: Tensor, axis: int | None, size: int) -> Tensor:
-    """A tensor grown with zeros to `size` along an axis: zeros change nothing. None: all zeros."""
-    shape = list(model.shape)
-    if axis is not None:
-        shape[axis] = size
-    if tensor is None or tuple(tensor.shape) != tuple(shape):
-        whole = model.new_zeros(shape)
-        if tensor is not None:
-            whole.narrow(axis, 0, tensor.shape[axis]).copy_(tensor)
-        return whole
-    return tensor
-
-
-def _flat(x: Tensor) -> Tensor:
-    """(N, …, width) or images (N, width, H, W) → (N, positions, width)."""
-    if x.ndim == 4:
-        x = x.permute(0, 2, 3, 1)
-    return x.reshape(len(x), -1, x.shape[-1])
-
-
-def _as_images(flat: Tensor, y: Tensor) -> Tensor:
-    """(N, positions, width) → the shape of images `y`."""
-    return flat.view(len(y), *y.shape[2:], y.shape[1]).permute(0, 3, 1, 2)
 
 
 @dataclass

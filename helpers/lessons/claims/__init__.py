@@ -6,13 +6,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "ledger": [
+            "counts_in_words",
             "effect_in_words",
-            "in_words",
             "judge_claims",
+            "ledger_table",
             "load_claims",
-            "situations",
             "verdict_box",
-            "withdrawn",
         ],
     },
 )

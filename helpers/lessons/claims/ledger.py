@@ -4,7 +4,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from helpers.lessons.language_models import forgetting
 from helpers.paths import data_dir
 from helpers.results import runs as records
 from helpers.results.effects import (
+    CAN_HAPPEN,
     FAILS,
     HOLDS,
     LEAST_DATA_SETS,
@@ -43,6 +44,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, counted
 
 COUNTED = "7 B"  # the language model whose weights are counted
 LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
+WORDS, SOME = (HOLDS, CAN_HAPPEN, UNDECIDED, UNTESTED, FAILS), f"{HOLDS} for some"
 Tables = Callable[[str], pd.DataFrame]  # rows by their name, each table worked out once
 
 
@@ -51,7 +53,8 @@ class Verdict:
     """One claim judged.
 
     verdict: holds, fails, undecided (there are runs, and they can't tell), not tested (there is no
-    run), or "holds for GROUP (k data sets)" where the whole does not and a group or part does.
+    run), "can happen" (judged by its clearest situation), or "holds for GROUP (k data sets)" where
+    the whole does not and a group or part does.
     effect, low, high: with the 95 % interval over data sets, in `unit`; None where there is none.
     Of a claim in several parts these are the first part's, like the counts: data_sets (families of
     tasks), tasks (networks and steps of the dial apart), runs.
@@ -166,6 +169,29 @@ def verdict_box(*ids: int) -> str:
     if PROVISIONAL:
         lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
     return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def ledger_table(verdicts: Sequence[Verdict]) -> str:
+    """Return claims as a Markdown table: verdict, effect with its interval, what they rest on."""
+    lines = ["| no. | claim | verdict | effect (95 %) | data sets |", "|---|---|---|---|---|"]
+    for one in verdicts:
+        runs = f" ({one.runs:,} runs)" if one.verdict == UNDECIDED else ""
+        effect = f"{effect_in_words(one)} {one.unit}" if one.effect is not None else "–"
+        lines.append(
+            f"| {one.id} | {one.claim} | **{one.verdict}**{runs} | {effect} | {one.data_sets} |"
+        )
+    return "\n".join(lines)
+
+
+def counts_in_words(verdicts: Sequence[Verdict]) -> str:
+    """How many claims have which verdict, "holds for" with all its groups as one."""
+    whole = [one.verdict for one in verdicts if one.verdict in WORDS]
+    counts = {word: whole.count(word) for word in WORDS} | {SOME: len(verdicts) - len(whole)}
+    told = ", ".join(f"{word} {count}" for word, count in counts.items() if count)
+    return (
+        f"Of {len(verdicts)} claims: {told}. Withdrawn since they were first judged: "
+        f"{len(withdrawn())}."
+    )
 
 
 def in_words(verdict: Verdict) -> str:

@@ -1,10 +1,12 @@
 """Answers to notebook 11: when the rule does not apply."""
 
 import math
+from collections.abc import Callable
+
+import numpy as np
 
 from helpers.lessons import flips
-from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
-from helpers.vocabulary import FULL_FINE_TUNING, LORA
+from helpers.lessons.exercises.grading import Exercise, function, number
 
 
 def digits_gain() -> float:
@@ -15,11 +17,20 @@ def digits_gain() -> float:
     return float(table["mean"].iloc[0])
 
 
-def lora_tasks() -> int:
-    """The fewest tasks at which copies are over 20 times a library of LoRA files on MiniLM."""
-    sizes = recorded("minilm").groupby("approach")["stored_mb"].median()
-    copy, file = sizes[FULL_FINE_TUNING], sizes[LORA]
-    return next(n for n in range(1, 10_000) if n * copy > 20 * (copy + n * file))
+def finds_changed_answers(reader: Callable) -> bool | str:
+    """Ask the reader's function for embeddings of which some were turned, scaled or moved."""
+    before = np.random.default_rng(0).normal(size=(6, 40))
+    today = before + 0.01
+    today[0] *= 1e-3  # shorter, and of the same direction
+    today[2] = before[2] + before[3]  # turned, and longer
+    today[4] = -before[4]
+    for new, wanted in ((today, [2, 4]), (before, [])):
+        got = reader(before.copy(), new.copy(), 0.9)
+        if not isinstance(got, (list, tuple, np.ndarray)):
+            return f"A list of positions is wanted, and this is {type(got).__name__}."
+        if list(got) != wanted:
+            return f"It says {list(got)}, where {wanted} have changed."
+    return True
 
 
 ANSWERS = {
@@ -29,7 +40,7 @@ ANSWERS = {
             "All similarities are equal, so every candidate is as likely as any other.",
             "16 pictures make 32 views, and a view has 31 others to choose from.",
         ),
-        praise="That is the dotted line of guessing in section 2, for its batch.",
+        praise="So a loss near that says that nothing was learned.",
     ),
     "11.2": Exercise(
         number(digits_gain, within=0.02),
@@ -40,16 +51,11 @@ ANSWERS = {
         praise="Now compare with what ten times the labels would have cost you.",
     ),
     "11.3": Exercise(
-        number(lora_tasks),
+        function("changed", finds_changed_answers),
         hints=(
-            "Copies: tasks times full. Library: full once, and tasks times the LoRA file.",
-            "Count up from 1 until the first is more than 20 times the second.",
+            "Divide each row by its length; then the cosine is the sum of products, row by row.",
+            "np.flatnonzero(cosine < least) gives the positions.",
         ),
-        praise="Before that point the base is most of the library.",
-    ),
-    "11.4": Exercise(
-        choice("unlabelled"),
-        hints=("Look at the columns `first` and `then`.", "Two of the three change `then`."),
-        praise="A flip of the order of work, not of the approach.",
+        praise="A dozen pictures asked again every day tell what the provider doesn't.",
     ),
 }

@@ -1,26 +1,81 @@
 """Answers to notebook 14: your own data."""
 
-from scipy.stats import binomtest
+from collections.abc import Callable
+from typing import Any
 
-from helpers.lessons.exercises.grading import Exercise, number
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from helpers.lessons.advisor_scores import FIRST as BEFORE
+from helpers.lessons.advisor_scores import RACE, reversals
+from helpers.lessons.example_data import WRONG, true_classes
+from helpers.lessons.exercises.grading import Exercise, function, number
+
+LEFT, LEAST = WRONG // 2, 490  # wrong labels that may stay, and pictures that must
+
+
+def is_mended(advice: Any) -> bool | str:
+    """Look at the pictures that an advice was given on."""
+    if not hasattr(advice, "looked"):
+        return "Hand in what `advise` returned for the mended folder."
+    data, truth = advice.looked.own.data, true_classes()
+    shown = np.array([np.asarray(Image.open(item)).tobytes() for item in data.items], dtype=object)
+    sides = [set(shown[data.splits == name]) for name in ("train", "test")]
+    if sides[0] & sides[1]:
+        return "A test picture still repeats a training picture."
+    if set(shown) - set(truth):
+        return "A picture that shows nothing is still there."
+    wrong = sum(truth[one] != data.classes[i] for one, i in zip(shown, data.labels, strict=True))
+    if wrong > LEFT:
+        return f"{wrong} pictures lie in another class's folder; at most {LEFT} are hard to see."
+    return len(shown) >= LEAST or f"Only {len(shown)} pictures are left: more went than was wrong."
+
+
+def worse_reversals() -> int:
+    """How many races that reversed the first answer gave up more than it."""
+    table = reversals()
+    return int((table[RACE] > table[BEFORE]).sum())
+
+
+def defends(reader: Callable) -> bool | str:
+    """Try the reader's choice on drawn tables, in which leader and cheapest vary."""
+    names = ["lora", "adapter", "full_fine_tuning", "feature_extraction"]
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        p, seconds = np.array([1.0, *rng.permutation([0.01, 0.05, 0.3])]), rng.permutation(4) + 1
+        table = pd.DataFrame({"approach": rng.permutation(names), "p_value": p})
+        table = table.assign(accuracy=[0.9, 0.88, 0.87, 0.8], seconds=seconds.astype(float))
+        wanted = table[p >= 0.05].sort_values("seconds")["approach"].iloc[0]
+        if reader(table) != wanted:
+            return f"In this table {wanted} is what to defend:\n{table.to_string(index=False)}\n"
+    return True
+
 
 ANSWERS = {
     "14.1": Exercise(
-        number(0.5, within=0.01),
-        hints=("What is one photo of 200, as a share?", "One over 200, times 100."),
-        praise="One copy is little; a tenth of the split would hide a whole approach's gain.",
+        is_mended,
+        hints=(
+            "What do the checks 'duplicates across splits' and 'blank pictures' list?",
+            "Delete the copy in `test` and the blank picture. Open the label suspects, and move "
+            "those that show another class: two do.",
+        ),
+        praise="What no check can see stays: a probe doubts only what it can tell apart.",
     ),
     "14.2": Exercise(
-        number(binomtest(12, 16).pvalue, within=0.002),  # exact, two-sided
+        number(worse_reversals),
         hints=(
-            "Examples on which both agree say nothing. How many are left?",
-            "Of 16 disagreements, 12 on one side: a fair coin, two-sided.",
+            "Which columns of `advisor_scores.reversals()` hold the points given up?",
+            "Count the rows in which the race gave up more than the first answer.",
         ),
-        praise="Three times as many wins, and the examples still can't tell.",
+        praise="A race on a few hundred examples can be wrong, too. Look at its p-values.",
     ),
     "14.3": Exercise(
-        number(0.5, within=0.01),
-        hints=("How far is it from chance, and how far could it be?", "0.30 of 0.60."),
-        praise="That is `above_chance`; near 0 a domain is too distant.",
+        function("defended", defends),
+        hints=(
+            "Keep the rows that can't be told from the leader: a p-value of 0.05 or more.",
+            "Of these the one with the fewest `seconds`; return its `approach`.",
+        ),
+        praise="'As good, and cheaper' is a choice that you can defend.",
     ),
 }

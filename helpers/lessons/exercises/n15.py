@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from helpers.lessons.crossings import recorded
 from helpers.lessons.exercises.grading import Exercise, choice, function, number
 from helpers.lessons.pitfalls import one_seed, smallest_visible_gain
-from helpers.results.learning_curves import comparable
-from helpers.results.runs import load_runs
 
 
 def enough_examples() -> int:
@@ -17,7 +16,7 @@ def enough_examples() -> int:
 
 def worst_seed() -> float:
     """Points that the worst single seed cost, over all situations of the records."""
-    return 100 * one_seed(comparable(load_runs()))["regret"].max()
+    return 100 * one_seed(recorded())["regret"].max()
 
 
 def keeps_copies_together(reader: Callable) -> bool | str:

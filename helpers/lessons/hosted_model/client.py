@@ -20,7 +20,7 @@ from helpers.approaches.feature_extraction import FeatureExtraction, Standardise
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 from helpers.experiments.timing import median_ms
-from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
+from helpers.lessons.hosted_model.service import NPY, read_npy, serve, to_npy
 from helpers.training.examples import Examples
 from helpers.training.loop import History, train
 
@@ -49,8 +49,8 @@ class EmbeddingClient:
         """What the service is."""
         return json.loads(self._ask("GET", "/info", None, {}))
 
-    def embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
-        """Embeddings (N, feature_size) of images (uint8 N,H,W,C) or texts.
+    def embed(self, inputs: np.ndarray) -> np.ndarray:
+        """Embeddings (N, feature_size) of images (uint8 N,H,W,C).
 
         Raises UserError with the service's sentence, or when it can't be reached.
         """
@@ -62,7 +62,7 @@ class EmbeddingClient:
             raise UserError("there is nothing to embed; give one input or more")
         return np.concatenate(parts)
 
-    def latency_ms(self, inputs: np.ndarray | list[str], repeats: int = 30) -> float:
+    def latency_ms(self, inputs: np.ndarray, repeats: int = 30) -> float:
         """Median milliseconds of a request, the trip included, after three that warm it up."""
         return median_ms(partial(self.embed, inputs), repeats)
 
@@ -70,10 +70,9 @@ class EmbeddingClient:
         """Close the connection; the next question opens another."""
         self._connection.close()
 
-    def _embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
-        texts = isinstance(inputs, list)
-        body = json.dumps({"texts": inputs}).encode() if texts else to_npy(np.asarray(inputs))
-        answer = self._ask("POST", "/embed", body, {"Content-Type": JSON if texts else NPY})
+    def _embed(self, inputs: np.ndarray) -> np.ndarray:
+        body = to_npy(np.asarray(inputs))
+        answer = self._ask("POST", "/embed", body, {"Content-Type": NPY})
         self.bytes_sent += len(body)
         self.bytes_received += len(answer)
         self.requests += 1

@@ -4,20 +4,18 @@
 gets is what hosted models sell: vectors, never weights or gradients, so that only a head can be
 trained on top of them (`helpers.lessons.hosted_model.client`).
 
-    GET  /info    JSON: name, modality, feature_size, size, max_inputs
-    POST /embed   application/x-npy: uint8 images (N,H,W,channels), or
-                  application/json: {"texts": ["…", …]}
+    GET  /info    JSON: name, feature_size, size, max_inputs
+    POST /embed   application/x-npy: uint8 images (N,H,W,channels)
                   → application/x-npy: float32 (N, feature_size)
 
 Anything else gets a status of 400 or more and one sentence: {"error": "…"}. A small request is
-answered soon whatever else is asked: of a text only its beginning is tokenised, the model takes a
-few inputs at a time and then the next request's, and connections, bytes and seconds have limits.
+answered soon whatever else is asked: the model takes a few inputs at a time and then the next
+request's, and connections, bytes and seconds have limits.
 """
 
 import contextlib
 import io
 import json
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -28,16 +26,15 @@ import numpy as np
 import torch
 
 from helpers.backbones import Backbone
+from helpers.errors import UserError
 
 HOST = "127.0.0.1"  # nothing outside this machine can ask
 MAX_INPUTS = 64
 MAX_BYTES = 16_000_000
-MAX_TEXT_BYTES = 4_000_000  # parsing JSON holds everything else up
 MAX_CONNECTIONS = 32
 BYTES_AT_ONCE = 4 * MAX_BYTES  # of all requests together
 REQUEST_SECONDS = 60.0  # that a request may take from its first byte to its answer
 TURN = 4  # inputs that the model takes at a time
-CHARACTERS = 100  # that a token may stand for: BERT's tokenizer calls longer words unknown
 MAX_SIDE = 1024  # pixels
 IDLE_SECONDS = 30.0  # a connection that says nothing for so long is closed
 NPY, JSON = "application/x-npy", "application/json"
@@ -87,10 +84,8 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, backbone: Backbone, max_inputs: int, max_bytes: int) -> None:
         self.backbone, self.max_inputs, self.max_bytes = backbone, max_inputs, max_bytes
-        if backbone.modality == "text":
-            self.max_bytes = min(max_bytes, MAX_TEXT_BYTES)
         self.model, self.turn = threading.Lock(), threading.Lock()
-        self.tokenizer, self.count = threading.Lock(), threading.Lock()
+        self.count = threading.Lock()
         self.connections, self.bytes_at_once = set(), 0
         super().__init__((HOST, 0), _Handler)
 
@@ -127,12 +122,8 @@ class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
 
-    def embed(self, inputs: np.ndarray | list[str]) -> np.ndarray:
+    def embed(self, inputs: np.ndarray) -> np.ndarray:
         backbone = self.backbone
-        if isinstance(inputs, list):
-            inputs = [_beginning(text, backbone.recipe.size) for text in inputs]
-            with self.tokenizer:  # which two threads can't use at once
-                inputs = backbone.encode(inputs)
         batch, parts = torch.from_numpy(np.array(inputs)), []
         for start in range(0, len(batch), TURN):
             # Whoever waits for the model holds the turn, so that he is before us the next time.
@@ -145,13 +136,6 @@ class _Server(ThreadingHTTPServer):
             finally:
                 self.model.release()
         return torch.cat(parts).numpy()
-
-
-def _beginning(text: str, tokens: int) -> str:
-    """What of a text its first tokens are made of: neither blanks nor the rest of a long word."""
-    longest = max(CHARACTERS, tokens) + 1  # of an unspaced script each letter is a token
-    short = re.sub(rf"(\w{{{longest}}})\w+", r"\1", " ".join(text.split()))
-    return short[: (longest + 1) * tokens]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -184,7 +168,6 @@ class _Handler(BaseHTTPRequestHandler):
         backbone = self.server.backbone
         facts = {
             "name": backbone.name,
-            "modality": backbone.modality,
             "feature_size": backbone.feature_size,
             "size": backbone.recipe.size,
             "max_inputs": self.server.max_inputs,
@@ -218,12 +201,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(404, f"there is no {self.path[:80]} here; POST to /embed")
         return body
 
-    def _inputs(self, body: bytes) -> np.ndarray | list[str]:
-        wanted = JSON if self.server.backbone.modality == "text" else NPY
+    def _inputs(self, body: bytes) -> np.ndarray:
         kind = self.headers.get("Content-Type", "")
-        if kind.partition(";")[0].strip() != wanted:
-            raise Refused(415, f"this model reads {wanted}, not {kind[:80] or 'nothing named'}")
-        inputs = _texts(body) if wanted == JSON else _images(body)
+        if kind.partition(";")[0].strip() != NPY:
+            raise Refused(415, f"this model reads {NPY}, not {kind[:80] or 'nothing named'}")
+        inputs = _images(body)
         if not 1 <= len(inputs) <= self.server.max_inputs:
             limit = self.server.max_inputs
             raise Refused(400, f"send 1 to {limit} inputs in one request, not {len(inputs)}")
@@ -258,28 +240,17 @@ def _images(body: bytes) -> np.ndarray:
     return images
 
 
-def _texts(body: bytes) -> list[str]:
-    try:
-        texts = json.loads(body)["texts"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused(400, 'send texts as {"texts": ["…", "…"]}') from None
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise Refused(400, "texts must be a list of strings")
-    try:
-        "".join(texts).encode("utf-8")
-    except UnicodeEncodeError:
-        raise Refused(400, "texts must hold whole characters, and one is half of a pair") from None
-    return texts
-
-
 @contextlib.contextmanager
 def serve(
     backbone: Backbone, *, max_inputs: int = MAX_INPUTS, max_bytes: int = MAX_BYTES
 ) -> Iterator[str]:
     """Serve a frozen backbone's embeddings while the block runs; gives the address, http://….
 
-    When the block ends no connection is answered any more and the port is free.
+    When the block ends no connection is answered any more and the port is free. Raises UserError
+    for a backbone of texts.
     """
+    if backbone.modality != "image":
+        raise UserError(f"this service is for pictures, and {backbone.name} reads texts")
     server = _Server(backbone.eval(), max_inputs, max_bytes)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

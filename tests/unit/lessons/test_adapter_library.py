@@ -107,29 +107,6 @@ def test_each_approach_comes_back_to_the_bit_and_swaps(backbone, bases, tmp_path
 
 
 @pytest.mark.parametrize("backbone", SIZES)
-def test_a_mixed_batch_answers_as_one_by_one(backbone, bases, tmp_path):
-    base = bases[backbone]
-    library = Library(tmp_path, base)
-    kinds = [
-        ("lora", ""), ("lora", "rank=2"), ("adapter", ""), ("adapter", "reduction=4"),
-        ("feature_extraction", ""), ("partial_fine_tuning", ""), ("full_fine_tuning", ""),
-    ]  # fmt: skip
-    kinds = kinds[:-1] if backbone == "minilm" else kinds
-    for seed, (name, settings) in enumerate(kinds):
-        library.add(tuned(base, name, 2 + seed, seed, settings), f"task-{seed}")
-    order = np.random.default_rng(1).permutation(np.arange(14) % len(kinds))
-    tasks = [f"task-{i}" for i in order]
-    batch = raw(base, len(tasks))
-    made = library.predict(batch, tasks)
-    for row, name in enumerate(tasks):
-        alone = answers(library.use(name), batch[row : row + 1])[0]
-        assert made[row].shape == alone.shape
-        assert torch.allclose(made[row], alone, atol=1e-5, rtol=1e-4), name
-    same = library.predict(batch, ["task-0"] * len(tasks))
-    assert torch.allclose(torch.stack(same), answers(library.use("task-0"), batch), atol=1e-5)
-
-
-@pytest.mark.parametrize("backbone", SIZES)
 def test_merged_is_unmerged(backbone, bases, tmp_path):
     base, batch = bases[backbone], raw(bases[backbone])
     library, fitted = Library(tmp_path, base), tuned(bases[backbone], "lora")
@@ -217,7 +194,7 @@ def test_memory_holds_one_base_and_small_parts(bases, tmp_path):
     library = Library(tmp_path, base)
     for task in range(20):
         library.add(tuned(base, "lora", 8, task), f"task-{task}")
-    library.predict(raw(base, 20), [f"task-{task}" for task in range(20)])
+        library.use(f"task-{task}")
     memory = library.memory()
     assert len(memory) == 21
     assert sum(memory.values()) <= 1.5 * memory["base"]
@@ -332,8 +309,6 @@ def test_a_rightly_signed_file_can_not_talk_itself_out_of_the_base_check(
         for read in (library.load, library.use, library.merge):
             with pytest.raises(UserError, match="another base"):
                 read("task")
-        with pytest.raises(UserError, match="another base"):
-            library.predict(raw(pocket, 1), ["task"])
 
 
 @pytest.mark.parametrize("read", ["load", "use", "entry", "merge", "list"])
@@ -440,16 +415,12 @@ def test_wrong_adapters_schemas_names_and_classes_are_refused(shelf):
         shelf.use("adapter")
 
 
-def test_bad_batches_are_refused(shelf, pocket):
-    with pytest.raises(UserError, match="task for each row"):
-        shelf.predict(raw(pocket), ["lora"])
-    with pytest.raises(UserError, match="task for each row"):
-        shelf.predict(raw(pocket)[:0], [])
-    with pytest.raises(UserError, match="uint8"):
-        shelf.predict(np.zeros((1, 2)), ["lora"])
-    with pytest.raises(UserError, match="did you mean 'lora'"):
-        shelf.predict(raw(pocket, 1), ["loraa"])
-    assert shelf.server._mix is None
+def test_a_server_that_failed_answers_as_before(shelf, pocket):
+    before = answers(shelf.use("lora"), raw(pocket))
+    with pytest.raises((RuntimeError, ValueError)):
+        shelf.server(torch.zeros(2, 3, dtype=torch.uint8))
+    assert shelf.server._answering is None
+    assert torch.equal(answers(shelf.use("lora"), raw(pocket)), before)
 
 
 # Files of 16 bits ----------------------------------------------------------------------------
@@ -507,63 +478,6 @@ def test_values_beyond_16_bits_and_other_widths_are_refused(tmp_path, pocket):
 
 
 # Stacks --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("backbone", ["pocket", "minilm"])
-def test_stacked_tasks_answer_alone_as_before_and_hold_no_second_copy(backbone, bases, tmp_path):
-    base, batch = bases[backbone], raw(bases[backbone], 8)
-    library, models = Library(tmp_path, base), {}
-    for seed in range(4):
-        fitted = tuned(base, "lora", 2 + seed, seed)
-        models[f"task-{seed}"] = fitted.model
-        library.add(fitted, f"task-{seed}")
-    names = sorted(models)
-    for tasks in (
-        names * 2,  # all tasks, equal shares: nothing is gathered
-        names[1:3] * 4,  # some, equal shares
-        [names[0]] * 5 + [names[3]] * 2 + [names[2]],  # unequal shares
-    ):
-        made = library.predict(batch, tasks)
-        for row, name in enumerate(tasks):
-            alone = answers(models[name], batch[row : row + 1])[0]
-            assert torch.allclose(made[row], alone, atol=1e-5, rtol=1e-4), (tasks, row)
-    for name in names:
-        assert torch.equal(answers(library.use(name), batch), answers(models[name], batch))
-    plugs = library.server.plugs.values()
-    held = {part.A.untyped_storage().data_ptr() for plug in plugs for part in plug.parts.values()}
-    assert len(held) == len(next(iter(plugs)).parts)  # one store for each layer, not for each task
-
-
-def test_stacks_follow_what_is_plugged_in_and_stand_aside_for_odd_shapes(tmp_path, pocket):
-    library, batch, models = Library(tmp_path, pocket), raw(pocket, 4), {}
-
-    def add(name, approach="lora", settings="", seed=0):
-        fitted = tuned(pocket, approach, 3, seed, settings)
-        models[name] = fitted.model
-        library.add(fitted, name, replace=True)
-
-    def right(tasks):
-        for row, made in enumerate(library.predict(batch, tasks)):
-            alone = answers(models[tasks[row]], batch[row : row + 1])[0]
-            assert torch.allclose(made, alone, atol=1e-5, rtol=1e-4), (tasks, row)
-
-    add("a"), add("b", seed=1)
-    right(["a", "b", "a", "b"])
-    add("c", seed=2)
-    right(["c", "b", "a", "a"])
-    add("a", seed=7)  # a new version of a task in memory
-    right(["a", "b", "c", "a"])
-    add("d", settings="rank=2", seed=3)
-    right(["a", "d", "b", "d"])
-    add("e", "feature_extraction", seed=4)
-    right(["e", "a", "d", "e"])
-    library.remove("d")
-    right(["a", "b", "e", "c"])
-    library.server.to(torch.float32)
-    right(["a", "b", "c", "a"])
-
-
-# Writers -------------------------------------------------------------------------------------
 
 
 def test_concurrent_adds_lose_nothing(tmp_path, pocket):

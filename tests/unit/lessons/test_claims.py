@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ from helpers.results.runs import load_runs
 from helpers.results.schema import SCHEMA
 from helpers.tasks import TASKS as TASKS_KNOWN
 
-VERDICT = re.compile(r"(holds|fails|undecided|not tested)|holds for .+ \(\d+ data sets?\)")
+VERDICT = re.compile(
+    r"(holds|can happen|fails|undecided|not tested)|holds for .+ \(\d+ data sets?\)"
+)
 TASKS = ("products_near", "digits", "textile", "solar_cells")
 
 
@@ -200,8 +203,20 @@ def test_a_first_case_is_not_found_in_noise():
     assert effects.judge(effects.first_case(noise, PAIR)) == "undecided"
     one = made(lambda task, n: 0.3 if (task, n) == ("digits", 50) else 0.0, spread=0.01)
     found = effects.first_case(ledger.situations(one), PAIR)
-    assert effects.judge(found) == "holds" and "largest: digits" in found.note
+    assert effects.judge(found) == "can happen" and "largest: digits" in found.note
     assert np.isnan([found.low, found.high]).all(), "seeds give no interval over data sets"
+
+
+def test_a_first_case_can_happen_and_a_table_tells_undecided_with_its_runs():
+    one = made(lambda task, n: -0.3 if (task, n) == ("digits", 50) else 0.0, spread=0.01)
+    found = judged(one, 22)  # the frozen probe is ahead somewhere
+    assert found.verdict == "can happen"
+    unsure = judged(made(0.02, spread=0.03), 28)
+    table = ledger.ledger_table([found, unsure]).splitlines()
+    assert len(table) == 4 and "| **can happen** |" in table[2]
+    assert f"| **undecided** ({unsure.runs:,} runs) |" in table[3]
+    told = ledger.counts_in_words([found, unsure, replace(unsure, verdict="holds for few")])
+    assert told.startswith("Of 3 claims: can happen 1, undecided 1, holds for some 1.")
 
 
 def test_a_first_case_fails_only_where_every_situation_of_three_data_sets_is_below():

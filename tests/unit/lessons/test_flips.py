@@ -1,17 +1,15 @@
 """The records of the flips: their columns, whole lines, fair pairs; and the file that ships."""
 
 import math
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from helpers.errors import UserError
 from helpers.lessons import flips
-from helpers.lessons import flips as flips_plots
-from helpers.results.effects import Effect
 from helpers.results.schema import COMPARED
 from helpers.tasks import TASKS
+from helpers.vocabulary import style_of
 
 
 def a_row(**changes):
@@ -67,16 +65,6 @@ def test_a_gain_is_paired_by_seed():
     table = flips.paired(rows, ("continued", flips.NAIVE), ("plain", flips.NAIVE))
     assert table["mean"].tolist() == pytest.approx([0.1])
     assert table["low"].iloc[0] == pytest.approx(0.1)
-    words = flips.told(table)
-    assert words.startswith("clearly ahead: digits (50 labels); clearly behind: nowhere")
-
-
-def test_arms_have_intervals_and_the_cost_of_both_steps():
-    rows = duel(plain_feature_extraction=0.4, continued_feature_extraction=0.5)
-    table = flips.arms(rows).set_index("arm")
-    assert table.loc["probe", "mean"] == pytest.approx(0.401)
-    assert table.loc["continued, probe", "cpu_seconds"] == 2
-    assert (table["low"] < table["mean"]).all()
 
 
 def test_the_continued_arm_is_picked_on_validation():
@@ -107,24 +95,33 @@ def test_local_against_hosted_compares_two_backbones():
     assert (table["mean"].round(6) == 0.1).all()
 
 
-def test_a_verdict_is_read_from_the_interval():
-    assert flips.verdict(None) == "Not recorded yet."
-    for mean, p, words in ((0.2, 0.01, "holds"), (-0.2, 0.01, "fails"), (0.2, 0.5, "Undecided")):
-        found = Effect(mean, -0.3, 0.3, p, 0.0, 3, 4, 18)
-        assert words in flips.verdict(found)
-        assert "-0.300 to +0.300; 3 data sets, 18 rows" in flips.in_words(found, "over that")
-    assert "nan" not in flips.in_words(replace(found, low=math.nan, high=math.nan), "over that")
+def test_gains_are_drawn_from_zero_in_points_and_in_an_approachs_own_look():
+    rows = duel(plain_feature_extraction=0.4, continued_feature_extraction=0.5,
+                plain_full_fine_tuning=0.5, continued_full_fine_tuning=0.45)  # fmt: skip
+    made = flips.plot_gains(flips.continued_gains(rows), "What it adds")
+    marks = [c for c in made.axes[0].containers if hasattr(c, "lines")]
+    at = {mark.get_label(): mark.lines[0] for mark in marks}
+    assert at["feature extraction"].get_xdata() == pytest.approx([10])
+    assert at["full fine-tuning"].get_xdata() == pytest.approx([-5])
+    assert at["feature extraction"].get_color() == style_of(flips.PROBE).colour
+    assert "interval" in made.axes[0].get_xlabel()
+    assert made.axes[0].get_yticklabels()[0].get_text() == "digits, 50 labels"
 
 
-def test_the_bars_keep_an_approachs_colour_and_a_variants_strength():
-    rows = duel(plain_feature_extraction=0.4, continued_feature_extraction=0.5)
-    made = flips_plots.plot_arms(flips.arms(rows), "digits")
-    bars = [bar for bar in made.axes[0].patches if bar.get_width() > 0.1]
-    assert len({bar.get_facecolor()[:3] for bar in bars}) == 1
-    assert len({bar.get_facecolor()[3] for bar in bars}) == 2
-    assert "95 % interval" in made.axes[0].get_xlabel()
-    bare = flips.arms(rows).drop(columns=["low", "high"])
-    assert "interval" not in flips_plots.plot_arms(bare).axes[0].get_xlabel()
+def test_local_probe_and_lora_have_partners_behind_the_door(shipped):
+    gains = flips.local_gains()
+    places = {len(shipped[shipped["flip"] == "local"].groupby(["task", "n_labelled"]))}
+    assert {len(table) for table in gains.values()} == places
+    assert set(gains) == {"full_fine_tuning", "lora", "feature_extraction"}
+    assert all((table["runs"] == 3).all() for table in gains.values())
+
+
+def test_findings_count_what_the_tables_hold():
+    ahead = {name: (table["low"] > 0).sum() for name, table in flips.local_gains().items()}
+    words = flips.findings()
+    assert f"*LoRA* here is clearly ahead in **{ahead['lora']}** of" in words
+    best = flips.continued_gains()[""]
+    assert f"is clearly ahead in **{(best['low'] > 0).sum()}** of {len(best)}" in words
 
 
 def test_nothing_recorded_measures_nothing():

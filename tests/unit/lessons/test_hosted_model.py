@@ -82,87 +82,36 @@ def test_info_tells_what_is_served(pocket, client):
     assert told["max_inputs"] == 16
 
 
-def test_texts_go_as_json():
-    def encode(texts, longest):
-        return np.array([[len(text), 1] for text in texts], dtype=np.int32)
-
-    class Stage(torch.nn.Module):
-        def forward(self, ids):
-            return ids.float()
-
-    words = Backbone(
-        "words", "text", [Stage()], torch.nn.Identity(), 2, Recipe(8), tokenizer=encode
-    )
-    with serve(words) as url:
-        with EmbeddingClient(url, batch_size=2) as client:
-            found = client.embed(["a", "bb", "ünï"])
-        np.testing.assert_array_equal(found, [[1, 1], [2, 1], [3, 1]])
-        for body in (b"{", b"[]", b'{"texts": "a"}', b'{"texts": [1]}', b"[" * 50_000):
-            status, told = ask(url, body=body, kind=JSON)
-            assert status == 400
-            assert "texts" in told["error"]
+def test_a_model_of_texts_is_not_served():
+    words = Backbone("words", "text", [], torch.nn.Identity(), 2, Recipe(8))
+    with pytest.raises(UserError, match="pictures"), serve(words):
+        pass
 
 
-def texts_of(*texts) -> tuple[bytes, str]:
-    return json.dumps({"texts": texts}, ensure_ascii=False).encode(), JSON
-
-
-LARGEST = {
-    "many long texts": ("minilm", 64, lambda: texts_of(*["word " * 6_000] * 64)),
-    "one word without end": ("minilm", 64, lambda: texts_of("x" * 3_900_000)),
-    "an unspaced script": ("minilm", 64, lambda: texts_of(*["字" * 66_000] * 20)),
-    "pictures": ("pocket", None, lambda: (image_bytes((15, 1024, 1024, 1)), NPY)),
-}
-
-
-@pytest.mark.parametrize("kind", LARGEST)
-def test_a_small_request_is_answered_soon_beside_the_largest(kind):
+def test_a_small_request_is_answered_soon_beside_the_largest(pocket):
     """One legal request of 15 MB held all others up for 104 s."""
-    name, size, made = LARGEST[kind]
-    large = made()
-    small = texts_of("a small one") if large[1] == JSON else (image_bytes(), NPY)
-    most = service.MAX_TEXT_BYTES if large[1] == JSON else service.MAX_BYTES
-    assert 0.45 * most < len(large[0]) <= most
-    with serve(load_backbone(name, size=size)) as url:
-        ask_raw(url, *small)
+    large, small = image_bytes((15, 1024, 1024, 1)), image_bytes()
+    assert 0.45 * service.MAX_BYTES < len(large) <= service.MAX_BYTES
+    with serve(pocket) as url:
+        ask_raw(url, small)
         with ThreadPoolExecutor(3) as pool:
-            asked = [pool.submit(ask_raw, url, *large) for _ in range(2)]
+            asked = [pool.submit(ask_raw, url, large) for _ in range(2)]
             time.sleep(0.3)
             started = time.monotonic()
-            assert ask_raw(url, *small) == 200
+            assert ask_raw(url, small) == 200
             took = time.monotonic() - started
             assert {one.result() for one in asked} == {200}
-        assert ask(url, kind=large[1], **{"Content-Length": str(most + 1)})[0] == 413
+        assert ask(url, **{"Content-Length": str(service.MAX_BYTES + 1)})[0] == 413
     assert took < 2
 
 
-def ask_raw(url, body, kind=JSON) -> int:
+def ask_raw(url, body, kind=NPY) -> int:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=100)
     connection.request("POST", "/embed", body, {"Content-Type": kind})
     answer = connection.getresponse()
     answer.read()
     connection.close()
     return answer.status
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["the quick brown fox " * 5_000, "\n" * 9_000 + "words" + " " * 9_000 + "far below",
-     "字母很多" * 5_000, "x" * 9_000 + " and a word", "a. " * 9_000],
-    ids=["words", "blanks", "unspaced", "no word", "letters"],
-)  # fmt: skip
-def test_a_long_text_is_what_its_beginning_is(text):
-    backbone = load_backbone("minilm", size=16)
-    with serve(backbone) as url, EmbeddingClient(url) as client:
-        found = client.embed([text])
-    np.testing.assert_allclose(found, extract_features(backbone, [text], cache=False), atol=1e-5)
-
-
-def test_halves_of_characters_are_refused(pocket):
-    words = Backbone("words", "text", [], torch.nn.Identity(), 2, Recipe(8))
-    with serve(words) as url:
-        status, told = ask(url, body=b'{"texts": ["a\\ud83d"]}', kind=JSON)
-    assert status == 400 and "half of a pair" in told["error"]
 
 
 def test_connections_bytes_and_seconds_have_limits(pocket, monkeypatch):

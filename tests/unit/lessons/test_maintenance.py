@@ -1,4 +1,4 @@
-"""Costs over years: the formulas against counting task by task, and crossings where they say."""
+"""Costs over years: the formulas against counting task by task, people and disks in euros."""
 
 import math
 
@@ -55,51 +55,44 @@ def test_unit_costs_come_from_tasks_that_all_ran(costs):
     [m.Plan(1, 0, 0), m.Plan(7, 2, 3, 0), m.Plan(3, 1, 5, 4)],
 )
 def test_totals_are_what_counting_gives(costs, plan):
-    total = m.totals(costs, plan).set_index("approach")
+    total = m.bill(costs, plan, m.Prices()).set_index("approach")
     for name in SIZES:
         storage, hours = counted(costs, name, plan)
         assert total.loc[name, "storage_mb"] == pytest.approx(storage)
         assert total.loc[name, "cpu_hours"] == pytest.approx(hours)
 
 
-@pytest.mark.parametrize("upgrades", [0, 3])
-@pytest.mark.parametrize("name", ["lora", "adapter", "partial_fine_tuning"])
-def test_crossings_lie_where_the_totals_cross(costs, name, upgrades):
-    plan = m.Plan(1, 2, 3, upgrades)
-    tasks = m.tasks_to_pay(costs, name, plan)
-    for count, pays in ((math.ceil(tasks + 1e-9), True), (math.floor(tasks - 1e-9), False)):
-        if count >= 1:
-            total = m.totals(costs, m.Plan(count, 2, 3, upgrades)).set_index("approach")[
-                "storage_mb"
-            ]
-            assert (total[name] < total[m.FULL]) == pays
-    limit = m.upgrades_to_lose(costs, name, plan)
-    for count, dearer in ((math.ceil(limit), True), (math.floor(limit - 1e-9), False)):
-        total = m.totals(costs, m.Plan(5, 2, 3, count)).set_index("approach")["cpu_hours"]
-        assert (total[name] >= total[m.FULL] - 1e-9) == dearer
+def test_people_are_paid_for_each_release(costs):
+    plan, prices = m.Plan(50, 4, 3, 2), m.Prices(wage=60, minutes=20)
+    rows = m.bill(costs, plan, prices).set_index("approach")
+    assert rows.loc[m.FULL, "people"] == pytest.approx(50 * 13 * 20)
+    assert rows.loc["lora", "people"] == pytest.approx(50 * 15 * 20)  # two bases more
+    disks = rows.loc[m.FULL, "storage_mb"] / 1000 * prices.gb_month * 36
+    assert rows.loc[m.FULL, "disks"] == pytest.approx(disks)
+    words = m.bill_in_words(costs, plan, prices)
+    assert "**13,000 euros of people**" in words
+    assert "adds **2,000 of people**" in words
+    free = m.bill_in_words(costs, plan, m.Prices(wage=0))
+    assert "of people**, because" not in free
 
 
-def test_where_nothing_is_saved_there_is_no_crossing(costs):
-    dear = costs.assign(file_mb=costs["file_mb"].where(costs["approach"] != "lora", 500.0))
-    assert m.tasks_to_pay(dear, "lora", m.Plan(1)) == math.inf
-    slow = costs.assign(cpu_seconds=costs["cpu_seconds"].where(costs["approach"] != "lora", 5000.0))
-    assert m.upgrades_to_lose(slow, "lora", m.Plan(1)) == 0
+def test_the_title_of_the_bill_says_what_people_are_of_it(costs):
+    plan = m.Plan(50, 4, 3, 2)
+    assert "over 99 %" in m.plot_costs(costs, plan, m.Prices()).alt
+    assert "at least 0%" in m.plot_costs(costs, plan, m.Prices(wage=0)).alt
+
+
+def test_the_diagram_counts_releases_and_hours(costs):
+    words = m.plot_years(m.Plan(50, 4, 3, 2), m.Prices(minutes=20)).alt
+    assert "LoRA: 15 releases; 50 tasks: 250 hours" in words
+    assert "13 releases; 50 tasks: 217 hours" in words
+    assert "0 new bases" in m.plot_years(m.Plan(1, 0, 3), m.Prices()).alt
 
 
 def test_the_ratio_of_a_shelf_nears_that_of_the_files(costs):
     assert m.times_less(costs, "lora", math.inf) == pytest.approx(101 / 5)
     assert m.times_less(costs, "lora", 100) == pytest.approx(100 * 101 / (100 + 100 * 5))
     assert m.times_less(costs, "lora", 1) < 1
-
-
-def test_lines_to_draw_hold_the_same_numbers(costs):
-    plan = m.Plan(5, 2, 3)
-    lines = m.totals_over(costs, plan, "upgrades", range(3))
-    assert len(lines) == 3 * len(SIZES) and list(lines["upgrades"].unique()) == [0, 1, 2]
-    alone = m.totals(costs, m.Plan(5, 2, 3, 2))["cpu_hours"]
-    assert list(lines[lines["upgrades"] == 2]["cpu_hours"]) == list(alone)
-    less = m.less_over(costs, ["lora"], [1, 100])
-    assert list(less["times"]) == [m.times_less(costs, "lora", 1), m.times_less(costs, "lora", 100)]
 
 
 def test_bad_plans_and_costs_are_named(costs):
@@ -109,4 +102,4 @@ def test_bad_plans_and_costs_are_named(costs):
     with pytest.raises(UserError, match="several backbones"):
         m.times_less(pd.concat([costs, costs]), "lora", 1)
     with pytest.raises(UserError, match="'lora'"):
-        m.tasks_to_pay(costs[costs["approach"] != "lora"], "lora", m.Plan(1))
+        m.times_less(costs[costs["approach"] != "lora"], "lora", 1)

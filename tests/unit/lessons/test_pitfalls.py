@@ -57,11 +57,6 @@ def test_verdicts_count_clear_gains_and_losses():
     assert pitfalls.verdicts(gains) == (1, 1, 1)
 
 
-def test_gains_of_two_seeds_are_left_out():
-    assert len(pitfalls.ahead_of(table({"a": [0.9, 0.8, 0.8], "b": [0.7] * 3}), "a", "b")) == 1
-    assert pitfalls.ahead_of(table({"a": [0.9, 0.8], "b": [0.7] * 2}), "a", "b").empty
-
-
 def test_the_visible_gain_is_seen_in_four_tries_of_five():
     n, accuracy = 400, 0.8
     gain = pitfalls.smallest_visible_gain(n, accuracy)

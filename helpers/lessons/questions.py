@@ -1,0 +1,73 @@
+"""Notebook 15: the article's questions, asked of the records; the checklist."""
+
+import pandas as pd
+from scipy import stats
+
+from helpers.display.figures import Picture, figure
+from helpers.lessons import crossings, pitfalls
+from helpers.lessons.claims.ledger import situations
+from helpers.paths import data_dir
+from helpers.results.statistics import SITUATION
+from helpers.tasks import family
+from helpers.vocabulary import (
+    CLASSICAL,
+    FEATURE_EXTRACTION,
+    FROM_SCRATCH,
+    FULL_FINE_TUNING,
+    LORA,
+    looks,
+)
+
+
+def duel(runs: pd.DataFrame, ours: str, theirs: str) -> str:
+    """How often one approach was clearly ahead of another; runs: `crossings.recorded`."""
+    return crossings.duels_in_words(crossings.duels(runs, ours, theirs), ours, theirs)
+
+
+def beside_probe(runs: pd.DataFrame) -> pd.DataFrame:
+    """What full fine-tuning gained (points) by how far the probe lies above guessing (0 to 1)."""
+    gains = crossings.duels(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)
+    heights = situations(runs).groupby(list(SITUATION))["above_chance"].mean()
+    table = gains.join(heights, on=list(SITUATION)).dropna(subset="above_chance")
+    return table.assign(points=100 * table["mean"])
+
+
+def plot_beside_probe(table: pd.DataFrame) -> Picture:
+    """Draw `beside_probe`, a mark for each situation, by network."""
+    made, ax = figure("Does a good probe mean that little is left to gain?", height=3.8)
+    for name, look in looks(table["backbone"]).items():
+        own = table[table["backbone"] == name]
+        style = {"color": look.colour, "marker": look.marker, "label": look.label}
+        ax.scatter(own["above_chance"], own["points"], **style)
+    ax.axhline(0, color="#333333", lw=0.8)
+    ax.set(xlabel="probe above guessing (0: like guessing, 1: perfect)", ylabel="gained (points)")
+    ax.legend(fontsize="small", title="network", loc="center left", bbox_to_anchor=(1, 0.5))
+    return made
+
+
+def probe_in_words(table: pd.DataFrame) -> str:
+    """Whether a high probe goes with little left to gain, over data sets."""
+    means = table.groupby(table["task"].map(family))[["above_chance", "points"]].mean()
+    rho, p = stats.spearmanr(means["above_chance"], means["points"])
+    sure = "more than luck" if p < 0.05 else "no more than luck"
+    return (
+        f"Over {len(means)} data sets the rank correlation of the probe's height with what full "
+        f"fine-tuning gained is **{rho:+.2f}** (p = {p:.2f}: {sure})."
+    )
+
+
+def checklist() -> str:
+    """The page CHECKLIST.md without its title, with links as a notebook needs them."""
+    text = (data_dir().parent / "CHECKLIST.md").read_text(encoding="utf-8")
+    return text.partition("\n\n")[2].replace("](notebooks/", "](")
+
+
+def findings() -> str:
+    """What the records say today to the questions, for the notebook's last section."""
+    runs = crossings.recorded()
+    pairs = ((FULL_FINE_TUNING, FEATURE_EXTRACTION), (LORA, FULL_FINE_TUNING),
+             (FROM_SCRATCH, LORA), (CLASSICAL, FEATURE_EXTRACTION))  # fmt: skip
+    said = [*(duel(runs, *pair) for pair in pairs), probe_in_words(beside_probe(runs))]
+    return "\n".join(
+        f"- {one}" for one in [*said, pitfalls.one_seed_in_words(pitfalls.one_seed(runs))]
+    )
