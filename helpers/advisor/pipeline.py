@@ -47,7 +47,7 @@ from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import as_json, refused_json
 from helpers.advisor.report.as_text import in_words
-from helpers.advisor.report.model_card import model_card
+from helpers.advisor.report.templates import model_card
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import OwnTask, make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone, load_backbone
@@ -186,8 +186,8 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
     with _stages() as stage:
         stage("decoding")
         shape = picture_shape(data, request.image_size or largest_size(backbone))
-        data = readable(data, *shape, progress=True)
-        copies = find_copies(data, *shape, progress=True)
+        data = readable(data, *shape)
+        copies = find_copies(data, *shape)
         data = draw_splits(data, copies, seed)
         own = make_own_task(data, *shape)
         kept = functools.partial(remembered, own.name)
@@ -229,10 +229,8 @@ def _checked(
 
     def check() -> tuple[Finding, ...]:
         letters = letters_a_piece(backbone, data)
-        return run_checks(
-            data, features=features, side=size, decoded=shape, cut=cut, letters=letters,
-            progress=True,
-        )  # fmt: skip
+        known = {"features": features, "side": size, "decoded": shape, "cut": cut}
+        return run_checks(data, **known, letters=letters)
 
     return remembered(own.name, key, FINDINGS, check)
 

@@ -53,14 +53,9 @@ NATIVE_SECONDS = 60.0  # of features at the network's own size, at most: else a 
 LEAST_PART = 300  # examples of such a part, at least
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
 # What a weak probe may lie at, of what was looked at.
-FAR, CUT_OFF, UNSEEN, IMBALANCED, NOISE, UNKNOWN = (
-    "too distant",
-    "cut off",
-    "not read",
-    "imbalanced",
-    "nothing found",
-    "unknown",
-)
+FAR, CUT_OFF, UNSEEN, IMBALANCED = "too distant", "cut off", "not read", "imbalanced"
+REPEATED, NOISE, UNKNOWN = "repeated", "nothing found", "unknown"
+_FEW = 20  # different examples, of more than twice as many: what is learned is not met again
 _MANY_CUT = 0.1  # of the texts, longer than what the backbone reads
 _NO_ROOM = 0.8  # of the examples in the largest class: accuracy hardly shows what is learned
 
@@ -75,7 +70,8 @@ class Probing:
         by McNemar's exact test on the examples that one of them gets right.
     cut: share of the texts that are longer than what the backbone reads. unseen: whether most of
         what a model without a network finds in the texts was measured to be lost in the tokens
-        that the backbone reads; looked at where the probe is weak.
+        that the backbone reads, or different texts are the same to it; looked at where the probe is
+        weak. different: examples that are no copies of each other.
     sizes: the probe at each input size, the one that is gone on with first.
     """
 
@@ -89,6 +85,7 @@ class Probing:
     log_me: float
     cut: float = 0.0
     unseen: bool = False
+    different: int = 0
     sizes: tuple[SizedProbe, ...] = ()
 
     @property
@@ -120,7 +117,8 @@ class Probing:
         if found and self.unseen:
             return UNSEEN
         if not found:
-            return IMBALANCED if self.chance > _NO_ROOM else NOISE
+            few = 0 < self.different <= min(_FEW, self.probe.n / 2)
+            return IMBALANCED if self.chance > _NO_ROOM else REPEATED if few else NOISE
         far = self.distance is not None and distance_word(self.distance) != DistanceWord.CLOSE
         return FAR if far else UNKNOWN
 
@@ -161,7 +159,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
     sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
-    return f"probe-4-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
+    return f"probe-5-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
@@ -198,12 +196,10 @@ def probe_own(
     each = seconds_each(backbone, split.inputs)
 
     def at_own_size(part: np.ndarray, cuts: list) -> Probed:
-        size = backbone.recipe.size
-        return probed(size, each, features[rows[part]], labels[part], cuts)
+        return probed(backbone.recipe.size, each, features[rows[part]], labels[part], cuts)
 
     part = np.arange(len(rows))
-    main = at_own_size(part, cuts)
-    sizes = [main.sized]
+    sizes = [(main := at_own_size(part, cuts)).sized]
     if native is not None:
         main, part, sizes = _with_native(native, own, rows, split, main, at_own_size, seed)
     frechet, how = _distance(backbone, features[own.rows["train"]])
@@ -217,12 +213,15 @@ def probe_own(
         frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
+        different=len(np.unique(own.data.together[rows])),
         sizes=tuple(replace(one, part=one.n < len(rows)) for one in sizes),
     )
-    if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN):
+    if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN, REPEATED):
         return told
-    right = _classical(own, Split(_as_read(backbone, split.inputs), labels), cuts, seed) == labels
-    return replace(told, unseen=_lost(told, right, classical))
+    read = Split(_as_read(backbone, split.inputs), labels)
+    if told.cause == REPEATED:
+        return replace(told, unseen=len(set(read.inputs)) < len(set(split.inputs)))
+    return replace(told, unseen=_lost(told, _classical(own, read, cuts, seed) == labels, classical))
 
 
 def _with_native(

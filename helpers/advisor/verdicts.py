@@ -1,8 +1,9 @@
 """How sure an answer is, in one word, and how often that word was right on data held out.
 
 An answer is right where the approach that it names lies within WITHIN of the best. The word follows
-the chance of that. What the words are worth is counted over the cases of `tools.measure.
-table_advisor`, each held out from the records: a promise that nobody has counted is told as such.
+the chance of that. What the words are worth is counted over data held out from the records, for a
+look by `tools.measure.score_looks`, for a race by `tools.measure.table_advisor`: a promise that
+nobody has counted is told as such.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ LEANING = "leaning"
 WITHIN = 0.015  # of accuracy below the best: still right
 SURE_ENOUGH = {CLEAR: 0.95, LEANING: 0.6}  # the least chance of being right
 FILE = "advisor_table.csv"
+LOOKS = "looks.csv"
 LOOK, RACE = "look", "race"
 
 
@@ -35,7 +37,7 @@ def kept(verdict: str, kind: str) -> Mapping[str, Any] | None:
 
     None where none was scored.
     """
-    path = results_dir() / FILE
+    path = results_dir() / (LOOKS if kind == LOOK else FILE)
     if not path.exists():
         return None
     rows = pd.read_csv(path, encoding="utf-8")

@@ -39,6 +39,16 @@ def test_scores_follow_the_recorded_runs(tool, tmp_path):
     )
 
 
+def test_looks_follow_the_recorded_runs_and_no_simple_answer_beats_them():
+    looks = loaded("score_looks")
+    table, shipped = looks.scored(measured_curves(records.load_runs())), results_dir() / looks.LOOKS
+    assert table.to_csv(index=False, lineterminator="\n") == shipped.read_text(), (
+        "run: python -m tools.measure.score_looks"
+    )
+    for kind, regret in looks.summary(table)["regret"].unstack().iterrows():
+        assert regret["look"] <= regret.min() + 0.05, kind
+
+
 def test_regret_and_its_error_over_the_seeds(tool):
     wide = pd.DataFrame({"lora": [0.70, 0.72], "lp_ft": [0.74, 0.72]}, index=[0, 1])
     told = tool.worth("lora", wide)

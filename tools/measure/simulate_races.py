@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,16 +19,15 @@ from scipy.stats import norm
 from tqdm import tqdm
 
 from helpers.advisor.folds import Folds
-from helpers.advisor.prior.accuracies import Prior, expected_accuracies
-from helpers.advisor.prior.gains import NOTHING, recorded_gains
-from helpers.advisor.probe import ProbeScore
+from helpers.advisor.prior.accuracies import Prior
+from helpers.advisor.prior.gains import NOTHING
 from helpers.advisor.race.rounds import ROUNDS
 from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.backbones import BACKBONES
 from helpers.results import runs as records
 from helpers.results.learning_curves import Measured, measured_curves
-from helpers.results.statistics import wilson_interval
 from tools.measure.score_advisor import CASES, WITHIN, Case, recorded
+from tools.measure.score_looks import prior_of as look_prior
 
 JUDGED = 100  # validation examples of a case
 TASTE = 0.6  # of what is an approach's own in an example, so much stays from run to run
@@ -52,20 +50,13 @@ def drawn(
 
 
 def prior_of(case: Case, held: Measured, right: pd.DataFrame) -> Prior:
-    """What the records without the case's family let expect, around its probe."""
+    """What the records without the case's family let expect, around what is measured."""
     curve = next(
         one for one in held.curves
         if (one.task, one.backbone, one.dial) == (case.task, case.backbone, 0)
         and case.n_train in one.whole
     )  # fmt: skip
-    gains = recorded_gains(curve.modality, held.without(curve.family))
-    n = len(right)
-    scores = {}
-    for name in ("feature_extraction", "classical"):
-        count = int(right[name].sum())
-        scores[name] = ProbeScore(count / n, *wilson_interval(count, n), n)
-    probing = SimpleNamespace(probe=scores["feature_extraction"], classical=scores["classical"])
-    return Prior(expected_accuracies(probing, gains), gains)
+    return look_prior(curve.modality, held.without(curve.family), right.mean(), len(right))
 
 
 def raced(

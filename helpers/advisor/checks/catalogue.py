@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from helpers.advisor.checks import (
@@ -77,36 +77,22 @@ def checks_key(data: OwnData) -> str:
     return f"checks-{digest.hexdigest()}"
 
 
-def run_checks(
-    data: OwnData,
-    *,
-    features: np.ndarray | None = None,
-    side: int | None = None,
-    channels: int = 3,
-    progress: bool = False,
-    decoded: tuple[int | None, int] | None = None,
-    cut: np.ndarray | None = None,
-    letters: np.ndarray | None = None,
-) -> tuple[Finding, ...]:
+def run_checks(data: OwnData, **known: Any) -> tuple[Finding, ...]:
     """Run every check that fits the data; return what reading and each check found, worst first.
 
     data: as `draw_splits` returns it, without pictures that cannot be read and its copies known.
-    features: float (N, F) of a frozen backbone in the order of the data, for label suspects.
-    side, channels: the backbone's input: pixels and 1 or 3 for pictures, tokens for texts.
-    decoded: side and channels that pictures are decoded at, where these differ.
-    cut: bool (N,), which texts are longer than what the backbone reads (`cut_off`).
-    letters: float (N,), letters that its pieces stand for in each text (`letters_a_piece`).
+    known: what else is known of it, by the fields of `Context`.
 
     A check that found nothing returns one finding that passed.
     """
-    if features is not None and len(features) != len(data):
-        raise UserError(f"{len(features)} features for {len(data)} examples; give one row for each")
-    context = Context(data, features, side, channels, progress, decoded, cut, letters)
+    context = Context(data, **known)
+    if context.features is not None and len(context.features) != len(data):
+        raise UserError(
+            f"{len(context.features)} features for {len(data)} examples; give one row for each"
+        )
     fitting = [check for check in CHECKS if check.fits(context)]
     findings = list(data.findings)
-    for check in tqdm(
-        fitting, desc="checking", unit="checks", leave=False, disable=None if progress else True
-    ):
+    for check in tqdm(fitting, desc="checking", unit="checks", leave=False, disable=None):
         result = check.run(context)
         if result is not None:
             findings += list(result) or [Finding(check.name, "passed", check.passed)]

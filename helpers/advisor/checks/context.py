@@ -29,7 +29,6 @@ class Context:
     features: np.ndarray | None = None
     side: int | None = None
     channels: int = 3
-    progress: bool = False
     decoded: tuple[int | None, int] | None = None
     cut: np.ndarray | None = None
     letters: np.ndarray | None = None
@@ -52,12 +51,12 @@ class Context:
     @cached_property
     def thumbnails(self) -> np.ndarray:
         """Small grey pictures, uint8 (N, 32, 32)."""
-        return thumbnails(self.data, *self._looked_at, progress=self.progress)
+        return thumbnails(self.data, *self._looked_at)
 
     @cached_property
     def copies(self) -> Copies:
         """The sets of copies."""
-        return find_copies(self.data, *self._looked_at, progress=self.progress)
+        return find_copies(self.data, *self._looked_at)
 
     @cached_property
     def headers(self) -> pd.DataFrame:

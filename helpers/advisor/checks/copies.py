@@ -33,9 +33,7 @@ _LINK = re.compile(r"https?://\S+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
-def find_copies(
-    data: OwnData, side: int | None = None, channels: int = 3, *, progress: bool = False
-) -> Copies:
+def find_copies(data: OwnData, side: int | None = None, channels: int = 3) -> Copies:
     """Number the sets of equal and of nearly equal examples; what was found once is kept on disk.
 
     side, channels: see `readable`.
@@ -47,7 +45,7 @@ def find_copies(
         if data.modality == "text":
             return _text_copies(data.items)
         exact = equal_files(data.items)
-        pairs = near_pairs(thumbnails(data, side, channels, progress=progress))
+        pairs = near_pairs(thumbnails(data, side, channels))
         return Copies(exact, joined([exact, connected(len(data), pairs)]))
 
     return remembered("copies", _stamp(data), _KEPT, find)

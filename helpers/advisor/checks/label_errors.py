@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import cross_val_predict
@@ -21,20 +20,11 @@ _DOUBT = 0.3  # of the probability that a class usually gets: its label is doubt
 _MOST = 10_000  # examples that the probe is fitted on; more would take minutes and find no more
 
 
-@dataclass(frozen=True)
-class Suspects:
-    """Examples whose labels may be wrong, the likeliest first; M of them.
-
-    rows: int64 (M,). suggested: int64 (M,), the label that the probe would give.
-    """
-
-    rows: np.ndarray
-    suggested: np.ndarray
-
-
-def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
+def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find confident disagreement in out-of-fold probabilities, float (N, C), with labels (N,).
 
+    Returns the rows of the examples, int64 (M,), the likeliest errors first, and the labels that
+    the probe would give them, int64 (M,).
     Confident learning (Northcutt, Jiang, Chuang, 2021): an example is suspect where another class
     than its own is likeliest and is given at least the probability that examples labelled so get
     on average. Its own class must also be given far less than usual: on photos with errors planted
@@ -54,7 +44,7 @@ def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:
     doubted = (confidence >= usual[best]) & (own <= _DOUBT * usual[labels])
     rows = np.flatnonzero(known & (best != labels) & doubted)
     rows = rows[np.argsort(own[rows] / confidence[rows], kind="stable")]
-    return Suspects(rows, best[rows])
+    return rows, best[rows]
 
 
 @one_blas_thread
@@ -82,38 +72,35 @@ def out_of_fold(
 
 def label_suspects(
     features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None, *, seed: int = 0
-) -> Suspects:
-    """Find examples whose labels may be wrong.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find examples whose labels may be wrong, as `suspects_from` returns them.
 
     features: float (N, F) of a frozen backbone. labels: int64 (N,). together: (N,), equal where
     examples must not judge each other, such as copies. Of more than 10,000 examples a stratified
     draw is looked at.
     """
     rows = np.sort(stratified_order(labels, seed)[:_MOST])
-    part = None if together is None else together[rows]
-    found = suspects_from(out_of_fold(features[rows], labels[rows], part, seed), labels[rows])
-    return Suspects(rows[found.rows], found.suggested)
+    part, own = None if together is None else together[rows], labels[rows]
+    found, rather = suspects_from(out_of_fold(features[rows], own, part, seed), own)
+    return rows[found], rather
 
 
 def _suspects(context: Context) -> Iterator[Finding]:
     data = context.data
-    found = label_suspects(context.features, data.labels, data.together)
-    if not len(found.rows):
+    rows, rather = label_suspects(context.features, data.labels, data.together)
+    if not len(rows):
         return
-    n = min(len(data), _MOST)
-    share = len(found.rows) / n
-    lines = [
-        f"{data.name(int(row))} ({data.classes[data.labels[row]]}, rather {data.classes[other]})"
-        for row, other in zip(
-            found.rows[:MOST_EXAMPLES], found.suggested[:MOST_EXAMPLES], strict=True
-        )
-    ]
+    n, names = min(len(data), _MOST), data.classes
+    shown = zip(rows[:MOST_EXAMPLES], rather[:MOST_EXAMPLES], strict=True)
     yield Finding(
         "label suspects",
-        "warning" if share > 0.05 else "note",
-        f"{counted(len(found.rows), 'example')} of {n:,} ({100 * share:.1f} %) are confidently "
+        "warning" if len(rows) > 0.05 * n else "note",
+        f"{counted(len(rows), 'example')} of {n:,} ({100 * len(rows) / n:.1f} %) are confidently "
         "called another class by a probe that did not see them; the likeliest errors come first.",
-        tuple(lines),
+        tuple(
+            f"{data.name(int(row))} ({names[data.labels[row]]}, rather {names[other]})"
+            for row, other in shown
+        ),
         "Look at the first twenty: if half are mislabelled, go through the rest.",
     )
 

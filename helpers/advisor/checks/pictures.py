@@ -44,9 +44,7 @@ def picture_shape(data: OwnData, image_size: int) -> tuple[int | None, int]:
     return max(8, min(image_size, side)), 1 if sides and grey else 3
 
 
-def readable(
-    data: OwnData, side: int | None = None, channels: int = 3, *, progress: bool = False
-) -> OwnData:
+def readable(data: OwnData, side: int | None = None, channels: int = 3) -> OwnData:
     """Return the data without pictures that cannot be read, which a finding counts and names.
 
     side, channels: what the pictures will be used at, so that they are decoded just once; None
@@ -54,7 +52,7 @@ def readable(
     """
     if data.modality != "image":
         return data
-    array = _decoded(data, side, channels, progress)
+    array = _decoded(data, side, channels)
     if array.scale is not None and data.scale is None:
         low, high = array.scale
         finding = Finding(
@@ -95,13 +93,13 @@ def _check_splits(data: OwnData, good: np.ndarray) -> None:
             )
 
 
-def pictures(data: OwnData, side: int, channels: int = 3, *, progress: bool = False) -> np.ndarray:
+def pictures(data: OwnData, side: int, channels: int = 3) -> np.ndarray:
     """Return the decoded pictures in the order of the data, uint8 (N, side, side, channels).
 
     A read-only memory map where `data` is all that can be read of what was listed (`readable`),
     a copy where it is a selection.
     """
-    array = _decoded(data, side, channels, progress)
+    array = _decoded(data, side, channels)
     rows = np.arange(len(data)) if data.rows is None else data.rows
     places = np.searchsorted(array.kept, rows)
     if len(places) == len(array.images) and np.array_equal(places, np.arange(len(places))):
@@ -109,13 +107,11 @@ def pictures(data: OwnData, side: int, channels: int = 3, *, progress: bool = Fa
     return array.images[places]
 
 
-def thumbnails(
-    data: OwnData, side: int | None = None, channels: int = 3, *, progress: bool = False
-) -> np.ndarray:
+def thumbnails(data: OwnData, side: int | None = None, channels: int = 3) -> np.ndarray:
     """Return small grey versions, uint8 (N, 32, 32), made from the pictures at `side` if named."""
     if side is None:
-        return pictures(data, THUMBNAIL, 1, progress=progress)[..., 0]
-    large = pictures(data, side, channels, progress=progress)
+        return pictures(data, THUMBNAIL, 1)[..., 0]
+    large = pictures(data, side, channels)
     key = ["thumbnails", large.shape, side, channels, *digests(data.items)]
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
@@ -163,9 +159,9 @@ def _shrunk(images: np.ndarray) -> np.ndarray:
     return small
 
 
-def _decoded(data: OwnData, side: int | None, channels: int, progress: bool) -> ImageArray:
+def _decoded(data: OwnData, side: int | None, channels: int) -> ImageArray:
     files = data.items if data.listed is None else data.listed
     shape = (THUMBNAIL, 1) if side is None else (side, channels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be read becomes a finding
-        return image_memmap(files, *shape, progress=progress, one_scale=True)
+        return image_memmap(files, *shape, progress=True, one_scale=True)

@@ -1,10 +1,12 @@
-"""What the records say of gains over feature extraction, and how far one more task may lie off.
+"""What the records say of gains over what is measured here, and how far one more task may lie off.
 
-A gain is a difference in log-odds to feature extraction on the same task, size and seeds, so that
-a task near 0.5 and one near 0.95 can speak of the same gain. Families of tasks are few, so how
-much they differ is known badly too: each approach's spread is drawn towards that of all, and is as
-wide as a t interval. Differences between approaches are taken within families: where everything
-that moves the whole network fails on a family, it fails there together.
+A gain is a difference in log-odds to the better of probe and model without a network on the same
+task, size and seeds, so that a task near 0.5 and one near 0.95 can speak of the same gain. Gains
+over the probe alone expected too little where it is worse than raw pixels (digits of 28 pixels):
+held-out pictures gave up 2.3 points in the mean by them, and 0.8 by these. Families of tasks are
+few, so how much they differ is known badly too: each approach's spread is drawn towards that of
+all, and is as wide as a t interval. Differences between approaches are taken within families: where
+everything that moves the whole network fails on a family, it fails there together.
 """
 
 from __future__ import annotations
@@ -21,9 +23,8 @@ from scipy.stats import t as student
 from helpers.results.learning_curves import Measured
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
-BASE = FEATURE_EXTRACTION
+MEASURED = [FEATURE_EXTRACTION, CLASSICAL]  # on own data: the records need not be asked
 FAMILY = ["family", "backbone"]  # who has one say: tasks of the same data on the same backbone
-MEASURED = CLASSICAL  # on own data, like the probe: the records need not be asked
 # How many families the spread of all approaches together counts for, in the spread of one. Chosen
 # where the records, each family foreseen from the others, are likeliest (2 to 5 do about as well).
 SHARED = 3.0
@@ -47,7 +48,7 @@ class Gains:
     runs: Mapping[str, int]
 
     def of(self, name: str) -> tuple[float, float]:
-        """(gain, spread) of an approach over feature extraction."""
+        """(gain, spread) of an approach over what is measured."""
         row = self.names.index(name)
         return float(self.mean[row]), float(np.sqrt(self.covariance[row, row]))
 
@@ -56,10 +57,17 @@ NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
 
 
 def recorded_gains(modality: str, measured: Measured) -> Gains:
-    """Gains of every approach that the records compare with feature extraction, in a modality.
+    """Gains of every approach that the records compare with what is measured, in a modality.
 
     Each family on each backbone has one say, however many sizes and dial steps it was measured on.
     """
+    key = ("gains", modality)
+    if key not in measured.worked_out:
+        measured.worked_out[key] = _gains(modality, measured)
+    return measured.worked_out[key]
+
+
+def _gains(modality: str, measured: Measured) -> Gains:
     columns = ["approach", "gain", *FAMILY, "runs"]
     cells = pd.DataFrame(_cells(modality, measured), columns=columns)
     if cells.empty:
@@ -77,13 +85,12 @@ def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
         if curve.modality != modality:
             continue
         for table in curve.accuracy.values():
-            if BASE not in table:
-                continue
-            for name in table.columns.difference([BASE, MEASURED]):
-                both = table[[BASE, name]].dropna()  # the seeds that both ran on
+            held = table.columns.intersection(MEASURED)
+            for name in table.columns.difference(MEASURED) if len(held) else ():
+                both = table[[name, *held]].dropna()  # the seeds that all ran on
                 if len(both):
                     means = logit(both.mean().clip(0.01, 0.99))
-                    gain = means[name] - means[BASE]
+                    gain = means[name] - means[held].max()
                     yield name, gain, curve.family, curve.backbone, len(both)
 
 

@@ -18,68 +18,41 @@ from helpers.errors import UserError, printable
 
 _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
 
-
-# What lies in a folder and is no example, by why. {n} such things were met, with the endings of one
-# or several, {first} before the others; {one} is the kind of example, "picture" or "text", and
-# {known} how it is best saved.
+# What lies in a folder and is no example, by why: check, severity, what was found, its mend. {n}
+# such things were met, with the endings of one or several, {first} before the others; {one} is the
+# kind of example, "picture" or "text", and {known} how it is best saved.
 _WORDINGS = {
-    "empty": Finding(
-        "empty class folders",
-        "warning",
-        "{n} class folder{s} hold{v} no {one} and did not count as a class.",
-        mend="Fill the folder or remove it.",
-    ),
-    "outside": Finding(
-        "{one}s outside class folders",
-        "warning",
-        "{n} {one}{s} lie{v} in no class folder and were left out.",
-        mend="Move them into the folder of their class.",
-    ),
-    "unlabelled": Finding(
-        "folders without labels",
-        "note",
-        "{n} {one}{s} lie{v} in a folder for examples without a label and were left out.",
-        mend="Rename the folder if it is a class.",
-    ),
-    "closed": Finding(
-        "folders that cannot be opened",
-        "warning",
-        "{n} folder{s} cannot be opened, and what lies in there was left out.",
-        mend="Ask for the right to read there.",
-    ),
-    "loop": Finding(
-        "links that go in a circle",
-        "warning",
-        "{n} link{s} lead{v} back to a folder above and were not followed.",
-        mend="Remove the links.",
-    ),
-    "caption": Finding(
-        "captions",
-        "note",
-        "{n} text{s} {have} the name of a picture beside it and were left alone.",
-        mend="If the texts are to be told apart, move them to a folder of their own.",
-    ),
-    "unknown": Finding(
-        "{one}s of another kind",
-        "warning",
-        "{n} file{s} {be} a {one} of a kind that is not read here ({first} is the first) and were "
-        "left out.",
-        mend="Convert what is to count to {known}.",
-    ),
-    "name": Finding(
-        "names that are not UTF-8",
-        "note",
-        "{n} {one}{s} {have} a name with bytes that are not UTF-8; they are used, and the bytes "
-        "are shown as escapes.",
-        mend="Rename them before the folder is moved elsewhere.",
-    ),
-    "other": Finding(
-        "other files",
-        "note",
-        "{n} file{s} {be} no {one} by name and were left alone.",
-        mend="Save what is a {one} as {known}.",
-    ),
-}
+    "empty": ("empty class folders", "warning",
+              "{n} class folder{s} hold{v} no {one} and did not count as a class.",
+              "Fill the folder or remove it."),
+    "outside": ("{one}s outside class folders", "warning",
+                "{n} {one}{s} lie{v} in no class folder and were left out.",
+                "Move them into the folder of their class."),
+    "unlabelled": ("folders without labels", "note",
+                   "{n} {one}{s} lie{v} in a folder for examples without a label and were left "
+                   "out.",
+                   "Rename the folder if it is a class."),
+    "closed": ("folders that cannot be opened", "warning",
+               "{n} folder{s} cannot be opened, and what lies in there was left out.",
+               "Ask for the right to read there."),
+    "loop": ("links that go in a circle", "warning",
+             "{n} link{s} lead{v} back to a folder above and were not followed.",
+             "Remove the links."),
+    "caption": ("captions", "note",
+                "{n} text{s} {have} the name of a picture beside it and were left alone.",
+                "If the texts are to be told apart, move them to a folder of their own."),
+    "unknown": ("{one}s of another kind", "warning",
+                "{n} file{s} {be} a {one} of a kind that is not read here ({first} is the first) "
+                "and were left out.",
+                "Convert what is to count to {known}."),
+    "name": ("names that are not UTF-8", "note",
+             "{n} {one}{s} {have} a name with bytes that are not UTF-8; they are used, and the "
+             "bytes are shown as escapes.",
+             "Rename them before the folder is moved elsewhere."),
+    "other": ("other files", "note",
+              "{n} file{s} {be} no {one} by name and were left alone.",
+              "Save what is a {one} as {known}."),
+}  # fmt: skip
 _KNOWN = {"picture": "JPEG or PNG", "text": ".txt in UTF-8"}
 _ENDINGS = {True: {"s": "", "v": "s", "be": "is", "have": "has"},
             False: {"s": "s", "v": "", "be": "are", "have": "have"}}  # fmt: skip
@@ -204,10 +177,8 @@ def _findings(layout: Layout, odd: dict[str, list[Path]]) -> list[Finding]:
             examples = tuple(shown(p.relative_to(layout.root)) for p in paths[:MOST_EXAMPLES])
             words = {"n": f"{len(paths):,}", "one": one, "known": _KNOWN[one]}
             words |= _ENDINGS[len(paths) == 1] | {"first": examples[0]}
-            check, found, mend = (
-                text.format(**words) for text in (wording.check, wording.found, wording.mend)
-            )
-            findings.append(Finding(check, wording.severity, found, examples, mend))
+            check, severity, found, mend = (text.format(**words) for text in wording)
+            findings.append(Finding(check, severity, found, examples, mend))
     return findings
 
 

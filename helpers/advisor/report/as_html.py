@@ -60,7 +60,7 @@ def report(told: Mapping[str, Any]) -> str:
         figures["accuracy_figure"] = Markup(accuracy_figure(known, chance, approach))
         figures["cost_figure"] = Markup(cost_figure(known, approach))
     page = template(
-        "report.html", duration=duration, short=short, pictures=_pictures, swatch=_swatch
+        "report.html", duration=duration, short=short, pictures=_pictures, swatch=swatch
     )
     return page.render(
         told=told,
@@ -86,10 +86,6 @@ def _sheet() -> str:
     text = (files("helpers.advisor.report") / "report.css").read_text(encoding="utf-8")
     looks = "".join(f".s-{name}{{--c:var(--c-{name})}}" for name in APPROACH_STYLE)
     return page_colours() + text + looks
-
-
-def _swatch(approach: str) -> Markup:
-    return Markup(swatch(approach))
 
 
 def _sure(told: Mapping[str, Any]) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
+from helpers.advisor.report.as_json import warnings_of
+from helpers.approaches import get_approach
+from helpers.backbones import BACKBONES
+from helpers.errors import printable
 from helpers.vocabulary import phrase_of
 
 
@@ -30,3 +35,21 @@ def template(name: str, **filters: Callable) -> Template:
     )
     templates.filters |= {"phrase": phrase_of, "heading": heading} | filters
     return templates.get_template(name)
+
+
+def model_card(told: Mapping[str, Any], recipe: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    """What an exported model is, was measured at, and must not be used for, as Markdown.
+
+    Sections after Mitchell et al. (2019), "Model Cards for Model Reporting", arXiv 1810.03993.
+    told: what `advise --json` writes; recipe, test: of the model.
+    """
+    text = template("model_card.md").render(
+        told=told,
+        recipe=recipe,
+        test=test,
+        warnings=warnings_of(told),
+        picture=recipe["modality"] == "image",
+        pretrained=get_approach(recipe["approach"]).uses_pretrained,
+        weights=BACKBONES.get(recipe["backbone"]),
+    )
+    return "\n".join(map(printable, text.split("\n")))

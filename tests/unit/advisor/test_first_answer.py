@@ -185,7 +185,8 @@ def test_what_a_verdict_was_worth_is_counted_or_said_to_be_unknown(monkeypatch, 
     rows = [("look", "leaning", 0.4), ("look", "leaning", 2.0), ("look", "clear", 0.0),
             ("race", "leaning", 9.0), ("look", "leaning", "")]  # fmt: skip
     table = pd.DataFrame(rows, columns=["answer", "verdict", "regret_points"])
-    table.to_csv(tmp_path / verdicts.FILE, index=False)
+    for name in (verdicts.LOOKS, verdicts.FILE):
+        table.to_csv(tmp_path / name, index=False)
     assert verdicts.kept("leaning", verdicts.LOOK) == {
         "right": 1, "cases": 2, "within_points": 1.5
     }  # fmt: skip

@@ -33,6 +33,7 @@ from helpers.advisor.probe import (
     FAR,
     IMBALANCED,
     NOISE,
+    REPEATED,
     TRANSFERS,
     UNKNOWN,
     UNSEEN,
@@ -390,14 +391,14 @@ FEW = {
 }
 
 
-def looked_for(texts, labels, monkeypatch):
+def looked_for(texts, labels, monkeypatch, together=None):
     """What a probe finds whose network knows nothing of texts, and calls them distant."""
     monkeypatch.setattr(probe_module, "_distance", lambda *_: (9.0, "made"))
     monkeypatch.setattr(probe_module, "seconds_each", lambda *_: 0.0)
     n, names = len(texts), tuple("abc"[: labels.max() + 1])
     splits = np.array((["train"] * 6 + ["validation", "test"]) * n)[:n]
     splits = splits[np.random.default_rng(3).permutation(n)]
-    data = OwnData(Path("t"), "text", texts, labels, names, splits)
+    data = OwnData(Path("t"), "text", texts, labels, names, splits, together=together)
     network = SimpleNamespace(name="-", recipe=SimpleNamespace(size=8), tokenizer=word_numbers)
     features = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
     own = make_own_task(data, *picture_shape(data, 8))
@@ -421,6 +422,16 @@ def test_texts_that_tell_nothing_are_not_called_distant(kind, monkeypatch):
     found = looked_for(*drawn, monkeypatch)
     assert (found.verdict, found.cause) == (AT_CHANCE, NOISE)
     assert not any("distant" in one for one in _probe_reasons(found, 8))
+
+
+def test_few_texts_again_and_again_are_not_called_wrong_labels(monkeypatch):
+    """Six emoji, each on one side of every fold: what is learned of five says nothing of one."""
+    emoji = ("😀😍👍", "😡👎💩")
+    texts, labels = drawn_texts(lambda label, random: random.choice(emoji[label]) * 3)
+    monkeypatch.setitem(globals(), "word_numbers", lower_letters)
+    found = looked_for(texts, labels, monkeypatch, np.unique(texts, return_inverse=True)[1])
+    assert (found.cause, found.different, found.unseen) == (REPEATED, 6, True)
+    assert _probe_reasons(found, 8)
 
 
 @pytest.mark.parametrize("kind", FEW)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.advisor.prior.accuracies import Expected, Prior
-from helpers.advisor.prior.gains import BASE, Gains
+from helpers.advisor.prior.gains import Gains
 from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.race.standings import Arm, Standing, measurement, standing, turns, unmeasured
 from helpers.results.expected_regret import MARGIN
@@ -22,7 +22,7 @@ def arm(name, right, first=0, noise=0.0):
 def prior(covariance, accuracy=0.6):
     """The same accuracy is expected of all; their gains go together as `covariance` says."""
     gains = Gains(NAMES, np.zeros(3), np.asarray(covariance, float), 3, {})
-    names = (BASE, *NAMES)
+    names = ("feature_extraction", *NAMES)
     return Prior({n: Expected(n, accuracy, 0, 1, 9, "made") for n in names}, gains)
 
 
@@ -83,7 +83,7 @@ def test_what_goes_together_in_the_records_is_learned_together():
     rng = np.random.default_rng(0)
     hard = rng.random(400)
     arms = {
-        BASE: arm(BASE, hard < 0.5),
+        "feature_extraction": arm("feature_extraction", hard < 0.5),
         "lora": arm("lora", hard < 0.8),
         "full_fine_tuning": unmeasured("full_fine_tuning"),
         "adapter": unmeasured("adapter"),
