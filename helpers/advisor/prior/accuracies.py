@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from helpers.advisor.prior.gains import MEASURED, Gains, Z
+from helpers.advisor.prior.gains import Gains, Z
 from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.probe import Probing
 from helpers.results.expected_regret import MARGIN
@@ -61,7 +61,7 @@ class Prior:
         known = [one.accuracy for one in self.expected.values()] or [0.5]
         mean = np.array([np.mean(known) if one is None else one.accuracy for one in told])
         alone = [UNKNOWN if one is None else (one.high - one.low) / (2 * Z) for one in told]
-        known = {n: self.expected[n].accuracy for n in MEASURED if n in self.expected}
+        known = {n: self.expected[n].accuracy for n in self.gains.over if n in self.expected}
         base = max(known, key=known.__getitem__, default="")  # what the gains are added to
         scale = np.diag([0.0 if n == base else s**2 for n, s in zip(names, alone, strict=True)])
         rows = [r for r, n in enumerate(names) if n in self.gains.names and n in self.expected]
@@ -77,8 +77,9 @@ class Prior:
 def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     """Expected accuracy of every approach that the records compare with what is measured here.
 
-    That is the probe and the classical pipeline. Gains are added to the better one, and to a weak
-    probe whatever the other reaches: no recorded network was as blind to what tells classes apart.
+    That is the probe and the classical pipeline. Gains are added to the probe, of pictures to the
+    better one; to a weak probe whatever the other reaches: no recorded network was as blind to what
+    tells classes apart.
     """
     probe, classical = probing.probe, probing.classical
     expected = {
@@ -88,14 +89,15 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
             (CLASSICAL, classical, "on your data, out of fold"),
         )
     }
-    ahead = classical.accuracy > probe.accuracy and not probing.cause
+    ahead = CLASSICAL in gains.over and classical.accuracy > probe.accuracy and not probing.cause
     share, n = np.clip((classical if ahead else probe).accuracy, 0.01, 0.99), probe.n
     # The log-odds of a share p of n examples vary by 1 / (n p (1 - p)): that is the probe's own
     # noise, which comes on top of how far gains differ between families.
     noise = 1 / max(1e-9, n * share * (1 - share))
     count = f"{gains.families} recorded {'family' if gains.families == 1 else 'families'} of tasks"
     base = "the result without a network" if ahead else "your probe"
-    origin = f"{base}, and the gain over the better of the two in {count}"
+    better = "the better of the two" if CLASSICAL in gains.over else "the probe"
+    origin = f"{base}, and the gain over {better} in {count}"
     for name in gains.names:
         gain, spread = gains.of(name)
         width = np.sqrt(noise + spread**2)
