@@ -27,6 +27,7 @@ from helpers.vocabulary import (
     FEATURE_EXTRACTION,
     FROM_SCRATCH,
     FULL_FINE_TUNING,
+    LORA,
     PARTIAL_FINE_TUNING,
     label_of,
     style_of,
@@ -213,7 +214,7 @@ def clear_gains(runs: pd.DataFrame) -> str:
 def plot_sizes(runs: pd.DataFrame) -> Picture:
     """Learning curves at the size in pixels that has most numbers of photos, the larger of two."""
     table = bill(runs)
-    table = table[table["approach"].isin([*STORY, "lora"])]
+    table = table[table["approach"].isin([*STORY, LORA])]
     counts = table[table["approach"] == FULL_FINE_TUNING].groupby("image_size")["n_train"].nunique()
     side = max(counts[counts == counts.max()].index)
     table = table[table["image_size"] == side].copy()
@@ -395,6 +396,5 @@ def findings(runs: pd.DataFrame | None = None) -> str:
             f"- {first} more with {n:,} photos: {sharp:+.1f} points by pixels at the most, "
             f"{way:+.1f} by the best approach at {own['start'].iloc[0]} pixels."
         )
-    if runs["schema"].max() < SCHEMA:
-        lines.append(f"- {PROVISIONAL.capitalize()}.")
+    lines += [f"- {PROVISIONAL.capitalize()}."] * int(runs["schema"].max() < SCHEMA)
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from helpers.lessons.advisor_scores import FIRST as BEFORE
 from helpers.lessons.advisor_scores import RACE, reversals
 from helpers.lessons.example_data import WRONG, true_classes
 from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.vocabulary import ADAPTER, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 LEFT, LEAST = WRONG // 2, 490  # wrong labels that may stay, and pictures that must
 
@@ -40,7 +41,7 @@ def worse_reversals() -> int:
 
 def defends(reader: Callable) -> bool | str:
     """Try the reader's choice on drawn tables, in which leader and cheapest vary."""
-    names = ["lora", "adapter", "full_fine_tuning", "feature_extraction"]
+    names = [LORA, ADAPTER, FULL_FINE_TUNING, FEATURE_EXTRACTION]
     for seed in range(20):
         rng = np.random.default_rng(seed)
         p, seconds = np.array([1.0, *rng.permutation([0.01, 0.05, 0.3])]), rng.permutation(4) + 1
