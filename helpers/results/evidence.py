@@ -20,6 +20,7 @@ import pandas as pd
 from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide
 from helpers.results import runs as records
 from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
+from helpers.results.larger_pictures import larger_pictures, larger_words, nearest_larger
 from helpers.results.learning_curves import (
     REACH_DISTANCE,
     CurveKey,
@@ -32,7 +33,7 @@ from helpers.results.learning_curves import (
 from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
-from helpers.results.schema import PROVISIONAL
+from helpers.results.schema import PROVISIONAL, SCHEMA
 from helpers.results.statistics import t_half_width
 from helpers.vocabulary import counted, phrase_of
 
@@ -317,7 +318,11 @@ def decide_command(*, as_json: bool = False, **situation: Any) -> int:
 
     situation: the fields of `Situation`. Raises UserError for an impossible one.
     """
-    made = both_answers(Situation(**situation))
+    asked = Situation(**situation)
+    made = both_answers(asked)
+    if asked.modality == "image":
+        sharper = larger_pictures(records.load_runs(schema=SCHEMA))
+        made["reasons"].append(larger_words(nearest_larger(sharper, asked.distance), pixels=0))
     print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
     if PROVISIONAL:
         print(PROVISIONAL, file=sys.stderr)

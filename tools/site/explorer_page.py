@@ -24,12 +24,12 @@ from helpers.display.explorer.settings import (
 )
 from helpers.display.svg_charts import draw_panel, duration, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
+from helpers.results.larger_pictures import larger_pictures, larger_words, nearest_larger
 from helpers.results.learning_curves import Measured, comparable, measured_curves
 from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 from tools.site.evidence_map import draw_map, own_marks, published_marks, x_of, y_of
 from tools.site.explorer_answers import KINDS, RULES, VERDICTS, worked_out
 from tools.site.explorer_turns import share_words, turn_table
-from tools.site.larger_pictures import larger_pictures, larger_words, nearest_larger
 from tools.site.upkeep import LEAST_MONEY
 
 PARTS = Path(__file__).parent / "explorer"  # its script, its style sheet and what holds both

@@ -298,13 +298,14 @@ CANDIDATE = ["approach", "accuracy", "low", "high", *COSTS, "runs"]
 def test_json_has_the_keys_that_were_promised(monkeypatch, capsys):
     monkeypatch.setattr(learning_curves, "recorded_distances", dict)
     runs = made(three(0.6, 0.8, 0.7))
-    monkeypatch.setattr(records, "load_runs", lambda: runs)
+    monkeypatch.setattr(records, "load_runs", lambda **_: runs)
     assert decide_command(as_json=True, examples=300, distance="far") == 0
     told = json.loads(capsys.readouterr().out)
     assert list(told) == KEYS
     assert [list(row) for row in told["candidates"]] == [CANDIDATE] * 3
     assert all(set(flip) == {"name", "applied", "approach", "why"} for flip in told["flips"])
-    assert "20.0 points below the best" in told["reasons"][-2]
+    assert "20.0 points below the best" in told["reasons"][-3]
+    assert told["reasons"][-1] == "Nothing is recorded of larger pictures."
     sources = told["sources"]
     assert sources["recipe"] == COMPARED and sources["records"] == [
         {"task": "digits", "backbone": "pocket", "dial": 0.0, "image_size": 28}
@@ -368,10 +369,18 @@ def test_seconds_are_the_processors_whatever_else_the_machine_did():
     assert {c.approach: c.train_seconds for c in found.candidates} == pytest.approx(SECONDS)
 
 
+def test_pictures_are_told_of_the_other_lever_and_texts_are_not(capsys):
+    decide_command(examples=300, distance="close")
+    told = capsys.readouterr().out
+    assert "Before you move a weight, feed it larger pictures. On clothing" in told
+    decide_command(examples=300, distance="close", modality="text")
+    assert "larger pictures" not in capsys.readouterr().out
+
+
 def test_words_name_the_answer_the_table_and_the_changes(monkeypatch, capsys):
     monkeypatch.setattr(learning_curves, "recorded_distances", dict)
     runs = made(three(0.6, 0.8, 0.7))
-    monkeypatch.setattr(records, "load_runs", lambda: runs)
+    monkeypatch.setattr(records, "load_runs", lambda **_: runs)
     assert decide_command(examples=100, distance="far") == 0
     told = capsys.readouterr().out
     assert told.startswith("feature extraction (fallback)")
@@ -382,7 +391,7 @@ def test_words_name_the_answer_the_table_and_the_changes(monkeypatch, capsys):
 
 def test_the_command_line_answers_without_torch(monkeypatch, capsys):
     monkeypatch.setattr(learning_curves, "recorded_distances", dict)
-    monkeypatch.setattr(records, "load_runs", lambda: made(three(0.6, 0.8, 0.7)))
+    monkeypatch.setattr(records, "load_runs", lambda **_: made(three(0.6, 0.8, 0.7)))
     given = "--examples 100 --distance 0.9 --modality image --tasks 12 --local-only --json"
     assert commands.main(["decide", *given.split()]) == 0
     told = json.loads(capsys.readouterr().out)

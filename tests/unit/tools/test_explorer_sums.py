@@ -9,7 +9,7 @@ from rows import make_row
 
 from helpers.display.explorer.settings import Point
 from helpers.results.evidence import Candidate
-from tools.site.larger_pictures import larger_pictures, larger_words, nearest_larger
+from helpers.results.larger_pictures import larger_pictures, larger_words, nearest_larger
 from tools.site.upkeep import upkeep, upkeep_words
 
 DEAR = Candidate("full_fine_tuning", 0.80, 0.7, 0.9, 3_600.0, 10.0, 1.0, 3)
