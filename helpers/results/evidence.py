@@ -20,7 +20,7 @@ import pandas as pd
 from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide
 from helpers.results import runs as records
 from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
-from helpers.results.larger_pictures import larger_pictures, larger_words, nearest_larger
+from helpers.results.larger_pictures import larger_words, nearest_larger, recorded_larger
 from helpers.results.learning_curves import (
     REACH_DISTANCE,
     CurveKey,
@@ -33,7 +33,7 @@ from helpers.results.learning_curves import (
 from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
-from helpers.results.schema import PROVISIONAL, SCHEMA
+from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import t_half_width
 from helpers.vocabulary import counted, phrase_of
 
@@ -254,18 +254,20 @@ def both_answers(
 ) -> dict[str, Any]:
     """Return the rule's answer beside the measured one, as `decide --json` prints them.
 
-    Keys: approach and rule (the article's), reasons (the rule's, then the records', then what is
-    published), flips (those applied, then the changes that would change the answer), verdict and
-    candidates (measured), sources (`_sources`).
+    Keys: approach and rule (the article's), reasons (the rule's, then the records', what is
+    published, and of pictures what larger ones gained), flips (those applied, then the changes that
+    would change the answer), verdict and candidates (measured), sources (`_sources`).
     """
     held = _held(runs, None)
     ruled, measured = decide(situation), evidence_near(situation, held)
     cases = near_situation(_published(), situation)
+    sharper = nearest_larger(recorded_larger(), situation.distance)
+    pixels = [larger_words(sharper, pixels=0)] if situation.modality == "image" else []
     reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,
         "rule": ruled.rule,
-        "reasons": [*reasons, *_gap(ruled.approach, measured), *_published_words(cases)],
+        "reasons": [*reasons, *_gap(ruled.approach, measured), *_published_words(cases), *pixels],
         "flips": [asdict(flip) for flip in ruled.flips],
         "verdict": measured.verdict,
         "candidates": [_rounded(candidate) for candidate in measured.candidates],
@@ -318,11 +320,7 @@ def decide_command(*, as_json: bool = False, **situation: Any) -> int:
 
     situation: the fields of `Situation`. Raises UserError for an impossible one.
     """
-    asked = Situation(**situation)
-    made = both_answers(asked)
-    if asked.modality == "image":
-        sharper = larger_pictures(records.load_runs(schema=SCHEMA))
-        made["reasons"].append(larger_words(nearest_larger(sharper, asked.distance), pixels=0))
+    made = both_answers(Situation(**situation))
     print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
     if PROVISIONAL:
         print(PROVISIONAL, file=sys.stderr)

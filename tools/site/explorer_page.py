@@ -24,7 +24,7 @@ from helpers.display.explorer.settings import (
 )
 from helpers.display.svg_charts import draw_panel, duration, marks, shape_of, swatch
 from helpers.display.theme import page_colours, sheet
-from helpers.results.larger_pictures import larger_pictures, larger_words, nearest_larger
+from helpers.results.larger_pictures import larger_words, nearest_larger, recorded_larger
 from helpers.results.learning_curves import Measured, comparable, measured_curves
 from helpers.vocabulary import APPROACH_STYLE, phrase_of, style_of
 from tools.site.evidence_map import draw_map, own_marks, published_marks, x_of, y_of
@@ -114,7 +114,7 @@ def build(
         style_of(name)  # what nobody registered gets its colour before the style sheet is made
     held = measured_curves(runs)
     data = worked_out(held, axes, workers) | _fixed(axes) | {"curves": _curves(held, axes)}
-    data |= _larger(runs, axes) | _map(held, axes)
+    data |= _larger(axes) | _map(held, axes)
     parts = {
         name: (PARTS / file).read_text(encoding="utf-8")
         for name, file in (("script", "explorer.js"), ("page_sheet", "page.css"))
@@ -215,9 +215,9 @@ def _curves(held: Measured, axes: Axes) -> list[dict[str, Any]]:
     return made
 
 
-def _larger(runs: pd.DataFrame, axes: Axes) -> dict[str, Any]:
+def _larger(axes: Axes) -> dict[str, Any]:
     """What larger pictures brought: the cells as rows of a table, a sentence for each point."""
-    cells = larger_pictures(runs)
+    cells = recorded_larger()
     near = [nearest_larger(cells, distance) for distance in axes.distance]
     rows = [
         (one.name, f"{one.distance:.2f}", f"{s.pixels} px", f"{s.accuracy:.3f}",
