@@ -6,37 +6,32 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-import torch
 
-from helpers.approaches import get_approach
+from helpers.approaches.feature_extraction import STRENGTHS
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.decision import DEFAULTS, Situation, unlabelled_is_many
 from helpers.display.figures import Picture
 from helpers.display.plots import plot_curves
 from helpers.lessons.flips import LOCAL
-from helpers.lessons.hosted_model.client import fit_probe, hosted
-from helpers.lessons.photos import lead, lead_in_words
+from helpers.lessons.hosted_model.client import hosted
+from helpers.lessons.photos import fit_live, lead, lead_in_words, linear_model
 from helpers.lessons.unlabelled_data.pretraining import (
     PretextConfig,
     contrast,
     refresh_statistics,
 )
 from helpers.tasks import Task, load_task
-from helpers.training.loop import History
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 PLAIN, STATISTICS = "as it came", "fresh statistics alone"
 HOSTED, CHANGED = "hosted probe", "hosted probe, after the provider's change"
 LARGER = "efficientnet_lite0"
+TESTED = 400  # test pictures
 
 
 def drawn(task: str, n_labelled: int, draws: int) -> list[Task]:
-    """So many draws of labelled pictures, with validation."""
-    return [load_task(task, n_train=n_labelled, n_test=1, seed=seed) for seed in range(draws)]
-
-
-def _score(history: History) -> float:
-    return max(history.val_accuracy)
+    """So many draws of labelled pictures, with validation and the same test pictures."""
+    return [load_task(task, n_train=n_labelled, n_test=TESTED, seed=seed) for seed in range(draws)]
 
 
 def continued(
@@ -51,19 +46,16 @@ def continued(
 def probes(
     networks: dict[str | int, Backbone], task: str, labels: Iterable[int], draws: int
 ) -> pd.DataFrame:
-    """A probe's validation accuracy on each network: approach (its name), labelled, seed, accuracy.
+    """A probe's test accuracy on each network: approach (its name), labelled, seed, accuracy.
 
     Draws are shared, so networks compare draw by draw.
     """
-    approach = get_approach(FEATURE_EXTRACTION)
     rows = []
     for n in labels:
         for seed, part in enumerate(drawn(task, n, draws)):
-            config = approach.config("image", n)
-            rows += [
-                (name, n, seed, _score(approach.fit(clone(network), part, config).history))
-                for name, network in networks.items()
-            ]
+            for name, network in networks.items():
+                fitted = fit_live(FEATURE_EXTRACTION, clone(network), part, seed, epochs=1)
+                rows.append((name, n, seed, fitted.accuracy(part.test)))
     return pd.DataFrame(rows, columns=["approach", "labelled", "seed", "accuracy"])
 
 
@@ -114,29 +106,31 @@ def rule_and_gain(rows: pd.DataFrame, labelled: int, unlabelled: int) -> str:
     return f"{labelled} labels, {unlabelled:,} without\nthe rule says: {rule}\ngained: {told}"
 
 
-def duel(task: str, n_labelled: int, draws: int, sides: tuple[int, int]) -> pd.DataFrame:
-    """Validation accuracy of what is trained here beside a probe on hosted embeddings.
+def duel(
+    task: str, n_labelled: int, draws: int, sides: tuple[int, int], epochs: int
+) -> pd.DataFrame:
+    """Test accuracy of what is trained here beside a probe on hosted embeddings.
 
-    sides: pixels that the provider feeds its network, at training and later. Columns: approach
-    (HOSTED, CHANGED: the same probe later, or one of LOCAL on `pocket`), seed and accuracy.
+    All are trained as in `photos.live_race`; probes choose their strength on validation. sides:
+    pixels that the provider feeds its network, at training and later. Columns: approach (HOSTED,
+    CHANGED: the same probe later, or one of LOCAL on `pocket`), seed and accuracy.
     """
     small, rows, parts = load_backbone("pocket"), [], drawn(task, n_labelled, draws)
-    unseen = parts[0].validation
-    vectors = []
-    for side in sides:
-        with hosted(load_backbone(LARGER, size=side)) as client:
-            known = [client.embed(part.train.inputs) for part in parts] if not vectors else []
-            vectors.append((known, client.embed(unseen.inputs)))
-    (known, then), (_, later) = vectors
-    for seed, part in enumerate(parts):
-        pairs = (known[seed], part.train.labels), (then, unseen.labels)
-        head, history = fit_probe(*pairs, len(part.classes))
-        said = head(torch.from_numpy(later)).argmax(1).numpy()
-        rows += [(HOSTED, seed, _score(history)), (CHANGED, seed, (said == unseen.labels).mean())]
+    test = parts[0].test
+    with hosted(load_backbone(LARGER, size=sides[0])) as client:
+        known = [[client.embed(half.inputs) for half in (p.train, p.validation)] for p in parts]
+        then = client.embed(test.inputs)
+    with hosted(load_backbone(LARGER, size=sides[1])) as client:
+        later = client.embed(test.inputs)
+    for seed, (part, (seen, held)) in enumerate(zip(parts, known, strict=True)):
+        models = [linear_model(strength).fit(seen, part.train.labels) for strength in STRENGTHS]
+        scores = [model.score(held, part.validation.labels) for model in models]
+        probe = models[int(np.argmax(scores))]
+        rows += [(HOSTED, seed, probe.score(then, test.labels)),
+                 (CHANGED, seed, probe.score(later, test.labels))]  # fmt: skip
         for name in LOCAL:
-            approach = get_approach(name)
-            config = approach.config("image", n_labelled, lr=approach.trials["image"][1])
-            rows.append((name, seed, _score(approach.fit(clone(small), part, config).history)))
+            fitted = fit_live(name, clone(small), part, seed, epochs)
+            rows.append((name, seed, fitted.accuracy(test)))
     return pd.DataFrame(rows, columns=["approach", "seed", "accuracy"])
 
 

@@ -106,7 +106,7 @@ print(f"largest difference to the loss that trains below: {gap:.1e}")
 # %%
 config = unlabelled_data.PretextConfig(steps=pick(60, 4), batch_size=pick(128, 32))
 networks = flips_live.continued(pocket, unlabelled, [100, 500, len(unlabelled)], config)
-scores = flips_live.probes(networks, "digits", pick([50, 200], [50]), draws=pick(3, 2))
+scores = flips_live.probes(networks, "digits", pick([50, 200], [50]), draws=pick(6, 2))
 flips_live.plot_unlabelled(scores)
 
 # %% [markdown]
@@ -168,7 +168,7 @@ print(f"{sent:,} bytes leave for a picture, {width:,} numbers return in {spent:.
 # **Predict first:** which of the three beats the hosted probe, and what does the change do to it?
 
 # %%
-duel = flips_live.duel("digits", 50, draws=pick(3, 2), sides=(64, 80))
+duel = flips_live.duel("digits", 50, draws=pick(3, 2), sides=(64, 80), epochs=pick(100, 3))
 change = flips_live.change_in_words(duel)
 Markdown(f"{flips_live.duel_in_words(duel)}\n\nBetween training and use: {change}")
 
