@@ -20,6 +20,7 @@ from helpers.advisor.prior.accuracies import (
     SURE,
     Expected,
     Prior,
+    base_of,
     cheapest_near,
     expected_accuracies,
     within_budget,
@@ -136,7 +137,8 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     ruled = ruled_here(situation, known=looked.probing.distance is not None)
     gains = recorded_gains(situation.modality, curves)
     expected = expected_accuracies(looked.probing, gains)
-    prior = Prior({name: one for name, one in expected.items() if name in seconds}, gains)
+    expected = {name: one for name, one in expected.items() if name in seconds}
+    prior = Prior(expected, gains, base_of(looked.probing, gains))
     fitting = within_budget(seconds, looked.minutes, prior.expected)
     take, names = first_choice(prior, fitting), list(fitting)
     belief = prior.belief(names)

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.advisor.answer import chance_right, first_choice
-from helpers.advisor.prior.accuracies import Prior, expected_accuracies
+from helpers.advisor.prior.accuracies import Prior, base_of, expected_accuracies
 from helpers.advisor.prior.gains import MEASURED, recorded_gains
 from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, verdict_of
@@ -47,7 +47,7 @@ def prior_of(modality: str, held: Measured, reached: pd.Series, n: int) -> Prior
         probe=scores[FEATURE_EXTRACTION], classical=scores[CLASSICAL], cause=""
     )
     gains = recorded_gains(modality, held)
-    return Prior(expected_accuracies(probing, gains), gains)
+    return Prior(expected_accuracies(probing, gains), gains, base_of(probing, gains))
 
 
 def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, Any]]:

@@ -46,10 +46,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Prior:
-    """What is expected before anything is raced: of each approach, and of their differences."""
+    """What is expected before anything is raced: of each approach, and of their differences.
+
+    base: what the gains were added to, see `base_of`.
+    """
 
     expected: Mapping[str, Expected]
     gains: Gains
+    base: str = FEATURE_EXTRACTION
 
     def belief(self, names: Sequence[str]) -> Belief:
         """What is expected of several approaches together, before anything is raced.
@@ -61,9 +65,8 @@ class Prior:
         known = [one.accuracy for one in self.expected.values()] or [0.5]
         mean = np.array([np.mean(known) if one is None else one.accuracy for one in told])
         alone = [UNKNOWN if one is None else (one.high - one.low) / (2 * Z) for one in told]
-        known = {n: self.expected[n].accuracy for n in self.gains.over if n in self.expected}
-        base = max(known, key=known.__getitem__, default="")  # what the gains are added to
-        scale = np.diag([0.0 if n == base else s**2 for n, s in zip(names, alone, strict=True)])
+        own = [0.0 if name == self.base else s**2 for name, s in zip(names, alone, strict=True)]
+        scale = np.diag(own)
         rows = [r for r, n in enumerate(names) if n in self.gains.names and n in self.expected]
         columns = [self.gains.names.index(names[row]) for row in rows]
         # Gains are log-odds and beliefs accuracies: near p a step in log-odds is p (1 - p) steps of
@@ -74,12 +77,20 @@ class Prior:
         return Belief(tuple(names), mean, scale + LEVEL**2)
 
 
+def base_of(probing: Probing, gains: Gains) -> str:
+    """What recorded gains are added to: the probe, or for pictures the better classical pipeline.
+
+    A weak probe stays the base whatever the other reaches: no recorded network was as blind to what
+    tells classes apart.
+    """
+    ahead = CLASSICAL in gains.over and probing.classical.accuracy > probing.probe.accuracy
+    return CLASSICAL if ahead and not probing.cause else FEATURE_EXTRACTION
+
+
 def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     """Expected accuracy of every approach that the records compare with what is measured here.
 
-    That is the probe and the classical pipeline. Gains are added to the probe, of pictures to the
-    better one; to a weak probe whatever the other reaches: no recorded network was as blind to what
-    tells classes apart.
+    That is the probe and the classical pipeline; gains are added to one of them (`base_of`).
     """
     probe, classical = probing.probe, probing.classical
     expected = {
@@ -89,7 +100,7 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
             (CLASSICAL, classical, "on your data, out of fold"),
         )
     }
-    ahead = CLASSICAL in gains.over and classical.accuracy > probe.accuracy and not probing.cause
+    ahead = base_of(probing, gains) == CLASSICAL
     share, n = np.clip((classical if ahead else probe).accuracy, 0.01, 0.99), probe.n
     # The log-odds of a share p of n examples vary by 1 / (n p (1 - p)): that is the probe's own
     # noise, which comes on top of how far gains differ between families.

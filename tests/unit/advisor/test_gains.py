@@ -128,7 +128,7 @@ def test_a_better_approach_is_no_more_frequent_than_its_stated_chance(recorded):
             odds = {best: base} | {name: base + gains.of(name)[0] for name in names[1:]}
             expected = {n: Expected(n, expit(o), 0, 1, 9, "made") for n, o in odds.items()}
             take = max(odds, key=odds.__getitem__)
-            belief = Prior(expected, gains).belief(names)
+            belief = Prior(expected, gains, best).belief(names)
             chances_above = {name: belief.chance_above(name, take) for name in names}
             found = {n: chance for n, chance in chances_above.items() if chance >= SURE}
             stated += found.values()

@@ -1,4 +1,4 @@
-"""Exercises of 04 to 06: constants, blanks and plausible mistakes are not right."""
+"""Exercises of 04 to 06, 09 and 11: constants, blanks and plausible mistakes are not right."""
 
 import math
 
@@ -71,6 +71,46 @@ def in_the_order_given(gains):
     return next((n for n, own in gains.items() if mean_interval(own)[1] > 0), None)
 
 
+def first_low(confidence, limit):
+    return next((week for week, value in enumerate(confidence) if value < limit), None)
+
+
+def second_low_of_all(confidence, limit):
+    low = [week for week, value in enumerate(confidence) if value < limit]
+    return low[1] if len(low) > 1 else None
+
+
+def first_of_the_pair(confidence, limit):
+    low = [value < limit for value in confidence]
+    return next((week for week in range(len(low) - 1) if low[week] and low[week + 1]), None)
+
+
+def at_the_limit_too(confidence, limit):
+    low = [value <= limit for value in confidence]
+    return next((week for week in range(1, len(low)) if low[week - 1] and low[week]), None)
+
+
+def every_task(library):
+    return sorted(library.names())
+
+
+def all_with_another_hash(library):
+    table = library.list()
+    return sorted(table.loc[table["base"] != library.base_hash, "task"])
+
+
+def without_lengths(before, today, least):
+    return list(np.flatnonzero((before * today).sum(1) < least))
+
+
+def any_difference(before, today, least):
+    return list(np.flatnonzero((before != today).any(1)))
+
+
+def by_distance(before, today, least):
+    return list(np.flatnonzero(np.linalg.norm(before - today, axis=1) > 1 - least))
+
+
 WRONG = {
     "04.1": [8 * 80 + 80 * 8, 8 * 9 * (80 + 80), 57_600],
     "04.2": [307, 384, 8],
@@ -82,6 +122,12 @@ WRONG = {
     "06.1": [550, 300, 0.7],
     "06.2": [first_time_ahead, on_a_straight_axis, lambda *_: 50, lambda *_: None],
     "06.3": [mean_above_zero, all_above_zero, in_the_order_given, lambda *_: 200, lambda *_: None],
+    "09.1": [199, 201, 100],
+    "09.2": [first_low, second_low_of_all, first_of_the_pair, at_the_limit_too, lambda *_: 2],
+    "09.3": [every_task, all_with_another_hash, lambda _: ["apples", "coins", "tiles"]],
+    "11.1": [math.log(32), math.log(15), math.log(16)],
+    "11.2": [0.05, 29, -0.29],
+    "11.3": [without_lengths, any_difference, by_distance, lambda *_: [2, 4], lambda *_: []],
 }
 CASES = [(exercise, answer) for exercise, answers in WRONG.items() for answer in answers]
 
