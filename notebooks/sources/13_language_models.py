@@ -155,8 +155,8 @@ def draw_ways(n_train):
 explore(draw_ways, n_train=list(smollm2_records.SIZES), labels={"n_train": "labelled texts"})
 
 # %% [markdown]
-# Bars are 95 % intervals, over seeds or from the number of test texts where there is one run. Prompts
-# are drawn at both sizes, because their labels are few at any size. What each costs:
+# Bars are 95 % intervals, over seeds or, with fewer than three runs, from the number of test texts.
+# Prompts are drawn at both sizes, because their labels are few at any size. What each costs:
 
 # %%
 smollm2_records.classified_shown(200)

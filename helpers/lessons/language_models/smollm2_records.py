@@ -211,9 +211,9 @@ def written(rows: pd.DataFrame | None = None) -> pd.DataFrame:
 def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy of each way to classify, with its interval and cost: a line for each.
 
-    Columns: task, n_train, model, approach, settings, mean, low, high (95 %: over seeds, or from
-    the number of test texts where there is one run), runs, n_labels, train_cpu_seconds and
-    stored_bytes.
+    Columns: task, n_train, model, approach, settings, mean, low, high (95 %: over three seeds or
+    more, else from the number of test texts, as two seeds bound next to nothing), runs, n_labels,
+    train_cpu_seconds and stored_bytes.
     """
     rows = CLASSIFIED.load() if rows is None else rows
     own = rows[rows["role"] == "run"]
@@ -221,13 +221,12 @@ def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     made = interval_table(own, by, "test_accuracy")
     costs = ["n_labels", "train_cpu_seconds", "stored_bytes"]
     made = made.join(own.groupby(by)[[*costs, "n_test"]].median(), on=by)
-    alone = made["runs"] == 1
+    few = made["runs"] < 3
     ends = [
-        binomial_interval(mean, int(n))
-        for mean, n in made.loc[alone, ["mean", "n_test"]].to_numpy()
+        binomial_interval(mean, int(n)) for mean, n in made.loc[few, ["mean", "n_test"]].to_numpy()
     ]
     if ends:
-        made.loc[alone, ["low", "high"]] = ends
+        made.loc[few, ["low", "high"]] = ends
     return made.drop(columns="n_test")
 
 
