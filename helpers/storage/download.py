@@ -102,13 +102,8 @@ def follow(
     Raises UserError when more bytes come, Unreachable when none do; the command is ended.
     """
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | env,
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, env=os.environ | env, **streams)
         moved, last = time.monotonic(), -1
         try:
             running = True

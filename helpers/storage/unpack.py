@@ -54,7 +54,7 @@ def unpack_commit(asset: Asset, repository: Path, target: Path) -> None:
     with tempfile.TemporaryFile(dir=repository) as file:
         subprocess.run(command, stdout=file, check=True)
         file.seek(0)
-        with tarfile.open(fileobj=file) as archive:
+        with tarfile.TarFile(fileobj=file) as archive:
             members = {m.name: m for m in archive if m.isfile()}
             wanted = _wanted(asset, members)
             for what, found, expected in (
