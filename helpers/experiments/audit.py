@@ -79,7 +79,7 @@ def _rehashed(runs: pd.DataFrame) -> dict[str, Any]:
 def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
     """How many rows figures, rules and verdicts read, and why they don't read the others."""
     sample = runs["origin"] != "full"
-    compared = runs["modality"].map(schema.COMPARED)
+    compared = runs["modality"].map(schema.COMPARED).astype(int)
     read = (runs["schema"] == compared) & ~sample
     left_out = {"a sample of the data": int(sample.sum())}
     others = runs.assign(later=runs["schema"] > compared)[~sample & ~read]
