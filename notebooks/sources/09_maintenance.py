@@ -74,13 +74,10 @@ explore(
     wage=[0, 15, 30, 60, 120],
     minutes=[0, 1, 5, 20, 60],
     retrainings=[0, 1, 2, 4, 12, 52],
-    labels={
-        "wage": "euros an hour",
-        "minutes": "minutes a release",
-        "retrainings": "drift: retrainings a year",
-    },
+    labels={"wage": "euros an hour", "minutes": "minutes a release",
+            "retrainings": "drift: retrainings a year"},
     start={"wage": 60, "minutes": 20, "retrainings": 4},
-)
+)  # fmt: skip
 
 # %% [markdown]
 # Without people, files and seconds decide, though then the whole bill is small. Nor does a small file
