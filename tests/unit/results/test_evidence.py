@@ -400,8 +400,8 @@ def test_the_command_line_answers_without_torch(monkeypatch, capsys):
         "local only",
         "many tasks",
     ]
-    code = "import sys; from helpers.cli import main; main(sys.argv[1:]); assert 'torch' not in "
-    code += "sys.modules"
+    code = "import sys; from helpers.cli.commands import main; main(sys.argv[1:]); "
+    code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, "decide", *given.split()], check=True)
 
 

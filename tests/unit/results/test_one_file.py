@@ -91,7 +91,7 @@ from helpers.approaches.model import TransferModel, freeze
 class BiasOnly(Approach):
     """BitFit (Ben Zaken et al. 2022, arXiv 2106.10199)."""
 
-    name, moves_base = "bias_only", True
+    name = "bias_only"
     summary = "Train the biases and a new head."
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
 
