@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.decision import Situation
-from helpers.paths import results_dir
 from helpers.results.schema import COMPARED
+from helpers.storage.results_file import ResultsFile
 from helpers.tasks import TASKS, family
 from helpers.vocabulary import (
     DISTANCES,
@@ -41,6 +41,9 @@ RUN_NOISE = {"image": 0.3, "text": 0.2}
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms"]
+SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
+PLACE = ["backbone", "task", "dial", "image_size"]
+DISTANCES_FILE = ResultsFile("distances.csv", [*PLACE, *SCORES, "n", "seed", "reference"], PLACE)
 
 
 class CurveKey(NamedTuple):
@@ -327,17 +330,11 @@ def task_distance(
 
 def recorded_distances() -> dict[tuple[str, str, float], float]:
     """Return the measured distances by (task, backbone, dial); none where there is no file."""
-    table = _distances()
+    table = DISTANCES_FILE.load()
     keys = zip(table["task"], table["backbone"], table["dial"].round(4), strict=True)
     return dict(zip(keys, table["distance"].astype(float), strict=True))
 
 
 def recorded_chances() -> dict[str, float]:
     """Return the accuracy of always naming a task's largest class, where it was measured."""
-    return _distances().groupby("task")["chance"].mean().to_dict()
-
-
-def _distances() -> pd.DataFrame:
-    path = results_dir() / "distances.csv"
-    columns = ["task", "backbone", "dial", "distance", "chance"]
-    return pd.read_csv(path, encoding="utf-8") if path.exists() else pd.DataFrame(columns=columns)
+    return DISTANCES_FILE.load().groupby("task")["chance"].mean().to_dict()

@@ -25,8 +25,9 @@ from helpers.decision import (
 from helpers.errors import UserError
 from helpers.results.expected_regret import cheapest_credible, mean_regret
 from helpers.results.learning_curves import WHOLE, Measured
-from helpers.results.published.cases import published_situations
+from helpers.results.published.cases import APPROACHES, comparable_cases
 from helpers.results.published.sums import literal_rules
+from helpers.results.published.tables import Published
 from helpers.results.statistics import SITUATION as SITUATION
 from helpers.results.statistics import bootstrap_interval, pooled_mean, regret
 from helpers.vocabulary import (
@@ -178,33 +179,28 @@ def situations(held: Measured) -> tuple[pd.DataFrame, int]:
     return regret(whole, ["case"]), table["case"].nunique() - whole["case"].nunique()
 
 
-def published_table() -> pd.DataFrame:
-    """The published cases whose scores have points, with the columns of `situations`.
+def published_table(published: Published | None = None) -> pd.DataFrame:
+    """The published cases whose scores have points, with the columns of `situations` and domain.
 
     `seconds` is NaN: sources hardly state it. Pixels and the dial don't apply.
     """
-    found = published_situations().dropna(subset="regret")
-    return regret(
-        pd.DataFrame(
-            {
-                "case": found["case"],
-                "task": found["data_set"],
-                "backbone": found["network"],
-                "n_train": found["n"],
-                "dial": 0.0,
-                "image_size": 0,
-                "modality": found["modality"],
-                "distance": found["distance"].map(DISTANCE_OF),
-                "family": found["data_set"],
-                "llm": found["llm"],
-                "domain": found["domain"],
-                "approach": found["approach"],
-                "mean": found["score"] / 100,
-                "seconds": np.nan,
-            }
-        ),
-        ["case"],
+    found = comparable_cases(published)
+    found = found[found["points"]]
+    facts = found.assign(
+        case=found.index,
+        task=found["data_set"],
+        backbone=found["network"],
+        dial=0.0,
+        image_size=0,
+        distance=found["distance"].map(DISTANCE_OF),
+        family=found["data_set"],
+        llm=found["llm"] == "yes",
+        seconds=np.nan,
     )
+    kept = [*Case.__dataclass_fields__, "domain", "seconds"]
+    long = facts.melt(kept, list(APPROACHES), "approach", "score").dropna(subset="score")
+    long["mean"] = long.pop("score") / 100
+    return regret(long.sort_values("case", kind="stable", ignore_index=True), ["case"])
 
 
 def cases(table: pd.DataFrame) -> list[Case]:

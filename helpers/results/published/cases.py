@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.decision import Situation, distance_word
-from helpers.results.published.schema import CASE, IDENTITY, METRICS
+from helpers.results.published.schema import CASE, METRICS
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import CLASSICAL, SHIPPED, DistanceWord
 
@@ -59,43 +59,6 @@ def regret_points(cases: pd.DataFrame) -> pd.DataFrame:
     """
     scores = cases[list(APPROACHES)].where(cases["points"])
     return scores.rsub(scores.max(axis=1), axis=0)
-
-
-def published_situations(published: Published | None = None) -> pd.DataFrame:
-    """Return one row a case and approach, for tables that hold published and own evidence.
-
-    Columns: evidence (always "published"), case (its number in `comparable_cases`), source, grade,
-    data_set, network, modality, llm (bool), domain, distance (close, distant, very distant, or
-    empty where it isn't judged), n (training examples, NaN where not stated), metric, approach,
-    score (as printed), regret (points below the best of the case; NaN where scores have no points).
-    """
-    cases = comparable_cases(published)
-    kept = ["source", "grade", "data_set", "network", "modality", "llm", "domain", "distance"]
-    facts = cases[[*kept, "n_train", "metric"]].rename(columns={"n_train": "n"})
-    facts["llm"] = facts["llm"] == "yes"
-    scores = cases[list(APPROACHES)].rename_axis("case").reset_index()
-    long = scores.melt("case", var_name="approach", value_name="score")
-    long["regret"] = regret_points(cases).melt()["value"]
-    long = long.dropna(subset="score").sort_values("case", kind="stable")
-    made = long[["case"]].join(facts, on="case").join(long[["approach", "score", "regret"]])
-    made.insert(0, "evidence", "published")
-    return made.reset_index(drop=True)
-
-
-def configurations(published: Published | None = None) -> pd.DataFrame:
-    """Return one row for each approach as it was run, where a source states what it cost or kept.
-
-    Columns: `schema.IDENTITY` but for the metric, approach, and a column for each metric that such
-    a source has (seconds, memory, megabytes, forgetting, and the score itself), NaN where it lacks.
-    """
-    rows = (published or load_published()).compared
-    roles = rows["metric"].map(lambda name: METRICS[name].role)
-    rows = rows[rows["source"].isin(rows.loc[roles == "cost", "source"])]
-    by = [name for name in IDENTITY if name not in ("metric", "tested_on")]
-    wide = (
-        rows.groupby([*by, "approach", "metric"], dropna=False)["value"].first().unstack("metric")
-    )
-    return wide.reset_index().rename_axis(columns=None)
 
 
 def near(

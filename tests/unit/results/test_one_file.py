@@ -26,7 +26,7 @@ from helpers.display import plot_approaches, plots
 from helpers.display.explorer.notebook import Explorer
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
-from helpers.experiments import domain_distance, grids, sweeps
+from helpers.experiments import grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
@@ -273,7 +273,7 @@ def test_a_new_backbone_is_measured_and_then_in_the_explorer(monkeypatch, tmp_pa
     place = measure_distances.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
     row = measure_distances.measure_place(place, n=100)
     assert row["reference"] == "products_source"
-    domain_distance.FILE.append(row, tmp_path / "distances.csv")
+    learning_curves.DISTANCES_FILE.append(row, tmp_path / "distances.csv")
     monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
     runs = recorded(task=NEW_TASK, backbone=NEW_BACKBONE)
     (curve,) = Explorer(runs).held.curves
