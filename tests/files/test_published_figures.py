@@ -10,7 +10,7 @@ from helpers.results.published.sums import (
     size_bands,
 )
 from helpers.results.published.tables import Published, load_published
-from helpers.results.rival_rules import published_table
+from helpers.results.rule_cases import published_table
 from tools.site.site_published import rule_regret
 
 pytestmark = pytest.mark.files

@@ -13,12 +13,12 @@ from helpers.results.published.schema import CONTEXT, DOMAINS, GRADES, IDENTITY,
 from helpers.results.published.sums import (
     average_scores,
     full_minus_linear,
-    literal_rules,
     size_bands,
     standings,
 )
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import DISTANCE_OF, FEATURE_EXTRACTION, FULL_FINE_TUNING, label_of, style_of
+from tools.measure.rival_rules import literal_rules
 from tools.site.site_tables import plain, table_of
 
 PAGE = "published"

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.published.cases import APPROACHES, regret_points
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
 
@@ -67,20 +66,3 @@ def size_bands(edges: Sequence[float]) -> Callable[[pd.DataFrame], pd.Series]:
     named += [f"{low:,} to {high:,}" for low, high in zip(edges, edges[1:], strict=False)]
     named += [f"{ends[-2]:,} and more"]
     return lambda cases: pd.cut(cases["n_train"], ends, right=False, labels=named)
-
-
-def literal_rules(
-    examples: int | None, distance: float | None, llm: bool, thresholds: Thresholds = DEFAULTS
-) -> list[tuple[str, str]]:
-    """Return the article's rules whose conditions a case meets, with what each answers.
-
-    Each rule is asked alone, so that R2 matches every large language model, of whatever size; the
-    fallback is ours and is not among them. A rule that asks for size or distance matches no case
-    that does not state it (None). Accuracy comes first (no budget), as in published tables.
-    """
-    found = [("R2", LORA)] if llm else []
-    if examples is not None and distance is not None:
-        decision = ruled(Situation(examples, distance), thresholds)
-        if decision.rule != FALLBACK:
-            found.append((decision.rule, decision.approach))
-    return found

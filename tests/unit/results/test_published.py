@@ -8,11 +8,11 @@ import pytest
 
 from helpers.decision import Thresholds
 from helpers.errors import UserError
-from helpers.results import rival_rules
 from helpers.results.published import cases as published_cases
 from helpers.results.published import command, sums
 from helpers.results.published.schema import DATA_SET_COLUMNS, FIGURE_COLUMNS, SOURCE_COLUMNS
 from helpers.results.published.tables import load_published
+from helpers.results.rule_cases import published_table
 from tools.site import site_published
 
 SOURCE = {
@@ -170,7 +170,7 @@ def test_a_random_start_stands_beside_every_pretraining_of_its_network(folder):
 def test_rules_are_tried_on_scores_that_have_points(folder):
     bleu = {"metric": "bleu", "data_set": "sums", "llm": "yes", "n_train": ""}
     place = folder(figure(), figure(FULL, 80.0), figure(LORA, 45.0, **bleu), figure(FULL, **bleu))
-    made = rival_rules.published_table(load_published(place)).set_index("approach")
+    made = published_table(load_published(place)).set_index("approach")
     assert made["regret"].round(6).to_dict() == {FREEZE: 0.1, FULL: 0.0}
     assert made["llm"].eq(False).all() and (made["n_train"] == 1000).all()
 
