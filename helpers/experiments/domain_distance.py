@@ -163,8 +163,7 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
             "(source_task or stand_in)"
         )
     asked = RunConfig(reference, backbone, FEATURE_EXTRACTION, n, image_size=size)
-    examples = task_for(asked).test
-    examples = examples.take(slice(n))
+    examples = task_for(asked).test.take(slice(n))
     return np.asarray(extract_features(load_backbone(backbone, size=size), examples.inputs))
 
 

@@ -262,14 +262,11 @@ def _tables(rows: pd.DataFrame) -> tuple[dict[int, pd.DataFrame], ...]:
     return accuracy, validation, costs
 
 
-def nearest(situation: Situation, held: Measured, backbone: str | None = None) -> list[Reading]:
-    """The nearest curves that reach the situation; each has all approaches that the first has.
-
-    backbone: only curves on it; None: on any.
-    """
+def nearest(situation: Situation, held: Measured) -> list[Reading]:
+    """The nearest curves that reach the situation; each has all approaches that the first has."""
     reached = []
     for place, curve in enumerate(held.curves):
-        if curve.modality != situation.modality or backbone not in (None, curve.backbone):
+        if curve.modality != situation.modality:
             continue
         gap, beyond = abs(curve.distance - situation.distance), _beyond(curve, situation.examples)
         if gap <= REACH_DISTANCE + 1e-9 and beyond <= REACH_SIZE:

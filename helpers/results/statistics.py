@@ -134,23 +134,18 @@ def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
     return ~((runs["approach"] == "classical") | (probe & by_solver))
 
 
-def late_best(runs: pd.DataFrame, by: Sequence[str] = ("approach",)) -> pd.DataFrame:
+def late_best(runs: pd.DataFrame) -> pd.DataFrame:
     """Count how often the best weights stood in the last tenth of the updates of a run.
 
     Where it often does, runs were cut off before they were done. Only runs that train by gradient
-    count. Columns: those of `by`, `runs`, `late` and `share`, the largest share first.
-    Raises UserError for an unknown column.
+    count. Columns: approach, `runs`, `late` and `share`, the largest share first.
     """
-    by = list(by)
-    check_columns(by)
     runs = runs[trains_by_gradient(runs)]
     late = runs["updates"] - runs["best_update"] < LATE * runs["updates"]
-    groups = runs.assign(late=late).groupby(by, observed=True)["late"]
+    groups = runs.assign(late=late).groupby("approach", observed=True)["late"]
     table = groups.agg(runs="count", late="sum").reset_index()
     table["share"] = table["late"] / table["runs"]
-    return table.sort_values(
-        ["share", *by], ascending=[False, *[True] * len(by)], ignore_index=True
-    )
+    return table.sort_values(["share", "approach"], ascending=[False, True], ignore_index=True)
 
 
 def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:

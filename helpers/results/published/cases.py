@@ -12,14 +12,15 @@ from helpers.vocabulary import CLASSICAL, SHIPPED, DistanceWord
 
 APPROACHES = tuple(name for name in SHIPPED if name != CLASSICAL)
 FROM_RANDOM = "none"  # pretraining of a network that starts from random weights
+FACTOR = 3.0  # training examples may differ by so much; the records' reach beyond their ends
 FACTS = ["modality", "domain", "distance", "llm", "grade"]
 
 
-def comparable_cases(published: Published | None = None, *, least: int = 2) -> pd.DataFrame:
+def comparable_cases(published: Published | None = None) -> pd.DataFrame:
     """Return one row a case: its facts, and the score of each of our approaches (NaN: not tried).
 
     A case is one data set, size, network and pretraining in one set of runs of one source, by the
-    metric that is the task's score, with `least` or more of our approaches. Where a source ran an
+    metric that is the task's score, with two or more of our approaches. Where a source ran an
     approach in several forms (ranks, widths, numbers of layers), its score is their median: nobody
     knows beforehand which form is best. A network from random weights stands in the case of every
     pretraining of the same network. `points` tells whether scores are in hundredths.
@@ -41,7 +42,7 @@ def comparable_cases(published: Published | None = None, *, least: int = 2) -> p
     )
     for name in APPROACHES:
         joined[name] = joined[name].fillna(joined.pop(f"{name} at random"))
-    cases = joined[joined[list(APPROACHES)].notna().sum(axis=1) >= least].reset_index(drop=True)
+    cases = joined[joined[list(APPROACHES)].notna().sum(axis=1) >= 2].reset_index(drop=True)
     cases.insert(len(by), "points", cases["metric"].map(lambda name: METRICS[name].points))
     return cases
 
@@ -61,17 +62,11 @@ def regret_points(cases: pd.DataFrame) -> pd.DataFrame:
     return scores.rsub(scores.max(axis=1), axis=0)
 
 
-def near(
-    cases: pd.DataFrame,
-    *,
-    examples: int | None = None,
-    factor: float = 3.0,
-    **facts: object,
-) -> pd.DataFrame:
+def near(cases: pd.DataFrame, *, examples: int | None = None, **facts: object) -> pd.DataFrame:
     """Return the cases near a situation.
 
     Near is: the same facts (columns of the cases; None asks nothing), and a number of training
-    examples that differs by at most `factor`. A case whose size or fact is not stated is not near.
+    examples that differs by at most FACTOR. A case whose size or fact is not stated is not near.
     """
     wanted = {name: value for name, value in facts.items() if value is not None}
     kept = np.ones(len(cases), dtype=bool)
@@ -79,7 +74,7 @@ def near(
         kept &= (cases[name] == value).to_numpy()
     if examples is not None:
         apart = np.abs(np.log(cases["n_train"] / examples))
-        kept &= (apart <= np.log(factor) + 1e-9).to_numpy()
+        kept &= (apart <= np.log(FACTOR) + 1e-9).to_numpy()
     return cases[kept]
 
 

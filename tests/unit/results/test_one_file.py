@@ -236,7 +236,7 @@ def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
     job = Job(NEW_TASK, cheap, sweeps.identity(cheap))
     path = tmp_path / "runs.csv"
     records.prepare(path)
-    assert work(job, measure, path, 1).error == ""
+    assert work(job, measure, path).error == ""
     assert list(records.load_runs(path, schema=None)["run_id"]) == [job.run_id]
     assert len(sweeps.missing(NEW_TASK + grids.TUNING, records.load_runs(path, schema=None))) == (
         len(sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)) - 1

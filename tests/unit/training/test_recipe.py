@@ -212,7 +212,7 @@ def test_training_makes_the_updates_that_the_protocol_promises(n):
     config = get_approach("lora").protocol("image", n, lr=1e-12)
     history = train(nn.Linear(3, 2), data, data, config)
     assert history.updates == config.epochs * math.ceil(n / 32) >= UPDATES
-    assert not history.stopped_early
+    assert len(history.train_loss) == config.epochs
     assert 20 <= len(history.val_accuracy) <= 40, "some twenty looks at validation"
 
 
