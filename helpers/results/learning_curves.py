@@ -59,8 +59,8 @@ class CurveKey(NamedTuple):
 class Curve:
     """One task on one backbone: tables by size.
 
-    accuracy and validation: seeds x approaches, NaN where a seed was not run. costs: approaches x
-    costs, medians; `train_seconds` are processor seconds of preparation and training.
+    accuracy: seeds x approaches, NaN where a seed was not run. costs: approaches x costs, medians;
+    `train_seconds` are processor seconds of preparation and training.
     """
 
     task: str
@@ -71,7 +71,6 @@ class Curve:
     distance: float
     how: str  # the distance is measured or judged
     accuracy: dict[int, pd.DataFrame]
-    validation: dict[int, pd.DataFrame]
     costs: dict[int, pd.DataFrame]
     recipe: int = COMPARED  # the schema of its rows
 
@@ -248,18 +247,17 @@ def measured_curves(
 
 
 def _tables(rows: pd.DataFrame) -> tuple[dict[int, pd.DataFrame], ...]:
-    """Test and validation accuracies by seed and approach, and median costs, for each size.
+    """Test accuracies by seed and approach, and median costs, for each size.
 
     Seconds of the clock depend on what else ran, those of the processor hardly do; preparation is
     in them. A floor keeps logarithms finite where something took no time.
     """
     rows = rows.assign(train_seconds=rows["train_cpu_seconds"])
-    accuracy, validation, costs = {}, {}, {}
+    accuracy, costs = {}, {}
     for size, own in rows.groupby("n_train"):
-        both = own.pivot(index="seed", columns="approach", values=["test_accuracy", "val_accuracy"])
-        accuracy[int(size)], validation[int(size)] = both["test_accuracy"], both["val_accuracy"]
+        accuracy[int(size)] = own.pivot(index="seed", columns="approach", values="test_accuracy")
         costs[int(size)] = own.groupby("approach", observed=True)[COSTS].median().clip(lower=1e-9)
-    return accuracy, validation, costs
+    return accuracy, costs
 
 
 def nearest(situation: Situation, held: Measured) -> list[Reading]:
