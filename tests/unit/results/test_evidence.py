@@ -21,6 +21,7 @@ from helpers.results import evidence, learning_curves
 from helpers.results import runs as records
 from helpers.results.evidence import CLEAR, CLOSE, NONE, both_answers, decide_command
 from helpers.results.schema import COMPARED
+from helpers.storage import results_file
 from helpers.tasks import TASKS
 from helpers.vocabulary import DISTANCES
 
@@ -265,7 +266,7 @@ def test_preparing_counts_towards_the_budget():
 
 
 def test_distances_come_from_the_file_where_it_has_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
+    monkeypatch.setattr(results_file, "results_dir", lambda: tmp_path)
     assert learning_curves.recorded_distances() == {}
     text = "task,backbone,dial,distance\ndigits,pocket,0.0,0.4\nproducts_near,pocket,0.1667,0.3\n"
     (tmp_path / "distances.csv").write_text(text, encoding="utf-8")

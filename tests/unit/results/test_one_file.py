@@ -34,6 +34,7 @@ from helpers.lessons import photos
 from helpers.registry import import_members
 from helpers.results import learning_curves
 from helpers.results import runs as records
+from helpers.storage import results_file
 from helpers.tasks import TASKS, TaskInfo, load_task, register_task, train_examples
 from helpers.vocabulary import APPROACH_STYLE, label_of, looks, style_of
 from tools.measure import measure_distances
@@ -274,7 +275,7 @@ def test_a_new_backbone_is_measured_and_then_in_the_explorer(monkeypatch, tmp_pa
     row = measure_distances.measure_place(place, n=100)
     assert row["reference"] == "products_source"
     learning_curves.DISTANCES_FILE.append(row, tmp_path / "distances.csv")
-    monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
+    monkeypatch.setattr(results_file, "results_dir", lambda: tmp_path)
     runs = recorded(task=NEW_TASK, backbone=NEW_BACKBONE)
     (curve,) = Explorer(runs).held.curves
     assert (curve.backbone, curve.how) == (NEW_BACKBONE, "measured")
