@@ -268,8 +268,10 @@ def test_preparing_counts_towards_the_budget():
 def test_distances_come_from_the_file_where_it_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr(results_file, "results_dir", lambda: tmp_path)
     assert learning_curves.recorded_distances() == {}
-    text = "task,backbone,dial,distance\ndigits,pocket,0.0,0.4\nproducts_near,pocket,0.1667,0.3\n"
-    (tmp_path / "distances.csv").write_text(text, encoding="utf-8")
+    file = learning_curves.DISTANCES_FILE
+    for task, dial, distance in (("digits", 0.0, 0.4), ("products_near", 1 / 6, 0.3)):
+        place = {"task": task, "backbone": "pocket", "dial": dial, "distance": distance}
+        file.append(dict.fromkeys(file.columns, 0.5) | place)
     held = learning_curves.recorded_distances()
     assert learning_curves.task_distance("digits", "pocket", 0.0, held) == 0.4
     assert learning_curves.task_distance("products_near", "pocket", 1 / 6, held) == 0.3
