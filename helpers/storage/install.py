@@ -31,7 +31,7 @@ _NO_INDEX = re.compile(
     r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
 )
 _NO_HOST = re.compile(r"access|resolve|connect", re.I)  # says git
-_SILENCE = 60  # seconds in which a host must send something
+_SILENCE = 30  # seconds in which a host must send something
 _BY_HAND = "or copy its package into a folder and let TRANSFER_WHEELS name that folder"
 
 
