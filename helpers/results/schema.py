@@ -85,6 +85,23 @@ class Column:
             )
         return int(value) if whole else float(value)
 
+    def parse(self, cell: str) -> str | int | float | None:
+        """Return what a cell of a file holds, None where it may be empty and is.
+
+        Raises UserError, naming the column, for what it can't hold.
+        """
+        if self.kind == "text":
+            return self.clean(cell)
+        if not cell and not self.required:
+            return None
+        try:
+            number = int(cell) if self.kind == "integer" else float(cell)
+        except ValueError:
+            kind = "whole number" if self.kind == "integer" else "number"
+            message = f"column {self.name!r} must be a {kind}, and it is {cell!r:.60}"
+            raise UserError(message) from None
+        return self.clean(number)
+
     def cell(self, value: Any) -> str:
         """Return `value` as it stands in the file: whole where it is identity, else 6 digits."""
         value = self.clean(value)
@@ -99,7 +116,7 @@ def _text(name: str, pattern: str = ".+", *, identity: bool = False) -> Column:
     return Column(name, "text", pattern=pattern, identity=identity)
 
 
-def _count(name: str, low: float = 0, high: float = math.inf, *, identity: bool = False) -> Column:
+def _count(name: str, low: int = 0, high: int = 2**63 - 1, *, identity: bool = False) -> Column:
     return Column(name, "integer", low=low, high=high, identity=identity)
 
 

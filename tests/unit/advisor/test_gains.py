@@ -21,7 +21,7 @@ def curve(task, gains, size=200, base=0.6):
     odds = logit(base)
     values = {MEASURED[0]: base} | {n: 1 / (1 + np.exp(-odds - gain)) for n, gain in gains.items()}
     table = pd.DataFrame([values] * 3)
-    return Curve(task, "pocket", 0.0, 28, "image", 0.5, "made", {size: table}, {}, {})
+    return Curve(task, "pocket", 0.0, 28, "image", 0.5, "made", {size: table}, {})
 
 
 def gains_of(*curves):
