@@ -22,7 +22,7 @@ import pandas as pd
 
 from helpers.advisor.answer import chance_right, first_choice
 from helpers.advisor.prior.accuracies import Prior, base_of, expected_accuracies
-from helpers.advisor.prior.gains import MEASURED, recorded_gains
+from helpers.advisor.prior.gains import MEASURED, classes_of, recorded_gains
 from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, verdict_of
 from helpers.paths import results_dir
@@ -37,8 +37,8 @@ VALIDATION = 100  # examples, beside those to train on, that a probe out of fold
 FIXED = {"probe": FEATURE_EXTRACTION, "lora": LORA, "full": FULL_FINE_TUNING}
 
 
-def prior_of(modality: str, held: Measured, reached: pd.Series, n: int) -> Prior:
-    """What these records let expect around the shares of n examples that were reached."""
+def prior_of(curve: Curve, n_train: int, held: Measured, reached: pd.Series, n: int) -> Prior:
+    """What records let expect around the shares of n examples that were reached on a task."""
     scores = {}
     for name in MEASURED:
         count = round(float(reached[name]) * n)
@@ -46,17 +46,18 @@ def prior_of(modality: str, held: Measured, reached: pd.Series, n: int) -> Prior
     probing = SimpleNamespace(
         probe=scores[FEATURE_EXTRACTION], classical=scores[CLASSICAL], cause=""
     )
-    gains = recorded_gains(modality, held)
+    gains = recorded_gains(curve.modality, held, n_train / classes_of(curve.task))
     return Prior(expected_accuracies(probing, gains), gains, base_of(probing, gains))
 
 
 def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, Any]]:
     """A row for each answer to one situation. held: the records without its data set."""
     means, seconds = curve.accuracy[n_train].mean(), curve.costs[n_train]["train_seconds"]
-    prior = prior_of(curve.modality, held, means, min(MOST, n_train + VALIDATION))
+    prior = prior_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
     names = [name for name in prior.expected if name in means]
-    chosen = first_choice(prior, {name: max(1e-3, float(seconds[name])) for name in names})
     constant = expected_regret(curve.modality, held).index
+    taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
+    chosen = first_choice(prior, taken_in, constant)
     taken = {LOOK: chosen, **FIXED, "constant": next(n for n in constant if n in names)}
     told = [prior.expected[name] for name in names if name not in MEASURED]
     chance = chance_right(prior.belief(names), chosen)
