@@ -12,6 +12,7 @@ import pandas as pd
 from helpers.results.learning_curves import Measured, additive
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
+WITHIN = 0.015  # of accuracy below the best: still right
 
 
 def expected_regret(
@@ -22,7 +23,8 @@ def expected_regret(
     regret: the mean, over measured situations of the modality, of what the approach gives up
     against the best of `names` there. cost: processor seconds relative to the geometric mean of
     `names`. Each data set has one say, however many sizes, networks and dial steps it was measured
-    on. families: how many data sets there are. names: the approaches that are compared, None for
+    on. right: in which share of them it lay within WITHIN of the best. families: how many data sets
+    there are. names: the approaches that are compared, None for
     every one that is recorded. Empty where no situation compares any.
     """
     key = (modality, None if names is None else tuple(sorted(names)))
@@ -45,14 +47,15 @@ def mean_regret(table: pd.DataFrame) -> pd.DataFrame:
     means = wide["mean"] if len(table) else pd.DataFrame()
     means = means.loc[:, means.notna().sum() > 1].dropna(how="all")
     if len(means) < 2:
-        return pd.DataFrame(columns=["regret", "cost", "families"])
+        return pd.DataFrame(columns=["regret", "right", "cost", "families"])
     data_sets = means.columns.get_level_values("family").to_series(index=means.columns)
     weights = 1 / data_sets.map(data_sets.value_counts())
     approach, situation = additive(means, weights)
     filled = means.where(means.notna(), pd.DataFrame(np.add.outer(approach.to_numpy(),
                          situation.to_numpy()), means.index, means.columns))  # fmt: skip
     regrets = filled.max() - filled
-    made = pd.DataFrame({"regret": regrets @ (weights / weights.sum())})
+    share = weights / weights.sum()
+    made = pd.DataFrame({"regret": regrets @ share, "right": (regrets <= WITHIN + 1e-9) @ share})
     made["cost"] = np.nan
     seconds = wide["seconds"].reindex_like(means)
     if seconds.notna().equals(means.notna()):  # published tables hardly ever state them

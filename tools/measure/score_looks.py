@@ -2,9 +2,10 @@
 
     python -m tools.measure.score_looks
 
-Every recorded situation on which all approaches were run, its data set held out from the records,
-is looked at without training: what probe and model without a network reached there stands for what
-a look measures, with the examples that it would have. Beside it stand always the probe (at the
+Every recorded situation on which all approaches were run is looked at without training, its data
+set held out from the records with everything made of the same data (other sizes, networks, steps of
+the dial): what probe and model without a network reached there stands for what a look measures, with
+the examples that it would have. Beside it stand always the probe (at the
 recorded size in pixels), always LoRA, always full fine-tuning, and a constant: what gives up least
 on the records of this kind of data. regret_points: what the best recorded approach has more.
 seconds: processor seconds of training what is named. intervals: how many accuracies were expected,
@@ -55,12 +56,12 @@ def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, An
     means, seconds = curve.accuracy[n_train].mean(), curve.costs[n_train]["train_seconds"]
     prior = prior_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
     names = [name for name in prior.expected if name in means]
-    constant = expected_regret(curve.modality, held).index
+    recorded = expected_regret(curve.modality, held, names)
     taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
-    chosen = first_choice(prior, taken_in, constant)
-    taken = {LOOK: chosen, **FIXED, "constant": next(n for n in constant if n in names)}
+    chosen = first_choice(prior, taken_in, recorded.index)
+    taken = {LOOK: chosen, **FIXED, "constant": recorded.index[0]}
     told = [prior.expected[name] for name in names if name not in MEASURED]
-    chance = chance_right(prior.belief(names), chosen)
+    chance = chance_right(chosen, recorded, prior.belief(names))
     inside = [one.low <= means[one.approach] <= one.high for one in told]
     looked = {
         "verdict": verdict_of(chance),
