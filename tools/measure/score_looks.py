@@ -4,10 +4,10 @@
 
 Every recorded situation on which all approaches were run is looked at without training, its data
 set held out from the records with everything made of the same data (other sizes, networks, steps of
-the dial): what probe and model without a network reached there stands for what a look measures, with
-the examples that it would have. Beside it stand always the probe (at the
-recorded size in pixels), always LoRA, always full fine-tuning, and a constant: what gives up least
-on the records of this kind of data. regret_points: what the best recorded approach has more.
+the dial): what probe and model without a network reached there stands for what a look measures,
+with the examples that it would have. Beside it stand always the probe (at the recorded size in
+pixels), always LoRA, always full fine-tuning, and a constant: what gives up least on the records of
+this kind of data. regret_points: what the best recorded approach has more.
 seconds: processor seconds of training what is named. intervals: how many accuracies were expected,
 not measured; held: how many of their 95 % intervals hold what is recorded; width: their median
 width. The file is written anew each time.
