@@ -183,9 +183,9 @@ def first_choice(prior: Prior, seconds: Mapping[str, float], order: Iterable[str
 def chance_right(take: str, recorded: pd.DataFrame, belief: Belief) -> float:
     """Chance that an approach lies within `verdicts.WITHIN` of the best, before a race.
 
-    What gave up least is as likely right as it was on recorded data sets, with one more on either
-    side, since they are few: fewer than 18 can't make it "clear". On data held out that told more
-    than what is expected of every approach together, by which the surest answers were wrong most.
+    What gave up least on all data sets but one was right so often on that one; one more is counted
+    on either side, since they are few: fewer than 18 can't make it "clear". On data held out that
+    told more than what is expected of every approach, by which the surest answers were wrong most.
     For what was measured here and leads there is nothing else to go by.
 
     recorded: what `expected_regret` returned.

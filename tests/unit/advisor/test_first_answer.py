@@ -15,6 +15,7 @@ from helpers.advisor.answer import (
     _pixel_reasons,
     _take_reason,
     _unknown_reasons,
+    chance_right,
     first_choice,
     ruled_here,
 )
@@ -68,6 +69,15 @@ def test_a_better_and_cheaper_measured_result_is_not_overridden():
 def test_what_gave_up_least_is_taken_not_what_is_expected_highest():
     told = prior(classical=0.7, feature_extraction=0.8, lora=0.85, lp_ft=0.87)
     assert first_choice(told, {**SECONDS, "lp_ft": 100.0}, ORDER) == "lora"
+
+
+def test_an_expected_answer_is_as_sure_as_such_answers_were_on_other_data():
+    told = prior(classical=0.5, feature_extraction=0.995, lora=0.9)
+    belief = told.belief(list(told.expected))
+    recorded = pd.DataFrame({"right": 1.0, "families": [4, 4]}, ["lora", "feature_extraction"])
+    assert chance_right("lora", recorded, belief) == pytest.approx(5 / 6)
+    assert verdicts.verdict_of(chance_right("lora", recorded, belief)) == verdicts.LEANING
+    assert chance_right("feature_extraction", recorded, belief) > 0.9  # measured: by what is left
 
 
 def arm(name, right):
