@@ -26,6 +26,7 @@ FROM_SCRATCH = "from_scratch"
 # What the words mean on the scale of distances, 0 (the pretraining data) to 1 (unlike it in all).
 DISTANCES = {"close": 1 / 6, "medium": 1 / 2, "far": 5 / 6}
 MODALITIES = ("image", "text")
+KINDS = dict(zip(MODALITIES, ("pictures", "texts"), strict=True))  # what their examples are called
 
 
 class SizeWord(StrEnum):

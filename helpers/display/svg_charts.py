@@ -99,7 +99,7 @@ def marks(examples: tuple[float, str, str], live: Iterable[tuple[float, float, s
 
 
 def draw_panel(curve: Curve) -> Panel:
-    """Draw a curve with all approaches that have at least two seeds at some size."""
+    """Draw a curve: means, and a band and bars where an approach has two seeds."""
     table = summary(curve)
     sizes = sorted(curve.accuracy)
     low, high = _ends(table)
@@ -125,12 +125,17 @@ def name_of(curve: Curve) -> str:
 
 
 def summary(curve: Curve) -> pd.DataFrame:
-    """Return mean, low and high (95 %, over seeds) of a curve, a row for each size and approach."""
+    """Return mean, low and high of a curve, a row for each size and approach.
+
+    low, high: 95 %, over seeds; NaN for a single one.
+    """
     long = [
         accuracy.melt(var_name="approach", value_name="accuracy").assign(n_train=size)
         for size, accuracy in curve.accuracy.items()
     ]
-    return interval_table(pd.concat(long), ["n_train", "approach"], "accuracy").dropna()
+    return interval_table(pd.concat(long), ["n_train", "approach"], "accuracy").dropna(
+        subset="mean"
+    )
 
 
 def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -140,6 +145,7 @@ def _in_order(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _ends(table: pd.DataFrame) -> tuple[float, float]:
     """Ends of the accuracy axis, on twentieths, that hold every mean and most of the bands."""
+    table = table.fillna({"low": table["mean"], "high": table["mean"]})
     spread = table["mean"].max() - table["mean"].min()
     low = max(table["low"].min(), table["mean"].min() - 0.3 * spread - 0.02, 0.0)
     high = min(table["high"].max(), table["mean"].max() + 0.3 * spread + 0.02, 1.0)
@@ -169,13 +175,16 @@ def _axes(panel: Panel, sizes: Sequence[int]) -> list[str]:
 
 def _series(panel: Panel, rows: pd.DataFrame, approach: str) -> str:
     rows = rows.sort_values("n_train")
-    xs = [panel.x(size) for size in rows["n_train"]]
-    means, lows, highs = ([panel.y(v) for v in rows[key]] for key in ("mean", "low", "high"))
-    line = "M" + "L".join(f"{x} {y}" for x, y in zip(xs, means, strict=True))
-    edge = [*zip(xs, highs, strict=True), *zip(xs[::-1], lows[::-1], strict=True)]
-    band = "M" + "L".join(f"{x} {y}" for x, y in edge) + "Z"
-    bars = "".join(f"M{x} {low}V{high}" for x, low, high in zip(xs, lows, highs, strict=True))
-    dots = "".join(_marker(approach, x, y) for x, y in zip(xs, means, strict=True))
+    means = [(panel.x(row.n_train), panel.y(row.mean)) for row in rows.itertuples()]
+    ends = [
+        (panel.x(row.n_train), panel.y(row.low), panel.y(row.high))
+        for row in rows.dropna().itertuples()
+    ]
+    line = "M" + "L".join(f"{x} {y}" for x, y in means)
+    edge = [*((x, high) for x, _, high in ends), *((x, low) for x, low, _ in ends[::-1])]
+    band = "M" + "L".join(f"{x} {y}" for x, y in edge) + "Z" if ends else ""
+    bars = "".join(f"M{x} {low}V{high}" for x, low, high in ends)
+    dots = "".join(_marker(approach, x, y) for x, y in means)
     return (
         f'<g class="series s-{approach}"><path class="band" d="{band}"/>'
         f'<path class="bar" d="{bars}"/><path class="line" d="{line}"/>{dots}</g>'
@@ -205,7 +214,8 @@ def _table(table: pd.DataFrame, sizes: Sequence[int]) -> str:
 
 
 def _cell(row: pd.Series) -> str:
-    return f"{row['mean']:.3f} <small>{row['low']:.3f} to {row['high']:.3f}</small>"
+    reach = f"{row['low']:.3f} to {row['high']:.3f}" if row["runs"] > 1 else "one run"
+    return f"{row['mean']:.3f} <small>{reach}</small>"
 
 
 def duration(seconds: float) -> str:

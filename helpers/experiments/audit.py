@@ -19,6 +19,7 @@ from helpers.experiments.sweeps import MOST_TRIALS, Search, Tuning
 from helpers.results import runs as records
 from helpers.results import schema
 from helpers.results.statistics import late_best, trains_by_gradient
+from helpers.vocabulary import KINDS
 
 MOST_EDGES = 0.05  # share of searches that end at an edge of what was tried; one always may
 MOST_LATE = 0.10  # share of runs whose best epoch lies in the last tenth; one always may
@@ -78,13 +79,15 @@ def _rehashed(runs: pd.DataFrame) -> dict[str, Any]:
 def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
     """How many rows figures, rules and verdicts read, and why they don't read the others."""
     sample = runs["origin"] != "full"
-    read = (runs["schema"] == schema.COMPARED) & ~sample
+    compared = runs["modality"].map(schema.COMPARED).astype(int)
+    read = (runs["schema"] == compared) & ~sample
     left_out = {"a sample of the data": int(sample.sum())}
-    for recipe, rows in runs[~sample & ~read].groupby("schema"):
-        why = "not whole yet" if recipe > schema.COMPARED else "given up for a later one"
+    others = runs.assign(later=runs["schema"] > compared)[~sample & ~read]
+    for (recipe, later), rows in others.groupby(["schema", "later"]):
+        why = "not whole yet" if later else "given up for a later one"
         left_out[f"recipe {recipe}, {why}"] = len(rows)
     return {
-        "schema": schema.COMPARED,
+        "schema": dict(schema.COMPARED),
         "read": int(read.sum()),
         "trials_among_them": int(runs.loc[read, "sweep"].str.endswith(TUNING).sum()),
         "left_out": {why: count for why, count in left_out.items() if count},
@@ -283,7 +286,8 @@ def _check_lines(made: Mapping[str, Any]) -> Iterator[str]:
             f"n={cell['n_train']}: {cell['lr']:g} of {cell['tried']}"
         )
     read, trials_read = held["read"], held["trials_among_them"]
-    yield f"compared: {read} rows of recipe {held['schema']}, of them {trials_read} trials"
+    recipes = ", ".join(f"{recipe} for {KINDS[kind]}" for kind, recipe in held["schema"].items())
+    yield f"compared: {read} rows of recipe {recipes}, of them {trials_read} trials"
     yield from (f"not compared: {n} rows, {why}" for why, n in held["left_out"].items())
 
 

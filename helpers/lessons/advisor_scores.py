@@ -16,12 +16,19 @@ from helpers.results.runs import load_runs
 from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import wilson_interval
 from helpers.tasks import family
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, counted, label_of, looks
+from helpers.vocabulary import (
+    FEATURE_EXTRACTION,
+    FULL_FINE_TUNING,
+    KINDS,
+    LORA,
+    counted,
+    label_of,
+    looks,
+)
 
 FIRST, RACE, CONSTANT = "the first answer", "a race of ten minutes", "a constant for each kind"
 FIXED = {f"always {label_of(name)}": name for name in (LORA, FEATURE_EXTRACTION, FULL_FINE_TUNING)}
 WITHIN = 1.5  # points below the best: still right
-KINDS = {"image": "pictures", "text": "texts"}
 
 
 @cache

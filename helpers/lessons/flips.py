@@ -31,7 +31,6 @@ from helpers.display.figures import MAX_SIZE, Picture, figure
 from helpers.errors import UserError
 from helpers.results.effects import Effect, first_case, gain
 from helpers.results.runs import load_runs
-from helpers.results.schema import COMPARED
 from helpers.results.statistics import interval_table, pair
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, style_of
@@ -50,15 +49,16 @@ LOCAL = (NAIVE, LORA, PROBE)
 
 
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
-    """The rows of the recipe that is compared, of one flip or of all; none where there are none.
+    """Each flip's rows of its newest recipe, of one flip or of all; none where there are none.
 
     Raises UserError for a file with other columns, or a flip that is not there.
     """
     if flip is not None and flip not in VARIANTS:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
     table = FILE.load(path)
-    table = table[table["schema"] == COMPARED].reset_index(drop=True)
-    return table if flip is None else table[table["flip"] == flip].reset_index(drop=True)
+    newest = table.groupby("flip")["schema"].transform("max")
+    wanted = (table["schema"] == newest) & (True if flip is None else table["flip"] == flip)
+    return table[wanted].reset_index(drop=True)
 
 
 def paired(rows: pd.DataFrame, ours: tuple[str, str], theirs: tuple[str, str]) -> pd.DataFrame:
@@ -136,7 +136,8 @@ def local_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
     """
     rows = load("local") if rows is None else rows
     small = rows[rows["variant"] == "local"]
-    runs = load_runs(schema=COMPARED, sweep="pocket", dial=0.0, settings="", approach=[PROBE, LORA])
+    recipe = int(rows["schema"].max()) if len(rows) else None
+    runs = load_runs(schema=recipe, sweep="pocket", dial=0.0, settings="", approach=[PROBE, LORA])
     runs = runs[(runs["backbone"] == "pocket") & runs["task"].isin(small["task"])]
     runs = runs[runs["n_train"].isin(small["n_labelled"])].rename(columns={"n_train": "n_labelled"})
     both = pd.concat([rows, runs[[*PLACE, "approach", "seed", "test_accuracy"]]])

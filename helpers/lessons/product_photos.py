@@ -17,7 +17,7 @@ from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, li
 from helpers.lessons.trade_offs import bill, cost_ratios, ship
 from helpers.results.learning_curves import comparable
 from helpers.results.published import comparable_cases, full_minus_linear
-from helpers.results.runs import load_runs
+from helpers.results.runs import Recipe, load_runs
 from helpers.results.schema import COMPARED, PROVISIONAL, SCHEMA
 from helpers.results.statistics import mean_interval, paired_gain, wilson_interval
 from helpers.tasks import Task, load_task
@@ -42,7 +42,7 @@ PIXELS = "#000000"
 Situation = tuple[int, int]  # photos, pixels a side
 
 
-def recorded(task: str = PHOTOS, schema: int = COMPARED) -> pd.DataFrame:
+def recorded(task: str = PHOTOS, schema: Recipe = COMPARED) -> pd.DataFrame:
     """Recorded runs of the ImageNet network on a task, of the recipe that is compared.
 
     One variant for each approach and situation, and the frozen network at other sizes in pixels.
@@ -61,7 +61,7 @@ def fairest() -> pd.DataFrame:
     return recorded() if levers(fair).empty else fair
 
 
-def of_any_task(schema: int = COMPARED) -> pd.DataFrame:
+def of_any_task(schema: Recipe = COMPARED) -> pd.DataFrame:
     """Recorded runs of the network on pictures of any task: what it takes to answer."""
     return load_runs(schema=schema, backbone=NETWORK, dial=0.0)
 

@@ -22,6 +22,7 @@ from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
+    KINDS,
     LORA,
     PARTIAL_FINE_TUNING,
     label_of,
@@ -31,7 +32,6 @@ from helpers.vocabulary import (
 
 OWN, PUBLISHED = "own", "published"
 SLOPES = "hierarchical"  # the rival that lets size, distance, data set and network speak
-KINDS = {"image": "pictures", "text": "texts"}
 WHERE = {OWN: "measured here", PUBLISHED: "published"}
 SAYS = {"R1": FEATURE_EXTRACTION, "R2": LORA, "R3": PARTIAL_FINE_TUNING, "R4": FULL_FINE_TUNING}
 DRAWN = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)

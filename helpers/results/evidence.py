@@ -33,7 +33,7 @@ from helpers.results.learning_curves import (
 from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
-from helpers.results.schema import PROVISIONAL
+from helpers.results.schema import COMPARED, provisional
 from helpers.results.statistics import t_half_width
 from helpers.vocabulary import counted, phrase_of
 
@@ -320,10 +320,11 @@ def decide_command(*, as_json: bool = False, **situation: Any) -> int:
 
     situation: the fields of `Situation`. Raises UserError for an impossible one.
     """
-    made = both_answers(Situation(**situation))
+    asked = Situation(**situation)
+    made = both_answers(asked)
     print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
-    if PROVISIONAL:
-        print(PROVISIONAL, file=sys.stderr)
+    if warning := provisional({asked.modality: COMPARED[asked.modality]}):
+        print(warning, file=sys.stderr)
     return 0
 
 

@@ -15,7 +15,6 @@ import pandas as pd
 
 from helpers.decision import Situation
 from helpers.paths import results_dir
-from helpers.results.schema import COMPARED
 from helpers.tasks import TASKS, family
 from helpers.vocabulary import (
     DISTANCES,
@@ -34,7 +33,6 @@ WHOLE = frozenset({FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LO
 # Seeds that count, by recipe: the second round gives further seeds to close races alone, so one
 # is enough there, and approaches are compared on the seeds that they share.
 SEEDS = {1: 3, 2: 1}
-LEAST_SEEDS = SEEDS[COMPARED]
 # Deviation of an accuracy from one run to the next, times the root of the training examples. It
 # stands in where an approach has too few seeds to show its own.
 RUN_NOISE = {"image": 0.3, "text": 0.2}
@@ -70,7 +68,7 @@ class Curve:
     accuracy: dict[int, pd.DataFrame]
     validation: dict[int, pd.DataFrame]
     costs: dict[int, pd.DataFrame]
-    recipe: int = COMPARED  # the schema of its rows
+    recipe: int = 1  # the schema of its rows
 
     @property
     def key(self) -> CurveKey:
@@ -197,8 +195,6 @@ def comparable(runs: pd.DataFrame, least_seeds: int | None = None) -> pd.DataFra
     best validation accuracy. With fewer than `least_seeds` (None: of the recipe) none counts.
     """
     runs = runs[runs["origin"] == "full"]
-    recipe = int(runs["schema"].max()) if len(runs) else COMPARED
-    least_seeds = SEEDS[recipe] if least_seeds is None else least_seeds
     # A trial at a size of the grid is one of its runs; trials of other rates lack the seeds.
     runs = runs.assign(sweep=runs["sweep"].str.removesuffix("/tuning"))
     compared = runs.groupby("sweep")["approach"].agg(set)
@@ -216,11 +212,14 @@ def comparable(runs: pd.DataFrame, least_seeds: int | None = None) -> pd.DataFra
         together=("together", "max"),
         seeds=("seed", "nunique"),
         validation=("val_accuracy", "mean"),
+        recipe=("schema", "max"),
     )
-    variants = variants[variants["seeds"] >= least_seeds].reset_index()
+    least = variants["recipe"].map(SEEDS) if least_seeds is None else least_seeds
+    variants = variants[variants["seeds"] >= least].reset_index()
     variants["seeds"] = variants["seeds"].clip(upper=SEEDS[1])
-    order = [*cell, *(["together"] if recipe > 1 else []), "seeds", "validation"]
-    ranked = variants.sort_values(order, kind="stable")
+    # The first round's sweeps compared equally many approaches at every size.
+    variants.loc[variants["recipe"] == 1, "together"] = 0
+    ranked = variants.sort_values([*cell, "together", "seeds", "validation"], kind="stable")
     best = ranked.drop_duplicates(cell, keep="last")
     return runs.merge(best[[*cell, *VARIANT]], on=[*cell, *VARIANT])
 

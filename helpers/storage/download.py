@@ -1,10 +1,14 @@
-"""One file from the first of several addresses that answers, resumed where it stopped."""
+"""Downloads: one file from the first address that answers, or what a command brings."""
 
 import http.client
+import math
+import os
 import ssl
+import subprocess
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -79,3 +83,47 @@ def _download(url: str, file: Path, bar: tqdm, most: int) -> None:
         if missing:
             raise http.client.IncompleteRead(b"", missing)
     part.replace(file)
+
+
+def follow(
+    command: Sequence[str],
+    log: Path,
+    seen: Callable[[], int],
+    bar: tqdm,
+    *,
+    env: Mapping[str, str],
+    most: float = math.inf,
+    seconds: float = math.inf,
+) -> int:
+    """Run a command that downloads, and return its exit status.
+
+    log: the file for what it prints. seen: tells the bytes that have come, which the bar follows.
+    env: variables beside those of this process. most: bytes that may come. seconds: without any.
+    Raises UserError when more bytes come, Unreachable when none do; the command is ended.
+    """
+    with log.open("wb") as output:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, env=os.environ | env, **streams)
+        moved, last = time.monotonic(), -1
+        try:
+            running = True
+            while running:
+                running = process.poll() is None  # asked first, so that the end is looked at too
+                now = seen()
+                if now != last:
+                    moved, last = time.monotonic(), now
+                bar.update(max(0, now - bar.n))
+                if now > most:
+                    raise UserError(
+                        f"more than {most:,} bytes came, which is not what was asked for; nothing "
+                        "was kept: check data/assets.toml"
+                    )
+                if time.monotonic() - moved > seconds:
+                    raise Unreachable(f"nothing came for {seconds:.0f} s; check the network")
+                if running:
+                    time.sleep(0.1)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    return process.returncode

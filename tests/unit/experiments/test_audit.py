@@ -178,14 +178,14 @@ def test_one_late_run_of_few_breaks_nothing(measure):
 def test_what_is_compared_and_what_not(measure, monkeypatch):
     runs = pd.concat([measure(), stored(schema=1), stored(schema=1, seed=1, origin="sample")])
     left_out = {"a sample of the data": 1, f"recipe {schema.SCHEMA}, not whole yet": RUNS}
-    monkeypatch.setattr(schema, "COMPARED", 1)
+    monkeypatch.setattr(schema, "COMPARED", {"image": 1, "text": 2})
     assert audit.audit(runs)["comparison"] == {
-        "schema": 1, "read": 1, "trials_among_them": 0, "left_out": left_out
+        "schema": {"image": 1, "text": 2}, "read": 1, "trials_among_them": 0, "left_out": left_out
     }  # fmt: skip
-    monkeypatch.setattr(schema, "COMPARED", 2)
+    monkeypatch.setattr(schema, "COMPARED", {"image": 2, "text": 1})
     made = audit.audit(runs)
     assert made["comparison"] == {
-        "schema": 2,
+        "schema": {"image": 2, "text": 1},
         "read": RUNS,
         "trials_among_them": 10,
         "left_out": {"a sample of the data": 1, "recipe 1, given up for a later one": 1},

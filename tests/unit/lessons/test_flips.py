@@ -7,7 +7,6 @@ import pytest
 
 from helpers.errors import UserError
 from helpers.lessons import flips
-from helpers.results.schema import COMPARED
 from helpers.tasks import TASKS
 from helpers.vocabulary import style_of
 
@@ -16,7 +15,7 @@ def a_row(**changes):
     """A made-up row."""
     row = {"flip": "unlabelled", "task": "digits", "backbone": "pocket", "variant": "plain"}
     row |= {"approach": flips.NAIVE, "n_labelled": 50, "n_unlabelled": 0, "seed": 0, "dial": 0.0}
-    row |= {"schema": COMPARED}
+    row |= {"schema": 1}
     row |= dict.fromkeys(flips.NUMBERS, 1) | {"val_accuracy": 0.5, "test_accuracy": 0.5}
     return row | {"created": "2026-01-02T03:04:05+00:00", "git": "0123456789"} | changes
 
@@ -45,8 +44,10 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     assert flips.FILE.question(a_row(dial=1 / 3)) in flips.FILE.recorded(path)
     assert flips.FILE.question(a_row(seed=2)) not in flips.FILE.recorded(path)
     assert flips.load("local", path).empty
-    flips.FILE.append(a_row(seed=2, schema=3 - COMPARED), path)  # the other recipe
-    assert flips.load("unlabelled", path)["seed"].tolist() == [0, 1]
+    flips.FILE.append(a_row(flip="local"), path)
+    flips.FILE.append(a_row(seed=2, schema=2), path)  # a newer recipe
+    assert flips.load("unlabelled", path)["seed"].tolist() == [2]
+    assert flips.load("local", path)["seed"].tolist() == [0]
 
 
 def test_bad_rows_files_and_flips_are_refused(tmp_path):

@@ -307,7 +307,7 @@ def test_json_has_the_keys_that_were_promised(monkeypatch, capsys):
     assert "20.0 points below the best" in told["reasons"][-3]
     assert "larger pictures. On clothing" in told["reasons"][-1]
     sources = told["sources"]
-    assert sources["recipe"] == COMPARED and sources["records"] == [
+    assert sources["recipe"] == COMPARED["image"] and sources["records"] == [
         {"task": "digits", "backbone": "pocket", "dial": 0.0, "image_size": 28}
     ]
     assert len(sources["published"]) > 5  # medical pictures, of 78 to 300 examples
@@ -427,12 +427,13 @@ def test_bad_input_is_one_line_and_status_two(wrong, capsys):
 def test_random_situations_all_get_an_answer_from_the_records_there_are():
     rng, runs = random.Random(1), learning_curves.measured_curves(records.load_runs())
     for _ in range(60):
-        told = both_answers(random_situation(rng), runs)
+        asked = random_situation(rng)
+        told = both_answers(asked, runs)
         assert list(told) == KEYS
         json.dumps(told, allow_nan=False)
         assert told["verdict"] in (CLEAR, CLOSE, NONE)
         assert bool(told["candidates"]) == (told["verdict"] != NONE)
         for row in told["candidates"]:
             assert row["low"] <= row["accuracy"] <= row["high"]
-            assert row["runs"] >= learning_curves.LEAST_SEEDS
+            assert row["runs"] >= learning_curves.SEEDS[COMPARED[asked.modality]]
         assert told["candidates"] == sorted(told["candidates"], key=lambda row: -row["accuracy"])

@@ -393,3 +393,22 @@ def test_recorded_runs_are_whole_unique_and_rehashable():
         assert results_file.csv_line(made).strip() == data.splitlines()[position + 1], (
             f"row {position}"
         )
+
+
+def test_rows_of_one_recipe_for_each_kind_of_data(tmp_path):
+    path = tmp_path / "runs.csv"
+    texts = {"modality": "text", "task": "tweets", "backbone": "minilm"}
+    for recipe in (1, 2):
+        for kind in ({}, texts):
+            records.append(make_row(schema=recipe, **kind), path)
+    read = records.load_runs(path, schema={"image": 2, "text": 1})
+    assert read.set_index("modality")["schema"].to_dict() == {"image": 2, "text": 1}
+    assert len(records.load_runs(path, schema=2)) == 2
+    assert len(records.load_runs(path, schema=None)) == 4
+
+
+def test_what_is_provisional_is_said_of_the_kind_that_is():
+    assert schema.provisional({"image": 2, "text": 2}) == ""
+    assert "these records are a first round" in schema.provisional({"image": 1, "text": 1})
+    early = schema.provisional({"image": 2, "text": 1})
+    assert "the records of texts are a first round" in early

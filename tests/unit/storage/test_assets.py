@@ -17,6 +17,7 @@ import threading
 import zipfile
 
 import pytest
+from tqdm import tqdm
 
 from helpers import paths
 from helpers.backbones import load_backbone
@@ -25,7 +26,7 @@ from helpers.storage import install
 from helpers.storage import install as sources
 from helpers.storage import unpack as unpack_module
 from helpers.storage.assets import all_assets, assets_named
-from helpers.storage.download import Unreachable
+from helpers.storage.download import Unreachable, follow
 from helpers.storage.fetch import fetch
 from helpers.storage.install import asset_path, find_asset
 from helpers.storage.seals import below, sha256_of, tree_hash
@@ -43,7 +44,8 @@ def test_every_entry_is_pinned_and_described(root):
     for name, asset in all_assets().items():
         assert asset.about and asset.licence, name
         assert f"`{name}`" in readme, f"data/README.md does not describe {name}"
-        pins = {"archive": asset.commit, "files": asset.contents}
+        commit = re.fullmatch("[0-9a-f]{40}", asset.commit)
+        pins = {"commit": commit, "files": asset.contents}
         assert pins.get(asset.kind) or re.fullmatch("[0-9a-f]{64}", asset.sha256), name
         assert bool(asset.fallback) == asset.needs_other_host
 
@@ -532,13 +534,13 @@ def test_a_named_folder_must_exist(variable, monkeypatch):
 
 UNREACHABLE = """
 [far]
-kind = "archive"
+kind = "commit"
 about = "on a host that is down"
 licence = "CC0-1.0"
 folder = "far"
 fallback = "the sample stands in"
-url = "http://127.0.0.1:9/far.tar.gz"
-commit = "c0ffee"
+url = "http://127.0.0.1:9/far.git"
+commit = "c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ff"
 count = 1
 size = 10
 unpacked = 100000
@@ -573,7 +575,7 @@ def test_fetch_by_name_of_asset_or_task(place, wheel, names):
 
 def test_fetch_of_what_was_named_must_succeed(place, wheel):
     register_wheel(place, sha256_of(wheel), UNREACHABLE)
-    with pytest.raises(UserError, match=r"cannot download .*127.0.0.1:9.*check the network"):
+    with pytest.raises(UserError, match=r"cannot fetch .*127.0.0.1:9.*check the network"):
         fetch(["far"], progress=False)
     with pytest.raises(DataNotFound, match="fetch far.*TRANSFER_DATA"):
         asset_path("far")
@@ -683,127 +685,145 @@ def host(place):
     server.server_close()
 
 
-def serve_archive(place, host, commit="c0ffee", pictures=2, ending="jpg"):
-    file = host.folder / "far.tar.gz"
-    headers = {"comment": commit}
-    with tarfile.open(file, "w:gz", format=tarfile.PAX_FORMAT, pax_headers=headers) as archive:
-        for i in range(pictures):
-            content = bytes([i]) * 5000 + os.urandom(5000)
-            member = tarfile.TarInfo(f"far-{commit}/train/hat/{i}.{ending}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    text = UNREACHABLE.replace("http://127.0.0.1:9", host.url).replace("count = 1", "count = 2")
-    text = text.replace("*.jpg", f"*.{ending}")
-    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
-    return file
+class Repository:
+    """A Git repository of a few photos, registered as the asset `far`."""
+
+    def __init__(self, place):
+        self.place, self.folder = place, place / "host"
+        (self.folder / "train" / "hat").mkdir(parents=True)
+        self.git("init", "--quiet")
+        for number, ending in enumerate(("jpg", "JPG")):
+            photo = self.folder / "train" / "hat" / f"{number}.{ending}"
+            photo.write_bytes(bytes([number]) * 9000 + os.urandom(1000))
+        (self.folder / "notes.txt").write_bytes(b"one\ntwo\n")
+        (self.folder / "huge.bin").write_bytes(b"not asked for")
+        self.commit = self.committed()
+        self.register()
+
+    def git(self, *command):
+        """Run git here, as somebody with a name."""
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=false"]
+        done = subprocess.run(["git", "-C", str(self.folder), *who, *command], check=True,
+                              capture_output=True, text=True)  # fmt: skip
+        return done.stdout.strip()
+
+    def committed(self):
+        """Commit all there is; return the id."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "photos")
+        return self.git("rev-parse", "HEAD")
+
+    def register(self, **changes):
+        """Write the asset's entry, with some fields changed."""
+        entry = {"kind": "commit", "about": "photos", "licence": "MIT", "folder": "far",
+                 "fallback": "the sample", "url": self.folder.as_uri(), "commit": self.commit,
+                 "count": 2, "size": 0, "unpacked": 100_000,
+                 "files": ["*.jpg", "*.JPG", "*.txt"]}  # fmt: skip
+        lines = [f"{key} = {json.dumps(value)}" for key, value in (entry | changes).items()]
+        file = self.place / "data" / "assets.toml"
+        file.write_text("\n".join(["[far]", *lines, ""]), encoding="utf-8")
 
 
-def test_an_archive_is_downloaded_and_read_from_then_on(place, host):
-    serve_archive(place, host)
+@pytest.fixture
+def repository(place):
+    return Repository(place)
+
+
+def nothing_is_kept(place):
+    """No folder and nothing that a next try could take for the asset."""
+    assets = place / "data" / "cache" / "assets"
+    return not (assets / "far").exists() and not list(assets.glob(".partial-far/unpacked/**/*.jpg"))
+
+
+def test_a_commit_is_fetched_and_read_from_then_on(place, repository):
+    repository.git("commit", "--quiet", "--allow-empty", "--message", "a later one")
     fetch(["far"], progress=False)
-    assert listing(asset_path("far")) == [".asset.json", "train/hat/0.jpg", "train/hat/1.jpg"]
+    hat = repository.folder / "train" / "hat"
+    names = [".asset.json", "notes.txt", "train/hat/0.jpg", "train/hat/1.JPG"]
+    assert listing(asset_path("far")) == names
+    for name in ("0.jpg", "1.JPG"):
+        assert (asset_path("far") / "train" / "hat" / name).read_bytes() == (
+            hat / name
+        ).read_bytes()
     assert not list((place / "data" / "cache" / "assets").glob(".partial*"))
+    shutil.rmtree(repository.folder)
+    assert [one.status for one in fetch(progress=False)] == ["there"]
 
 
-def test_pictures_in_capitals_count(place, host):
-    serve_archive(place, host, ending="JPG")
+def test_lines_end_as_they_were_committed(place, repository, monkeypatch):
+    settings = place / "gitconfig"
+    settings.write_text("[core]\nautocrlf = true\n", encoding="utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
     fetch(["far"], progress=False)
-    assert listing(asset_path("far")) == [".asset.json", "train/hat/0.JPG", "train/hat/1.JPG"]
+    assert (asset_path("far") / "notes.txt").read_bytes() == b"one\ntwo\n"
 
 
-def test_an_archive_from_a_file_url(place, host):
-    file = serve_archive(place, host)
-    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
-    text = text.replace(f"{host.url}/far.tar.gz", file.as_uri())
-    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
-    fetch(["far"], progress=False)
-    assert len(listing(asset_path("far"))) == 3
-
-
-def test_a_cut_download_is_resumed(place, host):
-    serve_archive(place, host)
-    Host.cuts = 1
-    with pytest.raises(Unreachable, match="cannot download"):
+def test_one_changed_byte_is_another_commit(place, repository):
+    """Whoever holds the host can't give other photos under the id that is pinned."""
+    photo = repository.folder / "train" / "hat" / "0.jpg"
+    photo.write_bytes(b"x" + photo.read_bytes()[1:])
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--amend", "--no-edit")
+    repository.git("reflog", "expire", "--expire=now", "--all")
+    repository.git("gc", "--quiet", "--prune=now")
+    with pytest.raises(UserError, match=f"git cannot fetch commit {repository.commit}"):
         fetch(["far"], progress=False)
-    fetch(["far"], progress=False)
-    assert Host.ranges[0] is None and re.fullmatch(r"bytes=\d+-", Host.ranges[1])
-    assert len(listing(asset_path("far"))) == 3
+    assert nothing_is_kept(place)
 
 
-def test_a_part_longer_than_the_file_is_dropped(place, host):
-    serve_archive(place, host)
-    part = place / "data" / "cache" / "assets" / ".partial-far" / "archive.tar.gz.part"
-    part.parent.mkdir(parents=True)
-    part.write_bytes(b"x" * 1_000_000)
-    fetch(["far"], progress=False)
-    assert len(listing(asset_path("far"))) == 3
-
-
-def test_pictures_of_other_names_are_refused(place, host):
-    serve_archive(place, host)
-    file = place / "data" / "assets.toml"
-    text = file.read_text(encoding="utf-8")
-    names = tree_hash({f"train/hat/{n}.jpg": "" for n in (0, 2)})
-    file.write_text(f'{text}listing = "{names}"\n', encoding="utf-8")
-    with pytest.raises(UserError, match="other files than data/assets.toml expects"):
+def test_an_object_of_other_content_is_refused(place, repository):
+    """A photo is swapped below git's nose: its object keeps the name, and holds other bytes."""
+    one, two = (
+        repository.git("rev-parse", f"HEAD:train/hat/{name}") for name in ("0.jpg", "1.JPG")
+    )
+    objects = repository.folder / ".git" / "objects"
+    first, second = (objects / name[:2] / name[2:] for name in (one, two))
+    right = first.read_bytes()
+    first.chmod(0o644)
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(UserError, match="git cannot fetch commit"):
         fetch(["far"], progress=False)
-    names = tree_hash({f"train/hat/{n}.jpg": "" for n in (0, 1)})
-    file.write_text(f'{text}listing = "{names}"\n', encoding="utf-8")
+    assert nothing_is_kept(place)
+    first.write_bytes(right)
     fetch(["far"], progress=False)
+
+
+def test_a_host_that_sends_too_much_is_stopped(place, repository):
+    repository.register(unpacked=5000)
+    (repository.folder / "train" / "hat" / "0.jpg").write_bytes(os.urandom(30_000_000))
+    repository.register(unpacked=5000, commit=repository.committed())
+    with pytest.raises(UserError, match="more than 5,500 bytes came.*nothing was kept"):
+        fetch(["far"], progress=False)
+    assert nothing_is_kept(place)
 
 
 @pytest.mark.parametrize(
-    ("served", "said"), [(20_000, "sends more than"), (110_000, "sends more than")]
-)
-def test_a_host_that_sends_too_much_is_stopped(place, host, served, said):
-    file = serve_archive(place, host)
-    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
-    text = text.replace("unpacked = 100000", "unpacked = 10000")
-    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
-    file.write_bytes(os.urandom(served))
-    with pytest.raises(UserError, match=f"{said}.*nothing was kept"):
-        fetch(["far"], progress=False)
-    assert not [f for f in (place / "data" / "cache").rglob("*") if f.is_file() and "far" in f.name
-                and f.suffix != ".lock"]  # fmt: skip
-
-
-def test_an_archive_that_unpacks_to_too_much_is_refused(place, host):
-    serve_archive(place, host)
-    text = (place / "data" / "assets.toml").read_text(encoding="utf-8")
-    text = text.replace("unpacked = 100000", "unpacked = 19999")
-    (place / "data" / "assets.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match="20,000 bytes, at most 19,999"):
-        fetch(["far"], progress=False)
-
-
-@pytest.mark.parametrize(
-    ("served", "said"),
-    [
-        ({"commit": "beef"}, "holds commit beef, expected c0ffee"),
-        ({"pictures": 1}, "holds 1 pictures, expected 2"),
-    ],
-)
-def test_another_archive_than_expected(place, host, served, said):
-    serve_archive(place, host, **served)
+    ("field", "said"),
+    [({"unpacked": 19_999}, "20,008 bytes, expected 19,999"),
+     ({"count": 3}, "2 pictures, expected 3"),
+     ({"commit": "c0ffee" * 6 + "beef"}, "git cannot fetch commit c0ffee")],
+)  # fmt: skip
+def test_another_commit_than_expected(place, repository, field, said):
+    repository.register(**field)
     with pytest.raises(UserError, match=said):
         fetch(["far"], progress=False)
-    serve_archive(place, host)
-    fetch(["far"], progress=False)  # the wrong one was not kept
-
-
-def test_a_damaged_archive(place, host):
-    file = serve_archive(place, host)
-    file.write_bytes(file.read_bytes()[:9000])
-    with pytest.raises(UserError, match="damaged"):
-        fetch(["far"], progress=False)
-    serve_archive(place, host)
+    assert nothing_is_kept(place)
+    repository.register()
     fetch(["far"], progress=False)
 
 
-def test_a_missing_page_is_reported(place, host):
-    serve_archive(place, host).unlink()
-    with pytest.raises(Unreachable, match="Not Found"):
+def test_without_git_the_entry_says_what_to_do(place, repository, monkeypatch, capsys):
+    monkeypatch.setattr(install.shutil, "which", lambda _: None)
+    with pytest.raises(UserError, match="git is not here.*TRANSFER_DATA name a folder.*far/"):
         fetch(["far"], progress=False)
+    fetch()
+    assert re.search(r"far .*unavailable \(git is not here.*: the sample", capsys.readouterr().out)
+
+
+def test_a_host_that_falls_silent_is_left(tmp_path):
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(Unreachable, match="nothing came for 0 s"):
+        follow(command, tmp_path / "log", lambda: 7, tqdm(disable=True), env={}, seconds=0.3)
 
 
 @pytest.fixture
@@ -834,6 +854,44 @@ unpacked = 1100
 def test_files_come_from_the_first_mirror_that_answers(two_files):
     fetch(["far"], progress=False)
     assert listing(asset_path("far")) == [".asset.json", "one.gz", "two.gz"]
+
+
+def test_a_cut_download_is_resumed(two_files):
+    Host.cuts = 1
+    with pytest.raises(Unreachable, match="cannot download"):
+        fetch(["far"], progress=False)
+    fetch(["far"], progress=False)
+    assert Host.ranges[0] is None and re.fullmatch(r"bytes=\d+-", Host.ranges[1])
+    assert len(listing(asset_path("far"))) == 3
+
+
+def test_a_part_longer_than_the_file_is_dropped(place, two_files):
+    part = place / "data" / "cache" / "assets" / ".partial-far" / "one.gz.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 100_000)
+    fetch(["far"], progress=False)
+    assert len(listing(asset_path("far"))) == 3
+
+
+def test_files_from_a_file_url(place, two_files):
+    file = place / "data" / "assets.toml"
+    text = file.read_text(encoding="utf-8").replace(two_files.url, two_files.folder.as_uri())
+    file.write_text(text, encoding="utf-8")
+    fetch(["far"], progress=False)
+    assert len(listing(asset_path("far"))) == 3
+
+
+def test_a_mirror_that_sends_too_much_is_stopped(place, two_files):
+    (two_files.folder / "two.gz").write_bytes(os.urandom(200_000))
+    with pytest.raises(UserError, match="sends more than.*nothing was kept"):
+        fetch(["far"], progress=False)
+    assert not list((place / "data" / "cache").rglob("two.gz*"))
+
+
+def test_a_missing_page_is_reported(two_files):
+    (two_files.folder / "two.gz").unlink()
+    with pytest.raises(Unreachable, match="Not Found"):
+        fetch(["far"], progress=False)
 
 
 @pytest.mark.parametrize("body", [gzip.compress(b"other", mtime=0), b"<html>log in</html>"])

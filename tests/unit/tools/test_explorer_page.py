@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from pages import SMALL, as_point, settings, small_page
@@ -201,6 +202,17 @@ def test_a_panel_has_its_numbers_as_words_and_as_a_table(small):
         assert panel.mark(10**9)[2] == "1,000,000,000 examples →"
         assert panel.mark(1)[2].startswith("← ")
         assert panel.x(10**9) > panel.x(size) > panel.x(1)
+
+
+def test_a_curve_of_single_runs_is_drawn_without_bands(small):
+    _, _, held = small
+    curve = held.curves[0]
+    alone = {size: table.head(1) for size, table in curve.accuracy.items()}
+    panel = draw_panel(replace(curve, accuracy=alone))
+    marked = sum(table.notna().to_numpy().sum() for table in alone.values())
+    assert panel.svg.count('class="mark"') == marked == panel.table.count("<small>one run<")
+    assert "nan" not in panel.svg.lower() and 'class="band" d=""' in panel.svg
+    assert 'class="band" d=""' not in draw_panel(curve).svg
 
 
 def test_build_site_writes_it_whole_or_says_why_not(tmp_path, monkeypatch, capsys):
