@@ -188,10 +188,10 @@ def run_id(config: Mapping[str, Any]) -> str:
     """Return the identity of a run: 12 hex digits of SHA-256 over the columns that ask it.
 
     config: has at least the columns of IDENTITY (a whole stored row does); `schema` defaults to
-    the one that is compared. Equal questions give equal ids, whatever types of number they have.
+    the newest. Equal questions give equal ids, whatever types of number they have.
     Raises UserError naming the column that is missing or can't be.
     """
-    given = {"schema": COMPARED} | {str(name): config[name] for name in config.keys()}  # noqa: SIM118
+    given = {"schema": SCHEMA} | {str(name): config[name] for name in config.keys()}  # noqa: SIM118
     asked = {name: BY_NAME[name].clean(given.get(name)) for name in IDENTITY}
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:12]
