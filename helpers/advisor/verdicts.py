@@ -15,9 +15,9 @@ import pandas as pd
 
 from helpers.paths import results_dir
 from helpers.results.evidence import CLEAR, CLOSE
+from helpers.results.expected_regret import WITHIN
 
 LEANING = "leaning"
-WITHIN = 0.015  # of accuracy below the best: still right
 SURE_ENOUGH = {CLEAR: 0.95, LEANING: 0.6}  # the least chance of being right
 FILE = "advisor_table.csv"
 LOOKS = "looks.csv"

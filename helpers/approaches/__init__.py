@@ -10,7 +10,7 @@ import_members(__name__)  # a new file here registers by being here
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "adapter": ["Adapter", "add_adapters", "remove_adapters"],
+        "adapter": ["Adapter", "add_adapters"],
         "base": [
             "APPROACHES",
             "Approach",
@@ -20,10 +20,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "parse_options",
             "register_approach",
         ],
-        "classical": ["Classical", "flatten_pixels"],
-        "feature_extraction": ["FeatureExtraction"],
+        "classical": ["flatten_pixels"],
         "from_scratch": ["FromScratch"],
         "lora": ["LoRAConv2d", "LoRALinear", "add_lora", "merge_lora", "remove_lora"],
-        "model": ["TransferModel", "freeze", "unfreeze"],
+        "model": ["TransferModel", "freeze"],
     },
 )

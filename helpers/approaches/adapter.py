@@ -101,15 +101,6 @@ def _last_layer(module: nn.Module) -> nn.Linear | nn.Conv2d | None:
     return layers[-1] if layers else None
 
 
-def remove_adapters(root: nn.Module) -> nn.Module:
-    """Unplug every adapter in place: the base is bit for bit what it was."""
-    for parent in list(root.modules()):
-        for key, child in list(parent.named_children()):
-            if isinstance(child, Adapted):
-                setattr(parent, key, child.base)
-    return root
-
-
 @dataclass(frozen=True)
 class AdapterOptions(Options):
     """Size of the bottlenecks."""

@@ -49,7 +49,6 @@ class Fitted:
     history: History
     prepare_seconds: float = 0.0
     prepare_cpu_seconds: float = 0.0
-    start: int = 0
     extra: dict[str, float] = field(default_factory=dict)
     config: TrainConfig | None = None  # predictions are made at the precision of the training
 
@@ -81,7 +80,6 @@ class Approach:
     trials_per_decade = 2  # further trials lie on this ladder; strengths C on one of whole decades
     protocol_settings: dict[str, str] = {}  # modality → options of the second round
     augmentable = True  # whether augmented examples change anything
-    moves_base = False  # whether the pretrained weights themselves change
     uses_pretrained = True
     uses_network = True  # False: no backbone at all, and no training steps
     reads_features = False  # whether it trains on what the whole frozen backbone returns
@@ -168,26 +166,18 @@ class Approach:
             model = self.build(backbone, len(task.classes), options)
         if head is not None:
             model.head.load_state_dict(head.state_dict())
-        config, start = self.adjusted(config, options), model.start
+        config = self.adjusted(config, options)
         if not cache:
             model.start = 0
-        seconds = cpu_seconds = 0.0
-        if model.start:
-            examples, seconds, cpu_seconds = cached_examples(model, task.train, options, config)
-            validation, more, more_cpu = cached_examples(model, task.validation, None, config)
-            seconds, cpu_seconds = seconds + more, cpu_seconds + more_cpu
-            change = None
-        else:
-            examples = Examples.raw(model.backbone.encode(task.train.inputs), task.train.labels)
-            encoded = model.backbone.encode(task.validation.inputs)
-            validation = Examples.raw(encoded, task.validation.labels)
-            change = get_augment(options.augment)
+        examples, seconds, cpu_seconds = entering_examples(model, task.train, options, config)
+        validation, more, more_cpu = entering_examples(model, task.validation, None, config)
+        change = None if model.start else get_augment(options.augment)
         self.before_training(model, examples)
         one, _ = examples.batch(np.arange(1), pick_device(config.device))
         with folded(model.to(pick_device(config.device)), one):
             history = train(model, examples, validation, config, augment=change, on_epoch=on_epoch)
         self.after_training(model)
-        return Fitted(self, model, history, seconds, cpu_seconds, start, config=config)
+        return Fitted(self, model, history, seconds + more, cpu_seconds + more_cpu, config=config)
 
     def adjusted(self, config: TrainConfig, options: Options) -> TrainConfig:
         """Hook: the settings of the loop with what the options say of it."""
@@ -201,21 +191,20 @@ class Approach:
 
     def predict(self, fitted: Fitted, split: Split) -> Tensor:
         """Logits (N, classes); cached prefix activations are reused where the prefix is frozen."""
-        model = fitted.model
-        if model.start:
-            examples, *_ = cached_examples(model, split, None, None)
-        else:
-            examples = Examples.raw(model.backbone.encode(split.inputs), split.labels)
-        return predict(model, examples, fitted.config)
+        examples, *_ = entering_examples(fitted.model, split, None, None)
+        return predict(fitted.model, examples, fitted.config)
 
 
-def cached_examples(
+def entering_examples(
     model: TransferModel, split: Split, options: Options | None, config: TrainConfig | None
 ) -> tuple[Examples, float, float]:
     """Examples that enter the model at `model.start`, with the seconds (wall, CPU) it took.
 
-    A part of a pool shares what was computed for others (`helpers.training.subset_features`).
+    Raw ones enter at 0. What a frozen prefix returns is cached, and a part of a pool shares what
+    was computed for others (`helpers.training.subset_features`).
     """
+    if not model.start:
+        return Examples.raw(model.backbone.encode(split.inputs), split.labels), 0.0, 0.0
     augment = options.augment if options else ""
     views = options.views if augment and options else 1
     device = config.device if config else "auto"

@@ -59,7 +59,6 @@ class Classical(Approach):
     summary = "No network: logistic regression on raw pixels or TF-IDF."
     learning_rates = {"image": (0.001, 0.01, 0.1), "text": (1.0, 10.0, 100.0)}  # these are C
     options = ClassicalOptions
-    trials = learning_rates
     trials_per_decade = 1
     augmentable = False
     uses_pretrained = uses_network = False

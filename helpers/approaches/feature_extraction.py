@@ -14,7 +14,7 @@ from helpers.approaches.base import (
     Approach,
     Fitted,
     Options,
-    cached_examples,
+    entering_examples,
     register_approach,
 )
 from helpers.approaches.model import TransferModel, freeze
@@ -138,8 +138,8 @@ def fit_probe(
         equals. With several views of an example each counts for its share, so C keeps its meaning.
     """
     model = FeatureExtraction().build(backbone, len(task.classes), options)
-    examples, seconds, cpu_seconds = cached_examples(model, task.train, options, config)
-    validation, more, more_cpu = cached_examples(model, task.validation, None, config)
+    examples, seconds, cpu_seconds = entering_examples(model, task.train, options, config)
+    validation, more, more_cpu = entering_examples(model, task.validation, None, config)
     watch = Stopwatch()
     X = np.concatenate([view[0] for view in examples.views]).astype(np.float64)
     mean, std = X.mean(0), X.std(0).clip(min=1e-4)
@@ -165,7 +165,6 @@ def fit_probe(
         history,
         seconds + more,
         cpu_seconds + more_cpu,
-        model.start,
         config=replace(config, amp=False),  # what is left to compute is one small product
     )
 

@@ -43,7 +43,6 @@ class PartialFineTuning(Approach):
     learning_rates = FINE_TUNING_RATES
     trials = TRIALS
     protocol_settings = {"image": "norm=frozen"}
-    moves_base = True
     relative_cost = 0.6
     stored = "the upper stages and a head"
     epochs = 15
@@ -80,7 +79,6 @@ class FullFineTuning(Approach):
     learning_rates = FINE_TUNING_RATES
     trials = TRIALS
     protocol_settings = {"image": "norm=frozen"}
-    moves_base = True
     stored = "all weights of the network"
     epochs = 12
     head_lr_scale = 10.0

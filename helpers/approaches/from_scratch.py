@@ -12,7 +12,6 @@ class FromScratch(Approach):
     name = FROM_SCRATCH
     summary = "Keep the architecture, throw the pretrained weights away."
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-4, 3e-4, 1e-3)}
-    trials = {"image": (1e-3, 3e-3, 1e-2), "text": (1e-4, 3e-4, 1e-3)}
     uses_pretrained = False
     steps_like = FULL_FINE_TUNING
     stored = "all weights of the network"

@@ -163,11 +163,6 @@ class BackboneInfo:
     colour: str = ""
     marker: str = ""
 
-    @property
-    def reference(self) -> str:
-        """The task that distances from the pretraining are measured to; "" where there is none."""
-        return self.source_task or self.stand_in
-
 
 BACKBONES: dict[str, BackboneInfo] = {}
 PREFIXES: dict[str, Callable[[str, bool, int | None], Backbone]] = {}
@@ -204,7 +199,8 @@ def source_task_of(name: str) -> str:
 
 def reference_of(name: str) -> str:
     """Return the task that distances from a backbone's pretraining are measured to; "" for none."""
-    return BACKBONES[name].reference if name in BACKBONES else ""
+    info = BACKBONES.get(name)
+    return (info.source_task or info.stand_in) if info else ""
 
 
 def relative_cost_of(name: str) -> float:

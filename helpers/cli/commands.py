@@ -6,7 +6,7 @@ interrupted.
 """
 
 import argparse
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -28,14 +28,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> Parser:
-    """Return the parser with every command that this clone has."""
+    """Return the parser with every command."""
     parser = Parser(prog="python -m helpers", description="Freeze, tune, or adapt?")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module, about, arguments, run in COMMANDS:
-        if importlib.util.find_spec(module):
-            command = commands.add_parser(name, help=about, description=about)
-            arguments(command)
-            command.set_defaults(run=run)
+    for name, about, arguments, run in COMMANDS:
+        command = commands.add_parser(name, help=about, description=about)
+        arguments(command)
+        command.set_defaults(run=run)
     return parser
 
 
@@ -104,12 +103,6 @@ def _decide_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", dest="as_json", help="for programs")
 
 
-def _decide(**given: Any) -> int:
-    from helpers.results.evidence import decide_command
-
-    return decide_command(**given)
-
-
 def _advise_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
@@ -154,18 +147,6 @@ def _json_alone(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", dest="as_json", help="for programs")
 
 
-def _claims(as_json: bool) -> int:
-    from helpers.lessons.claims.ledger import claims_command
-
-    return claims_command(as_json=as_json)
-
-
-def _audit(as_json: bool) -> int:
-    from helpers.experiments.audit import audit_command
-
-    return audit_command(as_json=as_json)
-
-
 def _published_arguments(parser: argparse.ArgumentParser) -> None:
     from helpers.results.published.schema import MODALITIES
 
@@ -179,61 +160,43 @@ def _published_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", dest="as_json", help="for programs")
 
 
-def _published(**given: Any) -> int:
-    from helpers.results.published.command import published_command
+def _of(module: str, function: str) -> Command:
+    """A command as a module has it, imported when it runs."""
+    return lambda **given: getattr(importlib.import_module(module), function)(**given)
 
-    return published_command(**given)
 
-
-# name, module that does it, one line of help, its arguments, what runs
-COMMANDS: tuple[tuple[str, str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
-    (
-        "fetch",
-        "helpers.storage.fetch",
-        "get weights and data sets, checked, with a progress bar",
-        _fetch_arguments,
-        _fetch,
-    ),
-    (
-        "sweep",
-        "helpers.experiments.sweeps",
-        "measure the runs of a grid that the records lack",
-        _sweep_arguments,
-        _sweep,
-    ),
+# name, one line of help, its arguments, what runs
+COMMANDS: tuple[tuple[str, str, Callable[[argparse.ArgumentParser], None], Command], ...] = (
+    ("fetch", "get weights and data sets, checked, with a progress bar", _fetch_arguments, _fetch),
+    ("sweep", "measure the runs of a grid that the records lack", _sweep_arguments, _sweep),
     (
         "decide",
-        "helpers.results.evidence",
         "the rule's answer for a situation, beside what was measured near it",
         _decide_arguments,
-        _decide,
+        _of("helpers.results.evidence", "decide_command"),
     ),
     (
         "advise",
-        "helpers.advisor",
         "your own data: checks, a probe, and which approach to take",
         _advise_arguments,
         _advise,
     ),
     (
         "claims",
-        "helpers.lessons.claims.ledger",
         "the article's claims, each with its verdict on the recorded runs",
         _json_alone,
-        _claims,
+        _of("helpers.lessons.claims.ledger", "claims_command"),
     ),
     (
         "published",
-        "helpers.results.published",
         "what others published: the sources, or what they say near a situation",
         _published_arguments,
-        _published,
+        _of("helpers.results.published.command", "published_command"),
     ),
     (
         "audit",
-        "helpers.experiments.audit",
         "whether the recorded runs keep to the protocol: what a sceptic asks of them",
         _json_alone,
-        _audit,
+        _of("helpers.experiments.audit", "audit_command"),
     ),
 )

@@ -6,17 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "diagrams": ["plot_approaches", "plot_bill", "plot_low_rank"],
-        "figures": ["APPROACH_STYLE", "figure", "text_figure"],
+        "figures": ["figure"],
         "path_chooser": ["Chooser"],
-        "plots": [
-            "image_grid",
-            "looks",
-            "plot_bars",
-            "plot_curves",
-            "plot_history",
-            "plot_race",
-            "small_multiples",
-        ],
+        "plots": ["image_grid", "looks", "plot_bars", "plot_curves", "plot_history", "plot_race"],
         "sliders": ["explore"],
     },
 )

@@ -31,12 +31,10 @@ class Chooser:
 
     def refresh(self) -> None:
         """List what lies at the path."""
-        place = Path(self.path.value).expanduser()
-        folder = place if place.is_dir() else place.parent
         try:
             names = sorted(
                 one.name + ("/" if one.is_dir() else "")
-                for one in folder.iterdir()
+                for one in self._folder().iterdir()
                 if not one.name.startswith(".") and (one.is_dir() or one.suffix in TABLES)
             )
         except OSError:
@@ -60,6 +58,8 @@ class Chooser:
 
     def _entered(self, change: dict) -> None:
         if change["new"]:
-            place = Path(self.path.value).expanduser()
-            folder = place if place.is_dir() else place.parent
-            self.path.value = str((folder / change["new"]).resolve())
+            self.path.value = str((self._folder() / change["new"]).resolve())
+
+    def _folder(self) -> Path:
+        place = Path(self.path.value).expanduser()
+        return place if place.is_dir() else place.parent

@@ -4,7 +4,6 @@ Every function returns a `Picture`, a matplotlib Figure that a notebook shows wh
 last line, with alt text. Pass `ax=` to draw into one panel of a figure that you made.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
@@ -54,13 +53,10 @@ def plot_curves(
 def plot_race(
     table: pd.DataFrame,
     x: str = "train_seconds",
-    y: str = "mean",
     *,
     title: str = "",
     xlabel: str = "training time (seconds, log scale)",
     ylabel: str = "test accuracy",
-    by: str = "approach",
-    band: str = "95 % interval",
     log_x: bool = True,
     chance: float | None = None,
     ax: Axes | None = None,
@@ -68,13 +64,12 @@ def plot_race(
     """Draw each approach as one marker, accuracy against cost: up and to the left is better."""
     ax = _axes(ax, title)
     barred = _has_intervals(table)
-    found = looks(table[by])
-    for row in sorted(table.to_dict("records"), key=lambda row: list(found).index(row[by])):
-        look = found[row[by]]
-        reach = [[row[y] - row["low"]], [row["high"] - row[y]]] if barred else None
+    for name, look in looks(table["approach"]).items():
+        rows = table[table["approach"] == name]
+        reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]] if barred else None
         style = {"color": look.colour, "fmt": look.marker, "markersize": 9, "capsize": 3}
-        ax.errorbar(row[x], row[y], yerr=reach, label=look.label, **style)
-    _finish(ax, log_x, chance, f"bar: {band}" if barred else "")
+        ax.errorbar(rows[x], rows["mean"], yerr=reach, label=look.label, **style)
+    _finish(ax, log_x, chance, "bar: 95 % interval" if barred else "")
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return ax.figure
 
@@ -86,18 +81,16 @@ def plot_bars(
     title: str = "",
     xlabel: str = "test accuracy",
     by: str = "approach",
-    band: str = "95 % interval",
     log_x: bool = False,
-    ax: Axes | None = None,
 ) -> Figure:
     """Draw one horizontal bar per row of `table`, first row on top, with its interval."""
-    ax = _axes(ax, title)
+    ax = _axes(None, title)
     found = looks(table[by])
     places = np.arange(len(table))[::-1]
     reach = None
     if _has_intervals(table):
         reach = np.stack([table[y] - table["low"], table["high"] - table[y]])
-        xlabel = f"{xlabel} (bar ends: {band})"
+        xlabel = f"{xlabel} (bar ends: 95 % interval)"
     colours = [found[name].colour for name in table[by]]
     ax.barh(places, table[y], xerr=reach, color=colours, alpha=0.85, capsize=3, height=0.7)
     ax.set_yticks(places, [found[name].label for name in table[by]])
@@ -110,16 +103,14 @@ def plot_bars(
 
 def small_multiples(
     table: pd.DataFrame,
-    by: str = "task",
+    by: str,
     *,
-    title: str = "",
-    marks: Sequence[float] = (),
-    mark: str = "",
+    title: str,
+    mark: tuple[str, float],
 ) -> Figure:
     """Draw one panel of learning curves for each value of `by`, six at most, with one legend.
 
-    table: from `statistics.summarise`. marks: for each panel, in order, an x to mark with a dashed
-    line (NaN: none), which `mark` names below the panel.
+    table: from `statistics.summarise`. mark: name and x of a dashed line in each panel.
     """
     names = list(dict.fromkeys(table[by]))[:PANELS]
     columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
@@ -127,7 +118,7 @@ def small_multiples(
     height = min(MAX_SIZE[1], 0.6 + 2.2 * rows)
     made, axes = figure(title, width=8, height=height, rows=rows, columns=columns, squeeze=False)
     entries: dict[str, Any] = {}
-    for ax, name, at in zip_longest(axes.ravel(), names, marks):
+    for ax, name in zip_longest(axes.ravel(), names):
         if name is None:
             ax.set_visible(False)
             continue
@@ -137,9 +128,8 @@ def small_multiples(
         ax.set(xlabel="", ylabel="test accuracy" if ax.get_subplotspec().is_first_col() else "")
         low, high = ax.get_ylim()
         ax.set_ylim(max(0.0, low), min(1.0, high))  # a t interval may leave the scale
-        if at is not None and not math.isnan(at):
-            ax.axvline(at, color="#333333", ls="--", lw=1)
-            ax.set_xlabel(f"{mark} {at:,.0f}", size="small")
+        ax.axvline(mark[1], color="#333333", ls="--", lw=1)
+        ax.set_xlabel(f"{mark[0]} {mark[1]:,.0f}", size="small")
         lines, labels = ax.get_legend_handles_labels()
         entries |= dict(zip(labels, lines, strict=True))
         ax.get_legend().remove()

@@ -6,15 +6,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "costs": ["count_parameters"],
-        "domain_distance": [
-            "as_distance",
-            "frechet_distance",
-            "log_me",
-            "probe",
-        ],
-        "single_run": ["RunConfig", "run", "source_accuracy", "task_for"],
-        "steps": ["first_step", "measure_price", "memory_parts", "step_costs"],
-        "sweeps": ["recorded_runs"],
+        "domain_distance": ["as_distance", "frechet_distance", "log_me", "probe"],
+        "single_run": ["RunConfig", "run", "source_accuracy"],
+        "steps": ["measure_price"],
         "timing": ["latency_ms"],
     },
 )

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from helpers.approaches import Fitted, Options, TransferModel
-from helpers.approaches.base import cached_examples
+from helpers.approaches.base import entering_examples
 from helpers.experiments.timing import processor_ms, serving_latency
 from helpers.runtime import pick_device
 from helpers.tasks import Split, Task
@@ -157,7 +157,7 @@ def measure(fitted: Fitted, task: Task, config: TrainConfig, options: Options) -
     inputs, labels = raw.batch(rows, device)
     step_inputs, prefix_flops, prefix_memory = inputs, 0.0, 0
     if model.start:
-        step_inputs, _ = cached_examples(model, head, None, config)[0].batch(rows, device)
+        step_inputs, _ = entering_examples(model, head, None, config)[0].batch(rows, device)
         prefix = functools.partial(run_prefix, model, inputs)
         prefix_flops = forward_flops(prefix) / n
         prefix_memory = forward_memory(model.backbone, prefix)

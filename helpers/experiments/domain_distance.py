@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from helpers.backbones import load_backbone, reference_of
 from helpers.errors import UserError
 from helpers.experiments.single_run import RunConfig, task_for
+from helpers.results.learning_curves import PLACE
 from helpers.results.statistics import wilson_interval
-from helpers.storage.results_file import ResultsFile
 from helpers.training.feature_cache import extract_features
 from helpers.training.linear import linear_probe, one_blas_thread
 from helpers.vocabulary import FEATURE_EXTRACTION
@@ -124,10 +123,6 @@ def _log_evidence(z: np.ndarray, s2: np.ndarray, y2: float, n: int, width: int) 
 
 
 EXAMPLES = 1_000
-KEY = ["backbone", "task", "dial", "image_size"]
-SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
-COLUMNS = [*KEY, *SCORES, "n", "seed", "reference"]
-FILE = ResultsFile("distances.csv", COLUMNS, KEY)
 DIRECTIONS = 64  # of greatest joint spread, where features are wider than the examples support
 
 
@@ -168,17 +163,8 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
             "(source_task or stand_in)"
         )
     asked = RunConfig(reference, backbone, FEATURE_EXTRACTION, n, image_size=size)
-    examples = task_for(asked).test
-    examples = examples.take(slice(n))
+    examples = task_for(asked).test.take(slice(n))
     return np.asarray(extract_features(load_backbone(backbone, size=size), examples.inputs))
-
-
-def load_distances(path: Path | None = None) -> pd.DataFrame:
-    """Return the measured distances; no rows where nothing is measured yet.
-
-    Raises UserError for a file with other columns.
-    """
-    return FILE.load(path)
 
 
 def gains_by_distance(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
@@ -205,6 +191,6 @@ SIGNS = {"frechet": 1, "above_chance": -1, "log_me": -1}  # a larger score is fa
 
 
 def beside(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
-    """Join gains with the scores of the place that each was measured at (the columns of `KEY`)."""
+    """Join gains with the scores of the place (columns of `PLACE`) that each was measured at."""
     places = [table.assign(dial=table["dial"].round(4)) for table in (gains, distances)]
-    return places[0].merge(places[1], on=KEY, suffixes=("", "_at"))
+    return places[0].merge(places[1], on=PLACE, suffixes=("", "_at"))

@@ -10,6 +10,7 @@ registry entry. `sweeps` tries them at `tuning_size` examples and picks on valid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 from helpers.errors import UserError
@@ -84,19 +85,17 @@ class Block:
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """Yield what runs share that differ in size, seed and learning rate alone."""
-        for task in self.tasks:
-            for dial in self.dials:
-                for approach in self.approaches:
-                    for settings in self.settings:
-                        yield {
-                            "task": task,
-                            "backbone": self.backbone,
-                            "approach": approach,
-                            "dial": dial,
-                            "settings": settings,
-                            "image_size": self.image_size,
-                            "schema": SCHEMA,
-                        }
+        varied = product(self.tasks, self.dials, self.approaches, self.settings)
+        for task, dial, approach, settings in varied:
+            yield {
+                "task": task,
+                "backbone": self.backbone,
+                "approach": approach,
+                "dial": dial,
+                "settings": settings,
+                "image_size": self.image_size,
+                "schema": SCHEMA,
+            }
 
     def trial(self, group: dict[str, Any], size: int, rate: float) -> dict[str, Any]:
         """Return the question of one learning-rate trial at a tuning size of a group."""

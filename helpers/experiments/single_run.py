@@ -165,12 +165,9 @@ def source_accuracy(tuned: Backbone, original: Backbone, n_test: int | None = No
         return NAN
     task = load_task(source, n_test=n_test)
     examples = Examples.raw(task.test.inputs, task.test.labels)
-    upright = torch.nn.Linear(head.in_features, len(task.classes))
-    upright.load_state_dict(
-        {"weight": head.weight[: len(task.classes)], "bias": head.bias[: len(task.classes)]}
-    )
     model = TransferModel(copy.deepcopy(tuned), len(task.classes))
-    model.head = upright
+    upright = slice(len(task.classes))
+    model.head.load_state_dict({"weight": head.weight[upright], "bias": head.bias[upright]})
     labels = torch.from_numpy(examples.labels)
     return float((predict(model, examples).argmax(1) == labels).float().mean())
 

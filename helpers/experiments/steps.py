@@ -5,7 +5,7 @@ A step also prices a training run that nobody has started yet (`measure_price`).
 
 import copy
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.approaches import TransferModel, get_approach
-from helpers.approaches.base import cached_examples
+from helpers.approaches.base import entering_examples
 from helpers.approaches.folding import fold
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.errors import UserError
@@ -30,7 +30,6 @@ from helpers.experiments.costs import (
 )
 from helpers.experiments.timing import in_turns, laps, repeated, resting_optimizer
 from helpers.tasks import Task
-from helpers.training.examples import Examples
 from helpers.training.loop import trainable
 
 CPU = torch.device("cpu")
@@ -46,29 +45,8 @@ def first_step(backbone: Backbone, task: Task, approach: str, size: int = 32) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = chosen.build(clone(backbone).to(CPU), len(task.classes), chosen.options()).to(CPU)
-    if model.start:
-        examples, *_ = cached_examples(model, split, None, None)
-    else:
-        examples = Examples.raw(backbone.encode(split.inputs), split.labels)
+    examples, *_ = entering_examples(model, split, None, None)
     return model.to(CPU).train(), *examples.batch(np.arange(len(split)), CPU)
-
-
-def step_costs(
-    backbone: Backbone,
-    task: Task,
-    approaches: Sequence[str],
-    *,
-    size: int = 32,
-    repeats: int = 5,
-) -> pd.DataFrame:
-    """One row per approach: what a training step on `size` examples costs on this CPU.
-
-    Columns: those of `measured_steps`, and gflops.
-    """
-    steps = {name: first_step(backbone, task, name, size) for name in approaches}
-    table = measured_steps(steps, repeats)
-    table.insert(2, "gflops", [step_flops(*step) / 1e9 for step in steps.values()])
-    return table
 
 
 def measured_steps(steps: dict[str, Step], repeats: int = 5) -> pd.DataFrame:

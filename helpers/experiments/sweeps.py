@@ -92,20 +92,18 @@ def run_sweep(
     *,
     run: Run = measure,
     path: Path | None = None,
-    threads: int | None = 1,
 ) -> Outcome:
     """Run and record what is missing, learning-rate trials first.
 
     workers: local processes. limit: at most so many runs. scheduler: address of a Dask scheduler
     that is there already, instead of local processes. run: what measures one configuration.
-    path: the file of records. threads: of each worker; one keeps times comparable whatever the
-    number of workers, None divides the cores among them.
+    path: the file of records.
 
     A run that fails is one line in the outcome and stops no other. Raises UserError for an unknown
     or closed sweep, bad numbers, a place that can't be written to, or a scheduler that can't be
     reached.
     """
-    for what, number in (("workers", workers), ("limit", limit), ("threads", threads)):
+    for what, number in (("workers", workers), ("limit", limit)):
         if number is not None and number < 1:
             raise UserError(f"{what} must be 1 or more, not {number}")
     steps = steps_of(name)
@@ -117,7 +115,7 @@ def run_sweep(
         # What is recorded may ask for more: a further learning rate, the seeds of a close race.
         while jobs := _open_jobs(step, path, failed):
             now = jobs if budget is None else jobs[:budget]
-            failures = run_jobs(now, run, path, workers, scheduler, threads)
+            failures = run_jobs(now, run, path, workers, scheduler)
             failed |= set(failures)
             outcome.done += len(now) - len(failures)
             outcome.failed += failures.values()

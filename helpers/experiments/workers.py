@@ -25,6 +25,7 @@ from helpers.results import runs
 from helpers.training.loop import TrainingDiverged
 
 Run = Callable[[RunConfig], dict[str, Any]]
+THREADS = 1  # of each worker, which keeps times comparable whatever the number of workers
 STRIKES = 2  # how often a run may be in flight when a worker dies before it is given up
 FIXED_EXAMPLES = 500  # what evaluating costs, in training examples
 
@@ -74,12 +75,7 @@ def relative_cost(config: RunConfig) -> float:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    run: Run,
-    path: Path,
-    workers: int,
-    scheduler: str | None,
-    threads: int | None,
+    jobs: Sequence[Job], run: Run, path: Path, workers: int, scheduler: str | None
 ) -> dict[str, str]:
     """Run the jobs and record each as it ends; returns one line per failed job, by run id.
 
@@ -90,7 +86,7 @@ def run_jobs(
     failures: dict[str, str] = {}
     strikes: Counter[str] = Counter()
     todo = list(jobs)
-    with _pool(scheduler, workers, threads) as pool, _progress(jobs) as bar:
+    with _pool(scheduler, workers) as pool, _progress(jobs) as bar:
         while todo:
             ended: set[str] = set()
             try:
@@ -115,10 +111,10 @@ def run_jobs(
     return failures
 
 
-def work(job: Job, run: Run, path: Path | None, threads: int) -> Result:
+def work(job: Job, run: Run, path: Path | None) -> Result:
     """Measure one job in this process and append its row, or return it where `path` is None."""
     try:
-        with limited_threads(threads):
+        with limited_threads(THREADS):
             row = run(job.config) | {"sweep": job.sweep}
         if runs.run_id(row) != job.run_id:
             raise UserError("the row answers another question than was asked; is the code older?")
@@ -136,7 +132,6 @@ class _Pool:
     """Where jobs run: joblib's settings, how many at once, and what a dead worker raises."""
 
     size: int
-    threads: int
     records_itself: bool
     deaths: tuple[type[BaseException], ...]
 
@@ -145,21 +140,20 @@ class _Pool:
         parallel = joblib.Parallel(n_jobs=self.size, batch_size=1, return_as="generator_unordered")
         target = path if self.records_itself else None
         with deaf_children():
-            return parallel(joblib.delayed(work)(job, run, target, self.threads) for job in jobs)
+            return parallel(joblib.delayed(work)(job, run, target) for job in jobs)
 
 
 @contextmanager
-def _pool(scheduler: str | None, workers: int, threads: int | None) -> Iterator[_Pool]:
+def _pool(scheduler: str | None, workers: int) -> Iterator[_Pool]:
     if scheduler is not None:
         with dask_client(scheduler) as (client, died):
             size = sum(client.nthreads().values())
             with joblib.parallel_config(backend="dask", client=client):
-                yield _Pool(size, threads or 1, False, (died,))
+                yield _Pool(size, False, (died,))
         return
-    threads = threads or max(1, joblib.cpu_count() // workers)
-    settings = {"inner_max_num_threads": threads, "initializer": end_with}
+    settings = {"inner_max_num_threads": THREADS, "initializer": end_with}
     with joblib.parallel_config(backend="loky", initargs=(os.getpid(),), **settings):
-        yield _Pool(workers, threads, True, (BrokenProcessPool,))
+        yield _Pool(workers, True, (BrokenProcessPool,))
 
 
 @contextmanager

@@ -118,7 +118,9 @@ def findings() -> str:
 def verdict_box() -> str:
     """The same as a Markdown quotation."""
     asked = pd.read_csv(results_dir() / "advisor.csv", parse_dates=["created"])["created"]
-    days = f"- Asked from {asked.min():%d} to {asked.max():%d %B %Y}; later changes are not in it."
+    first, last = asked.min(), asked.max()
+    since = "on" if first.date() == last.date() else f"from {first:%d %B} to"
+    days = f"- Asked {since} {last:%d %B %Y}; later changes are not in it."
     lines = ["**What the scores say**", "", *findings().split("\n"), days]
     if PROVISIONAL:
         lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.display.figures import Picture, figure
-from helpers.experiments.domain_distance import SIGNS, beside, gains_by_distance, load_distances
-from helpers.results.learning_curves import comparable
+from helpers.experiments.domain_distance import SIGNS, beside, gains_by_distance
+from helpers.results.learning_curves import DISTANCES_FILE, comparable
 from helpers.results.runs import load_runs
 from helpers.results.statistics import paired_gain
 from helpers.vocabulary import (
@@ -79,7 +79,7 @@ def worth_sentence() -> str:
 @cache
 def gains(approach: str) -> pd.DataFrame:
     """Return what an approach gains over the frozen probe, with the scores of each place."""
-    return beside(load_distances(), paired_gain(runs(), approach, FEATURE_EXTRACTION))
+    return beside(DISTANCES_FILE.load(), paired_gain(runs(), approach, FEATURE_EXTRACTION))
 
 
 def plot_gains(approach: str, n_train: int) -> Picture:
@@ -130,9 +130,9 @@ def foretold(n_train: int = 200) -> pd.DataFrame:
     correlation of each score. Networks with fewer than four places are left out.
     """
     found = pd.concat(
-        gains_by_distance(load_distances(), paired_gain(runs(), name, FEATURE_EXTRACTION)).assign(
-            approach=label_of(name)
-        )
+        gains_by_distance(
+            DISTANCES_FILE.load(), paired_gain(runs(), name, FEATURE_EXTRACTION)
+        ).assign(approach=label_of(name))
         for name in TUNED
     )
     found = found[found["n_train"] == n_train].dropna(subset="frechet")

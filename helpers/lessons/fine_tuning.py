@@ -1,6 +1,6 @@
 """Notebook 03: stages and rates in words, what BatchNorm forgets, remedies, a tiny data set."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +9,15 @@ import torch
 
 from helpers.approaches import TransferModel, get_approach
 from helpers.backbones import clone, load_backbone
+from helpers.display.figures import Picture, figure
 from helpers.experiments.single_run import source_accuracy
 from helpers.results.statistics import interval_table, mean_interval
 from helpers.tasks import Task, load_task
 from helpers.training.examples import Examples
 from helpers.training.loop import History, evaluate, train
 from helpers.vocabulary import FULL_FINE_TUNING
+
+FINDER = "#117733"  # no approach's colour
 
 
 class Tiny(NamedTuple):
@@ -55,6 +58,35 @@ def rates_in_words(rows: pd.DataFrame) -> str:
         f"**{means['accuracy'][chosen]:.3f}**, {lost:.1f} points above the worst rate. Within two "
         f"points of the best: {near.min():g} to {near.max():g}."
     )
+
+
+def plot_finder(rates: Sequence[float], losses: Sequence[float]) -> Picture:
+    """Draw the training loss of a run whose rate grew from step to step, as it was and smoothed."""
+    made, ax = figure("One run, a rate that grows from step to step", height=3.2)
+    ax.plot(rates, losses, ".", color="#bbbbbb", label="each step")
+    ax.plot(rates, _smoothed(losses), color=FINDER, label="smoothed")
+    ax.set(xscale="log", xlabel="learning rate (log scale)", ylabel="training loss")
+    ax.set_ylim(0, 2 * losses[0])  # beyond lies what has diverged
+    ax.legend(fontsize="small")
+    return made
+
+
+def finder_in_words(rates: Sequence[float], losses: Sequence[float], swept: pd.DataFrame) -> str:
+    """Where the smoothed loss is lowest, a tenth of that, and what validation chose in a sweep.
+
+    swept: from `photos.vary`, by "lr".
+    """
+    lowest = rates[int(np.argmin(_smoothed(losses)))]
+    chosen = swept.groupby("lr")["validation"].mean().idxmax()
+    return (
+        f"The smoothed loss is lowest at a rate of {lowest:.1g}; ten times below is "
+        f"**{lowest / 10:.1g}**. In the sweep validation chose **{chosen:g}**."
+    )
+
+
+def _smoothed(losses: Sequence[float]) -> np.ndarray:
+    """Means over nine steps; over fewer at both ends."""
+    return pd.Series(losses).rolling(9, center=True, min_periods=1).mean().to_numpy()
 
 
 def watch(

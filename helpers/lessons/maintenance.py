@@ -17,6 +17,7 @@ from helpers.display.figures import Picture, figure
 from helpers.display.plots import plot_curves
 from helpers.errors import UserError
 from helpers.experiments.sweeps import recorded_runs
+from helpers.lessons.trade_offs import cost_ratios, recorded, typical
 from helpers.paths import results_dir
 from helpers.vocabulary import (
     ADAPTER,
@@ -225,14 +226,14 @@ def files_in_words(costs: pd.DataFrame, approaches: Iterable[str] = (LORA, ADAPT
     return "Times less for a hundred tasks:\n\n" + "\n".join(lines)
 
 
-def seconds_in_words(costs: pd.DataFrame) -> str:
-    """How the seconds of one training stand to full fine-tuning's, on each network."""
-    told = []
-    for network, own in costs.groupby("backbone"):
-        seconds = own.set_index("approach")["cpu_seconds"] / own["cpu_seconds"].iloc[-1]
-        told.append(f"{label_of(network)} {seconds[LORA]:.2f} by LoRA, {seconds[HEAD]:.2f} by "
-                    f"{phrase_of(HEAD)}")  # fmt: skip
-    return f"One training, in trainings of {phrase_of(FULL)}: {'; '.join(told)}."
+def seconds_in_words() -> str:
+    """How the seconds of a training with LoRA stand to full fine-tuning's, on each network."""
+    table = cost_ratios(recorded(), LORA, FULL)
+    told = ", ".join(
+        f"{typical(own['ratio']):.2f} on {label_of(name)}"
+        for name, own in table.groupby("backbone")
+    )
+    return f"One training with LoRA takes so many times the seconds of {phrase_of(FULL)}: {told}."
 
 
 def served_in_words() -> str:
@@ -257,5 +258,5 @@ def findings() -> str:
         f"- {bill_in_words(largest, plan, prices)}",
         f"- A hundred tasks take so many times less with LoRA than in full copies: {told}. "
         "That depends on the network.",
-        f"- A small file is no short training. {seconds_in_words(costs)}",
+        f"- A small file is no short training. {seconds_in_words()}",
     ])  # fmt: skip

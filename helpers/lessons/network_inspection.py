@@ -73,7 +73,8 @@ def batchnorm_shift(backbone: Backbone, inputs: np.ndarray) -> list[float]:
     """How far inputs lie from what each BatchNorm layer remembers of the pretraining pictures.
 
     For each layer, in the order they run: the mean over channels of |mean of these inputs − stored
-    mean|, in stored standard deviations. 0 is "as in pretraining".
+    mean|, in stored standard deviations. 0 is "as in pretraining". A channel that never varied in
+    pretraining has no such unit and is left out.
     """
     layers = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     sums = {layer: torch.zeros(layer.num_features) for layer in layers}
@@ -88,14 +89,12 @@ def batchnorm_shift(backbone: Backbone, inputs: np.ndarray) -> list[float]:
     finally:
         for hook in hooks:
             hook.remove()
-    return [
-        float(
-            ((sums[layer] / len(inputs) - layer.running_mean) / layer.running_var.sqrt())
-            .abs()
-            .mean()
-        )
-        for layer in layers
-    ]
+    shifts = []
+    for layer in layers:
+        alive = layer.running_var > 0
+        apart = (sums[layer] / len(inputs) - layer.running_mean)[alive].abs()
+        shifts.append(float((apart / layer.running_var[alive].sqrt()).mean()))
+    return shifts
 
 
 def imagenet_samples() -> tuple[np.ndarray, np.ndarray]:

@@ -1,13 +1,14 @@
 """Photos of clothing on an ImageNet network, live: a race short enough to wait for."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -18,6 +19,7 @@ from helpers.backbones import Backbone, clone, load_backbone
 from helpers.display.figures import Picture, figure
 from helpers.errors import UserError
 from helpers.registry import find
+from helpers.results.learning_curves import comparable
 from helpers.results.runs import load_runs
 from helpers.results.schema import SCHEMA
 from helpers.results.statistics import interval_table, mean_interval
@@ -31,6 +33,7 @@ from helpers.vocabulary import (
     FEATURE_EXTRACTION,
     PARTIAL_FINE_TUNING,
     SHIPPED,
+    counted,
     label_of,
     looks,
 )
@@ -147,15 +150,17 @@ def lead_in_words(rows: pd.DataFrame, ours: str, theirs: str) -> str:
 
 def recorded_beside(approach: str, n_train: int) -> str:
     """What the second round's records say of an approach on these photos, or that they lack it."""
-    runs = load_runs(
-        schema=SCHEMA, task=PHOTOS, backbone=NETWORK, approach=approach, n_train=n_train,
-        image_size=SIDE, sweep="photos",
-    )  # fmt: skip
+    runs = comparable(load_runs(schema=SCHEMA, task=PHOTOS, backbone=NETWORK), 1)
+    asked = {"approach": approach, "n_train": n_train, "image_size": SIDE}
+    runs = runs[(runs[list(asked)] == pd.Series(asked)).all(axis=1)]
+    told = f"*{label_of(approach)}* on {n_train:,} of these photos"
     if runs.empty:
-        return f"*{label_of(approach)}* on {n_train:,} of these photos will be recorded later."
+        return f"{told} is not recorded yet."
     mean, low, high = mean_interval(runs["test_accuracy"])
-    told = f"*{label_of(approach)}* on {n_train:,} of these photos, recorded: **{mean:.3f}** "
-    return f"{told}(95 % interval {low:.3f} to {high:.3f}, {len(runs)} seeds)."
+    rests_on = counted(len(runs), "seed")
+    if len(runs) > 2:
+        rests_on = f"95 % interval {low:.3f} to {high:.3f}, {rests_on}"
+    return f"{told}, recorded: **{mean:.3f}** ({rests_on})."
 
 
 def features(backbone: Backbone, split: Split) -> Prefix:
@@ -183,6 +188,46 @@ def most_confused(truth: np.ndarray, said: np.ndarray, classes: Iterable[str]) -
     return counts.sort_values(["times", "right", "said"], **order)
 
 
+def plot_confusion(truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> Picture:
+    """What each class was called, in per cent of its examples: a row for each right class."""
+    shares = confusion_matrix(truth, said, labels=range(len(classes)), normalize="true")
+    first, *_ = most_confused(truth, said, classes).itertuples()
+    title = f"Most often: {first.right} called {first.said}, {first.times} times"
+    made, ax = figure(title, width=7.0, height=4.6)
+    ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        ink = "white" if share > 0.5 else "black"
+        words = f"{100 * share:.0f}" if share else ""
+        ax.text(column, row, words, ha="center", va="center", size="small", color=ink)
+    ax.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
+    ax.set_yticks(range(len(classes)), classes)
+    ax.grid(visible=False)
+    ax.set(xlabel="called (% of the row)", ylabel="right")
+    return made
+
+
+def balance_in_words(
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    classes: Sequence[str],
+) -> str:
+    """Accuracy and the mean over classes of `linear_model`, as it is and with weighted classes.
+
+    train, test: features (N, width) and labels. Weighted, each class counts alike in training.
+    """
+    counts = np.bincount(train[1], minlength=len(classes))
+    most, least = counts.argmax(), counts.argmin()
+    lines = [f"Of {len(train[1])} training photos {counts[most]} show a {classes[most]} and "
+             f"{counts[least]} a {classes[least]}.\n"]  # fmt: skip
+    for words, weights in (("as they come", None), ("classes weighted alike", "balanced")):
+        model = linear_model().set_params(logisticregression__class_weight=weights)
+        said = model.fit(*train).predict(test[0])
+        alike = balanced_accuracy_score(test[1], said)
+        lines.append(f"- {words}: accuracy **{np.mean(said == test[1]):.3f}**, mean over classes "
+                     f"**{alike:.3f}**")  # fmt: skip
+    return "\n".join(lines)
+
+
 def linear_model(strength: float = 0.01) -> Pipeline:
     """Logistic regression on standardised columns, solved to its optimum by L-BFGS."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1_000))
@@ -207,10 +252,10 @@ def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 3)
         guess = np.bincount(pool.test.labels).max() / len(pool.test)
         for seed in range(draws):
             drawn = np.random.default_rng(seed).permutation(len(pool.train))[:n_train]
-            rows.append((name, GUESSING, seed, guess))
             for way, (X, unseen) in described.items():
                 model = linear_model().fit(X[drawn], pool.train.labels[drawn])
                 rows.append((name, way, seed, model.score(unseen, pool.test.labels)))
+            rows.append((name, GUESSING, seed, guess))
     return pd.DataFrame(rows, columns=["task", "approach", "seed", "accuracy"])
 
 
@@ -235,3 +280,20 @@ def passed(rows: pd.DataFrame, control: str) -> list[str]:
     """Tasks of `controls` on which the pretrained features are clearly ahead of a control."""
     tasks = dict.fromkeys(rows["task"])
     return [t for t in tasks if lead(rows[rows["task"] == t], FEATURE_EXTRACTION, control)[1] > 0]
+
+
+def controls_in_words(rows: pd.DataFrame) -> str:
+    """On how many tasks of `controls` the easy test is passed, and on how many the fair one."""
+    number, easy = rows["task"].nunique(), passed(rows, GUESSING)
+    fair = [name for name in passed(rows, CLASSICAL) if name in passed(rows, RANDOM)]
+    names = ", ".join(label_of(name) for name in fair) or "none"
+    misled = [label_of(name) for name in easy if name not in fair]
+    verdict = (
+        f"Guessing is too easy an opponent on {', '.join(misled)}."
+        if misled
+        else "So guessing misleads on none of these; the box at the top has the records."
+    )
+    return (
+        f"Clearly above guessing: **{len(easy)} of {number}** tasks. Clearly above raw pixels "
+        f"*and* random weights: **{len(fair)}** ({names}). {verdict}"
+    )

@@ -5,14 +5,13 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import ndimage
 
 from helpers.approaches import TransferModel
-from helpers.backbones import Backbone, load_backbone
+from helpers.backbones import Backbone
 from helpers.display.figures import Picture, figure
 from helpers.errors import UserError
-from helpers.experiments.single_run import source_accuracy
+from helpers.lessons.fine_tuning import watch
 from helpers.results.statistics import SITUATION
 from helpers.results.statistics import smallest_visible_gain as smallest_visible_gain
 from helpers.tasks import Task
@@ -118,20 +117,19 @@ def plot_optimism(right: np.ndarray, n: int) -> Picture:
     return made
 
 
-def after_training_mode(ways: Mapping[str, Backbone], foreign: Task, n_test: int) -> str:
-    """What `pocket` still knows of its classes after 64 batches in training mode, no weight moved.
+def after_training_mode(
+    ways: Mapping[str, Backbone], foreign: Task, batches: int, n_test: int
+) -> str:
+    """What `pocket` still knows of its classes after batches in training mode, no weight moved.
 
     ways: copies of it that were frozen in several ways. n_test: pictures of the source.
     """
-    lines, inputs = [], foreign.train.inputs
+    lines = []
     for name, backbone in ways.items():
-        model = TransferModel(backbone, 2).train()
-        for rows in np.array_split(np.random.default_rng(0).permutation(len(inputs)), 8) * 8:
-            with torch.no_grad():
-                model.features(torch.from_numpy(np.ascontiguousarray(inputs[rows])))
-        kept = source_accuracy(model.backbone, load_backbone("pocket"), n_test)
+        model = TransferModel(backbone, 2)
+        kept = watch(model, foreign.train.inputs, (batches,), n_test)[batches]
         lines.append(f"- `{name}`: **{kept:.3f}**")
-    return f"On its own classes, after batches of {foreign.name}:\n\n" + "\n".join(lines)
+    return f"On its own classes, after {batches} batches of {foreign.name}:\n\n" + "\n".join(lines)
 
 
 def one_seed_in_words(crowned: pd.DataFrame) -> str:

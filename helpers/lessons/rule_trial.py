@@ -12,10 +12,18 @@ import pandas as pd
 from helpers.decision import DEFAULTS, FALLBACK
 from helpers.display.figures import Picture, figure
 from helpers.paths import results_dir
-from helpers.results import rival_rules
 from helpers.results.expected_regret import cheapest_credible, mean_regret
 from helpers.results.learning_curves import measured_curves
-from helpers.results.rival_rules import ALL, ARTICLE, CONSTANT, EFFICIENT, FOLK, MEASURED
+from helpers.results.rule_cases import (
+    ALL,
+    ARTICLE,
+    CONSTANT,
+    EFFICIENT,
+    FOLK,
+    MEASURED,
+    published_table,
+    situations,
+)
 from helpers.results.runs import load_runs
 from helpers.results.schema import PROVISIONAL
 from helpers.vocabulary import (
@@ -58,8 +66,8 @@ def trial(where: str, part: str = ALL) -> pd.DataFrame:
 @cache
 def evidence() -> dict[str, pd.DataFrame]:
     """Return the situations that rules are tried on, own and published."""
-    own, _ = rival_rules.situations(measured_curves(load_runs()))
-    return {OWN: own, PUBLISHED: rival_rules.published_table()}
+    own, _ = situations(measured_curves(load_runs()))
+    return {OWN: own, PUBLISHED: published_table()}
 
 
 def constants(where: str) -> pd.Series:

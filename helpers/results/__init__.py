@@ -6,18 +6,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "evidence": ["both_answers"],
-        "learning_curves": ["comparable", "measured_curves"],
         "runs": ["load_runs"],
         "statistics": [
-            "SITUATION",
             "coverage",
-            "late_best",
             "mean_interval",
             "paired_gain",
-            "pareto",
             "regret",
             "summarise",
-            "trains_by_gradient",
             "wilson_interval",
         ],
     },

@@ -9,7 +9,6 @@ tasks; another task may lie outside of them.
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,12 +71,7 @@ class Evidence:
     curves: tuple[CurveKey, ...] = ()
 
 
-def evidence_near(
-    situation: Situation,
-    runs: pd.DataFrame | Measured | None = None,
-    distances: Mapping[tuple[str, str, float], float] | None = None,
-    backbone: str | None = None,
-) -> Evidence:
+def evidence_near(situation: Situation, runs: pd.DataFrame | Measured | None = None) -> Evidence:
     """Read the records near a situation. Approaches over its budget or latency are left out.
 
     The verdict is "clear" where the best approach near by lies above every other by more than the
@@ -86,13 +80,12 @@ def evidence_near(
     It is "no evidence" where too little is recorded near.
 
     runs: the records, loaded when None; `learning_curves.measured_curves(runs)` made once answers
-    many questions faster. backbone: the one that is to be adapted, where that is known; only its
-    curves are near.
+    many questions faster.
     """
     if situation.llm:
         return _nothing("no large language model has been measured here")
-    held = _held(runs, distances)
-    readings = nearest(situation, held, backbone)
+    held = _held(runs)
+    readings = nearest(situation, held)
     if not readings:
         return _nothing(
             f"no {situation.modality} task within {REACH_DISTANCE} of distance "
@@ -124,13 +117,10 @@ def evidence_near(
     return _judge(fitting, readings, reasons, lean)
 
 
-def _held(
-    runs: pd.DataFrame | Measured | None,
-    distances: Mapping[tuple[str, str, float], float] | None,
-) -> Measured:
+def _held(runs: pd.DataFrame | Measured | None) -> Measured:
     if isinstance(runs, Measured):
         return runs
-    return measured(records.load_runs() if runs is None else runs, distances)
+    return measured(records.load_runs() if runs is None else runs)
 
 
 @dataclass(frozen=True)
@@ -258,7 +248,7 @@ def both_answers(
     published, and of pictures what larger ones gained), flips (those applied, then the changes that
     would change the answer), verdict and candidates (measured), sources (`_sources`).
     """
-    held = _held(runs, None)
+    held = _held(runs)
     ruled, measured = decide(situation), evidence_near(situation, held)
     cases = near_situation(_published(), situation)
     sharper = nearest_larger(recorded_larger(), situation.distance)

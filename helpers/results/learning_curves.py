@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.decision import Situation
-from helpers.paths import results_dir
+from helpers.storage.results_file import ResultsFile
 from helpers.tasks import TASKS, family
 from helpers.vocabulary import (
     DISTANCES,
@@ -39,6 +39,9 @@ RUN_NOISE = {"image": 0.3, "text": 0.2}
 CURVE = ["task", "backbone", "dial", "image_size"]
 VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms"]
+SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
+PLACE = ["backbone", "task", "dial", "image_size"]
+DISTANCES_FILE = ResultsFile("distances.csv", [*PLACE, *SCORES, "n", "seed", "reference"], PLACE)
 
 
 class CurveKey(NamedTuple):
@@ -54,8 +57,8 @@ class CurveKey(NamedTuple):
 class Curve:
     """One task on one backbone: tables by size.
 
-    accuracy and validation: seeds x approaches, NaN where a seed was not run. costs: approaches x
-    costs, medians; `train_seconds` are processor seconds of preparation and training.
+    accuracy: seeds x approaches, NaN where a seed was not run. costs: approaches x costs, medians;
+    `train_seconds` are processor seconds of preparation and training.
     """
 
     task: str
@@ -66,7 +69,6 @@ class Curve:
     distance: float
     how: str  # the distance is measured or judged
     accuracy: dict[int, pd.DataFrame]
-    validation: dict[int, pd.DataFrame]
     costs: dict[int, pd.DataFrame]
     recipe: int = 1  # the schema of its rows
 
@@ -244,28 +246,24 @@ def measured_curves(
 
 
 def _tables(rows: pd.DataFrame) -> tuple[dict[int, pd.DataFrame], ...]:
-    """Test and validation accuracies by seed and approach, and median costs, for each size.
+    """Test accuracies by seed and approach, and median costs, for each size.
 
     Seconds of the clock depend on what else ran, those of the processor hardly do; preparation is
     in them. A floor keeps logarithms finite where something took no time.
     """
     rows = rows.assign(train_seconds=rows["train_cpu_seconds"])
-    accuracy, validation, costs = {}, {}, {}
+    accuracy, costs = {}, {}
     for size, own in rows.groupby("n_train"):
-        both = own.pivot(index="seed", columns="approach", values=["test_accuracy", "val_accuracy"])
-        accuracy[int(size)], validation[int(size)] = both["test_accuracy"], both["val_accuracy"]
+        accuracy[int(size)] = own.pivot(index="seed", columns="approach", values="test_accuracy")
         costs[int(size)] = own.groupby("approach", observed=True)[COSTS].median().clip(lower=1e-9)
-    return accuracy, validation, costs
+    return accuracy, costs
 
 
-def nearest(situation: Situation, held: Measured, backbone: str | None = None) -> list[Reading]:
-    """The nearest curves that reach the situation; each has all approaches that the first has.
-
-    backbone: only curves on it; None: on any.
-    """
+def nearest(situation: Situation, held: Measured) -> list[Reading]:
+    """The nearest curves that reach the situation; each has all approaches that the first has."""
     reached = []
     for place, curve in enumerate(held.curves):
-        if curve.modality != situation.modality or backbone not in (None, curve.backbone):
+        if curve.modality != situation.modality:
             continue
         gap, beyond = abs(curve.distance - situation.distance), _beyond(curve, situation.examples)
         if gap <= REACH_DISTANCE + 1e-9 and beyond <= REACH_SIZE:
@@ -326,17 +324,11 @@ def task_distance(
 
 def recorded_distances() -> dict[tuple[str, str, float], float]:
     """Return the measured distances by (task, backbone, dial); none where there is no file."""
-    table = _distances()
+    table = DISTANCES_FILE.load()
     keys = zip(table["task"], table["backbone"], table["dial"].round(4), strict=True)
     return dict(zip(keys, table["distance"].astype(float), strict=True))
 
 
 def recorded_chances() -> dict[str, float]:
     """Return the accuracy of always naming a task's largest class, where it was measured."""
-    return _distances().groupby("task")["chance"].mean().to_dict()
-
-
-def _distances() -> pd.DataFrame:
-    path = results_dir() / "distances.csv"
-    columns = ["task", "backbone", "dial", "distance", "chance"]
-    return pd.read_csv(path, encoding="utf-8") if path.exists() else pd.DataFrame(columns=columns)
+    return DISTANCES_FILE.load().groupby("task")["chance"].mean().to_dict()

@@ -5,14 +5,12 @@ lock that processes on one machine share, so that a kill or a second writer can'
 """
 
 import csv
-import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
@@ -22,7 +20,6 @@ from helpers.results.schema import (
     COMPARED,
     IDENTITY,
     NAMES,
-    Column,
     cells,
     check_columns,
     run_id,
@@ -126,27 +123,14 @@ def _lines(data: bytes, path: Path) -> Iterator[list[str]]:
 
 def _typed(rows: list[list[str]], place: int, path: Path) -> pd.Series:
     """A column's cells in its dtype; exact, since ids are hashed again from what is read."""
-    column = COLUMNS[place]
-    texts = [row[place] for row in rows]
-    read = {text: _value(column, text) for text in set(texts)}
-    for line, text in enumerate(texts, 2):
-        if isinstance(read[text], UserError):
-            raise _broken(path, line, f"breaks the schema: {read[text]}")
-    return pd.Series([read[text] for text in texts], dtype=column.dtype)
-
-
-def _value(column: Column, text: str) -> str | int | float | UserError:
-    """What a cell holds; NaN where it may be empty and is, the error where it can't be."""
-    try:
-        if column.kind == "text":
-            return column.clean(text)
-        if not text and not column.required:
-            return math.nan
-        return column.clean(np.int64(int(text)) if column.kind == "integer" else float(text))
-    except UserError as error:
-        return error
-    except (ValueError, OverflowError):
-        return UserError(f"column {column.name!r} must be a {column.kind}, and it is {text!r:.60}")
+    column, read = COLUMNS[place], {}
+    for line, row in enumerate(rows, 2):
+        if row[place] not in read:
+            try:
+                read[row[place]] = column.parse(row[place])
+            except UserError as error:
+                raise _broken(path, line, f"breaks the schema: {error}") from error
+    return pd.Series([read[row[place]] for row in rows], dtype=column.dtype)
 
 
 def _broken(path: Path, line: int, what: str) -> UserError:

@@ -85,6 +85,23 @@ class Column:
             )
         return int(value) if whole else float(value)
 
+    def parse(self, cell: str) -> str | int | float | None:
+        """Return what a cell of a file holds, None where it may be empty and is.
+
+        Raises UserError, naming the column, for what it can't hold.
+        """
+        if self.kind == "text":
+            return self.clean(cell)
+        if not cell and not self.required:
+            return None
+        try:
+            number = int(cell) if self.kind == "integer" else float(cell)
+        except ValueError:
+            kind = "whole number" if self.kind == "integer" else "number"
+            message = f"column {self.name!r} must be a {kind}, and it is {cell!r:.60}"
+            raise UserError(message) from None
+        return self.clean(number)
+
     def cell(self, value: Any) -> str:
         """Return `value` as it stands in the file: whole where it is identity, else 6 digits."""
         value = self.clean(value)
@@ -99,7 +116,7 @@ def _text(name: str, pattern: str = ".+", *, identity: bool = False) -> Column:
     return Column(name, "text", pattern=pattern, identity=identity)
 
 
-def _count(name: str, low: float = 0, high: float = math.inf, *, identity: bool = False) -> Column:
+def _count(name: str, low: int = 0, high: int = 2**63 - 1, *, identity: bool = False) -> Column:
     return Column(name, "integer", low=low, high=high, identity=identity)
 
 
@@ -171,10 +188,10 @@ def run_id(config: Mapping[str, Any]) -> str:
     """Return the identity of a run: 12 hex digits of SHA-256 over the columns that ask it.
 
     config: has at least the columns of IDENTITY (a whole stored row does); `schema` defaults to
-    the one that is compared. Equal questions give equal ids, whatever types of number they have.
+    the newest. Equal questions give equal ids, whatever types of number they have.
     Raises UserError naming the column that is missing or can't be.
     """
-    given = {"schema": COMPARED} | {str(name): config[name] for name in config.keys()}  # noqa: SIM118
+    given = {"schema": SCHEMA} | {str(name): config[name] for name in config.keys()}  # noqa: SIM118
     asked = {name: BY_NAME[name].clean(given.get(name)) for name in IDENTITY}
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:12]

@@ -1,13 +1,13 @@
-"""Statistics over recorded runs: intervals, paired gains, bootstrap, Holm, regret, Pareto fronts.
+"""Statistics over recorded runs: intervals, paired gains, Holm, regret, Pareto fronts.
 
 Every interval is a 95 % confidence interval: of a mean over repeats by Student's t, of a share by
-Wilson, of what is worked out from clusters by the bootstrap. It says where the true value lies, by
-what is seen. It is not what a repeat would show: that scatters as well, so that it falls outside
-more often (for as large a repeat, an interval for it is √2 times as wide).
+Wilson. It says where the true value lies, by what is seen. It is not what a repeat would show: that
+scatters as well, so that it falls outside more often (for as large a repeat, an interval for it is
+√2 times as wide).
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -134,23 +134,18 @@ def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
     return ~((runs["approach"] == "classical") | (probe & by_solver))
 
 
-def late_best(runs: pd.DataFrame, by: Sequence[str] = ("approach",)) -> pd.DataFrame:
+def late_best(runs: pd.DataFrame) -> pd.DataFrame:
     """Count how often the best weights stood in the last tenth of the updates of a run.
 
     Where it often does, runs were cut off before they were done. Only runs that train by gradient
-    count. Columns: those of `by`, `runs`, `late` and `share`, the largest share first.
-    Raises UserError for an unknown column.
+    count. Columns: approach, `runs`, `late` and `share`, the largest share first.
     """
-    by = list(by)
-    check_columns(by)
     runs = runs[trains_by_gradient(runs)]
     late = runs["updates"] - runs["best_update"] < LATE * runs["updates"]
-    groups = runs.assign(late=late).groupby(by, observed=True)["late"]
+    groups = runs.assign(late=late).groupby("approach", observed=True)["late"]
     table = groups.agg(runs="count", late="sum").reset_index()
     table["share"] = table["late"] / table["runs"]
-    return table.sort_values(
-        ["share", *by], ascending=[False, *[True] * len(by)], ignore_index=True
-    )
+    return table.sort_values(["share", "approach"], ascending=[False, True], ignore_index=True)
 
 
 def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:
@@ -190,28 +185,6 @@ def smallest_visible_gain(n: int, accuracy: float, *, power: float = 0.8) -> flo
         raise UserError("n must be 1 or more, and accuracy and power lie between 0 and 1")
     spread = math.sqrt(2 * accuracy * (1 - accuracy) / n)
     return float((ndtri(0.5 + CONFIDENCE / 2) + ndtri(power)) * spread)
-
-
-def bootstrap_interval(
-    statistic: Callable[..., np.ndarray], *clusters: np.ndarray, draws: int, seed: int = 0
-) -> tuple[float, float]:
-    """95 % percentile interval of a statistic, drawing whole clusters anew with replacement.
-
-    What resembles each other (situations of one data set) is one cluster, and varies as one (Efron
-    and Tibshirani 1993). clusters: arrays (N,), one entry for each cluster, such as sums and
-    counts; statistic: takes them drawn, each (draws, N), and returns (draws,). A draw that gives
-    NaN is left out, which `scipy.stats.bootstrap` can't do. Seeded: equal clusters give equal ends.
-    """
-    size = len(clusters[0])
-    drawn = np.random.default_rng(seed).integers(size, size=(draws, size))
-    values = statistic(*(cluster[drawn] for cluster in clusters))
-    low, high = np.nanquantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def pooled_mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Mean over all members of drawn clusters, (…, N) each to (…): for `bootstrap_interval`."""
-    return sums.sum(-1) / counts.sum(-1)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

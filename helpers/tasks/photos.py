@@ -147,13 +147,9 @@ def _parts(
     size: int | None,
 ) -> Source:
     """Cut test, validation and train off one stratified shuffle of grey pictures."""
-    order = stratified_order(strata, SPLIT_SEED)
-    cut = n_test + n_validation
-    return Source(
-        test=photo_split(files, labels, order[:n_test], size, 1),
-        validation=photo_split(files, labels, order[n_test:cut], size, 1),
-        train=photo_split(files, labels, order[cut:], size, 1),
-    )
+    parts = np.split(stratified_order(strata, SPLIT_SEED), [n_test, n_test + n_validation])
+    test, validation, train = (photo_split(files, labels, rows, size, 1) for rows in parts)
+    return Source(train, validation, test)
 
 
 def photo_split(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from helpers.backbones import weights_hash
 from helpers.errors import UserError
-from helpers.storage.files import write_whole
 from helpers.training.loop import moving_names
 
 
@@ -52,13 +50,6 @@ def task_bytes(model: nn.Module) -> bytes:
     return save(task_state(model), {"base": base_fingerprint(model)})
 
 
-def save_task(model: nn.Module, path: Path) -> int:
-    """Write the task's file whole; returns its bytes."""
-    data = task_bytes(model)
-    write_whole(path, data)
-    return len(data)
-
-
 def header_of(data: bytes) -> dict[str, Any]:
     """The header of a safetensors file: tensors' names → types and shapes, and `__metadata__`.
 
@@ -74,20 +65,11 @@ def header_of(data: bytes) -> dict[str, Any]:
     return header
 
 
-def load_task_state(model: nn.Module, path: Path) -> nn.Module:
-    """Put the tensors of a task's file into a model built the same way.
+def restore_task(model: nn.Module, data: bytes, what: str) -> nn.Module:
+    """Put the tensors of a task's file, called `what`, into a model built the same way.
 
     Raises UserError for a damaged file, another base, or tensors that do not fit.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} can't be read ({error.strerror}); save it again") from error
-    return restore_task(model, data, str(path))
-
-
-def restore_task(model: nn.Module, data: bytes, what: str) -> nn.Module:
-    """`load_task_state` from bytes that are called `what`."""
     try:
         metadata = header_of(data).get("__metadata__") or {}
         state = load(data)

@@ -74,7 +74,6 @@ class History:
     steps: int = 0  # of a solver without epochs
     seconds: float = 0.0
     cpu_seconds: float = 0.0  # of this process, over its threads: unmoved by other processes
-    stopped_early: bool = False
 
     @property
     def best(self) -> tuple[float, float]:
@@ -146,7 +145,6 @@ def train(
         if on_epoch is not None:
             on_epoch(epoch, history)
         if epoch + 1 - history.best_epoch >= config.patience:
-            history.stopped_early = epoch + 1 < config.epochs
             break
     best.restore()
     history.seconds, history.cpu_seconds = watch.seconds, watch.cpu_seconds

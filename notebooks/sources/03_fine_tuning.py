@@ -109,7 +109,8 @@ def tune(net, optimizer, X, y, epochs):
 
 
 # %% [markdown]
-# Two epochs of the partial one, on the raw photos:
+# Two epochs of the partial one, on the raw photos. They show that the lines work; a probe is far ahead
+# of so few steps, and section 2 trains to the end.
 
 # %%
 n_train = pick(full=200, fast=40)
@@ -156,7 +157,9 @@ table.set_axis(range(1, len(table) + 1)).astype(object).fillna("")
 few = pick(full={}, fast={"seeds": (0, 1), "epochs": 1})
 deep = photos.vary("top_stages", (0, 1, 2), n_train=n_train, **few)
 depth = fine_tuning.by_value(deep, "top_stages")
-plot_curves(depth, "top_stages", by="task", title=f"How many stages to move, on {n_train} photos")
+made = plot_curves(depth, "top_stages", by="task", title=f"Stages that move, on {n_train} photos")
+made.axes[0].set_xticks((0, 1, 2))
+made
 
 # %% [markdown]
 # Differences seed by seed, and what each step costs. The seconds are those of the processor.
@@ -202,6 +205,43 @@ plot_curves(
 
 # %%
 Markdown(fine_tuning.rates_in_words(swept))
+
+# %% [markdown]
+# **A finder**, when trials are dear: one short run whose rate grows from step to step, and a look at the
+# training loss (Smith 2015, [arXiv 1506.01186](https://arxiv.org/abs/1506.01186)).
+
+
+# %%
+def find_rate(net, X, y, rates):
+    optimizer, losses = partial(net, lr=1.0), []
+    scales = [group["lr"] for group in optimizer.param_groups]
+    for rate in rates:
+        for group, scale in zip(optimizer.param_groups, scales, strict=True):
+            group["lr"] = scale * rate
+        rows = torch.randint(len(X), (16,))
+        loss = torch.nn.functional.cross_entropy(net(X[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+# %% [markdown]
+# **Predict first:** from which rate on does the loss stop falling?
+
+# %%
+grown = np.geomspace(1e-5, 1, pick(60, 8))
+torch.manual_seed(0)
+losses = find_rate(pretrained_network(len(task.classes)), X, y, grown)
+fine_tuning.plot_finder(grown, losses)
+
+# %% [markdown]
+# Go below the rate at which the smoothed loss is lowest, by about ten times. A finder sees one run and no
+# validation photo, so it says where to sweep and not what to take.
+
+# %%
+Markdown(fine_tuning.finder_in_words(grown, losses, swept))
 
 # %% [markdown]
 # Now `pocket`, a small network of our own that learned five kinds of product, because with it we know

@@ -155,7 +155,7 @@ Markdown(
 # %% [markdown]
 # Where scratch keeps up there are reasons. `pocket` is small, its pictures are plain, and it was
 # pretrained on five kinds of product, so it brings little along. Clothing is close to ImageNet, and
-# there scratch has furthest to go.
+# texts to what a sentence encoder has read: there look for the longest way to go.
 #
 # ## Examples: the currency that can't be rented
 #

@@ -202,7 +202,8 @@ Markdown(f"{trade_offs.duel_in_words(duel)}\n{trade_offs.modules_in_words(runs)}
 money.plot_latency(runs)
 
 # %% [markdown]
-# What lies in the grey band tells nothing, whichever way it points.
+# What lies in the grey band tells nothing of its own, whichever way it points. The box at the top
+# averages over data sets, where noise cancels out, and so it can be surer than any mark here.
 
 # %%
 Markdown(money.latency_in_words(runs))

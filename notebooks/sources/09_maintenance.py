@@ -74,7 +74,8 @@ explore(
     wage=[0, 15, 30, 60, 120],
     minutes=[0, 1, 5, 20, 60],
     retrainings=[0, 1, 2, 4, 12, 52],
-    labels={"wage": "euros an hour", "minutes": "minutes a release", "retrainings": "drift: retrainings a year"},
+    labels={"wage": "euros an hour", "minutes": "minutes a release",
+            "retrainings": "drift: retrainings a year"},
     start={"wage": 60, "minutes": 20, "retrainings": 4},
 )  # fmt: skip
 
@@ -83,7 +84,7 @@ explore(
 # mean a short training, because each step still runs the whole network forward and back:
 
 # %%
-Markdown(maintenance.seconds_in_words(costs))
+Markdown(maintenance.seconds_in_words())
 
 # %% [markdown]
 # ## 2. A hundred times less storage?

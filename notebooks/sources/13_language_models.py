@@ -172,6 +172,11 @@ Markdown(smollm2_records.classified_in_words())
 # another wording may do better or worse. And read its scores with care: a model trained on the web may
 # have read these very texts.
 #
+# Where answers have to come from documents of your own, *retrieval* is the rung before training: look up
+# the passages nearest to the question and put them into the prompt (Lewis et al. 2020,
+# [arXiv 2005.11401](https://arxiv.org/abs/2005.11401)). A changed document then needs no new training.
+# We have not measured it.
+#
 # ## 4. Memory and seconds: LoRA, and LoRA on four bits
 #
 # A step with LoRA still runs forward and backward through the whole network. It saves the gradients and
@@ -193,12 +198,13 @@ smollm2_records.four_bit_table()
 # The file that we load is in 4 bits already, so both rows train the same model:
 
 # %%
-Markdown(smollm2_records.four_bit_in_words())
+Markdown(f"{smollm2_records.four_bit_in_words()}\n\n{published_scale.four_bits()}")
 
 # %% [markdown]
-# On a graphics card the multiplying out is cheaper than on a processor. Where no laptop goes we can
-# count. Gigabytes hold weights, gradients and moments; LoRA of rank 8 sits on query and value, as in
-# its paper; "full" and "LoRA" train in mixed precision. Activations come on top, and fewer of them with
+# So 4 bits are paid for in time, on a graphics card too. Where no laptop goes we can count. Gigabytes
+# hold weights, gradients and moments; LoRA of rank 8 sits on query and value, as in its paper; "full"
+# and "LoRA" train in *mixed precision*: 16-bit numbers are multiplied, and 32-bit copies of what trains
+# take the small updates that 16 bits would round away. Activations come on top, and fewer of them with
 # LoRA: an input that only a frozen weight's gradient needs isn't kept.
 
 # %%

@@ -141,14 +141,15 @@ Markdown(pitfalls.optimism_in_words(right, n=100))
 #
 # ### Mistake 2: BatchNorm left running
 #
-# A network is "frozen" by `requires_grad = False` alone and shown 64 batches of fabric, without loss or
-# optimizer. How many of the classes that it was pretrained on does it still get right?
+# A network is "frozen" by `requires_grad = False` alone and shown batches of fabric, without loss or
+# optimizer. How many pictures of its own classes does it still get right?
 
 # %%
 naive = copy.deepcopy(pocket).requires_grad_(False)
 ways = {"requires_grad = False": naive, "freeze()": freeze(copy.deepcopy(pocket))}
-foreign = load_or_fallback("textile", "products_near", n_train=n_train, image_size=28)
-Markdown(pitfalls.after_training_mode(ways, foreign, n_test))
+size = {"n_train": pick(full=500, fast=100), "image_size": 28}
+foreign = load_or_fallback("textile", "products_near", **size)
+Markdown(pitfalls.after_training_mode(ways, foreign, pick(full=128, fast=16), n_test))
 
 # %% [markdown]
 # BatchNorm's running mean and variance are no parameters, and training mode moves them

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from helpers.lessons import advisor_scores, crossings, rule_trial, small_modules
+from helpers.lessons import advisor_scores, crossings, distances, rule_trial, small_modules
 from helpers.lessons.claims import verdict_box
 from helpers.lessons.language_models import smollm2_records
 from helpers.paths import results_dir
@@ -122,9 +122,21 @@ def findings_of_06():
     yield crossings.duels_in_words(crossings.duels(runs, full, frozen), full, frozen)
 
 
-@pytest.mark.parametrize(
-    ("number", "found"), [("04", findings_of_04), ("05", findings_of_05), ("06", findings_of_06)]
-)
+def findings_of_07():
+    """What pretraining was worth at both ends of the dial, and what distance foretells."""
+    yield distances.worth_sentence().splitlines()[0]
+    yield distances.foretold_sentence()
+
+
+REMEMBERED = {
+    "04": findings_of_04,
+    "05": findings_of_05,
+    "06": findings_of_06,
+    "07": findings_of_07,
+}
+
+
+@pytest.mark.parametrize(("number", "found"), REMEMBERED.items())
 def test_what_to_remember_is_what_the_records_say(root, number, found):
     (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
     cells = nbformat.read(path, as_version=4).cells

@@ -2,15 +2,16 @@
 
 import pytest
 
-from helpers.results.published.cases import comparable_cases, published_situations
+from helpers.results.published.cases import comparable_cases
 from helpers.results.published.schema import DOMAINS, GRADES, METRICS, REASONS
 from helpers.results.published.sums import (
     average_scores,
     full_minus_linear,
-    rule_regret,
     size_bands,
 )
 from helpers.results.published.tables import Published, load_published
+from helpers.results.rule_cases import published_table
+from tools.site.site_published import rule_regret
 
 pytestmark = pytest.mark.files
 FREEZE, FULL, LORA = "feature_extraction", "full_fine_tuning", "lora"
@@ -154,9 +155,9 @@ def test_what_the_rules_give_up(cases):
 
 
 def test_situations_reach_from_a_hundred_examples_to_a_million(cases, published):
-    table = published_situations(published)
+    table = published_table(published)
     assert table.groupby("case").size().min() >= 2
-    assert (table["n"].min(), table["n"].max()) == (100, 1_281_167)
-    assert (table["regret"].dropna() >= 0).all()
+    assert (table["n_train"].min(), table["n_train"].max()) == (100, 1_281_167)
+    assert (table["regret"] >= 0).all()
     firsts = table.groupby("case")["regret"].min()
-    assert set(firsts.dropna()) == {0.0} and firsts.notna().sum() == cases["points"].sum()
+    assert set(firsts) == {0.0} and len(firsts) == cases["points"].sum()

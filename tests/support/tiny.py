@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers.approaches.adapter import Adapted
 from helpers.tasks import Split, Task
 
 
@@ -51,3 +52,12 @@ def tiny_text_task(n: int = 24) -> Task:
         validation=split(10),
         test=split(10),
     )
+
+
+def without_adapters(root):
+    """Unplug every adapter in place; returns `root`."""
+    for parent in list(root.modules()):
+        for key, child in list(parent.named_children()):
+            if isinstance(child, Adapted):
+                setattr(parent, key, child.base)
+    return root

@@ -27,7 +27,7 @@ def sweep_seconds(workers: int) -> float:
     jobs = [Job("bench", config, identity(config)) for config in configs]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        failures = run_jobs(jobs, measure, Path(folder) / "runs.csv", workers, None, 1)
+        failures = run_jobs(jobs, measure, Path(folder) / "runs.csv", workers, None)
         if failures:
             raise RuntimeError(next(iter(failures.values())))
         return time.perf_counter() - started

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from helpers.results.rival_rules import Case, Seen
 from helpers.vocabulary import FEATURE_EXTRACTION
+from tools.measure.rival_rules import Case, Seen
 
 PENALTY = 1.0
 FREE = 1e-3  # of an approach's own mean: next to nothing, so that the equations can be solved

@@ -30,7 +30,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from helpers.approaches import Fitted, TransferModel, get_approach, parse_options
-from helpers.approaches.base import cached_examples
+from helpers.approaches.base import entering_examples
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.experiments.single_run import RunConfig
@@ -256,7 +256,7 @@ def trained_row(cell: Cell) -> dict[str, Any]:
         row |= scores_of(test.labels, fitted.predict(test), "test")
         seconds = watch.cpu_seconds
         if cell.approach == FEATURE_EXTRACTION:  # kept for later seeds: what computing them took
-            seconds = cached_examples(fitted.model, test, None, None)[2]
+            seconds = entering_examples(fitted.model, test, None, None)[2]
         row["predict_ms"] = 1000 * seconds / len(test)
     return row
 

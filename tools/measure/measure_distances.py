@@ -12,7 +12,6 @@ import numpy as np
 from helpers.backbones import BACKBONES, load_backbone, reference_of, source_task_of
 from helpers.experiments.domain_distance import (
     EXAMPLES,
-    FILE,
     as_distance,
     cloud_distance,
     log_me,
@@ -22,6 +21,7 @@ from helpers.experiments.domain_distance import (
 from helpers.experiments.entry_sweeps import find_sweep
 from helpers.experiments.grids import COMPARING
 from helpers.experiments.single_run import RunConfig, task_for
+from helpers.results.learning_curves import DISTANCES_FILE
 from helpers.training.feature_cache import extract_features
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -84,7 +84,7 @@ def measure_place(place: Place, n: int = EXAMPLES) -> dict[str, float | str]:
 
 def missing(path: Path | None = None, sweeps: Iterable[str] = COMPARING) -> list[Place]:
     """List the places of some sweeps that the file lacks."""
-    return [Place(**row) for row in FILE.missing(map(asdict, places(sweeps)), path)]
+    return [Place(**row) for row in DISTANCES_FILE.missing(map(asdict, places(sweeps)), path)]
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def main() -> None:
             print(place)
             continue
         row = measure_place(place)
-        FILE.append(row)
+        DISTANCES_FILE.append(row)
         print(
             f"{place.backbone} {place.task} dial {place.dial:.2f}: distance {row['distance']:.3f} "
             f"(probe {row['probe']:.3f}, Fréchet {row['frechet']:.3f}, LogME {row['log_me']:.3f})",

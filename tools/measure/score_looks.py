@@ -2,11 +2,12 @@
 
     python -m tools.measure.score_looks
 
-Every recorded situation on which all approaches were run, its data set held out from the records,
-is looked at without training: what probe and model without a network reached there stands for what
-a look measures, with the examples that it would have. Beside it stand always the probe (at the
-recorded size in pixels), always LoRA, always full fine-tuning, and a constant: what gives up least
-on the records of this kind of data. regret_points: what the best recorded approach has more.
+Every recorded situation on which all approaches were run is looked at without training, its data
+set held out from the records with everything made of the same data (other sizes, networks, steps of
+the dial): what probe and model without a network reached there stands for what a look measures,
+with the examples that it would have. Beside it stand always the probe (at the recorded size in
+pixels), always LoRA, always full fine-tuning, and a constant: what gives up least on the records of
+this kind of data. regret_points: what the best recorded approach has more.
 seconds: processor seconds of training what is named. intervals: how many accuracies were expected,
 not measured; held: how many of their 95 % intervals hold what is recorded; width: their median
 width. The file is written anew each time.
@@ -22,7 +23,7 @@ import pandas as pd
 
 from helpers.advisor.answer import chance_right, first_choice
 from helpers.advisor.prior.accuracies import Prior, base_of, expected_accuracies
-from helpers.advisor.prior.gains import MEASURED, recorded_gains
+from helpers.advisor.prior.gains import MEASURED, classes_of, recorded_gains
 from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, verdict_of
 from helpers.paths import results_dir
@@ -37,8 +38,8 @@ VALIDATION = 100  # examples, beside those to train on, that a probe out of fold
 FIXED = {"probe": FEATURE_EXTRACTION, "lora": LORA, "full": FULL_FINE_TUNING}
 
 
-def prior_of(modality: str, held: Measured, reached: pd.Series, n: int) -> Prior:
-    """What these records let expect around the shares of n examples that were reached."""
+def prior_of(curve: Curve, n_train: int, held: Measured, reached: pd.Series, n: int) -> Prior:
+    """What records let expect around the shares of n examples that were reached on a task."""
     scores = {}
     for name in MEASURED:
         count = round(float(reached[name]) * n)
@@ -46,20 +47,21 @@ def prior_of(modality: str, held: Measured, reached: pd.Series, n: int) -> Prior
     probing = SimpleNamespace(
         probe=scores[FEATURE_EXTRACTION], classical=scores[CLASSICAL], cause=""
     )
-    gains = recorded_gains(modality, held)
+    gains = recorded_gains(curve.modality, held, n_train / classes_of(curve.task))
     return Prior(expected_accuracies(probing, gains), gains, base_of(probing, gains))
 
 
 def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, Any]]:
     """A row for each answer to one situation. held: the records without its data set."""
     means, seconds = curve.accuracy[n_train].mean(), curve.costs[n_train]["train_seconds"]
-    prior = prior_of(curve.modality, held, means, min(MOST, n_train + VALIDATION))
+    prior = prior_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
     names = [name for name in prior.expected if name in means]
-    chosen = first_choice(prior, {name: max(1e-3, float(seconds[name])) for name in names})
-    constant = expected_regret(curve.modality, held).index
-    taken = {LOOK: chosen, **FIXED, "constant": next(n for n in constant if n in names)}
+    recorded = expected_regret(curve.modality, held, names)
+    taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
+    chosen = first_choice(prior, taken_in, recorded.index)
+    taken = {LOOK: chosen, **FIXED, "constant": recorded.index[0]}
     told = [prior.expected[name] for name in names if name not in MEASURED]
-    chance = chance_right(prior.belief(names), chosen)
+    chance = chance_right(chosen, recorded, prior.belief(names))
     inside = [one.low <= means[one.approach] <= one.high for one in told]
     looked = {
         "verdict": verdict_of(chance),

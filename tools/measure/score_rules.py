@@ -27,12 +27,12 @@ from helpers.decision import (
     size_word,
 )
 from helpers.paths import results_dir
-from helpers.results import rival_rules
 from helpers.results import runs as records
 from helpers.results.learning_curves import Measured, measured_curves
-from helpers.results.rival_rules import ALL, MEASURED, RULES, Seen, published_table
+from helpers.results.rule_cases import ALL, ARTICLE, MEASURED, published_table, situations
 from helpers.results.schema import COMPARED
-from tools.measure import hierarchical
+from tools.measure import hierarchical, rival_rules
+from tools.measure.rival_rules import RULES, Seen
 
 COLUMNS = [
     "evidence", "rule", "part", "mean_regret", "low", "high", "worst_regret", "mean_train_seconds",
@@ -51,7 +51,7 @@ def transferred(table: pd.DataFrame, held: Measured) -> pd.DataFrame:
 def picks_of(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """What every rule picks in each situation, by evidence: own and published."""
     held = measured_curves(runs)
-    table, _ = rival_rules.situations(held)
+    table, _ = situations(held)
     rules = RULES | {HIERARCHICAL: hierarchical.rule}
     own = [rival_rules.score(table, held, rules, apart=True)]
     if len(rival_rules.cases(table)) > 1 and table["family"].nunique() > 1:
@@ -207,7 +207,7 @@ def refit(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Thresholds], Thr
         for place, case in enumerate(asked)
         if case.family in chosen
     ]
-    picks = pd.DataFrame(rows).assign(rule=rival_rules.ARTICLE + " (refitted)", part=ALL)
+    picks = pd.DataFrame(rows).assign(rule=ARTICLE + " (refitted)", part=ALL)
     picks = picks.merge(table, on=["case", "approach"], how="left", validate="one_to_one")
     return picks, {f: grid[i] for f, i in chosen.items()}, grid[int(found.mean(axis=1).argmin())]
 
@@ -230,14 +230,14 @@ def main(arguments: list[str] | None = None) -> None:
         print(against(rows[rows["part"] == ALL]).round(4).to_string(index=False))
     held = measured_curves(runs)
     for evidence, own in (
-        ("own", rival_rules.situations(held)[0]),
+        ("own", situations(held)[0]),
         ("published", published_table()),
     ):
         print(f"\n{evidence}: the article's rules with one threshold moved")
         print(swept(own).round(4).to_string(index=False))
     print("\npublished alone: where nothing was measured here")
     print(told_by_others_alone(published_table()).round(4).to_string(index=False))
-    _, by_data_set, best = refit(rival_rules.situations(held)[0])
+    _, by_data_set, best = refit(situations(held)[0])
     print(f"\nown: thresholds that fit all data sets best: {best}")
     print(pd.Series(by_data_set.values()).value_counts().to_string())
 

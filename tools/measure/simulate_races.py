@@ -56,7 +56,7 @@ def prior_of(case: Case, held: Measured, right: pd.DataFrame) -> Prior:
         if (one.task, one.backbone, one.dial) == (case.task, case.backbone, 0)
         and case.n_train in one.whole
     )  # fmt: skip
-    return look_prior(curve.modality, held.without(curve.family), right.mean(), len(right))
+    return look_prior(curve, case.n_train, held.without(curve.family), right.mean(), len(right))
 
 
 def raced(

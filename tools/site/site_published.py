@@ -7,17 +7,18 @@ from html import escape
 
 import pandas as pd
 
-from helpers.results.published.cases import APPROACHES, comparable_cases, configurations
-from helpers.results.published.schema import CONTEXT, DOMAINS, GRADES, METRICS, REASONS
+from helpers.decision import DEFAULTS, Thresholds
+from helpers.results.published.cases import APPROACHES, comparable_cases, regret_points
+from helpers.results.published.schema import CONTEXT, DOMAINS, GRADES, IDENTITY, METRICS, REASONS
 from helpers.results.published.sums import (
     average_scores,
     full_minus_linear,
-    rule_regret,
     size_bands,
     standings,
 )
 from helpers.results.published.tables import Published, load_published
-from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, label_of, style_of
+from helpers.vocabulary import DISTANCE_OF, FEATURE_EXTRACTION, FULL_FINE_TUNING, label_of, style_of
+from tools.measure.rival_rules import literal_rules
 from tools.site.site_tables import plain, table_of
 
 PAGE = "published"
@@ -121,6 +122,31 @@ def _sums(cases: pd.DataFrame) -> Iterator[str]:
     yield table_of(shown, 1, whole=["matching", "scored"])
 
 
+def rule_regret(cases: pd.DataFrame, thresholds: Thresholds = DEFAULTS) -> pd.DataFrame:
+    """Return what the article's rules give up: one row a rule and case that matches it.
+
+    Columns: case (its index), rule, approach (what the rule says), matched (True where the source
+    tried that), regret (points below the case's best; NaN where not tried, or not in points), and
+    `always_X` for every approach X, the same case's regret of X (NaN where not tried).
+    """
+    regret = regret_points(cases)
+    rows = [
+        {"case": place, "rule": rule, "approach": approach, "regret": regret.at[place, approach]}
+        for place, case in cases.iterrows()
+        for rule, approach in _matching(case, thresholds)
+    ]
+    table = pd.DataFrame(rows, columns=["case", "rule", "approach", "regret"])
+    table.insert(3, "matched", table["regret"].notna())
+    return table.join(regret.add_prefix("always_"), on="case")
+
+
+def _matching(case: pd.Series, thresholds: Thresholds) -> list[tuple[str, str]]:
+    """The rules whose conditions a case meets, with what each answers."""
+    size = None if pd.isna(case["n_train"]) else int(case["n_train"])
+    distance = DISTANCE_OF.get(case["distance"])
+    return literal_rules(size, distance, case["llm"] == "yes", thresholds)
+
+
 def _of(cases: pd.DataFrame, source: str) -> pd.DataFrame:
     return cases[cases["source"] == source]
 
@@ -205,6 +231,22 @@ def _tells(cases: pd.DataFrame, name: str) -> bool:
 def _figures(figures: pd.DataFrame) -> pd.DataFrame:
     facts = ["data_set", "network", "n_train", "printed", "metric", "value", "spread"]
     return figures[facts].dropna(axis=1, how="all")
+
+
+def configurations(published: Published) -> pd.DataFrame:
+    """Return one row for each approach as it was run, where a source states what it cost or kept.
+
+    Columns: `schema.IDENTITY` but for the metric, approach, and a column for each metric that such
+    a source has (seconds, memory, megabytes, forgetting, and the score itself), NaN where it lacks.
+    """
+    rows = published.compared
+    roles = rows["metric"].map(lambda name: METRICS[name].role)
+    rows = rows[rows["source"].isin(rows.loc[roles == "cost", "source"])]
+    by = [name for name in IDENTITY if name not in ("metric", "tested_on")]
+    wide = (
+        rows.groupby([*by, "approach", "metric"], dropna=False)["value"].first().unstack("metric")
+    )
+    return wide.reset_index().rename_axis(columns=None)
 
 
 def _costs(key: str, published: Published) -> pd.DataFrame:

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
 
-from helpers.advisor.prior.gains import Gains, Z
+from helpers.advisor.prior.gains import Gains, Z, angle, share_at
 from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.probe import Probing
 from helpers.results.expected_regret import MARGIN
-from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, counted
 
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
 UNKNOWN = 1.0  # deviation of the accuracy of what was never recorded
 TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
-LEAST_SLOPE = 0.02  # of accuracy over log-odds: near 0 and 1 gains are small, and never none
+LEAST_SLOPE = 0.28  # of accuracy over angle: near 0 and 1 gains are small, and never none
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Prior:
     def belief(self, names: Sequence[str]) -> Belief:
         """What is expected of several approaches together, before anything is raced.
 
-        Their differences are as sure as recorded gains are within families. What was not compared
+        Their differences are as sure as recorded gains are within data sets. What was not compared
         with what is measured stands for itself, and nothing is known of what was not recorded.
         """
         told = [self.expected.get(name) for name in names]
@@ -69,9 +68,9 @@ class Prior:
         scale = np.diag(own)
         rows = [r for r, n in enumerate(names) if n in self.gains.names and n in self.expected]
         columns = [self.gains.names.index(names[row]) for row in rows]
-        # Gains are log-odds and beliefs accuracies: near p a step in log-odds is p (1 - p) steps of
+        # Gains are angles and beliefs accuracies: near p a step of the angle is 2 √(p (1 - p)) of
         # accuracy, so the covariance is multiplied by the slopes of both (the delta method).
-        slopes = np.maximum(LEAST_SLOPE, mean * (1 - mean))[rows]
+        slopes = np.maximum(LEAST_SLOPE, 2 * np.sqrt(mean * (1 - mean)))[rows]
         between = self.gains.covariance[np.ix_(columns, columns)]
         scale[np.ix_(rows, rows)] = between * np.outer(slopes, slopes)
         return Belief(tuple(names), mean, scale + LEVEL**2)
@@ -101,18 +100,17 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
         )
     }
     ahead = base_of(probing, gains) == CLASSICAL
-    share, n = np.clip((classical if ahead else probe).accuracy, 0.01, 0.99), probe.n
-    # The log-odds of a share p of n examples vary by 1 / (n p (1 - p)): that is the probe's own
-    # noise, which comes on top of how far gains differ between families.
-    noise = 1 / max(1e-9, n * share * (1 - share))
-    count = f"{gains.families} recorded {'family' if gains.families == 1 else 'families'} of tasks"
+    start = angle((classical if ahead else probe).accuracy)
+    # The probe's own noise comes on top of how far gains differ between data sets.
+    noise = 1 / (4 * probe.n)
+    count = counted(gains.families, "recorded data set")
     base = "the result without a network" if ahead else "your probe"
     better = "the better of the two" if CLASSICAL in gains.over else "the probe"
     origin = f"{base}, and the gain over {better} in {count}"
     for name in gains.names:
         gain, spread = gains.of(name)
         width = np.sqrt(noise + spread**2)
-        ends = [float(expit(logit(share) + gain + side * width)) for side in (0, -Z, Z)]
+        ends = [float(share_at(start + gain + side * width)) for side in (0, -Z, Z)]
         expected[name] = Expected(name, *ends, gains.runs[name], origin)
     return expected
 

@@ -1,13 +1,15 @@
-"""What the records say of gains over what is measured here, and how far one more task may lie off.
+"""What the records say of gains over what is measured here, and how far one more data set may lie.
 
-A gain is a difference in log-odds to the probe, of pictures to the better of probe and model
-without a network, on the same task, size and seeds, so that a task near 0.5 and one near 0.95 can
-speak of the same gain. Gains over the probe alone expected too little of pictures where it is worse
-than raw pixels (digits of 28 pixels): held-out ones gave up 2.3 points in the mean by them, and 0.8
-by these; texts 1.7 either way. Families of tasks are
-few, so how much they differ is known badly too: each approach's spread is drawn towards that of
-all, and is as wide as a t interval. Differences between approaches are taken within families: where
-everything that moves the whole network fails on a family, it fails there together.
+A gain is a difference to the probe, of pictures to the better of probe and model without a network,
+on the same task, size and seeds. It is taken between angles, arcsin √share: a measured share is as
+noisy at every angle, and the same gain is less accuracy near 1. Gains over the probe alone expected
+too little of pictures where it is worse than raw pixels (digits of 28 pixels).
+
+Gains grow with the examples a class, at a rate that is taken within curves, and each data set has
+one say. Data sets are few, so how much they differ is known badly too: each approach's spread is
+drawn towards that of all, and is as wide as a t interval. Differences between approaches are taken
+within data sets: where everything that moves the whole network fails on one, it fails there
+together.
 """
 
 from __future__ import annotations
@@ -17,31 +19,31 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from helpers.results.learning_curves import Measured
+from helpers.tasks import TASKS
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
 MEASURED = [FEATURE_EXTRACTION, CLASSICAL]  # on own data: the records need not be asked
 # Whose better one gains are over. Where words are counted better than a network reads them, the
 # network does not know the language or what matters in it, and tuning it on few texts is no mend.
 OVER = {"image": MEASURED, "text": [FEATURE_EXTRACTION]}
-FAMILY = ["family", "backbone"]  # who has one say: tasks of the same data on the same backbone
-# How many families the spread of all approaches together counts for, in the spread of one. Chosen
-# where the records, each family foreseen from the others, are likeliest (2 to 5 do about as well).
+# How many data sets the spread of all approaches together counts for, in the spread of one. Chosen
+# where the records, each data set foreseen from the others, are likeliest.
 SHARED = 3.0
-LONE_SPREAD = 0.5  # log-odds, where a single family speaks
-LEAST_SPREAD = 0.05  # log-odds; families that agree by luck do not make a certainty
+LONE_SPREAD = 0.1  # of the angle, where a single data set speaks
+LEAST_SPREAD = 0.01  # of the angle; data sets that agree by luck do not make a certainty
+UNREGISTERED = 2  # classes of a recorded task that nothing is known of
 Z = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
 class Gains:
-    """Expected gains (A,) of approaches `names` in one more family of tasks, in log-odds.
+    """Expected gains (A,) of approaches `names` on one more data set, in angles.
 
-    covariance: (A, A), such that Z deviations are a 95 % interval. families: of tasks. runs:
+    covariance: (A, A), such that Z deviations are a 95 % interval. families: data sets. runs:
     recorded runs by approach. over: what is measured, whose better one they are gains over.
     """
 
@@ -61,60 +63,82 @@ class Gains:
 NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
 
 
-def recorded_gains(modality: str, measured: Measured) -> Gains:
+def angle(share: np.ndarray | float) -> np.ndarray | float:
+    """The angle of a share of right answers; the measured angle of n examples varies by 1 / 4n."""
+    return np.arcsin(np.sqrt(share))
+
+
+def share_at(angles: np.ndarray | float) -> np.ndarray | float:
+    """The share of right answers at an angle."""
+    return np.sin(np.clip(angles, 0, np.pi / 2)) ** 2
+
+
+def classes_of(task: str) -> int:
+    """How many classes a recorded task has."""
+    return len(TASKS[task].classes) if task in TASKS else UNREGISTERED
+
+
+def recorded_gains(modality: str, measured: Measured, per_class: float) -> Gains:
     """Gains of every approach that the records compare with what is measured, in a modality.
 
-    Each family on each backbone has one say, however many sizes and dial steps it was measured on.
+    per_class: examples a class to train on. Beyond what is recorded its ends stand in.
     """
-    key = ("gains", modality)
+    key = ("gains", modality, per_class)
     if key not in measured.worked_out:
-        measured.worked_out[key] = _gains(modality, measured)
+        measured.worked_out[key] = _gains(modality, measured, np.log(per_class))
     return measured.worked_out[key]
 
 
-def _gains(modality: str, measured: Measured) -> Gains:
-    columns = ["approach", "gain", *FAMILY, "runs"]
+def _gains(modality: str, measured: Measured, size: float) -> Gains:
+    columns = ["approach", "gain", "size", "curve", "family", "runs"]
     cells = pd.DataFrame(_cells(modality, measured), columns=columns)
     if cells.empty:
         return NOTHING
-    table = cells.groupby([*FAMILY, "approach"])["gain"].mean().unstack()
+    both = ["gain", "size"]
+    own = cells[both] - cells.groupby(["curve", "approach"])[both].transform("mean")
+    products = pd.DataFrame({"gain": own["gain"] * own["size"], "size": own["size"] ** 2})
+    sums = products.groupby(cells["approach"]).sum()
+    rate = (sums["gain"] / sums["size"]).where(sums["size"] > 0, 0.0)
+    further = np.clip(size, cells["size"].min(), cells["size"].max()) - cells["size"]
+    cells["gain"] += cells["approach"].map(rate) * further
+    table = cells.groupby(["family", "approach"])["gain"].mean().unstack()
     table = table.fillna(table.mean())
-    families = table.index.get_level_values("family").nunique()
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
     gains = table.to_numpy()
-    spread = _spread(gains)
-    return Gains(tuple(table.columns), gains.mean(axis=0), spread, families, runs, OVER[modality])
+    known = gains.mean(axis=0), _spread(gains), len(table), runs, OVER[modality]
+    return Gains(tuple(table.columns), *known)
 
 
 def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
     for curve in measured.curves:
-        if curve.modality != modality:
+        if curve.modality != modality or curve.dial:
             continue
-        for table in curve.accuracy.values():
+        for n, table in curve.accuracy.items():
             held = table.columns.intersection(OVER[modality])
             for name in table.columns.difference(MEASURED) if len(held) else ():
                 both = table[[name, *held]].dropna()  # the seeds that all ran on
                 if len(both):
-                    means = logit(both.mean().clip(0.01, 0.99))
-                    gain = means[name] - means[held].max()
-                    yield name, gain, curve.family, curve.backbone, len(both)
+                    means = angle(both.mean())
+                    gain, size = means[name] - means[held].max(), np.log(n / classes_of(curve.task))
+                    yield name, gain, size, curve.name, curve.family, len(both)
 
 
 def _spread(gains: np.ndarray) -> np.ndarray:
-    """Covariance (A, A) of the gains of one more family, from those of some (families, A)."""
+    """Covariance (A, A) of the gains on one more data set, from those on some (data sets, A)."""
     number, size = gains.shape
     if number < 2:
-        # A single family shows no spread: it is assumed, with a correlation of one half.
+        # A single data set shows no spread: it is assumed, with a correlation of one half.
         return LONE_SPREAD**2 * (np.eye(size) + 1) / 2
     covariance = np.cov(gains.T).reshape(size, size)
-    # It has n - 1 degrees of freedom and is drawn towards one with the same mean variance and mean
-    # covariance for all approaches, which counts for SHARED more: the mean under an inverse Wishart
-    # prior around that one.
-    variance = np.trace(covariance) / size
-    shared = (covariance.sum() - size * variance) / max(1, size * (size - 1))
-    alike = np.full((size, size), shared) + (variance - shared) * np.eye(size)
+    # It has n - 1 degrees of freedom and is drawn towards one with the same variance, the geometric
+    # mean, and the same covariance for all approaches, which counts for SHARED more: the mean under
+    # an inverse Wishart prior around that one.
+    own = np.diag(covariance) + LEAST_SPREAD**2
+    variance = np.exp(np.log(own).mean())
+    alike = (covariance.sum() - np.trace(covariance)) / max(1, size * (size - 1)) / own.mean()
+    shared = variance * (np.full((size, size), alike) + (1 - alike) * np.eye(size))
     freedom = SHARED + number - 1
-    covariance = (SHARED * alike + (number - 1) * covariance) / freedom
+    covariance = (SHARED * shared + (number - 1) * covariance) / freedom
     covariance += LEAST_SPREAD**2 * np.eye(size)
-    # One more family lies off by its own deviation, and by that of the mean: C + C / n.
+    # One more data set lies off by its own deviation, and by that of the mean: C + C / n.
     return covariance * (1 + 1 / number) * (student.ppf(0.975, freedom) / Z) ** 2

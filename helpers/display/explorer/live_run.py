@@ -1,6 +1,7 @@
 """One live run on `pocket` at a point of the explorer, beside what is recorded there."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -92,10 +93,8 @@ def _asked(point: Point, held: Measured) -> tuple[int, float, Curve | None]:
     return min(point.examples, MOST_EXAMPLES), curve.dial if curve else 0.0, curve
 
 
-def _recorded_settings(
-    runs: pd.DataFrame, approach: str, n: int, dial: float
-) -> dict[str, float | str]:
-    """The learning rate and options that the recorded runs nearest in size had; else defaults."""
+def _recorded_settings(runs: pd.DataFrame, approach: str, n: int, dial: float) -> dict[str, Any]:
+    """Rate, options and recipe of the recorded runs nearest in size; nothing without one."""
     own = comparable(runs)
     own = own[
         (own["task"] == TASK)
@@ -106,4 +105,5 @@ def _recorded_settings(
     if own.empty:
         return {}
     row = own.loc[(own["n_train"] - n).abs().idxmin()]
-    return {"lr": float(row["lr"]), "settings": str(row["settings"])}
+    asked = {"lr": float(row["lr"]), "settings": str(row["settings"])}
+    return asked | {"schema": int(row["schema"])}

@@ -223,8 +223,7 @@ def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve
     if curves:
         panels = {name_of(curve).replace(" on ", "\non "): summary(curve) for curve in curves[:3]}
         table = pd.concat(own.assign(panel=name) for name, own in panels.items())
-        marks = [point.examples] * len(panels)
-        made = small_multiples(table, "panel", title=title, marks=marks, mark="you:")
+        made = small_multiples(table, "panel", title=title, mark=("you:", point.examples))
     made.set_size_inches(8.0, 3.9)
     made.alt = " ".join(words)
     return made

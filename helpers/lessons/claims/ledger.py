@@ -45,6 +45,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, counted
 COUNTED = "7 B"  # the language model whose weights are counted
 LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
 WORDS, SOME = (HOLDS, CAN_HAPPEN, UNDECIDED, UNTESTED, FAILS), f"{HOLDS} for some"
+FIGURES = ("effect", "low", "high", "unit", "data_sets", "tasks", "runs")
 Tables = Callable[[str], pd.DataFrame]  # rows by their name, each table worked out once
 
 
@@ -162,9 +163,9 @@ def verdict_box(*ids: int) -> str:
     """
     found = {verdict.id: verdict for verdict in judge_claims(ids=ids)}
     lines = ["**What the records say**", ""]
-    for one in (found[number] for number in ids):
+    for one in (_spoken_of(found[number]) for number in ids):
         effect = "" if one.effect is None else f" {effect_in_words(one)} {one.unit};"
-        rests_on = f"{one.data_sets} data sets, {one.runs:,} runs"
+        rests_on = f"{one.data_sets} data sets, {one.runs:,} runs" if one.runs else "counted"
         lines.append(f"- {one.claim} **{one.verdict}**:{effect} {rests_on}.")
     if PROVISIONAL:
         lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
@@ -174,13 +175,27 @@ def verdict_box(*ids: int) -> str:
 def ledger_table(verdicts: Sequence[Verdict]) -> str:
     """Return claims as a Markdown table: verdict, effect with its interval, what they rest on."""
     lines = ["| no. | claim | verdict | effect (95 %) | data sets |", "|---|---|---|---|---|"]
-    for one in verdicts:
+    for one in map(_spoken_of, verdicts):
         runs = f" ({one.runs:,} runs)" if one.verdict == UNDECIDED else ""
         effect = f"{effect_in_words(one)} {one.unit}" if one.effect is not None else "–"
         lines.append(
             f"| {one.id} | {one.claim} | **{one.verdict}**{runs} | {effect} | {one.data_sets} |"
         )
     return "\n".join(lines)
+
+
+def _spoken_of(verdict: Verdict) -> Verdict:
+    """The verdict with the figures that its words are about.
+
+    Of several parts, some of which hold, those of the first that does; where groups hold and the
+    whole does not, the figures are the whole's, and their unit says so.
+    """
+    if verdict.verdict in WORDS:
+        return verdict
+    for part in verdict.parts:
+        if part["verdict"] == HOLDS:
+            return replace(verdict, **{key: part[key] for key in FIGURES})
+    return replace(verdict, unit=f"{verdict.unit}, all data sets together")
 
 
 def counts_in_words(verdicts: Sequence[Verdict]) -> str:
@@ -268,7 +283,7 @@ def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
     if "parts" not in claim:
         return _verdict(claim, _tested(claim, tables))
     parts = [(part, _tested(part, tables)) for part in claim["parts"]]
-    kept = ("verdict", "effect", "low", "high", "unit", "data_sets", "tasks", "runs")
+    kept = ("verdict", *FIGURES)
     listed = [(part["about"], asdict(_verdict(claim | part, found))) for part, found in parts]
     shown = [{"about": about} | {key: row[key] for key in kept} for about, row in listed]
     made = _verdict(claim | {"unit": parts[0][0]["unit"]}, _all_of(parts))

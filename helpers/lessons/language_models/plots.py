@@ -31,6 +31,7 @@ def plot_ways(table: pd.DataFrame, title: str = "") -> Figure:
         ax.axvline(own["mean"].max(), color="#000000", lw=1, ls=":", zorder=0)
         ax.set_title(task, loc="left", size="medium")
         ax.set_ylim(-0.6, len(ways) - 0.4)
+        ax.set_xlim(right=min(1.02, ax.get_xlim()[1]))  # a t interval may leave the scale
     axes[0][0].set_yticks(range(len(ways)), ways)
     axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval)")
     return made

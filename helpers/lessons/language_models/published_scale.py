@@ -9,6 +9,7 @@ from helpers.results.published import load_published
 from helpers.vocabulary import FULL_FINE_TUNING, LORA, label_of
 
 PEFT, HU, BIDERMAN = "peft_metamathqa", "lora_hu2022", "biderman2024"
+LITGPT, LLAMA = "litgpt_costs", "Llama 2"
 # Of the comparison of `peft`: how it names a run -> how it is called here.
 RUNS = {
     "full-finetuning llama-3.2-3B-lr_0.00001": "all weights",
@@ -52,6 +53,25 @@ def gpt3() -> pd.DataFrame:
     wide = own.pivot_table(index=["way", "million trained"], columns="task", values="value",
                            sort=False)  # fmt: skip
     return wide.reset_index().rename_axis(columns=None)
+
+
+def four_bits() -> str:
+    """What LoRA on a base in 4 bits took beside one in 16, on one A100, after LitGPT's tables."""
+    own = _figures(LITGPT)
+    own = own[(own["network"] == LLAMA) & (own["approach"] == LORA)]
+    wide = own.pivot_table(index="params_m", columns=["metric", "printed"], values="value")
+    told = []
+    for size, row in wide.iterrows():
+        kinds = ("lora, quantisation none", "lora, quantisation bnb.nf4")
+        whole, packed = (row.xs(kind, level="printed") for kind in kinds)
+        share = packed / whole
+        told.append(f"{size / 1000:g} billion weights {share['peak_memory_gb']:.0%} of the memory "
+                    f"and **{share['minutes_per_1k_steps']:.1f} times** as long")  # fmt: skip
+    link = load_published().sources.loc[LITGPT, "link"]
+    return (
+        f"Published for one A100 ([LitGPT]({link})), LoRA on {LLAMA} with its base in 4 bits in "
+        f"place of 16: {'; '.join(told)}."
+    )
 
 
 def code_and_mathematics() -> pd.DataFrame:

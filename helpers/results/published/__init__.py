@@ -5,9 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "cases": ["comparable_cases", "published_situations"],
-        "command": ["published_command"],
-        "sums": ["average_scores", "full_minus_linear", "rule_regret"],
-        "tables": ["Published", "load_published"],
+        "cases": ["comparable_cases"],
+        "sums": ["average_scores", "full_minus_linear"],
+        "tables": ["load_published"],
     },
 )

@@ -6,20 +6,21 @@ import numpy as np
 import pandas as pd
 
 from helpers.decision import Situation, distance_word
-from helpers.results.published.schema import CASE, IDENTITY, METRICS
+from helpers.results.published.schema import CASE, METRICS
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import CLASSICAL, SHIPPED, DistanceWord
 
 APPROACHES = tuple(name for name in SHIPPED if name != CLASSICAL)
 FROM_RANDOM = "none"  # pretraining of a network that starts from random weights
+FACTOR = 3.0  # training examples may differ by so much; the records' reach beyond their ends
 FACTS = ["modality", "domain", "distance", "llm", "grade"]
 
 
-def comparable_cases(published: Published | None = None, *, least: int = 2) -> pd.DataFrame:
+def comparable_cases(published: Published | None = None) -> pd.DataFrame:
     """Return one row a case: its facts, and the score of each of our approaches (NaN: not tried).
 
     A case is one data set, size, network and pretraining in one set of runs of one source, by the
-    metric that is the task's score, with `least` or more of our approaches. Where a source ran an
+    metric that is the task's score, with two or more of our approaches. Where a source ran an
     approach in several forms (ranks, widths, numbers of layers), its score is their median: nobody
     knows beforehand which form is best. A network from random weights stands in the case of every
     pretraining of the same network. `points` tells whether scores are in hundredths.
@@ -41,7 +42,7 @@ def comparable_cases(published: Published | None = None, *, least: int = 2) -> p
     )
     for name in APPROACHES:
         joined[name] = joined[name].fillna(joined.pop(f"{name} at random"))
-    cases = joined[joined[list(APPROACHES)].notna().sum(axis=1) >= least].reset_index(drop=True)
+    cases = joined[joined[list(APPROACHES)].notna().sum(axis=1) >= 2].reset_index(drop=True)
     cases.insert(len(by), "points", cases["metric"].map(lambda name: METRICS[name].points))
     return cases
 
@@ -61,54 +62,11 @@ def regret_points(cases: pd.DataFrame) -> pd.DataFrame:
     return scores.rsub(scores.max(axis=1), axis=0)
 
 
-def published_situations(published: Published | None = None) -> pd.DataFrame:
-    """Return one row a case and approach, for tables that hold published and own evidence.
-
-    Columns: evidence (always "published"), case (its number in `comparable_cases`), source, grade,
-    data_set, network, modality, llm (bool), domain, distance (close, distant, very distant, or
-    empty where it isn't judged), n (training examples, NaN where not stated), metric, approach,
-    score (as printed), regret (points below the best of the case; NaN where scores have no points).
-    """
-    cases = comparable_cases(published)
-    kept = ["source", "grade", "data_set", "network", "modality", "llm", "domain", "distance"]
-    facts = cases[[*kept, "n_train", "metric"]].rename(columns={"n_train": "n"})
-    facts["llm"] = facts["llm"] == "yes"
-    scores = cases[list(APPROACHES)].rename_axis("case").reset_index()
-    long = scores.melt("case", var_name="approach", value_name="score")
-    long["regret"] = regret_points(cases).melt()["value"]
-    long = long.dropna(subset="score").sort_values("case", kind="stable")
-    made = long[["case"]].join(facts, on="case").join(long[["approach", "score", "regret"]])
-    made.insert(0, "evidence", "published")
-    return made.reset_index(drop=True)
-
-
-def configurations(published: Published | None = None) -> pd.DataFrame:
-    """Return one row for each approach as it was run, where a source states what it cost or kept.
-
-    Columns: `schema.IDENTITY` but for the metric, approach, and a column for each metric that such
-    a source has (seconds, memory, megabytes, forgetting, and the score itself), NaN where it lacks.
-    """
-    rows = (published or load_published()).compared
-    roles = rows["metric"].map(lambda name: METRICS[name].role)
-    rows = rows[rows["source"].isin(rows.loc[roles == "cost", "source"])]
-    by = [name for name in IDENTITY if name not in ("metric", "tested_on")]
-    wide = (
-        rows.groupby([*by, "approach", "metric"], dropna=False)["value"].first().unstack("metric")
-    )
-    return wide.reset_index().rename_axis(columns=None)
-
-
-def near(
-    cases: pd.DataFrame,
-    *,
-    examples: int | None = None,
-    factor: float = 3.0,
-    **facts: object,
-) -> pd.DataFrame:
+def near(cases: pd.DataFrame, *, examples: int | None = None, **facts: object) -> pd.DataFrame:
     """Return the cases near a situation.
 
     Near is: the same facts (columns of the cases; None asks nothing), and a number of training
-    examples that differs by at most `factor`. A case whose size or fact is not stated is not near.
+    examples that differs by at most FACTOR. A case whose size or fact is not stated is not near.
     """
     wanted = {name: value for name, value in facts.items() if value is not None}
     kept = np.ones(len(cases), dtype=bool)
@@ -116,7 +74,7 @@ def near(
         kept &= (cases[name] == value).to_numpy()
     if examples is not None:
         apart = np.abs(np.log(cases["n_train"] / examples))
-        kept &= (apart <= np.log(factor) + 1e-9).to_numpy()
+        kept &= (apart <= np.log(FACTOR) + 1e-9).to_numpy()
     return cases[kept]
 
 

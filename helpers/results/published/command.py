@@ -10,13 +10,12 @@ import pandas as pd
 
 from helpers.decision import distance_word
 from helpers.registry import find
-from helpers.results.published.cases import APPROACHES, FACTS, comparable_cases, near
+from helpers.results.published.cases import APPROACHES, FACTOR, FACTS, comparable_cases, near
 from helpers.results.published.schema import CASE, DOMAINS, GRADES, METRICS
 from helpers.results.published.sums import standings
 from helpers.results.published.tables import Published, load_published
 from helpers.vocabulary import label_of, parse_distance, style_of
 
-FACTOR = 3.0  # training examples may differ by so much; the recorded runs' reach beyond their ends
 MOST_LINES = 30  # cases in words; `--json` has all
 APART = (
     "Numbers that others published, by recipes of their own: they stand beside the runs recorded "
@@ -99,7 +98,7 @@ def near_situation(published: Published, **asked: Any) -> dict[str, Any]:
     scores; by size, where one was asked for), sources (title, citation, link, grade and caveat of
     each that is named).
     """
-    found = near(comparable_cases(published), factor=FACTOR, **asked)
+    found = near(comparable_cases(published), **asked)
     if "examples" in asked:
         found = found.loc[(found["n_train"] / asked["examples"]).sort_values().index]
     named = published.sources.loc[found["source"].unique()]

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.published.cases import APPROACHES, regret_points
-from helpers.vocabulary import DISTANCE_OF, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
+from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
 
@@ -67,45 +66,3 @@ def size_bands(edges: Sequence[float]) -> Callable[[pd.DataFrame], pd.Series]:
     named += [f"{low:,} to {high:,}" for low, high in zip(edges, edges[1:], strict=False)]
     named += [f"{ends[-2]:,} and more"]
     return lambda cases: pd.cut(cases["n_train"], ends, right=False, labels=named)
-
-
-def matching_rules(case: pd.Series, thresholds: Thresholds = DEFAULTS) -> list[tuple[str, str]]:
-    """Return the article's rules whose conditions a case meets, with what each answers.
-
-    Each rule is asked alone, so that R2 matches every large language model, of whatever size; the
-    fallback is ours and is not among them. A rule that asks for size or distance matches no case
-    that does not state it. Accuracy comes first (no budget), as in published tables.
-    """
-    size = None if pd.isna(case["n_train"]) else int(case["n_train"])
-    distance = DISTANCE_OF.get(case["distance"])
-    return literal_rules(size, distance, case["llm"] == "yes", thresholds)
-
-
-def literal_rules(
-    examples: int | None, distance: float | None, llm: bool, thresholds: Thresholds = DEFAULTS
-) -> list[tuple[str, str]]:
-    """The same of the facts alone; None: not stated."""
-    found = [("R2", LORA)] if llm else []
-    if examples is not None and distance is not None:
-        decision = ruled(Situation(examples, distance), thresholds)
-        if decision.rule != FALLBACK:
-            found.append((decision.rule, decision.approach))
-    return found
-
-
-def rule_regret(cases: pd.DataFrame, thresholds: Thresholds = DEFAULTS) -> pd.DataFrame:
-    """Return what the article's rules give up: one row a rule and case that matches it.
-
-    Columns: case (its index), rule, approach (what the rule says), matched (True where the source
-    tried that), regret (points below the case's best; NaN where not tried, or not in points), and
-    `always_X` for every approach X, the same case's regret of X (NaN where not tried).
-    """
-    regret = regret_points(cases)
-    rows = [
-        {"case": place, "rule": rule, "approach": approach, "regret": regret.at[place, approach]}
-        for place, case in cases.iterrows()
-        for rule, approach in matching_rules(case, thresholds)
-    ]
-    table = pd.DataFrame(rows, columns=["case", "rule", "approach", "regret"])
-    table.insert(3, "matched", table["regret"].notna())
-    return table.join(regret.add_prefix("always_"), on="case")

@@ -136,18 +136,8 @@ def _rows(path: Path, columns: Sequence[Column]) -> Iterator[tuple[int, dict[str
         with _placed(path, line):
             if len(cells) != len(names):
                 raise UserError(f"it has {len(cells)} cells, and the head has {len(names)}")
-            row = {c.name: _clean(c, cell) for c, cell in zip(columns, cells, strict=True)}
+            row = {c.name: c.parse(cell) for c, cell in zip(columns, cells, strict=True)}
         yield line, row
-
-
-def _clean(column: Column, cell: str) -> str | int | float | None:
-    if column.kind == "text":
-        return column.clean(cell)
-    try:
-        number = float(cell) if cell else None
-    except ValueError as error:
-        raise UserError(f"column {column.name!r} must be a number, and it is {cell!r}") from error
-    return column.clean(number)
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:

@@ -183,7 +183,7 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
 def test_expectations_leave_out_what_is_excluded():
     runs = records.load_runs()
     whole, less = (
-        expected_accuracies(probing(), recorded_gains("image", held_records(runs, gone)))
+        expected_accuracies(probing(), recorded_gains("image", held_records(runs, gone), 20))
         for gone in ((), ("textile",))
     )
     assert set(whole) == set(less) and len(whole) > 4

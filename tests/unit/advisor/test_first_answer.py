@@ -15,6 +15,7 @@ from helpers.advisor.answer import (
     _pixel_reasons,
     _take_reason,
     _unknown_reasons,
+    chance_right,
     first_choice,
     ruled_here,
 )
@@ -48,17 +49,35 @@ def sized(size, accuracy, n=300, *, part=False):
                       image_size=size, strength=0.01, seconds=9.0, fit=0.01)  # fmt: skip
 
 
+ORDER = ("adapter", "lora", "feature_extraction")  # the first takes longer than there is time
+
+
 def test_a_better_and_cheaper_measured_result_is_not_overridden():
     news = prior(classical=0.692, feature_extraction=0.58, lora=0.60)
-    assert first_choice(news, SECONDS) == "classical"
+    assert first_choice(news, SECONDS, ORDER) == "classical"
     masks = prior(classical=0.7, feature_extraction=0.958, lora=0.962)
-    assert first_choice(masks, SECONDS) == "feature_extraction"
+    assert first_choice(masks, SECONDS, ORDER) == "feature_extraction"
     close = prior(classical=0.7, feature_extraction=0.90, lora=0.93)
-    assert first_choice(close, SECONDS) == "lora"
-    # Families of tasks that do not share the gain make the verdict unsure, not the choice.
+    assert first_choice(close, SECONDS, ORDER) == "lora"
+    assert first_choice(close, SECONDS, ()) == "feature_extraction"  # nothing is recorded
+    # Data sets that do not share the gain make the verdict unsure, not the choice.
     wide = replace(close.expected["lora"], low=0.5, high=0.99)
     unsure = replace(close, expected={**close.expected, "lora": wide})
-    assert first_choice(unsure, SECONDS) == "lora"
+    assert first_choice(unsure, SECONDS, ORDER) == "lora"
+
+
+def test_what_gave_up_least_is_taken_not_what_is_expected_highest():
+    told = prior(classical=0.7, feature_extraction=0.8, lora=0.85, lp_ft=0.87)
+    assert first_choice(told, {**SECONDS, "lp_ft": 100.0}, ORDER) == "lora"
+
+
+def test_an_expected_answer_is_as_sure_as_such_answers_were_on_other_data():
+    told = prior(classical=0.5, feature_extraction=0.995, lora=0.9)
+    belief = told.belief(list(told.expected))
+    recorded = pd.DataFrame({"right": 1.0, "families": [4, 4]}, ["lora", "feature_extraction"])
+    assert chance_right("lora", recorded, belief) == pytest.approx(5 / 6)
+    assert verdicts.verdict_of(chance_right("lora", recorded, belief)) == verdicts.LEANING
+    assert chance_right("feature_extraction", recorded, belief) > 0.9  # measured: by what is left
 
 
 def arm(name, right):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
-from tiny import tiny_task, tiny_text_task
+from safetensors.torch import load
+from tiny import tiny_task, tiny_text_task, without_adapters
 from torch import nn
 
 from helpers.approaches import (
@@ -20,7 +20,6 @@ from helpers.approaches import (
     get_approach,
     merge_lora,
     parse_options,
-    remove_adapters,
     remove_lora,
 )
 from helpers.approaches.classical import flatten_pixels
@@ -29,7 +28,7 @@ from helpers.approaches.lora import lora_layers
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.training import subset_features
-from helpers.training.checkpoints import load_task_state, save_task, task_state
+from helpers.training.checkpoints import restore_task, task_bytes, task_state
 from helpers.training.loop import TrainConfig, parameter_groups
 
 NAMES = {
@@ -101,10 +100,7 @@ def test_a_frozen_base_is_bit_equal_after_training(name):
     task, backbone = tiny_task(), pocket()
     before = state_of(backbone)
     fitted = get_approach(name).fit(backbone, task, short(name))
-    if name == "lora":
-        remove_lora(fitted.model)
-    if name == "adapter":
-        remove_adapters(fitted.model)
+    without_adapters(remove_lora(fitted.model))
     after = fitted.model.backbone.state_dict()
     assert set(after) == set(before)
     assert not changed(before, after)
@@ -278,7 +274,7 @@ def test_adapters_start_as_the_base_and_come_off(name):
         count = add_adapters(backbone, reduction=8)
         assert count == {"pocket": 4, "efficientnet_lite0": 16, "minilm": 12}[name]
         assert torch.equal(backbone.pool(backbone(backbone.prepare(raw))), plain)
-    assert set(remove_adapters(backbone).state_dict()) == keys
+    assert set(without_adapters(backbone).state_dict()) == keys
 
 
 def test_wrong_ranks_and_targets_are_refused():
@@ -303,20 +299,19 @@ def test_text_approaches_train(name, minilm):
 
 
 @pytest.mark.parametrize("name", NEURAL)
-def test_task_files_hold_what_moved_and_load_again(name, tmp_path):
+def test_task_files_hold_what_moved_and_load_again(name):
     task, approach = tiny_task(), get_approach(name)
     fitted = approach.fit(pocket(), task, short(name, lr=1e-2))
-    path = tmp_path / "task.safetensors"
-    size = save_task(fitted.model, path)
-    tensors = load_file(path)
+    data = task_bytes(fitted.model)
+    tensors = load(data)
     expected = sum(4 * v.numel() if v.is_floating_point() else 8 for v in tensors.values())
-    assert expected < size == path.stat().st_size < expected + 200 * len(tensors) + 500
+    assert expected < len(data) < expected + 200 * len(tensors) + 500
     moving = sum(p.numel() for p in fitted.model.parameters() if p.requires_grad)
     statistics = sum(v.numel() for k, v in tensors.items() if "running" in k or "num_b" in k)
     assert sum(v.numel() for v in tensors.values()) == moving + statistics
     rebuilt = approach.build(pocket(), 2, approach.options())
     if name != "from_scratch":
-        load_task_state(rebuilt, path)
+        restore_task(rebuilt, data, "task.safetensors")
         assert not changed(state_of(fitted.model), rebuilt.state_dict())
 
 
@@ -330,20 +325,18 @@ def test_adapter_and_lora_files_are_small_beside_full_copies(minilm):
     assert sizes["lora"] < 5e6 and sizes["adapter"] < 5e6
 
 
-def test_damaged_or_foreign_files_are_refused(tmp_path):
+def test_damaged_or_foreign_files_are_refused():
     approach = get_approach("lora")
     model = approach.build(pocket(), 2, approach.options())
-    path = tmp_path / "lora.safetensors"
-    save_task(model, path)
+    data = task_bytes(model)
     other = approach.build(load_backbone("pocket", pretrained=False, seed=9), 2, approach.options())
     with pytest.raises(UserError, match="another base"):
-        load_task_state(other, path)
+        restore_task(other, data, "lora.safetensors")
     wider = approach.build(pocket(), 2, parse_options(approach.options, "rank=4"))
     with pytest.raises(UserError, match="does not fit"):
-        load_task_state(wider, path)
-    path.write_bytes(path.read_bytes()[:-100])
+        restore_task(wider, data, "lora.safetensors")
     with pytest.raises(UserError, match="can't be read"):
-        load_task_state(model, path)
+        restore_task(model, data[:-100], "lora.safetensors")
 
 
 # Settings ------------------------------------------------------------------------------------

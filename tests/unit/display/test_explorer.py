@@ -209,6 +209,8 @@ def test_a_live_run_asks_with_recorded_settings(runs, monkeypatch):
     assert "above the recorded interval" in told.words and "1.5 s" in told.words
     live_run.run_live(Point(50, 0.0), "adapter", held, runs)
     assert asked[1][0].lr is None and asked[1][0].dial == 0.0
+    live_run.run_live(Point(100_000, 0.6), "lora", held, runs.assign(schema=2))
+    assert (config.schema, asked[2][0].schema) == (1, 2)  # each by its own recipe
 
 
 def test_a_live_run_of_texts_is_refused(runs):

@@ -8,7 +8,6 @@ from rows import make_row
 from test_sweeps import fake, load, toy
 
 from helpers.approaches import get_approach
-from helpers.errors import UserError
 from helpers.experiments import audit, sweeps
 from helpers.experiments.grids import SWEEPS
 from helpers.results import runs as records
@@ -228,7 +227,7 @@ def test_the_last_tenth_begins_after_nine_tenths():
         assert [late_best(runs)["late"].item() for runs in both] == [0, 1]
 
 
-def test_late_epochs_are_counted_by_what_is_asked():
+def test_late_epochs_are_counted_by_approach():
     rows = [("lora", "digits", 20), ("lora", "textile", 5), ("adapter", "digits", 3)]
     runs = pd.concat(
         [stored(approach=a, task=t, updates=20, best_update=best) for a, t, best in rows]
@@ -236,12 +235,6 @@ def test_late_epochs_are_counted_by_what_is_asked():
     table = late_best(runs)
     assert table.values.tolist() == [["lora", 2, 1, 0.5], ["adapter", 1, 0, 0.0]]
     assert list(table.columns) == ["approach", "runs", "late", "share"]
-    assert late_best(runs, ("task",)).values.tolist() == [
-        ["digits", 2, 1, 0.5],
-        ["textile", 1, 0, 0.0],
-    ]
-    with pytest.raises(UserError, match="sizes"):
-        late_best(runs, ["sizes"])
 
 
 def test_what_a_solver_fits_has_no_late_epoch():

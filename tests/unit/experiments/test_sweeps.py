@@ -308,7 +308,7 @@ def test_limit(sweep, path, limit):
 
 
 def test_bad_numbers_and_names(path):
-    for bad in ({"workers": 0}, {"limit": 0}, {"threads": 0}):
+    for bad in ({"workers": 0}, {"limit": 0}):
         with pytest.raises(UserError, match="must be 1 or more"):
             sweeps.run_sweep("repair", path=path, run=fake, **bad)
     for name in ("pockets", "elsewhere", "repair/tunings"):

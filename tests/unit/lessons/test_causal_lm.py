@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny import without_adapters
 
-from helpers.approaches.adapter import remove_adapters
 from helpers.approaches.lora import merge_lora, remove_lora
 from helpers.errors import DataNotFound, UserError
 from helpers.experiments.costs import count_parameters
@@ -95,7 +95,7 @@ def test_plugging_starts_where_the_base_was_and_leaves_no_trace(small, approach)
         assert torch.equal(model(input_ids=ids).logits, expected)
     moving, total = count_parameters(model)
     assert 0 < moving <= total
-    after = tensors(remove_adapters(remove_lora(model)))
+    after = tensors(without_adapters(remove_lora(model)))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
@@ -119,7 +119,7 @@ def test_adapting_moves_a_copy_and_only_what_is_trained(small, approach):
     assert tuned.history["step"].tolist() == [0, 0, 5, 5, 12, 12]
     new = tuned.history[tuned.history["corpus"] == "new"]["loss"].tolist()
     assert new[-1] < new[0] - 0.02
-    after = tensors(remove_adapters(remove_lora(tuned.lm.model)))
+    after = tensors(without_adapters(remove_lora(tuned.lm.model)))
     same = [torch.equal(before[key], after[key]) for key in before]
     assert not any(same) if approach == "full_fine_tuning" else all(same)
     assert len(tuned.losses) == 12

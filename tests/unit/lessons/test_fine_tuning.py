@@ -1,5 +1,6 @@
 """Sentences of notebook 03 follow their numbers; BatchNorm is watched; remedies are a table."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,6 +28,19 @@ def test_the_rate_is_chosen_on_validation():
     told = fine_tuning.rates_in_words(rows)
     assert "**0.001**" in told and "**0.800**" in told and "50.0 points" in told
     assert "0.001 to 0.01" in told
+
+
+def test_a_finder_names_the_lowest_smoothed_loss_and_the_sweeps_choice():
+    grown = np.geomspace(1e-5, 1e-1, 41)
+    losses = (np.log10(grown) + 3) ** 2  # lowest at 1e-3
+    losses[0] = -50  # one lucky step is smoothed away
+    losses[:5] += 40
+    made = [(1e-4, 0, 0.60, 0.9), (1e-3, 0, 0.80, 0.5)]
+    swept = pd.DataFrame(made, columns=["lr", "seed", "accuracy", "validation"])
+    told = fine_tuning.finder_in_words(grown, losses, swept)
+    assert "lowest at a rate of 0.001" in told and "**0.0001**." in told
+    drawn = fine_tuning.plot_finder(grown, [3.0, *losses[1:]])
+    assert drawn.axes[0].get_ylim() == (0, 6.0)
 
 
 def test_statistics_drift_unless_they_are_frozen():

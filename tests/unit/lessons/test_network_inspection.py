@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from helpers.backbones import Recipe, load_backbone
 from helpers.lessons.network_inspection import (
@@ -68,6 +69,15 @@ def test_batchnorm_remembers_the_source_and_is_left_alone(pocket):
     assert source[0] < 0.1 < digits[0]
     assert all((before[key] == value).all() for key, value in pocket.state_dict().items())
     assert not any(module._forward_pre_hooks for module in pocket.modules())
+
+
+def test_channels_that_never_varied_have_no_say():
+    lite = load_backbone("efficientnet_lite0", size=64)
+    norms = [one for one in lite.modules() if isinstance(one, torch.nn.BatchNorm2d)]
+    assert any((one.running_var == 0).any() for one in norms)  # dead ones, as it comes
+    shifts = batchnorm_shift(lite, load_task("clothing", n_train=10, image_size=64).train.inputs)
+    assert len(shifts) == len(norms) == 49
+    assert np.isfinite(shifts).all()
 
 
 def test_imagenet_samples_and_names():

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.lessons import photos
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, PARTIAL_FINE_TUNING
+from helpers.vocabulary import FULL_FINE_TUNING as FULL
 
 
 def rows(**scores):
@@ -45,19 +46,21 @@ def test_a_lead_is_taken_seed_by_seed():
     assert "luck" in photos.lead_in_words(unclear, "lora", CLASSICAL)
 
 
-def test_what_is_not_recorded_is_not_told(monkeypatch):
-    asked = {}
+def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):
+    row = {"approach": FULL, "n_train": 200, "image_size": photos.SIDE, "test_accuracy": 0.7}
+    others = [{"n_train": 50}, {"image_size": 64}, {"approach": "lora"}]
+    seeds, asked = [row | {"test_accuracy": 0.9}, row | {"test_accuracy": 0.8}], {}
 
-    def none(**filters):
-        asked.update(filters)
-        return pd.DataFrame({"test_accuracy": []})
+    def recorded(*rows):
+        table = pd.DataFrame([*rows, *(row | other | {"test_accuracy": 0.1} for other in others)])
+        monkeypatch.setattr(photos, "load_runs", lambda **filters: asked.update(filters) or table)
+        return photos.recorded_beside(FULL, 200)
 
-    monkeypatch.setattr(photos, "load_runs", none)
-    assert "will be recorded later" in photos.recorded_beside("full_fine_tuning", 200)
-    assert asked["schema"] == 2 and asked["image_size"] == photos.SIDE
-    three = pd.DataFrame({"test_accuracy": [0.7, 0.8, 0.9]})
-    monkeypatch.setattr(photos, "load_runs", lambda **_: three)
-    assert "**0.800**" in photos.recorded_beside("full_fine_tuning", 200)
+    monkeypatch.setattr(photos, "comparable", lambda runs, seeds: runs)
+    assert "is not recorded yet" in recorded()
+    assert asked["schema"] == 2 and asked["task"] == photos.PHOTOS
+    assert "**0.700** (1 seed)" in recorded(row)  # no interval from so few
+    assert "**0.800** (95 % interval 0.552 to 1.048, 3 seeds)" in recorded(row, *seeds)
 
 
 def test_controls_and_who_passes_them():
@@ -99,3 +102,37 @@ def test_one_thing_is_varied(monkeypatch):
     seen.clear()
     photos.vary("lr", (0.1,), n_train=20, seeds=(0,), top_stages=1)
     assert seen == [(PARTIAL_FINE_TUNING, 0, {"lr": 0.1, "top_stages": 1})]
+
+
+def test_controls_say_whether_guessing_misled():
+    def told(pretrained):
+        made = {
+            "guessing": (0.3,) * 3,
+            CLASSICAL: (0.5, 0.52, 0.51),
+            photos.RANDOM: (0.5, 0.49, 0.5),
+        }
+        scores = rows(**made, **{FEATURE_EXTRACTION: pretrained})
+        return photos.controls_in_words(scores.assign(task="digits"))
+
+    assert "**1 of 1** tasks" in told((0.5, 0.51, 0.5)) and "**0** (none)" in told((0.5, 0.51, 0.5))
+    assert "too easy an opponent on digits" in told((0.5, 0.51, 0.5))
+    assert "**1** (digits)" in told((0.8, 0.81, 0.8))
+    assert "misleads on none" in told((0.8, 0.81, 0.8))
+
+
+def test_a_confusion_matrix_has_shares_of_each_row():
+    truth, said = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 1, 1, 1, 1, 1])
+    made = photos.plot_confusion(truth, said, ["hat", "shoes"])
+    (ax,) = made.axes
+    assert [text.get_text() for text in ax.texts] == ["25", "75", "", "100"]
+    assert "hat called shoes, 3 times" in made.alt
+
+
+def test_weights_help_the_rare_class():
+    rng = np.random.default_rng(0)
+    y = np.array([0] * 90 + [1] * 10)
+    parts = [((rng.normal(size=(100, 2)) + y[:, None]).astype(np.float32), y) for _ in range(2)]
+    told = photos.balance_in_words(*parts, ["hat", "shoes"])
+    assert "90 show a hat and 10 a shoes" in told
+    plain, weighted = (float(line.split("**")[3]) for line in told.splitlines()[-2:])
+    assert weighted > plain

@@ -8,7 +8,7 @@ from plain_torch import plain_torch
 
 from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
-from helpers.training import parameter_groups
+from helpers.training.loop import parameter_groups
 
 SIDE, CLASSES, LR = 64, 10, 1e-3
 OVERWRITE = ("partial_fine_tuning", "full_fine_tuning", "lp_ft")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from helpers.lessons import rule_trial
-from helpers.results.rival_rules import CONSTANT, MEASURED
+from helpers.results.rule_cases import CONSTANT, MEASURED
 
 
 @pytest.fixture

@@ -46,7 +46,6 @@ def curve(**changes):
         "distance": 0.5,
         "how": "judged",
         "accuracy": {100: accuracy},
-        "validation": {100: accuracy},
         "costs": {100: costs},
     }
     return Curve(**(facts | changes))

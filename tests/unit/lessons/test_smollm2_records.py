@@ -126,6 +126,8 @@ def test_the_published_tables_are_those_of_their_sources():
     assert gaps["OpenWebMath"] == pytest.approx(-9.1)
     assert gaps["StarCoder-Python"] == pytest.approx(-3.9)
     assert not math.isnan(gaps.sum()) and "9.1 points" in published_scale.large_models()
+    # LitGPT: 14.14 of 21.3 GB and 3.68 of 2.36 minutes for 7 billion weights.
+    assert "7 billion weights 66% of the memory and **1.6 times**" in published_scale.four_bits()
 
 
 def test_a_decoder_that_ships_stands_in_for_smollm2(monkeypatch):

@@ -14,3 +14,39 @@ def test_the_box_has_the_ledgers_words(monkeypatch):
     assert claims.verdict_box(22).endswith("> Early: wait.")
     monkeypatch.setattr(ledger, "PROVISIONAL", "")
     assert "Early" not in claims.verdict_box(22)
+
+
+def judged(**changes):
+    return ledger.Verdict(**{
+        "id": 1, "claim": "It is so.", "verdict": "holds", "effect": 2.0, "low": 1.0, "high": 3.0,
+        "unit": "points", "data_sets": 4, "tasks": 4, "runs": 40, "note": "",
+    } | changes)  # fmt: skip
+
+
+def part(verdict, effect):
+    figures = {"effect": effect, "low": None, "high": None, "unit": f"of {effect:g}"}
+    return {"about": "x", "verdict": verdict, "data_sets": 3, "tasks": 3, "runs": 30} | figures
+
+
+def box_of(monkeypatch, verdict):
+    monkeypatch.setattr(ledger, "judge_claims", lambda ids: [verdict])
+    return claims.verdict_box(1)
+
+
+def test_figures_are_those_of_the_part_that_the_verdict_names(monkeypatch):
+    parts = (part("undecided", 5.0), part("holds", 7.0), part("holds", 9.0))
+    some = judged(verdict="holds for x (3 data sets)", parts=parts)
+    assert "7.000 of 7; 3 data sets, 30 runs." in box_of(monkeypatch, some)
+    assert "7.000 of 7" in claims.ledger_table([some])
+    whole = judged(verdict="undecided", parts=parts)
+    assert "2.000 (1.000 to 3.000) points; 4 data sets" in box_of(monkeypatch, whole)
+
+
+def test_figures_of_the_whole_beside_a_group_say_so(monkeypatch):
+    told = box_of(monkeypatch, judged(verdict="holds for pocket (2 data sets)"))
+    assert "points, all data sets together; 4 data sets, 40 runs." in told
+
+
+def test_what_was_counted_rests_on_no_run(monkeypatch):
+    told = box_of(monkeypatch, judged(data_sets=0, tasks=0, runs=0))
+    assert told.splitlines()[2].endswith("points; counted.")

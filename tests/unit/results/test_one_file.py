@@ -26,7 +26,7 @@ from helpers.display import plot_approaches, plots
 from helpers.display.explorer.notebook import Explorer
 from helpers.display.svg_charts import SHAPES, shape_of
 from helpers.errors import UserError
-from helpers.experiments import domain_distance, grids, sweeps
+from helpers.experiments import grids, sweeps
 from helpers.experiments.entry_sweeps import entry_sweep, find_sweep
 from helpers.experiments.single_run import RunConfig, run, task_for
 from helpers.experiments.workers import Job, measure, relative_cost, work
@@ -34,6 +34,7 @@ from helpers.lessons import photos
 from helpers.registry import import_members
 from helpers.results import learning_curves
 from helpers.results import runs as records
+from helpers.storage import results_file
 from helpers.tasks import TASKS, TaskInfo, load_task, register_task, train_examples
 from helpers.vocabulary import APPROACH_STYLE, label_of, looks, style_of
 from tools.measure import measure_distances
@@ -91,7 +92,7 @@ from helpers.approaches.model import TransferModel, freeze
 class BiasOnly(Approach):
     """BitFit (Ben Zaken et al. 2022, arXiv 2106.10199)."""
 
-    name, moves_base = "bias_only", True
+    name = "bias_only"
     summary = "Train the biases and a new head."
     learning_rates = {"image": (1e-3, 3e-3, 1e-2), "text": (3e-4, 1e-3, 3e-3)}
 
@@ -236,7 +237,7 @@ def test_a_run_of_a_sweep_is_measured_and_recorded(tmp_path):
     job = Job(NEW_TASK, cheap, sweeps.identity(cheap))
     path = tmp_path / "runs.csv"
     records.prepare(path)
-    assert work(job, measure, path, 1).error == ""
+    assert work(job, measure, path).error == ""
     assert list(records.load_runs(path, schema=None)["run_id"]) == [job.run_id]
     assert len(sweeps.missing(NEW_TASK + grids.TUNING, records.load_runs(path, schema=None))) == (
         len(sweeps.cells(NEW_TASK + grids.TUNING, NO_RUNS)) - 1
@@ -273,8 +274,8 @@ def test_a_new_backbone_is_measured_and_then_in_the_explorer(monkeypatch, tmp_pa
     place = measure_distances.Place(NEW_BACKBONE, NEW_TASK, 0.0, 28)
     row = measure_distances.measure_place(place, n=100)
     assert row["reference"] == "products_source"
-    domain_distance.FILE.append(row, tmp_path / "distances.csv")
-    monkeypatch.setattr(learning_curves, "results_dir", lambda: tmp_path)
+    learning_curves.DISTANCES_FILE.append(row, tmp_path / "distances.csv")
+    monkeypatch.setattr(results_file, "results_dir", lambda: tmp_path)
     runs = recorded(task=NEW_TASK, backbone=NEW_BACKBONE)
     (curve,) = Explorer(runs).held.curves
     assert (curve.backbone, curve.how) == (NEW_BACKBONE, "measured")

@@ -9,7 +9,6 @@ from scipy import stats
 
 from helpers.errors import UserError
 from helpers.results.statistics import (
-    bootstrap_interval,
     coverage,
     examples_to_reach,
     holm,
@@ -17,11 +16,11 @@ from helpers.results.statistics import (
     mean_interval,
     pair,
     paired_gain,
-    pooled_mean,
     t_half_width,
     t_p_value,
     wilson_interval,
 )
+from tools.measure.rival_rules import bootstrap_interval, pooled_mean
 
 
 def runs(values):

@@ -9,14 +9,18 @@ import pytest
 from helpers.display.plots import small_multiples
 from helpers.errors import UserError
 from helpers.experiments import domain_distance
-from helpers.experiments.domain_distance import COLUMNS
 from helpers.lessons import crossings
+from helpers.results.learning_curves import DISTANCES_FILE
 from tools.measure.measure_distances import Place, measure_place, missing, places
 
 
 def a_row(task="digits", dial=0.0, distance=0.5):
     """A made-up row; the scores follow the distance."""
-    row = dict.fromkeys(COLUMNS, 0.5) | {"backbone": "pocket", "task": task, "dial": dial}
+    row = dict.fromkeys(DISTANCES_FILE.columns, 0.5) | {
+        "backbone": "pocket",
+        "task": task,
+        "dial": dial,
+    }
     row |= {"image_size": 28, "distance": distance, "frechet": distance, "reference": "x"}
     return row | {"above_chance": 1 - distance, "log_me": -distance, "n": 10, "seed": 0}
 
@@ -47,7 +51,7 @@ def test_a_gap_survives_the_choice_of_directions():
 def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
     near = measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
     far = measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
-    assert list(near) == COLUMNS
+    assert list(near) == DISTANCES_FILE.columns
     assert 0 < near["distance"] < far["distance"] < 1
     assert near["low"] < near["probe"] < near["high"]
 
@@ -55,22 +59,22 @@ def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
 def test_rows_are_appended_whole_and_missing_knows_them(tmp_path):
     path = tmp_path / "distances.csv"
     before = len(missing(path))
-    domain_distance.FILE.append(a_row(), path)
+    DISTANCES_FILE.append(a_row(), path)
     path.write_text(path.read_text() + "pocket,half", encoding="utf-8")  # a killed writer
-    domain_distance.FILE.append(a_row("products_near", 3 / 6), path)
-    held = domain_distance.load_distances(path)
+    DISTANCES_FILE.append(a_row("products_near", 3 / 6), path)
+    held = DISTANCES_FILE.load(path)
     assert list(held["task"]) == ["digits", "products_near"]
-    domain_distance.FILE.append(a_row("products_near", 1.0), path)
+    DISTANCES_FILE.append(a_row("products_near", 1.0), path)
     assert len(missing(path)) == before - 3
 
 
 def test_bad_rows_and_files_are_refused(tmp_path):
     path = tmp_path / "distances.csv"
     with pytest.raises(UserError, match="differ: distance"):
-        domain_distance.FILE.append({k: v for k, v in a_row().items() if k != "distance"}, path)
+        DISTANCES_FILE.append({k: v for k, v in a_row().items() if k != "distance"}, path)
     path.write_text("a,b\n1,2\n", encoding="utf-8")
     with pytest.raises(UserError, match="other columns"):
-        domain_distance.load_distances(path)
+        DISTANCES_FILE.load(path)
 
 
 def test_a_gain_that_grows_with_distance_correlates_by_one():
@@ -119,9 +123,8 @@ def test_small_multiples_has_a_panel_for_each_task_and_one_legend():
         [(task, "lora", n, 0.5) for task in "abc" for n in (50, 200)],
         columns=["task", "approach", "n_train", "mean"],
     )
-    made = small_multiples(table, marks=[100, math.nan, 50], mark="from")
+    made = small_multiples(table, "task", title="Curves", mark=("from", 100))
     shown = [ax for ax in made.axes if ax.get_visible()]
     assert [ax.get_title("left") for ax in shown] == ["a", "b", "c"]
-    assert shown[0].get_xlabel() == "from 100"
-    assert shown[1].get_xlabel() == ""
+    assert all(ax.get_xlabel() == "from 100" for ax in shown)
     assert len(made.legends) == 1 and not any(ax.get_legend() for ax in shown)

@@ -212,7 +212,7 @@ def test_training_makes_the_updates_that_the_protocol_promises(n):
     config = get_approach("lora").protocol("image", n, lr=1e-12)
     history = train(nn.Linear(3, 2), data, data, config)
     assert history.updates == config.epochs * math.ceil(n / 32) >= UPDATES
-    assert not history.stopped_early
+    assert len(history.train_loss) == config.epochs
     assert 20 <= len(history.val_accuracy) <= 40, "some twenty looks at validation"
 
 
@@ -241,7 +241,7 @@ def test_the_recipes_settings_are_options_of_the_approach(name, task, kinds):
     settings = recipe_settings({"task": task, "approach": name, "settings": ""}, names)
     options = parse_options(approach.options, settings)
     assert options.augment == (names if approach.augmentable else "")
-    if approach.moves_base:
+    if hasattr(options, "norm"):  # of whatever moves the base
         assert options.norm == ("frozen" if kinds == "image" else "running")
     if name in ("feature_extraction", "lp_ft"):
         assert options.solver == "lbfgs"

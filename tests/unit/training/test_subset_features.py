@@ -19,7 +19,7 @@ from helpers.advisor.probe import frozen_features
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute, judged, right_of
 from helpers.advisor.task import make_own_task
 from helpers.approaches import get_approach, parse_options
-from helpers.approaches.base import cached_examples
+from helpers.approaches.base import entering_examples
 from helpers.backbones import clone, load_backbone
 from helpers.tasks import Split
 from helpers.training import feature_cache, subset_features
@@ -191,7 +191,7 @@ def test_activations_stay_on_the_disk_and_inputs_are_not_read(pocket):
     subset_features.prefix(pocket, pool.part(np.arange(0, 90, 2)), 2)
     part = pool.part(np.arange(0, 60, 4))
     model = SimpleNamespace(backbone=pocket, start=2)
-    examples, seconds, _ = cached_examples(model, part, None, None)
+    examples, seconds, _ = entering_examples(model, part, None, None)
     assert all(isinstance(array, np.memmap) for array in examples.views[0][0].arrays)
     assert "inputs" not in vars(part)
     assert 0 < seconds <= pool.seconds

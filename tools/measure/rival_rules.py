@@ -15,23 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.decision import (
-    DEFAULTS,
-    FALLBACK,
-    Situation,
-    Thresholds,
-    ruled,
-)
-from helpers.errors import UserError
+from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.expected_regret import cheapest_credible, mean_regret
-from helpers.results.learning_curves import WHOLE, Measured
-from helpers.results.published.cases import published_situations
-from helpers.results.published.sums import literal_rules
-from helpers.results.statistics import SITUATION as SITUATION
-from helpers.results.statistics import bootstrap_interval, pooled_mean, regret
+from helpers.results.learning_curves import Measured
+from helpers.results.rule_cases import ALL, ARTICLE, CONSTANT, EFFICIENT, FACTS, FOLK, MEASURED
+from helpers.results.statistics import CONFIDENCE
 from helpers.vocabulary import (
     ADAPTER,
-    DISTANCE_OF,
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
     LORA,
@@ -39,11 +29,6 @@ from helpers.vocabulary import (
     SHIPPED,
 )
 
-# The article's rules leave gaps; what fills them is ours. The first fallback is the cheapest
-# credible approach, the second what the article says of size: freeze, or tune few parameters.
-ARTICLE, EFFICIENT = "article", "article, or parameter-efficient"
-FOLK, MEASURED, CONSTANT = "folk 2x2", "measured", "constant per modality"
-ALL = "all"
 LEAST_DATA_SETS = 3  # for an interval over data sets
 DRAWS = 4_000  # of the bootstrap over data sets
 
@@ -99,6 +84,23 @@ class Seen:
             own = self.table[self.table["modality"] == modality]
             self.cached[modality] = mean_regret(own if len(own) else self.table)
         return self.cached[modality]
+
+
+def literal_rules(
+    examples: int | None, distance: float | None, llm: bool, thresholds: Thresholds = DEFAULTS
+) -> list[tuple[str, str]]:
+    """Return the article's rules whose conditions a case meets, with what each answers.
+
+    Each rule is asked alone, so that R2 matches every large language model, of whatever size; the
+    fallback is ours and is not among them. A rule that asks for size or distance matches no case
+    that does not state it (None). Accuracy comes first (no budget), as in published tables.
+    """
+    found = [("R2", LORA)] if llm else []
+    if examples is not None and distance is not None:
+        decision = ruled(Situation(examples, distance), thresholds)
+        if decision.rule != FALLBACK:
+            found.append((decision.rule, decision.approach))
+    return found
 
 
 Rule = Callable[[Case, Seen], Sequence[str]]
@@ -163,53 +165,9 @@ RULES: dict[str, Rule] = {
 }
 
 
-def situations(held: Measured) -> tuple[pd.DataFrame, int]:
-    """The recorded situations that have at least the approaches of WHOLE, and how many have not.
-
-    One row for each situation and approach: the facts of a `Case`, `mean` (test accuracy, on equal
-    seeds), `seconds` (median processor seconds of preparation and training), `seeds`, `best` and
-    `regret`. Raises UserError where none has them.
-    """
-    table = held.situations.assign(llm=False)
-    named = table["approach"].isin(WHOLE).groupby(table["case"]).transform("sum")
-    whole = table[named == len(WHOLE)]
-    if whole.empty:
-        raise UserError("no situation has the approaches to compare yet; run the sweeps")
-    return regret(whole, ["case"]), table["case"].nunique() - whole["case"].nunique()
-
-
-def published_table() -> pd.DataFrame:
-    """The published cases whose scores have points, with the columns of `situations`.
-
-    `seconds` is NaN: sources hardly state it. Pixels and the dial don't apply.
-    """
-    found = published_situations().dropna(subset="regret")
-    return regret(
-        pd.DataFrame(
-            {
-                "case": found["case"],
-                "task": found["data_set"],
-                "backbone": found["network"],
-                "n_train": found["n"],
-                "dial": 0.0,
-                "image_size": 0,
-                "modality": found["modality"],
-                "distance": found["distance"].map(DISTANCE_OF),
-                "family": found["data_set"],
-                "llm": found["llm"],
-                "domain": found["domain"],
-                "approach": found["approach"],
-                "mean": found["score"] / 100,
-                "seconds": np.nan,
-            }
-        ),
-        ["case"],
-    )
-
-
 def cases(table: pd.DataFrame) -> list[Case]:
     """Return the situations of a table as cases, in its order."""
-    rows = table[list(Case.__dataclass_fields__)].drop_duplicates("case").to_dict("records")
+    rows = table[list(FACTS)].drop_duplicates("case").to_dict("records")
     made = []
     for row in rows:
         size, distance = row.pop("n_train"), row.pop("distance")
@@ -288,3 +246,25 @@ def interval(picks: pd.DataFrame, value: str) -> tuple[float, float]:
         return np.nan, np.nan
     sums, counts = groups["sum"].to_numpy(), groups["count"].to_numpy()
     return bootstrap_interval(pooled_mean, sums, counts, draws=DRAWS)
+
+
+def bootstrap_interval(
+    statistic: Callable[..., np.ndarray], *clusters: np.ndarray, draws: int, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of a statistic, drawing whole clusters anew with replacement.
+
+    What resembles each other (situations of one data set) is one cluster, and varies as one (Efron
+    and Tibshirani 1993). clusters: arrays (N,), one entry for each cluster, such as sums and
+    counts; statistic: takes them drawn, each (draws, N), and returns (draws,). A draw that gives
+    NaN is left out, which `scipy.stats.bootstrap` can't do. Seeded: equal clusters give equal ends.
+    """
+    size = len(clusters[0])
+    drawn = np.random.default_rng(seed).integers(size, size=(draws, size))
+    values = statistic(*(cluster[drawn] for cluster in clusters))
+    low, high = np.nanquantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def pooled_mean(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Mean over all members of drawn clusters, (…, N) each to (…): for `bootstrap_interval`."""
+    return sums.sum(-1) / counts.sum(-1)

@@ -9,11 +9,12 @@ from scipy.special import expit
 from helpers.decision import Situation, Thresholds, decide
 from helpers.errors import UserError
 from helpers.paths import results_dir
-from helpers.results import rival_rules
 from helpers.results import runs as records
 from helpers.results.learning_curves import measured_curves
+from helpers.results.rule_cases import ARTICLE, situations
+from helpers.results.statistics import SITUATION
 from helpers.vocabulary import SHIPPED
-from tools.measure import hierarchical, score_rules
+from tools.measure import hierarchical, rival_rules, score_rules
 
 BEST = {"products_near": "full_fine_tuning", "digits": "lora", "textile": "lora"}
 
@@ -42,7 +43,7 @@ def made(best=BEST, *, sizes=(50, 200), gain=0.2, seeds=3) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def scored():
     held = measured_curves(made(), {})
-    table, lacking = rival_rules.situations(held)
+    table, lacking = situations(held)
     return table, lacking, rival_rules.score(table, held, apart=True)
 
 
@@ -62,18 +63,18 @@ def test_situations_need_the_approaches_that_the_rules_are_about(scored):
     assert (table["case"].nunique(), len(table), lacking) == (3 * 2, 3 * 2 * 8, 0)
     runs = made()
     few = runs[(runs["task"] != "digits") | (runs["approach"] != "lora")]
-    table, lacking = rival_rules.situations(measured_curves(few, {}))
+    table, lacking = situations(measured_curves(few, {}))
     assert (table["case"].nunique(), lacking) == (4, 2)
     none = runs[runs["approach"] != "lora"]
     with pytest.raises(UserError, match="no situation"):
-        rival_rules.situations(measured_curves(none, {}))
+        situations(measured_curves(none, {}))
 
 
 def test_photos_at_another_resolution_are_another_situation():
     runs = pd.concat([made(), made().assign(image_size=56)])
-    table, _ = rival_rules.situations(measured_curves(runs, {}))
+    table, _ = situations(measured_curves(runs, {}))
     assert table["case"].nunique() == 2 * 3 * 2
-    assert not table.duplicated([*rival_rules.SITUATION, "approach"]).any()
+    assert not table.duplicated([*SITUATION, "approach"]).any()
 
 
 def test_regret_is_what_the_pick_gives_up(scored):
@@ -91,7 +92,7 @@ def test_every_rule_answers_every_situation_whose_answer_was_tried(scored):
     short = made()
     short = short[(short["n_train"] != 50) | (short["approach"] != "lp_ft")]
     held = measured_curves(short, {})
-    picks = whole(rival_rules.score(rival_rules.situations(held)[0], held))
+    picks = whole(rival_rules.score(situations(held)[0], held))
     counted = picks.groupby("rule").size()
     assert counted["always lp_ft"] == 3 and counted["constant per modality"] == 6
 
@@ -136,7 +137,7 @@ def test_a_part_asks_the_article_for_that_rule_alone():
             "regret": [0.2, 0.0],
         }
     )  # fmt: skip
-    rules = {rival_rules.ARTICLE: rival_rules.article}
+    rules = {ARTICLE: rival_rules.article}
     picks = rival_rules.score(table, rules=rules, apart=True).set_index("part")
     assert picks["approach"].to_dict() == {
         "R2": "lora", "R1": "feature_extraction", "all": "feature_extraction"
