@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "evidence": ["both_answers"],
+        "learning_curves": ["comparable"],
         "runs": ["load_runs"],
         "statistics": [
             "coverage",

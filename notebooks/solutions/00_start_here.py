@@ -4,10 +4,10 @@
 # %%
 from helpers.lessons import check
 from helpers.lessons.race import with_seconds
-from helpers.results import load_runs, regret, summarise
+from helpers.results import comparable, load_runs, regret, summarise
 
-curves = with_seconds(summarise(load_runs(sweep="pocket", dial=0.0, settings="")))
-curves = curves[curves.n_train == 200]
+runs = comparable(load_runs(backbone="pocket", dial=0.0, n_train=200))
+curves = with_seconds(summarise(runs))
 
 # %% [markdown]
 # **00.1** The half width is $1.96\\sqrt{p(1-p)/n}$. Setting it to 0.01 and solving for n:

@@ -6,7 +6,7 @@ import torch
 
 from helpers.backbones import load_backbone
 from helpers.lessons import check
-from helpers.results import load_runs, paired_gain
+from helpers.results import comparable, load_runs, paired_gain
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -39,7 +39,7 @@ check("02.3", answer)
 # **02.4** Pairing by seed removes the luck of the draw, which both approaches share.
 
 # %%
-runs = load_runs(sweep="pocket", task="digits", dial=0.0, n_train=200)
+runs = comparable(load_runs(backbone="pocket", task="digits", dial=0.0, n_train=200))
 gains = paired_gain(runs, "full_fine_tuning", "feature_extraction")
 answer = gains["mean"].iloc[0]
 check("02.4", answer)

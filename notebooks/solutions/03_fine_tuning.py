@@ -7,7 +7,7 @@ import torch
 from helpers.backbones import load_backbone
 from helpers.experiments import count_parameters
 from helpers.lessons import check
-from helpers.results import load_runs, summarise
+from helpers.results import comparable, load_runs, summarise
 
 # %% [markdown]
 # **03.1** The top three stages are the last three in the list.
@@ -57,7 +57,8 @@ check("03.3", answer)
 
 # %%
 movers = ["partial_fine_tuning", "full_fine_tuning", "lp_ft"]
-runs = load_runs(sweep="pocket", task="textile", dial=0.0, n_train=200, approach=movers)
+runs = comparable(load_runs(backbone="pocket", task="textile", dial=0.0, n_train=200))
+runs = runs[runs["approach"].isin(movers)]
 table = summarise(runs, by=("approach",)).sort_values("source_accuracy_after")
 answer = table["approach"].iloc[-1]
 check("03.4", answer)

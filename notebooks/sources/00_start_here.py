@@ -18,7 +18,7 @@ from helpers.display import explore, image_grid, looks, plot_approaches, plot_ra
 from helpers.lessons import check, photos, pick
 from helpers.lessons.claims import verdict_box
 from helpers.lessons.race import with_seconds
-from helpers.results import coverage, load_runs, summarise
+from helpers.results import comparable, coverage, load_runs, summarise
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -168,11 +168,12 @@ bill.round({"accuracy": 3, "low": 3, "high": 3, "processor seconds": 1})
 # - Find a race where the frozen network is among the best, and one where it is last.
 
 # %%
-curves = with_seconds(summarise(load_runs(sweep=["pocket", "clothing"], dial=0.0, settings="")))
+runs = comparable(load_runs(modality="image", dial=0.0))
+curves = with_seconds(summarise(runs))
 curves.loc[curves.runs < 3, ["low", "high"]] = None  # two seeds bound next to nothing
-curves["race"] = curves.backbone + " on " + curves.task
+curves["race"] = [f"{c.backbone} on {c.task}, {c.image_size} px" for c in curves.itertuples()]
 races = sorted(curves.race.unique(), key=lambda name: "near" not in name) or ["none recorded"]
-print(coverage(load_runs(sweep=["pocket", "clothing"], dial=0.0, settings="")))
+print(coverage(runs))
 
 # %% [markdown]
 # The axes stay put while you move the slider. A point has a bar where three seeds were recorded.

@@ -308,8 +308,8 @@ answer = ...
 check("02.3", answer)
 
 # %% [markdown]
-# **02.4** From the recorded runs (`helpers.results.load_runs(sweep="pocket", dial=0.0)`): how much
-# does full fine-tuning gain over the probe on `digits` with 200 examples, averaged over the seeds that
+# **02.4** From the recorded runs (`comparable(load_runs(backbone="pocket", dial=0.0))`, both of
+# `helpers.results`): how much does full fine-tuning gain over the probe on `digits` with 200 examples, averaged over the seeds that
 # both have?
 
 # %%

@@ -23,7 +23,7 @@ from helpers.display import explore, plot_curves, plot_history, plot_race
 from helpers.experiments import count_parameters, source_accuracy
 from helpers.lessons import check, fine_tuning, photos, pick
 from helpers.lessons.claims import verdict_box
-from helpers.results import coverage, load_runs, summarise
+from helpers.results import comparable, coverage, load_runs, summarise
 from helpers.tasks import load_task
 from helpers.training import TrainingDiverged
 
@@ -352,7 +352,8 @@ Markdown(fine_tuning.overfit_in_words(tiny))
 # raise the number of examples. **Do more of them cost more memory of the old task?**
 
 # %%
-tested = load_runs(sweep="pocket", dial=0.0).dropna(subset=["source_accuracy_after"])
+tested = comparable(load_runs(backbone="pocket", dial=0.0))
+tested = tested.dropna(subset=["source_accuracy_after"])
 kept = summarise(tested, by=("task", "n_train", "approach"))
 print(coverage(tested))
 

@@ -121,16 +121,14 @@ def not_filled(answer: Any, names: Collection[str]) -> str:
     return f"Still to fill in: {', '.join(still_open)}." if still_open else ""
 
 
-def recorded(sweep: str, **wanted: Any) -> pd.DataFrame:
-    """The recorded runs of a sweep at dial 0, or where `wanted` (column=value) says.
+def recorded(**wanted: Any) -> pd.DataFrame:
+    """Recorded runs that compare approaches, with `wanted` (column=value), at dial 0.
 
     Raises UserError where there are none.
     """
-    from helpers.experiments.sweeps import recorded_runs  # slow, and only wanted when asked
+    from helpers.results import comparable, load_runs  # slow, and only wanted when asked
 
-    runs = recorded_runs(sweep)
-    for name, value in ({"dial": 0.0} | wanted).items():
-        runs = runs[runs[name] == value]
+    runs = comparable(load_runs(**({"dial": 0.0} | wanted)))
     if runs.empty:
         raise UserError("these runs have not been recorded here")
     return runs

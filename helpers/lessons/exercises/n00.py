@@ -7,7 +7,7 @@ from helpers.results.statistics import regret, summarise
 
 def _curves():
     """Means over seeds of the recorded pocket races with 200 examples, one row per approach."""
-    return with_seconds(summarise(recorded("pocket", settings="", n_train=200)))
+    return with_seconds(summarise(recorded(backbone="pocket", n_train=200)))
 
 
 def slowdown() -> float:
@@ -36,7 +36,7 @@ ANSWERS = {
         number(slowdown, within=0.05),
         hints=(
             "Filter curves by race, n_train and approach, then divide two values of seconds.",
-            'curves[(curves.race == "pocket on products_near") & (curves.n_train == 200)]',
+            'curves[(curves.race == "pocket on products_near, 28 px") & (curves.n_train == 200)]',
         ),
         praise="Now look up what those seconds bought: the column mean of the same two rows.",
     ),

@@ -10,7 +10,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 def recorded_gain() -> float:
     """Gain of full fine-tuning over the probe on digits at 200 examples, from the records."""
-    runs = recorded("pocket", task="digits", n_train=200)
+    runs = recorded(backbone="pocket", task="digits", n_train=200)
     return paired_gain(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)["mean"].iloc[0]
 
 

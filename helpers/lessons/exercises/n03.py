@@ -63,7 +63,7 @@ def trains_the_head_alone(reader: Callable) -> bool | str:
 def most_kept() -> str:
     """The approach that overwrites the base and kept most of the source task, from the records."""
     movers = [PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT]
-    table = summarise(recorded("pocket", task="textile", n_train=200), by=("approach",))
+    table = summarise(recorded(backbone="pocket", task="textile", n_train=200), by=("approach",))
     kept = table.set_index("approach")["source_accuracy_after"]
     return kept[movers].idxmax()
 
@@ -100,7 +100,7 @@ ANSWERS = {
         choice(most_kept),
         hints=(
             "Ask the records for these three, and leave out what does not overwrite the base.",
-            "load_runs(sweep='pocket', task='textile', n_train=200, dial=0.0), then summarise.",
+            "Filter `tested` by task, n_train and approach, then call summarise.",
         ),
         praise="Now look at what that approach reached on the new task: was the rest worth it?",
     ),
