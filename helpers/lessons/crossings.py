@@ -264,16 +264,18 @@ def published_by_size() -> pd.DataFrame:
 
 
 def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
-    """Examples that `approach` needs to match `target` with the fewest recorded, for each curve.
+    """Examples that `approach` needs to match `target` with the fewest that both were run with.
 
-    Columns: curve, n (examples of the target), examples (NaN: not reached; the smallest size that
-    was measured: at most that), smallest and largest size measured.
+    A row for each curve on which `approach` has two sizes. Columns: curve, n (examples of the
+    target), examples (NaN: not reached; the smallest size that was measured: at most that),
+    smallest and largest size measured.
     """
     means = interval_table(runs, ["curve", "approach", "n_train"], "test_accuracy")
     rows = []
     for curve, own in means.groupby("curve"):
         goals, line = (own[own["approach"] == name] for name in (target, approach))
-        if len(goals) and len(line):
+        goals = goals[goals["n_train"].isin(line["n_train"])]
+        if len(goals) and len(line) > 1:
             goal = goals.loc[goals["n_train"].idxmin()]
             sizes = int(line["n_train"].min()), int(line["n_train"].max())
             found = examples_to_reach(line, float(goal["mean"]))

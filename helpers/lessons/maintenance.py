@@ -16,9 +16,10 @@ from helpers.display.diagrams import plot_bill
 from helpers.display.figures import Picture, figure
 from helpers.display.plots import plot_curves
 from helpers.errors import UserError
-from helpers.experiments.sweeps import recorded_runs
 from helpers.lessons.trade_offs import cost_ratios, recorded, typical
 from helpers.paths import results_dir
+from helpers.results.learning_curves import comparable
+from helpers.results.runs import load_runs
 from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
@@ -68,10 +69,13 @@ class Prices:
 
 
 def recorded_costs(n_train: int = 200) -> pd.DataFrame:
-    """`unit_costs` of the recorded sweeps at one size, every approach at its default settings."""
-    runs = pd.concat([recorded_runs(name) for name in ("pocket", "lite0", "minilm")])
-    runs = runs[(runs["dial"] == 0) & (runs["n_train"] == n_train) & (runs["settings"] == "")]
-    return unit_costs(runs.drop_duplicates("run_id"))
+    """`unit_costs` of what is compared at one size, where a network read most tasks alike."""
+    runs = comparable(load_runs(dial=0.0, n_train=n_train))
+    runs = runs[runs["approach"].isin(APPROACHES)]
+    tried = runs.groupby(["backbone", "image_size", "task"])["approach"].nunique()
+    whole = tried[tried == len(APPROACHES)].reset_index()
+    sides = whole.groupby("backbone")["image_size"].agg(lambda sizes: sizes.mode().iloc[0])
+    return unit_costs(runs[runs["image_size"] == runs["backbone"].map(sides)])
 
 
 def unit_costs(runs: pd.DataFrame) -> pd.DataFrame:
