@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from helpers.display.figures import Picture, figure
+from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
 from helpers.results.expected_regret import expected_regret
 from helpers.results.learning_curves import comparable, measured_curves
 from helpers.results.runs import load_runs
-from helpers.results.schema import PROVISIONAL
 from helpers.results.statistics import wilson_interval
 from helpers.tasks import family
 from helpers.vocabulary import (
@@ -123,10 +123,7 @@ def verdict_box() -> str:
     first, last = asked.min(), asked.max()
     since = "on" if first.date() == last.date() else f"from {first:%d %B} to"
     days = f"- Asked {since} {last:%d %B %Y}; later changes are not in it."
-    lines = ["**What the scores say**", "", *findings().split("\n"), days]
-    if PROVISIONAL:
-        lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+    return quoted("What the scores say", [*findings().split("\n"), days])
 
 
 def after_the_race(first: Mapping[str, Any], after: Mapping[str, Any]) -> str:

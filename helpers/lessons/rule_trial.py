@@ -11,6 +11,7 @@ import pandas as pd
 
 from helpers.decision import DEFAULTS, FALLBACK
 from helpers.display.figures import Picture, figure
+from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
 from helpers.results.expected_regret import cheapest_credible, mean_regret
 from helpers.results.learning_curves import measured_curves
@@ -25,7 +26,6 @@ from helpers.results.rule_cases import (
     situations,
 )
 from helpers.results.runs import load_runs
-from helpers.results.schema import PROVISIONAL
 from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
@@ -134,11 +134,8 @@ def rule_sentence() -> str:
 
 def verdict_box() -> str:
     """Return the findings of the trial as a Markdown quotation."""
-    lines = ["**What the records say**", ""]
-    lines += [f"- {told()}" for told in (own_sentence, published_sentence, rule_sentence)]
-    if PROVISIONAL:
-        lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+    told = (own_sentence, published_sentence, rule_sentence)
+    return quoted("What the records say", [f"- {sentence()}" for sentence in told])
 
 
 def rule_by_rule() -> pd.DataFrame:

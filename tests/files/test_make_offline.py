@@ -93,9 +93,10 @@ def test_a_failed_download_and_a_damaged_wheel_are_said(clone, held, tmp_path, m
 
 
 def test_outside_a_clone_it_says_so(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))  # no clone above it is found
+    (tmp_path / "here").mkdir()
     with pytest.raises(SystemExit, match="no git clone"):
-        offline.tracked_files(tmp_path)
+        offline.tracked_files(tmp_path / "here")
 
 
 def test_copied_assets_are_found_where_they_land(clone, held, tmp_path):

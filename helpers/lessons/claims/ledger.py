@@ -14,6 +14,7 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.lessons import flips
+from helpers.lessons.boxes import quoted
 from helpers.lessons.claims.filters import select
 from helpers.lessons.language_models import forgetting
 from helpers.paths import data_dir
@@ -162,14 +163,12 @@ def verdict_box(*ids: int) -> str:
     Of each its verdict, its effect and what it rests on.
     """
     found = {verdict.id: verdict for verdict in judge_claims(ids=ids)}
-    lines = ["**What the records say**", ""]
+    lines = []
     for one in (_spoken_of(found[number]) for number in ids):
         effect = "" if one.effect is None else f" {effect_in_words(one)} {one.unit};"
         rests_on = f"{one.data_sets} data sets, {one.runs:,} runs" if one.runs else "counted"
         lines.append(f"- {one.claim} **{one.verdict}**:{effect} {rests_on}.")
-    if PROVISIONAL:
-        lines += ["", f"{PROVISIONAL[0].upper()}{PROVISIONAL[1:]}."]
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+    return quoted("What the records say", lines)
 
 
 def ledger_table(verdicts: Sequence[Verdict]) -> str:

@@ -30,7 +30,7 @@ import pandas as pd
 
 from helpers.results.statistics import interval_table, pair
 from helpers.storage.results_file import ResultsFile
-from helpers.vocabulary import FULL_FINE_TUNING, LORA, label_of
+from helpers.vocabulary import FULL_FINE_TUNING, LORA, counted, label_of
 
 QUESTION = ["model", "source", "domain", "approach", "rank", "embeddings", "lr", "seed", "role"]
 FACTS = ["steps", "tokens_seen", "trainable_params", "cpu_seconds"]
@@ -169,7 +169,7 @@ def in_words(row: dict) -> str:
     return (
         f"{row['domain']}: {row['arm']} learned {learned} and forgot {forgotten} than full "
         f"fine-tuning ({row['learned']:+.3f} and {row['forgotten']:+.3f} bits per byte, "
-        f"{row['runs']} seeds)"
+        f"{counted(row['runs'], 'seed')})"
     )
 
 

@@ -444,10 +444,11 @@ def test_one_large_class_is_not_called_distance(kind, monkeypatch):
 
 def answered(probe, classical, p_value, modality="text", distance=0.1):
     names = ("classical", "feature_extraction", "lora", "full_fine_tuning", "adapter")
+    classes = SimpleNamespace(classes=("a", "b"))
     looked = SimpleNamespace(
         situation=Situation(60, distance or 0.1, modality), minutes=None,
         backbone="minilm" if modality == "text" else "efficientnet_lite0", image_size=64,
-        own=SimpleNamespace(task=SimpleNamespace(classes=("a", "b"))), asked={"exclude": ()},
+        own=SimpleNamespace(task=classes, data=classes), asked={"exclude": ()},
         costs=dict.fromkeys(names), seconds=lambda name: 5.0,
         probing=Probing(score(probe), score(classical), 0.5, p_value, distance, "made", 1.0, 0.0),
     )  # fmt: skip

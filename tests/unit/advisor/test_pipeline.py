@@ -22,6 +22,7 @@ from helpers.advisor.race.schedule import Race
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_text import in_words
+from helpers.advisor.verdicts import LOOK, kept
 from helpers.backbones import load_backbone
 from helpers.cli.commands import main
 from helpers.display.advice_charts import accuracy_figure, cost_figure
@@ -293,7 +294,7 @@ def test_files_are_written_whole(place, tmp_path, capsys):
     file, page = tmp_path / "a.json", tmp_path / "a.html"
     assert advise_command(asked(place), json_file=file, html_file=page) == 0
     told = json.loads(file.read_text(encoding="utf-8"))
-    assert told["n_classes"] == 3 and told["verdict_record"] is None
+    assert told["n_classes"] == 3 and told["verdict_record"] == kept(told["verdict"], LOOK)
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert capsys.readouterr().out.strip()
 
