@@ -30,12 +30,19 @@ def provisional(compared: Mapping[str, int]) -> str:
 
 
 PROVISIONAL = provisional(COMPARED)
-RECIPES = {
-    1: "a first round: a few dozen updates on small data, three learning rates for all, BatchNorm's "
-    "running statistics, photos of 64 pixels",
-    2: "at least 400 updates for whatever trains by steps, learning rates tried until the best lay "
-    "inside, BatchNorm's statistics as pretrained, product photos mirrored and cropped, a frozen "
-    "network's head solved to its optimum",
+_ENOUGH = (
+    "at least 400 updates for whatever trains by steps, learning rates tried until the best lay "
+    "inside, a frozen network's head solved to its optimum"
+)
+RECIPES = {  # by kind of data and schema
+    "image": {
+        1: "a first round with BatchNorm's running statistics, three learning rates, 64 pixels",
+        2: f"{_ENOUGH}, BatchNorm's statistics as pretrained, product photos mirrored and cropped",
+    },
+    "text": {
+        1: "a first round with a few dozen updates on small data and three learning rates",
+        2: f"{_ENOUGH}, 64 tokens",
+    },
 }
 
 
@@ -43,7 +50,7 @@ def recipe_in_words(compared: Mapping[str, int] | None = None) -> str:
     """A line for each kind of data on how its recorded runs were trained."""
     compared = COMPARED if compared is None else compared
     return "\n".join(
-        f"Recorded {KINDS[kind]}: {RECIPES[recipe]}." for kind, recipe in compared.items()
+        f"Recorded {KINDS[kind]}: {RECIPES[kind][recipe]}." for kind, recipe in compared.items()
     )
 
 
