@@ -57,8 +57,8 @@ def _fair(ours: str, theirs: str) -> str:
     """How often `ours` was clearly ahead, for each kind of data that has the fairer recipe."""
     table = by_kind(recorded(), ours, theirs)
     told = [
-        f"in {row['clearly ahead']} of {row.sum()} situations with {KINDS[kind]}, clearly behind in "
-        f"{row['clearly behind']}"
+        f"in {row['clearly ahead']} of {row.sum()} situations with {KINDS[kind]}, clearly behind "
+        f"in {row['clearly behind']}"
         for kind, recipe in COMPARED.items()
         if recipe == SCHEMA
         for row in (table.loc[KINDS[kind]],)
