@@ -12,7 +12,7 @@ from helpers.advisor.verdicts import LOOKS
 from helpers.display.figures import Picture, figure
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
-from helpers.results.learning_curves import comparable
+from helpers.results.learning_curves import comparable, level
 from helpers.results.runs import load_runs
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import (
@@ -84,18 +84,18 @@ def raced() -> pd.DataFrame:
     Judged by the runs that are compared today; a case that these lack is left out. Columns: FIRST,
     RACE, and `named`, a dict of what each mode of asking named.
     """
-    level, asked = comparable(load_runs()), pd.read_csv(results_dir() / RACES)
+    runs, asked = comparable(load_runs()), pd.read_csv(results_dir() / RACES)
     rows = {}
     for (case, task, n, network), own in asked.groupby(["case", "task", "n_train", "backbone"]):
         named = dict(zip(own["mode"], own["recommended"], strict=True))
-        found = level[(level["task"] == task) & (level["backbone"] == network)]
+        found = runs[(runs["task"] == task) & (runs["backbone"] == network)]
         found = found[(found["n_train"] == n) & (found["dial"] == 0)]
         if found.empty or "measure" not in named:
             continue
         size = found.groupby("image_size")["approach"].nunique().idxmax()  # all were compared there
         found = found[found["image_size"] == size]
-        wide = found.pivot_table(index="seed", columns="approach", values="test_accuracy").dropna()
-        lost = 100 * (wide.mean().max() - wide.mean())
+        means = level(found.pivot_table("test_accuracy", index="seed", columns="approach"))
+        lost = 100 * (means.max() - means)
         rows[case] = {FIRST: lost[named["look"]], RACE: lost[named["measure"]], "named": named}
     return pd.DataFrame(rows).T
 
@@ -111,10 +111,10 @@ def reversal_sentence() -> str:
     turned, table = reversals(), raced()
     gained = turned[FIRST] - turned[RACE]
     return (
-        f"In {len(table)} cases that were raced for ten minutes, first answers of that version gave "
-        f"up {table[FIRST].mean():.1f} points and the races {table[RACE].mean():.1f}. A race "
-        f"reversed the first answer **{counted(len(turned), 'time')}**: {(gained > 0).sum()} for "
-        f"the better, {(gained < 0).sum()} for the worse, by {gained.mean():+.1f} points on average."
+        f"In {len(table)} cases that were raced for ten minutes, the first answers of then gave up "
+        f"{table[FIRST].mean():.1f} points and the races {table[RACE].mean():.1f}. A race reversed "
+        f"the first answer **{counted(len(turned), 'time')}**: {(gained > 0).sum()} for the "
+        f"better, {(gained < 0).sum()} for the worse, by {gained.mean():+.1f} points on average."
     )
 
 
