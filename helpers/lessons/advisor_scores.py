@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.advisor.verdicts import LOOKS
 from helpers.display.figures import Picture, figure
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
@@ -25,7 +24,7 @@ from helpers.vocabulary import (
     looks,
 )
 
-RACES = "advisor.csv"
+LOOKS, RACES = "looks.csv", "advisor.csv"
 FIRST, RACE = "the first answer", "a race of ten minutes"
 WAYS = {  # what looks.csv calls each way to choose
     "look": FIRST,
