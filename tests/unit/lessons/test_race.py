@@ -11,6 +11,6 @@ def test_the_interval_of_an_accuracy_is_that_of_its_count():
     assert binomial_interval(2 / 3, 3) == wilson_interval(2, 3)
 
 
-def test_preparation_is_counted():
-    table = pd.DataFrame({"prepare_seconds": [3.0], "train_seconds": [12.0]})
+def test_seconds_are_those_of_the_processor():
+    table = pd.DataFrame({"train_seconds": [120.0], "train_cpu_seconds": [15.0]})
     assert with_seconds(table)["seconds"].tolist() == [15.0]
