@@ -92,9 +92,9 @@ Markdown(
 # ## The probe, written out
 #
 # A probe is logistic regression: bring the features to one scale, fit one weight matrix. The problem
-# is convex, so there is one best answer. L-BFGS walks to it without a learning rate to tune, so
-# recorded heads on frozen pictures are fitted by it as well. The `penalty` pulls the weights towards
-# zero, which matters when examples are few. Here it is in plain torch:
+# is convex, so there is one best answer. L-BFGS walks to it without a learning rate to tune; the
+# recorded probes of pictures were fitted so. The `penalty` pulls the weights towards zero, which
+# matters when examples are few. Here it is in plain torch:
 
 
 # %%

@@ -266,8 +266,7 @@ for lr in (3e-4, 0.02, 1e3):
 # %% [markdown]
 # Only the absurd rate ends in `nan`. The middle one is the dangerous one: clipping caps each step, so
 # the loss stays finite and falls. What it did to the pretrained features shows only in the old task.
-# When a fine-tuned model is no better than one
-# from scratch, suspect the rate first.
+# When a fine-tuned model is no better than one from scratch, suspect the rate first.
 #
 # **Slower at the bottom, later at the bottom.** Two remedies protect the lower stages: falling rates
 # (above), and *gradual unfreezing*, which trains the head and frees one stage after another. At a rate

@@ -2,9 +2,10 @@
 # # Can a few small matrices do the work of a whole network?
 #
 # For storage yes, and the wider the network, the more they save. For accuracy mostly, LoRA more than
-# adapters, and the records below count. For the time and memory of training much less than the word *efficient* promises.
-# LoRA and adapters leave every pretrained weight as it is and train small matrices beside or behind the
-# layers. A task becomes a small file, and without it the base is what it was, bit for bit.
+# adapters, and the records below count. For the time and memory of training much less than the word
+# *efficient* promises. LoRA and adapters leave every pretrained weight as it is and train small matrices
+# beside or behind the layers. A task becomes a small file, and without it the base is what it was, bit
+# for bit.
 #
 # **Needs:** this clone, EfficientNet-Lite0, and MiniLM for the sizes in section 4 (fetched by `make lab`).
 
@@ -217,8 +218,8 @@ counted = [crossings.duels_in_words(against[name], name, full) for name in again
 Markdown("\n\n".join([*counted, *recipe_in_words().splitlines()]))
 
 # %% [markdown]
-# A clear lead may come from a full fine-tuning that was tuned badly: look below at what a fairer recipe
-# did to LoRA's lead on pictures. Published figures disagree as well; V-PETL Bench
+# A lead may come from a full fine-tuning that was tuned badly. **Predict:** what did a fairer recipe do
+# to LoRA's lead on pictures? Published figures disagree as well; V-PETL Bench
 # ([Xin et al. 2024](https://github.com/synbol/Parameter-Efficient-Transfer-Learning-Benchmark)) has a
 # transformer on sets of two sizes:
 
