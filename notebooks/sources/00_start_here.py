@@ -185,7 +185,7 @@ print(coverage(runs))
 def draw(n_train, race):
     shown = curves[(curves.n_train == n_train) & (curves.race == race)]
     if shown.empty:
-        sizes = sorted(curves.n_train[curves.race == race].unique())
+        sizes = ", ".join(f"{n:,}" for n in sorted(curves.n_train[curves.race == race].unique()))
         return f"{race}: no run with {n_train:,} examples. Recorded: {sizes} examples."
     made = plot_race(shown, "seconds", title=f"{race}, {n_train:,} examples")
     made.axes[0].set(xlim=(0.005, 3_000), ylim=(0.2, 1.0), xlabel="processor seconds (log scale)")
