@@ -5,7 +5,7 @@ A curve is one task on one backbone, measured at several sizes on equal terms fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -166,6 +166,15 @@ def level(accuracy: pd.DataFrame) -> pd.Series:
     show of these: the fit of approach + seed by least squares. Without gaps it is the plain mean.
     """
     return additive(accuracy.T)[0]
+
+
+def whole_situations(table: pd.DataFrame, names: Collection[str] = WHOLE) -> pd.DataFrame:
+    """The rows of `Measured.situations` whose case has every one of `names`.
+
+    Where the dear ones are still to be measured, the cheap ones alone answer another question.
+    """
+    named = table["approach"].isin(names).groupby(table["case"]).transform("sum")
+    return table[named == len(names)]
 
 
 def additive(values: pd.DataFrame, weights: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:
