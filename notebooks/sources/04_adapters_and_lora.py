@@ -202,7 +202,7 @@ print(f"{count_parameters(adapted)[0]:,} numbers move")
 #
 # Each square is a recorded situation: LoRA minus full fine-tuning, in points, paired by seed.
 #
-# **Predict first:** how many squares of ten are coloured at all, so that one side is clearly ahead?
+# **Predict first:** how many squares of ten are coloured at all?
 
 # %%
 runs = crossings.recorded()
