@@ -115,16 +115,10 @@ def remedies(
     full, pocket, rows = get_approach(FULL_FINE_TUNING), load_backbone("pocket"), []
     for way, (decay, changes) in ways.items():
         for seed in seeds:
-            config = full.config(
-                "image",
-                len(task.train),
-                lr=lr,
-                epochs=epochs,
-                patience=epochs,
-                seed=seed,
-                **changes,
-            )
-            fitted = full.fit(clone(pocket), task, config, full.options(layer_decay=decay))
+            asked = {"lr": lr, "epochs": epochs, "patience": epochs, "seed": seed} | changes
+            config = full.config("image", len(task.train), **asked)
+            options = full.options(layer_decay=decay, norm="frozen")  # as recorded runs have it
+            fitted = full.fit(clone(pocket), task, config, options)
             kept = source_accuracy(fitted.model.backbone, pocket, len(task.test))
             rows.append((way, fitted.accuracy(task.test), kept))
     table = pd.DataFrame(rows, columns=["way", "new", "old"]).groupby("way", sort=False).mean()
@@ -140,7 +134,8 @@ def tune_tiny(n_train: int, *, epochs: int, n_validation: int) -> Tiny:
     pool = load_task("products_near").validation.take(slice(n_validation))
     seen, unseen = (Examples.raw(split.inputs, split.labels) for split in (tiny.train, pool))
     config = full.config("image", n_train, epochs=epochs, patience=epochs)
-    model = full.build(clone(load_backbone("pocket")), len(tiny.classes), full.options())
+    options = full.options(norm="frozen")  # as recorded runs have it
+    model = full.build(clone(load_backbone("pocket")), len(tiny.classes), options)
     reached: list[float] = []
     history = train(
         model,

@@ -21,7 +21,7 @@ from helpers.errors import UserError
 from helpers.registry import find
 from helpers.results.learning_curves import comparable
 from helpers.results.runs import load_runs
-from helpers.results.schema import SCHEMA
+from helpers.results.schema import SCHEMA, recipe_in_words
 from helpers.results.statistics import interval_table, mean_interval
 from helpers.runtime import Stopwatch
 from helpers.tasks import TASKS, Split, Task, load_task
@@ -149,7 +149,7 @@ def lead_in_words(rows: pd.DataFrame, ours: str, theirs: str) -> str:
 
 
 def recorded_beside(approach: str, n_train: int) -> str:
-    """What the second round's records say of an approach on these photos, or that they lack it."""
+    """What the second round's records say of an approach on these photos, and how they trained."""
     runs = comparable(load_runs(schema=SCHEMA, task=PHOTOS, backbone=NETWORK), 1)
     asked = {"approach": approach, "n_train": n_train, "image_size": SIDE}
     runs = runs[(runs[list(asked)] == pd.Series(asked)).all(axis=1)]
@@ -160,7 +160,8 @@ def recorded_beside(approach: str, n_train: int) -> str:
     rests_on = counted(len(runs), "seed")
     if len(runs) > 2:
         rests_on = f"95 % interval {low:.3f} to {high:.3f}, {rests_on}"
-    return f"{told}, recorded: **{mean:.3f}** ({rests_on})."
+    recipe = recipe_in_words({"image": SCHEMA})
+    return f"{told}, recorded: **{mean:.3f}** ({rests_on}).\n\n{recipe}"
 
 
 def features(backbone: Backbone, split: Split) -> Prefix:

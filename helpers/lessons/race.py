@@ -1,4 +1,4 @@
-"""The interval that a test split allows for one accuracy, and the seconds of a run."""
+"""The interval that a test split allows for one accuracy, and the processor seconds of a run."""
 
 import pandas as pd
 
@@ -16,5 +16,5 @@ def binomial_interval(accuracy: float, n: int) -> tuple[float, float]:
 
 
 def with_seconds(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `seconds`: preparation (frozen features, a first probe) and training."""
-    return table.assign(seconds=table["prepare_seconds"] + table["train_seconds"])
+    """The table with `seconds`: of the processor, for preparation and training."""
+    return table.assign(seconds=table["train_cpu_seconds"])

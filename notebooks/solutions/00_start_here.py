@@ -7,6 +7,7 @@ from helpers.lessons.race import with_seconds
 from helpers.results import comparable, load_runs, regret, summarise
 
 runs = comparable(load_runs(backbone="pocket", dial=0.0, n_train=200))
+runs = runs[runs.seed < 3]
 curves = with_seconds(summarise(runs))
 
 # %% [markdown]

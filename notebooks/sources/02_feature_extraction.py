@@ -92,9 +92,9 @@ Markdown(
 # ## The probe, written out
 #
 # A probe is logistic regression: bring the features to one scale, fit one weight matrix. The problem
-# is convex, so there is one best answer. L-BFGS walks to it without a learning rate to tune, so
-# this collection uses it wherever a head alone is fitted. The `penalty` pulls the weights towards
-# zero, which matters when examples are few. Here it is in plain torch:
+# is convex, so there is one best answer. L-BFGS walks to it without a learning rate to tune; the
+# recorded probes of pictures were fitted so. The `penalty` pulls the weights towards zero, which
+# matters when examples are few. Here it is in plain torch:
 
 
 # %%
@@ -309,8 +309,8 @@ check("02.3", answer)
 
 # %% [markdown]
 # **02.4** From the recorded runs (`comparable(load_runs(backbone="pocket", dial=0.0))`, both of
-# `helpers.results`): how much does full fine-tuning gain over the probe on `digits` with 200 examples, averaged over the seeds that
-# both have?
+# `helpers.results`): how much does full fine-tuning gain over the probe on `digits` with 200
+# examples, averaged over the seeds that both have?
 
 # %%
 answer = ...

@@ -7,7 +7,7 @@
 # win more, and it asks for care in three places: the learning rate, BatchNorm, and what the network
 # forgets.
 #
-# **Needs:** this clone, EfficientNet-Lite0 and the fabric images (fetched by `make lab`).
+# **Needs:** this clone, EfficientNet-Lite0, fabric and digits (fetched by `make lab`).
 
 # %%
 import numpy as np
@@ -173,7 +173,7 @@ Markdown(fine_tuning.steps_in_words(deep, "top_stages"))
 # al. (2022, [arXiv 2210.11466](https://arxiv.org/abs/2210.11466)) found that tuning the *first* block
 # suits a change of the input, and the last one a change of the output.
 #
-# All nine stages, full fine-tuning, take too long to wait for:
+# All nine stages, full fine-tuning, take too long to wait for, and recorded runs trained longer:
 
 # %%
 Markdown(photos.recorded_beside("full_fine_tuning", 200))
@@ -253,21 +253,20 @@ Markdown(fine_tuning.finder_in_words(grown, losses, swept))
 pocket = load_backbone("pocket")
 n_test = pick(full=500, fast=300)  # as many as the sample has
 near = load_task("products_near", n_train=pick(full=200, fast=60), n_test=n_test)
-for lr in (3e-4, 0.1, 1e3):
+for lr in (3e-4, 0.02, 1e3):
     tuning = get_approach("full_fine_tuning")
     config = tuning.config("image", len(near.train), lr=lr, epochs=pick(full=8, fast=2))
     try:
-        fitted = tuning.fit(clone(pocket), near, config)
+        fitted = tuning.fit(clone(pocket), near, config, tuning.options(norm="frozen"))
         kept = source_accuracy(fitted.model.backbone, pocket, n_test)
         print(f"rate {lr:g}: test {fitted.accuracy(near.test):.3f}, old task {kept:.3f}")
     except TrainingDiverged as error:
         print(f"rate {lr:g}: stopped, because {error}.")
 
 # %% [markdown]
-# Only the absurd rate ends in `nan`. The middle one is the dangerous one: BatchNorm rescales
-# whatever the weights become and clipping caps each step, so the loss stays finite. What it did to the
-# pretrained features shows only in the old task. When a fine-tuned model is no better than one
-# from scratch, suspect the rate first.
+# Only the absurd rate ends in `nan`. The middle one is the dangerous one: clipping caps each step, so
+# the loss stays finite and falls. What it did to the pretrained features shows only in the old task.
+# When a fine-tuned model is no better than one from scratch, suspect the rate first.
 #
 # **Slower at the bottom, later at the bottom.** Two remedies protect the lower stages: falling rates
 # (above), and *gradual unfreezing*, which trains the head and frees one stage after another. At a rate
@@ -347,9 +346,10 @@ Markdown(fine_tuning.overfit_in_words(tiny))
 #
 # Tuning for a new task can cost the old one: *catastrophic forgetting*. After each recorded run the
 # tuned stages of `pocket` went back under the original classifier. Right is remembered, up is learned.
+# BatchNorm's statistics were held, so whatever is lost was lost by weights.
 #
-# Start on the near task, then choose `textile`. **Which approach moves farthest to the left?** Then
-# raise the number of examples. **Do more of them cost more memory of the old task?**
+# Start on the near task, then choose `digits`. **Which approach that overwrites the base moves
+# farthest to the left?** Then lower the number of examples. **Do fewer cost less of the old task?**
 
 # %%
 tested = comparable(load_runs(backbone="pocket", dial=0.0))
@@ -359,7 +359,7 @@ print(coverage(tested))
 
 
 # %% [markdown]
-# **Predict:** where is LoRA, whose base stays frozen?
+# **Predict:** where is LoRA, whose base stays frozen? Try `textile` too.
 
 
 # %%
@@ -378,22 +378,24 @@ def draw_forgetting(task, n_train):
 
 
 tasks = ["products_near", "digits", "textile", "solar_cells"]
-explore(draw_forgetting, task=tasks, n_train=[50, 200, 1000], start={"n_train": 200})
+explore(draw_forgetting, task=tasks, n_train=[50, 200, 1000], start={"n_train": 1000})
 
 # %% [markdown]
-# LoRA and adapters can lose too, because the old task is measured *through* the plug-in: with it the
-# network does another job now. But a plug-in can be pulled. Live, on fabric:
+# LoRA often loses most, because the old task is measured *through* the plug-in: with it the network
+# does another job now. But a plug-in can be pulled. Live, on digits, in a few epochs:
 
 # %%
-task = load_task("textile", n_train=pick(full=200, fast=60), image_size=28)
+task = load_task("digits", n_train=pick(full=200, fast=60), image_size=28)
 lora = get_approach("lora")
-config = lora.config("image", len(task.train), epochs=pick(full=8, fast=2))
+config = lora.config("image", len(task.train), lr=1e-2, epochs=pick(full=8, fast=2))
 tuned = lora.fit(clone(pocket), task, config).model.backbone.cpu()
 through = source_accuracy(tuned, pocket, n_test)
 unplugged = remove_lora(tuned)
 same = all(torch.equal(v, pocket.state_dict()[k]) for k, v in unplugged.state_dict().items())
+lowest = kept.loc[kept.groupby(["task", "n_train"])["source_accuracy_after"].idxmin()]
 Markdown(
-    f"Old task through LoRA **{through:.3f}**, unplugged "
+    f"LoRA kept least in {(lowest['approach'] == 'lora').sum()} of {len(lowest)} recorded places. "
+    f"Live: old task through LoRA **{through:.3f}**, unplugged "
     f"**{source_accuracy(unplugged, pocket, n_test):.3f}**; bit-equal to the original: **{same}**. "
     "After full fine-tuning there is nothing to unplug, unless you kept a copy."
 )

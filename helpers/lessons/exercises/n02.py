@@ -55,7 +55,7 @@ ANSWERS = {
         number(recorded_gain, within=0.02),
         hints=(
             "`paired_gain` takes the runs and two names of approaches.",
-            "`load_runs(sweep='pocket', task='digits', dial=0.0, n_train=200)`, then "
+            "Keep the rows of digits with 200 examples, then "
             "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its column is `mean`.",
         ),
         praise="Digits are far from products: here the frozen base leaves much unseen.",

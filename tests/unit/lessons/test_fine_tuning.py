@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from helpers.approaches import TransferModel, freeze
 from helpers.backbones import load_backbone
@@ -60,9 +61,16 @@ def test_a_fall_within_the_noise_is_a_stall():
     assert "+50%" in told([0.7, 0.8, 0.78])
 
 
-def test_remedies_and_a_tiny_set_run():
-    near = load_task("products_near", n_train=20, n_test=50)
+def test_remedies_and_a_tiny_set_run(monkeypatch):
+    near, tuned = load_task("products_near", n_train=20, n_test=50), []
+    kept = fine_tuning.source_accuracy
+    monkeypatch.setattr(
+        fine_tuning, "source_accuracy", lambda net, *how: tuned.append(net) or kept(net, *how)
+    )
     table = fine_tuning.remedies(near, seeds=(0,), epochs=2)
+    still = dict(load_backbone("pocket").named_buffers())
+    held = [torch.equal(v, still[name]) for net in tuned for name, v in net.cpu().named_buffers()]
+    assert held and all(held)  # BatchNorm's statistics, as in recorded runs
     assert "gradual unfreezing" in table and table.count("\n") == 4
     tiny = fine_tuning.tune_tiny(20, epochs=2, n_validation=50)
     assert len(tiny.train_accuracy) == len(tiny.history.val_loss) == 2 and tiny.n_validation == 50

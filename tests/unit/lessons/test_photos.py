@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from helpers.lessons import photos
+from helpers.results import recipe_in_words
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, PARTIAL_FINE_TUNING
 from helpers.vocabulary import FULL_FINE_TUNING as FULL
 
@@ -60,6 +61,7 @@ def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):
     assert "is not recorded yet" in recorded()
     assert asked["schema"] == 2 and asked["task"] == photos.PHOTOS
     assert "**0.700** (1 seed)" in recorded(row)  # no interval from so few
+    assert recipe_in_words({"image": 2}) in recorded(row)  # which the live race does not follow
     assert "**0.800** (95 % interval 0.552 to 1.048, 3 seeds)" in recorded(row, *seeds)
 
 
