@@ -12,6 +12,7 @@ import pandas as pd
 from helpers.results.learning_curves import WHOLE, Measured, additive, whole_situations
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
+WITHIN = 0.015  # of accuracy below the best: still right
 
 
 def expected_regret(
