@@ -35,17 +35,16 @@ def runs() -> pd.DataFrame:
     return comparable(load_runs())
 
 
-def dialled() -> pd.DataFrame:
-    """Return those of the task that the dial moves."""
+def on_the_dial() -> pd.DataFrame:
+    """Return the recorded runs of the task that the dial moves, on pocket."""
     return runs()[(runs()["task"] == DIALLED) & (runs()["backbone"] == "pocket")]
 
 
 def dial_curves() -> pd.DataFrame:
     """Return means on equal seeds by dial, n_train and approach, for sizes with several steps."""
-    place = ["dial", "n_train"]
-    table = on_equal_seeds(
-        interval_table(dialled(), [*place, "approach"], "test_accuracy"), dialled(), place
-    )
+    own, place = on_the_dial(), ["dial", "n_train"]
+    table = interval_table(own, [*place, "approach"], "test_accuracy")
+    table = on_equal_seeds(table, own, place)
     return table[table.groupby("n_train")["dial"].transform("nunique") > 1]
 
 
@@ -54,7 +53,7 @@ def worth_of_pretraining() -> pd.DataFrame:
 
     `paired_gain` by dial and n_train, in points, where more than one seed has both.
     """
-    table = paired_gain(dialled(), FULL_FINE_TUNING, FROM_SCRATCH)
+    table = paired_gain(on_the_dial(), FULL_FINE_TUNING, FROM_SCRATCH)
     ends = ["mean", "low", "high"]
     return table[table["runs"] > 1].assign(**{name: 100 * table[name] for name in ends})
 

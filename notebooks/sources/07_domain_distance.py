@@ -98,7 +98,7 @@ image_grid(pictures, titles, title="One photo along the dial", columns=7)
 # at neighbouring pixels?
 
 # %%
-runs = distances.dialled()
+runs = distances.on_the_dial()
 curves = distances.dial_curves()
 print(coverage(runs), recipe_in_words(), sep="\n")
 

@@ -55,7 +55,7 @@ def test_the_dial_has_the_steps_that_were_recorded(monkeypatch):
             for seed in seeds
         ]
     )  # fmt: skip
-    monkeypatch.setattr(distances, "dialled", lambda: rows)
+    monkeypatch.setattr(distances, "on_the_dial", lambda: rows)
     table = distances.dial_curves()
     assert set(table["n_train"]) == {200} and set(table["dial"]) == {0.0, 1.0}
     means = table[table["dial"] == 0].set_index("approach")["mean"]
