@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from rows import make_row
 
+from helpers.approaches import get_approach
+from helpers.approaches.base import protocol_updates
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.experiments.steps import Price
@@ -94,6 +96,12 @@ def test_what_is_kept_runs_once():
     assert bars == pytest.approx([12, 41, 90, 30])
 
 
+def test_notebook_08_names_the_epochs_of_the_records():
+    full = get_approach("full_fine_tuning")
+    assert [full.protocol_epochs("image", n, 32) for n in (200, 50)] == [58, 200]
+    assert protocol_updates("image", 1_600) == 400 < protocol_updates("image", 1_601)
+
+
 def test_no_pairs_give_no_ratio():
     table = cost_ratios(runs({"lora": [(0.6, 1.0)]}), "lora", "full_fine_tuning")
     assert table.empty
@@ -110,6 +118,14 @@ def test_one_network_has_one_latency():
     assert table["latency_ms"]["adapter"] == 9.0
     assert table["latency_unmerged_ms"]["lora"] == 104.0  # its own runs alone
     assert table["seconds"]["lora"] == 12.0
+
+
+def test_a_bill_compares_equal_seeds_and_whole_situations():
+    held = runs(THREE)
+    easy = held[~((held["approach"] == "lora") & (held["seed"] != 1))]  # 0.70 for the frozen one
+    means = bill(easy).set_index("approach")["mean"]
+    assert means["lora"] - means["feature_extraction"] == pytest.approx(0.02)
+    assert bill(held, least=4).empty and len(bill(held, least=3)) == 3
 
 
 def test_fronts_are_counted():
