@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.lessons.crossings import published_by_size
-from helpers.lessons.product_photos import fairest, levers
+from helpers.lessons.product_photos import levers, recorded
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.results.published.cases import comparable_cases
@@ -26,7 +26,7 @@ def short_answer() -> str:
 
 def _pixels() -> str:
     """The two levers for photos, at the fewest photos that the fairer recipe has at two sizes."""
-    table = levers(fairest())
+    table = levers(recorded())
     table = table[table["n_train"] == table["n_train"].min()]
     moved = table[table["image_size"] == table["start"]]
     way, sharp = (own.loc[own["points"].idxmax()] for own in (moved, table.drop(moved.index)))
