@@ -8,14 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from helpers.advisor.verdicts import LOOKS
 from helpers.display.figures import Picture, figure
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
-from helpers.results.expected_regret import expected_regret
-from helpers.results.learning_curves import comparable, measured_curves
+from helpers.results.learning_curves import comparable, level
 from helpers.results.runs import load_runs
 from helpers.results.statistics import wilson_interval
-from helpers.tasks import family
 from helpers.vocabulary import (
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
@@ -26,90 +25,97 @@ from helpers.vocabulary import (
     looks,
 )
 
-FIRST, RACE, CONSTANT = "the first answer", "a race of ten minutes", "a constant for each kind"
-FIXED = {f"always {label_of(name)}": name for name in (LORA, FEATURE_EXTRACTION, FULL_FINE_TUNING)}
+RACES = "advisor.csv"
+FIRST, RACE = "the first answer", "a race of ten minutes"
+WAYS = {  # what looks.csv calls each way to choose
+    "look": FIRST,
+    "constant": "a constant for each kind",
+    "probe": f"always {label_of(FEATURE_EXTRACTION)}",
+    "lora": f"always {label_of(LORA)}",
+    "full": f"always {label_of(FULL_FINE_TUNING)}",
+}
 WITHIN = 1.5  # points below the best: still right
 
 
-@cache
-def given_up() -> pd.DataFrame:
-    """Points that each way to choose gave up, a row a case: a task, a number of examples.
+def looked() -> pd.DataFrame:
+    """Points given up on held-out situations: a row a situation, a column of WAYS, and the kind.
 
     Given up: the best recorded mean accuracy there minus that of what was named. The constant is
-    what gave up least on the other data sets of the same kind. Columns: kind, FIRST, RACE (NaN
-    where there was none), CONSTANT, those of FIXED; what FIRST and RACE `named` (a dict).
+    what gave up least on the other data sets of the same kind.
     """
-    runs, asked = load_runs(), pd.read_csv(results_dir() / "advisor.csv")
-    held, level = measured_curves(runs), comparable(runs)
-    rows = {}
-    for (case, task, n, network), own in asked.groupby(["case", "task", "n_train", "backbone"]):
-        found = level[(level["task"] == task) & (level["backbone"] == network)]
-        found = found[(found["n_train"] == n) & (found["dial"] == 0)]
-        if found.empty:  # the recipe that is compared has not been run there
-            continue
-        size = found.groupby("image_size")["approach"].nunique().idxmax()  # all were compared there
-        found = found[found["image_size"] == size]
-        wide = found.pivot_table(index="seed", columns="approach", values="test_accuracy").dropna()
-        lost = 100 * (wide.mean().max() - wide.mean())
-        modality = found["modality"].iloc[0]
-        constant = expected_regret(modality, held.without(family(task))).index[0]
-        named = dict(zip(own["mode"], own["recommended"], strict=True))
-        rows[case] = {"kind": KINDS[modality], FIRST: lost[named["look"]],
-                      RACE: lost.get(named.get("measure")), CONSTANT: lost[constant],
-                      **{title: lost[name] for title, name in FIXED.items()},
-                      "named": named}  # fmt: skip
-    return pd.DataFrame(rows).T
-
-
-def raced() -> pd.DataFrame:
-    """The cases of `given_up` that were raced, so that every way is scored on the same."""
-    return given_up().dropna(subset=RACE)
+    table = pd.read_csv(results_dir() / LOOKS)
+    situation = ["modality", "task", "backbone", "image_size", "n_train"]
+    wide = table.pivot(index=situation, columns="answer", values="regret_points")
+    wide = wide[list(WAYS)].rename(columns=WAYS).reset_index()
+    return wide.assign(kind=wide["modality"].map(KINDS))
 
 
 def beside_constants() -> pd.DataFrame:
-    """Mean points given up on `raced` cases, by kind, and how often within 1.5 of the best."""
-    table, ways = raced(), [FIRST, RACE, CONSTANT, *FIXED]
-    points = table[ways].astype(float)
-    shown = (
-        points.groupby(table["kind"])
-        .mean()
-        .T.assign(worst=points.max(), right=(points <= WITHIN + 1e-9).sum())
-    )
+    """Mean points given up by each of WAYS, by kind, and how often within 1.5 of the best."""
+    table = looked()
+    points = table[list(WAYS.values())]
+    shown = points.groupby(table["kind"]).mean().T
+    shown = shown.assign(worst=points.max(), right=(points <= WITHIN + 1e-9).sum())
     names = {kind: f"{kind} ({n})" for kind, n in table["kind"].value_counts().items()}
     names["right"] = f"within {WITHIN:.1f} (of {len(table)})"
     return shown.rename(columns=names).round(1)
 
 
 def constant_sentence() -> str:
-    """Whether asking is worth more than a constant, and where it is not."""
-    table = raced()
-    mean = {way: table[way].mean() for way in (FIRST, RACE, CONSTANT)}
-    less, more = table[CONSTANT] < table[RACE], table[CONSTANT] > table[RACE]
-    alike = [kind for kind, own in table.groupby("kind") if (own[FIRST] == own[CONSTANT]).all()]
-    told = f" For {' and '.join(alike)} the first answer is that constant." if alike else ""
+    """Whether asking gives up less than a constant, and less than always the same approach."""
+    table = looked()
+    told = []
+    for kind, own in table.groupby("kind"):
+        means = own[list(WAYS.values())].mean()
+        alike = " (that constant, each time)" if (own[FIRST] == own[WAYS["constant"]]).all() else ""
+        others = ", ".join(f"{name} {lost:.1f}" for name, lost in means.drop(FIRST).items())
+        told.append(f"For {kind} it gave up {means[FIRST]:.1f} points{alike}; {others}.")
+    right = (table[FIRST] <= WITHIN + 1e-9).mean()
     return (
-        f"On {len(table)} held-out cases the first answer gave up {mean[FIRST]:.1f} points on "
-        f"average, a race of ten minutes {mean[RACE]:.1f}, a constant for each kind of data "
-        f"{mean[CONSTANT]:.1f}.{told} **The constant did better than the race in {less.sum()}** of "
-        f"them ({', '.join(table.index[less])}) and worse in {more.sum()}."
+        f"On {len(table)} held-out situations the first answer was within {WITHIN:.1f} points of "
+        f"the best in **{right:.0%}**. {' '.join(told)}"
     )
 
 
-def reversal_sentence() -> str:
-    """How often a race named another approach than the first answer, and whether that helped."""
-    turned = reversals()
-    gained = turned[FIRST] - turned[RACE]
-    return (
-        f"The race reversed the first answer in **{len(turned)} of {len(raced())}** cases: "
-        f"{counted(int((gained > 0).sum()), 'time')} for the better, {(gained < 0).sum()} for the "
-        f"worse, by {gained.mean():+.1f} points on average."
-    )
+@cache
+def raced() -> pd.DataFrame:
+    """Points that first answer and race gave up, a row a case, where it was raced.
+
+    Judged by the runs that are compared today; a case that these lack is left out. Columns: FIRST,
+    RACE, and `named`, a dict of what each mode of asking named.
+    """
+    runs, asked = comparable(load_runs()), pd.read_csv(results_dir() / RACES)
+    rows = {}
+    for (case, task, n, network), own in asked.groupby(["case", "task", "n_train", "backbone"]):
+        named = dict(zip(own["mode"], own["recommended"], strict=True))
+        found = runs[(runs["task"] == task) & (runs["backbone"] == network)]
+        found = found[(found["n_train"] == n) & (found["dial"] == 0)]
+        if found.empty or "measure" not in named:
+            continue
+        size = found.groupby("image_size")["approach"].nunique().idxmax()  # all were compared there
+        found = found[found["image_size"] == size]
+        means = level(found.pivot_table("test_accuracy", index="seed", columns="approach"))
+        lost = 100 * (means.max() - means)
+        rows[case] = {FIRST: lost[named["look"]], RACE: lost[named["measure"]], "named": named}
+    return pd.DataFrame(rows).T
 
 
 def reversals() -> pd.DataFrame:
     """The `raced` cases in which the race named another approach than the first answer."""
     table = raced()
     return table[[named["look"] != named["measure"] for named in table["named"]]]
+
+
+def reversal_sentence() -> str:
+    """How often a race named another approach than the first answer, and whether that helped."""
+    turned, table = reversals(), raced()
+    gained = turned[FIRST] - turned[RACE]
+    return (
+        f"In {len(table)} cases that were raced for ten minutes, the first answers of then gave up "
+        f"{table[FIRST].mean():.1f} points and the races {table[RACE].mean():.1f}. A race reversed "
+        f"the first answer **{counted(len(turned), 'time')}**: {(gained > 0).sum()} for the "
+        f"better, {(gained < 0).sum()} for the worse, by {gained.mean():+.1f} points on average."
+    )
 
 
 def findings() -> str:
@@ -119,10 +125,10 @@ def findings() -> str:
 
 def verdict_box() -> str:
     """The same as a Markdown quotation."""
-    asked = pd.read_csv(results_dir() / "advisor.csv", parse_dates=["created"])["created"]
+    asked = pd.read_csv(results_dir() / RACES, parse_dates=["created"])["created"]
     first, last = asked.min(), asked.max()
     since = "on" if first.date() == last.date() else f"from {first:%d %B} to"
-    days = f"- Asked {since} {last:%d %B %Y}; later changes are not in it."
+    days = f"- Raced {since} {last:%d %B %Y}; later changes are not in the races."
     return quoted("What the scores say", [*findings().split("\n"), days])
 
 

@@ -33,8 +33,8 @@ from helpers.lessons import advisor_scores, check, example_data, pick
 from helpers.paths import cache_dir
 
 # %% [markdown]
-# Can it be trusted? It was scored on recorded tasks that were held out from its records, beside one
-# approach for all pictures and one for all texts:
+# Can it be trusted? It was scored on recorded situations whose data set was held out from its records,
+# beside one approach for all pictures and one for all texts:
 
 # %%
 Markdown(advisor_scores.verdict_box())
@@ -148,7 +148,7 @@ print((folder / "README.md").read_text(encoding="utf-8"))
 advisor_scores.beside_constants()
 
 # %% [markdown]
-# Where a constant is as low as the race, ten minutes bought checks, a price and a card, but no accuracy.
+# Where a constant gives up as little, the answer bought checks, a price and a card, but no accuracy.
 #
 # ## Try it
 #

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # What do people ask, what goes wrong, and what should I check before I start?
 #
-# Short answers to the five questions: "no", "compare with a control, not with chance", "it trains and
+# Short answers to the five questions: "not always", "compare with a control, not with chance", "it trains and
 # stores little", "seldom, but price it", and "more than it affects accuracy". Seven mistakes can make
 # them look different. None raises an error, so each is committed below, with what it costs. A checklist
 # to print and the ledger of all claims follow.
@@ -26,13 +26,14 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from helpers.approaches import freeze, get_approach
 from helpers.backbones import load_backbone
 from helpers.display import explore
 from helpers.experiments import source_accuracy
 from helpers.lessons import check, claims, crossings, pick, pitfalls, questions
+from helpers.results.schema import recipe_in_words
 from helpers.tasks import load_or_fallback, load_task
 from helpers.training import extract_features
 
@@ -50,15 +51,18 @@ Markdown(claims.verdict_box(22, 23, 24, 25, 26))
 #
 # ### Is fine-tuning always better than feature extraction?
 #
-# No. **Predict first:** in how many situations of ten is full fine-tuning clearly ahead of the frozen
-# network, and in how many clearly behind?
+# Not always. **Predict first:** in how many situations of ten is full fine-tuning clearly ahead of the
+# frozen network, in how many clearly behind, and do pictures and texts agree?
 
 # %%
 runs = crossings.recorded()
-Markdown(questions.duel(runs, "full_fine_tuning", "feature_extraction"))
+tuned_or_frozen = ("full_fine_tuning", "feature_extraction")
+display(Markdown(questions.duel(runs, *tuned_or_frozen)), questions.by_kind(runs, *tuned_or_frozen))
+print(recipe_in_words())
 
 # %% [markdown]
-# [Notebook 06](06_dataset_size.ipynb) draws them.
+# [Notebook 06](06_dataset_size.ipynb) draws them. On shifted tests the frozen network is often ahead
+# ([notebook 12](12_worked_comparison.ipynb)).
 #
 # ### How do I know whether my domain is too distant?
 #

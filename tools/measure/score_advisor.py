@@ -8,8 +8,9 @@ once with `--measure`. regret_points: the best recorded mean test accuracy among
 trained to the end at that size, minus that of the recommended one, times 100; regret_error: the
 standard error of that difference over the seeds. A race begins with an empty cache: what an earlier
 one has left would be time for nothing. A case whose size is not recorded yet waits for a later
-call; rows that are there are kept. `--refresh` asks nothing again: it works out anew, from runs
-recorded since, what the answers that are there are worth.
+call; rows that are there are kept. `--refresh` asks nothing again: it works out anew, from the runs
+that are compared today, what the answers that are there are worth, or nothing where these
+lack the case.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from helpers.advisor.pipeline import Request, advise
 from helpers.errors import UserError
 from helpers.paths import cache_dir, commit
 from helpers.results import runs as records
-from helpers.results.learning_curves import comparable
+from helpers.results.learning_curves import comparable, level
+from helpers.results.schema import COMPARED
 from helpers.storage.files import locked, write_whole
 from helpers.storage.results_file import ResultsFile
 from helpers.tasks import Task, load_task
@@ -46,6 +48,7 @@ COLUMNS = ("key", "case", "task", "mode", "n_train", "backbone", "recommended", 
            "probe_accuracy", "distance", "tested_accuracy", "runs_measured", "seconds", "minutes",
            "threads", "device", "git", "created")  # fmt: skip
 FILE = ResultsFile("advisor.csv", COLUMNS, ["key"])
+WORTH = ("best", "recommended_accuracy", "best_accuracy", "regret_points", "regret_error")
 MODES = ("look", "measure")
 WITHIN = 1.5  # points: what counts as right
 
@@ -64,10 +67,13 @@ class Case:
 PHOTOS = ("clothing", "solar_cells", "textile", "digits")
 TEXTS = ("newsgroups", "reuters8", "tweets", "film_reviews", "product_reviews", "posts")
 SIZES = (200, 50)
+TOKENS = {1: 32, 2: 64}  # of a recorded text, by recipe
 
 
 def _case(task: str, n: int) -> Case:
-    backbone, size = ("efficientnet_lite0", 64) if task in PHOTOS else ("minilm", 32)
+    backbone, size = (
+        ("efficientnet_lite0", 64) if task in PHOTOS else ("minilm", TOKENS[COMPARED["text"]])
+    )
     return Case(task if n == 200 else f"{task}-{n}", task, n, backbone, size)
 
 
@@ -106,20 +112,23 @@ def _load(case: Case) -> Task:
 
 
 def recorded(case: Case, runs: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracies at the case's size, a row a seed and a column an approach; may be empty.
-
-    A seed that some approach lacks is left out: its luck would count for some and not for others.
-    """
+    """Test accuracies at the case's size, a row a seed and a column an approach; may be empty."""
     rows = comparable(runs)
     rows = rows[(rows["task"] == case.task) & (rows["backbone"] == case.backbone)]
     rows = rows[(rows["image_size"] == case.size) & (rows["n_train"] == case.n_train)]
     rows = rows[rows["dial"] == 0]
-    return rows.pivot_table(index="seed", columns="approach", values="test_accuracy").dropna()
+    return rows.pivot_table(index="seed", columns="approach", values="test_accuracy")
 
 
 def worth(taken: str, accuracies: pd.DataFrame) -> dict[str, Any]:
-    """Return what naming `taken` gives up, of `accuracies` as `recorded` returns them."""
-    means = accuracies.mean()
+    """Return what naming `taken` gives up, of `accuracies` as `recorded` returns them.
+
+    Means are on equal seeds: a seed is easy or hard for all. The values of WORTH are empty texts
+    where nothing is recorded.
+    """
+    if accuracies.empty:
+        return dict.fromkeys(WORTH, "")
+    means = level(accuracies)
     best = means.idxmax()
     gaps = accuracies[best] - accuracies[taken]
     return {

@@ -25,7 +25,7 @@ from helpers.advisor.race.rounds import ROUNDS
 from helpers.advisor.race.standings import RUN_NOISE, Arm, arm_of, standing, turns
 from helpers.backbones import BACKBONES
 from helpers.results import runs as records
-from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.learning_curves import Measured, level, measured_curves
 from tools.measure.score_advisor import CASES, WITHIN, Case, recorded
 from tools.measure.score_looks import prior_of as look_prior
 
@@ -80,7 +80,7 @@ def raced(
 
 def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[dict]:
     """What each way of choosing gives up in simulated races of a case, in points."""
-    truth = recorded(case, records.load_runs()).mean()
+    truth = level(recorded(case, records.load_runs()))
     names, rng = list(truth.index), np.random.default_rng(0)
     modality = BACKBONES[case.backbone].modality
     noise, pool = RUN_NOISE[modality] / np.sqrt(case.n_train), case.n_train + JUDGED
@@ -114,8 +114,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+", default=[12, 24])
     parser.add_argument("--alike", type=float, default=0.7, help="of what makes an example hard")
     asked = parser.parse_args()
-    held = measured_curves(records.load_runs())
-    table = pd.DataFrame(row for case in tqdm(CASES.values()) for row in regrets(case, held, asked))
+    runs = records.load_runs()
+    held, cases = measured_curves(runs), [c for c in CASES.values() if not recorded(c, runs).empty]
+    table = pd.DataFrame(row for case in tqdm(cases) for row in regrets(case, held, asked))
     table["right"] = table["points"] <= WITHIN
     for place in (["modality", "n_train", "runs"], ["case"], ["runs"]):
         found = table.groupby([*place, "chosen by"])[["right", "points"]].mean().unstack()
