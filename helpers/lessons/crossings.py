@@ -12,11 +12,11 @@ from matplotlib.colors import to_rgb
 from helpers.display.figures import MAX_SIZE, Picture, figure
 from helpers.display.plots import plot_curves
 from helpers.lessons.claims import effect_in_words, judge_claims
-from helpers.lessons.photos import PHOTOS
-from helpers.results.learning_curves import comparable
+from helpers.results.learning_curves import comparable, on_equal_seeds
 from helpers.results.published.cases import comparable_cases
 from helpers.results.published.sums import full_minus_linear, size_bands
-from helpers.results.runs import load_runs
+from helpers.results.runs import Recipe, load_runs
+from helpers.results.schema import COMPARED
 from helpers.results.statistics import (
     SITUATION,
     examples_to_reach,
@@ -29,6 +29,7 @@ from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
+    KINDS,
     LORA,
     label_of,
     style_of,
@@ -41,12 +42,12 @@ LEAST = 3  # seeds that an interval is shown for: two bound next to nothing
 BANDS = (1_000, 5_000, 20_000, 100_000)  # of published training sets
 
 
-def recorded() -> pd.DataFrame:
+def recorded(schema: Recipe = COMPARED) -> pd.DataFrame:
     """Recorded runs that compare approaches on equal terms, tasks as they are (no domain dial).
 
-    `curve` says on which network, at which size of input, which task.
+    `curve` says on which network, at which size of input, which task. schema: of which recipe.
     """
-    runs = comparable(load_runs())
+    runs = comparable(load_runs(schema=schema))
     runs = runs[runs["dial"] == 0]
     unit = runs["modality"].map({"image": " px", "text": " tokens"})
     network = runs["backbone"].map(label_of) + ", " + runs["image_size"].astype(str) + unit
@@ -54,12 +55,10 @@ def recorded() -> pd.DataFrame:
 
 
 def curves(runs: pd.DataFrame) -> list[str]:
-    """Curves of `recorded` that have frozen features and full fine-tuning, clothing first."""
-    sides = [runs[runs["approach"] == n] for n in (FEATURE_EXTRACTION, FULL_FINE_TUNING)]
-    both = sides[0][sides[0]["curve"].isin(sides[1]["curve"])].drop_duplicates("curve")
-    return list(
-        both.sort_values(["task", "curve"], key=lambda c: c.where(c != PHOTOS, ""))["curve"]
-    )
+    """Curves of `recorded` with frozen features and full fine-tuning, those of most sizes first."""
+    gains = paired_gain(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION, by=["curve", "n_train"])
+    sizes = gains.groupby("curve").size()
+    return list(sizes.sort_values(ascending=False, kind="stable").index)
 
 
 def chosen(runs: pd.DataFrame, names: Sequence[str], called: str) -> pd.DataFrame:
@@ -70,11 +69,15 @@ def chosen(runs: pd.DataFrame, names: Sequence[str], called: str) -> pd.DataFram
 
 def three_lines(runs: pd.DataFrame, beside: str = "") -> pd.DataFrame:
     """Learning curves of the frozen network, the best small module, full, and one `beside`."""
-    both = runs[runs["approach"].isin([FEATURE_EXTRACTION, FULL_FINE_TUNING, beside])]
-    lines = pd.concat([both, chosen(runs, (LORA, ADAPTER), SMALL)])
-    table = interval_table(lines, ["curve", "n_train", "approach"], "test_accuracy")
+    table = _means(pd.concat([runs, chosen(runs, (LORA, ADAPTER), SMALL)]))
     table.loc[table["runs"] < LEAST, ["low", "high"]] = math.nan
-    return table
+    return table[table["approach"].isin([FEATURE_EXTRACTION, SMALL, FULL_FINE_TUNING, beside])]
+
+
+def _means(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean accuracy on equal seeds by curve, n_train and approach, with a 95 % interval."""
+    place = ["curve", "n_train"]
+    return on_equal_seeds(interval_table(runs, [*place, "approach"], "test_accuracy"), runs, place)
 
 
 def plot_lines(runs: pd.DataFrame, curve: str, beside: str = "") -> Picture:
@@ -83,10 +86,12 @@ def plot_lines(runs: pd.DataFrame, curve: str, beside: str = "") -> Picture:
     row = overtakes(own).iloc[0]
     if math.isnan(row.examples):
         told = f"Frozen is ahead up to {row.largest:,}"
-    elif row.examples <= row.smallest:
-        told = f"Full is ahead from {row.smallest:,} on"
+    elif row.smallest == row.largest:
+        told = f"Full is ahead at the one size, {'not ' * math.isnan(row.clear)}clearly"
     else:
-        told = f"Full is ahead from about {row.examples:,.0f}"
+        about = "" if row.examples <= row.smallest else "about "
+        sure = "nowhere clearly" if math.isnan(row.clear) else f"clearly from {row.clear:,.0f}"
+        told = f"Full is ahead from {about}{row.examples:,.0f}, {sure}"
     return _over_sizes(three_lines(own, beside), f"{curve}. {told}")
 
 
@@ -128,13 +133,13 @@ def duels(runs: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
     """What `ours` gains over `theirs` in each situation of `recorded`, paired by seed.
 
     CHEAP: of frozen features, LoRA and adapters the one that validation prefers, seed by seed.
-    Columns: SITUATION, curve, mean, low, high, runs, and `ahead`: the name that is clearly ahead
+    Columns: SITUATION, curve, modality, mean, low, high, runs, and `ahead`: the name that is clearly ahead
     (the whole 95 % interval on its side), or "".
     """
     if CHEAP in (ours, theirs):
         cheap = chosen(runs, (FEATURE_EXTRACTION, LORA, ADAPTER), CHEAP)
         runs = pd.concat([runs, cheap])
-    table = paired_gain(runs, ours, theirs, by=[*SITUATION, "curve"])
+    table = paired_gain(runs, ours, theirs, by=[*SITUATION, "curve", "modality"])
     table = table[table["runs"] >= 2].drop(columns="approach").reset_index(drop=True)
     table["ahead"] = np.select([table["low"] > 0, table["high"] < 0], [ours, theirs], "")
     return table
@@ -179,6 +184,35 @@ def duels_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
     )
 
 
+def kinds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
+    """`duels_in_words` cut short, a line for each kind of data; when a mean was never behind."""
+    lines = []
+    for kind, own in table.groupby("modality"):
+        counts, least = own["ahead"].value_counts(), own["n_train"].min()
+        lines.append(
+            f"- {KINDS[kind]}, from {least:,} examples on: clearly ahead **{counts.get(ours, 0)}**, "
+            f"clearly behind **{counts.get(theirs, 0)}** of {len(own)}; the mean is ahead in "
+            f"{(own['mean'] > 0).sum()}"
+        )
+    return "\n".join(lines)
+
+
+def rounds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
+    """What two recipes say of the situations that both measured; table: `duels` of the second."""
+    early = duels(recorded(1), ours, theirs)
+    both = table.merge(early, on=[*SITUATION, "curve", "modality"], suffixes=("", "_early"))
+    both = both[both["modality"].map(COMPARED) > 1]
+    told = [
+        f"{100 * both['mean' + end].mean():+.1f} points on average, clearly behind in "
+        f"{(both['ahead' + end] == theirs).sum()}"
+        for end in ("_early", "")
+    ]
+    return (
+        f"In the {len(both)} situations that both rounds of runs measured, *{label_of(ours)}* less "
+        f"*{label_of(theirs)}* was {told[0]} by the first recipe, and **{told[1]}** by the second."
+    )
+
+
 def rule_in_words(table: pd.DataFrame) -> str:
     """How often the cheap side of `duels` was ahead at all, and what the ledger makes of it."""
     (verdict,) = judge_claims(ids=(FEW_CLAIM,))
@@ -219,12 +253,14 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
     names = (FULL_FINE_TUNING, FEATURE_EXTRACTION)
     sides = [runs[runs["approach"] == name] for name in names]
     both = pair(*sides, [*SITUATION, "seed"], ["train_accuracy", "test_accuracy"])
-    won = both["test_accuracy"] > both["test_accuracy_theirs"]
+    both["won"] = both["test_accuracy"] > both["test_accuracy_theirs"]
     gap = both["train_accuracy"] - both["test_accuracy"]
-    wider = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
-    return (
-        f"Full fine-tuning had the wider gap in {wider.mean():.0%} of {len(both)} paired runs, and "
-        f"won **{won[wider].mean():.0%}** of these on the test split."
+    both["wider"] = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
+    return "\n".join(
+        f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].mean():.0%} of "
+        f"{len(own)} paired runs, and won **{own['won'][own['wider']].mean():.0%}** of these on the "
+        "test split"
+        for kind, own in both.groupby("modality")
     )
 
 
@@ -270,9 +306,8 @@ def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
     target), examples (NaN: not reached; the smallest size that was measured: at most that),
     smallest and largest size measured.
     """
-    means = interval_table(runs, ["curve", "approach", "n_train"], "test_accuracy")
     rows = []
-    for curve, own in means.groupby("curve"):
+    for curve, own in _means(runs).groupby("curve"):
         goals, line = (own[own["approach"] == name] for name in (target, approach))
         goals = goals[goals["n_train"].isin(line["n_train"])]
         if len(goals) and len(line) > 1:

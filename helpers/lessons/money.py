@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.approaches import APPROACHES, get_approach, merge_lora
+from helpers.approaches.base import protocol_updates
 from helpers.backbones import Backbone, clone
 from helpers.display.figures import Picture, figure, set_title
 from helpers.experiments.steps import first_step
@@ -93,36 +94,59 @@ def levers_in_money(runs: pd.DataFrame, euro_an_hour: float) -> str:
 
 
 def price_list(runs: pd.DataFrame, latencies: pd.DataFrame) -> pd.DataFrame:
-    """What one photo costs in processor seconds, to train on and to answer: a row a choice.
+    """What training and answering cost in processor seconds: a row a choice.
 
     runs: of the photos. latencies: runs of the same network, of any task at its sizes. Columns:
-    choice, train (seconds a training photo, as recorded at `n_train`), answer (seconds a photo).
+    choice; photo (seconds a training photo, for what is computed once), update (seconds an update;
+    0 for a frozen network), as recorded; answer (seconds a photo).
     """
     table = most_measured(runs)
     if table.empty:
-        return pd.DataFrame(columns=["choice", "train", "answer"])
+        return pd.DataFrame(columns=["choice", "photo", "update", "answer"])
     first = table.iloc[0]
-    start = (first.start, FEATURE_EXTRACTION, first.start_seconds)
+    start = (first.start, FEATURE_EXTRACTION)
     kept = table.assign(moved=table["image_size"] == first.start)
     kept = kept.sort_values(["moved", "image_size", "seconds"])
-    rows = [start, *kept[["image_size", "approach", "seconds"]].itertuples(index=False)]
+    rows = [start, *kept[["image_size", "approach"]].itertuples(index=False)]
+    parts = _parts(runs[runs["n_train"] == first.n_train])
     plain = latencies[latencies["approach"] == FEATURE_EXTRACTION]
     answer = plain.groupby("image_size")["latency_ms"].median() / 1000
     ratios = latency_ratios(latencies)
     slower = typical(ratios[ratios["served"] == ADAPTER]["ratio"])
     made = [
-        (f"{looks([name])[name].short}, {side} px", seconds / first.n_train,
+        (f"{looks([name])[name].short}, {side} px", *parts.loc[(side, name)],
          answer[side] * (slower if name == ADAPTER else 1.0))
-        for side, name, seconds in rows
+        for side, name in rows
     ]  # fmt: skip
-    return pd.DataFrame(made, columns=["choice", "train", "answer"])
+    return pd.DataFrame(made, columns=["choice", "photo", "update", "answer"])
+
+
+def _parts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Median seconds by photo and by update for runs of one size; index: image_size, approach.
+
+    The processor's seconds are one figure a run, so they are parted as those of the clock are.
+    """
+    clock = runs["prepare_seconds"] + runs["train_seconds"]
+    once = (runs["prepare_seconds"] / clock).where(runs["updates"].notna(), 1.0)
+    seconds = runs["train_cpu_seconds"]
+    parts = runs[["image_size", "approach"]].assign(
+        photo=seconds * once / runs["n_train"],
+        update=(seconds * (1 - once) / runs["updates"]).fillna(0.0),
+    )
+    return parts.groupby(["image_size", "approach"], observed=True).median()
+
+
+def training_seconds(prices: pd.DataFrame, photos: int) -> pd.Series:
+    """Processor seconds of one training; updates are as many as the records' recipe makes."""
+    return prices["photo"] * photos + prices["update"] * protocol_updates("image", photos)
 
 
 def plot_money(
     prices: pd.DataFrame, euro_an_hour: float, photos: int, answers: int, *, watts: float
 ) -> Picture:
     """One bar a choice: a training on `photos` and `answers` photos answered, in euro and kWh."""
-    hours = pd.DataFrame({"train": prices["train"] * photos, "answer": prices["answer"] * answers})
+    train = training_seconds(prices, photos)
+    hours = pd.DataFrame({"train": train, "answer": prices["answer"] * answers})
     euro = hours * euro_an_hour / HOUR
     whole = euro.sum(axis=1)
     made, ax = figure(MISSING if prices.empty else "", width=8, height=3.6)
@@ -150,13 +174,13 @@ def people_in_words(
     """What a person's minutes at a release cost, in trainings of the dearest choice."""
     if prices.empty:
         return ""
-    dear = prices.loc[prices["train"].idxmax()]
-    training = dear.train * photos / HOUR * euro_an_hour
+    seconds = training_seconds(prices, photos)
+    training = seconds.max() / HOUR * euro_an_hour
     person = wage * minutes / 60
     return (
         f"{minutes:g} minutes of a person cost {person:,.0f} euro, as much as "
         f"**{person / training:,.0f} trainings** of the dearest choice on the list "
-        f"(*{dear.choice}*, {photos:,} photos, {training:.3f} euro each)."
+        f"(*{prices['choice'][seconds.idxmax()]}*, {photos:,} photos, {training:.3f} euro each)."
     )
 
 

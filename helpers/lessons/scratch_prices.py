@@ -42,10 +42,11 @@ def plot_handfuls(accuracy: float, sizes: tuple[int, int], tries: int = 2_000) -
 def plot_label_bill(
     runs: pd.DataFrame, curve: str, label_cents: float, hour_cents: float
 ) -> Picture:
-    """Money for what freezing reaches with the fewest examples recorded, and scratch with its own.
+    """Money for what freezing reaches with the fewest examples of both, and scratch with its own.
 
     runs: of `crossings.recorded`. label_cents: of one label. hour_cents: of a processor hour. Where
-    scratch never got there, its bill is that of the largest size measured, and a lower bound.
+    scratch never got there, its bill is that of the largest size measured, and a lower bound; where
+    it did at the smallest, an upper one.
     """
     own = runs[runs["curve"] == curve]
     row = needed(own, FROM_SCRATCH, FEATURE_EXTRACTION).iloc[0]
@@ -62,7 +63,8 @@ def plot_label_bill(
             "machine": hours * hour_cents / 100,
         }
     frozen, scratch = (sum(bill.values()) for bill in bills.values())
-    title = f"{curve}: scratch costs {'' if reached else 'over '}{scratch / frozen:.1f} × as much"
+    bound = "over " if not reached else "at most " if row.examples <= row.smallest else ""
+    title = f"{curve}: scratch costs {bound}{scratch / frozen:.1f} × as much"
     return plot_bill(bills, "euros, at the prices you chose", title)
 
 

@@ -20,7 +20,7 @@ from helpers.experiments.costs import count_parameters, step_flops
 from helpers.experiments.steps import Price, first_step, step_timer
 from helpers.experiments.timing import in_turns, timed_ms
 from helpers.paths import results_dir
-from helpers.results.learning_curves import comparable
+from helpers.results.learning_curves import comparable, on_equal_seeds
 from helpers.results.runs import load_runs
 from helpers.results.statistics import SITUATION, paired_gain, pareto, summarise
 from helpers.tasks import Task
@@ -44,15 +44,18 @@ def recorded() -> pd.DataFrame:
     return runs[runs["dial"] == 0].reset_index(drop=True)
 
 
-def bill(runs: pd.DataFrame) -> pd.DataFrame:
+def bill(runs: pd.DataFrame, least: int = 1) -> pd.DataFrame:
     """One row per situation and approach, as `summarise` has it, with `seconds` and latencies.
 
+    Means are of equal seeds. least: approaches that a situation needs to be kept.
     seconds: processor seconds of training and of what it prepared; the clock's depend on what else
     ran. latency_ms, latency_unmerged_ms: medians over every run that serves the same network on
     the same task, since neither the number of training examples nor the weights' values change
     what is computed, and one run's figure holds whatever else the machine did.
     """
-    table = summarise(runs, by=(*PLACE, "approach"))
+    tried = runs.groupby(PLACE, observed=True)["approach"].transform("nunique")
+    table = summarise(runs[tried >= least], by=(*PLACE, "approach"))
+    table = on_equal_seeds(table, runs, PLACE)
     table["seconds"] = table["train_cpu_seconds"]
     for column, merged in (("latency_ms", True), ("latency_unmerged_ms", False)):
         served = runs.assign(graph=_graphs(runs, merged))
@@ -151,7 +154,8 @@ def plot_duel(duel: pd.DataFrame) -> Figure:
     ax.axvline(10, color="#7f7f7f", ls="--", label="ten times the cost")
     ax.axhline(0, color="#333333", lw=1)
     ax.set(xscale="log", xlabel="times the processor seconds (log scale)")
-    ax.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+    ticks = [1, 3, 10, 30, 100, 300]
+    ax.set_xticks(ticks, map(str, ticks))
     ax.set_ylabel("gain in accuracy (points)")
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return made

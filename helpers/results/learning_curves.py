@@ -5,7 +5,7 @@ A curve is one task on one backbone, measured at several sizes on equal terms fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -166,6 +166,20 @@ def level(accuracy: pd.DataFrame) -> pd.Series:
     show of these: the fit of approach + seed by least squares. Without gaps it is the plain mean.
     """
     return additive(accuracy.T)[0]
+
+
+def on_equal_seeds(table: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """A table of means (by `by` and approach) with mean, low and high moved to what `level` gives.
+
+    runs: those it was made from; none may stand twice.
+    """
+    means = {
+        place: level(own.pivot(index="seed", columns="approach", values="test_accuracy"))
+        for place, own in runs.groupby(list(by), observed=True)
+    }
+    keys = pd.MultiIndex.from_frame(table[[*by, "approach"]])
+    moved = pd.concat(means).reindex(keys).to_numpy() - table["mean"]
+    return table.assign(**{name: table[name] + moved for name in ("mean", "low", "high")})
 
 
 def additive(values: pd.DataFrame, weights: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:

@@ -8,15 +8,16 @@ import pytest
 
 from helpers.lessons import crossings
 from helpers.lessons.claims import judge_claims
-from helpers.results import load_runs
 
 FROZEN, FULL, SCRATCH = "feature_extraction", "full_fine_tuning", "from_scratch"
+SIDES = {"ahead": FULL, "behind": FROZEN}
 FACTS = {
     "task": "t",
     "backbone": "b",
     "dial": 0.0,
     "image_size": 64,
     "curve": "b, 64 px: t",
+    "modality": "image",
     "val_accuracy": 0.5,
     "train_accuracy": 0.9,
 }
@@ -57,6 +58,8 @@ def test_a_side_is_ahead_where_its_whole_interval_is(ours, ahead):
     assert list(found["ahead"]) == [ahead]
     told = crossings.duels_in_words(found, FULL, FROZEN)
     assert "Of 1 recorded situations" in told
+    counts = [f"clearly {side} **{int(ahead == name)}**" for side, name in SIDES.items()]
+    assert all(count in crossings.kinds_in_words(found, FULL, FROZEN) for count in counts)
 
 
 def test_the_cheap_side_is_the_one_that_validation_prefers():
@@ -127,11 +130,24 @@ def test_three_lines_and_a_fourth():
     assert two["low"].isna().all()  # two seeds bound next to nothing
 
 
+def test_lines_and_needed_examples_compare_equal_seeds():
+    """Seed 1 is 0.2 easier, and full fine-tuning ran on it alone."""
+    rows = runs({FROZEN: {50: 0.5, 200: 0.5}, FULL: {50: 0.6, 200: 0.6}}, seeds=2)
+    rows["test_accuracy"] += 0.199 * (rows["seed"] == 1)
+    rows = rows[(rows["approach"] == FROZEN) | (rows["seed"] == 1)]
+    means = crossings.three_lines(rows).groupby("approach")["mean"].mean()
+    assert means[FULL] - means[FROZEN] == pytest.approx(0.1)
+    higher = runs({FROZEN: {50: 0.65}}).assign(approach="lora")
+    found = crossings.needed(pd.concat([rows, higher]), FULL, "lora").iloc[0]
+    assert found["n"] == 50
+
+
 def test_the_wider_gap_is_counted_pair_by_pair():
     rows = pd.concat(
         [runs({FULL: {50: 0.5}}, train_accuracy=1.0), runs({FROZEN: {50: 0.6}}, train_accuracy=0.8)]
     )
-    assert "100% of 3 paired runs, and won **0%**" in crossings.gaps_in_words(rows)
+    told = crossings.gaps_in_words(rows)
+    assert "pictures: full fine-tuning had the wider gap in 100% of 3" in told and "**0%**" in told
 
 
 def test_luck_is_measured_in_points():
@@ -156,7 +172,8 @@ def test_the_rule_has_one_verdict(held):
 
 def test_every_curve_can_be_drawn(held):
     names = crossings.curves(held)
-    assert "clothing" in names[0] and len(names) == len(set(names))
+    sizes = [len(held.loc[held["curve"] == name, "n_train"].unique()) for name in names]
+    assert len(names) == len(set(names)) and sizes[0] == max(sizes) > sizes[-1]
     for name in names:
         for beside in ("nothing", SCRATCH):
             made = crossings.plot_lines(held, name, beside)
@@ -170,9 +187,8 @@ def test_published_sizes_are_counted_once(held):
 
 
 @pytest.mark.parametrize("schema", [1, 2])
-def test_either_round_of_records_can_be_read(schema, monkeypatch):
-    monkeypatch.setattr(crossings, "load_runs", lambda: load_runs(schema=schema))
-    rows = crossings.recorded()
+def test_either_round_of_records_can_be_read(schema):
+    rows = crossings.recorded(schema)
     names = crossings.curves(rows)
     assert names
     crossings.plot_lines(rows, names[0])
@@ -180,3 +196,25 @@ def test_either_round_of_records_can_be_read(schema, monkeypatch):
     assert set(table["ahead"]) <= {FULL, FROZEN, ""}
     assert np.isfinite(crossings.needed(rows, SCRATCH, FROZEN)["n"]).all()
     assert crossings.needed_in_words(rows, SCRATCH, FROZEN)
+
+
+def test_what_notebook_06_says_of_pictures(held):
+    """Level or ahead from the smallest size on; by the first recipe it was not."""
+    pictures = held[held["modality"] == "image"]
+    assert FROZEN not in set(crossings.duels(pictures, FULL, FROZEN)["ahead"])
+    found = crossings.overtakes(pictures)
+    assert (found["examples"] == found["smallest"]).all()
+    early = crossings.recorded(1)
+    assert FROZEN in set(
+        crossings.duels(early[early["modality"] == "image"], FULL, FROZEN)["ahead"]
+    )
+    assert "first recipe" in crossings.rounds_in_words(
+        crossings.duels(held, FULL, FROZEN), FULL, FROZEN
+    )
+
+
+def test_what_notebook_05_says_of_scratch(held):
+    table = crossings.duels(held, SCRATCH, FULL)
+    assert SCRATCH not in set(table["ahead"])
+    behind = (table["ahead"] == FULL).groupby(table["modality"]).mean()
+    assert behind["text"] > 2 * behind["image"]

@@ -121,10 +121,22 @@ def test_findings_follow_the_records(whole):
 
 def test_money_is_seconds_times_a_price(whole):
     with_adapter = pd.concat([whole, runs({(200, 64, "adapter"): (0.6, 12.0)})])
-    prices = money.price_list(with_adapter, with_adapter).set_index("choice")
-    assert prices["train"]["full, 64 px"] == pytest.approx(30 / 200)
+    solved = with_adapter["approach"].isin([FROZEN, "classical"])
+    half = with_adapter["approach"] == "partial_fine_tuning"
+    held = with_adapter.assign(
+        updates=np.where(solved, np.nan, 400), train_seconds=1.0, prepare_seconds=1.0 * half
+    )
+    prices = money.price_list(held, held).set_index("choice")
+    assert prices["update"]["full, 64 px"] == pytest.approx(30 / 400)
+    assert prices["photo"]["partial, 64 px"] == pytest.approx(7.5 / 200)
     assert prices["answer"]["freeze, 224 px"] == pytest.approx(0.0224)
     assert prices.index[0] == "freeze, 64 px"
+    # 50 photos get as many updates as 200; 3,200 get 8 passes of 100.
+    for photos, frozen, partial, full in ((50, 0.25, 9.375, 30), (3_200, 16, 135, 60)):
+        seconds = money.training_seconds(prices, photos)
+        assert seconds["freeze, 64 px"] == pytest.approx(frozen)
+        assert seconds["partial, 64 px"] == pytest.approx(partial)
+        assert seconds["full, 64 px"] == pytest.approx(full)
     made = money.plot_money(prices.reset_index(), 3.6, 200, 1_000, watts=10)
     words = [text.get_text() for text in made.axes[0].texts]
     assert words[0] == " 0.0074"  # 1 s and 1,000 answers of 6.4 ms, at a thousandth a second

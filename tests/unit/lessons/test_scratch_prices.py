@@ -25,7 +25,11 @@ def runs(scratch):
 
 @pytest.mark.parametrize(
     ("scratch", "examples", "ratio"),
-    [({50: 0.5, 200: 0.7}, "100", "2"), ({50: 0.2, 200: 0.4}, "200", "over 4")],
+    [
+        ({50: 0.5, 200: 0.7}, "100", "2"),
+        ({50: 0.2, 200: 0.4}, "200", "over 4"),
+        ({50: 0.6, 200: 0.7}, "50", "at most 1"),
+    ],
 )
 def test_a_bill_is_labels_and_machine(scratch, examples, ratio):
     made = scratch_prices.plot_label_bill(runs(scratch), "c", 100.0, 0.0)

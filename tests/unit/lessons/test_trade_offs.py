@@ -112,6 +112,14 @@ def test_one_network_has_one_latency():
     assert table["seconds"]["lora"] == 12.0
 
 
+def test_a_bill_compares_equal_seeds_and_whole_situations():
+    held = runs(THREE)
+    easy = held[~((held["approach"] == "lora") & (held["seed"] != 1))]  # 0.70 for the frozen one
+    means = bill(easy).set_index("approach")["mean"]
+    assert means["lora"] - means["feature_extraction"] == pytest.approx(0.02)
+    assert bill(held, least=4).empty and len(bill(held, least=3)) == 3
+
+
 def test_fronts_are_counted():
     said = fronts_in_words(bill(runs(THREE)), {"seconds": "processor seconds"})
     assert said.startswith("On the front, of 1 situations:")
