@@ -1,7 +1,5 @@
 """Notebook 12: photos of clothing, recorded and live; pixels beside approaches; a shift."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -29,6 +27,7 @@ from helpers.vocabulary import (
     FULL_FINE_TUNING,
     LORA,
     PARTIAL_FINE_TUNING,
+    counted,
     label_of,
     style_of,
 )
@@ -311,12 +310,10 @@ def elsewhere(tasks: Iterable[str], *, n: int, n_test: int) -> pd.DataFrame:
     for name in tasks:
         try:
             task = load_task(name, n_train=2 * n, image_size=SIDE, n_test=n_test)
+            rows.append((name, *_shifted(task, n)))
         except DataNotFound as error:
             missing.append(str(error))
-        else:
-            rows.append((name, *_shifted(task, n)))
-    names = ["task", "same", "test", "points", "low", "high", "classes"]
-    table = pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=["task", "same", "test", "points", "low", "high", "classes"])
     table.attrs["missing"] = missing
     return table
 
@@ -351,9 +348,7 @@ def _recorded_falls(task: str = "grocery") -> list[str]:
     runs = recorded(task)
     runs = runs[runs["approach"].isin(STORY)]
     falls = (runs["val_accuracy"] - runs["test_accuracy"]).groupby(runs["approach"])
-    told = [
-        f"*{label_of(name)}* {100 * own.mean():.1f} ({_draws(len(own))})" for name, own in falls
-    ]
+    told = [f"*{label_of(n)}* {100 * v.mean():.1f} ({counted(len(v), 'run')})" for n, v in falls]
     return [f"- Recorded falls on the groceries, in points: {', '.join(told)}."] if told else []
 
 
