@@ -1,19 +1,64 @@
 """Diagrams drawn from what they are about: the approaches, a low-rank update, the bill of years."""
 
+import io
 import textwrap
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from html import escape
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from helpers.approaches import APPROACHES, Approach
 from helpers.backbones import Backbone, clone, load_backbone
-from helpers.display.figures import MAX_SIZE, Picture, figure
+from helpers.display.figures import DPI, MAX_SIZE, Picture, figure, png_bytes
+from helpers.display.theme import DARK
 from helpers.vocabulary import ordered
 
 STILL, MOVES, NEW, INK = "#c9ced4", "#d55e00", "#009e73", "#1a1d21"
 SMALL = 8  # points
+INSIDE = "#000000"  # words on a filled block: dark on every ground
+# Which of the two drawings shows: JupyterLab and the site say on `body` whether they are dark.
+_GROUNDS = ('body[data-jp-theme-light="false"]', 'body[data-theme="dark"]')
+_AUTO = 'body[data-theme="auto"]'
+
+
+class Diagram(Picture):
+    """A picture with a second drawing for dark pages: no ground, and words in light ink."""
+
+    def dark_png(self) -> bytes:
+        """The drawing for a dark ground as PNG."""
+        words = [one for one in self.findobj(Text) if one.get_color() != INSIDE]
+        inks, drawn = [one.get_color() for one in words], io.BytesIO()
+        for one in words:
+            one.set_color(DARK["ink"])
+        self.savefig(drawn, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
+        for one, ink in zip(words, inks, strict=True):
+            one.set_color(ink)
+        return drawn.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        bundle, metadata = super()._repr_mimebundle_(include, exclude)
+        return bundle | {"text/html": self.both()}, metadata
+
+    def both(self) -> str:
+        """Both drawings as HTML, of which the page's ground shows one; the light one by default."""
+        shown = {"dark": ("inline", "none"), "light": ("none", "inline")}
+        rules = ""
+        for name, (on_dark, _) in shown.items():
+            places = ",".join(f"{ground} .fta-{name}" for ground in _GROUNDS)
+            rules += f"{places}{{display:{on_dark}!important}}"
+            auto = f"{_AUTO} .fta-{name}{{display:{on_dark}!important}}"
+            rules += f"@media(prefers-color-scheme:dark){{{auto}}}"
+        drawings = {"light": png_bytes(self), "dark": self.dark_png()}
+        images = "".join(
+            f'<img class="fta-{name}" style="display:{shown[name][1]}" alt="{escape(self.alt)}" '
+            f'src="data:image/png;base64,{b64encode(png).decode()}">'
+            for name, png in drawings.items()
+        )
+        return f"<style>{rules}</style>{images}"
 
 
 class Part(NamedTuple):
@@ -36,14 +81,16 @@ def anatomy(approach: Approach, backbone: Backbone) -> list[Part]:
     return parts
 
 
-def plot_approaches(network: str = "pocket") -> Picture:
+def plot_approaches(network: str = "pocket") -> Diagram:
     """Draw every registered approach as the network's stages: grey stays, orange trains.
 
     Read off the models, so that an approach of one's own is a row by being registered.
     """
     backbone, count = load_backbone(network), len(APPROACHES)
     title = "Grey stays, orange trains, green is inserted and trains; hatched: random start"
-    made, ax = figure(title, width=MAX_SIZE[0], height=min(MAX_SIZE[1], 0.5 + 0.5 * count))
+    made, ax = figure(
+        title, width=MAX_SIZE[0], height=min(MAX_SIZE[1], 0.5 + 0.5 * count), kind=Diagram
+    )
     told = []
     for row, entry in enumerate(APPROACHES[name] for name in ordered(APPROACHES)):
         parts = anatomy(entry, backbone) if entry.uses_network else []
@@ -73,10 +120,10 @@ def _stage(ax: Axes, place: int, row: int, part: Part, *, random: bool) -> None:
         ax.add_patch(Rectangle((place, row + 0.1), 0.9, 0.2, fc=MOVES, ec=INK, lw=0.8))
 
 
-def plot_low_rank(width: int = 1_280, rank: int = 8) -> Picture:
+def plot_low_rank(width: int = 1_280, rank: int = 8) -> Diagram:
     """Draw a layer with LoRA: the frozen square W beside the thin B and the flat A, with counts."""
     full, small = width * width, 2 * width * rank
-    made, ax = figure("LoRA: W stays, B·A is added", width=7.0, height=3.2)
+    made, ax = figure("LoRA: W stays, B·A is added", width=7.0, height=3.2, kind=Diagram)
     _block(ax, (0, 0), (3, 3), STILL, f"W\n{width:,} × {width:,}\nfrozen")
     _text(ax, 3.5, 1.5, "+", ha="center", size=18)
     _block(ax, (4, 0), (0.5, 3), NEW, "B")
@@ -130,11 +177,11 @@ def _block(
 ) -> None:
     ax.add_patch(Rectangle(corner, *size, fc=colour, ec=INK, lw=1.0))
     x, y = (start + side / 2 for start, side in zip(corner, size, strict=True))
-    _text(ax, x, y, words, ha="center")
+    _text(ax, x, y, words, ha="center", color=INSIDE)
 
 
 def _text(ax: Axes, x: float, y: float, words: str, **style) -> None:
-    ax.text(x, y, words, va="center", color=INK, **({"size": SMALL + 1} | style))
+    ax.text(x, y, words, va="center", **({"color": INK, "size": SMALL + 1} | style))
 
 
 def _bare(ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:

@@ -58,17 +58,18 @@ def figure(
     height: float = 4.0,
     rows: int = 1,
     columns: int = 1,
+    kind: type[Picture] = Picture,
     **shared: Any,
 ) -> tuple[Picture, Any]:
     """Return a figure and its Axes (an array of them when there are several panels).
 
-    width, height: inches, at most 8 by 5. shared: passed on, such as `sharey=True`.
+    width, height: inches, at most 8 by 5. kind: of the figure. shared: passed on, as `sharey=True`.
     Raises ValueError for a size over that.
     """
     if width > MAX_SIZE[0] or height > MAX_SIZE[1]:
         raise ValueError(f"A figure is at most 8 by 5 inches, and this one is {width} by {height}.")
     with mpl.rc_context(RC):
-        made = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
+        made = kind(figsize=(width, height), dpi=DPI, layout="constrained")
         axes = made.subplots(rows, columns, **shared)
     if title and not isinstance(axes, Axes):
         made.suptitle(title, x=0.01, ha="left", weight="bold")

@@ -1,12 +1,17 @@
 """Diagrams say what the models do: what stays, what trains, what is inserted."""
 
+import io
+
 import pytest
+from matplotlib.text import Text
+from PIL import Image
 
 from helpers.approaches import APPROACHES, get_approach
 from helpers.backbones import load_backbone
 from helpers.display import plot_approaches, plot_bill, plot_low_rank
-from helpers.display.diagrams import MOVES, NEW, STILL, anatomy
+from helpers.display.diagrams import INSIDE, MOVES, NEW, STILL, anatomy
 from helpers.display.figures import EDGE, MAX_SIZE, contrast
+from helpers.display.theme import DARK
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +56,16 @@ def test_a_bill_adds_up():
     assert "full 100, LoRA 50" in drawn.alt
     assert sorted(bar.get_width() for bar in ax.patches) == [0.0, 40.0, 50.0, 60.0]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["disks", "people"]
+
+
+def test_a_diagram_has_a_drawing_for_dark_pages():
+    """No ground of its own, light words on it, and dark words on filled blocks."""
+    drawn = plot_low_rank(100, 4)
+    before = [text.get_color() for text in drawn.findobj(Text)]
+    picture = Image.open(io.BytesIO(drawn.dark_png()))
+    assert picture.getpixel((3, 3))[3] == 0  # the corner is clear
+    assert [text.get_color() for text in drawn.findobj(Text)] == before
+    assert contrast(DARK["ink"], "#111111") >= 7 and contrast(INSIDE, STILL) >= 7
+    html = drawn._repr_mimebundle_()[0]["text/html"]
+    assert html.count("<img") == 2 and html.count(f'alt="{drawn.alt}"') == 2
+    assert 'class="fta-dark" style="display:none"' in html  # where no rule is read, one shows

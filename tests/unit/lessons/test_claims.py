@@ -82,6 +82,12 @@ def test_withdrawn_verdicts_are_those_that_the_ledger_no_longer_gives():
     now = {v.id: v.verdict for v in ledger.judge_claims(load_runs(schema=1))}
     assert first["after"].to_dict() == {i: now[i] for i in first.index}
     assert (first["before"] != first["after"]).all()
+    second, then = changed[changed["schema"] == 2].set_index("id"), now
+    now = {v.id: v.verdict for v in ledger.judge_claims()}
+    assert second["before"].to_dict() == {i: then[i] for i in second.index}
+    assert second["after"].to_dict() == {i: now[i] for i in second.index}
+    gone = {i for i in now if now[i] == "undecided" != then[i]}
+    assert gone == set(second.index), "a verdict was withdrawn: say it in claims_withdrawn.csv"
     assert set(ledger.withdrawn()["before"]).isdisjoint({"not tested", "undecided"})
 
 
