@@ -37,6 +37,7 @@ from helpers.vocabulary import (
 
 PLACE = ("task", "backbone", "image_size", "dial")
 SMALL, CHEAP = "best_small_module", "frozen_or_small_module"
+CHEAP_SIDE = (FEATURE_EXTRACTION, LORA, ADAPTER)
 FEW, FEW_CLAIM = 5_000, 8  # examples that the claim of this number calls few
 LEAST = 3  # seeds that an interval is shown for: two bound next to nothing
 BANDS = (1_000, 5_000, 20_000, 100_000)  # of published training sets
@@ -62,9 +63,13 @@ def curves(runs: pd.DataFrame) -> list[str]:
 
 
 def chosen(runs: pd.DataFrame, names: Sequence[str], called: str) -> pd.DataFrame:
-    """Of `names` the run with the best validation accuracy, seed by seed, as approach `called`."""
+    """Of `names` the run with the best validation accuracy, seed by seed, as approach `called`.
+
+    `picked` says which it was.
+    """
     some = runs[runs["approach"].isin(names)].sort_values("val_accuracy", kind="stable")
-    return some.drop_duplicates([*SITUATION, "seed"], keep="last").assign(approach=called)
+    best = some.drop_duplicates([*SITUATION, "seed"], keep="last")
+    return best.assign(approach=called, picked=best["approach"])
 
 
 def three_lines(runs: pd.DataFrame, beside: str = "") -> pd.DataFrame:
@@ -133,11 +138,11 @@ def duels(runs: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
     """What `ours` gains over `theirs` in each situation of `recorded`, paired by seed.
 
     CHEAP: of frozen features, LoRA and adapters the one that validation prefers, seed by seed.
-    Columns: SITUATION, curve, modality, mean, low, high, runs, and `ahead`: the name that is clearly ahead
-    (the whole 95 % interval on its side), or "".
+    Columns: SITUATION, curve, modality, mean, low, high, runs, and `ahead`: the name that is
+    clearly ahead (the whole 95 % interval on its side), or "".
     """
     if CHEAP in (ours, theirs):
-        cheap = chosen(runs, (FEATURE_EXTRACTION, LORA, ADAPTER), CHEAP)
+        cheap = chosen(runs, CHEAP_SIDE, CHEAP)
         runs = pd.concat([runs, cheap])
     table = paired_gain(runs, ours, theirs, by=[*SITUATION, "curve", "modality"])
     table = table[table["runs"] >= 2].drop(columns="approach").reset_index(drop=True)
@@ -185,15 +190,25 @@ def duels_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
 
 
 def kinds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
-    """`duels_in_words` cut short, a line for each kind of data; when a mean was never behind."""
+    """How often each side of `duels` was ahead, a line for each kind of data."""
     lines = []
     for kind, own in table.groupby("modality"):
         counts, least = own["ahead"].value_counts(), own["n_train"].min()
         lines.append(
-            f"- {KINDS[kind]}, from {least:,} examples on: clearly ahead **{counts.get(ours, 0)}**, "
+            f"- {KINDS[kind]}, from {least:,} examples: clearly ahead **{counts.get(ours, 0)}**, "
             f"clearly behind **{counts.get(theirs, 0)}** of {len(own)}; the mean is ahead in "
             f"{(own['mean'] > 0).sum()}"
         )
+    return "\n".join(lines)
+
+
+def picks_in_words(runs: pd.DataFrame) -> str:
+    """How often validation took each approach of the cheap side, a line for each kind of data."""
+    lines = []
+    for kind, own in chosen(runs, CHEAP_SIDE, CHEAP).groupby("modality"):
+        shares = own["picked"].value_counts(normalize=True)
+        told = ", ".join(f"*{label_of(name)}* **{share:.0%}**" for name, share in shares.items())
+        lines.append(f"- {KINDS[kind]}: {told} of {len(own)} draws")
     return "\n".join(lines)
 
 
@@ -203,8 +218,8 @@ def rounds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
     both = table.merge(early, on=[*SITUATION, "curve", "modality"], suffixes=("", "_early"))
     both = both[both["modality"].map(COMPARED) > 1]
     told = [
-        f"{100 * both['mean' + end].mean():+.1f} points on average, clearly behind in "
-        f"{(both['ahead' + end] == theirs).sum()}"
+        f"{100 * both['mean' + end].mean():+.1f} points on average, clearly ahead in "
+        f"{(both['ahead' + end] == ours).sum()}, behind in {(both['ahead' + end] == theirs).sum()}"
         for end in ("_early", "")
     ]
     return (
@@ -258,8 +273,8 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
     both["wider"] = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
     return "\n".join(
         f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].mean():.0%} of "
-        f"{len(own)} paired runs, and won **{own['won'][own['wider']].mean():.0%}** of these on the "
-        "test split"
+        f"{len(own)} paired runs, and won **{own['won'][own['wider']].mean():.0%}** of these on "
+        "the test split"
         for kind, own in both.groupby("modality")
     )
 

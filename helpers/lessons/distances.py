@@ -10,9 +10,9 @@ import pandas as pd
 
 from helpers.display.figures import Picture, figure
 from helpers.experiments.domain_distance import SIGNS, beside, gains_by_distance
-from helpers.results.learning_curves import DISTANCES_FILE, comparable
+from helpers.results.learning_curves import DISTANCES_FILE, comparable, on_equal_seeds
 from helpers.results.runs import load_runs
-from helpers.results.statistics import paired_gain
+from helpers.results.statistics import interval_table, paired_gain
 from helpers.vocabulary import (
     FEATURE_EXTRACTION,
     FROM_SCRATCH,
@@ -35,13 +35,25 @@ def runs() -> pd.DataFrame:
     return comparable(load_runs())
 
 
+def on_the_dial() -> pd.DataFrame:
+    """Return the recorded runs of the task that the dial moves, on pocket."""
+    return runs()[(runs()["task"] == DIALLED) & (runs()["backbone"] == "pocket")]
+
+
+def dial_curves() -> pd.DataFrame:
+    """Return means on equal seeds by dial, n_train and approach, for sizes with several steps."""
+    own, place = on_the_dial(), ["dial", "n_train"]
+    table = interval_table(own, [*place, "approach"], "test_accuracy")
+    table = on_equal_seeds(table, own, place)
+    return table[table.groupby("n_train")["dial"].transform("nunique") > 1]
+
+
 def worth_of_pretraining() -> pd.DataFrame:
     """Return what full fine-tuning gains over the same network from scratch along the dial.
 
     `paired_gain` by dial and n_train, in points, where more than one seed has both.
     """
-    own = runs()[(runs()["task"] == DIALLED) & (runs()["backbone"] == "pocket")]
-    table = paired_gain(own, FULL_FINE_TUNING, FROM_SCRATCH)
+    table = paired_gain(on_the_dial(), FULL_FINE_TUNING, FROM_SCRATCH)
     ends = ["mean", "low", "high"]
     return table[table["runs"] > 1].assign(**{name: 100 * table[name] for name in ends})
 

@@ -161,7 +161,7 @@ def plot_money(
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.15)
     ax.set_xlabel(f"euro, at {euro_an_hour:g} for an hour of a core")
-    ax.legend(loc="lower right", fontsize="small")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     kwh = hours.sum(axis=1) / HOUR * watts / 1000
     set_title(ax, f"{whole.min():,.3g} to {whole.max():,.3g} euro, {kwh.min():,.2g} to "
               f"{kwh.max():,.2g} kWh")  # fmt: skip

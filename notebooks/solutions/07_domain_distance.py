@@ -39,7 +39,7 @@ check("07.3", answer)
 # **07.4** Both runs of a pair have the same seed, so they saw the same photos.
 
 # %%
-runs = distances.runs().query("task == 'products_near' and backbone == 'pocket' and n_train == 200")
+runs = distances.on_the_dial().query("n_train == 200")
 answer = {}
 for name in ("feature_extraction", "from_scratch", "classical"):
     own = runs[runs["approach"] == name]

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # How many examples do I need before fine-tuning pays?
 #
-# **There is no single number: look for the place where two learning curves cross.** One starts high,
-# because little has to be learned, and the other starts low and climbs for longer. Where the frozen
-# features already fit, they cross far to the right. Where they don't, it can be below the smallest size
-# that anyone measured, and then a rule such as "below a few thousand, freeze" costs you accuracy. Three
-# sizes of your own data show where your crossing lies.
+# **There is no single number: look for the place where two learning curves cross.** With few examples a
+# frozen network may start higher, and fine-tuning climbs for longer. In our pictures it was level or
+# ahead from the smallest size on, once it had enough updates and a searched rate. In published tables
+# the frozen network comes first more often where examples are few. So a rule such as "below a few
+# thousand, freeze" can cost you accuracy. Three sizes of your own data show where your crossing lies.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -16,7 +16,7 @@ from IPython.display import Markdown
 from helpers.display import explore
 from helpers.lessons import check, crossings, photos, pick
 from helpers.lessons.claims import verdict_box
-from helpers.results import coverage
+from helpers.results import coverage, recipe_in_words
 
 # %% [markdown]
 # What the records say of the rule of thumb, on all data sets together:
@@ -58,18 +58,23 @@ Markdown(told)
 #
 # ## 2. Where do the curves cross?
 #
-# The same question in the records, with *full* fine-tuning. Three lines: the frozen network, the better
-# of LoRA and adapters (chosen on validation, draw by draw), and full fine-tuning.
-#
-# - Start with clothing on the ImageNet network, then take `pocket`, a small network of our own. Where
-#   does the orange line overtake the blue one?
-# - Does the small module follow the blue line or the orange one?
-# - Lay a fourth approach beside them. Does anything start lower than *from scratch*?
+# The same question in the records, with *full* fine-tuning:
 
 # %%
 runs = crossings.recorded()
+print(coverage(runs), recipe_in_words(), sep="\n")
+
+# %% [markdown]
+# Three lines: the frozen network, the better of LoRA and adapters (chosen on validation, draw by draw),
+# and full fine-tuning.
+#
+# - Start with `pocket`, a small network of our own. Does the orange line ever lie below the blue one?
+#   Does it with texts?
+# - Does the small module follow the blue line or the orange one?
+# - Lay a fourth approach beside them. Does anything start lower than *from scratch*?
 
 
+# %%
 def draw(curve, beside):
     return crossings.plot_lines(runs, curve, beside)
 
@@ -79,7 +84,8 @@ explore(draw, curve=crossings.curves(runs), beside=fourth, labels={"curve": "net
 
 # %% [markdown]
 # All of them at a glance: full fine-tuning minus frozen features, in points. A square is coloured where one
-# of them is clearly ahead, seed by seed.
+# of them is clearly ahead, seed by seed. **Predict first:** with how few examples is the frozen network
+# clearly ahead, with pictures and with texts?
 
 # %%
 full = "full_fine_tuning"
@@ -87,16 +93,20 @@ duel = crossings.duels(runs, full, frozen)
 crossings.plot_duels(duel, full, frozen, "Where full fine-tuning overtakes the frozen network")
 
 # %% [markdown]
-# Read each row from left to right. Rows in which blue turns into orange have a crossing in what was measured;
-# in the others it lies further left, further right, or nowhere.
+# Read each row from left to right. One that turns from blue to orange has a crossing in what was measured.
+# Where it begins in grey or orange, a crossing can only lie further left.
 
 # %%
+told_kinds = crossings.kinds_in_words(duel, full, frozen)
+scratch = crossings.needed_in_words(runs, "from_scratch", frozen)
 Markdown(
-    f"{crossings.duels_in_words(duel, full, frozen)}\n\n{coverage(runs)} Training from scratch, as in "
-    f"notebook 05: {crossings.needed_in_words(runs, 'from_scratch', frozen)}"
+    f"{crossings.duels_in_words(duel, full, frozen)}\n\n{told_kinds}\n\nAs in notebook 05: {scratch}"
 )
 
 # %% [markdown]
+# No wonder: full fine-tuning starts from the same weights as the frozen network, and may stay near them.
+# With a rate and a stopping point that validation chose, few examples alone don't put it behind.
+#
 # ## 3. The rule of thumb, tested
 #
 # The advice in many guides: under a few thousand labelled examples, freezing or a
@@ -108,7 +118,8 @@ Markdown(
 
 # %%
 cheap = crossings.CHEAP
-small = crossings.duels(runs[runs["n_train"] < crossings.FEW], cheap, full)
+few = runs[runs["n_train"] < crossings.FEW]
+small = crossings.duels(few, cheap, full)
 crossings.plot_duels(small, cheap, full, "Freezing or a small module, against full fine-tuning")
 
 # %% [markdown]
@@ -119,10 +130,27 @@ rule = crossings.rule_in_words(small)
 Markdown(f"{rule}\n\n{crossings.duels_in_words(small, cheap, full)}")
 
 # %% [markdown]
-# Where the rule fails is worth more than the count: look for the squares of the other colour.
+# Where a square is grey, either side would do. Section 2 had freezing alone; who makes up for it here?
+# **Predict first:** what does validation choose within the cheap side?
+
+# %%
+Markdown(crossings.picks_in_words(few))
+
+# %% [markdown]
+# LoRA stores little, but doesn't always train faster ([08](08_compute_and_latency.ipynb)): a rule that
+# holds by LoRA says nothing for freezing.
 #
-# A warning goes with the rule: full fine-tuning overfits few examples, and its training accuracy runs away
-# from the rest ([03](03_fine_tuning.ipynb)). Is a wide gap a sign that it loses?
+# Our own first round of pictures had favoured the rule. It gave full fine-tuning fewer updates, three
+# rates and BatchNorm's statistics of small batches. Only the recipe has changed since:
+
+# %%
+Markdown(crossings.rounds_in_words(small, cheap, full))
+
+# %% [markdown]
+# So ask of any crossing, ours too, how many updates each side got and who searched its rate.
+#
+# A warning goes with the rule: full fine-tuning overfits few examples ([03](03_fine_tuning.ipynb)). **How
+# often is its gap between training and test accuracy the wider one, and does it lose then?**
 
 # %%
 Markdown(crossings.gaps_in_words(runs))
@@ -141,14 +169,15 @@ Markdown(crossings.sizes_in_words(runs))
 # *Published* figures, by the number of training examples: what full fine-tuning gained over the frozen
 # network, in points, and how often the frozen one came first.
 #
-# **Predict first:** does the frozen network ever come first above 20,000 examples?
+# **Predict first:** where does the frozen network come first more often, below 5,000 examples or above?
 
 # %%
 crossings.published_by_size()
 
 # %% [markdown]
-# These are other networks, mostly larger, and each case is one published number. Papers that compare the
-# two also tend to have enough data for fine-tuning, so read the column as a direction and not as a chance.
+# This is the rule's side: with few examples freezing is a serious rival, though the mean gain is above
+# zero there too. Networks are mostly larger than ours, each case is one published number, and papers that
+# compare the two tend to have enough data for fine-tuning. Read a column as a direction, not as a chance.
 #
 # ## 5. Which differences are bigger than luck?
 #
@@ -159,15 +188,15 @@ crossings.published_by_size()
 crossings.luck_by_size(runs).head(12)
 
 # %% [markdown]
-# Where the last column is near one, a single run ranks approaches about as well as a die. Below a few
-# hundred examples, run several draws.
+# Where the last column is small, a single run is a poor judge. Below a few hundred examples, run several
+# draws.
 #
 # ## What to remember
 #
-# - A threshold in examples is a crossing of two curves. It moves with the task and the network, so look
+# - A threshold in examples is a crossing of two curves. It moves with task, network and recipe, so look
 #   for *your* crossing with three sizes of your data.
-# - Freezing and small modules are the cheap start with few examples. How often they also win is in the
-#   box above.
+# - With few examples freezing and small modules are the cheap start. That full fine-tuning would lose
+#   doesn't follow; how often it does is in the box above.
 # - Not measured here: noisy labels, networks of more than a few million weights, and the luck of the test
 #   split, which all seeds share.
 #

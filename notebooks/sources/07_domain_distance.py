@@ -29,7 +29,7 @@ from helpers.display import explore, figure, image_grid, plot_curves
 from helpers.experiments import frechet_distance, log_me, probe
 from helpers.lessons import check, distances, pick
 from helpers.lessons.claims import verdict_box
-from helpers.results import coverage, summarise
+from helpers.results import coverage, recipe_in_words
 from helpers.tasks import DIAL_STEPS, load_task
 from helpers.training import extract_features
 
@@ -98,17 +98,20 @@ image_grid(pictures, titles, title="One photo along the dial", columns=7)
 # at neighbouring pixels?
 
 # %%
-runs = distances.runs().query("task == 'products_near' and backbone == 'pocket'")
-curves = summarise(runs)
-print(coverage(runs))
+runs = distances.on_the_dial()
+curves = distances.dial_curves()
+print(coverage(runs), recipe_in_words(), sep="\n")
 
 # %% [markdown]
-# Move the dial. **Do all approaches fall alike, and which one is ahead at the end?**
-
+# Move the dial over the steps that were recorded. **Do all approaches fall alike, and which one is ahead at
+# the end?**
 
 # %%
+steps = sorted(curves["dial"].unique())
+
+
 def turn(dial, n_train):
-    step = min(DIAL_STEPS, key=lambda known: abs(known - dial))
+    step = min(steps, key=lambda known: abs(known - dial))
     made, (left, ax) = figure(f"Dial {step:.2f}: {DIAL_STEPS[step]}", width=8, height=3.6,
                               columns=2, width_ratios=[1, 3])  # fmt: skip
     left.imshow(products[step].inputs[0].squeeze(), cmap="gray")
@@ -120,19 +123,20 @@ def turn(dial, n_train):
 
 
 # %% [markdown]
-# The sizes are those that were recorded.
+# The sizes are those with several steps.
 
 # %%
 explore(
     turn,
-    dial=[round(d, 2) for d in DIAL_STEPS],
+    dial=[round(d, 2) for d in steps],
     n_train=sorted(int(size) for size in curves["n_train"].unique()),
     start={"dial": 0.5, "n_train": 200},
 )
 
 # %% [markdown]
-# How much is pretraining still worth? Full fine-tuning minus the same network from scratch. Below the
-# line, pretraining did harm.
+# How much is pretraining still worth? Full fine-tuning minus the same network from scratch. Near the line
+# it is worth nothing, and clearly below it would have done harm. **At which step does the interval first
+# touch the line?**
 
 # %%
 distances.plot_worth()
@@ -149,7 +153,7 @@ Markdown(distances.worth_sentence())
 # If a distant domain wants more weights to move, the gain of tuning over a frozen probe should grow
 # with the distance. Each mark is a task or a step of the dial. What ImageNet networks and the sentence
 # encoder were trained on isn't at hand, so there the distance is taken to a stand-in, clothing photos
-# and newsgroups. That is an assumption.
+# and newsgroups. That is an assumption. Networks with fewer than four places are in the figure alone.
 #
 # **Is there one cloud that rises, or one for each network?**
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from helpers.lessons.distances import DIALLED, runs
+from helpers.lessons.distances import on_the_dial
 from helpers.lessons.exercises.grading import Exercise, function, number, predicted
 from helpers.results.statistics import pair
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
@@ -21,8 +21,7 @@ def counts_orders(reader: Callable) -> bool | str:
 
 def lost_on_the_dial() -> dict[str, float]:
     """Points that approaches lose from dial 0 to its end, 200 examples, over common seeds."""
-    table = runs()
-    own = table[(table["task"] == DIALLED) & (table["backbone"] == "pocket")]
+    own = on_the_dial()
     own = own[own["n_train"] == 200]
     lost = {}
     for name in (FEATURE_EXTRACTION, FROM_SCRATCH, CLASSICAL):

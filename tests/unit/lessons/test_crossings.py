@@ -1,6 +1,7 @@
 """Who is ahead on recorded curves, where they cross, and what matches what."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -183,6 +184,9 @@ def test_every_curve_can_be_drawn(held):
 def test_published_sizes_are_counted_once(held):
     table = crossings.published_by_size()
     assert (table["cases"] > 0).all() and table["median gain"].notna().all()
+    few, many = table.iloc[:2], table.iloc[2:]  # below and above 5,000 examples
+    assert (few["mean gain"] > 0).all()
+    assert few["frozen first (%)"].min() > 2 * many["frozen first (%)"].max()
     assert "1,281,167" in crossings.sizes_in_words(held)
 
 
@@ -204,13 +208,16 @@ def test_what_notebook_06_says_of_pictures(held):
     assert FROZEN not in set(crossings.duels(pictures, FULL, FROZEN)["ahead"])
     found = crossings.overtakes(pictures)
     assert (found["examples"] == found["smallest"]).all()
-    early = crossings.recorded(1)
-    assert FROZEN in set(
-        crossings.duels(early[early["modality"] == "image"], FULL, FROZEN)["ahead"]
-    )
-    assert "first recipe" in crossings.rounds_in_words(
-        crossings.duels(held, FULL, FROZEN), FULL, FROZEN
-    )
+    early = crossings.duels(crossings.recorded(1), FULL, FROZEN)
+    assert FROZEN in set(early[early["modality"] == "image"]["ahead"])
+
+
+def test_the_rule_led_by_the_first_recipe_and_does_not_by_the_second(held):
+    cheap = crossings.CHEAP
+    told = crossings.rounds_in_words(crossings.duels(held, cheap, FULL), cheap, FULL)
+    first, second = (float(one) for one in re.findall(r"([+-][\d.]+) points on average", told))
+    assert first > second + 1 and abs(second) < 1
+    assert "pictures: *LoRA* **" in crossings.picks_in_words(held)  # most often, so first
 
 
 def test_what_notebook_05_says_of_scratch(held):

@@ -42,3 +42,21 @@ def test_only_correlations_as_strong_as_luck_needs_are_counted(monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(distances, "foretold", lambda n_train: table)
     assert "**2 of 6** correlations" in distances.foretold_sentence()
+
+
+def test_the_dial_has_the_steps_that_were_recorded(monkeypatch):
+    """On equal seeds; a size with one step has no curve along the dial."""
+    rows = pd.DataFrame(
+        [
+            {"task": "products_near", "backbone": "pocket", "dial": dial, "n_train": n,
+             "approach": name, "seed": seed, "test_accuracy": value + 0.1 * seed}
+            for dial, n in ((0.0, 50), (0.0, 200), (1.0, 200))
+            for name, value, seeds in (("lora", 0.6, (0, 1)), ("classical", 0.5, (1,)))
+            for seed in seeds
+        ]
+    )  # fmt: skip
+    monkeypatch.setattr(distances, "on_the_dial", lambda: rows)
+    table = distances.dial_curves()
+    assert set(table["n_train"]) == {200} and set(table["dial"]) == {0.0, 1.0}
+    means = table[table["dial"] == 0].set_index("approach")["mean"]
+    assert means["lora"] - means["classical"] == pytest.approx(0.1)

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from rows import make_row
 
+from helpers.approaches import get_approach
+from helpers.approaches.base import protocol_updates
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
 from helpers.experiments.steps import Price
@@ -92,6 +94,12 @@ def test_what_is_kept_runs_once():
     prices = {name: Price(name, "pocket", 0, 0, *flops[name]) for name in names}
     bars = [bar.get_width() * 1e9 for bar in plot_epochs(prices, 3, "pocket").axes[0].patches]
     assert bars == pytest.approx([12, 41, 90, 30])
+
+
+def test_notebook_08_names_the_epochs_of_the_records():
+    full = get_approach("full_fine_tuning")
+    assert [full.protocol_epochs("image", n, 32) for n in (200, 50)] == [58, 200]
+    assert protocol_updates("image", 1_600) == 400 < protocol_updates("image", 1_601)
 
 
 def test_no_pairs_give_no_ratio():
