@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
-from helpers.results.learning_curves import Measured, additive
+from helpers.results.learning_curves import WHOLE, Measured, additive, whole_situations
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
 WITHIN = 0.015  # of accuracy below the best: still right
@@ -24,9 +24,10 @@ def expected_regret(
     regret: the mean, over measured situations of the modality, of what the approach gives up
     against the best of `names` there. cost: processor seconds relative to the geometric mean of
     `names`. Each data set has one say, however many sizes, networks and dial steps it was measured
-    on. right: in which share of the data sets the first by all others lay within WITHIN of the
-    best, the same in every row. families: how many data sets there are. names: the approaches that
-    are compared, None for every one that is recorded. Empty where no situation compares any.
+    on; if there are situations that have all of WHOLE, only these are read. right: in which share
+    of the data sets the first by all others lay within WITHIN of the best, the same in every row.
+    families: how many data sets there are. names: the approaches that are compared, None for every
+    one that is recorded. Empty where no situation compares any.
     """
     key = (modality, None if names is None else tuple(sorted(names)))
     if key not in held.worked_out:
@@ -34,7 +35,8 @@ def expected_regret(
         table = table[table["modality"] == modality]
         if names is not None:
             table = table[table["approach"].isin(names)]
-        held.worked_out[key] = mean_regret(table)
+        whole = whole_situations(table, WHOLE if names is None else WHOLE.intersection(names))
+        held.worked_out[key] = mean_regret(table if whole.empty else whole)
     return held.worked_out[key]
 
 

@@ -5,7 +5,7 @@ A curve is one task on one backbone, measured at several sizes on equal terms fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -180,6 +180,15 @@ def on_equal_seeds(table: pd.DataFrame, runs: pd.DataFrame, by: Sequence[str]) -
     keys = pd.MultiIndex.from_frame(table[[*by, "approach"]])
     moved = pd.concat(means).reindex(keys).to_numpy() - table["mean"]
     return table.assign(**{name: table[name] + moved for name in ("mean", "low", "high")})
+
+
+def whole_situations(table: pd.DataFrame, names: Collection[str] = WHOLE) -> pd.DataFrame:
+    """The rows of `Measured.situations` whose case has every one of `names`.
+
+    Where the dear ones are still to be measured, the cheap ones alone answer another question.
+    """
+    named = table["approach"].isin(names).groupby(table["case"]).transform("sum")
+    return table[named == len(names)]
 
 
 def additive(values: pd.DataFrame, weights: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:

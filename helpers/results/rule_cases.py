@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.results.learning_curves import WHOLE, Measured
+from helpers.results.learning_curves import Measured, whole_situations
 from helpers.results.published.cases import APPROACHES, comparable_cases
 from helpers.results.published.tables import Published
 from helpers.results.statistics import regret
@@ -34,8 +34,7 @@ def situations(held: Measured) -> tuple[pd.DataFrame, int]:
     `regret`. Raises UserError where none has them.
     """
     table = held.situations.assign(llm=False)
-    named = table["approach"].isin(WHOLE).groupby(table["case"]).transform("sum")
-    whole = table[named == len(WHOLE)]
+    whole = whole_situations(table)
     if whole.empty:
         raise UserError("no situation has the approaches to compare yet; run the sweeps")
     return regret(whole, ["case"]), table["case"].nunique() - whole["case"].nunique()

@@ -67,6 +67,16 @@ def test_other_kinds_and_what_nothing_is_compared_with_have_no_say():
     assert with_few.loc["lora", "regret"] == expected(runs).loc["lora", "regret"]
 
 
+def test_a_situation_whose_dear_approaches_are_to_come_has_no_say():
+    """Frozen, LoRA and adapters alone on a third task, where frozen wins: full would have won."""
+    whole = {"feature_extraction": 0.6, "partial_fine_tuning": 0.7, "full_fine_tuning": 0.8}
+    four = {name: [mean] * 3 for name, mean in (whole | {"lora": 0.75}).items()}
+    both = pd.concat([made(four, 100), made(four, 400, task="textile")])
+    early = {"feature_extraction": [0.9] * 3, "adapter": [0.5] * 3, "lora": [0.4] * 3}
+    with_early = expected(pd.concat([both, made(early, 1_000)]))
+    assert with_early["regret"].to_dict() == expected(both)["regret"].to_dict()
+
+
 def test_costs_are_relative_and_the_cheapest_within_the_margin_is_taken():
     table = expected(two_tasks(second=(0.6, 0.8, 0.7)))
     ratio = table.loc["full_fine_tuning", "cost"] / table.loc["feature_extraction", "cost"]
