@@ -1,11 +1,11 @@
 # %% [markdown]
 # # How many examples do I need before fine-tuning pays?
 #
-# **There is no single number: look for the place where two learning curves cross.** With few examples a
-# frozen network may start higher, and fine-tuning climbs for longer. In our pictures it was level or
-# ahead from the smallest size on, once it had enough updates and a searched rate. In published tables
-# the frozen network comes first more often where examples are few. So a rule such as "below a few
-# thousand, freeze" can cost you accuracy. Three sizes of your own data show where your crossing lies.
+# **There is no single number: look for the place where two learning curves cross.** The frozen network
+# may start higher, and fine-tuning climbs for longer. In our pictures full fine-tuning was level or ahead
+# from the smallest size on, once it had enough updates and a searched rate. In published tables freezing
+# comes first more often where examples are few. So "below a few thousand, freeze" can cost you
+# accuracy. Three sizes of your own data show where your crossing lies.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -83,9 +83,9 @@ fourth = ["nothing", "classical", tuned, "lp_ft", "from_scratch"]
 explore(draw, curve=crossings.curves(runs), beside=fourth, labels={"curve": "network and task"})
 
 # %% [markdown]
-# All of them at a glance: full fine-tuning minus frozen features, in points. A square is coloured where one
-# of them is clearly ahead, seed by seed. **Predict first:** with how few examples is the frozen network
-# clearly ahead, with pictures and with texts?
+# All at a glance: full fine-tuning minus frozen features, in points. A square is coloured where one is
+# clearly ahead, seed by seed. **Predict first:** with how few examples is the frozen network clearly
+# ahead, with pictures and with texts?
 
 # %%
 full = "full_fine_tuning"
@@ -93,8 +93,8 @@ duel = crossings.duels(runs, full, frozen)
 crossings.plot_duels(duel, full, frozen, "Where full fine-tuning overtakes the frozen network")
 
 # %% [markdown]
-# Read each row from left to right. One that turns from blue to orange has a crossing in what was measured.
-# Where it begins in grey or orange, a crossing can only lie further left.
+# A row that turns from blue to orange has a crossing in what was measured. Where it begins in grey or
+# orange, a crossing can only lie further left.
 
 # %%
 told_kinds = crossings.kinds_in_words(duel, full, frozen)
@@ -104,15 +104,14 @@ Markdown(
 )
 
 # %% [markdown]
-# No wonder: full fine-tuning starts from the same weights as the frozen network, and may stay near them.
-# With a rate and a stopping point that validation chose, few examples alone don't put it behind.
+# Full fine-tuning starts from the frozen network's weights and may stay near them. With a rate and a
+# stopping point that validation chose, few examples alone don't put it behind.
 #
 # ## 3. The rule of thumb, tested
 #
 # The advice in many guides: under a few thousand labelled examples, freezing or a
-# parameter-efficient method almost always beats full fine-tuning. To be fair to both sides, the cheap
-# side may choose among frozen features, LoRA and adapters, *by validation accuracy*, draw by draw, as you
-# would. Then both meet on the test split.
+# parameter-efficient method almost always beats full fine-tuning. In fairness the cheap side may choose
+# among frozen features, LoRA and adapters, *by validation accuracy*, draw by draw, as you would.
 #
 # **Predict first:** "almost always" would be nine in ten. What share will it be?
 
@@ -130,24 +129,24 @@ rule = crossings.rule_in_words(small)
 Markdown(f"{rule}\n\n{crossings.duels_in_words(small, cheap, full)}")
 
 # %% [markdown]
-# Where a square is grey, either side would do. Section 2 had freezing alone; who makes up for it here?
-# **Predict first:** what does validation choose within the cheap side?
+# Where a square is grey, either side would do. **Predict first:** what did validation choose within the
+# cheap side, freezing as in section 2?
 
 # %%
 Markdown(crossings.picks_in_words(few))
 
 # %% [markdown]
-# LoRA stores little, but doesn't always train faster ([08](08_compute_and_latency.ipynb)): a rule that
-# holds by LoRA says nothing for freezing.
+# A rule that LoRA carries says nothing for freezing, and LoRA doesn't always train faster
+# ([08](08_compute_and_latency.ipynb)).
 #
-# Our own first round of pictures had favoured the rule. It gave full fine-tuning fewer updates, three
-# rates and BatchNorm's statistics of small batches. Only the recipe has changed since:
+# Our own first round of pictures favoured the rule. It gave full fine-tuning fewer updates, three rates
+# and BatchNorm's statistics of small batches. Then the recipe changed:
 
 # %%
 Markdown(crossings.rounds_in_words(small, cheap, full))
 
 # %% [markdown]
-# So ask of any crossing, ours too, how many updates each side got and who searched its rate.
+# So ask of any crossing how many updates each side got, and who searched its rate.
 #
 # A warning goes with the rule: full fine-tuning overfits few examples ([03](03_fine_tuning.ipynb)). **How
 # often is its gap between training and test accuracy the wider one, and does it lose then?**
@@ -175,9 +174,9 @@ Markdown(crossings.sizes_in_words(runs))
 crossings.published_by_size()
 
 # %% [markdown]
-# This is the rule's side: with few examples freezing is a serious rival, though the mean gain is above
-# zero there too. Networks are mostly larger than ours, each case is one published number, and papers that
-# compare the two tend to have enough data for fine-tuning. Read a column as a direction, not as a chance.
+# This speaks for the rule: with few examples freezing is a serious rival, though the mean gain is above
+# zero there too. Networks are mostly larger, each case is one published number, and papers that compare
+# the two tend to have enough data for fine-tuning. Read a direction, not a chance.
 #
 # ## 5. Which differences are bigger than luck?
 #
@@ -195,8 +194,8 @@ crossings.luck_by_size(runs).head(12)
 #
 # - A threshold in examples is a crossing of two curves. It moves with task, network and recipe, so look
 #   for *your* crossing with three sizes of your data.
-# - With few examples freezing and small modules are the cheap start. That full fine-tuning would lose
-#   doesn't follow; how often it does is in the box above.
+# - Freezing and small modules are the cheap start with few examples. How often they also win is in the
+#   box above.
 # - Not measured here: noisy labels, networks of more than a few million weights, and the luck of the test
 #   split, which all seeds share.
 #

@@ -182,8 +182,8 @@ duel = trade_offs.cost_ratios(runs, "full_fine_tuning", "feature_extraction")
 trade_offs.plot_duel(duel)
 
 # %% [markdown]
-# Ten is no law. The ratio follows the recipe: how many updates the dear side gets, and whether the
-# head is solved at once or trained in steps. Counted:
+# Ten is no law. The ratio follows the recipe: the updates of the dear side, and whether the head is
+# solved at once. Counted:
 
 # %%
 Markdown(f"{trade_offs.duel_in_words(duel)}\n{trade_offs.modules_in_words(runs)}")
@@ -242,9 +242,8 @@ Markdown(money.levers_in_money(photos, PRICE))
 # %% [markdown]
 # ## Try it: your prices
 #
-# Training seconds are those recorded: for each photo, what is computed once, and for each update the rest.
-# At least 400 updates, and eight passes over more than 1,600 photos. An answer takes the recorded
-# latency of the network at that size.
+# Recorded seconds, by photo for what is computed once, by update for the rest: 400 updates, or eight passes
+# over more than 1,600 photos. An answer takes the recorded latency of the network at that size.
 #
 # - With no answers yet, which choice is dear? Is any of it money?
 # - Raise the answers. From where on do pixels cost more than approaches?
@@ -279,8 +278,7 @@ Markdown(money.people_in_words(prices, 5_000, euro_an_hour=PRICE, wage=WAGE, min
 # ## What to remember
 #
 # - Say which cost you mean: seconds, memory, storage and latency rank approaches differently.
-# - Freezing is cheap because the network runs once. Its lead grows with the epochs, so with few examples it
-#   is largest.
+# - Freezing is cheap because the network runs once. Its lead grows with the epochs.
 # - Know your noise before you compare latencies. Merge LoRA where one task is served.
 # - If a gain isn't clear, don't pay for it. Try larger pictures before dearer training.
 #
