@@ -26,7 +26,6 @@ from helpers.advisor.prior.accuracies import (
     within_budget,
 )
 from helpers.advisor.prior.gains import MEASURED, recorded_gains
-from helpers.advisor.prior.posterior import Belief
 from helpers.advisor.probe import (
     AT_CHANCE,
     CUT_OFF,
@@ -41,7 +40,7 @@ from helpers.advisor.probe import (
     SizedProbe,
 )
 from helpers.advisor.task import OwnTask
-from helpers.advisor.verdicts import LOOK, WITHIN, kept_words, verdict_of
+from helpers.advisor.verdicts import LOOK, WITHIN, kept_words, rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN, expected_regret
@@ -140,7 +139,9 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     names = list(fitting)
     recorded = expected_regret(situation.modality, curves, names)
     take, belief = first_choice(prior, fitting, recorded.index), prior.belief(names)
-    chance = chance_right(take, recorded, belief)
+    chance = rate_of_looks(situation.modality, looked.asked["exclude"])
+    if take in MEASURED:  # no look on held-out data took what was measured there
+        chance = belief.chances_near_best(WITHIN)[take]
     verdict = verdict_of(chance) if gains.names else NONE
     probed = _pixel_reasons(looked.probing.sizes)
     probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
@@ -178,22 +179,6 @@ def first_choice(prior: Prior, seconds: Mapping[str, float], order: Iterable[str
             if name in seconds and (one.measured or name == lead)}  # fmt: skip
     accuracies = pd.Series(told)
     return cheapest_near(accuracies.max() - accuracies, seconds)
-
-
-def chance_right(take: str, recorded: pd.DataFrame, belief: Belief) -> float:
-    """Chance that an approach lies within `verdicts.WITHIN` of the best, before a race.
-
-    What gave up least on all data sets but one was right so often on that one; one more is counted
-    on either side, since they are few: fewer than 18 can't make it "clear". On data held out that
-    told more than what is expected of every approach, by which the surest answers were wrong most.
-    For what was measured here and leads there is nothing else to go by.
-
-    recorded: what `expected_regret` returned.
-    """
-    if take in MEASURED or take not in recorded.index:
-        return belief.chances_near_best(WITHIN)[take]
-    right, families = recorded.loc[take, ["right", "families"]]
-    return float((right * families + 1) / (families + 2))
 
 
 def ruled_here(situation: Situation, *, known: bool) -> Decision:

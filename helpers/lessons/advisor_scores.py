@@ -31,7 +31,7 @@ WAYS = {  # what looks.csv calls each way to choose
     "look": FIRST,
     "constant": "a constant for each kind",
     "probe": f"always {label_of(FEATURE_EXTRACTION)}",
-    "lora": f"always {label_of(LORA)}",
+    LORA: f"always {label_of(LORA)}",
     "full": f"always {label_of(FULL_FINE_TUNING)}",
 }
 WITHIN = 1.5  # points below the best: still right

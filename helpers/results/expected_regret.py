@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from pandas.api.typing import DataFrameGroupBy
 
 from helpers.results.learning_curves import WHOLE, Measured, additive, whole_situations
 
@@ -24,10 +23,9 @@ def expected_regret(
     regret: the mean, over measured situations of the modality, of what the approach gives up
     against the best of `names` there. cost: processor seconds relative to the geometric mean of
     `names`. Each data set has one say, however many sizes, networks and dial steps it was measured
-    on; if there are situations that have all of WHOLE, only these are read. right: in which share
-    of the data sets the first by all others lay within WITHIN of the best, the same in every row.
-    families: how many data sets there are. names: the approaches that are compared, None for every
-    one that is recorded. Empty where no situation compares any.
+    on; if there are situations that have all of WHOLE, only these are read. families: how many data
+    sets there are. names: the approaches that are compared, None for every one that is recorded.
+    Empty where no situation compares any.
     """
     key = (modality, None if names is None else tuple(sorted(names)))
     if key not in held.worked_out:
@@ -50,7 +48,7 @@ def mean_regret(table: pd.DataFrame) -> pd.DataFrame:
     means = wide["mean"] if len(table) else pd.DataFrame()
     means = means.loc[:, means.notna().sum() > 1].dropna(how="all")
     if len(means) < 2:
-        return pd.DataFrame(columns=["regret", "right", "cost", "families"])
+        return pd.DataFrame(columns=["regret", "cost", "families"])
     data_sets = means.columns.get_level_values("family").to_series(index=means.columns)
     weights = 1 / data_sets.map(data_sets.value_counts())
     approach, situation = additive(means, weights)
@@ -58,7 +56,6 @@ def mean_regret(table: pd.DataFrame) -> pd.DataFrame:
                          situation.to_numpy()), means.index, means.columns))  # fmt: skip
     regrets = filled.max() - filled
     made = pd.DataFrame({"regret": regrets @ (weights / weights.sum())})
-    made["right"] = _held_out(regrets.T.groupby(level="family"))
     made["cost"] = np.nan
     seconds = wide["seconds"].reindex_like(means)
     if seconds.notna().equals(means.notna()):  # published tables hardly ever state them
@@ -66,13 +63,6 @@ def mean_regret(table: pd.DataFrame) -> pd.DataFrame:
         made["cost"] = np.exp(costs - costs.mean())
     made["families"] = data_sets.nunique()
     return made.sort_values(["regret", "cost"]).rename_axis(None)
-
-
-def _held_out(regrets: DataFrameGroupBy) -> float:
-    """How often the first by the other data sets was near the best; situations x approaches."""
-    means, near = regrets.mean(), regrets.agg(lambda own: (own <= WITHIN + 1e-9).mean())
-    firsts = (means.sum() - means).idxmin(axis=1)
-    return float(np.mean([near.loc[name, first] for name, first in firsts.items()]))
 
 
 def cheapest_credible(expected: pd.DataFrame, margin: float = MARGIN) -> str:

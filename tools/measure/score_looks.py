@@ -10,7 +10,8 @@ pixels), always LoRA, always full fine-tuning, and a constant: what gives up lea
 this kind of data. regret_points: what the best recorded approach has more.
 seconds: processor seconds of training what is named. intervals: how many accuracies were expected,
 not measured; held: how many of their 95 % intervals hold what is recorded; width: their median
-width. The file is written anew each time.
+width. chance_right is the share of looks at other data sets of the kind that were right
+(`helpers.advisor.verdicts.smoothed_rate`). The file is written anew each time.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+from sklearn.metrics import log_loss
 
-from helpers.advisor.answer import chance_right, first_choice
+from helpers.advisor.answer import first_choice
 from helpers.advisor.prior.accuracies import Prior, base_of, expected_accuracies
 from helpers.advisor.prior.gains import MEASURED, classes_of, recorded_gains
 from helpers.advisor.probe import MOST, ProbeScore
-from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, verdict_of
+from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, smoothed_rate, verdict_of
 from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.results.expected_regret import expected_regret
 from helpers.results.learning_curves import Curve, Measured, measured_curves
 from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
+from helpers.tasks import family
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 VALIDATION = 100  # examples, beside those to train on, that a probe out of fold is judged by
@@ -61,11 +64,10 @@ def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, An
     chosen = first_choice(prior, taken_in, recorded.index)
     taken = {LOOK: chosen, **FIXED, "constant": recorded.index[0]}
     told = [prior.expected[name] for name in names if name not in MEASURED]
-    chance = chance_right(chosen, recorded, prior.belief(names))
     inside = [one.low <= means[one.approach] <= one.high for one in told]
     looked = {
-        "verdict": verdict_of(chance),
-        "chance_right": round(chance, 3),
+        "verdict": "",
+        "chance_right": "",
         "intervals": len(told),
         "held": sum(inside),
         "width": round(float(pd.Series([one.high - one.low for one in told]).median()), 3),
@@ -87,16 +89,23 @@ def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, An
 
 
 def scored(measured: Measured) -> pd.DataFrame:
-    """Every answer to every situation, a row each."""
+    """Every answer to every situation, a row each; a look as sure as those at other data allow."""
     most = max(len(table.columns) for one in measured.curves for table in one.accuracy.values())
     less = {one.family: measured.without(one.family) for one in measured.curves}
-    return pd.DataFrame(
+    table = pd.DataFrame(
         row
         for curve in measured.curves
         for n in (curve.whole if curve.dial == 0 else [])
         if len(curve.accuracy[n].columns) == most
         for row in answers(curve, n, less[curve.family])
     )
+    looks = table[table["answer"] == LOOK]
+    chances = [
+        smoothed_rate(looks, look.modality, {family(look.task)}) for look in looks.itertuples()
+    ]
+    table["chance_right"] = pd.Series(chances, looks.index).round(3)
+    table["verdict"] = table["chance_right"].map(verdict_of, na_action="ignore")
+    return table
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,6 +126,9 @@ def main() -> None:
     looks = table[table["answer"] == LOOK]
     print(summary(table).round(2).to_string(), end="\n\n")
     print(summary(looks.assign(modality=looks["verdict"])).round(2).to_string(), end="\n\n")
+    right, told = looks["regret_points"] <= 100 * WITHIN + 1e-9, looks["chance_right"]
+    print(f"log loss of chance_right {log_loss(right, told):.3f}, of 0.7 throughout "
+          f"{log_loss(right, [0.7] * len(looks)):.3f}", end="\n\n")  # fmt: skip
     kinds = looks.groupby("modality").agg({"intervals": "sum", "held": "sum", "width": "median"})
     print(kinds.assign(share=kinds["held"] / kinds["intervals"]).round(3).to_string())
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import log_loss
 from tiny import tiny_task
 from torch import nn
 
@@ -15,7 +16,6 @@ from helpers.advisor.answer import (
     _pixel_reasons,
     _take_reason,
     _unknown_reasons,
-    chance_right,
     first_choice,
     ruled_here,
 )
@@ -27,6 +27,7 @@ from helpers.advisor.probe import affordable_part, probe_own
 from helpers.advisor.race.standings import Arm, undominated
 from helpers.backbones import Backbone, GlobalAveragePool, Recipe, load_backbone
 from helpers.decision import Situation
+from helpers.paths import results_dir
 from helpers.tasks import Split
 
 SECONDS = {"classical": 0.1, "feature_extraction": 5.0, "lora": 100.0}
@@ -71,13 +72,22 @@ def test_what_gave_up_least_is_taken_not_what_is_expected_highest():
     assert first_choice(told, {**SECONDS, "lp_ft": 100.0}, ORDER) == "lora"
 
 
-def test_an_expected_answer_is_as_sure_as_such_answers_were_on_other_data():
-    told = prior(classical=0.5, feature_extraction=0.995, lora=0.9)
-    belief = told.belief(list(told.expected))
-    recorded = pd.DataFrame({"right": 1.0, "families": [4, 4]}, ["lora", "feature_extraction"])
-    assert chance_right("lora", recorded, belief) == pytest.approx(5 / 6)
-    assert verdicts.verdict_of(chance_right("lora", recorded, belief)) == verdicts.LEANING
-    assert chance_right("feature_extraction", recorded, belief) > 0.9  # measured: by what is left
+def test_a_look_is_as_sure_as_looks_at_such_data_were_right():
+    lost = [0.0, 0.5, 1.5, 2.0, 9.0]
+    tasks = ["clothing", "digits", "products", "products", "tweets"]
+    looks = pd.DataFrame({"modality": [*["image"] * 4, "text"], "task": tasks,
+                          "regret_points": lost})  # fmt: skip
+    assert verdicts.smoothed_rate(looks, "image", {}) == pytest.approx(4 / 6)
+    assert verdicts.smoothed_rate(looks, "image", {"products"}) == pytest.approx(3 / 4)
+    assert verdicts.smoothed_rate(looks, "text", {}) == pytest.approx(1 / 3)
+    assert verdicts.smoothed_rate(looks, "text", {"tweets"}) == 0.5  # nothing was scored
+
+
+def test_the_stated_chance_says_more_on_held_out_data_than_a_coin():
+    table = pd.read_csv(results_dir() / verdicts.LOOKS)
+    looks = table[table["answer"] == verdicts.LOOK]
+    right = looks["regret_points"] <= 100 * verdicts.WITHIN
+    assert log_loss(right, looks["chance_right"]) < 0.66  # a coin has 0.69
 
 
 def arm(name, right):

@@ -30,11 +30,6 @@ def test_size_distance_and_network_have_no_say():
     assert table.index[0] == "lora" and (table["families"] == 2).all()
 
 
-def test_how_often_the_first_by_the_others_was_near_the_best():
-    assert (expected(two_tasks(second=(0.6, 0.8, 0.7)))["right"] == 1).all()
-    assert (expected(two_tasks(second=(0.8, 0.6, 0.7)))["right"] == 0).all()
-
-
 def test_the_steps_of_a_dial_have_one_say_together():
     """Six steps of one task must not outvote another task as six."""
     dialled = [made(three(0.8, 0.6, 0.7), task="products_near", dial=step) for step in grids.DIALS]

@@ -206,7 +206,7 @@ def test_a_panel_has_its_numbers_as_words_and_as_a_table(small):
 
 def test_a_curve_of_single_runs_is_drawn_without_bands(small):
     _, _, held = small
-    curve = held.curves[0]
+    curve = max(held.curves, key=lambda c: min(t.count().min() for t in c.accuracy.values()))
     alone = {size: table.head(1) for size, table in curve.accuracy.items()}
     panel = draw_panel(replace(curve, accuracy=alone))
     marked = sum(table.notna().to_numpy().sum() for table in alone.values())
