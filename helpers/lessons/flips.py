@@ -30,9 +30,12 @@ from helpers.decision import DEFAULTS
 from helpers.display.figures import MAX_SIZE, Picture, figure
 from helpers.errors import UserError
 from helpers.results.effects import Effect, first_case, gain
+from helpers.results.learning_curves import comparable
 from helpers.results.runs import load_runs
+from helpers.results.schema import COMPARED
 from helpers.results.statistics import interval_table, pair
 from helpers.storage.results_file import ResultsFile
+from helpers.tasks import TASKS
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, style_of
 
 QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
@@ -46,6 +49,7 @@ PLACE = ["task", "backbone", "dial", "n_labelled"]
 HOSTED_PLACE = [name for name in PLACE if name != "backbone"]
 PROBE, NAIVE = FEATURE_EXTRACTION, FULL_FINE_TUNING
 LOCAL = (NAIVE, LORA, PROBE)
+EARLY = " These runs are of a first round that undersold fine-tuning."
 
 
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
@@ -59,6 +63,13 @@ def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     newest = table.groupby("flip")["schema"].transform("max")
     wanted = (table["schema"] == newest) & (True if flip is None else table["flip"] == flip)
     return table[wanted].reset_index(drop=True)
+
+
+def early(flip: str, words: str = ", first round of runs") -> str:
+    """`words` where a flip has rows of an older recipe than the one that is compared, else ""."""
+    rows = load(flip)
+    compared = rows["task"].map({name: COMPARED[task.modality] for name, task in TASKS.items()})
+    return words if (rows["schema"] < compared).any() else ""
 
 
 def paired(rows: pd.DataFrame, ours: tuple[str, str], theirs: tuple[str, str]) -> pd.DataFrame:
@@ -137,8 +148,8 @@ def local_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
     rows = load("local") if rows is None else rows
     small = rows[rows["variant"] == "local"]
     recipe = int(rows["schema"].max()) if len(rows) else None
-    runs = load_runs(schema=recipe, sweep="pocket", dial=0.0, settings="", approach=[PROBE, LORA])
-    runs = runs[(runs["backbone"] == "pocket") & runs["task"].isin(small["task"])]
+    runs = comparable(load_runs(schema=recipe, backbone="pocket", dial=0.0))
+    runs = runs[runs["approach"].isin([PROBE, LORA]) & runs["task"].isin(small["task"])]
     runs = runs[runs["n_train"].isin(small["n_labelled"])].rename(columns={"n_train": "n_labelled"})
     both = pd.concat([rows, runs[[*PLACE, "approach", "seed", "test_accuracy"]]])
     both["variant"] = both["variant"].fillna("local")
@@ -191,6 +202,7 @@ def unlabelled_in_words() -> str:
         f"{_counts(gains[''])} over naive fine-tuning; under a probe {_counts(gains[PROBE])}. It "
         f"takes **{before / tuned:.0f} times** the processor seconds of the tuning that it is to "
         f"improve. The rule asks for {DEFAULTS.unlabelled:,} unlabelled examples before it speaks."
+        + early("unlabelled", EARLY)
     )
 
 
@@ -205,6 +217,7 @@ def local_in_words() -> str:
         f"on this machine: {'; '.join(told)}. One answer takes {delay['hosted']:.1f} ms through "
         f"the door and {delay['local']:.1f} ms here, and a million of them send "
         f"{hosted['bytes_sent'].min() / 1e3:.1f} to {hosted['bytes_sent'].max() / 1e3:.1f} GB."
+        + early("local", EARLY)
     )
 
 

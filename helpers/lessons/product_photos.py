@@ -1,7 +1,5 @@
 """Notebook 12: photos of clothing, recorded and live; pixels beside approaches; a shift."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,7 +16,7 @@ from helpers.lessons.trade_offs import bill, cost_ratios, ship
 from helpers.results.learning_curves import comparable
 from helpers.results.published import comparable_cases, full_minus_linear
 from helpers.results.runs import Recipe, load_runs
-from helpers.results.schema import COMPARED, PROVISIONAL, SCHEMA
+from helpers.results.schema import COMPARED, SCHEMA
 from helpers.results.statistics import mean_interval, paired_gain, wilson_interval
 from helpers.tasks import Task, load_task
 from helpers.training.loop import History
@@ -29,12 +27,13 @@ from helpers.vocabulary import (
     FULL_FINE_TUNING,
     LORA,
     PARTIAL_FINE_TUNING,
+    counted,
     label_of,
     style_of,
 )
 
-TRIALS = ["lite0/tuning", "photos/tuning", "repair/tuning"]
-SHARPER = ("resolution", "native")  # sweeps that feed the frozen network larger pictures
+TRIALS = ["photos/tuning", "repair/tuning"]
+SHARPER = "native"  # the sweep that feeds the frozen network larger pictures
 STORY = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)
 NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained network
 BAR_FROM = 3  # draws; two bound next to nothing
@@ -48,22 +47,13 @@ def recorded(task: str = PHOTOS, schema: Recipe = COMPARED) -> pd.DataFrame:
     One variant for each approach and situation, and the frozen network at other sizes in pixels.
     """
     rows = load_runs(schema=schema, task=task, backbone=NETWORK)
-    sharper = rows[rows["sweep"].isin(SHARPER) & (rows["approach"] == FEATURE_EXTRACTION)]
+    sharper = rows[rows["sweep"] == SHARPER]
     return pd.concat([comparable(rows, 1), sharper]).drop_duplicates("run_id", ignore_index=True)
 
 
-def fairest() -> pd.DataFrame:
-    """`recorded` by the fairer recipe as soon as that has pictures of two sizes.
-
-    The first round undersold what moves weights, so pixels and freezing would win too easily.
-    """
-    fair = recorded(schema=SCHEMA)
-    return recorded() if levers(fair).empty else fair
-
-
-def of_any_task(schema: Recipe = COMPARED) -> pd.DataFrame:
+def of_any_task() -> pd.DataFrame:
     """Recorded runs of the network on pictures of any task: what it takes to answer."""
-    return load_runs(schema=schema, backbone=NETWORK, dial=0.0)
+    return load_runs(backbone=NETWORK, dial=0.0)
 
 
 def situations(runs: pd.DataFrame) -> dict[str, Situation]:
@@ -148,6 +138,7 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         moved = own["image_size"] == own["start"]
         sharp = own[~moved].sort_values("image_size").iloc[-1]
         way = own[moved].sort_values("points").iloc[-1]
+        plain = get_approach(way.approach).serves_plain_network()
         lines.append(
             f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
             f"frozen network **{_points(sharp)}** for {sharp.seconds:,.0f} processor seconds in "
@@ -155,13 +146,9 @@ def levers_in_words(runs: pd.DataFrame) -> str:
             f"pixels, *{label_of(way.approach)}* gained most: **{_points(way)}** for "
             f"{way.seconds:,.0f} seconds. Each answer later takes "
             f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
-            f"and {_at_inference(way.approach)} with the moved weights."
+            f"and {'no more' if plain else 'a little more'} with the moved weights."
         )
     return "\n".join(lines)
-
-
-def _at_inference(approach: str) -> str:
-    return "no more" if get_approach(approach).serves_plain_network() else "a little more"
 
 
 def _points(row) -> str:
@@ -197,6 +184,14 @@ def beside_frozen(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["photos", "pixels"], ignore_index=True).tail(12)
 
 
+def by_recipe() -> pd.DataFrame:
+    """`beside_frozen` of the first round and of the second, where both were run."""
+    rounds = [beside_frozen(recorded(schema=one)).assign(recipe=one) for one in (1, SCHEMA)]
+    both, place = pd.concat(rounds), ["photos", "pixels", "approach"]
+    both = both[both.duplicated(place, keep=False)].sort_values([*place, "recipe"])
+    return both[[*place, "recipe", "gap wider by", "points gained", "95 % interval", "draws"]]
+
+
 def clear_gains(runs: pd.DataFrame) -> str:
     """How many gains of moving weights over the frozen network are clear, in a sentence."""
     names = sorted(set(runs["approach"]) - {FEATURE_EXTRACTION, *NO_LEVER})
@@ -212,33 +207,37 @@ def clear_gains(runs: pd.DataFrame) -> str:
 
 
 def plot_sizes(runs: pd.DataFrame) -> Picture:
-    """Learning curves at the size in pixels that has most numbers of photos, the larger of two."""
+    """Learning curves at the size in pixels that has most numbers of photos, the larger of two.
+
+    Dashed: the frozen network on larger pictures.
+    """
     table = bill(runs)
     table = table[table["approach"].isin([*STORY, LORA])]
-    counts = table[table["approach"] == FULL_FINE_TUNING].groupby("image_size")["n_train"].nunique()
-    side = max(counts[counts == counts.max()].index)
-    table = table[table["image_size"] == side].copy()
+    side = table[table["approach"] == FULL_FINE_TUNING]["image_size"].mode().max()
     table.loc[table["runs"] < BAR_FROM, ["low", "high"]] = np.nan
-    title = f"Accuracy by number of product photos, {side} pixels"
-    if runs["schema"].max() < SCHEMA:
-        title += "\n(first recipe: it undersells what moves weights)"
-    made = plot_curves(
-        table, "n_train", title=title, xlabel="training photos (log scale)", log_x=True, chance=0.1
-    )
-    made.axes[0].set_xticks(sorted(table["n_train"].unique()))
-    made.axes[0].minorticks_off()
+    words = {"title": f"Accuracy by number of product photos, {side} pixels",
+             "xlabel": "training photos (log scale)"}  # fmt: skip
+    made = plot_curves(table[table["image_size"] == side], "n_train", log_x=True, **words)
+    ax, look = made.axes[0], style_of(FEATURE_EXTRACTION)
+    frozen = table[(table["approach"] == FEATURE_EXTRACTION) & (table["image_size"] > side)]
+    for pixels, own in frozen.groupby("image_size"):
+        ax.plot(own["n_train"], own["mean"], look.marker, ls="--", color=look.colour)
+        end = tuple(own[["n_train", "mean"]].iloc[-1])
+        ax.annotate(f"{pixels} pixels ", end, ha="right", va="bottom")
+    ax.set_xticks(sorted(table["n_train"].unique()))
+    ax.minorticks_off()
     return made
 
 
 def rates_tried() -> pd.DataFrame:
-    """Learning rates tried for photos of clothing at one size: a row an approach, to show."""
-    trials = load_runs(schema=None, sweep=TRIALS, task=PHOTOS, backbone=NETWORK)
-    trials = trials[(trials["approach"] != CLASSICAL) & (trials["lr"] > 0)]
-    trials = trials[trials["schema"] == trials["schema"].max()]
-    sides = trials.groupby("image_size")["approach"].nunique()
-    trials = trials[trials["image_size"] == sides.idxmax()] if len(trials) else trials
+    """Learning rates tried where most approaches were tuned: a row an approach, to show."""
+    trials = load_runs(sweep=TRIALS, task=PHOTOS, backbone=NETWORK)
+    trials = trials[trials["approach"] != CLASSICAL]
+    places = [own for _, own in trials.groupby(["n_train", "image_size"])]
+    most = max(places, key=lambda own: own["approach"].nunique())
+    n, side = most[["n_train", "image_size"]].iloc[0]
     rows = []
-    for approach, own in trials.groupby("approach"):
+    for approach, own in most.groupby("approach"):
         own = own.sort_values("lr")
         reached = own["val_accuracy"].to_numpy()
         best = int(reached.argmax())
@@ -246,7 +245,8 @@ def rates_tried() -> pd.DataFrame:
         edge = {0: "lowest", len(own) - 1: "highest"}.get(best, "inside")
         spread = round(reached.max() - reached.min(), 2)
         rows.append((style_of(approach).short, tried, spread, edge))
-    columns = ["approach", "validation accuracy by rate", "spread", "best rate is"]
+    tried = f"validation accuracy by rate ({n:,} photos at {side} pixels)"
+    columns = ["approach", tried, "spread", "best rate is"]
     return pd.DataFrame(rows, columns=columns).sort_values("spread", ignore_index=True)
 
 
@@ -310,12 +310,10 @@ def elsewhere(tasks: Iterable[str], *, n: int, n_test: int) -> pd.DataFrame:
     for name in tasks:
         try:
             task = load_task(name, n_train=2 * n, image_size=SIDE, n_test=n_test)
+            rows.append((name, *_shifted(task, n)))
         except DataNotFound as error:
             missing.append(str(error))
-        else:
-            rows.append((name, *_shifted(task, n)))
-    names = ["task", "same", "test", "points", "low", "high", "classes"]
-    table = pd.DataFrame(rows, columns=names)
+    table = pd.DataFrame(rows, columns=["task", "same", "test", "points", "low", "high", "classes"])
     table.attrs["missing"] = missing
     return table
 
@@ -348,8 +346,9 @@ def elsewhere_in_words(rows: pd.DataFrame) -> str:
 def _recorded_falls(task: str = "grocery") -> list[str]:
     """How far each of the story's approaches fell from validation to the test of another kind."""
     runs = recorded(task)
-    falls = (runs["val_accuracy"] - runs["test_accuracy"]).groupby(runs["approach"]).mean()
-    told = [f"*{label_of(name)}* {100 * falls[name]:.1f}" for name in STORY if name in falls]
+    runs = runs[runs["approach"].isin(STORY)]
+    falls = (runs["val_accuracy"] - runs["test_accuracy"]).groupby(runs["approach"])
+    told = [f"*{label_of(n)}* {100 * v.mean():.1f} ({counted(len(v), 'run')})" for n, v in falls]
     return [f"- Recorded falls on the groceries, in points: {', '.join(told)}."] if told else []
 
 
@@ -385,7 +384,7 @@ def to_ship(runs: pd.DataFrame, points: float = 2.0) -> str:
 
 def findings(runs: pd.DataFrame | None = None) -> str:
     """What the records of these photos say today, for the notebook's last section."""
-    runs = fairest() if runs is None else runs
+    runs = recorded() if runs is None else runs
     lines = [f"- {clear_gains(runs)} If a gain isn't clear, don't pay for it."]
     table = levers(runs)
     for n, own in table.groupby("n_train"):
@@ -396,5 +395,4 @@ def findings(runs: pd.DataFrame | None = None) -> str:
             f"- {first} more with {n:,} photos: {sharp:+.1f} points by pixels at the most, "
             f"{way:+.1f} by the best approach at {own['start'].iloc[0]} pixels."
         )
-    lines += [f"- {PROVISIONAL.capitalize()}."] * int(runs["schema"].max() < SCHEMA)
     return "\n".join(lines)

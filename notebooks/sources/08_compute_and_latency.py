@@ -229,7 +229,7 @@ pd.DataFrame(here).rename_axis("× plain network").round(2)
 # **Predict first:** which curve rises more steeply, that of pixels or that of approaches?
 
 # %%
-photos = product_photos.fairest()
+photos = product_photos.recorded()
 money.plot_lever_costs(photos)
 
 # %% [markdown]

@@ -15,8 +15,8 @@
 #
 # When something counts that its four axes do not see: a heap of pictures without labels, data that must
 # not leave, or dozens of similar tasks. The first helps on some tasks and hurts on others, and needs far
-# fewer pictures than the rule asks for. For the second, a small network that is tuned here often beats a
-# larger one that you may only ask, and LoRA does so most safely. The third is a question of storage.
+# fewer pictures than the rule asks for. For the second, a small network that is tuned here can beat a
+# larger one that you may only ask. The third is a question of storage.
 #
 # **Needs:** this clone; digits and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -135,7 +135,8 @@ explore(draw_rule, labelled=[50, 200], unlabelled=[100, 500, len(unlabelled), 10
 # **Predict first:** in how many places does the whole bar lie right of zero?
 
 # %%
-flips.plot_gains(flips.continued_gains(), "What continued pretraining adds")
+title = f"What continued pretraining adds{flips.early('unlabelled')}"
+flips.plot_gains(flips.continued_gains(), title)
 
 # %% [markdown]
 # How clear that is, and its price:
@@ -177,7 +178,8 @@ Markdown(f"{flips_live.duel_in_words(duel)}\n\nBetween training and use: {change
 # for them again every day, and compare (exercise 11.3). What was recorded of four tasks, draw by draw:
 
 # %%
-flips.plot_gains(flips.local_gains(), "Small and here, minus a probe on larger and hosted")
+title = f"Small and here, minus a probe on larger and hosted{flips.early('local')}"
+flips.plot_gains(flips.local_gains(), title)
 
 # %% [markdown]
 # Does the place of a small network change with the number of labels? In words, with what leaves:
@@ -196,14 +198,16 @@ Markdown(flips.local_in_words())
 #
 # One base and a library of small files are easier to keep than dozens of full copies, if they are as
 # accurate. Storage is arithmetic ([09](09_maintenance.ipynb) does it, swaps tasks, damages files and
-# changes the base). What do adapters give up?
+# changes the base). What do small files give up?
 #
-# **Predict first:** in how many of the recorded situations are full copies clearly ahead?
+# **Predict first:** adapters or LoRA, which is clearly behind full copies more often?
 
 # %%
-recorded = crossings.recorded()
-lost = crossings.duels(recorded, "adapter", "full_fine_tuning")
-Markdown(crossings.duels_in_words(lost, "adapter", "full_fine_tuning"))
+recorded, told = crossings.recorded(), []
+for name in ("adapter", "lora"):
+    lost = crossings.duels(recorded, name, "full_fine_tuning")
+    told.append("- " + crossings.duels_in_words(lost, name, "full_fine_tuning"))
+Markdown("\n".join(told))
 
 # %% [markdown]
 # *Easier to keep* is more than bytes: the base has to stay in place as long as any of its tasks.

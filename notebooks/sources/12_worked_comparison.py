@@ -12,8 +12,9 @@
 # A team has a few hundred to a few thousand photos of products, not far from what an ImageNet network
 # knows. The usual story goes: a frozen network is strong within minutes, partial fine-tuning adds a
 # few points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may
-# matter more than the approach. So feed the frozen network larger pictures first, then measure one
-# dearer approach beside it on several draws of *your* photos, and pay only for a gain that is clear.
+# matter more than the approach, and how each was trained, which can turn their order round. So feed the
+# frozen network larger pictures first, then measure one dearer approach beside it, with as much care, on
+# several draws of *your* photos, and pay only for a clear gain.
 #
 # **Needs:** EfficientNet-Lite0, the clothing photos (a sample is in this clone) and the groceries
 # (fetched by `make lab`).
@@ -26,6 +27,7 @@ from helpers.display import explore, image_grid, plot_history
 from helpers.lessons import check, pick, product_photos, trade_offs
 from helpers.lessons.claims import judge_claims, verdict_box
 from helpers.results import coverage
+from helpers.results.schema import recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -37,15 +39,15 @@ Markdown(verdict_box(19, 20, 21, 28))
 # %% [markdown]
 # ## 1. Larger pictures, or moving weights?
 #
-# EfficientNet-Lite0 was trained on pictures of 224 pixels. Feeding it smaller ones is faster and loses
-# detail. So there are two ways to spend computing on a frozen network that reads small pictures: give
-# it larger ones and leave it frozen, or keep them small and let weights move.
+# EfficientNet-Lite0 was trained on pictures of 224 pixels; smaller ones are faster and lose detail. So
+# there are two ways to spend computing on a frozen network that reads small pictures: give it larger
+# ones and leave it frozen, or keep them small and let weights move.
 #
 # **Predict first:** which brings more points?
 
 # %%
-runs = product_photos.fairest()
-print(coverage(runs))
+runs = product_photos.recorded()
+print(recipe_in_words({"image": runs["schema"].max()}), coverage(runs), sep="\n")
 product_photos.plot_levers(runs)
 
 # %% [markdown]
@@ -57,8 +59,7 @@ Markdown(product_photos.levers_in_words(runs))
 
 # %% [markdown]
 # Larger pictures need no learning rate and leave the base untouched. Their price comes with every
-# answer ([08](08_compute_and_latency.ipynb) puts both in money). Both can be done together, and then
-# the question is what moving weights still adds.
+# answer ([08](08_compute_and_latency.ipynb) puts both in money). After both, what do moved weights add?
 #
 # ## 2. The story's three approaches, live
 #
@@ -73,8 +74,8 @@ rows = [(task.train.labels == label).nonzero()[0][0] for label in range(10)]
 image_grid(task.train.inputs[rows], task.classes, title="One of each class", columns=10)
 
 # %% [markdown]
-# Which classes a probe takes for each other, [notebook 02](02_feature_extraction.ipynb) shows on the
-# same photos. First the frozen network, once with small and once with larger pictures.
+# First the frozen network, once with small and once with larger pictures
+# ([02](02_feature_extraction.ipynb) shows which classes a probe confuses).
 #
 # **Predict first:** guessing is right once in ten. How far does each get?
 
@@ -105,8 +106,7 @@ plot_history(full.history, title=f"Full fine-tuning on {n_train} photos, one run
 Markdown(f"{full} {product_photos.curves_in_words(full.history)}")
 
 # %% [markdown]
-# All of them beside the frozen network on small pictures. It is one draw of the photos, so nothing
-# follows from it alone, not even the order.
+# All beside the frozen network on small pictures. From one draw nothing follows, not even the order.
 
 # %%
 Markdown(product_photos.beside_each_other(probe, sharper, partial, full))
@@ -114,16 +114,17 @@ Markdown(product_photos.beside_each_other(probe, sharper, partial, full))
 # %% [markdown]
 # ## 3. The same three over several draws
 #
-# Recorded: each seed draws other training photos, and runs of one seed share them. So gains over the
-# frozen network are taken seed by seed.
+# Recorded, by the recipe of section 1; the live runs were shorter, on photos as they are. Each seed draws
+# other training photos, so gains over the frozen network are taken seed by seed. **Predict first:** will
+# you see the story's order?
 
 # %%
 table = product_photos.beside_frozen(runs)
 table.drop(columns="gap wider by")
 
 # %% [markdown]
-# An interval that spans zero is too close to call. Where it is left out, there were too few draws for
-# one. Counted over every way to move weights, LoRA and adapters included:
+# An interval that spans zero is too close to call; where there is none, draws were too few. Counted over
+# every way to move weights, LoRA and adapters included:
 
 # %%
 Markdown(product_photos.clear_gains(runs))
@@ -132,7 +133,7 @@ Markdown(product_photos.clear_gains(runs))
 # ## 4. And the other five
 #
 # The story leaves out LoRA, adapters, a probe before fine-tuning, training from scratch and doing
-# without a network. Up is more accurate, left is cheaper. The grey steps join what no other beats.
+# without a network. The grey steps join what no other beats.
 #
 # **Predict first:** which of the five would you add to the story? Then change the situation: does the
 # order stay?
@@ -152,26 +153,28 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 # %% [markdown]
 # ## 5. More photos
 #
-# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** do the curves
-# cross, and where?
+# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with how few photos
+# does it pass the frozen network? Does it still when that one reads larger pictures (dashed)?
 
 # %%
-product_photos.plot_sizes(product_photos.recorded())
+product_photos.plot_sizes(runs)
 
 # %% [markdown]
-# Bands are drawn from three draws on. A curve without a band may lie elsewhere tomorrow.
+# Bands are drawn from three draws on. What has none may lie elsewhere tomorrow.
 #
 # ## 6. Does full fine-tuning overfit?
 #
-# A wide gap between training and test says that photos were learned by heart. Whether that *hurts* is
-# another question, and the test accuracy answers it. *Gap wider by*: in points, beside the frozen
-# network's. Does the wider gap come with a loss?
+# A wide gap between training and test says that photos were learned by heart. Whether that *hurts*, the
+# test accuracy tells. *Gap wider by*: in points, beside the frozen network's. Recipe 1 is our first round:
+# fewer updates and rates, photos as they are, BatchNorm's statistics from small batches. Recipe 2 is that
+# of section 1. **Predict first:** by which does the story come true?
 
 # %%
-table[["photos", "pixels", "approach", "gap wider by", "points gained", "95 % interval"]]
+product_photos.by_recipe()
 
 # %% [markdown]
-# A narrow gap is no praise by itself: a network that learned little has one too.
+# The same photos, network and approaches: overfitting is a matter of the recipe too. What of it did this,
+# the table cannot tell. A narrow gap is no praise by itself: a network that learned little has one too.
 #
 # ## 7. How carefully must the learning rate be set?
 #
@@ -182,14 +185,14 @@ table[["photos", "pixels", "approach", "gap wider by", "points gained", "95 % in
 product_photos.rates_tried()
 
 # %% [markdown]
-# A best rate at the *lowest* or *highest* tried means that a better one may lie beyond, so that this
-# approach may be undersold above. A probe that is solved to its optimum has no rate: its column
-# shows penalties. [Notebook 03](03_fine_tuning.ipynb) sweeps rates with several seeds.
+# A best rate at the *lowest* or *highest* tried would undersell an approach: a better one may lie beyond.
+# A probe that is solved to its optimum has no rate, but penalties. [Notebook 03](03_fine_tuning.ipynb)
+# sweeps rates with several seeds.
 #
 # ## 8. Photos from elsewhere
 #
-# A model is tested on photos like those it learned from, and used on others. To see what that costs we
-# train a probe on part of a published training list, and ask for the rest of that list, then for the
+# A model is tested on photos like those it learned from, and used on others. To see what that costs, a
+# probe learns from part of a published training list and answers for the rest of it, then for the
 # published test. Were all of one kind, the two accuracies would agree.
 #
 # **Predict first:** by how many points do they differ, for clothing and for groceries?
@@ -203,14 +206,13 @@ Markdown(product_photos.elsewhere_in_words(away))
 # Accuracies are means over classes, so that another mix of classes does not count as a shift. The fall
 # is what a random split hides: report a number from photos that were taken where the model will work.
 #
-# Moving more weights may make the fall larger. We have not measured that at length; others have:
+# Moving more weights may make the fall larger. Others have measured that at length:
 
 # %%
 Markdown(product_photos.shifted_elsewhere())
 
 # %% [markdown]
-# What fine-tuning *forgets* of ImageNet is not measured here, since it takes ImageNet's photos
-# ([03](03_fine_tuning.ipynb) measures forgetting on a network whose source we have).
+# What fine-tuning *forgets* is measured in [03](03_fine_tuning.ipynb), on a network whose source we have.
 #
 # ## 9. The verdict
 #
@@ -220,9 +222,9 @@ Markdown(product_photos.shifted_elsewhere())
 Markdown(product_photos.to_ship(runs))
 
 # %% [markdown]
-# The ledger asks the same of all product photos together, each data set with the most photos and
-# pixels recorded. *Undecided* is an interval on both sides of the line, or fewer than three data sets:
-# more draws from one shop say nothing about the next.
+# The ledger asks the same of all product photos, each data set with the most photos and pixels recorded.
+# *Undecided* is an interval on both sides of the line, or fewer than three data sets: more draws from one
+# shop say nothing about the next.
 
 # %%
 parts = [{"about": "accuracy"} | vars(one) | part | {"claim": one.id}
@@ -258,7 +260,7 @@ explore(
 # ## What to remember
 #
 # - Size of pictures first, then approaches, on several draws; compare draw by draw.
-# - A wide gap between training and test is no verdict. The test accuracy of the alternative is.
+# - A wide gap between training and test is no verdict: another recipe may close it.
 # - A best rate at the edge of those tried means that the comparison is not over.
 # - Test on photos from where the model will work.
 #

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from helpers.lessons import product_photos
 from helpers.lessons.crossings import published_by_size, recorded
-from helpers.lessons.product_photos import fairest, levers
 from helpers.lessons.questions import by_kind
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
@@ -36,7 +36,7 @@ def short_answer() -> str:
 
 def _pixels() -> str:
     """The two levers for photos, at the fewest photos that the fairer recipe has at two sizes."""
-    table = levers(fairest())
+    table = product_photos.levers(product_photos.recorded())
     table = table[table["n_train"] == table["n_train"].min()]
     moved = table[table["image_size"] == table["start"]]
     way, sharp = (own.loc[own["points"].idxmax()] for own in (moved, table.drop(moved.index)))

@@ -218,7 +218,7 @@ def explorer(runs: pd.DataFrame | None = None) -> None:
 def still(point: Point, ruled: Decision, found: Evidence, curves: Sequence[Curve]) -> Picture:
     """Draw both verdicts and up to three curves, with the asked number of examples marked."""
     words = headline(ruled, found)
-    title = "\n".join(textwrap.fill(told, 95) for told in words)
+    title = "\n".join(textwrap.fill(told, 80) for told in words)
     made = text_figure(title)
     if curves:
         panels = {name_of(curve).replace(" on ", "\non "): summary(curve) for curve in curves[:3]}

@@ -279,6 +279,8 @@ def _for_every_seed(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
+    if "flip" in claim:
+        claim = claim | {"unit": claim["unit"] + flips.early(claim["flip"])}
     if "parts" not in claim:
         return _verdict(claim, _tested(claim, tables))
     parts = [(part, _tested(part, tables)) for part in claim["parts"]]

@@ -110,8 +110,9 @@ def outcome(scenario: Scenario, approach: str, table: pd.DataFrame) -> Score:
     hint = _cheaper(rows, approach)
     if approach == best:
         return Score(1.0, f"{what}the best mean.{hint}")
-    span = f"{own['points']:.1f} points lost"
-    span += "" if pd.isna(own["low"]) else f" ({own['low']:.1f} to {own['high']:.1f})"
+    alone = pd.isna(own["low"])
+    reach = "on one seed" if alone else f"({own['low']:.1f} to {own['high']:.1f})"
+    span = f"{own['points']:.1f} points lost {reach}"
     bill = f"{abs(extra):.1f} processor minutes {'lost' if extra > 0 else 'saved'}"
     what += f"{span} and {bill} against {best}"
     if _even(rows)[approach]:

@@ -7,6 +7,7 @@ import pytest
 
 from helpers.errors import UserError
 from helpers.lessons import flips
+from helpers.lessons.claims import judge_claims
 from helpers.tasks import TASKS
 from helpers.vocabulary import style_of
 
@@ -48,6 +49,24 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     flips.FILE.append(a_row(seed=2, schema=2), path)  # a newer recipe
     assert flips.load("unlabelled", path)["seed"].tolist() == [2]
     assert flips.load("local", path)["seed"].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("task", "schema", "marked"), [("digits", 1, True), ("digits", 2, False), ("tweets", 1, False)]
+)
+def test_rows_of_an_older_recipe_than_the_compared_one_are_marked(
+    monkeypatch, task, schema, marked
+):
+    monkeypatch.setattr(flips, "COMPARED", {"image": 2, "text": 1})
+    monkeypatch.setattr(flips, "load", lambda flip: pd.DataFrame([a_row(task=task, schema=schema)]))
+    assert flips.early("local", "old") == ("old" if marked else "")
+
+
+@pytest.mark.parametrize("mark", ["", ", old"])
+def test_the_mark_of_an_older_recipe_stands_beside_both_claims(monkeypatch, mark):
+    monkeypatch.setattr(flips, "early", lambda flip, words="": mark)
+    assert all(one.unit == f"accuracy{mark}" for one in judge_claims(ids=[16, 17]))
+    assert all(line.endswith(mark) for line in flips.findings().splitlines())
 
 
 def test_bad_rows_files_and_flips_are_refused(tmp_path):

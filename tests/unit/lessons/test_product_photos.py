@@ -93,6 +93,37 @@ def test_a_wider_gap_is_told_with_what_it_cost(whole):
     assert table["× seconds"].tolist()[:2] == [15.0, 30.0]
 
 
+def test_both_rounds_stand_side_by_side_where_both_were_run(monkeypatch, whole):
+    better = runs({(200, 64, FROZEN): (0.60, 1.0), (200, 64, FULL): (0.70, 30.0)})
+    monkeypatch.setattr(product_photos, "recorded", lambda schema: {1: whole, 2: better}[schema])
+    table = product_photos.by_recipe()
+    assert table[["photos", "approach", "recipe"]].to_numpy().tolist() == [
+        [200, "full", 1], [200, "full", 2],
+    ]  # fmt: skip
+    assert table["points gained"].tolist() == [-10, 10]
+    assert table["gap wider by"].tolist() == [10, -10]
+
+
+def test_rates_are_those_of_the_place_with_most_approaches(monkeypatch):
+    places = {(200, 64, FULL): 0.5, (200, 64, LORA): 0.5, (1000, 64, FULL): 0.9}
+    tried = pd.concat(
+        runs({place: (mean, 1.0)}).head(1).assign(lr=lr)
+        for place, mean in places.items()
+        for lr in (0.1, 0.2)
+    )
+    monkeypatch.setattr(product_photos, "load_runs", lambda **_: tried)
+    told = product_photos.rates_tried().set_index("approach").iloc[:, 0]
+    assert told.to_dict() == dict.fromkeys(["full", "LoRA"], "0.1: 0.53, 0.2: 0.53")
+    assert "200 photos at 64 pixels" in told.name
+
+
+def test_the_frozen_network_on_larger_pictures_is_dashed(whole):
+    ax = product_photos.plot_sizes(whole).axes[0]
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert [line.get_ydata().item() for line in dashed] == pytest.approx([0.7, 0.8])
+    assert [text.get_text() for text in ax.texts] == ["128 pixels ", "224 pixels "]
+
+
 @pytest.mark.parametrize("left", [list(WHOLE), list(WHOLE)[:5], list(WHOLE)[:3]])
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_nothing_says_nan_however_thin_the_records(left, seeds):
@@ -184,7 +215,8 @@ def test_photos_of_another_kind_are_told(monkeypatch):
     said = product_photos.elsewhere_in_words(rows).splitlines()
     assert f"**{points:+.1f} points** (95 % interval over 3 classes" in said[0]
     assert said[1].endswith(
-        "in points: *feature extraction* 5.0, *partial fine-tuning* 5.0, *full fine-tuning* 5.0."
+        "in points: *feature extraction* 5.0 (12 runs), *full fine-tuning* 5.0 (6 runs), "
+        "*partial fine-tuning* 5.0 (3 runs)."
     )
 
 

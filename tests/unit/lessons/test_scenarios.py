@@ -86,6 +86,13 @@ def test_credit_falls_with_the_regret(table):
     assert outcome(SHOP, "classical", table).credit == 0.0
 
 
+def test_what_ran_on_one_seed_says_so():
+    one = curve(recipe=2)
+    one.accuracy[100] = one.accuracy[100].head(1)
+    lost = outcome(SHOP, "feature_extraction", options(SHOP, Measured((one,))))
+    assert "10.0 points lost on one seed and" in lost.message
+
+
 def test_wide_intervals_alone_earn_nothing(table):
     rows = table.set_index("approach")
     noisy = outcome(SHOP, "from_scratch", table)
