@@ -66,7 +66,8 @@ def constant_sentence() -> str:
     told = []
     for kind, own in table.groupby("kind"):
         means = own[list(WAYS.values())].mean()
-        alike = " (that constant, each time)" if (own[FIRST] == own[WAYS["constant"]]).all() else ""
+        same = (own[FIRST] == own[WAYS["constant"]]).all()
+        alike = " (each time what gave up least on the other data sets)" * bool(same)
         others = ", ".join(f"{name} {lost:.1f}" for name, lost in means.drop(FIRST).items())
         told.append(f"For {kind} it gave up {means[FIRST]:.1f} points{alike}; {others}.")
     right = (table[FIRST] <= WITHIN + 1e-9).mean()

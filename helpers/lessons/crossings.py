@@ -163,7 +163,7 @@ def plot_duels(table: pd.DataFrame, ours: str, theirs: str, title: str) -> Pictu
     for row in table.itertuples():
         dark = sum(to_rgb(look[row.ahead][0])) < 1
         style = {"ha": "center", "va": "center", "size": 7, "color": "white" if dark else "black"}
-        ax.text(row.n_train, names.index(row.curve), f"{100 * row.mean:+.0f}", **style)
+        ax.text(row.n_train, names.index(row.curve), f"{round(100 * row.mean):+d}", **style)
     sizes = sorted(table["n_train"].unique())
     ax.set(xscale="log", xlim=(min(sizes) / 1.5, max(sizes) * 1.5))
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
@@ -217,11 +217,13 @@ def rounds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
     early = duels(recorded(1), ours, theirs)
     both = table.merge(early, on=[*SITUATION, "curve", "modality"], suffixes=("", "_early"))
     both = both[both["modality"].map(COMPARED) > 1]
-    told = [
-        f"{100 * both['mean' + end].mean():+.1f} points on average, clearly ahead in "
-        f"{(both['ahead' + end] == ours).sum()}, behind in {(both['ahead' + end] == theirs).sum()}"
-        for end in ("_early", "")
-    ]
+    told = []
+    for end in ("_early", ""):
+        points, ahead = round(100 * both["mean" + end].mean(), 1) + 0.0, both["ahead" + end]
+        told.append(
+            f"{points:+.1f} points on average, clearly ahead in {(ahead == ours).sum()}, "
+            f"behind in {(ahead == theirs).sum()}"
+        )
     return (
         f"In the {len(both)} situations that both rounds of runs measured, *{label_of(ours)}* less "
         f"*{label_of(theirs)}* was {told[0]} by the first recipe, and **{told[1]}** by the second."

@@ -84,6 +84,7 @@ def worth_sentence() -> str:
             for dial, row in own.iloc[[0, -1]].iterrows()
         ]
         ends = f"up to dial {clear[-1]:g}" if len(clear) else "nowhere"
+        ends = "at dial 0 alone" if len(clear) == 1 else ends
         said.append(f"- **{n:,} examples:** {', '.join(told)}. Clearly above zero {ends}.")
     return "\n".join(said)
 

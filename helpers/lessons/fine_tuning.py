@@ -51,8 +51,9 @@ def rates_in_words(rows: pd.DataFrame) -> str:
     chosen = means["validation"].idxmax()
     near = means.index[means["accuracy"] >= means["accuracy"].max() - 0.02]
     lost = 100 * (means["accuracy"][chosen] - means["accuracy"].min())
+    edges = {means.index.min(): " (the lowest tried)", means.index.max(): " (the highest tried)"}
     return (
-        f"Validation chose a rate of **{chosen:g}**: test accuracy "
+        f"Validation chose a rate of **{chosen:g}**{edges.get(chosen, '')}: test accuracy "
         f"**{means['accuracy'][chosen]:.3f}**, {lost:.1f} points above the worst rate. Within two "
         f"points of the best: {near.min():g} to {near.max():g}."
     )

@@ -103,7 +103,8 @@ def rule_and_gain(rows: pd.DataFrame, labelled: int, unlabelled: int) -> str:
         told = "{:+.1f} points ({:+.1f} to {:+.1f})".format(
             *(100 * value for value in lead(own, unlabelled, PLAIN))
         )
-    return f"{labelled} labels, {unlabelled:,} without\nthe rule says: {rule}\ngained: {told}"
+    asked = f"{labelled} labels, {unlabelled:,} pictures without a label"
+    return f"{asked}\nthe rule says: {rule}\ngained: {told}"
 
 
 def duel(

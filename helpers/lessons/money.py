@@ -88,8 +88,9 @@ def levers_in_money(runs: pd.DataFrame, euro_an_hour: float) -> str:
         f"With {pixels.n_train:,} photos, {pixels.image_size} pixels in place of {pixels.start} "
         f"brought **{told[0]}**; the best approach at {pixels.start} pixels, "
         f"*{label_of(way.approach)}*, **{told[1]}**. So try larger pictures {ahead}: they need no "
-        "learning rate, no tuning and no second copy of the network. Their price comes later: "
-        f"each answer takes {pixels.flops / pixels.start_flops:.0f} times the computing."
+        "learning rate, no tuning and no second copy of the network. Their price comes with more "
+        "photos, each of which passes once, and with every answer: each takes "
+        f"{pixels.flops / pixels.start_flops:.0f} times the computing."
     )
 
 

@@ -146,7 +146,9 @@ def plot_map(places: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> 
         own = labels == number
         style = {"color": look.colour, "marker": look.marker, "label": classes[number]}
         ax.scatter(*places[own].T, s=28, **style)
-    ax.set(xticks=[], yticks=[], xlabel="no axis of its own", ylabel="no axis of its own")
+        if own.any():  # ten classes share eight colours, so each is named at its middle
+            ax.text(*places[own].mean(0), classes[number], ha="center", weight="bold", size="small")
+    ax.set(xticks=[], yticks=[], xlabel="places have no unit: only what lies near what counts")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return made
 

@@ -188,7 +188,8 @@ told = photos.controls_in_words(rows)
 Markdown(told)
 
 # %% [markdown]
-# So keep the probe as a test, and change what it is compared with:
+# Where guessing did not mislead here, it does in the records: `pocket on digits` of notebook 00 has a probe
+# far above guessing and below raw pixels. So keep the probe, and change what it is compared with:
 #
 # - above guessing only: the *task* can be learned, which says nothing about the *features*;
 # - above raw pixels and random weights: the *pretraining* has brought something;

@@ -128,7 +128,8 @@ Markdown(f"Test accuracy: **{np.mean(said == task.test.labels):.3f}**.")
 # %% [markdown]
 # The collection's own loop (`helpers.training.train`) is these lines and what experience adds: a rate
 # that rises at first, so that no large step is taken while nothing fits (*warm-up*), and then falls;
-# clipped gradients; validation after each epoch, with the best weights put back.
+# clipped gradients; validation now and then (twenty times in recorded pictures), with the best weights
+# put back.
 #
 # **What freezing buys.** The lower stages never change, so what they return for a photo is computed
 # once and kept. How much that saves depends on where weights and computing lie:
@@ -188,7 +189,7 @@ Markdown(photos.recorded_beside("full_fine_tuning", 200))
 # **Predict first:** by how much do the best and the worst of these rates differ?
 
 # %%
-rates = (1e-4, 1e-3, 1e-2, 1e-1)
+rates = (1e-5, 1e-4, 1e-3, 1e-2)
 swept = photos.vary("lr", rates, n_train=n_train, top_stages=1, **few)
 plot_curves(
     fine_tuning.by_value(swept, "lr"),
@@ -200,8 +201,9 @@ plot_curves(
 )
 
 # %% [markdown]
-# A slope on the left (too slow to arrive), a plateau, and perhaps a fall on the right. Choose on
-# validation, never on test; the sentence below did.
+# Look for a slope on the left (too slow to arrive), a plateau, a fall on the right. Where the best is the
+# lowest or highest tried, go on beyond it; where bands overlap, three draws can't order the rates. Choose
+# on validation, never on test; the sentence below did.
 
 # %%
 Markdown(fine_tuning.rates_in_words(swept))
@@ -320,8 +322,8 @@ plot_curves(
 #
 # ## 5. Overfitting on tiny data
 #
-# Warnings about full fine-tuning say that on a tiny set training accuracy climbs while validation
-# stalls or drops. Fifty pictures, everything moves, no early stopping (`pocket`, so that it takes
+# Warnings about full fine-tuning say that on a tiny set training goes on improving while
+# validation stalls or drops. Fifty pictures, everything moves, no early stopping (`pocket`, so that it takes
 # seconds; many more pictures to validate on than a team with fifty would own).
 #
 # **Predict first:** sketch the curves.

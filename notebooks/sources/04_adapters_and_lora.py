@@ -297,7 +297,7 @@ Markdown(
 )
 
 # %% [markdown]
-# At a larger scale it looks the same: GPT-2 medium took 19.8 ms for a sentence with LoRA merged, and 23.9 or
+# At a larger scale the order is clearer: GPT-2 medium took 19.8 ms for a sentence with LoRA merged, and 23.9 or
 # 25.8 ms with two kinds of adapters (Hu et al. 2021). Merging can't be undone exactly, since
 # subtracting rounds; keep base and file, and merge copies. Leave LoRA unmerged to serve many tasks
 # from one base: the base runs once for a mixed batch, and each row gets its own thin update.

@@ -102,7 +102,7 @@ made.axes[0].set(xticks=range(1, epochs + 1), ylim=(0, 1))
 made
 
 # %% [markdown]
-# The seconds are alike, up to what BatchNorm adds. What they bought is not:
+# The seconds are nearly alike. What they bought is not:
 
 # %%
 last = curves.groupby("approach")["mean"].last()

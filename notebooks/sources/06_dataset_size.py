@@ -93,8 +93,8 @@ duel = crossings.duels(runs, full, frozen)
 crossings.plot_duels(duel, full, frozen, "Where full fine-tuning overtakes the frozen network")
 
 # %% [markdown]
-# A row that turns from blue to orange has a crossing in what was measured. Where it begins in grey or
-# orange, a crossing can only lie further left.
+# A crossing would be a row that turns from blue to orange. Is there one? A sign that changes in grey may be
+# luck; where a row begins in orange, a crossing can only lie further left.
 
 # %%
 told_kinds = crossings.kinds_in_words(duel, full, frozen)
@@ -104,8 +104,8 @@ Markdown(
 )
 
 # %% [markdown]
-# Full fine-tuning starts from the frozen network's weights and may stay near them. With a rate and a
-# stopping point that validation chose, few examples alone don't put it behind.
+# Full fine-tuning starts from the frozen network's weights and may stay near them. With pictures, enough
+# updates, a rate that was searched for and the best weights kept, few examples alone did not put it behind.
 #
 # ## 3. The rule of thumb, tested
 #
@@ -194,8 +194,8 @@ crossings.luck_by_size(runs).head(12)
 #
 # - A threshold in examples is a crossing of two curves. It moves with task, network and recipe, so look
 #   for *your* crossing with three sizes of your data.
-# - Freezing and small modules are the cheap start with few examples. How often they also win is in the
-#   box above.
+# - Freezing is the cheap start with few examples, and small modules are cheap to store. How often they also
+#   win is in the box above.
 # - Not measured here: noisy labels, networks of more than a few million weights, and the luck of the test
 #   split, which all seeds share.
 #

@@ -226,7 +226,7 @@ pd.DataFrame(here).rename_axis("× plain network").round(2)
 # Approach is one way to spend seconds on photos. The size of the pictures is another
 # ([12](12_worked_comparison.ipynb) has the intervals).
 #
-# **Predict first:** which curve rises more steeply, that of pixels or that of approaches?
+# **Predict first:** what buys more points for a second, larger pictures or moved weights?
 
 # %%
 photos = product_photos.recorded()
@@ -246,7 +246,8 @@ Markdown(money.levers_in_money(photos, PRICE))
 # over more than 1,600 photos. An answer takes the recorded latency of the network at that size.
 #
 # - With no answers yet, which choice is dear? Is any of it money?
-# - Raise the answers. From where on do pixels cost more than approaches?
+# - Begin with 200 photos and raise the answers: from where on do pixels cost more than moved weights?
+# - Then 5,000 photos and no answers: which training is dearest now, and why?
 
 # %%
 prices = money.price_list(photos, product_photos.of_any_task())

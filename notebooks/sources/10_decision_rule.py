@@ -82,7 +82,8 @@ rule_trial.rule_by_rule()
 #
 # Every rule answers for data sets that it has not seen. "What ships" is the constant, or a cheaper
 # approach that is expected to do as well. On published cases it knows only what was measured here,
-# and the other learners know only other published data sets. Lines are 95 % intervals over data sets.
+# and the other learners know only other published data sets. "Walls refitted" moves the rule's thresholds
+# to where the other data sets put them; "the 2×2 rule" looks at size and distance alone. Lines are 95 % intervals over data sets.
 #
 # **Predict first:** will what was learned here hold on published cases?
 
@@ -109,7 +110,8 @@ pd.DataFrame({title: rule_trial.constants(where) for where, title in names.items
 explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "threshold"})
 
 # %% [markdown]
-# Move through the three. The table says what each body of evidence would choose on either side.
+# Move through the three; here each data set has one say, where the box above averages over situations. The
+# table says what each body of evidence would choose on either side.
 
 # %%
 rule_trial.at_the_walls()

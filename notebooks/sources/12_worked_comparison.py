@@ -92,8 +92,8 @@ partial = product_photos.live("partial_fine_tuning", 64, **sizes)
 Markdown(f"{partial} That is **{partial.seconds / probe.seconds:.0f} times** the probe's bill.")
 
 # %% [markdown]
-# Third, everything moves. **Predict first:** the story says that training accuracy climbs while
-# validation stalls or drops. Will you see it in the curves?
+# Third, everything moves. **Predict first:** the story says that training goes on improving
+# while validation stalls or drops. Which of the three curves shows it?
 
 # %%
 full = product_photos.live("full_fine_tuning", 64, **sizes)
@@ -153,8 +153,9 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 # %% [markdown]
 # ## 5. More photos
 #
-# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with how few photos
-# does it pass the frozen network? Does it still when that one reads larger pictures (dashed)?
+# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with 200 photos, has it
+# passed the frozen network, and the one that reads larger pictures (dashed)? A marker of one draw is moved
+# by what the frozen network did on that draw and on the others.
 
 # %%
 product_photos.plot_sizes(runs)
@@ -251,7 +252,7 @@ explore(
     draw_ship,
     situation=list(places),
     minutes=[0.03, 0.1, 0.3, 1, 3, 10],
-    points=[0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0],
+    points=[0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0],
     labels={"points": "points not worth it", "minutes": "processor minutes"},
     start={"situation": product_photos.busiest(runs), "minutes": 1, "points": 2.0},
 )

@@ -104,7 +104,9 @@ measured[["approach", "accuracy", "low", "high", "runs", "judged", "p_value", "s
 
 # %% [markdown]
 # `p_value` is McNemar's, against the leader, on the examples that both judged. Where it is large, these
-# can't tell the two apart, and the cheaper one is taken.
+# can't tell the two apart. The race then takes the likeliest by records and measurement together, or a
+# clearly cheaper one that is expected within half a point of it. The probe of section 3 was judged by other
+# folds, which train on more examples, so its number differs.
 
 # %%
 headline = raced.as_dict()["headline"][:3]
@@ -114,7 +116,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in (turned, *headline)))
 # %% [markdown]
 # Where a race reverses the first answer, neither has failed: the answer knows other data, the race a few
 # hundred of your examples, and either can be unlucky. The box above counts how often a reversal helped.
-# If p is large, take the cheaper of the two.
+# If p is large and you can spare half a point, take the cheaper of the two (exercise 14.3).
 #
 # ## 5. The model, its card, and another runtime
 #
@@ -153,7 +155,8 @@ advisor_scores.beside_constants()
 # ## Try it
 #
 # Bars are 95 % intervals for one accuracy each; approaches that judged the same examples can be told
-# apart sooner. **Which size of a test split tells the best two apart?**
+# apart sooner. **From which size on is the best told from
+# feature extraction? Does any size tell the best two apart?**
 
 
 # %%
@@ -176,7 +179,7 @@ display(Markdown("Run this cell in JupyterLab to choose a folder or table."), ch
 #
 # - Findings before answers: no approach mends a test photo that was trained on.
 # - Expected is not measured. The advisor says which it is, for every number.
-# - Where the data can't tell two approaches apart, the cheaper one is the answer.
+# - Where the data can't tell two approaches apart, look at the price before you choose.
 #
 # And in numbers, from the scores:
 

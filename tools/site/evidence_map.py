@@ -14,12 +14,11 @@ import pandas as pd
 
 from helpers.decision import DEFAULTS, Situation, decide
 from helpers.display.svg_charts import shape_of
-from helpers.results.learning_curves import Measured
+from helpers.results.learning_curves import CURVE, Measured, whole_situations
 from helpers.results.published.cases import regret_points
 from helpers.vocabulary import DISTANCE_OF, DistanceWord, phrase_of, style_of
 
 LEAST, MOST = 10, 1_000_000  # examples
-LEAST_APPROACHES = 3  # with fewer nothing comes first
 BANDS = {
     DistanceWord.CLOSE: (0.0, DEFAULTS.distant),
     DistanceWord.DISTANT: (DEFAULTS.distant, DEFAULTS.very_distant),
@@ -38,19 +37,16 @@ def own_marks(held: Measured) -> pd.DataFrame:
     rule: what the article's rule says there. gives_up: how far that approach lies below the first;
     NaN where it was not run.
     """
-    rows = []
-    for curve in held.curves:
-        for size in curve.whole:
-            table = curve.accuracy[size]
-            means = (table.dropna() if len(table.dropna()) else table).mean()
-            if len(means) < LEAST_APPROACHES:
-                continue
-            ruled = decide(Situation(size, curve.distance, curve.modality)).approach
-            first = str(means.idxmax())
-            gap = 100 * (means.max() - means.get(ruled, math.nan))
-            words = f"{phrase_of(first)} first: {curve.name}, {size:,} examples, measured here"
-            fact = (curve.modality, False, size, curve.distance)
-            rows.append(("own", *fact, first, ruled, gap, words))
+    rows, curves = [], {curve.key: curve for curve in held.curves}
+    for _, own in whole_situations(held.situations).groupby("case"):
+        at, means = own.iloc[0], own.set_index("approach")["mean"]
+        size, curve = int(at["n_train"]), curves[tuple(at[CURVE])]
+        ruled = decide(Situation(size, curve.distance, curve.modality)).approach
+        first = str(means.idxmax())
+        gap = 100 * (means.max() - means.get(ruled, math.nan))
+        words = f"{phrase_of(first)} first: {curve.name}, {size:,} examples, measured here"
+        fact = (curve.modality, False, size, curve.distance)
+        rows.append(("own", *fact, first, ruled, gap, words))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

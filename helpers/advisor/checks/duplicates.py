@@ -94,8 +94,8 @@ def _across_splits(context: Context) -> Iterator[Finding]:
         yield Finding(
             "duplicates across splits",
             "refused" if split == "test" and share > REFUSED else "warning",
-            f"Of {len(rows):,} {split} examples {len(seen):,} ({100 * share:.1f} %) repeat a "
-            "training example, so the accuracy measured there is too high.",
+            f"Copies of a training example: {len(seen):,} of {len(rows):,} {split} examples "
+            f"({100 * share:.1f} %), so the accuracy measured there is too high.",
             _shown(context, pairs),
             f"Remove them from {split}, or ask again with --ignore-splits, which draws splits with "
             "copies on one side.",

@@ -29,8 +29,8 @@ def _blank(context: Context) -> Iterator[Finding]:
         yield Finding(
             "blank pictures",
             "refused" if share > 0.5 else "warning",
-            f"{counted(len(rows), 'picture')} of {len(data):,} ({100 * share:.1f} %) are blank: "
-            "one shade all over.",
+            f"Blank, one shade all over: {counted(len(rows), 'picture')} of {len(data):,} "
+            f"({100 * share:.1f} %).",
             data.names(rows),
             "Remove them, or take them again.",
         )

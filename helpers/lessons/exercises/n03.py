@@ -73,7 +73,7 @@ ANSWERS = {
         number(lambda: top_share(3), within=0.02),
         hints=(
             "Which three stages are the top ones?",
-            "Add the last three numbers of the column `share`.",
+            "Add the last three numbers of the column `pocket`.",
         ),
         praise="Three stages of five, and nearly all of the weights.",
     ),

@@ -91,8 +91,8 @@ ANSWERS = {
         chosen("fabric", "scrambled", "tickets", "letters", "nightly"),
         hints=(
             "What has each base seen before, and what do the new pictures or words share with it?",
-            "Freezing needs a close domain, or a budget that allows nothing else. Elsewhere look "
-            "at what moves weights, and at doing without a network.",
+            "Freezing is right here only where the budget allows little else, however close the "
+            "domain. Elsewhere look at what moves weights, and at doing without a network.",
             "scenarios.options(scenarios.get_scenario('fabric')) is the whole bill, best first.",
         ),
         praise="Now count: how many different approaches did five situations take?",

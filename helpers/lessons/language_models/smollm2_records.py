@@ -172,7 +172,7 @@ def adapted_in_words(rows: pd.DataFrame | None = None) -> str:
     told, pairs = [], rows[(rows["approach"] == FULL_FINE_TUNING) | (rows["rank"] == 8)]
     for old in [name for name in rows["corpus"].unique() if name != "new"]:
         for row in forgetting.lora_less_full(beside_old(pairs, old)).to_dict("records"):
-            told.append(f"- Beside {old}: {forgetting.in_words(row)}.")
+            told.append(f"- Kept text {old}, new text {forgetting.in_words(row)}.")
     ran = set(forgetting.runs(rows)["arm"])
     trials = rows[(rows["role"] == "trial") & (rows["corpus"] == "new")]
     for arm, own in trials[~trials["arm"].isin(ran)].groupby("arm", sort=False):
@@ -227,6 +227,7 @@ def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     ]
     if ends:
         made.loc[few, ["low", "high"]] = ends
+    made[["low", "high"]] = made[["low", "high"]].clip(0, 1)  # of a share, however few the seeds
     return made.drop(columns="n_test")
 
 
@@ -252,6 +253,7 @@ def classified_shown(n_train: int, rows: pd.DataFrame | None = None) -> pd.DataF
     table["accuracy"] = [_bracketed(*one) for one in table[["mean", "low", "high"]].to_numpy()]
     cells = table.pivot(index="way", columns="task", values="accuracy")
     costs = table.groupby("way", observed=True)[["n_labels", "train_cpu_seconds"]].median().round(1)
+    costs["n_labels"] = costs["n_labels"].astype(int)
     names = {"n_labels": "labels", "train_cpu_seconds": "seconds to train"}
     return cells.fillna("not recorded").join(costs.rename(columns=names)).rename_axis(None)
 
