@@ -37,8 +37,9 @@ def verdict_of(chance: float) -> str:
 def rate_of_looks(modality: str, exclude: Sequence[str] = ()) -> float:
     """How often a look at data held out from the records was right, for one kind of data.
 
-    One more is counted on either side, since they are few. On held-out data this plain rate told
-    more than anything that hung on the approach or on the data (log loss 0.63 against 0.68).
+    One more is counted on either side, since they are few. On held-out data nothing that hung on
+    the approach or on the data told more. With 25 looks the rate is right on average (0.62 stated,
+    0.64 seen) and tells these apart no better than a coin (log loss 0.74 and 0.69).
     exclude: recorded tasks whose families have no say.
     """
     return smoothed_rate(_scored(LOOK), modality, {family(task) for task in exclude})

@@ -19,7 +19,7 @@ from helpers.backbones import Backbone, clone, load_backbone
 from helpers.display.figures import Picture, figure
 from helpers.errors import UserError
 from helpers.registry import find
-from helpers.results.learning_curves import comparable
+from helpers.results.learning_curves import comparable, level
 from helpers.results.runs import load_runs
 from helpers.results.schema import SCHEMA, recipe_in_words
 from helpers.results.statistics import interval_table, mean_interval
@@ -151,15 +151,16 @@ def lead_in_words(rows: pd.DataFrame, ours: str, theirs: str) -> str:
 def recorded_beside(approach: str, n_train: int) -> str:
     """What the second round's records say of an approach on these photos, and how they trained."""
     runs = comparable(load_runs(schema=SCHEMA, task=PHOTOS, backbone=NETWORK), 1)
-    asked = {"approach": approach, "n_train": n_train, "image_size": SIDE}
-    runs = runs[(runs[list(asked)] == pd.Series(asked)).all(axis=1)]
+    runs = runs[(runs["n_train"] == n_train) & (runs["image_size"] == SIDE)]
+    own = runs.loc[runs["approach"] == approach, "test_accuracy"]
     told = f"*{label_of(approach)}* on {n_train:,} of these photos"
-    if runs.empty:
+    if own.empty:
         return f"{told} is not recorded yet."
-    mean, low, high = mean_interval(runs["test_accuracy"])
-    rests_on = counted(len(runs), "seed")
-    if len(runs) > 2:
-        rests_on = f"95 % interval {low:.3f} to {high:.3f}, {rests_on}"
+    mean = level(runs.pivot_table("test_accuracy", index="seed", columns="approach"))[approach]
+    rests_on = f"{counted(len(own), 'seed')}, moved to what the others' seeds show"
+    if len(own) > 2:
+        _, low, high = mean_interval(own)
+        rests_on = f"95 % interval {low:.3f} to {high:.3f}, {counted(len(own), 'seed')}"
     recipe = recipe_in_words({"image": SCHEMA})
     return f"{told}, recorded: **{mean:.3f}** ({rests_on}).\n\n{recipe}"
 

@@ -122,7 +122,8 @@ def lead_by_recipe() -> str:
     gains = []
     for schema in (1, SCHEMA):
         runs = comparable(load_runs(modality="image", dial=0.0, schema=schema))
-        gains.append(paired_gain(runs, LORA, FULL_FINE_TUNING).query("runs > 1"))
+        gained = paired_gain(runs, LORA, FULL_FINE_TUNING)
+        gains.append(gained[gained["runs"] > 1])
     both = gains[0].merge(gains[1], on=list(SITUATION))
     first, second = (100 * both[f"mean_{side}"].mean() for side in "xy")
     return (

@@ -26,8 +26,7 @@ from IPython.display import Markdown
 from helpers.display import explore, image_grid, plot_history
 from helpers.lessons import check, pick, product_photos, trade_offs
 from helpers.lessons.claims import judge_claims, verdict_box
-from helpers.results import coverage
-from helpers.results.schema import recipe_in_words
+from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]

@@ -33,7 +33,7 @@ from helpers.backbones import load_backbone
 from helpers.display import explore
 from helpers.experiments import source_accuracy
 from helpers.lessons import check, claims, crossings, pick, pitfalls, questions
-from helpers.results.schema import recipe_in_words
+from helpers.results import recipe_in_words
 from helpers.tasks import load_or_fallback, load_task
 from helpers.training import extract_features
 

@@ -30,6 +30,7 @@ from helpers.errors import UserError
 from helpers.experiments import single_run
 from helpers.results.evidence import CLEAR, CLOSE, NONE, both_answers, evidence_near
 from helpers.results.learning_curves import Curve, measured_curves, nearest
+from helpers.results.schema import COMPARED
 
 MEANS = {"feature_extraction": 0.6, "lora": 0.8, "full_fine_tuning": 0.7}
 SECONDS = {"feature_extraction": 1.0, "lora": 10.0, "full_fine_tuning": 100.0}
@@ -209,8 +210,9 @@ def test_a_live_run_asks_with_recorded_settings(runs, monkeypatch):
     assert "above the recorded interval" in told.words and "1.5 s" in told.words
     live_run.run_live(Point(50, 0.0), "adapter", held, runs)
     assert asked[1][0].lr is None and asked[1][0].dial == 0.0
-    live_run.run_live(Point(100_000, 0.6), "lora", held, runs.assign(schema=2))
-    assert (config.schema, asked[2][0].schema) == (1, 2)  # each by its own recipe
+    assert (runs["schema"] == COMPARED["image"]).all()
+    live_run.run_live(Point(100_000, 0.6), "lora", held, runs.assign(schema=1))
+    assert (config.schema, asked[2][0].schema) == (COMPARED["image"], 1)  # each by its own recipe
 
 
 def test_a_live_run_of_texts_is_refused(runs):

@@ -48,9 +48,16 @@ def test_a_lead_is_taken_seed_by_seed():
 
 
 def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):
-    row = {"approach": FULL, "n_train": 200, "image_size": photos.SIDE, "test_accuracy": 0.7}
+    row = {
+        "approach": FULL,
+        "n_train": 200,
+        "image_size": photos.SIDE,
+        "seed": 0,
+        "test_accuracy": 0.7,
+    }
     others = [{"n_train": 50}, {"image_size": 64}, {"approach": "lora"}]
-    seeds, asked = [row | {"test_accuracy": 0.9}, row | {"test_accuracy": 0.8}], {}
+    seeds = [row | {"test_accuracy": 0.9, "seed": 1}, row | {"test_accuracy": 0.8, "seed": 2}]
+    asked = {}
 
     def recorded(*rows):
         table = pd.DataFrame([*rows, *(row | other | {"test_accuracy": 0.1} for other in others)])
@@ -60,7 +67,7 @@ def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):
     monkeypatch.setattr(photos, "comparable", lambda runs, seeds: runs)
     assert "is not recorded yet" in recorded()
     assert asked["schema"] == 2 and asked["task"] == photos.PHOTOS
-    assert "**0.700** (1 seed)" in recorded(row)  # no interval from so few
+    assert "**0.700** (1 seed, moved" in recorded(row)  # no interval from so few
     assert recipe_in_words({"image": 2}) in recorded(row)  # which the live race does not follow
     assert "**0.800** (95 % interval 0.552 to 1.048, 3 seeds)" in recorded(row, *seeds)
 
