@@ -188,9 +188,9 @@ def by_recipe() -> pd.DataFrame:
     """`beside_frozen` of the first round and of the second, where both were run."""
     rounds = [beside_frozen(recorded(schema=one)).assign(recipe=one) for one in (1, SCHEMA)]
     both, place = pd.concat(rounds), ["photos", "pixels", "approach"]
-    both = both[both.duplicated(place, keep=False)]
-    both = both.sort_values([*place, "recipe"], ignore_index=True)
-    return both[[*place, "recipe", "gap wider by", "points gained", "95 % interval", "draws"]]
+    both = both[both.duplicated(place, keep=False)].sort_values([*place, "recipe"])
+    shown = [*place, "recipe", "gap wider by", "points gained", "95 % interval", "draws"]
+    return both[shown].reset_index(drop=True)
 
 
 def clear_gains(runs: pd.DataFrame) -> str:
@@ -350,9 +350,7 @@ def _recorded_falls(task: str = "grocery") -> list[str]:
     runs = runs[runs["approach"].isin(STORY)]
     gains = (runs["test_accuracy"] - runs["val_accuracy"]).groupby(runs["approach"])
     told = [f"*{label_of(n)}* {100 * v.mean():+.1f} ({counted(len(v), 'run')})" for n, v in gains]
-    lead = (
-        "- Recorded, published validation list to published test (another pair of lists), in points"
-    )
+    lead = "- Recorded, validation to test (another pair of lists), in points"
     return [f"{lead}: {', '.join(told)}."] if told else []
 
 
@@ -382,8 +380,7 @@ def to_ship(runs: pd.DataFrame, points: float = 2.0) -> str:
             said += f"; *{label_of(enough['approach'])}* is enough, {enough['mean']:.3f} for "
             said += f"{enough['seconds']:,.0f} s"
         few = min(top["runs"], enough["runs"])
-        moved = f" ({_draws(few)}, moved to what the others' draws show)" * (few < BAR_FROM)
-        lines.append(f"{said}{moved}.")
+        lines.append(f"{said} ({_draws(few)}, on equal seeds)." if few < BAR_FROM else f"{said}.")
     return "\n".join(lines)
 
 

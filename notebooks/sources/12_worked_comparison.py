@@ -21,7 +21,7 @@
 
 # %%
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from helpers.display import explore, image_grid, plot_history
 from helpers.lessons import check, pick, product_photos, trade_offs
@@ -182,7 +182,8 @@ product_photos.by_recipe()
 # which approach suffers most from a wrong rate? Each was tried at several, on one draw.
 
 # %%
-product_photos.rates_tried()
+with pd.option_context("display.max_colwidth", None):
+    display(product_photos.rates_tried())
 
 # %% [markdown]
 # A best rate at the *lowest* or *highest* tried would undersell an approach: a better one may lie beyond.

@@ -215,8 +215,8 @@ def test_photos_of_another_kind_are_told(monkeypatch):
     said = product_photos.elsewhere_in_words(rows).splitlines()
     assert f"**{points:+.1f} points** (95 % interval over 3 classes" in said[0]
     assert said[1].endswith(
-        "in points: *feature extraction* 5.0 (12 runs), *full fine-tuning* 5.0 (6 runs), "
-        "*partial fine-tuning* 5.0 (3 runs)."
+        "in points: *feature extraction* -5.0 (12 runs), *full fine-tuning* -5.0 (6 runs), "
+        "*partial fine-tuning* -5.0 (3 runs)."
     )
 
 
