@@ -23,7 +23,7 @@ from helpers.tasks import load_task
 
 # %% [markdown]
 # The verdicts below come from recorded runs on many data sets. Brackets are 95 % intervals over data sets,
-# 0.01 of accuracy is one point, and *can happen* shows the clearest single situation. Notebook 15 has all
+# a hundredth of accuracy is one point, and *can happen* shows the clearest single situation. Notebook 15 has all
 # 28 of them.
 
 # %%
