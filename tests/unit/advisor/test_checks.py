@@ -216,7 +216,7 @@ def test_copies_across_classes_and_splits_are_named(tmp_path):
     data = with_splits(read_data(tmp_path))
     across = found(data, "duplicates across splits")
     assert across.severity == "warning"
-    assert "Of 52 test examples 2 (3.8 %)" in across.found
+    assert "2 of 52 test examples (3.8 %)" in across.found
     assert across.examples == (
         "test/cat/same.jpg = train/cat/3.jpg",
         "test/dog/other.jpg ≈ train/cat/4.jpg",
