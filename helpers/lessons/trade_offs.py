@@ -235,14 +235,15 @@ def plot_ship(table: pd.DataFrame, seconds: float, points: float) -> Figure:
     for row in table.itertuples():
         look = style_of(row.approach)
         fill = look.colour if row.approach == chosen["approach"] else "none"
-        ax.plot(row.seconds, row.mean, look.marker, mfc=fill, mec=look.colour, ms=10)
-        ax.annotate(look.short, (row.seconds, row.mean), (8, -3), textcoords="offset points")
+        style = {"mfc": fill, "mec": look.colour, "ms": 10, "ls": "none", "label": look.label}
+        ax.plot(row.seconds, row.mean, marker=look.marker, **style)
     end = 3 * max(seconds, table["seconds"].max())
     ax.axvspan(seconds, end, color="#dddddd", alpha=0.6)
     ax.set(xscale="log", xlim=(table["seconds"].min() / 2, end))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="processor seconds (log scale; grey: over the budget)")
     ax.set_ylabel("test accuracy (mean over draws)")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return made
 
 
