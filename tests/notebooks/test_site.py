@@ -9,6 +9,7 @@ import pytest
 from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from helpers.display import plot_low_rank
 from helpers.display.figures import figure, png_bytes
 from helpers.display.sliders import encode
 from helpers.errors import UserError
@@ -255,3 +256,11 @@ def test_texts_are_joined_and_nothing_is_lost():
     kept = nodes.paragraph("", "", nodes.Text("a"), nodes.literal("b", "b"), nodes.Text("c"))
     glossary.join_texts(kept)
     assert len(kept.children) == 3 and all(child.parent is kept for child in kept.children)
+
+
+def test_a_diagram_keeps_both_drawings_and_the_rules_that_choose(tmp_path):
+    bundle, metadata = plot_low_rank(100, 4)._repr_mimebundle_()
+    output = new_output("display_data", bundle, metadata=metadata)
+    told = site_stage.shown(output, tmp_path / "a.png").data
+    assert "image/png" not in told and not (tmp_path / "a.png").exists()
+    assert 'body[data-theme="auto"]' in told["text/html"] and told["text/html"].count("<img") == 2

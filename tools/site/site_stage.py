@@ -118,14 +118,16 @@ def still_words(cell: nbformat.NotebookNode) -> str:
 def shown(output: nbformat.NotebookNode, picture: Path) -> nbformat.NotebookNode:
     """Return an output as the site shows it: pictures as files with alt text, bare tables."""
     data = output.get("data", {})
-    if "image/png" in data and "text/html" not in data:
+    if "image/png" in data and "text/html" in data:  # a diagram: both drawings are in the HTML
+        del data["image/png"]
+        return output
+    if "image/png" in data:
         picture.parent.mkdir(parents=True, exist_ok=True)
         picture.write_bytes(base64.b64decode(data["image/png"]))
         alt = output.metadata.get("image/png", {}).get("alt", "")
         return _markdown(f"![{plain(alt)}]({picture.name})")
     if "text/html" in data:
         data["text/html"] = bare_table(data["text/html"])
-        data.pop("image/png", None)  # both drawings of a diagram are in the HTML
     return output
 
 
