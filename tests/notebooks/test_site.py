@@ -260,6 +260,7 @@ def test_texts_are_joined_and_nothing_is_lost():
 
 def test_a_diagram_keeps_both_drawings_and_the_rules_that_choose(tmp_path):
     bundle, metadata = plot_low_rank(100, 4)._repr_mimebundle_()
+    bundle["image/png"] = encode(bundle["image/png"])
     output = new_output("display_data", bundle, metadata=metadata)
     told = site_stage.shown(output, tmp_path / "a.png").data
     assert "image/png" not in told and not (tmp_path / "a.png").exists()
