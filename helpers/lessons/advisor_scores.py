@@ -11,8 +11,6 @@ import pandas as pd
 from helpers.display.figures import Picture, figure
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
-from helpers.results.learning_curves import comparable, level
-from helpers.results.runs import load_runs
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import (
     FEATURE_EXTRACTION,
@@ -81,23 +79,12 @@ def constant_sentence() -> str:
 def raced() -> pd.DataFrame:
     """Points that first answer and race gave up, a row a case, where it was raced.
 
-    Judged by the runs that are compared today; a case that these lack is left out. Columns: FIRST,
-    RACE, and `named`, a dict of what each mode of asking named.
+    Judged by the runs that are compared today, as the file's tool keeps them; a case that these
+    lack is left out. Columns: FIRST, RACE, and `named`, a dict of what each mode of asking named.
     """
-    runs, asked = comparable(load_runs()), pd.read_csv(results_dir() / RACES)
-    rows = {}
-    for (case, task, n, network), own in asked.groupby(["case", "task", "n_train", "backbone"]):
-        named = dict(zip(own["mode"], own["recommended"], strict=True))
-        found = runs[(runs["task"] == task) & (runs["backbone"] == network)]
-        found = found[(found["n_train"] == n) & (found["dial"] == 0)]
-        if found.empty or "measure" not in named:
-            continue
-        size = found.groupby("image_size")["approach"].nunique().idxmax()  # all were compared there
-        found = found[found["image_size"] == size]
-        means = level(found.pivot_table("test_accuracy", index="seed", columns="approach"))
-        lost = 100 * (means.max() - means)
-        rows[case] = {FIRST: lost[named["look"]], RACE: lost[named["measure"]], "named": named}
-    return pd.DataFrame(rows).T
+    asked = pd.read_csv(results_dir() / RACES).pivot(index="case", columns="mode")
+    lost = asked["regret_points"].rename(columns={"look": FIRST, "measure": RACE}).dropna()
+    return lost.assign(named=asked["recommended"].loc[lost.index].to_dict("records"))
 
 
 def reversals() -> pd.DataFrame:

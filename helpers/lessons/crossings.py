@@ -193,10 +193,10 @@ def kinds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
     """How often each side of `duels` was ahead, a line for each kind of data."""
     lines = []
     for kind, own in table.groupby("modality"):
-        counts, least = own["ahead"].value_counts(), own["n_train"].min()
+        ahead, least = own["ahead"], own["n_train"].min()
         lines.append(
-            f"- {KINDS[kind]}, from {least:,} examples: clearly ahead **{counts.get(ours, 0)}**, "
-            f"clearly behind **{counts.get(theirs, 0)}** of {len(own)}; the mean is ahead in "
+            f"- {KINDS[kind]}, from {least:,} examples: clearly ahead **{(ahead == ours).sum()}**, "
+            f"clearly behind **{(ahead == theirs).sum()}** of {len(own)}; the mean is ahead in "
             f"{(own['mean'] > 0).sum()}"
         )
     return "\n".join(lines)

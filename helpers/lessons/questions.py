@@ -8,13 +8,12 @@ from helpers.lessons import crossings, pitfalls
 from helpers.lessons.claims.ledger import situations
 from helpers.paths import data_dir
 from helpers.results.statistics import SITUATION
-from helpers.tasks import TASKS, family
+from helpers.tasks import family
 from helpers.vocabulary import (
     CLASSICAL,
     FEATURE_EXTRACTION,
     FROM_SCRATCH,
     FULL_FINE_TUNING,
-    KINDS,
     LORA,
     looks,
 )
@@ -23,16 +22,6 @@ from helpers.vocabulary import (
 def duel(runs: pd.DataFrame, ours: str, theirs: str) -> str:
     """How often one approach was clearly ahead of another; runs: `crossings.recorded`."""
     return crossings.duels_in_words(crossings.duels(runs, ours, theirs), ours, theirs)
-
-
-def by_kind(runs: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
-    """The same as a table: a row for each kind of data."""
-    table = crossings.duels(runs, ours, theirs)
-    kinds = table["task"].map(lambda task: KINDS[TASKS[task].modality])
-    counts = pd.crosstab(kinds, table["ahead"])
-    names = {ours: "clearly ahead", theirs: "clearly behind", "": "too close to call"}
-    counts = counts.reindex(columns=list(names), fill_value=0).rename(columns=names)
-    return counts.rename_axis(index=None, columns=None)
 
 
 def beside_probe(runs: pd.DataFrame) -> pd.DataFrame:

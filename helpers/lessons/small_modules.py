@@ -18,11 +18,7 @@ from helpers.display.figures import Picture
 from helpers.display.plots import plot_curves
 from helpers.experiments.timing import in_turns, timed_ms
 from helpers.lessons.photos import NETWORK, SIDE
-from helpers.results.learning_curves import comparable
 from helpers.results.published import average_scores, comparable_cases, load_published
-from helpers.results.runs import load_runs
-from helpers.results.schema import SCHEMA
-from helpers.results.statistics import SITUATION, paired_gain
 from helpers.training.checkpoints import task_bytes
 from helpers.vocabulary import (
     ADAPTER,
@@ -115,22 +111,6 @@ def files_in_words(networks: Iterable[str]) -> str:
             f"**{100 * full / (full + 100 * thin):.0f} times** less."
         )
     return "\n".join(lines)
-
-
-def lead_by_recipe() -> str:
-    """LoRA's mean lead over full fine-tuning on the pictures that both recipes were run on."""
-    gains = []
-    for schema in (1, SCHEMA):
-        runs = comparable(load_runs(modality="image", dial=0.0, schema=schema))
-        gained = paired_gain(runs, LORA, FULL_FINE_TUNING)
-        gains.append(gained[gained["runs"] > 1])
-    both = gains[0].merge(gains[1], on=list(SITUATION))
-    first, second = (100 * both[f"mean_{side}"].mean() for side in "xy")
-    return (
-        f"- *recorded*, {len(both)} situations with pictures: LoRA led full fine-tuning by "
-        f"{first:+.1f} points in a first round that undersold the latter, and by **{second:+.1f}** "
-        "in the second."
-    )
 
 
 def published_means() -> pd.DataFrame:

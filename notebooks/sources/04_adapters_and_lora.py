@@ -224,7 +224,8 @@ Markdown("\n\n".join([*counted, *recipe_in_words().splitlines()]))
 # transformer on sets of two sizes:
 
 # %%
-Markdown(f"{small_modules.lead_by_recipe()}\n{small_modules.published_in_words()}")
+rounds = crossings.rounds_in_words(against["lora"], "lora", full)
+Markdown(f"{rounds}\n\n{small_modules.published_in_words()}")
 
 # %% [markdown]
 # ## 4. One base, many tasks

@@ -26,7 +26,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
 from helpers.approaches import freeze, get_approach
 from helpers.backbones import load_backbone
@@ -56,9 +56,10 @@ Markdown(claims.verdict_box(22, 23, 24, 25, 26))
 
 # %%
 runs = crossings.recorded()
-tuned_or_frozen = ("full_fine_tuning", "feature_extraction")
-display(Markdown(questions.duel(runs, *tuned_or_frozen)), questions.by_kind(runs, *tuned_or_frozen))
+sides = ("full_fine_tuning", "feature_extraction")
+by_kind = crossings.kinds_in_words(crossings.duels(runs, *sides), *sides)
 print(recipe_in_words())
+Markdown(f"{questions.duel(runs, *sides)}\n\n{by_kind}")
 
 # %% [markdown]
 # [Notebook 06](06_dataset_size.ipynb) draws them. On shifted tests the frozen network is often ahead

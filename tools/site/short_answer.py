@@ -9,8 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.lessons import product_photos
-from helpers.lessons.crossings import published_by_size, recorded
-from helpers.lessons.questions import by_kind
+from helpers.lessons.crossings import duels, published_by_size, recorded
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.results.published.cases import comparable_cases
@@ -55,14 +54,13 @@ def _interval(row: pd.Series) -> str:
 
 def _fair(ours: str, theirs: str) -> str:
     """How often `ours` was clearly ahead, for each kind of data that has the fairer recipe."""
-    table = by_kind(recorded(), ours, theirs)
-    told = [
-        f"in {row['clearly ahead']} of {row.sum()} situations with {KINDS[kind]}, clearly behind "
-        f"in {row['clearly behind']}"
-        for kind, recipe in COMPARED.items()
-        if recipe == SCHEMA
-        for row in (table.loc[KINDS[kind]],)
-    ]
+    told = []
+    for kind, own in duels(recorded(), ours, theirs).groupby("modality"):
+        if COMPARED[kind] == SCHEMA:
+            up, down = (own["ahead"] == ours).sum(), (own["ahead"] == theirs).sum()
+            told.append(
+                f"in {up} of {len(own)} situations with {KINDS[kind]}, clearly behind in {down}"
+            )
     return "; ".join(told)
 
 

@@ -17,7 +17,7 @@ def test_a_race_is_judged_by_the_runs_that_are_compared():
     clothing = comparable(load_runs(task="clothing", n_train=200, image_size=64, dial=0.0))
     wide = clothing.pivot_table("test_accuracy", index="seed", columns="approach")
     lost = 100 * (level(wide).max() - level(wide)[raced["clothing"]])
-    assert table.loc["clothing", advisor_scores.RACE] == pytest.approx(lost)
+    assert table.loc["clothing", advisor_scores.RACE] == pytest.approx(lost, abs=0.006)
 
 
 @pytest.fixture

@@ -225,3 +225,11 @@ def test_what_notebook_05_says_of_scratch(held):
     assert SCRATCH not in set(table["ahead"])
     behind = (table["ahead"] == FULL).groupby(table["modality"]).mean()
     assert behind["text"] > 2 * behind["image"]
+
+
+def test_recipes_are_compared_where_both_were_run(monkeypatch):
+    early = runs({"lora": {200: 0.6, 50: 0.9}, FULL: {200: 0.5, 50: 0.1}})
+    monkeypatch.setattr(crossings, "recorded", lambda schema: early)
+    late = runs({"lora": {200: 0.52, 1_000: 0.9}, FULL: {200: 0.5, 1_000: 0.1}})
+    told = crossings.rounds_in_words(crossings.duels(late, "lora", FULL), "lora", FULL)
+    assert "In the 1 situations" in told and "+10.0 points" in told and "**+2.0 points" in told

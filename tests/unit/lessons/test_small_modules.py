@@ -1,6 +1,5 @@
 """Small modules beside the registry's and peft's, their files and their latency."""
 
-import pandas as pd
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -88,21 +87,3 @@ def test_latencies_are_beside_the_first():
     table = small_modules.latencies({"one": slow[0], "twenty": slow}, torch.ones(64, 400), 5)
     assert list(table["network"]) == ["one", "twenty"]
     assert table["times the first"].iloc[0] == 1 < table["times the first"].iloc[1]
-
-
-def test_a_lead_is_compared_where_both_recipes_ran(monkeypatch):
-    def runs(schema, **wanted):
-        leads = {200: 0.1, 50: 0.9} if schema == 1 else {200: 0.02, 1_000: 0.9}
-        place = {"task": "digits", "backbone": "pocket", "dial": 0.0, "image_size": 28}
-        made = [
-            place | {"n_train": n, "approach": approach, "seed": seed, "test_accuracy": accuracy}
-            for n, lead in leads.items()
-            for approach, accuracy in (("lora", 0.05 + lead), ("full_fine_tuning", 0.05))
-            for seed in range(2)
-        ]
-        return pd.DataFrame(made)
-
-    monkeypatch.setattr(small_modules, "load_runs", runs)
-    monkeypatch.setattr(small_modules, "comparable", lambda table: table)
-    told = small_modules.lead_by_recipe()
-    assert "1 situations" in told and "+10.0 points" in told and "**+2.0**" in told
