@@ -9,10 +9,10 @@
 # %% [markdown]
 # # What does each approach cost, and when is it worth it?
 #
-# Freezing is cheapest to train, because what never changes is computed once. Everything else pays for
-# the network in every epoch. LoRA and adapters store little, yet a step of theirs runs the whole
-# network forward and back. Small models on small data cost cents either way, so ask first what your
-# answers and your people cost, and try larger pictures before dearer training.
+# Freezing is cheapest to train, because the network runs once for all epochs. Every other approach runs
+# at least a part of it in each. LoRA and adapters store little, but their steps run all of it, forward
+# and back. Small models on small data cost cents either way, so ask first what answers and people cost,
+# and try larger pictures before dearer training.
 #
 # **Needs:** this clone, EfficientNet-Lite0, MiniLM and the tweets (fetched by `make lab`).
 
@@ -30,7 +30,7 @@ from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]
-# What the records say of cost and latency, on all data sets together:
+# What the records say of cost and latency:
 
 # %%
 Markdown(verdict_box(26, 27, 10))
@@ -38,13 +38,13 @@ Markdown(verdict_box(26, 27, 10))
 # %% [markdown]
 # ## 1. Anatomy of a training step
 #
-# A step has three parts, and freezing saves something else in each:
+# A step has three parts. What freezing saves in each:
 #
-# - **forward** runs the network. A stage that is frozen, with nothing trained below it, gives the same
-#   output each time, so that it can be kept and left out;
-# - **backward** computes two products a layer: a gradient for its input and one for its weight. A
-#   frozen weight saves the second. The first must be carried down to the lowest thing that trains;
-# - the **update** touches what trains, and AdamW keeps two numbers for each of those.
+# - **forward** runs the network. A frozen stage with nothing trained below it gives the same output
+#   each time, which can be kept;
+# - **backward** computes two products a layer: the gradients of its input and of its weight. A frozen
+#   weight saves the second. The first is needed down to the lowest layer that trains;
+# - the **update** touches only what trains, and AdamW keeps two numbers for each such weight.
 
 
 # %%
@@ -56,7 +56,7 @@ def one_step(model, X, y, optimizer):
 
 
 # %% [markdown]
-# Now timed for five approaches on three networks, here, in processor time.
+# Timed here for five approaches on three networks, in processor time.
 #
 # **Predict first:** which part shrinks when only small modules train?
 
@@ -77,25 +77,25 @@ trade_offs.plot_parts(parts)
 
 # %% [markdown]
 # As shares of a step of full fine-tuning. *Calls* are operations handed to PyTorch's kernels: each
-# has a price, however little it computes.
+# takes time, however little it computes.
 
 # %%
 Markdown(trade_offs.parts_in_words(parts))
 
 # %% [markdown]
 # The probe (`freeze`) and partial fine-tuning leave the lower network out. LoRA and adapters leave
-# nothing out and add small products, so they save less time than weights. In larger networks wide
-# products outweigh the calls: in
+# nothing out and add small products, so they save less time. In larger networks wide products outweigh
+# the calls: in
 # [Raschka's runs](https://github.com/rasbt/LLMs-from-scratch/tree/main/ch06/02_bonus_additional-experiments)
-# LoRA was slower than full fine-tuning on GPT-2 with 124 million weights and faster at 1.5 billion.
-# A GPU changes the times and not the counts; we have not measured one here. What small modules save at
-# any size is storage and the optimizer's memory ([04](04_adapters_and_lora.ipynb)).
+# LoRA was slower than full fine-tuning on GPT-2 with 124 million weights and faster at 1.5 billion. A
+# GPU changes times, not counts; none was measured here. What small modules save at any size is storage
+# and the optimizer's memory ([04](04_adapters_and_lora.ipynb)).
 #
 # ## 2. What is kept
 #
-# How much cheaper freezing is depends on the epochs, since the network runs once for all of them.
-# The records make as many updates whatever the data: 58 epochs of 200 examples, 200 of 50.
-# **Move the epochs:** which bar hardly grows with them, and which grow alike?
+# What freezing saves grows with the epochs. Recorded runs on small data all make as many updates: 58
+# epochs of 200 examples, 200 of 50. **Move the epochs:** which bar hardly grows with them, and which
+# grow alike?
 
 # %%
 sides = {"pocket": 28, "efficientnet_lite0": 64}
@@ -124,13 +124,13 @@ explore(
 Markdown(trade_offs.benched("probe_cached", "partial_cached"))
 
 # %% [markdown]
-# Pictures that change from epoch to epoch can't be kept; a few fixed views of each can
+# Outputs for pictures that change from epoch to epoch can't be kept; those for a few fixed views can
 # ([02](02_feature_extraction.ipynb)).
 #
 # ## 3. Four ways to be cheap
 #
-# Every recorded run carries its costs. Up is more accurate, left is cheaper, and the grey steps join
-# what no other approach beats. A bar is a 95 % interval, drawn from three seeds on.
+# Up is more accurate, left is cheaper, and the grey steps join what no other approach beats. A bar is a
+# 95 % interval, drawn from three seeds on.
 #
 # **Predict first:** is any approach on all four fronts?
 
@@ -165,8 +165,7 @@ races = sorted(held.index, key=lambda name: ("clothing" not in name, -held[name]
 explore(draw_bills, race=races, labels={"race": "network, task, examples"})
 
 # %% [markdown]
-# One race is an anecdote, so count. The cheapest approach is on the front of its own cost whatever it
-# reaches; ask who is there beside it.
+# Counted over all races. The cheapest approach is always on the front of its cost, so ask who else is.
 
 # %%
 Markdown(trade_offs.fronts_in_words(bill, COSTS))
@@ -182,37 +181,37 @@ duel = trade_offs.cost_ratios(runs, "full_fine_tuning", "feature_extraction")
 trade_offs.plot_duel(duel)
 
 # %% [markdown]
-# Ten is no law. The ratio follows the recipe: the updates of the dear side, and whether the head is
-# solved at once. Counted:
+# Ten is no law. The ratio depends on the recipe: how many updates the dear side makes, and whether the
+# head is solved at once. Counted:
 
 # %%
 Markdown(f"{trade_offs.duel_in_words(duel)}\n{trade_offs.modules_in_words(runs)}")
 
 # %% [markdown]
 # That "the accuracy gap is smaller than the cost gap" says little, since the two have no common unit. A
-# few points may be worth hours to you, and ten times a second is ten seconds. Put a price on both.
+# few points may be worth hours, and ten times a second is ten seconds.
 #
 # ## 5. Who pays later: latency
 #
 # Training is paid once, latency with every request. Frozen, partly or fully tuned, from scratch: the
-# same network answers. LoRA can be added to the weights (*merged*), and is that network then. An
-# adapter stays in the path.
+# same network answers. LoRA *merged* into the weights is that network too; an adapter stays in the
+# path.
 #
-# How large must a difference be to count? We have a ruler: networks that compute the same, recorded
-# again and again. **Predict first:** how far apart are two such timings?
+# How large must a difference be to count? Networks that compute the same were timed again and again.
+# **Predict first:** how far apart are two such timings?
 
 # %%
 money.plot_latency(runs)
 
 # %% [markdown]
-# What lies in the grey band tells nothing of its own, whichever way it points. The box at the top
-# averages over data sets, where noise cancels out, and so it can be surer than any mark here.
+# A mark in the grey band tells nothing by itself. The box at the top averages over data sets, where
+# noise cancels out, so it can be surer than any mark.
 
 # %%
 Markdown(money.latency_in_words(runs))
 
 # %% [markdown]
-# And here and now, one example at a time, in turns:
+# Timed here, one example at a time, in turns:
 
 # %%
 here = {name: money.timed_against_itself(networks[name][0], networks[name][1],
@@ -223,8 +222,8 @@ pd.DataFrame(here).rename_axis("× plain network").round(2)
 # %% [markdown]
 # ## 6. Pixels are the other lever
 #
-# Approach is one way to spend seconds on photos. The size of the pictures is another
-# ([12](12_worked_comparison.ipynb) has the intervals).
+# Seconds can be spent on the approach or on larger pictures ([12](12_worked_comparison.ipynb) has the
+# intervals).
 #
 # **Predict first:** what buys more points for a second, larger pictures or moved weights?
 
@@ -233,7 +232,7 @@ photos = product_photos.recorded()
 money.plot_lever_costs(photos)
 
 # %% [markdown]
-# In points, seconds and money, at a price of your own for an hour of a core:
+# In points, seconds and money, at your price for an hour of a core:
 
 # %%
 PRICE, WAGE, WATTS = 0.05, 60, 10  # euro an hour of a core, euro an hour of a person, watts a core
@@ -245,9 +244,9 @@ Markdown(money.levers_in_money(photos, PRICE))
 # Recorded seconds, by photo for what is computed once, by update for the rest: 400 updates, or eight passes
 # over more than 1,600 photos. An answer takes the recorded latency of the network at that size.
 #
-# - With no answers yet, which choice is dear? Is any of it money?
-# - Begin with 200 photos and raise the answers: from where on do pixels cost more than moved weights?
-# - Then 5,000 photos and no answers: which training is dearest now, and why?
+# - With 200 photos and no answers, which training is dearest?
+# - Raise the answers: from where on do pixels cost more than moved weights?
+# - With 5,000 photos and no answers, which training is dearest now, and why?
 
 # %%
 prices = money.price_list(photos, product_photos.of_any_task())
@@ -267,23 +266,23 @@ explore(
 )
 
 # %% [markdown]
-# And people? Somebody reads the result of each training before it is released:
+# Somebody reads the result of each training before it is released:
 
 # %%
 Markdown(money.people_in_words(prices, 5_000, euro_an_hour=PRICE, wage=WAGE, minutes=20))
 
 # %% [markdown]
-# Where that is so, minutes spent on tuning a learning rate cost more than the seconds it tunes.
-# [Notebook 09](09_maintenance.ipynb) follows the people through a year.
+# So a person's minutes cost more than the machine's seconds ([09](09_maintenance.ipynb) follows both
+# through three years).
 #
 # ## What to remember
 #
 # - Say which cost you mean: seconds, memory, storage and latency rank approaches differently.
 # - Freezing is cheap because the network runs once. Its lead grows with the epochs.
 # - Know your noise before you compare latencies. Merge LoRA where one task is served.
-# - If a gain isn't clear, don't pay for it. Try larger pictures before dearer training.
+# - If a gain isn't clear, don't pay for it.
 #
-# And in numbers, from the records:
+# In numbers, from the records:
 
 # %%
 Markdown(trade_offs.findings())

@@ -11,8 +11,8 @@
 #
 # Three bills come after the first training: disks for every version of every task, computing for every
 # retraining, and people who check each release. People are nearly all of it. Small files around one
-# shared base save disks, and how much depends on the network. A new base sends every one of them back
-# to training and to the people. So ask first how often you will retrain, and let a trigger say when.
+# shared base save disks, and how much depends on the network. A new base sends each of them back to
+# training and to the people. So ask first how often you will retrain, and let a trigger say when.
 #
 # **Needs:** this clone, and the digits and fabric sets (fetched by `make lab`).
 
@@ -30,13 +30,13 @@ from helpers.lessons.claims import verdict_box
 from helpers.tasks import load_task
 
 # %% [markdown]
-# What the records say of the storage that small modules are praised for:
+# What the records say of storage:
 
 # %%
 Markdown(verdict_box(11))
 
 # %% [markdown]
-# And the whole bill of a team with many tasks. Sizes and seconds are recorded; prices are yours to set.
+# The whole bill of a team with many tasks. Sizes and seconds are recorded, prices are yours to set.
 
 # %%
 costs = maintenance.recorded_costs()
@@ -47,19 +47,18 @@ Markdown(maintenance.bill_in_words(minilm, plan, prices))
 # %% [markdown]
 # ## 1. Three years on one page
 #
-# Each task is trained again whenever its data have drifted, and a person checks each version before it is
-# released. When the base changes, small files are trained again. A full copy holds all its weights: it
-# goes on as it is, and gains nothing from the better base.
+# Each task is trained again whenever its data have drifted, and a person checks each version before its
+# release. When the base changes, small files are trained again. A full copy goes on as it is, and gains
+# nothing from the better base.
 
 # %%
 maintenance.plot_years(plan, prices)
 
 # %% [markdown]
-# **Predict first:** how few minutes of checking a release would have to remain for disks and computing to
+# **Predict first:** how short would the check of a release have to be for disks and computing to
 # matter?
 #
-# Move the sliders: the price of an hour, the minutes, and the drift, as retrainings a year. When do the
-# files decide?
+# Move the sliders. When do the files decide?
 
 
 # %%
@@ -80,8 +79,8 @@ explore(
 )  # fmt: skip
 
 # %% [markdown]
-# Without people, files and seconds decide, though then the whole bill is small. Nor does a small file
-# mean a short training, because each step still runs the whole network forward and back:
+# Without people, files and seconds decide, but then the whole bill is small. Nor does a small file mean
+# a short training, since each step runs the whole network:
 
 # %%
 Markdown(maintenance.seconds_in_words())
@@ -98,22 +97,20 @@ Markdown(maintenance.seconds_in_words())
 maintenance.plot_times_less(costs)
 
 # %% [markdown]
-# The curves bend towards the ratio of the files, and no number of tasks lifts them above it. All three
-# kinds of small files, in words:
+# The curves bend towards the ratio of the files and stay below it. All three kinds of small files:
 
 # %%
 Markdown(maintenance.files_in_words(costs))
 
 # %% [markdown]
-# A weight matrix grows with the square of the network's width, and an update of fixed rank with the
-# width alone. So the saving depends on the network as well as the method: the wider the network, the
-# more LoRA saves. ([Notebook 04](04_adapters_and_lora.ipynb) varies the rank.)
+# So the saving depends on the network as well as the method. The wider the network, the more LoRA saves
+# ([04](04_adapters_and_lora.ipynb) shows why, and varies the rank).
 #
 # ## 3. A library of tasks on one base
 #
-# A `Library` is a folder with a small file for each task. Each file says which task and classes it is
-# for, how it was trained and scored, a hash of its base, and a digest of all its bytes. We train LoRA
-# on three tasks that have little in common.
+# A `Library` is a folder with a small file for each task. It says which task and classes it is for, how
+# it was trained and scored, and holds a hash of its base and a digest of all its bytes. We train LoRA
+# on three unlike tasks.
 
 # %%
 base, folder = load_backbone("pocket"), paths.cache_dir() / "notebook_09"
@@ -141,8 +138,8 @@ for name, task in tasks.items():
 library.list()[["task", "approach", "settings", "classes", "accuracy", "kB", "base"]].round(3)
 
 # %% [markdown]
-# `library.use(name)` returns the live model with that task plugged in: the base stays, and only the
-# small matrices beside its layers change. We swap through all tasks and back.
+# `library.use(name)` returns the live model with that task plugged in: only the small matrices beside
+# the base's layers change. We swap through all tasks and back.
 #
 # **Predict first:** will a task answer exactly as before, or only nearly?
 
@@ -165,9 +162,9 @@ Markdown(f"The accuracy was the recorded one in **{same} of {len(swaps)}** swaps
 Markdown(maintenance.served_in_words())
 
 # %% [markdown]
-# Matrices of the right shape fit any base of that shape, and give nonsense on all but one. So the library
-# checks what people would forget. We try a base of which one weight moved by a millionth, a file with
-# one bit flipped, and a name that isn't there.
+# Matrices fit any base of their shape, the wrong ones too. So the library checks what people would
+# forget. We try a base with one weight moved by a millionth, a file with one bit flipped, and a name
+# that isn't there.
 
 
 # %%
@@ -192,8 +189,8 @@ Markdown("\n".join(refusal(*one) for one in asked))
 #
 # ## 4. When the base changes
 #
-# One day there is a better base. We make one as a provider would, by training the old one further. It
-# has the same name and the same shapes. The library refuses all parts, and we force them onto it.
+# We make a new base as a provider would, by training the old one further. Its name and shapes are the
+# same. The library refuses all files, and we force them onto it.
 #
 # **Predict first:** what is a LoRA file of the old base worth on the new one?
 
@@ -211,15 +208,16 @@ Markdown(f"The library refused **{refused} of {len(tasks)}**. Forced, they lost 
          + f". Trained again, the digits reach {again:.3f}.")  # fmt: skip
 
 # %% [markdown]
-# A part that loses a few points goes on answering, and nobody notices. So each upgrade costs a training
-# and a check of *every* task. Keep a base as long as its files, and upgrade when the gain is worth that.
+# A file that loses a few points goes on answering, and nobody notices. So each upgrade costs a training
+# and a check of *every* task. Keep a base as long as its files, and upgrade when the gain is worth
+# that.
 #
 # ## 5. When the world changes
 #
-# Who says that a task must be retrained? Here a camera's lens gathers dust: week by week a white veil
-# lies over more of each picture. A probe on the frozen base answers. The trigger needs no labels: it
-# compares how sure the probe is of this week's pictures with how sure it was of examples that it had
-# not seen, and fires below what chance explains. Then that week is labelled and the probe retrained.
+# Who says that a task must be retrained? Here a camera's lens gathers dust: week by week a thicker
+# white veil lies over the pictures. A probe on the frozen base answers. The trigger needs no labels: it
+# fires when the probe is less sure of a week's pictures than of held-out examples, by more than chance
+# explains. Then that week is labelled and the probe retrained.
 #
 # **Predict first:** will the trigger fire before or after accuracy has fallen, and will a calendar do
 # as well?
@@ -229,22 +227,23 @@ weeks = drift.watched(photos=pick(60, 30))
 drift.plot_drift(weeks)
 
 # %% [markdown]
-# The lower panel is all that the trigger sees. What each policy reached, and what it took of labels:
+# The lower panel is all that the trigger sees. What each policy reached, and the labels it took:
 
 # %%
 Markdown(drift.drift_in_words(weeks))
 
 # %% [markdown]
-# This is one run of one kind of drift. Confidence is blind where a network stays sure of wrong answers,
-# so label a few pictures every month all the same. And keep the old version at hand, to roll back.
+# This is one run of one kind of drift. Where a network stays sure of wrong answers the trigger is
+# blind, so label a few pictures every month all the same. Keep the old version, to roll back.
 #
 # ## What to remember
 #
-# - Count people first. The trigger that saves a needless release saves more than any format of file.
+# - Count people first: their checks cost more than any format of file saves, and a trigger spares the
+#   needless ones.
 # - Small files are bound to their base. Store its hash with them, and let the machine refuse another.
-# - Weigh two files before you promise a factor.
+# - Compare the sizes of two files before you promise a factor.
 #
-# And in numbers, at the prices above:
+# In numbers, at the prices above:
 
 # %%
 Markdown(maintenance.findings())

@@ -13,10 +13,9 @@
 # %% [markdown]
 # # Can a rule choose for me, and what does it cost when it is wrong?
 #
-# A rule can choose before anything is trained, and it can be scored like any other prediction. Where
-# all approaches were tried, compare what the rule names with what came out best. The difference is
-# its **regret**, in points of accuracy. What size and distance change, and whether an answer learned
-# here holds elsewhere, is the first thing that this notebook prints.
+# A rule can choose before anything is trained, and be scored like any other prediction. Where all
+# approaches were tried, its **regret** is what its choice gives up against the best, in points of
+# accuracy. What rules give up, here and elsewhere, stands in the box below.
 #
 # **Needs:** this clone.
 
@@ -32,8 +31,8 @@ from helpers.lessons.exercises import scenarios
 from helpers.results import both_answers
 
 # %% [markdown]
-# Two bodies of evidence judge the rules, and they are never pooled: runs recorded here, and tables
-# that others published.
+# Two bodies of evidence, never pooled, judge the rules: runs recorded here, and tables that others
+# published.
 
 # %%
 Markdown(rule_trial.verdict_box())
@@ -50,8 +49,8 @@ print(told.approach, told.rule, sep=" · ")
 print(*told.reasons, sep="\n")
 
 # %% [markdown]
-# "Fallback" means that none of the article's four rules, R1 to R4, covers the situation. Then the
-# answer is ours. Here is the whole map. Each wall is a cliff: one example more, and the answer differs.
+# "Fallback" means that none of the article's four rules, R1 to R4, covers the situation, so the answer
+# is ours. In the whole map one example more can change the answer:
 
 # %%
 sizes = {"small (500)": 500, "moderate (20,000)": 20_000, "large (500,000)": 500_000}
@@ -64,10 +63,10 @@ pd.DataFrame(boxes).map(lambda made: f"{made.rule}: {made.approach.replace('_', 
 #
 # ## Each rule by itself
 #
-# A rule is only to blame where it speaks. So each is scored in the situations that match it
-# literally. Where none does, two fallbacks stand in: the cheapest credible approach, which `decide`
-# takes, and LoRA or an adapter, as the article's own remark on small data suggests. The columns
-# "constant" have the regret of one approach for each kind of data, learned on the other data sets.
+# Each rule is scored where it matches literally. Where none does, two fallbacks stand in: the cheapest
+# credible approach, which `decide` takes, and LoRA or an adapter, as the article's remark on small data
+# suggests. "Constant" is the regret of one approach for each kind of data, learned on the other data
+# sets.
 #
 # **Predict first:** which of the four rules is worse than that constant?
 
@@ -75,15 +74,15 @@ pd.DataFrame(boxes).map(lambda made: f"{made.rule}: {made.approach.replace('_', 
 rule_trial.rule_by_rule()
 
 # %% [markdown]
-# An empty cell means that nobody tried what the rule names. Numbers of situations are those in which
-# its answer was tried. The constant takes the next best where its first choice was not.
+# An empty cell means that nobody tried what the rule names, and situations are those in which it was
+# tried. Where the constant's first choice was not, it takes the next best.
 #
 # ## The rivals
 #
 # Every rule answers for data sets that it has not seen. "What ships" is the constant, or a cheaper
-# approach that is expected to do as well. On published cases it knows only what was measured here,
-# and the other learners know only other published data sets. "Walls refitted" moves the rule's thresholds
-# to where the other data sets put them; "the 2×2 rule" looks at size and distance alone. Lines are 95 % intervals over data sets.
+# approach expected to do as well. On published cases it knows only what was measured here, the other
+# learners only other published data sets. "Walls refitted" takes the rule's thresholds from the other
+# data sets; "the 2×2 rule" looks at size and distance alone. Lines are 95 % intervals over data sets.
 #
 # **Predict first:** will what was learned here hold on published cases?
 
@@ -91,9 +90,9 @@ rule_trial.rule_by_rule()
 rule_trial.plot_trial()
 
 # %% [markdown]
-# Published networks are larger, data sets go up to a million examples, and recipes are their
-# authors'. A source rarely tried every approach, so rules are scored on different cases there. If
-# your network and recipe are like those, take what published tables would choose:
+# Published networks are larger, data sets go up to a million examples, and recipes are their authors'.
+# Sources rarely tried every approach, so rules are scored on different cases there. If your network and
+# recipe are like theirs, take what published tables would choose:
 
 # %%
 names = {"own": "measured here", "published": "published"}
@@ -102,16 +101,16 @@ pd.DataFrame({title: rule_trial.constants(where) for where, title in names.items
 # %% [markdown]
 # ## Are the walls in the right place?
 #
-# The rule has walls at 5,000 examples, at a distance of one third, and at 100,000 examples. Below,
-# each is swept: what does every approach give up in the bands on both sides? **Predict first:** does
-# the lowest curve change at the dashed line?
+# The rule has walls at 5,000 examples, at a distance of one third, and at 100,000 examples. What does
+# each approach give up on both sides? **Predict first:** does the lowest curve change at the dashed
+# line?
 
 # %%
 explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "threshold"})
 
 # %% [markdown]
-# Move through the three; here each data set has one say, where the box above averages over situations. The
-# table says what each body of evidence would choose on either side.
+# Here each data set has one say, while the box above averages over situations. What each body of
+# evidence would choose on either side:
 
 # %%
 rule_trial.at_the_walls()
@@ -125,8 +124,8 @@ Markdown(rule_trial.wall_sentence())
 # %% [markdown]
 # ## Your own situation
 #
-# The nearest recorded curves say what was reached near by and whether the best is clear or too close
-# to call. Published cases stand beside them, and so does what would change the answer.
+# The nearest recorded curves say what was reached and whether the best is clear. Published cases stand
+# beside them, and so does what would change the answer.
 
 # %%
 made = both_answers(Situation(examples=300, distance="distant"))
@@ -134,8 +133,8 @@ print(f"rule: {made['approach']} ({made['rule']}); measured: {made['verdict']}")
 print(*made["reasons"], sep="\n")
 
 # %% [markdown]
-# Start at your own situation and move one slider at a time. Which of them changes the rule, and which
-# the records? The button trains the chosen point here and now.
+# Start at your own situation and move one slider at a time. Which changes the rule's answer, and which
+# the records'? The button trains the chosen point here and now.
 
 # %%
 explorer()

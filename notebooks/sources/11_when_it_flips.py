@@ -14,9 +14,9 @@
 # # When does the rule not apply?
 #
 # When something counts that its four axes do not see: a heap of pictures without labels, data that must
-# not leave, or dozens of similar tasks. The first helps on some tasks and hurts on others, and needs far
-# fewer pictures than the rule asks for. For the second, a small network that is tuned here can beat a
-# larger one that you may only ask. The third is a question of storage.
+# not leave, or dozens of similar tasks. The first helps on some tasks and hurts on others, and can need
+# far fewer pictures than the rule asks for. For the second, a small network that is tuned here can beat
+# a larger one that you may only ask. The third is a question of storage.
 #
 # **Needs:** this clone; digits and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -43,7 +43,7 @@ Markdown(verdict_box(16, 17, 18))
 # %% [markdown]
 # ## 1. What the rule says, with and without
 #
-# One situation, and three others that differ from it in one condition each.
+# One situation, and three that differ from it in one condition each.
 #
 # **Predict first:** which of the three changes the approach, and which only puts a step before it?
 
@@ -61,10 +61,10 @@ pd.DataFrame(rows, columns=["200 examples, very distant", "rule", "first", "then
 # %% [markdown]
 # ## 2. Flip one: many pictures without labels
 #
-# Suppose we can afford 50 labelled digits. The other pictures lie there unused. A **pretext task** makes
-# its labels from the pictures themselves, so that pretraining can continue on your own data before you
-# fine-tune. SimCLR (Chen et al. 2020, [arXiv 2002.05709](https://arxiv.org/abs/2002.05709)) shows the
-# network two random views of each picture and asks which two belong together.
+# Suppose that only 50 digits are labelled. A **pretext task** makes its labels from the pictures
+# themselves, so that pretraining can continue on your own data before you fine-tune. SimCLR (Chen et
+# al. 2020, [arXiv 2002.05709](https://arxiv.org/abs/2002.05709)) shows the network two random views of
+# each picture and asks which two belong together.
 
 # %%
 pocket = load_backbone("pocket")
@@ -77,9 +77,9 @@ titles = [name for name in ("picture", "one view", "another") for _ in range(4)]
 image_grid([tile.clip(0, 1) for tile in tiles], titles, title="What must be matched", columns=4)
 
 # %% [markdown]
-# Views are a bet: matching them pays where your classes survive turning, moving, toning and dropped
-# pixels, and it hurts where these are what tells the classes apart. The loss is a cross-entropy without a
-# label in it; the right answer for each view is its partner.
+# Matching views pays where your classes survive turning, moving, toning and dropped pixels, and hurts
+# where these tell the classes apart. The loss is a cross-entropy without labels; the right answer for
+# each view is its partner.
 
 
 # %%
@@ -98,8 +98,8 @@ print(f"largest difference to the loss that trains below: {gap:.1e}")
 
 # %% [markdown]
 # `pocket` goes on learning from more and more of the pictures, as many steps each time. Then a probe
-# learns from few labels, over several draws of them. One suspicion has to be ruled out: perhaps fresh
-# BatchNorm statistics alone would do, with no learning at all.
+# learns from few labels, over several draws. As a control, BatchNorm statistics are renewed and nothing
+# is learned.
 #
 # **Predict first:** how many unlabelled pictures does it take before the probe gains?
 
@@ -110,13 +110,13 @@ scores = flips_live.probes(networks, "digits", pick([50, 200], [50]), draws=pick
 flips_live.plot_unlabelled(scores)
 
 # %% [markdown]
-# Here is the surprise:
+# In words, with the control:
 
 # %%
 Markdown(flips_live.surprise(scores))
 
 # %% [markdown]
-# Move the sliders: from how many pictures on does the rule speak, and what was gained by then?
+# From how many pictures on does the rule speak, and what was gained by then?
 
 
 # %%
@@ -127,10 +127,10 @@ def draw_rule(labelled, unlabelled):
 explore(draw_rule, labelled=[50, 200], unlabelled=[100, 500, len(unlabelled), 10_000])
 
 # %% [markdown]
-# So a threshold in thousands is no reason to wait. Digits are the best case, though. Recorded with three
+# So a threshold in thousands is no reason to wait. But digits are the best case. Recorded with three
 # draws, tuned rates and the whole test split: digits, fabric, products whose pixels are shuffled, and
-# tweets, where the pretext is to guess left-out words. Each marker compares with the same way of training
-# without continued pretraining. The black one is what you would ship: validation picks between both.
+# tweets, where the pretext is to guess left-out words. Each marker compares with the same training
+# without continued pretraining. Black is what you would ship: validation picks between both.
 #
 # **Predict first:** in how many places does the whole bar lie right of zero?
 
@@ -150,9 +150,9 @@ Markdown(flips.unlabelled_in_words())
 #
 # ## 3. Flip two: the data must not leave
 #
-# A hosted model is larger than what you could run, but you only get its embeddings: a frozen network
-# behind a door. `hosted` is such a door on this machine, a small HTTP server. Ours isn't large as hosted
-# models go, though over ten times the size of `pocket`.
+# A hosted model is larger than what you could run, but you only get its embeddings: it is a frozen
+# network behind a door. `hosted` is such a door, a small HTTP server on this machine. The network
+# behind it isn't large as hosted models go, but over ten times the size of `pocket`.
 
 # %%
 one = load_task("digits", n_train=50, n_test=1).train.inputs[:1]
@@ -162,9 +162,9 @@ with hosted(load_backbone(flips_live.LARGER, size=64)) as client:
 print(f"{sent:,} bytes leave for a picture, {width:,} numbers return in {spent:.1f} ms")
 
 # %% [markdown]
-# On these vectors a head is all you can train. At home, on your own small network, you may do anything:
-# probe it, insert LoRA, or tune it all. And between training and use something changes that you don't
-# see: the provider feeds its network larger pictures one day. Same address, same width of vectors.
+# On these vectors a head is all you can train. Your own small network you may probe, adapt with LoRA or
+# tune in full. And between training and use the provider feeds its network larger pictures: same
+# address, same width of vectors.
 #
 # **Predict first:** which of the three beats the hosted probe, and what does the change do to it?
 
@@ -174,31 +174,30 @@ change = flips_live.change_in_words(duel)
 Markdown(f"{flips_live.duel_in_words(duel)}\n\nBetween training and use: {change}")
 
 # %% [markdown]
-# Nobody announced it, and each answer came as before. So keep a few pictures with their embeddings, ask
-# for them again every day, and compare (exercise 11.3). What was recorded of four tasks, draw by draw:
+# No error told of the change. So keep a few pictures with their embeddings, ask for them again every
+# day, and compare (exercise 11.3). Recorded on four tasks, draw by draw:
 
 # %%
 title = f"Small and here, minus a probe on larger and hosted{flips.early('local')}"
 flips.plot_gains(flips.local_gains(), title)
 
 # %% [markdown]
-# Does the place of a small network change with the number of labels? In words, with what leaves:
+# In words, with the time of an answer and what leaves:
 
 # %%
 Markdown(flips.local_in_words())
 
 # %% [markdown]
-# Where data must not leave, the constraint outranks all of this; the numbers tell what it costs, or
-# gives. Before you let data leave, have it in writing: who may read what is sent, and how long is it
-# kept? Does it train their next model? In which country does it lie? Which version answers, and how long
-# before a change are you told? What happens to the price? And for a model at home: does the licence of
-# its weights allow your use?
+# Where data must not leave, the constraint outranks all of this; the numbers tell its cost, or its
+# gain. Before you let data leave, have it in writing: who may read what is sent, and how long is it
+# kept? Does it train their next model? In which country does it lie? Which version answers, and how
+# long before a change are you told? What happens to the price? And for a model at home: does the
+# licence of its weights allow your use?
 #
 # ## 4. Flip three: many similar tasks
 #
 # One base and a library of small files are easier to keep than dozens of full copies, if they are as
-# accurate. Storage is arithmetic ([09](09_maintenance.ipynb) does it, swaps tasks, damages files and
-# changes the base). What do small files give up?
+# accurate. [09](09_maintenance.ipynb) has the storage. What do small files give up?
 #
 # **Predict first:** adapters or LoRA, which is clearly behind full copies more often?
 
@@ -210,22 +209,23 @@ for name in ("adapter", "lora"):
 Markdown("\n".join(told))
 
 # %% [markdown]
-# *Easier to keep* is more than bytes: the base has to stay in place as long as any of its tasks.
+# And the base has to stay in place as long as any of its tasks.
 #
 # ## What to remember
 #
-# - A flip is a claim like any other. Make its comparison on your own data, draw by draw.
-# - Try the nearly free step beside the dear one, and count the step that comes first into the bill.
-# - "Local only" isn't a loss of accuracy by itself. Tune the small network before you mourn the large.
-# - What you can only ask may change. Keep pictures whose answers you know.
+# - Test a flip on your own data, draw by draw.
+# - Count continued pretraining into the bill, and try fresh BatchNorm statistics alone.
+# - "Local only" need not cost accuracy: tune the small network first.
+# - A hosted model may change. Keep pictures whose answers you know.
 #
-# And in numbers, from the records:
+# In numbers, from the records:
 
 # %%
 Markdown(flips.findings())
 
 # %% [markdown]
-# **Not measured:** hosted models of the size that is sold today, real networks, and long pretraining.
+# **Not measured:** hosted models of the size that is sold today, real connections, and long
+# pretraining.
 
 # %% [markdown]
 # ## Exercises

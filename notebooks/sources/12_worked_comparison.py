@@ -10,10 +10,10 @@
 # # Product photos: which approach would you have shipped?
 #
 # A team has a few hundred to a few thousand photos of products, not far from what an ImageNet network
-# knows. The usual story goes: a frozen network is strong within minutes, partial fine-tuning adds a
-# few points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may
-# matter more than the approach, and how each was trained, which can turn their order round. So feed the
-# frozen network larger pictures first, then measure one dearer approach beside it, with as much care, on
+# knows. The usual story: a frozen network is strong within minutes, partial fine-tuning adds a few
+# points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may matter
+# more than the approach, and how each was trained, which can turn the order round. So feed the frozen
+# network larger pictures first. Then measure one dearer approach beside it, with as much care, on
 # several draws of *your* photos, and pay only for a clear gain.
 #
 # **Needs:** EfficientNet-Lite0, the clothing photos (a sample is in this clone) and the groceries
@@ -30,7 +30,7 @@ from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]
-# The story's three sentences and its lesson, as the records of product photos judge them:
+# The story's three sentences and its lesson, as the records judge them:
 
 # %%
 Markdown(verdict_box(19, 20, 21, 28))
@@ -39,8 +39,7 @@ Markdown(verdict_box(19, 20, 21, 28))
 # ## 1. Larger pictures, or moving weights?
 #
 # EfficientNet-Lite0 was trained on pictures of 224 pixels; smaller ones are faster and lose detail. So
-# there are two ways to spend computing on a frozen network that reads small pictures: give it larger
-# ones and leave it frozen, or keep them small and let weights move.
+# computing can go into larger pictures for a frozen network, or into moving weights on small ones.
 #
 # **Predict first:** which brings more points?
 
@@ -50,20 +49,20 @@ print(recipe_in_words({"image": runs["schema"].max()}), coverage(runs), sep="\n"
 product_photos.plot_levers(runs)
 
 # %% [markdown]
-# Zero is the frozen network on the small pictures. Black squares change the pictures alone, coloured
-# markers the approach alone. In brackets: processor seconds of a training run.
+# Zero is the frozen network on small pictures. Black squares change the pictures alone, coloured
+# markers the approach alone. In brackets: processor seconds of a training.
 
 # %%
 Markdown(product_photos.levers_in_words(runs))
 
 # %% [markdown]
-# Larger pictures need no learning rate and leave the base untouched. Their price comes with every
-# answer ([08](08_compute_and_latency.ipynb) puts both in money). After both, what do moved weights add?
+# Larger pictures need no learning rate and leave the base untouched ([08](08_compute_and_latency.ipynb)
+# puts both in money).
 #
 # ## 2. The story's three approaches, live
 #
 # Ten kinds of clothing, photographed by volunteers on floors, beds and hangers, with the published
-# split. We train at 64 pixels, so that you need not wait.
+# split. We train at 64 pixels, to be quick.
 
 # %%
 n_train, epochs = pick(full=(200, 8), fast=(40, 1))
@@ -73,8 +72,7 @@ rows = [(task.train.labels == label).nonzero()[0][0] for label in range(10)]
 image_grid(task.train.inputs[rows], task.classes, title="One of each class", columns=10)
 
 # %% [markdown]
-# First the frozen network, once with small and once with larger pictures
-# ([02](02_feature_extraction.ipynb) shows which classes a probe confuses).
+# First the frozen network, with small and with larger pictures.
 #
 # **Predict first:** guessing is right once in ten. How far does each get?
 
@@ -91,8 +89,8 @@ partial = product_photos.live("partial_fine_tuning", 64, **sizes)
 Markdown(f"{partial} That is **{partial.seconds / probe.seconds:.0f} times** the probe's bill.")
 
 # %% [markdown]
-# Third, everything moves. **Predict first:** the story says that training goes on improving
-# while validation stalls or drops. Which of the three curves shows it?
+# Third, everything moves. **Predict first:** the story says that training goes on improving while
+# validation stalls or drops. Which of the curves show it?
 
 # %%
 full = product_photos.live("full_fine_tuning", 64, **sizes)
@@ -105,7 +103,7 @@ plot_history(full.history, title=f"Full fine-tuning on {n_train} photos, one run
 Markdown(f"{full} {product_photos.curves_in_words(full.history)}")
 
 # %% [markdown]
-# All beside the frozen network on small pictures. From one draw nothing follows, not even the order.
+# Beside the frozen network on small pictures. From one draw nothing follows, not even the order.
 
 # %%
 Markdown(product_photos.beside_each_other(probe, sharper, partial, full))
@@ -113,17 +111,17 @@ Markdown(product_photos.beside_each_other(probe, sharper, partial, full))
 # %% [markdown]
 # ## 3. The same three over several draws
 #
-# Recorded, by the recipe of section 1; the live runs were shorter, on photos as they are. Each seed draws
-# other training photos, so gains over the frozen network are taken seed by seed. **Predict first:** will
-# you see the story's order?
+# Recorded by the recipe of section 1; the live runs were shorter and their photos not augmented. Each
+# seed draws other training photos, so gains over the frozen network are taken seed by seed. **Predict
+# first:** will you see the story's order?
 
 # %%
 table = product_photos.beside_frozen(runs)
 table.drop(columns="gap wider by")
 
 # %% [markdown]
-# An interval that spans zero is too close to call; where there is none, draws were too few. Counted over
-# every way to move weights, LoRA and adapters included:
+# An interval that spans zero is too close to call; where there is none, draws were too few. Counted
+# over every way to move weights:
 
 # %%
 Markdown(product_photos.clear_gains(runs))
@@ -152,29 +150,29 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 # %% [markdown]
 # ## 5. More photos
 #
-# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with 200 photos, has it
-# passed the frozen network, and the one that reads larger pictures (dashed)? A marker of one draw is moved
-# by what the frozen network did on that draw and on the others.
+# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with 200 photos,
+# has it passed the frozen network, and the one that reads larger pictures (dashed)? A marker of one
+# draw is corrected by how far the frozen network was off its mean on that draw.
 
 # %%
 product_photos.plot_sizes(runs)
 
 # %% [markdown]
-# Bands are drawn from three draws on. What has none may lie elsewhere tomorrow.
+# Bands are drawn from three draws on; what has none is unsure.
 #
 # ## 6. Does full fine-tuning overfit?
 #
-# A wide gap between training and test says that photos were learned by heart. Whether that *hurts*, the
-# test accuracy tells. *Gap wider by*: in points, beside the frozen network's. Recipe 1 is our first round:
-# fewer updates and rates, photos as they are, BatchNorm's statistics from small batches. Recipe 2 is that
-# of section 1. **Predict first:** by which does the story come true?
+# A wide gap between training and test says that photos were learned by heart; whether that *hurts*, the
+# test accuracy tells. *Gap wider by*: in points, beside the frozen network's. Recipe 1 is our first
+# round: fewer updates and rates, no augmentation, BatchNorm's statistics from small batches. Recipe 2
+# is that of section 1. **Predict first:** by which does the story come true?
 
 # %%
 product_photos.by_recipe()
 
 # %% [markdown]
-# The same photos, network and approaches: overfitting is a matter of the recipe too. What of it did this,
-# the table cannot tell. A narrow gap is no praise by itself: a network that learned little has one too.
+# Photos, network and approaches are the same, so overfitting depends on the recipe too; on what part of
+# it, the table cannot tell. A narrow gap alone is no merit: a network that learned little has one.
 #
 # ## 7. How carefully must the learning rate be set?
 #
@@ -186,15 +184,15 @@ with pd.option_context("display.max_colwidth", None):
     display(product_photos.rates_tried())
 
 # %% [markdown]
-# A best rate at the *lowest* or *highest* tried would undersell an approach: a better one may lie beyond.
-# A probe that is solved to its optimum has no rate, but penalties. [Notebook 03](03_fine_tuning.ipynb)
-# sweeps rates with several seeds.
+# Where the best rate is the *lowest* or *highest* tried, a better one may lie beyond it. A probe that
+# is solved to its optimum has no rate, but a penalty. [03](03_fine_tuning.ipynb) sweeps rates with
+# several seeds.
 #
 # ## 8. Photos from elsewhere
 #
-# A model is tested on photos like those it learned from, and used on others. To see what that costs, a
-# probe learns from part of a published training list and answers for the rest of it, then for the
-# published test. Were all of one kind, the two accuracies would agree.
+# Models are tested on photos like those they learned from, and used on others. To see what that costs,
+# a probe learns from part of a published training list and answers for the rest of it, then for the
+# published test. Were all of one kind, both accuracies would agree.
 #
 # **Predict first:** by how many points do they differ, for clothing and for groceries?
 
@@ -204,28 +202,26 @@ away = product_photos.elsewhere(["clothing", "grocery"], **pick(
 Markdown(product_photos.elsewhere_in_words(away))
 
 # %% [markdown]
-# Accuracies are means over classes, so that another mix of classes does not count as a shift. The fall
-# is what a random split hides: report a number from photos that were taken where the model will work.
+# Accuracies are means over classes, so that another mix of classes does not count as a shift. A random
+# split hides such a fall.
 #
-# Moving more weights may make the fall larger. Others have measured that at length:
+# Moving more weights may make the fall larger, as others measured:
 
 # %%
 Markdown(product_photos.shifted_elsewhere())
 
 # %% [markdown]
-# What fine-tuning *forgets* is measured in [03](03_fine_tuning.ipynb), on a network whose source we have.
-#
 # ## 9. The verdict
 #
-# For each situation that was recorded: who leads, and what is the cheapest within two points of it?
+# For each recorded situation: who leads, and what is the cheapest within two points of it?
 
 # %%
 Markdown(product_photos.to_ship(runs))
 
 # %% [markdown]
-# The ledger asks the same of all product photos, each data set with the most photos and pixels recorded.
-# *Undecided* is an interval on both sides of the line, or fewer than three data sets: more draws from one
-# shop say nothing about the next.
+# The ledger asks the same of all product photos, each data set with the most photos and pixels
+# recorded. Fewer than three data sets are *undecided*: more draws from one shop say nothing about the
+# next.
 
 # %%
 parts = [{"about": "accuracy"} | vars(one) | part | {"claim": one.id}
@@ -260,12 +256,12 @@ explore(
 # %% [markdown]
 # ## What to remember
 #
-# - Size of pictures first, then approaches, on several draws; compare draw by draw.
+# - Size of pictures first, then approaches; compare draw by draw.
 # - A wide gap between training and test is no verdict: another recipe may close it.
 # - A best rate at the edge of those tried means that the comparison is not over.
 # - Test on photos from where the model will work.
 #
-# And in numbers, from the records of these photos:
+# In numbers, from the records of these photos:
 
 # %%
 Markdown(product_photos.findings())

@@ -9,13 +9,13 @@
 # %% [markdown]
 # # A language model: is LoRA always the answer?
 #
-# The rule says so: a large language model, any number of examples, LoRA. Before you follow it, ask
-# three things. Do you have to train at all, or is a prompt or a count of words enough? What does LoRA
-# save, and from which size on? Does it learn as much as moving all weights? We ask SmolLM2, a model of
-# 135 million weights that people use, and read what others measured on 3 to 175 billion weights.
+# The rule says so: a large language model, any number of examples, LoRA. First ask three things. Do you
+# have to train at all, or is a prompt or a count of words enough? What does LoRA save, and from which
+# size on? Does it learn as much as moving all weights? We ask SmolLM2, a model of 135 million weights,
+# and read what others measured on 3 to 175 billion.
 #
 # **Needs:** SmolLM2 and the text sets (fetched by `make lab`). Where they are out of reach the records
-# stand alone, and the cells say so.
+# stand alone.
 
 # %%
 import torch
@@ -44,9 +44,9 @@ Markdown(claims.verdict_box(7, 11, 13, 24))
 # %% [markdown]
 # ## 1. Live: SmolLM2 reads tweets
 #
-# SmolLM2 was trained on two trillion tokens and then taught to follow instructions. One thing to know
-# about every number of it here: **its weights are the 4-bit ones of a published file, multiplied out
-# again, and not the originals.**
+# SmolLM2 was trained on two trillion tokens and then taught to follow instructions. Every number of it
+# here comes from **the 4-bit weights of a published file, multiplied out again, not from the
+# originals.**
 
 # %%
 lm, tweets, said = tuning.reachable()
@@ -61,10 +61,10 @@ before = causal_lm.sample(lm, tuning.asked(lm, question), tokens=40, seed=1)
 print(before)
 
 # %% [markdown]
-# Now we show it tweets by two candidates of 2016. This is the whole of LoRA training on a language
-# model: `plug` freezes every weight and adds two small matrices to every linear layer
+# Now we show it tweets by two candidates of 2016. This is all of LoRA training on a language model:
+# `plug` freezes every weight and adds two small matrices to every linear layer
 # ([04](04_adapters_and_lora.ipynb) writes them out), and the loss asks for the next token. The learning
-# rate was not tuned, so this shows how it is done, and no more.
+# rate was not tuned: this only shows how it is done.
 #
 # **Predict first:** after so few updates, will the model have learned words, or a manner?
 
@@ -85,15 +85,15 @@ if tweets:
 print(f"{len(losses)} updates moved {sum(p.numel() for p in moving):,} weights")
 
 # %% [markdown]
-# The same question and the same random seed, after training:
+# The same question and random seed, after training:
 
 # %%
 after = causal_lm.sample(adapted, tuning.asked(lm, question), tokens=40, seed=1)
 print(f"after {len(losses)} updates: {after}")
 
 # %% [markdown]
-# One answer proves nothing. **Bits per byte** measure it: what each byte of a text costs if the model
-# has to write it down, 8 without any foresight and 0 with perfect foresight.
+# One answer proves nothing. **Bits per byte** measure how well the model foresees a text: 8 are no
+# foresight, 0 perfect foresight.
 
 # %%
 said = "Not computed, for want of the tweets."
@@ -109,8 +109,8 @@ Markdown(said)
 #
 # A model that reads tweets may lose something of what it knew. So each way to adapt it is judged on
 # three texts: unread tweets, which it should *learn*, and newsgroup posts and excerpts of books, which
-# it should *keep*. All start from the dequantised weights, the same updates and batches, and
-# rates are tried until the best on validation tweets is inside.
+# it should *keep*. All start from the dequantised weights and see the same batches, and rates are tried
+# until the best on validation tweets is at neither end.
 #
 # **Predict first:** which forgets more, LoRA or moving all weights?
 
@@ -118,29 +118,29 @@ Markdown(said)
 smollm2_records.adapted_shown()
 
 # %% [markdown]
-# Learned: bits per byte saved. Forgotten: bits per byte lost. Brackets are 95 % intervals over seeds, so
-# that a line of one seed has none. LoRA beside full fine-tuning, and what the table lacks today:
+# Learned: bits per byte saved. Forgotten: bits per byte lost. Brackets are 95 % intervals over seeds; a
+# line of one seed has none. LoRA beside full fine-tuning, and what the table lacks:
 
 # %%
 Markdown(smollm2_records.adapted_in_words())
 
 # %% [markdown]
-# On a decoder of a million weights, pretrained on newsgroup posts, the same question was asked earlier
-# and has three seeds for every line:
+# The same on a decoder of a million weights, pretrained on newsgroup posts, with three seeds for every
+# line:
 
 # %%
 Markdown(forgetting.told())
 
 # %% [markdown]
-# A method that moves a model less does less of both, and so does a lower rate. Look for a method that
+# Whatever moves a model less, a method or a lower rate, does less of both. Look for a method that
 # learns as much *and* forgets less.
 #
 # ## 3. Do you have to train at all?
 #
 # Suppose you want classes, not text: the mood of a review, the author of a tweet, the subject of a
-# message. There are cheaper rungs below LoRA. You can ask in words (no training, no labels), show a few
-# examples in the prompt, or fit a linear probe on frozen features (of the dequantised SmolLM2, or of
-# MiniLM, a sentence encoder of 22 million weights). And there are word counts, which need no network.
+# message. Below LoRA there are cheaper rungs: ask in words (no training, no labels), show a few
+# examples in the prompt, fit a linear probe on frozen features (of the dequantised SmolLM2, or of
+# MiniLM, a sentence encoder of 22 million weights), or count words, without a network.
 #
 # **Predict first:** with 200 labelled texts, which is ahead: a prompt, word counts, or a probe?
 
@@ -156,32 +156,30 @@ explore(draw_ways, n_train=list(smollm2_records.SIZES), labels={"n_train": "labe
 
 # %% [markdown]
 # Bars are 95 % intervals, over seeds or, with fewer than three runs, from the number of test texts.
-# Prompts are drawn at both sizes, because their labels are few at any size. What each costs:
+# Prompts are drawn at both sizes: they use few labels, if any. What each costs:
 
 # %%
 smollm2_records.classified_shown(200)
 
 # %% [markdown]
-# "Labels" counts what was used for choosing a rate or a prompt, too. In words, with what is missing:
+# "Labels" includes those that chose a rate or a prompt. In words, with what is missing:
 
 # %%
 Markdown(smollm2_records.classified_in_words())
 
 # %% [markdown]
-# A prompt asks for what the model can already name. Ours were written once and not improved, so that
-# another wording may do better or worse. And read its scores with care: a model trained on the web may
-# have read these very texts.
+# A prompt asks for what the model can already name. Ours were written once and not improved; another
+# wording may do better or worse. And a model trained on the web may have read these very texts.
 #
-# Where answers have to come from documents of your own, *retrieval* is the rung before training: look up
-# the passages nearest to the question and put them into the prompt (Lewis et al. 2020,
-# [arXiv 2005.11401](https://arxiv.org/abs/2005.11401)). A changed document then needs no new training.
-# We have not measured it.
+# Where answers have to come from your own documents, *retrieval* is the rung before training: put the
+# passages nearest to the question into the prompt (Lewis et al. 2020,
+# [arXiv 2005.11401](https://arxiv.org/abs/2005.11401)). A changed document then needs no training. We
+# have not measured it.
 #
 # ## 4. Memory and seconds: LoRA, and LoRA on four bits
 #
-# A step with LoRA still runs forward and backward through the whole network. It saves the gradients and
-# AdamW's two moments of the weights that rest. From which size on does that pay? Decoders of growing
-# size took steps with both, in turns:
+# A LoRA step runs through the whole network, but keeps no gradients or AdamW moments of frozen weights.
+# From which size on does that pay? Decoders of growing size took steps with LoRA and in full, in turns:
 
 # %%
 Markdown(break_even.lora_in_words())
@@ -201,11 +199,11 @@ smollm2_records.four_bit_table()
 Markdown(f"{smollm2_records.four_bit_in_words()}\n\n{published_scale.four_bits()}")
 
 # %% [markdown]
-# So 4 bits are paid for in time, on a graphics card too. Where no laptop goes we can count. Gigabytes
-# hold weights, gradients and moments; LoRA of rank 8 sits on query and value, as in its paper; "full"
-# and "LoRA" train in *mixed precision*: 16-bit numbers are multiplied, and 32-bit copies of what trains
-# take the small updates that 16 bits would round away. Activations come on top, and fewer of them with
-# LoRA: an input that only a frozen weight's gradient needs isn't kept.
+# So 4 bits are paid for in time, on a graphics card too. For models that no laptop trains, memory can
+# be counted. Gigabytes hold weights, gradients and moments; LoRA of rank 8 sits on query and value, as
+# in its paper; "full" and "LoRA" train in *mixed precision*: 16-bit numbers are multiplied, and 32-bit
+# copies of what trains take updates that 16 bits would round away. Activations come on top, fewer with
+# LoRA.
 
 # %%
 counting.scale_shown()
@@ -213,8 +211,8 @@ counting.scale_shown()
 # %% [markdown]
 # ## 5. Three billion weights and more: what others measured
 #
-# The authors of `peft` taught Llama-3.2-3B school mathematics, each method for as many steps, one seed
-# each. *Forgetting* is how much its loss on other text grew.
+# The authors of `peft` taught Llama-3.2-3B school mathematics, each method for as many steps, with one
+# seed. *Forgetting* is how much its loss on other text grew.
 #
 # **Predict first:** how much of the range between methods is a matter of the learning rate?
 
@@ -228,8 +226,8 @@ published_scale.three_billion()
 published_scale.gpt3()
 
 # %% [markdown]
-# Both are short trainings on a task close to what the model knows. Others trained for long, on text
-# that teaches something new:
+# Both are short trainings on a task near what the model knows. Others trained long, on text that
+# teaches something new:
 
 # %%
 Markdown(published_scale.large_models())
@@ -237,17 +235,17 @@ Markdown(published_scale.large_models())
 # %% [markdown]
 # ## 6. When LoRA, when full fine-tuning, when neither
 #
-# - **Neither**, while word counts, a prompt or a probe is within what you need. They take seconds, and
-#   only after trying them do you know what training has to beat.
-# - **LoRA**, when the model must write or answer in your manner, the task lies near what it knows, and
-#   memory or many tasks on one base count. Tune its rate: it wants a higher one than full fine-tuning.
+# - **Neither**, while word counts, a prompt or a probe does what you need. They take seconds, and show
+#   what training has to beat.
+# - **LoRA**, when the model must write in your manner, the task lies near what it knows, and memory or
+#   many tasks on one base count. Tune its rate: it wants a higher one than full fine-tuning.
 # - **QLoRA**, when the base does not fit otherwise and you can wait.
 # - **Full fine-tuning**, when the model must learn something new from much text, such as a programming
 #   language, and you can pay for the memory. Measure what it forgets on a text of the old domain.
 #
 # ## What to remember
 #
-# What the records and the tables say today:
+# From the records and the published tables:
 
 # %%
 Markdown(smollm2_records.findings())

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Which approach should I take for my own data?
 #
-# Point the advisor at a folder of class folders, with pictures or texts in them, or at a table. It looks
-# for what is wrong with the data, tries frozen features on them, and names an approach with what it
-# would reach and cost here, and how sure that is. Where that is not sure enough it measures. In a
-# terminal it is one line: `python -m helpers advise PATH --measure --minutes 10 --html page.html`.
+# Point the advisor at a folder of class folders, with pictures or texts in them, or at a table. It
+# looks for what is wrong with the data, tries frozen features on them, and names an approach, what it
+# would reach and cost here, and how sure that is. Where that is not sure enough it can measure. In a
+# terminal: `python -m helpers advise PATH --measure --minutes 10 --html page.html`.
 #
 # **Needs:** this clone alone, for the example; your own data, if you have some.
 
@@ -33,8 +33,8 @@ from helpers.lessons import advisor_scores, check, example_data, pick
 from helpers.paths import cache_dir
 
 # %% [markdown]
-# Can it be trusted? It was scored on recorded situations whose data set was held out from its records,
-# beside one approach for all pictures and one for all texts:
+# Can it be trusted? It was scored on recorded situations, with their data set held out from its
+# records:
 
 # %%
 Markdown(advisor_scores.verdict_box())
@@ -43,8 +43,8 @@ Markdown(advisor_scores.verdict_box())
 # ## 1. Some data, with faults planted in it
 #
 # The example is a folder as many teams have it: `train/`, `validation/` and `test/` with a folder for
-# each class. Three kinds of fault went in: a training photo that stands in the test split as well, a
-# blank picture, and photos in the wrong class's folder.
+# each class. Planted were a training photo that is also in the test split, a blank picture, and photos
+# in the wrong class's folder.
 
 # %%
 planted = example_data.example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
@@ -58,8 +58,8 @@ for file, name in planted.mislabelled.items():
 #
 # **Predict first:** which fault will be the hardest to find?
 #
-# One call does everything that needs no training of a network. `exclude` keeps what was recorded on
-# these photos out of the answer. For your own photos or texts leave `backbone` and `image_size` out.
+# One call does everything that trains no network. `exclude` keeps what was recorded on these photos out
+# of the answer. For your own data leave out `backbone`, `image_size` and `exclude`.
 
 # %%
 request = Request(own_path, backbone="pocket", image_size=28, exclude=("products_near",))
@@ -71,8 +71,8 @@ Markdown(
 )
 
 # %% [markdown]
-# Each check also has `examples`, the files, and `mend`, what to do. A label suspect is what a probe that
-# has not seen it calls another class. It can only doubt what it can tell apart.
+# Each check also has `examples`, the files, and `mend`, what to do. The probe can only doubt labels of
+# classes that it can tell apart.
 
 # %%
 Markdown(planted.found(told["checks"]))
@@ -82,20 +82,21 @@ Markdown(planted.found(told["checks"]))
 #
 # The article scores four axes. Here size and distance are measured, costs are timed, and upkeep is in
 # the last lines. An accuracy that was not measured is the probe's, moved by what the approach gained in
-# recorded tasks; its interval says how much tasks differ. The answer is the approach with the highest
-# accuracy, or a clearly cheaper one within half a point of it.
+# recorded tasks; its interval says how much tasks differ. The answer is the more accurate of what gave
+# up least in recorded tasks and what was measured here, or a clearly cheaper one of these within half a
+# point.
 
 # %%
 print(in_words(advice))
 
 # %% [markdown]
-# No network was trained for this. The last lines name the run that would most likely change the answer.
+# The last lines name the run that would most likely change the answer.
 #
 # ## 4. Measure, where it matters
 #
-# A race judges what is cheap on every example. The others follow at two rates each, the likeliest first.
-# Then leader and likeliest rival meet on more held-out examples until the time is up. A stopped race goes
-# on where it was. The test split is read once, at the end. **Predict first:** will the answer stand?
+# A race judges what is cheap on every example. The others follow at two rates each, the likeliest
+# first. Then leader and likeliest rival meet on more held-out examples until the time is up. A stopped
+# race can go on. The test split is read once, at the end. **Predict first:** will the answer stand?
 
 # %%
 raced = advise(replace(request, measure=True, minutes=pick(full=1.5, fast=0.3)))
@@ -104,9 +105,9 @@ measured[["approach", "accuracy", "low", "high", "runs", "judged", "p_value", "s
 
 # %% [markdown]
 # `p_value` is McNemar's, against the leader, on the examples that both judged. Where it is large, these
-# can't tell the two apart. The race then takes the likeliest by records and measurement together, or a
-# clearly cheaper one that is expected within half a point of it. The probe of section 3 was judged by other
-# folds, which train on more examples, so its number differs.
+# can't tell the two apart. The race takes the likeliest by records and measurement together, or a
+# clearly cheaper one within half a point of it. The probe's number differs from section 3's, whose
+# folds train on more examples.
 
 # %%
 headline = raced.as_dict()["headline"][:3]
@@ -114,14 +115,14 @@ turned = advisor_scores.after_the_race(told, raced.as_dict())
 Markdown("\n".join(f"- {sentence}" for sentence in (turned, *headline)))
 
 # %% [markdown]
-# Where a race reverses the first answer, neither has failed: the answer knows other data, the race a few
-# hundred of your examples, and either can be unlucky. The box above counts how often a reversal helped.
-# If p is large and you can spare half a point, take the cheaper of the two (exercise 14.3).
+# Either answer can be unlucky: the first knows other data, the race a few hundred of your examples. The
+# box at the top counts how often a reversal helped. If p is large and you can spare half a point, take
+# the cheaper of the two (exercise 14.3).
 #
 # ## 5. The model, its card, and another runtime
 #
 # `--export` writes the trained model with a loader, a card and, where `onnx` is installed, an ONNX file
-# that runtimes without Python read. Does either answer as the model did?
+# for runtimes without Python. Does either answer as the model did?
 
 # %%
 folder = cache_dir() / "example_model"
@@ -131,7 +132,7 @@ print(f"the test, worked out again: {model.test_accuracy():.4f}")
 Markdown(example_data.onnx_in_words(model, sorted(own_path.glob("test/*/*.png"))))
 
 # %% [markdown]
-# The card says what the model is for, what it was measured at, and where it must not be used:
+# The card says what the model is for, what it reached, and its limits:
 
 # %%
 print((folder / "README.md").read_text(encoding="utf-8"))
@@ -139,11 +140,11 @@ print((folder / "README.md").read_text(encoding="utf-8"))
 # %% [markdown]
 # It names the licence of the weights; add the one of your data, and an owner. **Privacy:** a model can
 # repeat what it was trained on, and the folder lists its test examples: paths of pictures, or the texts
-# themselves. Keep it where the data may be kept, and delete it with them.
+# themselves. Keep it where the data may be, and delete it with them.
 #
 # ## 6. Beside choices that ask nothing
 #
-# Points given up against the best recorded approach, on average. **Predict first:** where is a constant as
+# Mean points given up against the best recorded approach. **Predict first:** where is a constant as
 # good?
 
 # %%
@@ -154,9 +155,9 @@ advisor_scores.beside_constants()
 #
 # ## Try it
 #
-# Bars are 95 % intervals for one accuracy each; approaches that judged the same examples can be told
-# apart sooner. **From which size on is the best told from
-# feature extraction? Does any size tell the best two apart?**
+# Bars are 95 % intervals for one accuracy each; approaches judged on the same examples can be told
+# apart sooner. **From which size on is the best told from feature extraction? Does any size tell the
+# best two apart?**
 
 
 # %%
@@ -168,7 +169,7 @@ sizes = [50, 100, 200, 500, 1000, 2000, 5000, 10000]
 explore(draw_test_size, n=sizes, labels={"n": "test examples"}, start={"n": 200})
 
 # %% [markdown]
-# And now your own: choose a folder or a table, and press the button.
+# Now your own: choose a folder or a table, and press the button.
 
 # %%
 chooser = Chooser(Path.home(), lambda path: in_words(advise(Request(path))))
@@ -177,11 +178,11 @@ display(Markdown("Run this cell in JupyterLab to choose a folder or table."), ch
 # %% [markdown]
 # ## What to remember
 #
-# - Findings before answers: no approach mends a test photo that was trained on.
-# - Expected is not measured. The advisor says which it is, for every number.
+# - Mend the data first: no approach mends a test photo that was trained on.
+# - Expected is not measured; the advisor says for every number which it is.
 # - Where the data can't tell two approaches apart, look at the price before you choose.
 #
-# And in numbers, from the scores:
+# In numbers, from the scores:
 
 # %%
 Markdown(advisor_scores.findings())

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # What do people ask, what goes wrong, and what should I check before I start?
 #
-# Short answers to the five questions: "not always", "compare with a control, not with chance", "it trains and
-# stores little", "seldom, but price it", and "more than it affects accuracy". Seven mistakes can make
-# them look different. None raises an error, so each is committed below, with what it costs. A checklist
-# to print and the ledger of all claims follow.
+# Short answers to the five questions: "not always", "compare with a control, not with chance", "it
+# trains and stores little", "seldom, but price it", and "more than it affects accuracy". Seven mistakes
+# raise no error and change such answers, so each is committed below, with its cost. A checklist to
+# print and the ledger of all claims follow.
 #
 # **Needs:** this clone; the fabric images come through pip the first time.
 
@@ -46,13 +46,13 @@ Markdown(claims.verdict_box(22, 23, 24, 25, 26))
 # %% [markdown]
 # ## 1. Five questions
 #
-# Each is asked of the recorded runs: two approaches are compared seed by seed, and one is *clearly*
-# ahead where the whole 95 % interval is on its side.
+# Asked of the recorded runs: approaches are compared seed by seed, and one is *clearly* ahead where the
+# whole 95 % interval is on its side.
 #
 # ### Is fine-tuning always better than feature extraction?
 #
 # Not always. **Predict first:** in how many situations of ten is full fine-tuning clearly ahead of the
-# frozen network, in how many clearly behind, and do pictures and texts agree?
+# frozen network, in how many behind, and do pictures and texts agree?
 
 # %%
 runs = crossings.recorded()
@@ -62,41 +62,40 @@ print(recipe_in_words())
 Markdown(f"{questions.duel(runs, *sides)}\n\n{by_kind}")
 
 # %% [markdown]
-# [Notebook 06](06_dataset_size.ipynb) draws them. On shifted tests the frozen network is often ahead
-# ([notebook 12](12_worked_comparison.ipynb)).
+# [06](06_dataset_size.ipynb) draws them. On shifted tests the frozen network is often ahead
+# ([12](12_worked_comparison.ipynb)).
 #
 # ### How do I know whether my domain is too distant?
 #
 # The usual test: a probe on frozen features lies well above guessing. If that were enough, a high probe
-# would leave little to gain, and the marks below would fall from left to right. **Predict first:** do
-# they?
+# would leave little to gain, and the marks would fall to the right. **Predict first:** do they?
 
 # %%
 table = questions.beside_probe(runs)
 questions.plot_beside_probe(table)
 
 # %% [markdown]
-# A perfect test would have a rank correlation of minus one, a useless one zero.
+# A perfect test has a rank correlation of minus one, a useless one zero.
 
 # %%
 Markdown(questions.probe_in_words(table))
 
 # %% [markdown]
 # So compare the probe with raw inputs and with the same network at random weights
-# ([notebook 02](02_feature_extraction.ipynb)). What it gains over *them* is transfer.
+# ([02](02_feature_extraction.ipynb)). What it gains over *them* is transfer.
 #
 # ### What is LoRA, and why is it so popular?
 #
 # A product of two thin matrices is added to each frozen weight matrix, and only these two are trained
-# ([notebook 04](04_adapters_and_lora.ipynb) does it in ten lines). **Predict first:** how often does it
-# lose clearly against moving every weight?
+# ([04](04_adapters_and_lora.ipynb) does it in ten lines). **Predict first:** how often does it lose
+# clearly against moving every weight?
 
 # %%
 Markdown(questions.duel(runs, "lora", "full_fine_tuning"))
 
 # %% [markdown]
-# Its files are small, and a large language model hardly fits into memory without it
-# ([notebook 13](13_language_models.ipynb)).
+# Its files are small, and a large language model is hard to fit into memory without it
+# ([13](13_language_models.ipynb)).
 #
 # ### Should I ever train from scratch?
 #
@@ -109,8 +108,8 @@ Markdown(questions.duel(runs, "from_scratch", "lora"))
 # %% [markdown]
 # ### How much does the choice affect cost?
 #
-# More than it affects accuracy: the box above has the seconds,
-# [notebook 08](08_compute_and_latency.ipynb) the money and the milliseconds.
+# More than it affects accuracy: the box above has the seconds, [08](08_compute_and_latency.ipynb) the
+# money and the milliseconds.
 #
 # ## 2. Seven mistakes, each committed on purpose
 #
@@ -126,8 +125,8 @@ X_test, y_test = extract_features(pocket, task.test.inputs), task.test.labels
 # %% [markdown]
 # ### Mistake 1: choosing on the test set
 #
-# Forty probes differ in which half of the features they see and in how strongly they are held back.
-# Pick the best *on the test set* and report its accuracy.
+# Forty probes differ in the half of the features that they see and in their penalty. Pick the best *on
+# the test set* and report its accuracy.
 
 
 # %%
@@ -142,7 +141,7 @@ right = np.array([one_probe(rng) for _ in range(pick(full=40, fast=10))])
 Markdown(pitfalls.optimism_in_words(right, n=100))
 
 # %% [markdown]
-# Nothing was trained on the test set, and still it no longer measures. *Try it*, below, varies this.
+# Nothing was trained on the test set, and still it no longer measures.
 #
 # ### Mistake 2: BatchNorm left running
 #
@@ -158,12 +157,12 @@ Markdown(pitfalls.after_training_mode(ways, foreign, pick(full=128, fast=16), n_
 
 # %% [markdown]
 # BatchNorm's running mean and variance are no parameters, and training mode moves them
-# ([notebook 03](03_fine_tuning.ipynb)).
+# ([03](03_fine_tuning.ipynb)).
 #
 # ### Mistake 3: preprocessing of another network
 #
-# The same probe and the same test pictures, but whoever serves the model scales them by ImageNet's
-# mean and spread.
+# The same probe and test pictures, but whoever serves the model scales them by ImageNet's mean and
+# spread.
 
 # %%
 probe = pitfalls.linear_probe().fit(X, y)
@@ -175,21 +174,18 @@ own, other = (
 Markdown(f"Its own preprocessing: **{own:.3f}**. Another network's: **{other:.3f}**.")
 
 # %% [markdown]
-# The shapes are right, and nothing warns. Compare one accuracy from training with one from the served
-# model on the same files.
+# Nothing warns. Compare the accuracy in training with that of the served model on the same files.
 #
 # ### Mistake 4: one seed
 #
-# Each seed draws other training examples. **Predict first:** how often is the winner of a single seed
-# another approach than the one that wins on average?
+# Each seed draws other training examples. **Predict first:** how often does a single seed name another
+# winner than the average?
 
 # %%
 crowned = pitfalls.one_seed(runs)
 Markdown(pitfalls.one_seed_in_words(crowned))
 
 # %% [markdown]
-# Often little is lost, but one seed can't tell you when.
-#
 # ### Mistake 5: no anchor
 #
 # "The pretrained network reaches this much" is no result until something without it was tried.
@@ -201,8 +197,8 @@ Markdown("\n\n".join(questions.duel(runs, name, "feature_extraction") for name i
 # %% [markdown]
 # ### Mistake 6: a learning rate for random weights
 #
-# Full fine-tuning at its default rate, and at one for a network that starts from nothing. Both end
-# without complaint. The last column shows what is left of the pretraining.
+# Full fine-tuning at its default rate, and at one for a network that starts from nothing. The last
+# column shows what is left of the pretraining.
 
 # %%
 tuning, rows = get_approach("full_fine_tuning"), {}
@@ -218,26 +214,26 @@ pd.DataFrame(rows).T.round(3)
 #
 # Sixty pictures become three hundred: each is shifted by up to a pixel, five times. Split *after* that,
 # and copies of one picture lie on both sides. **Predict first:** which of the two validation accuracies
-# will the untouched test pictures confirm?
+# will the untouched test confirm?
 
 # %%
 few, draws = pick(full=(60, 20), fast=(30, 3))
 Markdown(pitfalls.leak_in_words(pocket, task, few, (X_test, y_test), draws))
 
 # %% [markdown]
-# Frames of one video, photos of one product, scans of one patient: all are copies in this sense. Split
-# by what was *drawn*, not by file.
+# Frames of one video, photos of one product and scans of one patient are such copies. Split by video,
+# product or patient, not by file.
 #
 # ## 3. Before you start: the checklist
 #
-# The same list stands on [a page of its own](../CHECKLIST.md), to print.
+# [The list as a page](../CHECKLIST.md), to print.
 
 # %%
 Markdown(questions.checklist())
 
 # %% [markdown]
-# `python -m helpers advise PATH` checks what can be counted on your own data. The line on the test set
-# is left out most often: which difference does a test set of a given size show, in four tries of five?
+# `python -m helpers advise PATH` checks what can be counted on your own data. Which difference does a
+# test set of a given size show, in four tries of five?
 
 # %%
 sizes = (50, 100, 200, 500, 1_000, 5_000)
@@ -245,26 +241,26 @@ shown = {n: 100 * pitfalls.smallest_visible_gain(n, accuracy=0.8) for n in sizes
 pd.Series(shown, name="points").rename_axis("test examples").round(1).to_frame()
 
 # %% [markdown]
-# Two models that were judged on the same pictures, compared pair by pair, show smaller ones.
+# Two models judged on the same pictures, compared pair by pair, show smaller ones.
 #
 # ## 4. The ledger
 #
-# Every claim of the advice, in our words, with the verdict of the records. No verdict is typed.
+# Every claim of the article, in our words, with the records' verdict. No verdict is typed.
 #
 # - **holds**, and its opposite **fails**: the 95 % interval over data sets lies on one side of the margin.
 # - **holds for …**: so for a group or a part, corrected for having looked into several (Holm).
-# - **undecided**: the interval spans the margin, or fewer than three data sets give none. The number of
-#   runs stands beside it.
+# - **undecided**: the interval spans the margin, or fewer than three data sets give none; with the
+#   number of runs.
 # - **not tested**: there is no run.
 #
-# **Can happen** says less: the claim was judged by its clearest situation, corrected for all others.
+# **Can happen** says less: the claim holds in its clearest situation, corrected for all others.
 
 # %%
 judged = claims.judge_claims()
 Markdown(f"{claims.counts_in_words(judged)}\n\n{claims.ledger_table(judged)}")
 
 # %% [markdown]
-# [A table](../data/claims_withdrawn.csv) has the withdrawn verdicts with their reasons.
+# [A table](../data/claims_withdrawn.csv) has the withdrawn verdicts and why.
 #
 # ## Try it
 #
@@ -287,10 +283,11 @@ explore(draw, test_pictures=sizes, start={"test_pictures": sizes[2]})
 # ## What to remember
 #
 # - All seven mistakes run without an error and change numbers by as much as approaches differ.
-# - Controls find most of them: an anchor, random weights, a second seed, one number at both ends.
+# - Controls find most of them: an anchor, random weights, a second seed, one accuracy in training and
+#   in use.
 # - Ask first what your test set can show.
 #
-# And in numbers, from the records:
+# In numbers, from the records:
 
 # %%
 Markdown(questions.findings())
