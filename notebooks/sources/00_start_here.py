@@ -2,12 +2,12 @@
 # # Freeze, tune, adapt or start over: which should you try first?
 #
 # **Try the cheapest first, and pay for more only when a measurement says that more buys something.**
-# Start without a network: that takes a second and is the mark to beat. Then freeze a pretrained
-# network and train a new head on it. Then let part of the network move, and look at what that gains.
+# Start without a network: that takes a second and is the mark to beat. Then train a new head on a frozen
+# pretrained network, then let part of the network move, and look at what each step gains.
 #
-# Which approach wins depends on how many examples you have, how far they lie from what the network
-# was trained on, and what you can afford to run and store. So this notebook begins with a race on
-# real photos that your own machine runs now.
+# Which approach wins depends on how many examples you have, how far they lie from what the network was
+# trained on, and what you can afford to run and store. So begin with a race on real photos, on your own
+# machine.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -22,9 +22,9 @@ from helpers.results import comparable, coverage, load_runs, summarise
 from helpers.tasks import load_task
 
 # %% [markdown]
-# The verdicts below come from recorded runs on many data sets. Brackets are 95 % intervals over data sets,
-# a hundredth of accuracy is one point, and *can happen* shows the clearest single situation. Notebook 15 has all
-# 28 of them.
+# The verdicts below come from recorded runs on many data sets; notebook 15 has all 28. Brackets are 95 %
+# intervals over data sets, a hundredth of accuracy is one point, and *can happen* shows the clearest
+# single situation.
 
 # %%
 Markdown(verdict_box(22, 26, 25, 28))
@@ -32,7 +32,7 @@ Markdown(verdict_box(22, 26, 25, 28))
 # %% [markdown]
 # ## A way through
 #
-# In order, each notebook builds on the one before. You need not read them all.
+# Each notebook builds on those before it. You need not read them all:
 #
 # | if you want to … | read | minutes |
 # |---|---|---|
@@ -43,14 +43,14 @@ Markdown(verdict_box(22, 26, 25, 28))
 # | follow one case from start to end | [12](12_worked_comparison.ipynb) for photos, [13](13_language_models.ipynb) for texts | {minutes 12 13} |
 # | apply it to your own data | [14](14_your_own_data.ipynb), and the checklist in [15](15_questions_and_checklist.ipynb) | {minutes 14 15} |
 #
-# Minutes are for reading and running. On a first reading, skip the exercises and what stands below
-# "Try it". If you only have ten minutes, run this notebook to the end of the race.
+# Minutes are for reading and running. On a first reading, skip the exercises and what stands below "Try
+# it". With only ten minutes, run this notebook to the end of the race.
 #
 # ## Who takes part
 #
-# A pretrained network is a stack of stages with a classifier on top. The stages are called the
-# **backbone**; the classifier is replaced by a new **head** for your classes. The approaches differ
-# in what is allowed to move. A head trained on frozen features is also called a **probe**.
+# A pretrained network is a stack of stages, the **backbone**, with a classifier on top, which a new
+# **head** for your classes replaces. The approaches differ in what may move. A head trained on frozen
+# features is also called a **probe**.
 
 # %%
 plot_approaches()
@@ -58,9 +58,9 @@ plot_approaches()
 # %% [markdown]
 # ## The photos
 #
-# Ten kinds of clothing, photographed by volunteers. We take 200 photos to train on, about what a
-# team labels in an hour. The network is EfficientNet-Lite0, which was trained on a million photos of
-# ImageNet. The line below says whether this machine has all the photos or the sample of the clone.
+# Ten kinds of clothing, photographed by volunteers; we train on 200 photos. The network,
+# EfficientNet-Lite0, was trained on a million photos of ImageNet. The line below says whether this
+# machine has all the photos or the sample of the clone.
 
 # %%
 n_train = pick(full=200, fast=60)
@@ -79,8 +79,8 @@ image_grid(task.train.inputs[first], task.classes, title="One photo of each clas
 # - *feature extraction*: the pretrained network, frozen, with the same probe;
 # - *partial fine-tuning*: the top third of its stages trains too.
 #
-# The second one is there to be fair to the first: whatever it reaches has nothing to do with ImageNet.
-# Each runs three times with other random seeds, which draw other training photos.
+# Whatever the second reaches has nothing to do with ImageNet. Each entrant runs three times with other
+# random seeds, which draw other training photos.
 #
 # **Predict first.** Which is most accurate, and by how many points? Write the name of your favourite.
 
@@ -89,17 +89,15 @@ bet = "feature_extraction"
 print("entrants:", ", ".join(photos.entrants()))
 
 # %% [markdown]
-# One line runs everything. The first time takes a minute or so, because each photo goes through the
-# network once; what the frozen stages return is then kept on disk.
+# The first race takes a minute or so; what the frozen stages return for each photo is then kept on disk.
 
 # %%
 rows = photos.live_race(n_train=n_train, **pick(full={}, fast={"seeds": (0, 1), "epochs": 1}))
 table = photos.standings(rows)
 
 # %% [markdown]
-# Up is more accurate, left is cheaper. Each step on the bottom axis is ten times the one before. A
-# bar is a 95 % interval for the mean over seeds. The title names the highest mean; whether its lead is
-# more than luck comes below.
+# Up is more accurate, left is cheaper. A bar is a 95 % interval for the mean over seeds. The title names
+# the highest mean; whether its lead may be luck comes below.
 
 # %%
 style = looks(table.approach)
@@ -113,8 +111,8 @@ plot_race(
 )
 
 # %% [markdown]
-# In words, and where your bet came in. Differences are taken seed by seed, because entrants of one
-# seed share their training photos. That finds gains that overlapping bars would hide.
+# In words, and where your bet came in. Differences are taken seed by seed, because entrants of one seed
+# share their training photos; that finds gains that overlapping bars would hide.
 
 # %%
 frozen, partial = "feature_extraction", "partial_fine_tuning"
@@ -126,17 +124,18 @@ Markdown(
 )
 
 # %% [markdown]
-# The first line is what the network is worth in all. The second is what its *pretraining* is worth,
-# since architecture and probe are the same. The third is what a frozen network leaves on the table.
+# The first line is what the network is worth in all. The second is what its *pretraining* is worth, since
+# architecture and probe are the same. The third is what freezing leaves on the table, which you don't see
+# unless you measure the alternative.
 #
 # ### The finding that nobody puts on a slide
 #
-# The anchor without any network costs a second, and tells what your pixels are worth alone. On easy,
-# centred pictures it comes close to a pretrained network ("Try it" below, `pocket on products_near`),
-# and then transfer buys little. No list of impressive models mentions it, so run it first.
+# The anchor without any network costs a second and tells what your pixels are worth alone. On easy,
+# centred pictures it comes close to a pretrained network ("Try it" below, `pocket on products_near`), and
+# then transfer buys little. So run it first.
 #
-# Tuning *every* weight is missing, because on two cores it takes longer than you want to wait. Recorded
-# runs trained longer than yours, too:
+# Tuning *every* weight is missing, because on two cores it takes too long to wait for. Recorded runs
+# trained longer than yours, too:
 
 # %%
 Markdown(photos.recorded_beside("full_fine_tuning", 200))
@@ -144,8 +143,7 @@ Markdown(photos.recorded_beside("full_fine_tuning", 200))
 # %% [markdown]
 # ## What the winner costs
 #
-# Accuracy is one column of the bill. Look for two entrants that lie close together in accuracy and
-# far apart in seconds.
+# Look for two entrants that lie close together in accuracy and far apart in seconds.
 
 # %%
 bill = table.assign(approach=[style[name].label for name in table.approach])
@@ -153,9 +151,9 @@ bill.columns = ["approach", "accuracy", "low", "high", "seeds", "processor secon
 bill.round({"accuracy": 3, "low": 3, "high": 3, "processor seconds": 1})
 
 # %% [markdown]
-# Storage is the other half: a head takes a few kilobytes for each task, a tuned network takes all its
-# megabytes again. For one model that sorts parcels all day that doesn't matter. For two hundred shops
-# with a model each it decides ([09](09_maintenance.ipynb)).
+# Storage is the other half of the bill: a head takes a few kilobytes for each task, a tuned network all
+# its megabytes again. For one model that hardly matters; for two hundred shops with a model each it
+# decides ([09](09_maintenance.ipynb)).
 #
 # **Your own track.** `photos.live_race("your_task", "your_network", n_train=100)` runs the same race
 # on whatever you register, and an approach of yours joins the race above
@@ -180,7 +178,7 @@ races = sorted(curves.race.unique(), key=lambda name: "near" not in name) or ["n
 print(coverage(runs))
 
 # %% [markdown]
-# The axes stay put while you move the slider. A point has a bar where three seeds were recorded.
+# A point has a bar where three seeds were recorded.
 
 
 # %%
@@ -204,9 +202,9 @@ explore(
 # %% [markdown]
 # ## What to remember
 #
-# Three habits run through the collection. Test pictures are read once, after every choice is made.
-# A claim comes with an interval. Numbers in the text are written by code, so when you run a notebook
-# they are *yours*. From this one:
+# Three habits of the collection: test pictures are read once, after every choice; a claim comes with an
+# interval; numbers in the text are written by code, so when you run a notebook they are *yours*. From
+# this one:
 
 # %%
 Markdown(
@@ -242,10 +240,9 @@ answer = ...
 check("00.2", answer)
 
 # %% [markdown]
-# **00.3** A colleague always chooses feature extraction. `helpers.results.regret(curves)` adds a
-# column `regret`: what each approach gives up against the best one in the same situation. How many
-# percentage points does your colleague give up, on average over the races of `pocket` with 200
-# examples?
+# **00.3** A colleague always chooses feature extraction. `helpers.results.regret(curves)` adds a column
+# `regret`: what each approach gives up against the best one in the same situation. How many percentage
+# points does your colleague give up, on average over the races of `pocket` with 200 examples?
 
 # %%
 answer = ...

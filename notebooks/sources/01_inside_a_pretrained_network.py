@@ -1,11 +1,11 @@
 # %% [markdown]
 # # What is inside a pretrained network, and what can be reused?
 #
-# **A stack of stages, a last layer that names the old classes, and two things that people forget to
-# carry along.** Everything below the last layer can be reused: early stages answer to edges and
-# colours, which nearly every picture has, and later ones to whatever told the old classes apart. The
-# forgotten two are the input recipe and the statistics in BatchNorm. How much each stage helps
-# *your* task is written nowhere: you measure it, against the same network with random weights.
+# **A stack of stages, a last layer that names the old classes, and two things that people forget to carry
+# along: the input recipe and the statistics in BatchNorm.** Everything below the last layer can be
+# reused: early stages answer to edges and colours, which nearly every picture has, and later ones to
+# whatever told the old classes apart. How much each stage helps *your* task you measure, against the same
+# network with random weights.
 #
 # **Needs:** this clone; EfficientNet-Lite0, MiniLM, twenty ImageNet pictures, digits, fabric and solar
 # cells (fetched by `make lab`).
@@ -26,9 +26,8 @@ from helpers.tasks import load_task
 # ## Stages
 #
 # EfficientNet-Lite0 learned to tell a thousand kinds of thing apart on 1.28 million photos (Tan & Le
-# 2019, arXiv 1905.11946). A picture enters as three colour planes; each of nine stages makes the planes
-# smaller and more numerous. What freezing can save is decided by where the weights are and where the
-# work is done:
+# 2019, arXiv 1905.11946). A picture enters as three colour planes, which nine stages turn into many small
+# ones. What freezing can save depends on where the weights and the work are:
 
 # %%
 lite = load_backbone("efficientnet_lite0")
@@ -40,19 +39,18 @@ Markdown(
 )
 
 # %% [markdown]
-# So freezing the bottom saves mostly *time*; what is stored for each task, when the top moves, is
-# still most of the network. **Predict first:** where in the table are the most parameters?
+# So freezing the bottom saves mostly *time*; what a task stores when the top moves is still most of the
+# network. **Predict first:** where in the table are the most parameters?
 
 # %%
 table.round(1).set_index("stage")
 
 # %% [markdown]
-# The two columns on the right don't follow each other. Early stages slide few weights over many
-# places; late ones have many weights and few places.
+# Early stages slide few weights over many places; late ones have many weights and few places.
 #
-# Every approach in the collection is one cut through this list. Feature extraction runs `stages[:9]`
-# once and keeps the result. Partial fine-tuning keeps what `stages[:6]` return and trains the rest.
-# `backbone(state, start, stop)` is all the code that this takes:
+# Freezing is a cut through this list. Feature extraction runs `stages[:9]` once and keeps the result.
+# Partial fine-tuning keeps what `stages[:6]` return and trains the rest. `backbone(state, start, stop)`
+# is all the code that this takes:
 
 # %%
 picture = torch.zeros(1, 128, 128, 3, dtype=torch.uint8)
@@ -64,9 +62,8 @@ print(f"after six stages {tuple(halfway.shape)}, pooled at the end {tuple(featur
 # %% [markdown]
 # ## What the first layer looks for
 #
-# The first layer on a photo. Each small picture is the answer of one filter, bright where it answers.
-# The upper row is as pretraining left the filters, the lower one as they were before, drawn at random.
-# **Look for** filters that answer to edges of one direction only.
+# Each small picture is one filter's answer to the photo, bright where it answers. **Look for** filters
+# that answer to edges of one direction only.
 
 # %%
 task = load_task("clothing", n_train=200, image_size=128, n_test=200)
@@ -77,13 +74,12 @@ print(task)
 image_grid(shown, title="First-layer answers: pretrained above, random below", columns=8)
 
 # %% [markdown]
-# Nothing in them speaks of dogs or trucks. Edges, spots and colour contrasts are what any photo is
-# made of, which is why first layers of very different networks resemble each other (Yosinski et al.
-# 2014, arXiv 1411.1792) and why they are nearly always worth keeping.
+# Any photo is made of edges, spots and colour contrasts. So first layers of very different networks
+# resemble each other (Yosinski et al. 2014, arXiv 1411.1792) and are nearly always worth keeping.
 #
 # ## Try it: one photo, stage by stage
 #
-# The slider picks the stage; shown are the fifteen channels that vary most over the picture.
+# Shown are the fifteen channels that vary most over the picture.
 #
 # - At which stage could you no longer say what is on the photo?
 # - In the last stage, is *where* still known, or only *that* something is there?
@@ -95,8 +91,8 @@ answers = [
 
 
 # %% [markdown]
-# Many coarse maps stand at the end. Averaging each of them to one number gives the features that a
-# probe trains on.
+# Many coarse maps stand at the end. Averaging each to one number gives the features that a probe trains
+# on.
 
 
 # %%
@@ -111,9 +107,9 @@ explore(draw, stage=(1, 9, 1), photo=(1, 4, 1), start={"stage": 3})
 # %% [markdown]
 # ## A map of the features
 #
-# Here are 200 photos of clothing, placed so that photos with like features lie near each other
-# (t-SNE, which keeps neighbours and not distances). The network has never been told these ten classes.
-# **Predict** which classes form islands and which run into each other.
+# Here are 200 photos of clothing, placed so that those with like features lie near each other (t-SNE,
+# which keeps neighbours and not distances). The network was never told these classes. **Predict** which
+# form islands and which run into each other.
 
 # %%
 known = photos.features(lite, task.test).arrays[0]
@@ -121,14 +117,14 @@ places = TSNE(perplexity=20, init="pca", random_state=0).fit_transform(known)
 network_inspection.plot_map(places, task.test.labels, task.classes)
 
 # %% [markdown]
-# What lies apart here, a straight cut can separate. Classes that run into each other are where a
+# What lies apart here, a straight cut can mostly separate. Classes that run into each other are where a
 # frozen network will err.
 #
 # ## The classifier it came with
 #
-# The last layer names the old classes. You will throw it away, but it is the best test of whether you
-# *load and feed the network correctly*. Twenty pictures of ImageNet are enough for that. (Their terms
-# allow teaching but not reprinting, so you see names only.)
+# You will throw the last layer away, but it is the best test of whether you *load and feed the network
+# correctly*. Twenty pictures of ImageNet are enough. (Their terms allow teaching but not reprinting, so
+# you see names only.)
 
 # %%
 images, labels = network_inspection.imagenet_samples()
@@ -146,7 +142,7 @@ scores = log_probabilities(images, judge.recipe)
 print(f"{(scores.argmax(1) == labels).sum()} of {len(labels)} right")
 
 # %% [markdown]
-# Where it is wrong, is it at least wrong in a sensible way?
+# Are its errors at least sensible?
 
 # %%
 answered = pd.DataFrame(
@@ -163,8 +159,8 @@ answered[answered.right != answered.said]
 #
 # This network wants pixels scaled to −1…1. Most ImageNet networks want another mean and standard
 # deviation, some libraries deliver blue first, and nothing ever complains. So we train a probe on 200
-# clothing photos with the right recipe and feed it the test photos with a wrong one, as a program does
-# that was written for another network. **Predict:** which mistakes would you notice?
+# clothing photos with the right recipe and feed it the test photos with a wrong one. **Predict:** which
+# mistakes would you notice?
 
 # %%
 usual = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -178,8 +174,7 @@ probe = photos.linear_model().fit(photos.features(lite, task.train).arrays[0], t
 costs = network_inspection.recipe_costs(lite, probe, known, task.test.labels, wrong)
 
 # %% [markdown]
-# Each test photo is compared with itself. A bar is the mean change of accuracy with its 95 % interval;
-# to the left is worse.
+# Each test photo is compared with itself. A bar is the mean change of accuracy with its 95 % interval.
 
 # %%
 plot_bars(
@@ -190,7 +185,7 @@ plot_bars(
 )
 
 # %% [markdown]
-# How many of them can this many photos tell from no change at all?
+# Which of them can this many photos tell from no change?
 
 # %%
 clear = costs.recipe[costs.high < 0]
@@ -200,15 +195,15 @@ Markdown(
 )
 
 # %% [markdown]
-# No error was raised by any, and a quiet loss passes for "transfer does not work so well here". So a
-# backbone in this collection carries its `recipe` as data, and a test feeds it the twenty pictures.
+# A quiet loss passes for "transfer does not work so well here". So a backbone in this collection carries
+# its `recipe` as data, and a test feeds it the twenty pictures.
 #
 # ## What BatchNorm stores
 #
-# Besides weights, each channel holds two numbers that no gradient ever touches: the running mean and
-# variance of what passed by **during pretraining**. They are buffers, not parameters. So each layer
-# remembers what pretraining pictures looked like from where it sits, and we can ask how far *others*
-# are from that memory. **Predict** the order of clothing, digits, fabric and solar cells.
+# Besides weights, each channel holds two numbers that no gradient ever touches, its *buffers*: the
+# running mean and variance of what passed by **during pretraining**. So we can ask how far *other*
+# pictures lie from what each layer remembers. **Predict** the order of clothing, digits, fabric and solar
+# cells.
 
 # %%
 far = []
@@ -221,7 +216,7 @@ far += [("ImageNet", layer, shift) for layer, shift in enumerate(shifts, start=1
 far = pd.DataFrame(far, columns=["task", "layer", "shift"])
 
 # %% [markdown]
-# Zero means "as in pretraining", one "a whole standard deviation off, on average over channels".
+# Zero is "as in pretraining", one "a whole standard deviation off, on average over channels".
 
 # %%
 order = far.groupby("task")["shift"].mean().sort_values()
@@ -236,16 +231,16 @@ plot_curves(
 )
 
 # %% [markdown]
-# That is a first, cheap measure of **domain distance**: no labels, no training, one forward pass. It
-# also explains a trap that notebook 03 springs: in training mode these numbers drift to your pictures,
-# with every parameter "frozen".
+# That is a first, cheap measure of **domain distance**: no labels, no training, one forward pass. It also
+# explains the trap of notebook 03: in training mode these numbers drift to your pictures, with every
+# parameter "frozen".
 #
 # ## Which stage separates *your* classes?
 #
 # A **linear probe** on the pooled output of a stage says how well a straight cut separates the classes
-# there. The control is the **same architecture with random weights**. Only what lies above that line
-# was learned in pretraining. (96 pixels and a ridge classifier, to be quick; three draws of the
-# training photos.)
+# there. The control is the **same architecture with random weights**: only what lies above its line was
+# learned in pretraining. (96 pixels and a ridge classifier, to be quick; three draws of the training
+# photos.)
 #
 # **Predict first:** does the line of the pretrained network rise with every stage?
 
@@ -279,7 +274,7 @@ explore(draw_probes, task=list(near_and_far))
 # %% [markdown]
 # Three shapes are possible. *Rising to the end, far above random*: reuse everything. *Rising, then
 # falling*: the top has specialised in the old classes; cut it off, or let it move. *No better than
-# random*: pretraining taught nothing for these classes that a random projection lacks.
+# random*: pretraining taught nothing for these classes.
 
 # %%
 best = network_inspection.best_stages(bands)
@@ -287,14 +282,14 @@ Markdown(network_inspection.best_in_words(best))
 
 # %% [markdown]
 # (The best stage is picked after the fact, so a gain that is barely clear is weak evidence.) A probe's
-# accuracy alone can mislead: it may come from the pixels. **Always ask what random weights give.**
+# accuracy may come from the pixels alone: **always ask what random weights give.**
 #
 # ## A transformer, in the same words
 #
-# Nothing above is about images alone. `minilm` is a sentence encoder: a stage of embeddings, a
-# dictionary with one row for each piece of a word, and then six layers. What do the layers add to it?
-# Five groups of three sentences test that. The second says what the first says in other words; the
-# third shares a word with the first that means something else.
+# `minilm` is a sentence encoder: a stage of embeddings, a dictionary with one row for each piece of a
+# word, and then six layers. What do the layers add? Five groups of three sentences test that. The second
+# says what the first says in other words; the third shares a word with the first that means something
+# else.
 
 # %%
 groups = [
@@ -329,7 +324,7 @@ plot_curves(
 # - The input recipe and the BatchNorm statistics belong to the weights. Wrong ones raise no error.
 # - Probe against random weights before you choose where to cut.
 #
-# And in numbers, from this notebook:
+# In numbers:
 
 # %%
 Markdown(
@@ -358,9 +353,9 @@ answer = ...
 check("01.2", answer)
 
 # %% [markdown]
-# **01.3** You set `requires_grad = False` on every parameter of `load_backbone("pocket")`, a small
-# network of our own, put it in training mode and run one batch through. How many of its numbers change
-# all the same? Count running means and variances only (each layer's batch counter moves too).
+# **01.3** You set `requires_grad = False` on every parameter of `load_backbone("pocket")`, put it in
+# training mode and run one batch through. How many of its numbers change all the same? Count running
+# means and variances only (each layer's batch counter moves too).
 
 # %%
 answer = ...

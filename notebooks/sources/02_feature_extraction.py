@@ -1,11 +1,11 @@
 # %% [markdown]
 # # When is it enough to freeze everything?
 #
-# When a *straight cut* through the features that the network already computes separates your classes
-# well enough. That is cheap to find out: a linear head on frozen features, a **probe**, trains in a
-# moment, needs few examples and leaves the base bit for bit what it was. The price is a ceiling: a
-# linear head can only draw straight boundaries through features that nobody may change. So run the
-# probe first, always, and compare it with the right things. Being better than guessing is not enough.
+# When a *straight cut* through the features that the network already computes separates your classes well
+# enough. To find out is cheap: a linear head on frozen features, a **probe**, trains in a moment, needs
+# few examples and leaves the base bit for bit what it was. The price is a ceiling, because the features
+# were made for another task and stay so. So always run the probe first, and compare it with more than
+# guessing.
 #
 # **Needs:** this clone and EfficientNet-Lite0; fabric, digits and solar cells (fetched by `make lab`).
 
@@ -25,7 +25,7 @@ from helpers.tasks import load_task
 from helpers.training import frozen_prefix
 
 # %% [markdown]
-# What the records say of freezing, on all data sets together:
+# On all data sets together:
 
 # %%
 Markdown(verdict_box(3, 4, 23))
@@ -33,9 +33,9 @@ Markdown(verdict_box(3, 4, 23))
 # %% [markdown]
 # ## Freezing, in ten lines
 #
-# Nothing here is ours: `timm` has the network, and freezing takes two calls. Look for both of them.
-# `requires_grad_(False)` takes the weights away from the optimizer. `eval()` stops BatchNorm, whose
-# running averages move in training mode *without any gradient*, and switches dropout off.
+# `timm` has the network, and freezing takes two calls. `requires_grad_(False)` takes the weights away
+# from the optimizer. `eval()` stops BatchNorm, whose running averages move in training mode *without any
+# gradient*, and switches dropout off.
 
 
 # %%
@@ -53,14 +53,13 @@ trained, total = sum(p.numel() for p in net.classifier.parameters()), count_para
 Markdown(f"**{trained:,}** of {total:,} numbers move.")
 
 # %% [markdown]
-# `get_approach("feature_extraction")` of this collection does the same; a test compares what moves, and
-# what comes out after a step. It differs in one thing: what it froze stays in evaluation mode even
-# when somebody calls `model.train()`.
+# `get_approach("feature_extraction")` of this collection does the same, as a test makes sure. It also
+# keeps what it froze in evaluation mode when somebody calls `model.train()`.
 #
 # ## Features that never change are computed once
 #
-# A frozen base returns the same features for the same photo in every epoch. So each photo goes
-# through once, the row of 1,280 numbers is kept, and the head trains on the rows.
+# A frozen base returns the same 1,280 numbers for a photo in every epoch. So each photo goes through
+# once, and the head trains on the rows that were kept.
 #
 # **Predict first:** a head takes 20 epochs. How many times faster is it on kept features?
 
@@ -74,7 +73,7 @@ X, y = done.arrays[0], task.train.labels
 print(f"{task}\n{len(X)} rows of {X.shape[1]} numbers")
 
 # %% [markdown]
-# `frozen_prefix` keeps what it computed on disk, and remembers what it cost:
+# `frozen_prefix` keeps the rows on disk, with what they cost:
 
 # %%
 fit = photos.timed_fit(X, y)
@@ -85,16 +84,15 @@ Markdown(
 )
 
 # %% [markdown]
-# Kept features also make other things cheap: ten penalties, five draws of the training photos. Even
-# augmentation works: cache a few changed views of each photo (`Options(augment="mirror", views=4)`)
-# and let epoch $e$ train on view $e$ modulo their number. It costs a pass for each view.
+# Kept features also make ten penalties or five draws of the training photos cheap. Even augmentation
+# works, at a pass for each view: cache a few changed views of each photo
+# (`Options(augment="mirror", views=4)`) and train on them in turn.
 #
 # ## The probe, written out
 #
-# A probe is logistic regression: bring the features to one scale, fit one weight matrix. The problem
-# is convex, so there is one best answer. L-BFGS walks to it without a learning rate to tune; the
-# recorded probes of pictures were fitted so. The `penalty` pulls the weights towards zero, which
-# matters when examples are few. Here it is in plain torch:
+# A probe is logistic regression: bring the features to one scale, fit one weight matrix. The problem is
+# convex, so there is one best answer, and L-BFGS walks to it without a learning rate to tune. The
+# `penalty` pulls the weights towards zero, which matters when examples are few.
 
 
 # %%
@@ -118,8 +116,7 @@ def train_probe(X, y, n_classes, penalty=0.01):
 
 
 # %% [markdown]
-# It returns a function from features to classes. scikit-learn's `LogisticRegression` solves the same
-# problem faster, and is what we use below.
+# scikit-learn's `LogisticRegression` solves the same problem faster, and is what we use below.
 
 # %%
 said = train_probe(X, y, 10)(unseen)
@@ -130,15 +127,15 @@ Markdown(
 )
 
 # %% [markdown]
-# **Where is it wrong?** An accuracy hides that; a *confusion matrix* has a row for each right class.
-# **Predict** which two classes are taken for each other most often.
+# **Where is it wrong?** A *confusion matrix* has a row for each right class. **Predict** which two
+# classes are taken for each other most often.
 
 # %%
 said = model.predict(unseen)
 photos.plot_confusion(task.test.labels, said, task.classes)
 
 # %% [markdown]
-# And the photos it was surest about, and wrong. Would you have labelled them as they are?
+# The photos it was surest about, and wrong. Would you have labelled them as they are?
 
 # %%
 sure = model.predict_proba(unseen).max(1)
@@ -149,8 +146,8 @@ image_grid(task.test.inputs[worst], named, title="Wrong, and sure of it", column
 
 # %% [markdown]
 # **Are the classes equally many?** Seldom. Then accuracy is mostly that of the common ones, and a mean
-# over classes tells how the rare ones fare. Weights in the loss are to help these: do the common ones
-# pay for it? Which of the two numbers counts is for whoever pays for errors to say, beforehand.
+# over classes tells how the rare ones fare. Weights in the loss are to help the rare: do the common ones
+# pay for it? Decide beforehand, with whoever pays for errors, which number counts.
 
 # %%
 photo_sets = (X, y), (unseen, task.test.labels)
@@ -159,13 +156,13 @@ Markdown(photos.balance_in_words(*photo_sets, task.classes))
 # %% [markdown]
 # ## "Well above chance" is too easy a test
 #
-# A common piece of advice: train a probe; if it lands well above chance, the features transfer, so
-# freeze. We try it on clothing, which is near to ImageNet, and on three tasks that are far from it:
-# digits, simulated fabric with weaving faults, and solar cells that glow in the dark.
+# Common advice: train a probe; if it lands well above chance, the features transfer, so freeze. We try it
+# on clothing, which is near to ImageNet, and on three tasks that are far from it: digits, simulated
+# fabric with weaving faults, and solar cells that glow in the dark.
 #
-# The fair control is easy to make: the **same network with random weights**, frozen as well. Random
-# filters already blur and pool, which helps by itself. Only what pretraining adds on top of that, and
-# on top of raw pixels, is transfer.
+# The fair control is the **same network with random weights**, frozen as well: random filters already
+# blur and pool, which helps by itself. Only what pretraining adds to that, and to raw pixels, is
+# transfer.
 #
 # **Predict first:** on which of the four will the pretrained features beat both controls?
 
@@ -175,7 +172,7 @@ sizes = pick(full={"n_train": 150, "n_test": 150}, fast={"n_train": 40, "n_test"
 rows = photos.controls(names, **sizes)
 
 # %% [markdown]
-# Look first at the distance from guessing to the blue circle, then at what lies between.
+# Look at the distance from guessing to the blue circle, then at what lies between.
 
 # %%
 photos.plot_controls(rows, "Guessing, two controls, and the pretrained network")
@@ -188,8 +185,8 @@ told = photos.controls_in_words(rows)
 Markdown(told)
 
 # %% [markdown]
-# Where guessing did not mislead here, it does in the records: `pocket on digits` of notebook 00 has a probe
-# far above guessing and below raw pixels. So keep the probe, and change what it is compared with:
+# In the records guessing does mislead: in `pocket on digits` of notebook 00 the probe is far above
+# guessing and below raw pixels. So keep the probe, and change what it is compared with:
 #
 # - above guessing only: the *task* can be learned, which says nothing about the *features*;
 # - above raw pixels and random weights: the *pretraining* has brought something;
@@ -198,8 +195,7 @@ Markdown(told)
 #
 # ## The base can't be harmed
 #
-# That is what "frozen" promises, and it can be checked to the bit. Train the head of the `timm`
-# network with a loss and an optimizer, and compare every tensor outside the head.
+# That can be checked to the bit. Train the head of the `timm` network, and compare every tensor.
 
 # %%
 before = {name: value.clone() for name, value in net.state_dict().items()}
@@ -212,14 +208,14 @@ moved = [name for name, value in net.state_dict().items() if not torch.equal(val
 print(f"of {len(before)} tensors moved: {', '.join(moved)}")
 
 # %% [markdown]
-# So any number of heads can share one base. Leave `eval()` out and this no longer holds: section 4 of
+# So any number of heads can share one base. Without `eval()` this no longer holds: section 4 of
 # [notebook 03](03_fine_tuning.ipynb) shows the damage.
 #
 # ## Try it
 #
-# Each position is a probe on clothing photos. Move *training photos* to the right: where does the
-# curve on **new** photos flatten? Then take few photos and a stronger penalty. Does it close the gap
-# between the curves, and does that help? Which class stays hard with all photos?
+# Move *training photos* to the right: where does the curve on **new** photos flatten? Then take few
+# photos and a stronger penalty. Does it close the gap between the curves, and does that help? Which class
+# stays hard with all photos?
 
 # %%
 pool = load_task("clothing", n_train=pick(full=1_000, fast=60), image_size=128)
@@ -234,7 +230,7 @@ seen = {key: m.score(P[: key[0]], pool.train.labels[: key[0]]) for key, m in fit
 right = {key: m.predict(unseen) == task.test.labels for key, m in fits.items()}
 
 # %% [markdown]
-# Left, accuracy on the photos it was trained on and on new ones; right, how much of each class is found.
+# Left, accuracy; right, how much of each class is found.
 
 
 # %%
@@ -256,7 +252,7 @@ def draw(n_train, penalty):
 
 
 # %% [markdown]
-# The still below shows the first state; run the notebook to move it.
+# The still shows the first state; run the notebook to move it.
 
 # %%
 explore(
@@ -273,8 +269,8 @@ explore(
 #
 # - Freeze weights, BatchNorm statistics and dropout. Then any number of heads can share the base.
 # - Frozen features are computed once. Every further head, penalty or draw is nearly free.
-# - The probe is the cheapest credible network. How far below the best it lies, only measuring
-#   fine-tuning on your task tells.
+# - The probe is the cheapest credible network. How far below the best it lies, only measuring fine-tuning
+#   on your task tells.
 
 # %%
 Markdown(f"- {told}")
@@ -300,9 +296,8 @@ answer = ...
 check("02.2", answer)
 
 # %% [markdown]
-# **02.3** Pass one batch of solar cells through `load_backbone("pocket").train()`, a small network of
-# our own that reads 28 pixels, and compare `state_dict()` before and after. Give the list of the names
-# that changed.
+# **02.3** Pass one batch of solar cells through `load_backbone("pocket").train()`, which reads 28 pixels,
+# and compare `state_dict()` before and after. Give the list of the names that changed.
 
 # %%
 answer = ...

@@ -1,11 +1,10 @@
 # %% [markdown]
 # # How much of the network should move?
 #
-# Begin with little, and let more move while a measurement says that it pays. Fine-tuning lets
-# gradients flow back into pretrained weights: into the top few stages (*partial*) or into all of them
-# (*full*). Moving the top is cheap, because everything below it runs once and is kept. Moving more can
-# win more, and it asks for care in three places: the learning rate, BatchNorm, and what the network
-# forgets.
+# Begin with little, and let more move while a measurement says that it pays. Fine-tuning lets gradients
+# flow back into pretrained weights: into the top few stages (*partial*) or into all of them (*full*).
+# Moving the top is cheap, because everything below it runs once and is kept. Moving more can win more,
+# and asks for care with the learning rate, BatchNorm, and what the network forgets.
 #
 # **Needs:** this clone, EfficientNet-Lite0, fabric and digits (fetched by `make lab`).
 
@@ -28,7 +27,7 @@ from helpers.tasks import load_task
 from helpers.training import TrainingDiverged
 
 # %% [markdown]
-# What the records say of fine-tuning, on all data sets together:
+# On all data sets together:
 
 # %%
 Markdown(verdict_box(4, 5, 2, 6))
@@ -36,8 +35,8 @@ Markdown(verdict_box(4, 5, 2, 6))
 # %% [markdown]
 # ## 1. The loop, and what "partial" means
 #
-# The same 200 photos of clothing as in notebook 02, and the same network from `timm`. We give it a new
-# head and say what moves. `eval()` keeps BatchNorm's statistics as pretrained (section 4 says why).
+# Photos and network are those of notebook 02, with a new head. `eval()` keeps BatchNorm's statistics as
+# pretrained (section 4 says why).
 
 
 # %%
@@ -49,8 +48,8 @@ def pretrained_network(n_classes):
 
 
 # %% [markdown]
-# **Partial.** Freeze everything, then free the top third of the stages. The head starts from nothing,
-# so it learns ten times as fast as they do.
+# **Partial.** Freeze everything, then free the top third of the stages. The head starts from nothing, so
+# it learns ten times as fast.
 
 
 # %%
@@ -82,7 +81,7 @@ def full(net, lr, head_scale=10):
 
 # %% [markdown]
 # **Probe, then fine-tune** (*LP-FT*). A random head sends large, aimless gradients into the network at
-# the start, and a head that already fits does not (Kumar et al. 2022,
+# the start; a head that already fits does not (Kumar et al. 2022,
 # [arXiv 2202.10054](https://arxiv.org/abs/2202.10054)). So fit the head first, as in notebook 02:
 
 
@@ -93,8 +92,7 @@ def probe_then_full(net, probe, lr):
 
 
 # %% [markdown]
-# A test compares each of the three with the registry's entry of that name: what moves, and what comes
-# out after a step. Here is the loop, the same for all of them:
+# A test compares the three with the collection's own approaches. The loop is the same for all:
 
 
 # %%
@@ -109,8 +107,8 @@ def tune(net, optimizer, X, y, epochs):
 
 
 # %% [markdown]
-# Two epochs of the partial one, on the raw photos. They show that the lines work; a probe is far ahead
-# of so few steps, and section 2 trains to the end.
+# Two epochs of the partial one show that the lines work. A probe is far ahead of so few steps; section 2
+# trains to the end.
 
 # %%
 n_train = pick(full=200, fast=40)
@@ -126,13 +124,12 @@ with torch.inference_mode():
 Markdown(f"Test accuracy: **{np.mean(said == task.test.labels):.3f}**.")
 
 # %% [markdown]
-# The collection's own loop (`helpers.training.train`) is these lines and what experience adds: a rate
-# that rises at first, so that no large step is taken while nothing fits (*warm-up*), and then falls;
-# clipped gradients; validation now and then (twenty times in recorded pictures), with the best weights
-# put back.
+# The collection's loop (`helpers.training.train`) adds what experience asks for: a rate that rises at
+# first, so that no large step is taken while nothing fits (*warm-up*), and then falls; clipped gradients;
+# validation now and then, with the best weights put back.
 #
-# **What freezing buys.** The lower stages never change, so what they return for a photo is computed
-# once and kept. How much that saves depends on where weights and computing lie:
+# **What freezing buys.** What the lower stages return for a photo is computed once and kept. The share of
+# each network's weights, stage by stage:
 
 # %%
 shares = {
@@ -143,16 +140,15 @@ table = pd.DataFrame({name: pd.Series(n) / sum(n) for name, n in shares.items()}
 table.set_axis(range(1, len(table) + 1)).astype(object).fillna("")
 
 # %% [markdown]
-# Rows are stages, columns the share of each network's weights. So *partial* does not mean few
-# parameters. It means that gradients stop early.
+# So *partial* does not mean few parameters. It means that gradients stop early.
 #
 # ## 2. How many stages?
 #
-# Folk wisdom says: the farther the task, the more layers should move. Here on the photos, live: no
-# stage (a probe), the top one, the top two of nine. Three seeds draw the photos.
+# The farther the task, the more layers should move, says folk wisdom. Live on the photos: no stage (a
+# probe), the top one, the top two of nine. Three seeds draw the photos.
 #
-# **Predict first:** how many points does the first stage gain over the probe, and how many more does
-# the second?
+# **Predict first:** how many points does the first stage gain over the probe, and how many more the
+# second?
 
 # %%
 few = pick(full={}, fast={"seeds": (0, 1), "epochs": 1})
@@ -163,16 +159,16 @@ made.axes[0].set_xticks((0, 1, 2))
 made
 
 # %% [markdown]
-# Differences seed by seed, and what each step costs. The seconds are those of the processor.
+# Differences seed by seed, and what each step costs in processor seconds:
 
 # %%
 Markdown(fine_tuning.steps_in_words(deep, "top_stages"))
 
 # %% [markdown]
-# Each further stage has a price: less is kept, more is computed and stored. So unfreeze step by step,
-# and free more only while validation asks for it. Distance alone does not tell how far to go. Lee et
-# al. (2022, [arXiv 2210.11466](https://arxiv.org/abs/2210.11466)) found that tuning the *first* block
-# suits a change of the input, and the last one a change of the output.
+# Each further stage has a price: less is kept, more is computed and stored. So free more only while
+# validation improves. Distance alone does not tell how far to go: Lee et al. (2022,
+# [arXiv 2210.11466](https://arxiv.org/abs/2210.11466)) found that tuning the *first* block suits a change
+# of the input, and the last one a change of the output.
 #
 # All nine stages, full fine-tuning, take too long to wait for, and recorded runs trained longer:
 
@@ -182,9 +178,9 @@ Markdown(photos.recorded_beside("full_fine_tuning", 200))
 # %% [markdown]
 # ## 3. The learning rate
 #
-# Pretrained weights are a starting point worth keeping. A rate that is right for random weights can
-# walk away from it in fifty steps, and one that is too low never leaves. Before you compare
-# anything, sweep it in decades. The top stage on the photos again:
+# A rate that is right for random weights can walk away from pretrained ones in fifty steps, and one that
+# is too low never leaves. Before you compare anything, sweep it in decades. The top stage on the photos
+# again:
 #
 # **Predict first:** by how much do the best and the worst of these rates differ?
 
@@ -203,7 +199,7 @@ plot_curves(
 # %% [markdown]
 # Look for a slope on the left (too slow to arrive), a plateau, a fall on the right. Where the best is the
 # lowest or highest tried, go on beyond it; where bands overlap, three draws can't order the rates. Choose
-# on validation, never on test; the sentence below did.
+# on validation, never on test, as here:
 
 # %%
 Markdown(fine_tuning.rates_in_words(swept))
@@ -239,15 +235,15 @@ losses = find_rate(pretrained_network(len(task.classes)), X, y, grown)
 fine_tuning.plot_finder(grown, losses)
 
 # %% [markdown]
-# Go below the rate at which the smoothed loss is lowest, by about ten times. A finder sees one run and no
+# Start about ten times below the rate at which the smoothed loss is lowest. A finder sees one run and no
 # validation photo, so it says where to sweep and not what to take.
 
 # %%
 Markdown(fine_tuning.finder_in_words(grown, losses, swept))
 
 # %% [markdown]
-# Now `pocket`, a small network of our own that learned five kinds of product, because with it we know
-# what was there before: after tuning on five *other* products we ask for its accuracy on the old ones.
+# `pocket`, a small network of our own, learned five kinds of product. After tuning on five *other*
+# products we ask for its accuracy on the old ones.
 #
 # **Predict first:** which of these three rates will announce that something is wrong?
 
@@ -266,13 +262,13 @@ for lr in (3e-4, 0.02, 1e3):
         print(f"rate {lr:g}: stopped, because {error}.")
 
 # %% [markdown]
-# Only the absurd rate ends in `nan`. The middle one is the dangerous one: clipping caps each step, so
-# the loss stays finite and falls. What it did to the pretrained features shows only in the old task.
-# When a fine-tuned model is no better than one from scratch, suspect the rate first.
+# Only the absurd rate ends in `nan`. The middle one is dangerous: clipping caps each step, so the loss
+# stays finite and falls, and what it did to the pretrained features shows only in the old task. When a
+# fine-tuned model is no better than one from scratch, suspect the rate first.
 #
 # **Slower at the bottom, later at the bottom.** Two remedies protect the lower stages: falling rates
-# (above), and *gradual unfreezing*, which trains the head and frees one stage after another. At a rate
-# that was swept, and not at a timid one:
+# (section 1), and *gradual unfreezing*, which trains the head and frees one stage after another. At a
+# rate that was swept, not a timid one:
 
 # %%
 Markdown(fine_tuning.remedies(near, **pick(full={}, fast={"seeds": (0, 1), "epochs": 6})))
@@ -280,12 +276,11 @@ Markdown(fine_tuning.remedies(near, **pick(full={}, fast={"seeds": (0, 1), "epoc
 # %% [markdown]
 # ## 4. The BatchNorm trap
 #
-# Nearly every tutorial freezes with one line: `requires_grad = False`. Weights then get no gradient.
-# But a BatchNorm layer also keeps a *running mean and variance*, which every forward pass in
-# training mode updates, gradient or not.
+# Many tutorials freeze with one line: `requires_grad = False`. But a BatchNorm layer also keeps a
+# *running mean and variance*, which every forward pass in training mode updates, gradient or not.
 #
-# We freeze that way and show the network pictures: no loss, no optimizer. Then we ask for its old
-# task. **Predict first:** near pictures, far pictures (fabric), and a real freeze: which one forgets?
+# We freeze that way, show the network pictures without a loss or an optimizer, and ask for its old task.
+# **Predict first:** near pictures, far pictures (fabric), and a real freeze: which one forgets?
 
 # %%
 fabric = load_task("textile", n_train=pick(full=500, fast=100), image_size=28).train.inputs
@@ -300,7 +295,7 @@ found = {
 }
 
 # %% [markdown]
-# One line for each case. A network that is really frozen gives a flat one.
+# A network that is really frozen gives a flat line.
 
 # %%
 drift = pd.DataFrame(found).rename_axis("batches").reset_index().melt("batches", var_name="case")
@@ -315,16 +310,16 @@ plot_curves(
 )
 
 # %% [markdown]
-# The statistics drift towards whatever passes by, so the damage grows with the distance of your data.
-# A "frozen" prefix then returns something else from batch to batch, what was kept of it is wrong,
-# and two tasks can't share it. Freeze with `eval()`, and make sure that the next `model.train()` does
-# not undo it. Dropout waits in the same place.
+# The statistics drift towards whatever passes by, so the damage grows with the distance of your data. A
+# "frozen" prefix then returns something else from batch to batch, what was kept of it is wrong, and two
+# tasks can't share it. Freeze with `eval()`, and make sure that the next `model.train()` does not undo
+# it. The same goes for dropout.
 #
 # ## 5. Overfitting on tiny data
 #
-# Warnings about full fine-tuning say that on a tiny set training goes on improving while
-# validation stalls or drops. Fifty pictures, everything moves, no early stopping (`pocket`, so that it takes
-# seconds; many more pictures to validate on than a team with fifty would own).
+# On a tiny set, the warnings say, training goes on improving while validation stalls or drops. Fifty
+# pictures, everything moves, no early stopping (`pocket`, to be quick; many more pictures to validate on
+# than a team with fifty would own).
 #
 # **Predict first:** sketch the curves.
 
@@ -333,16 +328,16 @@ tiny = fine_tuning.tune_tiny(50, epochs=pick(full=30, fast=4), n_validation=pick
 plot_history(tiny.history, title="Full fine-tuning on fifty pictures")
 
 # %% [markdown]
-# Does validation stall, or does it drop? A drop has to be larger than the noise of that many pictures.
+# Does validation stall or drop? A drop has to be larger than the noise of that many pictures.
 
 # %%
 Markdown(fine_tuning.overfit_in_words(tiny))
 
 # %% [markdown]
 # When accuracy stands still while the loss rises, the network is wrong more *confidently*, not more
-# often. That matters if you use its probabilities, and it is why the best weights are kept and not the
-# last. Whether overfitting costs more than moving the network gains is another question, which
-# only a comparison answers: [06](06_dataset_size.ipynb).
+# often. That matters if you use its probabilities, and is why the best weights are kept and not the last.
+# Whether overfitting costs more than moving the network gains, only a comparison tells:
+# [06](06_dataset_size.ipynb).
 #
 # ## 6. What the network forgets
 #
@@ -383,8 +378,8 @@ tasks = ["products_near", "digits", "textile", "solar_cells"]
 explore(draw_forgetting, task=tasks, n_train=[50, 200, 1000], start={"n_train": 1000})
 
 # %% [markdown]
-# LoRA often loses most, because the old task is measured *through* the plug-in: with it the network
-# does another job now. But a plug-in can be pulled. Live, on digits, in a few epochs:
+# LoRA often loses most, because the old task is measured *through* the plug-in. But a plug-in can be
+# pulled. Live, on digits, in a few epochs:
 
 # %%
 task = load_task("digits", n_train=pick(full=200, fast=60), image_size=28)
@@ -415,7 +410,7 @@ Markdown(
 # - On tiny data watch the validation *loss* as well, and keep the best weights.
 # - Fine-tuning overwrites the base. LoRA and adapters change behaviour too, and can be unplugged.
 #
-# And in numbers, from this notebook:
+# In numbers:
 
 # %%
 Markdown(

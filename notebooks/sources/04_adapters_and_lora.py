@@ -2,10 +2,9 @@
 # # Can a few small matrices do the work of a whole network?
 #
 # For storage yes, and the wider the network, the more they save. For accuracy mostly, LoRA more than
-# adapters, and the records below count. For the time and memory of training much less than the word
-# *efficient* promises. LoRA and adapters leave every pretrained weight as it is and train small matrices
-# beside or behind the layers. A task becomes a small file, and without it the base is what it was, bit
-# for bit.
+# adapters. For the time and memory of training much less than the word *efficient* promises. LoRA and
+# adapters leave every pretrained weight as it is and train small matrices beside or behind the layers. A
+# task becomes a small file, and without it the base is bit for bit what it was.
 #
 # **Needs:** this clone, EfficientNet-Lite0, and MiniLM for the sizes in section 4 (fetched by `make lab`).
 
@@ -28,7 +27,7 @@ from helpers.results import recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]
-# What the records say of small modules, on all data sets together:
+# On all data sets together:
 
 # %%
 Markdown(verdict_box(7, 11))
@@ -64,8 +63,8 @@ class LowRank(nn.Module):
 
 
 # %% [markdown]
-# Now put one around every plain convolution of a frozen network. Depthwise ones are left out: each of
-# their channels has a filter of its own, so there is no rank to lower.
+# Now put one around every convolution of a frozen network but the depthwise ones, whose channels have a
+# filter each, so that there is no rank to lower.
 
 
 # %%
@@ -85,7 +84,7 @@ def with_lora(net):
 
 
 # %% [markdown]
-# The network and the 200 photos of clothing are those of notebooks 02 and 03.
+# Network and photos are those of notebooks 02 and 03.
 
 
 # %%
@@ -105,7 +104,7 @@ plain = pretrained_network(10)
 net = with_lora(copy.deepcopy(plain))
 
 # %% [markdown]
-# Look at how much moves, and at what the new layers change before any training.
+# How much moves, and what do the new layers change before any training?
 
 # %%
 moving, total = count_parameters(net)
@@ -132,22 +131,22 @@ probe = frozen.score(photos.features(lite, task.test).arrays[0], task.test.label
 Markdown(f"Right on **{right:.0%}** of {len(truth)} test photos; a probe is on {probe:.0%}.")
 
 # %% [markdown]
-# That is one draw and a few epochs, so it only says that it trains. Section 3 asks who is better.
+# One draw and a few epochs only say that it trains. Section 3 asks who is better.
 #
 # **Two settings.** The rank $r$ says how many directions an update has, and `alpha / r` how strongly it
-# counts. Keep `alpha` at twice the rank, as everywhere here, and that factor is 2 whatever the rank is.
-# Hold `alpha` fixed, as in the paper, and twice the rank halves the factor: a larger rank then hardly
-# learns more. *rsLoRA* divides by $\sqrt r$ for that reason (Kalajdzievski 2023,
+# counts. Keep `alpha` at twice the rank, as everywhere here, and that factor stays 2. With `alpha` fixed,
+# as in the paper, twice the rank halves the factor, and a larger rank hardly learns more. *rsLoRA*
+# divides by $\sqrt r$ for that reason (Kalajdzievski 2023,
 # [arXiv 2312.03732](https://arxiv.org/abs/2312.03732); in `peft`, `use_rslora=True`).
 #
-# How large a rank? On the paper's language tasks ranks of one or two did nearly as well as 64, and a
-# small rank in many layers did better than a large one in few (Hu et al. 2021). Start with 8 in all
-# layers, and spend your trials on the learning rate.
+# How large a rank? On the paper's language tasks one or two did nearly as well as 64, and a small rank in
+# many layers better than a large one in few (Hu et al. 2021). Start with 8 in all layers, and spend your
+# trials on the learning rate.
 #
 # ## 2. In practice, and adapters
 #
-# You won't write LoRA by hand in a project. `peft` wraps any PyTorch module when you name the layers.
-# Are its LoRA, the ten lines above and the registry's `get_approach("lora")` the same?
+# In a project `peft` wraps any PyTorch module when you name the layers. Are its LoRA, the ten lines above
+# and the collection's `get_approach("lora")` the same?
 
 # %%
 config = LoraConfig(
@@ -161,7 +160,7 @@ Markdown(small_modules.with_the_same_matrices(net, library))
 
 # %% [markdown]
 # An **adapter** (Houlsby et al. 2019, [arXiv 1902.00751](https://arxiv.org/abs/1902.00751)) stands behind
-# a block and not beside a layer: down to a few channels, a ReLU, up again, added to what came in. It too
+# a block, not beside a layer: down to a few channels, a ReLU, up again, added to what came in. It too
 # starts at zero.
 
 
@@ -196,11 +195,12 @@ adapted = with_adapters(copy.deepcopy(plain))
 print(f"{count_parameters(adapted)[0]:,} numbers move")
 
 # %% [markdown]
-# A test compares both with the registry's entries: what moves, how fast, and what comes out after a step.
+# A test compares both with the collection's own approaches.
 #
 # ## 3. Do they learn as well?
 #
-# Each square is a recorded situation: LoRA minus full fine-tuning, in points, paired by seed.
+# Each square is a recorded situation: LoRA minus full fine-tuning, in points, paired by seed. It is
+# coloured where one is clearly ahead.
 #
 # **Predict first:** how many squares of ten are coloured at all?
 
@@ -219,7 +219,7 @@ Markdown("\n\n".join([*counted, *recipe_in_words().splitlines()]))
 
 # %% [markdown]
 # A lead may come from a full fine-tuning that was tuned badly. **Predict:** what did a fairer recipe do
-# to LoRA's lead on pictures? Published figures disagree as well; V-PETL Bench
+# to LoRA's lead on pictures? Published figures disagree too; V-PETL Bench
 # ([Xin et al. 2024](https://github.com/synbol/Parameter-Efficient-Transfer-Learning-Benchmark)) has a
 # transformer on sets of two sizes:
 
@@ -230,7 +230,7 @@ Markdown(f"{rounds}\n\n{small_modules.published_in_words()}")
 # %% [markdown]
 # ## 4. One base, many tasks
 #
-# What a task adds is what was trained. Save that, load it into a fresh copy, and take it out again:
+# Save what was trained, load it into a fresh copy, and take it out again:
 
 # %%
 trained = {name for name, weight in net.named_parameters() if weight.requires_grad}
@@ -249,10 +249,10 @@ Markdown(
 )
 
 # %% [markdown]
-# A shelf of many tasks needs the base as well, once. So the first task costs *more* than a full copy,
-# and each further one less. **Predict first:** on MiniLM, how many times smaller is the shelf with a
-# hundred tasks? Then choose `pocket`, a small network of our own, and raise the rank: **when does LoRA
-# stop paying?**
+# A shelf of many tasks needs the base as well, once. So the first task costs *more* than a full copy, and
+# each further one less. **Predict first:** on MiniLM, how many times smaller is the shelf with a hundred
+# tasks? Then choose `pocket`, a small network of our own, and raise the rank: **when does LoRA stop
+# paying?**
 
 # %%
 networks = ["minilm", "efficientnet_lite0", "pocket"]
@@ -266,14 +266,13 @@ explore(
 
 # %% [markdown]
 # A layer has $m \cdot n$ weights and its update $r\,(m + n)$, so the saving grows with the width of the
-# layers. The base stays on the shelf, so a hundred tasks save less than a hundred files. How
-# such a shelf is kept, versioned and repaired is the subject of [notebook 09](09_maintenance.ipynb).
+# layers. How such a shelf is kept, versioned and repaired is in [notebook 09](09_maintenance.ipynb).
 #
 # ## 5. What does inference cost?
 #
 # An unmerged update adds two thin products to each layer. But $W x + s\,B A x = (W + s\,B A)\,x$: add the
-# product to the weight, once, and it costs nothing. `peft` does it in one call. An adapter can't be
-# merged, because its ReLU stands between the two matrices.
+# product to the weight, once, and it costs nothing. An adapter can't be merged, because its ReLU stands
+# between the two matrices.
 #
 # **Predict first:** which of the four is slowest on a single photo?
 
@@ -285,8 +284,8 @@ speed = small_modules.latencies(served, X[:1], repeats).round(2)
 speed
 
 # %% [markdown]
-# Merged LoRA *is* the plain network with other numbers in it, so what those two rows differ by is the
-# noise of this measurement. Are its answers the same?
+# Merged LoRA *is* the plain network with other numbers in it, so what those two rows differ by is noise.
+# Does it answer as the unmerged one does?
 
 # %%
 gap = small_modules.difference(library, merged, unseen)
@@ -298,23 +297,23 @@ Markdown(
 )
 
 # %% [markdown]
-# At a larger scale the order is clearer: GPT-2 medium took 19.8 ms for a sentence with LoRA merged, and 23.9 or
-# 25.8 ms with two kinds of adapters (Hu et al. 2021). Merging can't be undone exactly, since
-# subtracting rounds; keep base and file, and merge copies. Leave LoRA unmerged to serve many tasks
-# from one base: the base runs once for a mixed batch, and each row gets its own thin update.
+# At a larger scale, GPT-2 medium took 19.8 ms for a sentence with LoRA merged, and 23.9 or 25.8 ms with
+# two kinds of adapters (Hu et al. 2021). Merging can't be undone exactly, since subtracting rounds; keep
+# base and file, and merge copies. Leave LoRA unmerged to serve many tasks from one base: the base runs
+# once for a mixed batch, and each row gets its own thin update.
 #
 # ## 6. What they don't save
 #
-# Few trained numbers do not make a short or small training step. The network still runs forward and back
-# from end to end, because the gradient has to reach the lowest module, and each layer on the way must
-# remember what passed. Partial fine-tuning trains far more and needs less, since its gradient stops early:
+# Few trained numbers do not make a short or small training step: the gradient has to reach the lowest
+# module, and each layer on the way must remember what passed. Partial fine-tuning trains far more and
+# needs less, since its gradient stops early:
 
 # %%
 Markdown(small_modules.published_memory_in_words())
 
 # %% [markdown]
-# [Notebook 08](08_compute_and_latency.ipynb) takes a step apart here, and
-# [notebook 13](13_language_models.ipynb) does so for language models, where the saving is large.
+# [Notebook 08](08_compute_and_latency.ipynb) takes a step apart, and
+# [notebook 13](13_language_models.ipynb) one of a language model, where the saving is large.
 #
 # ## What to remember
 #
@@ -323,7 +322,7 @@ Markdown(small_modules.published_memory_in_words())
 # - LoRA merges into the weights and then costs nothing to run. An adapter stays.
 # - When you change the rank, change `alpha` with it, and sweep the learning rate.
 #
-# And in numbers, from the records and from the shapes of the networks:
+# In numbers, from the records and from the shapes of the networks:
 
 # %%
 Markdown("\n".join(f"- {told}" for told in counted) + f"\n{small_modules.files_in_words(networks)}")

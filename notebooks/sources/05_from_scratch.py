@@ -1,11 +1,11 @@
 # %% [markdown]
 # # What does training from scratch really cost?
 #
-# **Labels.** A step from scratch costs what a step of full fine-tuning costs, since it is the same network
-# and all of it moves. But random weights must first learn what pretrained ones bring along, and that takes
-# more steps and, above all, more examples. How many more depends on how far your task lies from the
-# pretraining data. Sometimes it is none, and then scratch does as well as the rest. So price it out
-# before you assume that transfer is better.
+# **Labels.** A step from scratch costs what a step of full fine-tuning costs, since it is the same
+# network and all of it moves. But random weights must first learn what pretrained ones bring along, and
+# that takes more steps and, above all, more examples. How many more depends on how far your task lies
+# from the pretraining data; sometimes it is none. So price it out before you assume that transfer is
+# better.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -27,7 +27,7 @@ from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]
-# What the records say of it, on all data sets together:
+# On all data sets together:
 
 # %%
 Markdown(verdict_box(25))
@@ -70,7 +70,7 @@ def train(net, lr, head_lr, epochs, learns):
 
 
 # %% [markdown]
-# Both on the same 200 photos of clothing (96 pixels, to be quick), for as many epochs.
+# Both on the same 200 photos of clothing (96 pixels, to be quick).
 #
 # **Predict first:** where does each curve start? Which run takes longer?
 
@@ -118,25 +118,25 @@ Markdown(
 #
 # ## Why accuracy on few photos wobbles
 #
-# Curves like these jump from epoch to epoch. Who has 200 photos can spare perhaps fifty to validate on, and
-# each counts for a visible step. Take a network whose accuracy we know, judge it on many
-# random handfuls, and see how far luck alone carries the score. **Predict first:** how wide will it be?
+# Curves like these jump from epoch to epoch. Who has 200 photos can spare perhaps fifty to validate on,
+# and each counts for a visible step. Judge a network of known accuracy on many random handfuls: how far
+# does luck alone carry the score? **Predict first.**
 
 # %%
 scratch_prices.plot_handfuls(tuned, sizes=(50, 1_000))
 
 # %% [markdown]
 # The width has a formula, $\sqrt{p(1-p)/n}$: the standard error of a share $p$ counted on $n$ examples.
-# Whoever picks the best of twenty epochs also picks the luckiest. So each record below reads the test
-# set once, after all choices, and each comparison is made over several seeds.
+# Whoever picks the best of twenty epochs also picks the luckiest. So each record below reads the test set
+# once, after all choices, and each comparison is made over several seeds.
 #
 # ## When scratch keeps up
 #
-# Scratch minus full fine-tuning, paired by seed, where two seeds have both. The numbers are points, and a
-# square is coloured where one side is clearly ahead: the whole 95 % interval is on its side.
+# Scratch minus full fine-tuning in points, paired by seed, where two seeds have both. A square is
+# coloured where one side is clearly ahead: the whole 95 % interval is on its side.
 #
-# **Predict first:** is scratch ever clearly ahead? Where does it fall further behind, with pictures or
-# with texts?
+# **Predict first:** is scratch ever clearly ahead? Does it fall further behind with pictures or with
+# texts?
 
 # %%
 runs = crossings.recorded()
@@ -155,23 +155,22 @@ Markdown(
 )
 
 # %% [markdown]
-# Where scratch keeps up there are reasons. `pocket` is small, its pictures are plain, and it was
-# pretrained on five kinds of product, so it brings little along. Texts are close to what a sentence encoder
-# has read: there scratch has the longest way to go.
+# Scratch keeps up where pretraining brings little along: `pocket` is small, and was pretrained on plain
+# pictures of five kinds of product. Texts are close to what a sentence encoder has read: there scratch
+# has the longest way to go.
 #
 # ## Examples: the currency that can't be rented
 #
-# Seconds can be bought. Labelled examples often can't. So ask in examples: **a team freezes the
-# network and trains a head on few examples. How many would scratch need to do as well?** We read
-# it off the curves, straight between measured sizes on the log scale.
+# **A team freezes the network and trains a head on few examples. How many would scratch need to do as
+# well?** We read it off the curves, straight between measured sizes on the log scale.
 
 # %%
 crossings.needed_table(runs, scratch, frozen)
 
 # %% [markdown]
-# Read a row as: what the frozen network reaches with the examples of the middle column, scratch reaches with
-# those on the right. "Over" names the largest size that was measured; it doesn't say never. Where scratch
-# gets by with as few, freezing has bought nothing: fixed features that don't fit can be worse than none.
+# What the frozen network reaches with the examples of the middle column, scratch reaches with those on
+# the right. "Over" names the largest size that was measured; it doesn't say never. Where scratch gets by
+# with as few, freezing has bought nothing: fixed features that don't fit can be worse than none.
 
 # %%
 found = [crossings.needed_in_words(runs, scratch, target) for target in (frozen, full)]
@@ -180,8 +179,8 @@ Markdown("\n\n".join(found))
 # %% [markdown]
 # ## In money
 #
-# You know what a label costs you: a cent where somebody clicks, euros where a physician looks. An hour of
-# a rented core costs a few cents. The bill below is that of the table, at your prices.
+# A label costs a cent where somebody clicks, euros where a physician looks; an hour of a rented core, a
+# few cents. The bill below is that of the table, at your prices.
 #
 # - At which price of a label does the machine's share become visible?
 # - Choose a network and task where scratch needs few examples. Who is cheaper?
@@ -207,8 +206,8 @@ explore(
 )
 
 # %% [markdown]
-# Somebody has paid for the pretraining. If you download weights, that isn't you. If you think of
-# pretraining a network of your own, this is the kind of bill to expect, on a very small scale:
+# Somebody has paid for the pretraining. If you download weights, that isn't you. If you pretrain a
+# network of your own, expect this kind of bill, here on a very small scale:
 
 # %%
 Markdown(scratch_prices.pretraining_in_words())
@@ -216,14 +215,13 @@ Markdown(scratch_prices.pretraining_in_words())
 # %% [markdown]
 # ## What others measured
 #
-# Each marker is a published case that has both, on data from a thousand to a quarter of a million
-# examples.
+# Each marker is a published case that has both approaches.
 
 # %%
 scratch_prices.plot_published()
 
 # %% [markdown]
-# A marker is a single published number, without an interval, and sources differ in much more than size.
+# Each is a single number without an interval, and sources differ in much more than size.
 
 # %%
 Markdown(scratch_prices.published_in_words())
@@ -235,8 +233,8 @@ Markdown(scratch_prices.published_in_words())
 #
 # ## Try it: a price list for this machine
 #
-# One photo's price, forward, backward and update, is measured here; minutes are a multiplication away.
-# Validation and loading come on top.
+# One photo's price (forward, backward and update) is measured here and multiplied. Validation and loading
+# come on top.
 
 # %%
 prices = {
@@ -274,7 +272,7 @@ explore(
 # - A curve on few validation photos wobbles by several points for no reason. Compare means over seeds, on
 #   a test set that chose nothing.
 #
-# And in numbers, from the records:
+# In numbers, from the records:
 
 # %%
 Markdown(f"- {crossings.duels_in_words(duel, scratch, full)}\n- {found[0]}")

@@ -4,8 +4,8 @@
 # **There is no single number: look for the place where two learning curves cross.** The frozen network
 # may start higher, and fine-tuning climbs for longer. In our pictures full fine-tuning was level or ahead
 # from the smallest size on, once it had enough updates and a searched rate. In published tables freezing
-# comes first more often where examples are few. So "below a few thousand, freeze" can cost you
-# accuracy. Three sizes of your own data show where your crossing lies.
+# comes first more often where examples are few. So "below a few thousand, freeze" can cost you accuracy.
+# Three sizes of your own data show where your crossing lies.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -19,7 +19,7 @@ from helpers.lessons.claims import verdict_box
 from helpers.results import coverage, recipe_in_words
 
 # %% [markdown]
-# What the records say of the rule of thumb, on all data sets together:
+# On all data sets together:
 
 # %%
 Markdown(verdict_box(8))
@@ -27,9 +27,9 @@ Markdown(verdict_box(8))
 # %% [markdown]
 # ## 1. Three sizes, two curves
 #
-# Live, on photos of clothing: a frozen network with a probe, and partial fine-tuning, which lets the
-# top third move. Each trains on 50, 100 and 200 photos, for three draws of them. All sizes get as many
-# updates, so the smaller ones get more epochs.
+# Live, on photos of clothing: a frozen network with a probe, and partial fine-tuning of the top third, on
+# 50, 100 and 200 photos in three draws. All sizes get as many updates, so the smaller ones get more
+# epochs.
 #
 # **Predict first:** at how many photos does fine-tuning get ahead?
 
@@ -45,7 +45,7 @@ crossings.plot_live(rows, "Photos of clothing, three sizes")
 
 # %% [markdown]
 # A band is a 95 % interval for the mean of three draws. The difference is taken draw by draw, which is
-# far more exact. Between two sizes it is read straight over the *logarithm* of their number.
+# far more exact, and read between two sizes straight over the *logarithm* of their number.
 
 # %%
 told = crossings.own_crossing(rows, tuned, frozen)
@@ -54,7 +54,7 @@ Markdown(told)
 # %% [markdown]
 # That is the whole method. Train both at a quarter, at half and at all of your data, over several draws.
 # If the gain is clear and grows, more data will pay for fine-tuning; if it shrinks, the frozen network
-# catches up. Don't extend the lines far beyond your last point, because curves level off.
+# catches up. Don't extend the lines far: curves level off.
 #
 # ## 2. Where do the curves cross?
 #
@@ -83,9 +83,9 @@ fourth = ["nothing", "classical", tuned, "lp_ft", "from_scratch"]
 explore(draw, curve=crossings.curves(runs), beside=fourth, labels={"curve": "network and task"})
 
 # %% [markdown]
-# All at a glance: full fine-tuning minus frozen features, in points. A square is coloured where one is
-# clearly ahead, seed by seed. **Predict first:** with how few examples is the frozen network clearly
-# ahead, with pictures and with texts?
+# All at a glance: full fine-tuning minus frozen features, in points, coloured where one is clearly ahead,
+# seed by seed. **Predict first:** with how few examples is the frozen network clearly ahead, with
+# pictures and with texts?
 
 # %%
 full = "full_fine_tuning"
@@ -93,8 +93,8 @@ duel = crossings.duels(runs, full, frozen)
 crossings.plot_duels(duel, full, frozen, "Where full fine-tuning overtakes the frozen network")
 
 # %% [markdown]
-# A crossing would be a row that turns from blue to orange. Is there one? A sign that changes in grey may be
-# luck; where a row begins in orange, a crossing can only lie further left.
+# A crossing would be a row that turns from blue to orange. A sign that changes in grey may be luck; where
+# a row begins in orange, a crossing can only lie further left.
 
 # %%
 told_kinds = crossings.kinds_in_words(duel, full, frozen)
@@ -105,13 +105,13 @@ Markdown(
 
 # %% [markdown]
 # Full fine-tuning starts from the frozen network's weights and may stay near them. With pictures, enough
-# updates, a rate that was searched for and the best weights kept, few examples alone did not put it behind.
+# updates, a searched rate and the best weights kept, few examples alone did not put it behind.
 #
 # ## 3. The rule of thumb, tested
 #
-# The advice in many guides: under a few thousand labelled examples, freezing or a
-# parameter-efficient method almost always beats full fine-tuning. In fairness the cheap side may choose
-# among frozen features, LoRA and adapters, *by validation accuracy*, draw by draw, as you would.
+# Many guides say: under a few thousand labelled examples, freezing or a parameter-efficient method almost
+# always beats full fine-tuning. In fairness the cheap side may choose among frozen features, LoRA and
+# adapters, *by validation accuracy*, draw by draw, as you would.
 #
 # **Predict first:** "almost always" would be nine in ten. What share will it be?
 
@@ -130,7 +130,7 @@ Markdown(f"{rule}\n\n{crossings.duels_in_words(small, cheap, full)}")
 
 # %% [markdown]
 # Where a square is grey, either side would do. **Predict first:** what did validation choose within the
-# cheap side, freezing as in section 2?
+# cheap side?
 
 # %%
 Markdown(crossings.picks_in_words(few))
@@ -148,35 +148,35 @@ Markdown(crossings.rounds_in_words(small, cheap, full))
 # %% [markdown]
 # So ask of any crossing how many updates each side got, and who searched its rate.
 #
-# A warning goes with the rule: full fine-tuning overfits few examples ([03](03_fine_tuning.ipynb)). **How
-# often is its gap between training and test accuracy the wider one, and does it lose then?**
+# The rule comes with a warning: full fine-tuning overfits few examples ([03](03_fine_tuning.ipynb)).
+# **How often is its gap between training and test accuracy the wider one, and does it lose then?**
 
 # %%
 Markdown(crossings.gaps_in_words(runs))
 
 # %% [markdown]
-# A training curve that runs away is no verdict. Only the other approach's score is.
+# The gap itself decides nothing; the other approach's test score does.
 #
 # ## 4. Beyond our sizes
 #
-# Two cores can't train on a million examples. Others have.
+# Published cases reach farther:
 
 # %%
 Markdown(crossings.sizes_in_words(runs))
 
 # %% [markdown]
-# *Published* figures, by the number of training examples: what full fine-tuning gained over the frozen
+# *Published* figures by the number of training examples: what full fine-tuning gained over the frozen
 # network, in points, and how often the frozen one came first.
 #
-# **Predict first:** where does the frozen network come first more often, below 5,000 examples or above?
+# **Predict first:** where does it come first more often, below 5,000 examples or above?
 
 # %%
 crossings.published_by_size()
 
 # %% [markdown]
 # This speaks for the rule: with few examples freezing is a serious rival, though the mean gain is above
-# zero there too. Networks are mostly larger, each case is one published number, and papers that compare
-# the two tend to have enough data for fine-tuning. Read a direction, not a chance.
+# zero there too. But networks are mostly larger, each case is one number, and papers that compare the two
+# tend to have enough data for fine-tuning. Read a direction, not a probability.
 #
 # ## 5. Which differences are bigger than luck?
 #
@@ -193,13 +193,13 @@ crossings.luck_by_size(runs).head(12)
 # ## What to remember
 #
 # - A threshold in examples is a crossing of two curves. It moves with task, network and recipe, so look
-#   for *your* crossing with three sizes of your data.
-# - Freezing is the cheap start with few examples, and small modules are cheap to store. How often they also
-#   win is in the box above.
-# - Not measured here: noisy labels, networks of more than a few million weights, and the luck of the test
-#   split, which all seeds share.
+#   for *yours* with three sizes of your data.
+# - Freezing is the cheap start with few examples, and small modules are cheap to store. How often they
+#   also win is in the box above.
+# - Not measured here: noisy labels, networks of more than some twenty million weights, and the luck of
+#   the test split, which all seeds share.
 #
-# And in numbers:
+# In numbers:
 
 # %%
 Markdown(f"- Live: {told}\n- {rule}\n- {crossings.duels_in_words(duel, full, frozen)}")

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # How far is too far?
 #
-# So far that pretraining is worth nothing: the same network, trained from scratch, does as well.
-# Distance can be measured in seconds, before any tuning. But three scores of distance disagree, and
-# a score is useful only if it foretells who wins. This notebook computes them, turns a dial that moves
-# one task away from its origin, and holds each score to what came out.
+# So far that pretraining is worth nothing: the same network, trained from scratch, does as well. Distance
+# can be measured in seconds, before any tuning. But three scores of distance disagree, and a score is
+# useful only if it foretells who wins. So we compute them, turn a dial that moves one task away from its
+# origin, and hold each score to what came out.
 #
 # **Needs:** this clone; fabric and solar cells (fetched by `make lab`).
 
@@ -34,7 +34,7 @@ from helpers.tasks import DIAL_STEPS, load_task
 from helpers.training import extract_features
 
 # %% [markdown]
-# What the records say of distance, on all data sets together:
+# On all data sets together:
 
 # %%
 Markdown(verdict_box(5, 9))
@@ -42,8 +42,8 @@ Markdown(verdict_box(5, 9))
 # %% [markdown]
 # ## Three scores, live
 #
-# `pocket` learned on five classes of products, so here we have what is usually missing: the
-# pretraining data, our zero. Fabric (`textile`) is **simulated**: a program drew its faults.
+# `pocket` learned on five classes of products, so here we have what is usually missing: the pretraining
+# data, our zero. Fabric (`textile`) is **simulated**: a program drew its faults.
 
 # %%
 n = pick(full=500, fast=150)
@@ -55,10 +55,10 @@ features = {name: extract_features(pocket, part.inputs) for name, part in parts.
 
 # %% [markdown]
 # - **Probe above chance**: a linear classifier on frozen features; 0 is guessing, 1 is every example
-#   right. It asks whether *these classes* can be told apart. What it has to be compared with, random
-#   weights above all, is in [notebook 02](02_feature_extraction.ipynb).
-# - **Fréchet distance**: how far the cloud of features lies from the source's, in units of the
-#   source's spread. It never looks at a label.
+#   right. It asks whether *these classes* can be told apart. What to compare it with is in
+#   [notebook 02](02_feature_extraction.ipynb).
+# - **Fréchet distance**: how far the cloud of features lies from the source's, in units of the source's
+#   spread. It never looks at a label.
 # - **LogME**: the log evidence of a linear model on the features; higher is better.
 #
 # **Predict first:** will the three put the tasks in the same order? The last three columns are ranks,
@@ -76,9 +76,9 @@ nearness = live.assign(**{"Fréchet": -live["Fréchet"]})
 live.round(2).join(nearness.rank(ascending=False).astype(int).add_suffix(" rank"))
 
 # %% [markdown]
-# A probe mixes in how hard a task is: digits look nothing like clothes, yet a probe tells them apart
-# with ease. That is why `distance` in this collection is built on the clouds: F / (1 + F) of the
-# Fréchet distance F, which runs from 0 to 1.
+# A probe mixes in how hard a task is: digits look nothing like clothes, yet a probe separates them with
+# ease. So `distance` in this collection is built on the clouds: F / (1 + F) of the Fréchet distance F,
+# which runs from 0 to 1.
 #
 # ## The dial
 #
@@ -134,9 +134,9 @@ explore(
 )
 
 # %% [markdown]
-# How much is pretraining still worth? Full fine-tuning minus the same network from scratch. Near the line
-# it is worth nothing, and clearly below it would have done harm. **At which step does the interval first
-# touch the line?**
+# How much is pretraining still worth? Full fine-tuning minus the same network from scratch: at the line
+# nothing, and clearly below it would have done harm. **At which step does the interval first touch the
+# line?**
 
 # %%
 distances.plot_worth()
@@ -150,10 +150,10 @@ Markdown(distances.worth_sentence())
 # %% [markdown]
 # ## Does distance foretell who wins?
 #
-# If a distant domain wants more weights to move, the gain of tuning over a frozen probe should grow
-# with the distance. Each mark is a task or a step of the dial. What ImageNet networks and the sentence
-# encoder were trained on isn't at hand, so there the distance is taken to a stand-in, clothing photos
-# and newsgroups. That is an assumption. Networks with fewer than four places are in the figure alone.
+# If a distant domain wants more weights to move, the gain of tuning over a frozen probe should grow with
+# the distance. Each mark is a task or a step of the dial. What ImageNet networks and the sentence encoder
+# were trained on isn't at hand; there the distance is taken to a stand-in, clothing photos and
+# newsgroups, which is an assumption. The table below leaves out networks with fewer than four marks.
 #
 # **Is there one cloud that rises, or one for each network?**
 
@@ -167,16 +167,14 @@ explore(
 
 # %% [markdown]
 # As a number: the rank correlation of each score with the gain, where +1 says "the farther, the more
-# tuning gains". Few points reach a high one by luck. The column `needed` is what luck alone reaches at
-# most once in twenty times, and the steps of the dial are not even independent tasks. **Predict
-# first:** how many are higher?
+# tuning gains". The column `needed` is what luck alone reaches at most once in twenty times, and the
+# steps of the dial are not even independent tasks. **Predict first:** how many are higher?
 
 # %%
 distances.foretold().round(2)
 
 # %% [markdown]
-# The verdict at the top pools data sets of all networks. You have one network, and for that the count
-# is this:
+# The verdict at the top pools the networks. You have one, and for that the count is this:
 
 # %%
 Markdown(distances.foretold_sentence())
