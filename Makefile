@@ -39,7 +39,10 @@ notebooks: $(READY) fetch
 results: $(READY) fetch
 	$(PY) -m helpers sweep $(or $(ARGS),all)
 	$(PY) -m tools.measure.list_missing
+	$(PY) -m tools.measure.admit_rows
 	$(PY) -m tools.measure.score_rules
+	$(PY) -m tools.measure.score_looks
+	$(PY) -m tools.measure.score_advisor --refresh
 	$(PY) -m tools.site.make_pictures decision
 	$(PY) -m tools.measure.measure_decoder
 	$(PY) -m tools.measure.measure_break_even

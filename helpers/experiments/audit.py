@@ -80,9 +80,11 @@ def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
     """How many rows figures, rules and verdicts read, and why they don't read the others."""
     sample = runs["origin"] != "full"
     compared = runs["modality"].map(schema.COMPARED).astype(int)
-    read = (runs["schema"] == compared) & ~sample
+    new = (runs["created"] > records.admitted_until()) & ~sample
+    read = (runs["schema"] == compared) & ~sample & ~new
     left_out = {"a sample of the data": int(sample.sum())}
-    others = runs.assign(later=runs["schema"] > compared)[~sample & ~read]
+    left_out["measured since the last scoring"] = int(new.sum())
+    others = runs.assign(later=runs["schema"] > compared)[~sample & ~new & ~read]
     for (recipe, later), rows in others.groupby(["schema", "later"]):
         why = "not whole yet" if later else "given up for a later one"
         left_out[f"recipe {recipe}, {why}"] = len(rows)

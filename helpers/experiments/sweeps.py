@@ -149,7 +149,8 @@ def sweep_command(
     outcome = run_sweep(name, workers, limit, scheduler)
     print(
         f"{outcome.done} recorded now, {len(outcome.failed)} failed, {outcome.left} left; "
-        f"they are in {records.runs_path()}"
+        f"they are in {records.runs_path()}, and figures read them after "
+        "python -m tools.measure.admit_rows"
     )
     return min(len(outcome.failed), 100)
 

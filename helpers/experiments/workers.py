@@ -1,9 +1,11 @@
 """Jobs on processes: each run measured in a worker, recorded whole, and none lost to another."""
 
+import asyncio
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,12 +162,23 @@ def _pool(scheduler: str | None, workers: int) -> Iterator[_Pool]:
 def dask_client(address: str) -> Iterator[tuple[Any, type[BaseException]]]:
     """Connect to a Dask scheduler. Raises UserError without Dask, a scheduler or workers."""
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client, KilledWorker, Security
+        from distributed.core import connect
     except ModuleNotFoundError as error:
         raise UserError(
             "a scheduler needs Dask; install it with `pip install 'freeze-tune-adapt[distributed]'`"
         ) from error
+
+    async def knock() -> None:
+        arguments = Security().get_connection_args("client")
+        await (await connect(address, timeout=10, **arguments)).close()
+
     try:
+        # A Client that finds no scheduler is left to the garbage collector, which may close it
+        # while another one starts, and then both wait for ever (`LoopRunner`'s lock). So none is
+        # made. A notebook's thread has a loop already, hence one of its own.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, knock()).result()
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise UserError(

@@ -24,8 +24,10 @@ from helpers.results.schema import (
     check_columns,
     run_id,
 )
+from helpers.storage.files import write_whole
 from helpers.storage.results_file import RowFile
 
+LATEST = "9999"  # after every moment
 Recipe = int | Mapping[str, int] | None  # a schema: of all rows, by kind of data, or any
 
 
@@ -79,6 +81,8 @@ def load_runs(
     compared; None gives all.
     sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
     SWEEP/tuning. filters: column=value or column=[values].
+    Rows measured since the last scoring (`admitted_until`) are among those of None alone: what is
+    computed from records, and saved beside them, goes on to agree with them while a grid runs.
     A file that is not there gives no rows. No lock is taken: an unfinished last line is left out.
     Raises UserError for an unknown column, a file with other columns, or one with a row, named by
     its line, that `append` would not have written, or that stands twice.
@@ -86,6 +90,8 @@ def load_runs(
     check_columns(filters)
     held = _file(path)
     runs = _parsed(held.read(), held.path).copy()
+    if schema is not None:
+        runs = runs[runs["created"] <= admitted_until(held.path)]
     if isinstance(schema, Mapping):
         runs, schema = runs[runs["schema"] == runs["modality"].map(schema)], None
     for name, wanted in ({"sweep": sweep, "schema": schema} | filters).items():
@@ -93,6 +99,26 @@ def load_runs(
             several = isinstance(wanted, (list, tuple, set, frozenset, pd.Index))
             runs = runs[runs[name].isin(list(wanted) if several else [wanted])]
     return runs.reset_index(drop=True)
+
+
+def admitted_until(path: Path | None = None) -> str:
+    """The moment, in UTC as in `created`, up to which rows are compared: that of the last scoring.
+
+    It stands beside the file of runs; where it does not, every row is compared.
+    """
+    file = _admitted(path)
+    return file.read_text(encoding="utf-8").strip() if file.exists() else LATEST
+
+
+def admit_all(path: Path | None = None) -> str:
+    """Let every row that is recorded by now be compared; returns the moment of the last one."""
+    moment = load_runs(path, schema=None)["created"].max()
+    write_whole(_admitted(path), f"{moment}\n".encode())
+    return str(moment)
+
+
+def _admitted(path: Path | None) -> Path:
+    return (path or runs_path()).with_name("admitted_until.txt")
 
 
 @lru_cache(maxsize=2)  # the same bytes are asked for again and again, and ids are hashed anew

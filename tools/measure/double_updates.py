@@ -31,7 +31,8 @@ def chosen(
     backbone: str, tasks: list[str], n_train: int, approaches: list[str], seeds: int
 ) -> pd.DataFrame:
     """The recorded runs to repeat: of each task and approach those at its best rate."""
-    runs = load_runs(schema=2, backbone=backbone, n_train=n_train, task=tasks, dial=0.0)
+    runs = load_runs(schema=None, backbone=backbone, n_train=n_train, task=tasks, dial=0.0)
+    runs = runs[runs["schema"].eq(2)]
     runs = runs[trains_by_gradient(runs) & ~runs["settings"].str.contains("norm=running")]
     if approaches:
         runs = runs[runs["approach"].isin(approaches)]

@@ -175,6 +175,7 @@ def test_one_late_run_of_few_breaks_nothing(measure):
 
 
 def test_what_is_compared_and_what_not(measure, monkeypatch):
+    monkeypatch.setattr(records, "admitted_until", lambda: records.LATEST)
     runs = pd.concat([measure(), stored(schema=1), stored(schema=1, seed=1, origin="sample")])
     left_out = {"a sample of the data": 1, f"recipe {schema.SCHEMA}, not whole yet": RUNS}
     monkeypatch.setattr(schema, "COMPARED", {"image": 1, "text": 2})
@@ -190,6 +191,12 @@ def test_what_is_compared_and_what_not(measure, monkeypatch):
         "left_out": {"a sample of the data": 1, "recipe 1, given up for a later one": 1},
     }
     assert (made["rows"], made["rows_of_this_recipe"]) == (RUNS + 2, RUNS)
+    monkeypatch.setattr(records, "admitted_until", lambda: "2000-01-01T00:00:00+00:00")
+    made = audit.audit(runs)["comparison"]
+    assert made["read"] == 0
+    assert made["left_out"] == {
+        "a sample of the data": 1, "measured since the last scoring": RUNS + 1
+    }  # fmt: skip
 
 
 def test_hours_on_a_graphics_card_are_no_core_hours(measure):

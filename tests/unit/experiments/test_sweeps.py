@@ -460,8 +460,10 @@ def test_a_scheduler_without_dask_says_what_to_install(sweep, path, monkeypatch)
         sweeps.run_sweep(sweep(), scheduler="tcp://127.0.0.1:8786", path=path, run=fake)
 
 
-def test_a_scheduler_that_is_not_there(sweep, path):
+def test_a_scheduler_that_is_not_there(sweep, path, monkeypatch):
+    """No client is made: one that failed could be collected while another starts, and hang both."""
     pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
+    monkeypatch.setattr("distributed.Client", lambda *_, **__: pytest.fail("a client was made"))
     for address in ("tcp://127.0.0.1:1", "nonsense"):
         with pytest.raises(UserError, match="no Dask scheduler answers"):
             sweeps.run_sweep(sweep(), scheduler=address, path=path, run=fake)

@@ -407,6 +407,20 @@ def test_rows_of_one_recipe_for_each_kind_of_data(tmp_path):
     assert len(records.load_runs(path, schema=None)) == 4
 
 
+def test_rows_measured_since_the_last_scoring_wait_to_be_compared(tmp_path):
+    path = tmp_path / "runs.csv"
+    for seed, day in enumerate((1, 2)):
+        created = f"2026-01-0{day}T00:00:00+00:00"
+        records.append(make_row(seed=seed, created=created), path)
+    assert list(records.load_runs(path)["seed"]) == [0, 1]  # nothing tells of a scoring
+    assert records.admit_all(path) == "2026-01-02T00:00:00+00:00"
+    records.append(make_row(seed=2, created="2026-01-03T00:00:00+00:00"), path)
+    assert list(records.load_runs(path)["seed"]) == [0, 1]
+    assert list(records.load_runs(path, schema=None)["seed"]) == [0, 1, 2]
+    records.admit_all(path)
+    assert list(records.load_runs(path)["seed"]) == [0, 1, 2]
+
+
 def test_what_is_provisional_is_said_of_the_kind_that_is():
     assert schema.provisional({"image": 2, "text": 2}) == ""
     assert "these records are a first round" in schema.provisional({"image": 1, "text": 1})
