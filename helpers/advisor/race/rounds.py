@@ -108,9 +108,9 @@ def credible(race: Race) -> list[str]:
     """
     known = race.expected
     best = max((one.accuracy for one in known.values()), default=0.0)
-    accuracy = {name: known[name].accuracy if name in known else 1.0 for name in race.looked.costs}
+    hope = {name: known[name].accuracy if name in known else 2.0 for name in race.looked.costs}
     kept = []
-    for name in sorted(accuracy.keys() - set(CHEAP), key=lambda name: (-accuracy[name], name)):
+    for name in sorted(hope.keys() - set(CHEAP), key=lambda name: (-hope[name], name)):
         needed = 0.0 if race.done(race.job(name, 0)) else OVERRUN * race.predicted(name)
         if name in known and known[name].high < best:
             told = f"the records expect {known[name].high:.3f} at most, and of another {best:.3f}"
