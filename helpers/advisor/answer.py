@@ -17,10 +17,8 @@ from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
 from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
-    SURE,
     Expected,
-    Prior,
-    base_of,
+    chance_right,
     cheapest_near,
     expected_accuracies,
     within_budget,
@@ -40,7 +38,7 @@ from helpers.advisor.probe import (
     SizedProbe,
 )
 from helpers.advisor.task import OwnTask
-from helpers.advisor.verdicts import LOOK, WITHIN, kept_words, rate_of_looks, verdict_of
+from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN, expected_regret
@@ -49,7 +47,7 @@ from helpers.tasks import family
 from helpers.vocabulary import phrase_of
 
 UNKNOWN_DISTANCE = 0.5  # for the weights of recorded tasks alone; it is told to nobody
-NAMED = 3  # of the approaches that may be better: the likeliest
+NAMED = 3  # of the approaches that may be better: the first
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,6 @@ class Answer:
     reasons: tuple[str, ...]
     headline: tuple[str, ...]  # the reasons that count most
     next_measurement: str
-    prior: Prior = field(repr=False)  # what was expected before a race
     about_probe: tuple[str, ...]  # those of the headline that tell of the probe
 
 
@@ -134,38 +131,43 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     gains = recorded_gains(situation.modality, curves, per_class)
     expected = expected_accuracies(looked.probing, gains)
     expected = {name: one for name, one in expected.items() if name in seconds}
-    prior = Prior(expected, gains, base_of(looked.probing, gains))
-    fitting = within_budget(seconds, looked.minutes, prior.expected)
-    names = list(fitting)
-    recorded = expected_regret(situation.modality, curves, names)
-    take, belief = first_choice(prior, fitting, recorded.index), prior.belief(names)
+    fitting = within_budget(seconds, looked.minutes, expected)
+    held = {name: expected[name] for name in fitting}
+    recorded = expected_regret(situation.modality, curves, list(held))
+    take = first_choice(held, fitting, recorded.index)
     chance = rate_of_looks(situation.modality, looked.asked["exclude"])
     if take in MEASURED:  # no look on held-out data took what was measured there
-        chance = belief.chances_near_best(WITHIN)[take]
-    verdict = verdict_of(chance) if gains.names else NONE
+        chance = chance_right(held[name].above(held[take]) for name in held if name != take)
+    verdict = verdict_of(chance) if gains.of else NONE
     probed = _pixel_reasons(looked.probing.sizes)
     probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
-    above = {name: belief.chance_above(name, take) for name in names}
-    likely = [name for name in names if above[name] >= SURE and verdict != NONE]
-    rivals = sorted(likely, key=above.__getitem__, reverse=True)
-    because = [_take_reason(take, prior, seconds[take]), *_open_reasons(rivals)]
-    because += _unknown_reasons([n for n in names if n != take], prior, seconds)
+    rivals = [] if verdict == NONE else _rivals(take, held)
+    because = [_take_reason(take, expected, seconds[take]), *_open_reasons(rivals)]
+    because += _unknown_reasons([n for n in held if n != take], expected, seconds)
     because.append(kept_words(verdict, LOOK))
     return Answer(
         approach=take,
         verdict=verdict,
         chance=chance,
         ruled=ruled,
-        expected=prior.expected,
+        expected=expected,
         reasons=(*probed, *(reason.text for reason in ruled.reasons), *because),
         headline=(*probed, *because),
-        next_measurement=_next_words(take, rivals, prior, seconds),
-        prior=prior,
+        next_measurement=_next_words(take, rivals, expected, seconds),
         about_probe=probed,
     )
 
 
-def first_choice(prior: Prior, seconds: Mapping[str, float], order: Iterable[str]) -> str:
+def _rivals(take: str, expected: Mapping[str, Expected]) -> list[str]:
+    """Whose interval reaches beyond what counts as equal to `take`, the highest expected first."""
+    enough = expected[take].accuracy + MARGIN
+    able = [name for name, one in expected.items() if name != take and one.high > enough]
+    return sorted(able, key=lambda name: -expected[name].accuracy)
+
+
+def first_choice(
+    expected: Mapping[str, Expected], seconds: Mapping[str, float], order: Iterable[str]
+) -> str:
     """The approach to take before anything is trained here, of those with `seconds`.
 
     What gave up least on recorded data stands against what was measured here: the most accurate of
@@ -175,7 +177,7 @@ def first_choice(prior: Prior, seconds: Mapping[str, float], order: Iterable[str
     order: approaches by what they gave up in the records, least first.
     """
     lead = next(name for name in (*order, *seconds) if name in seconds)
-    told = {name: one.accuracy for name, one in prior.expected.items()
+    told = {name: one.accuracy for name, one in expected.items()
             if name in seconds and (one.measured or name == lead)}  # fmt: skip
     accuracies = pd.Series(told)
     return cheapest_near(accuracies.max() - accuracies, seconds)
@@ -276,9 +278,9 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     return said[::-1] if probing.baseline_leads else said
 
 
-def _take_reason(take: str, prior: Prior, seconds: float) -> str:
+def _take_reason(take: str, expected: Mapping[str, Expected], seconds: float) -> str:
     """Why an approach is taken. seconds: of its training."""
-    one, named, cost = prior.expected[take], phrase_of(take), _seconds(seconds)
+    one, named, cost = expected[take], phrase_of(take), _seconds(seconds)
     if one.measured:
         return (
             f"Measured here: {named} ({one.accuracy:.3f}, in {cost} of training). No other "
@@ -306,9 +308,11 @@ def _open_reasons(rivals: Sequence[str]) -> list[str]:
     ]
 
 
-def _unknown_reasons(names: Sequence[str], prior: Prior, seconds: Mapping[str, float]) -> list[str]:
+def _unknown_reasons(
+    names: Sequence[str], expected: Mapping[str, Expected], seconds: Mapping[str, float]
+) -> list[str]:
     """Whose accuracy the records can't say, and what measuring it would take."""
-    lost = [name for name in names if not prior.expected[name].known]
+    lost = [name for name in names if not expected[name].known]
     if not lost:
         return []
     told, taken = ", ".join(map(phrase_of, lost)), _seconds(sum(seconds[name] for name in lost))
@@ -318,19 +322,22 @@ def _unknown_reasons(names: Sequence[str], prior: Prior, seconds: Mapping[str, f
 
 
 def _next_words(
-    take: str, rivals: Sequence[str], prior: Prior, seconds: Mapping[str, float]
+    take: str,
+    rivals: Sequence[str],
+    expected: Mapping[str, Expected],
+    seconds: Mapping[str, float],
 ) -> str:
-    """What to measure next, and what it has to show. rivals: the likeliest to lie above first."""
-    one = prior.expected[take]
+    """What to measure next, and what it has to show. rivals: the highest expected first."""
+    one = expected[take]
     if not one.known:
-        measured = [name for name, other in prior.expected.items() if other.measured]
-        best = max(measured, key=lambda name: prior.expected[name].accuracy)
+        best = max((other for other in expected.values() if other.measured),
+                   key=lambda other: other.accuracy)  # fmt: skip
         return (
             f"Train {phrase_of(take)} once ({_seconds(seconds[take])} here): it has to lie more "
-            f"than {100 * MARGIN:.1f} points above {phrase_of(best)} "
-            f"({prior.expected[best].accuracy:.3f}, measured)."
+            f"than {100 * MARGIN:.1f} points above {phrase_of(best.approach)} "
+            f"({best.accuracy:.3f}, measured)."
         )
-    telling = next((name for name in rivals if not prior.expected[name].measured), None)
+    telling = next((name for name in rivals if not expected[name].measured), None)
     if telling is None:
         return f"Train {phrase_of(take)} once, to see whether it reaches {one.accuracy:.3f}."
     return (

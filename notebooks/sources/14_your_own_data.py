@@ -94,8 +94,8 @@ print(in_words(advice))
 #
 # ## 4. Measure, where it matters
 #
-# A race judges what is cheap on every example. The others follow at two rates each, the likeliest
-# first. Then leader and likeliest rival meet on more held-out examples until the time is up. A stopped
+# A race judges what is cheap on every example. The others follow at two rates each, the most promising
+# first. Then leader and next best meet on more held-out examples until the time is up. A stopped
 # race can go on. The test split is read once, at the end. **Predict first:** will the answer stand?
 
 # %%
@@ -105,7 +105,7 @@ measured[["approach", "accuracy", "low", "high", "runs", "judged", "p_value", "s
 
 # %% [markdown]
 # `p_value` is McNemar's, against the leader, on the examples that both judged. Where it is large, these
-# can't tell the two apart. The race takes the likeliest by records and measurement together, or a
+# can't tell the two apart. The race takes the most accurate on these examples, or a
 # clearly cheaper one within half a point of it. The probe's number differs from section 3's, whose
 # folds train on more examples.
 

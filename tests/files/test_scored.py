@@ -66,7 +66,7 @@ def test_a_seed_that_an_approach_lacks_is_easy_for_it_as_well(tool):
     assert tool.worth("lora", wide.iloc[:0])["regret_points"] == ""
 
 
-def test_records_and_measurements_together_choose_better_than_either(tool):
+def test_a_race_chooses_better_than_the_records_do(tool):
     """Simulated races on every recorded situation that the advisor is scored on."""
     module = loaded("simulate_races")
     asked = argparse.Namespace(draws=3, runs=[14], alike=0.7)
@@ -76,4 +76,5 @@ def test_records_and_measurements_together_choose_better_than_either(tool):
     rows = [row for case in cases for row in module.regrets(case, held, asked)]
     points = pd.DataFrame(rows).groupby("chosen by")["points"].mean()
     assert len(cases) >= 10 and len(rows) == 3 * 3 * len(cases)
-    assert points["together"] < min(points["records alone"], points["measured alone"])
+    assert points["race"] < points["records"] - 0.3
+    assert points["race"] < points["leader"] + 0.2  # what the cheaper may cost

@@ -24,7 +24,7 @@ import pandas as pd
 from sklearn.metrics import log_loss
 
 from helpers.advisor.answer import first_choice
-from helpers.advisor.prior.accuracies import Prior, base_of, expected_accuracies
+from helpers.advisor.prior.accuracies import Expected, expected_accuracies
 from helpers.advisor.prior.gains import MEASURED, classes_of, recorded_gains
 from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, smoothed_rate, verdict_of
@@ -41,7 +41,9 @@ VALIDATION = 100  # examples, beside those to train on, that a probe out of fold
 FIXED = {"probe": FEATURE_EXTRACTION, "lora": LORA, "full": FULL_FINE_TUNING}
 
 
-def prior_of(curve: Curve, n_train: int, held: Measured, reached: pd.Series, n: int) -> Prior:
+def expected_of(
+    curve: Curve, n_train: int, held: Measured, reached: pd.Series, n: int
+) -> dict[str, Expected]:
     """What records let expect around the shares of n examples that were reached on a task."""
     scores = {}
     for name in MEASURED:
@@ -51,19 +53,19 @@ def prior_of(curve: Curve, n_train: int, held: Measured, reached: pd.Series, n: 
         probe=scores[FEATURE_EXTRACTION], classical=scores[CLASSICAL], cause=""
     )
     gains = recorded_gains(curve.modality, held, n_train / classes_of(curve.task))
-    return Prior(expected_accuracies(probing, gains), gains, base_of(probing, gains))
+    return expected_accuracies(probing, gains)
 
 
 def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, Any]]:
     """A row for each answer to one situation. held: the records without its data set."""
     means, seconds = curve.accuracy[n_train].mean(), curve.costs[n_train]["train_seconds"]
-    prior = prior_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
-    names = [name for name in prior.expected if name in means]
+    expected = expected_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
+    names = [name for name in expected if name in means]
     recorded = expected_regret(curve.modality, held, names)
     taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
-    chosen = first_choice(prior, taken_in, recorded.index)
+    chosen = first_choice(expected, taken_in, recorded.index)
     taken = {LOOK: chosen, **FIXED, "constant": recorded.index[0]}
-    told = [prior.expected[name] for name in names if name not in MEASURED]
+    told = [expected[name] for name in names if name not in MEASURED]
     inside = [one.low <= means[one.approach] <= one.high for one in told]
     looked = {
         "verdict": "",

@@ -28,50 +28,41 @@ def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.nda
     Confident learning (Northcutt, Jiang, Chuang, 2021): an example is suspect where another class
     than its own is likeliest and is given at least the probability that examples labelled so get
     on average. Its own class must also be given far less than usual: on photos with errors planted
-    among them that left out most false alarms, and put as many errors first. A row of NaN is
-    passed over.
+    among them that left out most false alarms, and put as many errors first.
     """
-    n_classes = probabilities.shape[1]
-    known = np.isfinite(probabilities).all(axis=1)
-    usual = np.full(n_classes, np.inf)
-    for label in range(n_classes):
-        own = known & (labels == label)
-        if own.any():
-            usual[label] = probabilities[own, label].mean()
-    filled = np.where(known[:, None], probabilities, 0.0)
-    best = filled.argmax(axis=1)
-    confidence, own = filled.max(axis=1), filled[np.arange(len(labels)), labels]
+    own, best = probabilities[np.arange(len(labels)), labels], probabilities.argmax(axis=1)
+    usual = np.full(probabilities.shape[1], np.inf)
+    for label in np.unique(labels):
+        usual[label] = own[labels == label].mean()
+    confidence = probabilities.max(axis=1)
     doubted = (confidence >= usual[best]) & (own <= _DOUBT * usual[labels])
-    rows = np.flatnonzero(known & (best != labels) & doubted)
+    rows = np.flatnonzero((best != labels) & doubted)
     rows = rows[np.argsort(own[rows] / confidence[rows], kind="stable")]
     return rows, best[rows]
 
 
 @one_blas_thread
 def out_of_fold(
-    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None, seed: int = 0
+    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None
 ) -> np.ndarray:
     """Return probabilities (N, C) from probes that did not see the example, nor one of its group.
 
     A class that a fold's probe has not seen gets probability 0; C is labels.max() + 1.
+    Raises UserError where examples are too few.
     """
-    found = np.full((len(labels), int(labels.max()) + 1), np.nan)
-    try:
-        cuts = cut_folds(labels, together, _FOLDS, seed)
-    except UserError:  # too few to doubt any
-        return found
+    cuts = cut_folds(labels, together, _FOLDS)
     # Held short: a probe must not learn the very labels that it is asked to doubt.
     probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the last digit of convergence, a class that a fold lacks
         chances = cross_val_predict(probe, features, labels, cv=cuts, method="predict_proba")
-    found[:] = 0.0
+    found = np.zeros((len(labels), int(labels.max()) + 1))
     found[:, np.unique(labels)] = chances
     return found
 
 
 def label_suspects(
-    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None, *, seed: int = 0
+    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find examples whose labels may be wrong, as `suspects_from` returns them.
 
@@ -79,9 +70,13 @@ def label_suspects(
     examples must not judge each other, such as copies. Of more than 10,000 examples a stratified
     draw is looked at.
     """
-    rows = np.sort(stratified_order(labels, seed)[:_MOST])
+    rows = np.sort(stratified_order(labels, 0)[:_MOST])
     part, own = None if together is None else together[rows], labels[rows]
-    found, rather = suspects_from(out_of_fold(features[rows], own, part, seed), own)
+    try:
+        probabilities = out_of_fold(features[rows], own, part)
+    except UserError:  # too few to doubt any
+        return rows[:0], own[:0]
+    found, rather = suspects_from(probabilities, own)
     return rows[found], rather
 
 

@@ -116,13 +116,13 @@ def thumbnails(data: OwnData, side: int | None = None, channels: int = 3) -> np.
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
 
-def read_headers(data: OwnData, most: int = MOST_HEADERS) -> pd.DataFrame:
-    """What the headers of at most so many pictures say, drawn stratified by class.
+def read_headers(data: OwnData) -> pd.DataFrame:
+    """What the headers of at most MOST_HEADERS pictures say, drawn stratified by class.
 
     A row for each that can be read, by its row in the data: width and height in pixels, and as
     text, "" where a header has none, size, mode, format, camera, software and day.
     """
-    rows = np.sort(stratified_order(data.labels, 0)[:most])
+    rows = np.sort(stratified_order(data.labels, 0)[:MOST_HEADERS])
     facts = {row: _header(data.items[row]) for row in rows}
     facts = {row: fact for row, fact in facts.items() if fact is not None}
     columns = ["width", "height", "size", "mode", "format", "camera", "software", "day"]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from helpers.advisor.prior.gains import Gains, Z, angle, share_at
-from helpers.advisor.prior.posterior import LEVEL, Belief
 from helpers.advisor.probe import Probing
-from helpers.results.expected_regret import MARGIN
+from helpers.results.expected_regret import MARGIN, WITHIN
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, counted
 
 CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
-SURE = 0.05  # a smaller chance that another approach is better leaves an answer settled
-UNKNOWN = 1.0  # deviation of the accuracy of what was never recorded
 TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
-LEAST_SLOPE = 0.28  # of accuracy over angle: near 0 and 1 gains are small, and never none
 
 
 @dataclass(frozen=True)
@@ -42,54 +39,18 @@ class Expected:
         """Whether the interval is narrow enough to tell anything."""
         return self.measured or self.high - self.low <= TOO_WIDE
 
-
-@dataclass(frozen=True)
-class Prior:
-    """What is expected before anything is raced: of each approach, and of their differences.
-
-    base: what the gains were added to, see `base_of`.
-    """
-
-    expected: Mapping[str, Expected]
-    gains: Gains
-    base: str = FEATURE_EXTRACTION
-
-    def belief(self, names: Sequence[str]) -> Belief:
-        """What is expected of several approaches together, before anything is raced.
-
-        Their differences are as sure as recorded gains are within data sets. What was not compared
-        with what is measured stands for itself, and nothing is known of what was not recorded.
-        """
-        told = [self.expected.get(name) for name in names]
-        known = [one.accuracy for one in self.expected.values()] or [0.5]
-        mean = np.array([np.mean(known) if one is None else one.accuracy for one in told])
-        alone = [UNKNOWN if one is None else (one.high - one.low) / (2 * Z) for one in told]
-        own = [0.0 if name == self.base else s**2 for name, s in zip(names, alone, strict=True)]
-        scale = np.diag(own)
-        rows = [r for r, n in enumerate(names) if n in self.gains.names and n in self.expected]
-        columns = [self.gains.names.index(names[row]) for row in rows]
-        # Gains are angles and beliefs accuracies: near p a step of the angle is 2 √(p (1 - p)) of
-        # accuracy, so the covariance is multiplied by the slopes of both (the delta method).
-        slopes = np.maximum(LEAST_SLOPE, 2 * np.sqrt(mean * (1 - mean)))[rows]
-        between = self.gains.covariance[np.ix_(columns, columns)]
-        scale[np.ix_(rows, rows)] = between * np.outer(slopes, slopes)
-        return Belief(tuple(names), mean, scale + LEVEL**2)
-
-
-def base_of(probing: Probing, gains: Gains) -> str:
-    """What recorded gains are added to: the probe, or for pictures the better classical pipeline.
-
-    A weak probe stays the base whatever the other reaches: no recorded network was as blind to what
-    tells classes apart.
-    """
-    ahead = CLASSICAL in gains.over and probing.classical.accuracy > probing.probe.accuracy
-    return CLASSICAL if ahead and not probing.cause else FEATURE_EXTRACTION
+    def above(self, other: Expected) -> tuple[float, float]:
+        """How far it lies above another, and the deviation of that, as both intervals have it."""
+        widths = self.high - self.low, other.high - other.low
+        return self.accuracy - other.accuracy, float(np.hypot(*widths)) / (2 * Z)
 
 
 def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     """Expected accuracy of every approach that the records compare with what is measured here.
 
-    That is the probe and the classical pipeline; gains are added to one of them (`base_of`).
+    That is the probe and the classical pipeline; gains are added to the probe, for pictures to the
+    better of both. A weak probe stays the base whatever the other reaches: no recorded network was
+    as blind to what tells classes apart.
     """
     probe, classical = probing.probe, probing.classical
     expected = {
@@ -99,7 +60,7 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
             (CLASSICAL, classical, "on your data, out of fold"),
         )
     }
-    ahead = base_of(probing, gains) == CLASSICAL
+    ahead = CLASSICAL in gains.over and classical.accuracy > probe.accuracy and not probing.cause
     start = angle((classical if ahead else probe).accuracy)
     # The probe's own noise comes on top of how far gains differ between data sets.
     noise = 1 / (4 * probe.n)
@@ -107,12 +68,20 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     base = "the result without a network" if ahead else "your probe"
     better = "the better of the two" if CLASSICAL in gains.over else "the probe"
     origin = f"{base}, and the gain over {better} in {count}"
-    for name in gains.names:
-        gain, spread = gains.of(name)
+    for name, (gain, spread) in gains.of.items():
         width = np.sqrt(noise + spread**2)
         ends = [float(share_at(start + gain + side * width)) for side in (0, -Z, Z)]
         expected[name] = Expected(name, *ends, gains.runs[name], origin)
     return expected
+
+
+def chance_right(gaps: Iterable[tuple[float, float]]) -> float:
+    """Chance that nothing lies more than WITHIN above what is taken.
+
+    gaps: how far each of the others lies above it, and the deviation of that, as if these were
+    independent.
+    """
+    return float(np.prod([norm.cdf(WITHIN, gap, deviation) for gap, deviation in gaps]))
 
 
 def cheapest_near(shortfall: pd.Series, seconds: Mapping[str, float]) -> str:

@@ -7,15 +7,13 @@ too little of pictures where it is worse than raw pixels (digits of 28 pixels).
 
 Gains grow with the examples a class, at a rate that is taken within curves, and each data set has
 one say. Data sets are few, so how much they differ is known badly too: each approach's spread is
-drawn towards that of all, and is as wide as a t interval. Differences between approaches are taken
-within data sets: where everything that moves the whole network fails on one, it fails there
-together.
+drawn towards that of all, and is as wide as a t interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -41,26 +39,19 @@ Z = float(norm.ppf(0.975))
 
 @dataclass(frozen=True)
 class Gains:
-    """Expected gains (A,) of approaches `names` on one more data set, in angles.
+    """Expected gain of each approach on one more data set, in angles.
 
-    covariance: (A, A), such that Z deviations are a 95 % interval. families: data sets. runs:
-    recorded runs by approach. over: what is measured, whose better one they are gains over.
+    of: approach → (gain, spread), such that Z spreads are a 95 % interval. families: data sets.
+    runs: recorded runs by approach. over: what is measured, whose better one they are gains over.
     """
 
-    names: tuple[str, ...]
-    mean: np.ndarray = field(repr=False)
-    covariance: np.ndarray = field(repr=False)
+    of: Mapping[str, tuple[float, float]]
     families: int
     runs: Mapping[str, int]
     over: Sequence[str] = (FEATURE_EXTRACTION,)
 
-    def of(self, name: str) -> tuple[float, float]:
-        """(gain, spread) of an approach over what is measured."""
-        row = self.names.index(name)
-        return float(self.mean[row]), float(np.sqrt(self.covariance[row, row]))
 
-
-NOTHING = Gains((), np.zeros(0), np.zeros((0, 0)), 0, {})
+NOTHING = Gains({}, 0, {})
 
 
 def angle(share: np.ndarray | float) -> np.ndarray | float:
@@ -104,9 +95,8 @@ def _gains(modality: str, measured: Measured, size: float) -> Gains:
     table = cells.groupby(["family", "approach"])["gain"].mean().unstack()
     table = table.fillna(table.mean())
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
-    gains = table.to_numpy()
-    known = gains.mean(axis=0), _spread(gains), len(table), runs, OVER[modality]
-    return Gains(tuple(table.columns), *known)
+    pairs = zip(table.mean(), _spread(table), strict=True)
+    return Gains(dict(zip(table.columns, pairs, strict=True)), len(table), runs, OVER[modality])
 
 
 def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
@@ -123,22 +113,15 @@ def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
                     yield name, gain, size, curve.name, curve.family, len(both)
 
 
-def _spread(gains: np.ndarray) -> np.ndarray:
-    """Covariance (A, A) of the gains on one more data set, from those on some (data sets, A)."""
-    number, size = gains.shape
-    if number < 2:
-        # A single data set shows no spread: it is assumed, with a correlation of one half.
-        return LONE_SPREAD**2 * (np.eye(size) + 1) / 2
-    covariance = np.cov(gains.T).reshape(size, size)
-    # It has n - 1 degrees of freedom and is drawn towards one with the same variance, the geometric
-    # mean, and the same covariance for all approaches, which counts for SHARED more: the mean under
-    # an inverse Wishart prior around that one.
-    own = np.diag(covariance) + LEAST_SPREAD**2
-    variance = np.exp(np.log(own).mean())
-    alike = (covariance.sum() - np.trace(covariance)) / max(1, size * (size - 1)) / own.mean()
-    shared = variance * (np.full((size, size), alike) + (1 - alike) * np.eye(size))
+def _spread(gains: pd.DataFrame) -> pd.Series:
+    """Deviation of the gains on one more data set, (A,), from those on some (data sets, A)."""
+    number = len(gains)
+    if number < 2:  # a single data set shows no spread
+        return pd.Series(LONE_SPREAD, gains.columns)
+    # A variance of n - 1 degrees of freedom, drawn towards the geometric mean of all approaches'.
+    own = gains.var()
+    shared = np.exp(np.log(own + LEAST_SPREAD**2).mean())
     freedom = SHARED + number - 1
-    covariance = (SHARED * shared + (number - 1) * covariance) / freedom
-    covariance += LEAST_SPREAD**2 * np.eye(size)
-    # One more data set lies off by its own deviation, and by that of the mean: C + C / n.
-    return covariance * (1 + 1 / number) * (student.ppf(0.975, freedom) / Z) ** 2
+    drawn = (SHARED * shared + (number - 1) * own) / freedom + LEAST_SPREAD**2
+    # One more data set lies off by its own deviation, and by that of the mean: V + V / n.
+    return np.sqrt(drawn * (1 + 1 / number)) * student.ppf(0.975, freedom) / Z

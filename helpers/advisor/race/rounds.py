@@ -1,14 +1,12 @@
 """`--measure`: race the credible approaches on own data within some minutes.
 
 What is cheap (no network, the probe) is judged on every example, by every fold. The others follow
-at two rates each, trained on every example, the likeliest by the records first; the rest is left
-out for want of time. Nothing is raced on a part of the examples to choose by: over 19 recorded
-pairs of sizes the better half at a quarter of the size gives up 0.11 points at the full one, and
-the likelier half, which costs no run, 0.17.
+at two rates each, trained on every example, those expected to be best first; the rest is left
+out for want of time. Nothing is raced on a part of the examples to choose by: over 25 recorded
+situations, their data sets held out, the half of which most is expected gives up 0.14 points.
 
-Then the leader and its likeliest rival are judged by further folds of training and validation
-together: in races that were simulated on the records (`tools/measure/simulate_races.py`) this was
-right more often than judging everyone who may yet be best. Choices are made on validation. The test
+Then the leader and the next best are judged by further folds of training and validation together;
+`tools/measure/simulate_races.py` says what that is worth. Choices are made on validation. The test
 split is read once, at the end, by the one that was chosen.
 """
 
@@ -27,19 +25,15 @@ from helpers.advisor.race.schedule import CHEAP, OVERRUN, Race
 from helpers.advisor.race.standings import (
     Arm,
     Standing,
-    chances,
     measured_row,
     standing,
     turns,
-    undominated,
-    unmeasured,
 )
 from helpers.advisor.race.verdict import Test, measured_answer, read_test
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 
 MEASURE_MINUTES = 10.0  # where no limit is given
-HOPE = 0.05  # an approach with less chance to be among the best, by the records, is not raced
 CHEAP_SHARE = 0.2  # of the time, at most, for judging these by every fold
 FIRST_ROUND = 0.6  # of the time that is left, at most, for every approach once
 ROUNDS = 6  # how often every example is judged, at most
@@ -81,7 +75,7 @@ def measure_own(
     started: `time.monotonic` from which the minutes count, such as when looking began.
     """
     started = time.monotonic() if started is None else started
-    race = Race(looked, answer.prior, backbone, 60 * minutes, scheduler, started)
+    race = Race(looked, answer.expected, backbone, 60 * minutes, scheduler, started)
     with tqdm(
         total=round(race.seconds), leave=False, disable=None,
         bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt} s",
@@ -107,14 +101,19 @@ def judge_cheap(race: Race, bar: tqdm) -> None:
 
 
 def credible(race: Race) -> list[str]:
-    """Approaches worth racing, the likeliest first: with some hope, and time for their last run."""
-    kept, hope = [], chances(race.prior, list(race.looked.costs))
-    for name, chance in sorted(hope.items(), key=lambda pair: -pair[1]):
-        if name in CHEAP:
-            continue
+    """Approaches worth racing: with some hope, and time for their last run.
+
+    What the records lack comes first, since nothing is known of it, then who is expected to get
+    most right. There is no hope where all of an interval lies below the best that is expected.
+    """
+    known = race.expected
+    best = max((one.accuracy for one in known.values()), default=0.0)
+    hope = {name: known[name].accuracy if name in known else 2.0 for name in race.looked.costs}
+    kept = []
+    for name in sorted(hope.keys() - set(CHEAP), key=lambda name: (-hope[name], name)):
         needed = 0.0 if race.done(race.job(name, 0)) else OVERRUN * race.predicted(name)
-        if chance < HOPE:
-            told = f"the records give it a chance of {chance:.0%} to be near the best"
+        if name in known and known[name].high < best:
+            told = f"the records expect {known[name].high:.3f} at most, and of another {best:.3f}"
             race.left_out[name] = Skipped(SkipKind.HOPELESS, told)
         elif needed > race.left:
             told = f"no time left: training it on every example takes {needed:.0f} s"
@@ -125,7 +124,7 @@ def credible(race: Race) -> list[str]:
 
 
 def race_credible(race: Race, names: Sequence[str], bar: tqdm) -> None:
-    """Train each on every example, at both rates. names: the likeliest first."""
+    """Train each on every example, at both rates. names: the most promising first."""
     raced, seconds = [], FIRST_ROUND * race.left
     for name in names:
         if raced and race.price([*raced, name], 0, rates=True) > seconds:
@@ -138,13 +137,13 @@ def race_credible(race: Race, names: Sequence[str], bar: tqdm) -> None:
 
 
 def judge_on(race: Race, bar: tqdm) -> None:
-    """Judge the leader and its likeliest rivals by further folds, until settled or time is up."""
+    """Judge the leader and its rivals by further folds, until settled or time is up."""
     tried: set[RaceRun] = set()
     while True:
         arms = race.arms(list(race.looked.costs))
         if len(arms) < 2:
             return
-        place = standing(arms, race.prior)
+        place = standing(arms)
         jobs = _next_jobs(race, place, arms, tried)
         if not jobs:
             return
@@ -173,9 +172,9 @@ def _finish(race: Race, answer: Answer, minutes: float, bar: tqdm) -> RaceResult
     if not arms:
         told = "; ".join(f"{name}: {why}" for name, why in race.left_out.items())
         raise UserError(f"nothing could be measured within {minutes:g} minutes ({told})")
-    place = standing(arms, race.prior)
+    place = standing(arms)
     seconds = {name: race.predicted(name, anew=True) for name in arms}
-    take = undominated(place.take(seconds), arms, seconds)
+    take = place.take(seconds)
     job = race.job(take, 0)
     if not (race.done(job) and race.file.has_model(job)):
         bar.set_description_str(f"{take}: every training example")
@@ -185,11 +184,11 @@ def _finish(race: Race, answer: Answer, minutes: float, bar: tqdm) -> RaceResult
     bar.set_description_str(f"{take}: the test split, once")
     test = read_test(race.file, job)
     spent = race.rows.groupby("approach")["seconds"].mean()
-    order = [str(n) for n in place.shortfall.sort_values(kind="stable").index]
-    measured = tuple(measured_row(arms[n], place, spent[n], race.n_full) for n in order)
-    waiting = {name: unmeasured(name) for name in race.waiting()}
-    wide = standing(arms | waiting, race.prior) if waiting else place
-    made = measured_answer(race.looked, answer, arms, wide, take, test, spent)
+    measured = tuple(
+        measured_row(arms[name], place, spent[name], race.n_full) for name in place.shortfall.index
+    )
+    waiting = [race.expected[name] for name in race.waiting()]
+    made = measured_answer(answer, arms, waiting, take, test, spent)
     gone = {n: why for n, why in race.left_out.items() if n not in arms}
     passed = time.monotonic() - race.started
     return RaceResult(made, measured, test, job, race.file, gone, passed)

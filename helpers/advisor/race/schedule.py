@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from helpers.advisor.answer import Looked
 from helpers.advisor.folds import Folds, folds_of
-from helpers.advisor.prior.accuracies import Prior
+from helpers.advisor.prior.accuracies import Expected
 from helpers.advisor.race.cluster import LEAST_PATIENCE, PATIENCE, Cluster, Outcome
 from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped, execute
 from helpers.advisor.race.standings import Arm, arms_of
@@ -32,11 +32,12 @@ OVERRUN = 1.5  # times what was predicted, before a run is given up
 class Race:
     """The state of a race: the clock, the runs that are there, and how fast this machine is.
 
+    expected: what the records let expect of approaches, by name.
     scheduler: of a Dask cluster whose workers do the runs, each at the pace of its own machine.
     """
 
     looked: Looked
-    prior: Prior
+    expected: Mapping[str, Expected]
     backbone: Backbone
     seconds: float
     scheduler: str | None = None
@@ -50,8 +51,7 @@ class Race:
         self.folds: Folds = folds_of(looked.own, looked.seed)
         self.came: list[str] = []  # the runs that this call did, by id
         task = looked.own.task
-        self.n_full, self.modality = len(task.train), task.modality
-        self.n_judged = len(task.validation)
+        self.n_full, self.n_judged = len(task.train), len(task.validation)
         self.rows = self._load()
         self.reserve = 2 + 1.3 * len(task.test) * max(
             (cost.prepare + cost.judge for cost in looked.costs.values()), default=0
@@ -206,15 +206,15 @@ class Race:
         return min(max(left, OVERRUN * needed), left + self.reserve / 2)
 
     def waiting(self) -> list[str]:
-        """Approaches without a run, for want of time: the records alone speak of them."""
+        """Approaches without a run, for want of time, of which the records tell something."""
         short = (SkipKind.NO_TIME, SkipKind.TOO_SLOW)
         names = [name for name, why in self.left_out.items() if why.kind in short]
         held = self.arms(names)
-        return [name for name in names if name not in held and name in self.prior.expected]
+        return [name for name in names if name not in held and name in self.expected]
 
     def arms(self, names: Sequence[str]) -> dict[str, Arm]:
         """What is known of these approaches, with today's settings alone."""
         rows = self.rows[self.rows["approach"].isin(list(names))]
         asked = [self.job(row.approach, int(row.fold)) for row in rows.itertuples()]
         keep = rows["run_id"] == [self.file.run_id(job) for job in asked]
-        return arms_of(rows[keep], self.folds, self.n_full, self.modality)
+        return arms_of(rows[keep], self.folds)

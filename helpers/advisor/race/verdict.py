@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from helpers.advisor.answer import Answer, Looked
+from helpers.advisor.answer import Answer
 from helpers.advisor.export import load_model
 from helpers.advisor.out_of_fold import score_of
-from helpers.advisor.prior.accuracies import Expected
+from helpers.advisor.prior.accuracies import Expected, chance_right
 from helpers.advisor.race.runs import RaceFile, RaceRun
-from helpers.advisor.race.standings import Arm, Standing
+from helpers.advisor.race.standings import Arm, Standing, standing
 from helpers.advisor.task import Form, remembered
-from helpers.advisor.verdicts import RACE, WITHIN, kept_words, verdict_of
+from helpers.advisor.verdicts import RACE, kept_words, verdict_of
 from helpers.results.expected_regret import MARGIN
 from helpers.vocabulary import phrase_of
 
@@ -55,21 +55,22 @@ def _tested(race: RaceFile, job: RaceRun) -> Test:
 
 
 def measured_answer(
-    looked: Looked,
     before: Answer,
     arms: Mapping[str, Arm],
-    place: Standing,
+    waiting: Sequence[Expected],
     take: str,
     test: Test,
     spent: Mapping[str, float],
 ) -> Answer:
     """The answer with what was measured in it, first.
 
-    place: of the arms, and of what had no turn for want of time.
+    waiting: what had no turn for want of time. spent: seconds of a run, by approach.
     """
-    names = list(place.shortfall.index)
-    open_ones = [n for n in names if n != take and place.is_open(n)]
-    chance = place.belief.chances_near_best(WITHIN)[take]
+    place = standing(arms)
+    open_ones = _open_ones(arms, waiting, place, take)
+    own = _measured(arms[take], test.n_train)
+    gaps = [arm.above(arms[take]) for name, arm in arms.items() if name != take]
+    chance = chance_right([*gaps, *(one.above(own) for one in waiting)])
     verdict = verdict_of(chance)
     told = [
         _measured_words(arms, take, spent),
@@ -91,6 +92,16 @@ def measured_answer(
     )
 
 
+def _open_ones(
+    arms: Mapping[str, Arm], waiting: Sequence[Expected], place: Standing, take: str
+) -> list[str]:
+    """Who may yet be better, the best first: rivals, and who waits and whose interval allows it."""
+    best = arms[place.leader].accuracy
+    reach = {name: best - place.shortfall[name] for name in (place.leader, *place.rivals)}
+    reach |= {one.approach: one.accuracy for one in waiting if one.high > best + MARGIN}
+    return [name for name in sorted(reach, key=lambda name: -reach[name]) if name != take]
+
+
 def _race_reasons(
     arms: Mapping[str, Arm], place: Standing, take: str, open_ones: list[str]
 ) -> list[str]:
@@ -105,7 +116,7 @@ def _race_reasons(
     why = (
         f"the cheapest of those within {100 * MARGIN:.1f} points of the best"
         if take != place.leader
-        else "the likeliest, and none that is clearly cheaper comes as near"
+        else "the best of them, and none that is clearly cheaper comes as near"
     )
     return [f"Not settled against {names}; {phrase_of(take)} is {why}."]
 
@@ -128,7 +139,7 @@ def _measured(arm: Arm, n_train: int) -> Expected:
 def _next(open_ones: list[str], arms: Mapping[str, Arm], place: Standing, take: str) -> str:
     if not open_ones:
         return ""
-    best = max(open_ones, key=lambda name: (place.beats[name], name))
+    best = open_ones[0]
     if best not in arms:
         return f"Give the race more minutes: {phrase_of(best)} had no turn for want of time."
     return (

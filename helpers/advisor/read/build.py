@@ -241,9 +241,9 @@ def _tell_unseen(data: OwnData, held: dict[str, set[int]]) -> OwnData:
     )
 
 
-def most_common(names: Sequence[str], most: int = 5) -> str:
+def most_common(names: Sequence[str]) -> str:
     """Return "31 .txt, 2 .xml", the most frequent first."""
-    return ", ".join(f"{n:,} {name}" for name, n in Counter(names).most_common(most))
+    return ", ".join(f"{n:,} {name}" for name, n in Counter(names).most_common(5))
 
 
 @dataclass

@@ -64,9 +64,8 @@ def lay_out(root: Path, prefer: str | None = None) -> Layout:
 
     Raises UserError where the folder holds no example, or pictures and texts mixed.
     """
-    walk = _Walk(root)
-    walk.below(root)
-    kind, files = _chosen(walk, prefer)
+    walk = _walk(root)
+    kind, files = _chosen(root, walk, prefer)
     if not files:
         names = [path.suffix.lower() or "without suffix" for path in walk.files]
         content = f"files: {most_common(names)}" if names else "it is empty"
@@ -86,46 +85,39 @@ def lay_out(root: Path, prefer: str | None = None) -> Layout:
 class _Walk:
     """What lies below one folder, in order of names, and what was in the way."""
 
-    root: Path
     files: list[Path] = field(default_factory=list)
     closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
     loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
     leaves: list[Path] = field(default_factory=list)  # folders without folders in them
 
-    def below(self, folder: Path, above: tuple[tuple[int, int], ...] = ()) -> None:
-        """Go down in order of names; links to folders are followed, but never in a circle."""
-        try:
-            status = folder.stat()
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            if folder == self.root:
-                raise UserError(
-                    f"{folder} cannot be opened ({error.strerror}); ask for the right to read it"
-                ) from error
-            self.closed.append(folder)
-            return
-        here = (status.st_dev, status.st_ino)
-        if here in above:
-            self.loops.append(folder)
-            return
-        folders = 0
-        for entry in entries:
-            if is_hidden(entry.name):
-                continue
-            if _is_folder(entry):
-                folders += 1
-                self.below(folder / entry.name, (*above, here))
-            else:
-                self.files.append(folder / entry.name)
-        if not folders:
-            self.leaves.append(folder)
+
+def _walk(root: Path) -> _Walk:
+    """Go down in order of names; links to folders are followed, but never in a circle."""
+    walk, above = _Walk(), {str(root): frozenset()}
+
+    def closed(error: OSError) -> None:
+        if str(error.filename) == str(root):
+            raise UserError(
+                f"{root} cannot be opened ({error.strerror}); ask for the right to read it"
+            ) from error
+        walk.closed.append(Path(error.filename))
+
+    for name, folders, files in os.walk(root, onerror=closed, followlinks=True):
+        folder, seen = Path(name), above.pop(name) | {_identity(name)}
+        below = [folder / one for one in sorted(folders) if not is_hidden(one)]
+        loops = [one for one in below if one.is_symlink() and _identity(one) in seen]
+        walk.files += [folder / one for one in files if not is_hidden(one)]
+        walk.leaves += [] if below else [folder]
+        walk.loops += loops
+        folders[:] = [one.name for one in below if one not in loops]
+        above |= {os.path.join(name, one): seen for one in folders}  # noqa: PTH118
+    walk.files.sort()
+    return walk
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself: what reads it says why it cannot
-        return False
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116
+    return status.st_dev, status.st_ino
 
 
 def is_hidden(name: str) -> bool:
@@ -144,12 +136,12 @@ def is_about(file: Path) -> bool:
     return file.stem.lower().startswith(_ABOUT)
 
 
-def _chosen(walk: _Walk, prefer: str | None) -> tuple[str, list[Path]]:
+def _chosen(root: Path, walk: _Walk, prefer: str | None) -> tuple[str, list[Path]]:
     """The modality and its files."""
     pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
     named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]
-    bare = {path for path in walk.files if path.parent != walk.root and _has_no_ending(path)}
-    kind = _told_by_names(walk.root, pictures, named, bare, prefer)
+    bare = {path for path in walk.files if path.parent != root and _has_no_ending(path)}
+    kind = _told_by_names(root, pictures, named, bare, prefer)
     if kind == "image":
         return kind, pictures
     texts = set(named)

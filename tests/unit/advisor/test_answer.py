@@ -17,12 +17,10 @@ from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.pipeline import Request, advise, export_model
 from helpers.advisor.prior.accuracies import (
     CHEAPER,
-    Expected,
-    Prior,
     cheapest_near,
     expected_accuracies,
 )
-from helpers.advisor.prior.gains import NOTHING, recorded_gains
+from helpers.advisor.prior.gains import recorded_gains
 from helpers.advisor.probe import (
     AT_CHANCE,
     SOLVER_STEPS,
@@ -33,28 +31,14 @@ from helpers.advisor.probe import (
     mcnemar,
 )
 from helpers.advisor.race.runs import judged
-from helpers.advisor.race.standings import RUN_NOISE, Arm, chances, standing
 from helpers.advisor.task import make_own_task
 from helpers.approaches import APPROACHES, Fitted
 from helpers.errors import UserError
 from helpers.results import runs as records
-from helpers.results.learning_curves import measured_curves
+from helpers.results.learning_curves import RUN_NOISE, measured_curves
 from helpers.tasks import Split
 from helpers.training.loop import History
 from helpers.vocabulary import phrase_of
-
-
-def expected(name, accuracy, half=0.1):
-    return Expected(name, accuracy, accuracy - half, accuracy + half, 9, "your probe")
-
-
-def prior(**accuracies):
-    return Prior({name: expected(name, value) for name, value in accuracies.items()}, NOTHING)
-
-
-def arm(name, right):
-    right = np.asarray(right, dtype=bool)
-    return Arm(name, 0.02, {0: right}, pd.Series(right.astype(float)))
 
 
 def probing(accuracy=0.7, chance=0.2):
@@ -76,32 +60,6 @@ def test_the_cheaper_is_taken_only_where_it_is_clearly_cheaper_and_near():
     seconds = {"lora": 30.0, "feature_extraction": 30.0 / CHEAPER, "classical": 0.1}
     assert cheapest_near(short, seconds) == "feature_extraction"
     assert cheapest_near(short, seconds | {"feature_extraction": 25.0}) == "lora"
-
-
-def test_a_race_with_a_clear_winner_says_so():
-    rng = np.random.default_rng(0)
-    good, bad = rng.random(300) < 0.9, rng.random(300) < 0.6
-    arms = {"lora": arm("lora", good), "adapter": arm("adapter", bad)}
-    place = standing(arms, prior(lora=0.75, adapter=0.75))
-    assert place.leader == "lora" and place.alive() == ["lora"]
-    assert place.p_values["adapter"] < 0.001
-    assert 0.15 < place.shortfall["adapter"] < 0.3  # the records, which saw none, hold it back
-
-
-def test_equal_arms_stay_open_and_the_cheaper_is_taken():
-    right = np.arange(100) % 4 > 0
-    arms = {"lora": arm("lora", right), "feature_extraction": arm("feature_extraction", right)}
-    place = standing(arms, prior(lora=0.75, feature_extraction=0.75))
-    assert set(place.alive()) == set(arms)
-    assert place.take({"lora": 30.0, "feature_extraction": 1.0}) == "feature_extraction"
-
-
-def test_the_records_weigh_until_enough_is_measured():
-    few = {"lora": arm("lora", [1, 0, 1, 0]), "adapter": arm("adapter", [1, 1, 1, 0])}
-    before = prior(lora=0.8, adapter=0.6)
-    assert standing(few, before).leader == "lora"
-    many = {"lora": arm("lora", [1, 0] * 200), "adapter": arm("adapter", [1, 1] * 200)}
-    assert standing(many, before).leader == "adapter"
 
 
 def test_the_epoch_that_judges_is_chosen_by_others():
@@ -143,12 +101,6 @@ def test_runs_scatter_as_the_records_do(modality):
             noise.append(size * np.mean([gap.var() for gap in gaps]) / 2)
     assert len(noise) > 10
     assert np.sqrt(np.mean(noise)) == pytest.approx(RUN_NOISE[modality], rel=0.2)
-
-
-def test_chances_are_those_of_being_near_the_best():
-    known = {"lora": expected("lora", 0.9, 0.02), "adapter": expected("adapter", 0.4, 0.02)}
-    found = chances(Prior(known, NOTHING), ["lora", "adapter", "new"])
-    assert found["lora"] > 0.99 and found["adapter"] < 0.01 and found["new"] == 1.0
 
 
 def test_mcnemar_counts_disagreements_alone():

@@ -393,8 +393,8 @@ def test_examples_of_one_group_do_not_judge_each_other():
     assert np.allclose(found[flipped], found[len(groups) - len(flipped) :])  # judged by one probe
 
 
-def test_rows_without_probabilities_are_passed_over():
-    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.05, 0.95], [np.nan, np.nan]])
+def test_who_is_called_otherwise_with_confidence_is_suspect():
+    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.05, 0.95], [0.4, 0.6]])
     rows, rather = suspects_from(probabilities, np.array([0, 1, 0, 0]))
     assert (rows.tolist(), rather.tolist()) == ([2], [1])
 

@@ -19,11 +19,8 @@ from helpers.advisor.answer import (
     ruled_here,
 )
 from helpers.advisor.out_of_fold import SizedProbe, strength_of
-from helpers.advisor.prior.accuracies import Expected, Prior
-from helpers.advisor.prior.gains import NOTHING
-from helpers.advisor.prior.posterior import Belief
+from helpers.advisor.prior.accuracies import Expected
 from helpers.advisor.probe import affordable_part, probe_own
-from helpers.advisor.race.standings import Arm, undominated
 from helpers.backbones import Backbone, GlobalAveragePool, Recipe, load_backbone
 from helpers.decision import Situation
 from helpers.paths import results_dir
@@ -39,9 +36,7 @@ def expected(name, accuracy, low=None, high=None, measured=False):
 
 def prior(**accuracies):
     measured = ("classical", "feature_extraction")
-    return Prior(
-        {n: expected(n, a, measured=n in measured) for n, a in accuracies.items()}, NOTHING
-    )
+    return {n: expected(n, a, measured=n in measured) for n, a in accuracies.items()}
 
 
 def sized(size, accuracy, n=300, *, part=False):
@@ -61,9 +56,8 @@ def test_a_better_and_cheaper_measured_result_is_not_overridden():
     assert first_choice(close, SECONDS, ORDER) == "lora"
     assert first_choice(close, SECONDS, ()) == "feature_extraction"  # nothing is recorded
     # Data sets that do not share the gain make the verdict unsure, not the choice.
-    wide = replace(close.expected["lora"], low=0.5, high=0.99)
-    unsure = replace(close, expected={**close.expected, "lora": wide})
-    assert first_choice(unsure, SECONDS, ORDER) == "lora"
+    wide = replace(close["lora"], low=0.5, high=0.99)
+    assert first_choice(close | {"lora": wide}, SECONDS, ORDER) == "lora"
 
 
 def test_what_gave_up_least_is_taken_not_what_is_expected_highest():
@@ -87,24 +81,6 @@ def test_the_stated_chance_is_right_on_average_on_held_out_data():
     looks = table[table["answer"] == verdicts.LOOK]
     right = looks["regret_points"] <= 100 * verdicts.WITHIN
     assert abs(looks["chance_right"].mean() - right.mean()) < 0.1
-
-
-def arm(name, right):
-    right = np.asarray(right, dtype=float)
-    return Arm(name, 0.0, {0: right > 0}, pd.Series(right))
-
-
-def test_after_a_race_what_is_better_and_cheaper_is_taken_whatever_the_records_say():
-    many = np.arange(100)
-    arms = {
-        "lora": arm("lora", many < 90),
-        "feature_extraction": arm("feature_extraction", many < 90),
-        "classical": arm("classical", many < 60),
-    }
-    assert undominated("lora", arms, SECONDS) == "feature_extraction"
-    assert undominated("feature_extraction", arms, SECONDS) == "feature_extraction"
-    arms["lora"] = arm("lora", many < 95)
-    assert undominated("lora", arms, SECONDS) == "lora"
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +175,6 @@ def test_verdicts_follow_the_chance_of_being_right():
     assert verdicts.verdict_of(0.96) == "clear"
     assert verdicts.verdict_of(0.7) == "leaning"
     assert verdicts.verdict_of(0.4) == "too close to call"
-    names, within = ("lora", "feature_extraction"), verdicts.WITHIN
-    sure = Belief(names, np.array([0.9, 0.8]), np.diag([1e-6, 1e-6])).chances_near_best(within)
-    assert sure == {"lora": 1.0, "feature_extraction": 0.0}
-    open_ = Belief(names, np.array([0.9, 0.9]), np.diag([0.01, 0.01])).chances_near_best(within)
-    assert 0.4 < open_["lora"] < 0.7
 
 
 def test_what_a_verdict_was_worth_is_counted_or_said_to_be_unknown(monkeypatch, tmp_path):
@@ -241,7 +212,7 @@ def test_what_the_records_cannot_say_is_said_with_what_would():
     assert not wide.known and expected("lora", 0.9).known
     assert replace(wide, measured=True).known
     both = prior(lora=0.9, feature_extraction=0.85)
-    both = replace(both, expected={**both.expected, "from_scratch": wide})
+    both |= {"from_scratch": wide}
     seconds = SECONDS | {"from_scratch": 50.0}
     (said,) = _unknown_reasons(["lora", "from_scratch"], both, seconds)
     assert "50 s" in said and "scratch" in said and "0.6" not in said

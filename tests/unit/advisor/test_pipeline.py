@@ -180,7 +180,7 @@ def test_what_is_drawn_filled_does_not_hang_on_words(looked):
 
 def test_who_waits_for_time_is_known_by_the_kind(looked):
     network = load_backbone("pocket", size=28)
-    race = Race(looked.looked, looked.answer.prior, network, 0.0)
+    race = Race(looked.looked, looked.answer.expected, network, 0.0)
     race.rows = race.rows.iloc[:0]
     with tqdm(total=1, disable=True) as bar:
         race.run([race.job("lora", 7), race.job("adapter", 7)], bar)

@@ -136,7 +136,7 @@ def cluster(place, tmp_path_factory):
 
 def race_on(address: str, looked, seconds: float = 200) -> Race:
     network = load_backbone(looked.looked.backbone, size=looked.looked.image_size)
-    return Race(looked.looked, looked.answer.prior, network, seconds, address)
+    return Race(looked.looked, looked.answer.expected, network, seconds, address)
 
 
 def run(race: Race, *jobs) -> None:

@@ -9,10 +9,10 @@ from own import write_pictures
 from tqdm import tqdm
 
 from helpers.advisor.pipeline import Request, advise
+from helpers.advisor.prior.accuracies import Expected
 from helpers.advisor.race import rounds, schedule
 from helpers.advisor.race.runs import SkipKind
 from helpers.advisor.race.schedule import Race
-from helpers.advisor.race.standings import chances
 from helpers.backbones import load_backbone
 
 STEP = {"feature_extraction": 0.0, "partial_fine_tuning": 0.01}
@@ -43,7 +43,7 @@ class Made:
             for name, cost in own.costs.items()
         }
         own = replace(own, costs=costs, recipes=epochs)
-        self.race = Race(own, looked.answer.prior, load_backbone("pocket"), 60 * minutes,
+        self.race = Race(own, looked.answer.expected, load_backbone("pocket"), 60 * minutes,
                          started=0.0)  # fmt: skip
         self.race.reserve = 0.0
 
@@ -90,6 +90,24 @@ def test_with_time_for_some_the_likeliest_are_trained_on_everything(made):
     assert race.now <= 60 * 2.0
 
 
+def test_who_is_expected_to_get_more_right_is_first_and_who_cannot_lead_is_not_raced(made):
+    race = made(60.0).race
+    best = max(one.accuracy for one in race.expected.values())
+
+    def told(name, below, width):
+        return Expected(name, best - below, best - below - width, best - below + width, 9, "made")
+
+    hopeless, poor, good = (
+        told("lora", 0.2, 0.1),
+        told("adapter", 0.2, 0.3),
+        told("lp_ft", 0, 0.1),
+    )
+    race.expected = {**race.expected, "lora": hopeless, "adapter": poor, "lp_ft": good}
+    names = rounds.credible(race)
+    assert names.index("lp_ft") < names.index("adapter") and "lora" not in names
+    assert race.left_out["lora"].kind is SkipKind.HOPELESS
+
+
 def test_cheap_ones_are_judged_on_everything_whatever_the_time(made):
     race = made(0.05)
     assert race.run() == []  # no time for anybody's last run
@@ -103,7 +121,7 @@ def test_each_is_tried_at_two_rates_and_goes_on_with_the_smaller_loss(made):
     race.run()
     cheap = {job.fold for job in race.ran if job.approach == "classical"}
     assert cheap >= set(range(race.race.folds.count + 1))
-    for name in chances(race.race.prior, list(race.race.looked.costs)):
+    for name in race.race.looked.costs:
         first = {job.lr for job in race.ran if job.approach == name and job.fold == 0}
         recipe = race.race.looked.recipes[name]
         if first and recipe.other:

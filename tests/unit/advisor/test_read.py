@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path, monkeypatch):
 
     def guarded(folder):
         if str(folder).endswith("bird"):
-            raise PermissionError(13, "Permission denied")
+            raise PermissionError(13, "Permission denied", str(folder))
         return scandir(folder)
 
     monkeypatch.setattr(folder_layout.os, "scandir", guarded)

@@ -16,7 +16,8 @@ import helpers.tasks
 from helpers import vocabulary
 from helpers.advisor.answer import first_answer
 from helpers.advisor.pipeline import Request, _check_excluded, advise, look
-from helpers.advisor.race.standings import chances
+from helpers.advisor.race.rounds import credible
+from helpers.advisor.race.schedule import Race
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import candidate_rows
@@ -335,7 +336,9 @@ def test_the_advisor_has_the_new_approach_among_its_candidates(looked):
 def test_an_approach_without_records_is_raced(looked):
     runs = recorded(task=NEW_TASK)
     answer = first_answer(looked, runs[runs["approach"] != NEW_APPROACH])
-    assert chances(answer.prior, list(looked.costs))[NEW_APPROACH] == 1.0
+    race = Race(looked, answer.expected, load_backbone(NEW_BACKBONE), 3_600.0)
+    lacking = [name not in answer.expected for name in credible(race)]
+    assert NEW_APPROACH in credible(race) and lacking == sorted(lacking, reverse=True)
 
 
 def test_the_advisor_takes_the_backbones_own_size_and_its_page_has_every_label(
