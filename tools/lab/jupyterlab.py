@@ -71,7 +71,7 @@ def serve(root: Path, state: Path) -> Iterator[Callable[[str], str]]:
 
     def page_of(path: str) -> str:
         wait_for(lambda: _answers(f"{address}/api?token={TOKEN}"), 90, "JupyterLab does not answer")
-        return f"{address}/lab/tree/{path}?token={TOKEN}"
+        return f"{address}/lab/tree/{path}?token={TOKEN}&reset"  # nothing else is open
 
     with (state / "lab.log").open("w", encoding="utf-8") as log:
         # As `make lab` does: no questions about news and updates.

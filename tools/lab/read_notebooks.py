@@ -10,10 +10,11 @@ what JupyterLab saves touches nothing. With `--pictures` a picture of every scre
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,22 +55,31 @@ def read(page: Page, address: str, code_cells: int) -> tuple[float, list[Moved],
 
 
 def _moved(page: Page) -> Iterator[Moved]:
+    """Move each slider, by a step first and then to its ends, and go through each menu."""
     for knob in page.locator(".jp-OutputArea .noUi-handle").all():
-        yield _move(page, knob, "ArrowRight", "Home", "End")
+        moves = [
+            functools.partial(_press, page, knob, key) for key in ("ArrowRight", "Home", "End")
+        ]
+        yield _move(page, knob, moves)
     for menu in page.locator(".jp-OutputArea .widget-dropdown select").all():
-        yield _move(page, menu, "ArrowDown", "ArrowUp")
+        places = range(menu.locator("option").count())
+        yield _move(page, menu, [functools.partial(menu.select_option, index=n) for n in places])
 
 
-def _move(page: Page, control: Locator, *keys: str) -> Moved:
-    """Press keys on a control, a step first and then its ends, until its cell changes."""
+def _press(page: Page, knob: Locator, key: str) -> None:
+    knob.focus()
+    page.keyboard.press(key)
+
+
+def _move(page: Page, control: Locator, moves: Sequence[Callable[[], object]]) -> Moved:
+    """Make one move after the other until the control's cell changes."""
     box = control.locator("xpath=ancestor::*[contains(@class,'widget-inline-hbox')][1]")
     label = (box.first.inner_text() if box.count() else "?").split("\n")[0]
     control.scroll_into_view_if_needed()
     before = control.evaluate(SHOWN)
-    for key in keys:
-        control.focus()
+    for move in moves:
         start = time.monotonic()
-        page.keyboard.press(key)
+        move()
         while time.monotonic() - start < REDRAWN_SECONDS:
             page.wait_for_timeout(20)
             if control.evaluate(SHOWN) != before:
