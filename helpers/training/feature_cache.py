@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 import sys
@@ -26,6 +27,7 @@ from helpers.training.augmentations import get_augment
 from helpers.training.examples import Arrays, Examples, batches
 
 BATCH_SIZE = 64
+PIXELS = BATCH_SIZE * 128**2  # that go through the network together, at most
 _FORMAT = 2  # raise it when entries are written otherwise
 FACTS = "facts.json"  # in an entry: what it holds, with a hash of every file
 MARKS = "marks.npy"  # in an entry: which inputs its rows came from
@@ -159,7 +161,7 @@ def _compute(
     watch = Stopwatch()
     with contextlib.ExitStack() as files:
         outputs: list[BinaryIO] = []
-        for rows in batches(raw, BATCH_SIZE):
+        for rows in batches(raw, _batch_size(encoded)):
             batch, _ = raw.batch(rows, target)
             # View 0 is the picture as it is: a model must know what it will be shown.
             batch = change(batch, rng) if change and view else batch
@@ -177,6 +179,12 @@ def _compute(
     facts = {"arrays": len(outputs), "seconds": watch.seconds, "cpu_seconds": watch.cpu_seconds}
     (folder / FACTS).write_bytes(sealed(facts | {"sha256": below(folder)}))
     return _arrays(folder, facts)
+
+
+def _batch_size(encoded: np.ndarray) -> int:
+    """Inputs that go through together: fewer large pictures, whose activations take the memory."""
+    pixels = math.prod(encoded.shape[1:3]) if encoded.ndim == 4 else 1
+    return max(1, min(BATCH_SIZE, PIXELS // pixels))
 
 
 def _parts(state: Tensor | tuple[Tensor, ...]) -> list[Tensor]:

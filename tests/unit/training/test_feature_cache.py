@@ -42,6 +42,13 @@ def test_features_equal_a_plain_forward_pass(pocket):
     assert np.allclose(cached, plain.numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize(("shape", "together"), [((28, 28, 3), 64), ((128, 128, 3), 64),
+                                                 ((224, 224, 3), 20), ((4_000, 4_000, 3), 1),
+                                                 ((64,), 64)])  # fmt: skip
+def test_fewer_large_pictures_go_through_together(shape, together):
+    assert feature_cache._batch_size(np.empty((5, *shape), np.uint8)) == together
+
+
 def test_a_second_call_computes_nothing(pocket, monkeypatch):
     inputs = tiny_task().train.inputs
     first = feature_cache.extract_features(pocket, inputs)
