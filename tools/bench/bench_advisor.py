@@ -1,6 +1,6 @@
 """Measure the advisor at scale, for data/results/bench.csv: seconds and memory of an answer.
 
-advise_5000_seconds   5,000 JPEG photos of 10 classes, the first answer, photos at 128 and 224 pixels: seconds / 150
+advise_5000_seconds   5,000 JPEG photos of 10 classes, the first answer at both sizes: seconds / 150
 advise_5000_again     the second answer, from the cache: seconds / 10
 advise_5000_memory    peak resident MB of the first answer / 2,500
 advise_50000_memory   50,000 small pictures of 10 classes: peak resident MB / 4,000
