@@ -7,6 +7,8 @@ from jupyterlab_page import FLAGS, START, run_all_cells, wait_for
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
+from tools.lab import read_notebooks
+
 pytestmark = pytest.mark.browser
 chromium, lab = jupyterlab_page.chromium, jupyterlab_page.lab  # fixtures
 
@@ -47,3 +49,22 @@ def test_a_failing_cell_is_seen(lab, page):
     page.goto(lab(notebook), timeout=90_000)
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         run_all_cells(page, notebook)
+
+
+def test_a_control_that_does_nothing_is_told(chromium, tmp_path, monkeypatch, capsys):
+    source = (
+        "import ipywidgets\n"
+        "works, idle = (ipywidgets.IntSlider(description=name) for name in ('works', 'idle'))\n"
+        "said = ipywidgets.Label()\n"
+        "works.observe(lambda change: setattr(said, 'value', f'now {change.new}'), 'value')\n"
+        "ipywidgets.VBox([works, idle, said])"
+    )
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "00_made.ipynb")
+    monkeypatch.setattr(read_notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(read_notebooks, "REDRAWN_SECONDS", 2)
+    assert read_notebooks.main(["--pictures", str(tmp_path / "pictures")]) == 1
+    told = capsys.readouterr().out
+    assert "1 of 2 controls changed their cell" in told and told.strip().endswith("idle")
+    assert list((tmp_path / "pictures").glob("00_made_00.png"))

@@ -112,29 +112,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.pictures:
         asked.pictures.mkdir(parents=True, exist_ok=True)
     bad = 0
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser, args=FLAGS)
+        for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
+            if not asked.numbers or path.name[:2] in asked.numbers:
+                page = launched.new_page(viewport=VIEW)
+                told, good = _read_copy(page, path, asked.pictures)
+                page.close()
+                print(f"{path.stem}: {told}", flush=True)
+                bad += not good
+    return bad
+
+
+def _read_copy(page: Page, path: Path, pictures: Path | None) -> tuple[str, bool]:
+    """Read a copy in a JupyterLab of its own, with which its kernel ends: the line, and if well."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         work = Path(place, "notebooks")
         work.mkdir()
-        launched = playwright.chromium.launch(executable_path=browser, args=FLAGS)
+        cells = _without_outputs(path, work)
         with serve(work.parent, Path(place)) as page_of:
-            for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
-                if asked.numbers and path.name[:2] not in asked.numbers:
-                    continue
-                cells = _without_outputs(path, work)
-                page = launched.new_page(viewport=VIEW)
-                try:
-                    took, moved, pop_ups = read(page, page_of(f"notebooks/{path.name}"), cells)
-                except NotSeen as error:
-                    bad += 1
-                    print(f"{path.stem}: {error}", flush=True)
-                else:
-                    idle = [control.label for control in moved if control.seconds is None]
-                    bad += bool(idle or pop_ups)
-                    print(_line(path.stem, took, moved, idle, pop_ups), flush=True)
-                if asked.pictures:
-                    take_pictures(page, asked.pictures, path.stem)
-                page.close()
-    return bad
+            try:
+                took, moved, pop_ups = read(page, page_of(f"notebooks/{path.name}"), cells)
+            except NotSeen as error:
+                told, good = str(error), False
+            else:
+                idle = [control.label for control in moved if control.seconds is None]
+                told, good = _line(took, moved, idle, pop_ups), not (idle or pop_ups)
+            if pictures:
+                take_pictures(page, pictures, path.stem)
+    return told, good
 
 
 def _without_outputs(path: Path, folder: Path) -> int:
@@ -147,12 +153,12 @@ def _without_outputs(path: Path, folder: Path) -> int:
     return len(code)
 
 
-def _line(name: str, took: float, moved: list[Moved], idle: list[str], pop_ups: int) -> str:
+def _line(took: float, moved: list[Moved], idle: list[str], pop_ups: int) -> str:
     times = [control.seconds for control in moved if control.seconds is not None]
     slowest = f", the slowest in {max(times):.2f} s" if times else ""
     still = f"; without effect: {', '.join(idle)}" if idle else ""
     return (
-        f"{name}: {took:.0f} s, {pop_ups} pop-ups, {len(times)} of {len(moved)} controls changed "
+        f"{took:.0f} s, {pop_ups} pop-ups, {len(times)} of {len(moved)} controls changed "
         f"their cell{slowest}{still}"
     )
 
