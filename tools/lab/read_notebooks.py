@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 RUN_SECONDS, REDRAWN_SECONDS = 600, 4
+PANE = ".jp-NotebookPanel .jp-WindowedPanel-outer"
 VIEW = {"width": 1400, "height": 1000}
 # What a control's cell shows, its own knob and number left out.
 SHOWN = """node => {
@@ -89,7 +90,7 @@ def _move(page: Page, control: Locator, moves: Sequence[Callable[[], object]]) -
 
 def take_pictures(page: Page, folder: Path, name: str) -> None:
     """Keep a picture of every screenful of the open notebook."""
-    pane = page.locator(".jp-NotebookPanel .jp-WindowedPanel-outer").first
+    pane = page.locator(PANE).first
     pane.evaluate("pane => pane.scrollTo(0, 0)")
     height, view = pane.evaluate("pane => [pane.scrollHeight, pane.clientHeight]")
     for number in range(int(height // view) + 1):
@@ -126,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _read_copy(page: Page, path: Path, pictures: Path | None) -> tuple[str, bool]:
     """Read a copy in a JupyterLab of its own, with which its kernel ends: the line, and if well."""
+    from playwright.sync_api import Error
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         work = Path(place, "notebooks")
         work.mkdir()
@@ -133,12 +136,12 @@ def _read_copy(page: Page, path: Path, pictures: Path | None) -> tuple[str, bool
         with serve(work.parent, Path(place)) as page_of:
             try:
                 took, moved, pop_ups = read(page, page_of(f"notebooks/{path.name}"), cells)
-            except NotSeen as error:
+            except (NotSeen, Error) as error:  # the second where it did not even open
                 told, good = str(error), False
             else:
                 idle = [control.label for control in moved if control.seconds is None]
                 told, good = _line(took, moved, idle, pop_ups), not (idle or pop_ups)
-            if pictures:
+            if pictures and page.locator(PANE).count():
                 take_pictures(page, pictures, path.stem)
     return told, good
 
