@@ -1,5 +1,6 @@
 """`python -m helpers`: see `helpers.cli.commands`."""
 
+import os
 import signal
 import sys
 
@@ -45,6 +46,8 @@ def _dropped(unraisable: object) -> None:
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is to be ignored
         signal.signal(signal.SIGINT, interrupt)
+    # How long torch's threads spin for one another, which is read at its import: see the Makefile.
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     try:
         from helpers.cli.commands import main
 
