@@ -289,11 +289,12 @@ def _fallback(size: SizeWord, distance: DistanceWord, reasons: list[Reason]) -> 
     else:
         approach = FEATURE_EXTRACTION
         told = (
-            "The cheapest credible approach is feature extraction; it needs the least data and "
+            "The cheapest credible approach is feature extraction; it takes seconds to try and "
             "can't harm the base."
         )
         measure = (
-            "the frozen probe against chance (well above it, the features transfer)",
+            "the frozen probe against raw pixels or word counts (no better, pretraining has not "
+            "helped while frozen)",
             "LoRA and partial fine-tuning against the probe on the same validation split",
         )
     reasons.append(Reason(ReasonKind.FALLBACK, told))

@@ -19,7 +19,6 @@ from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior.accuracies import (
     Expected,
     chance_right,
-    cheapest_near,
     expected_accuracies,
     within_budget,
 )
@@ -41,7 +40,7 @@ from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
-from helpers.results.expected_regret import MARGIN, expected_regret
+from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
 from helpers.vocabulary import phrase_of
@@ -180,7 +179,7 @@ def first_choice(
     told = {name: one.accuracy for name, one in expected.items()
             if name in seconds and (one.measured or name == lead)}  # fmt: skip
     accuracies = pd.Series(told)
-    return cheapest_near(accuracies.max() - accuracies, seconds)
+    return cheapest_credible(accuracies.max() - accuracies, seconds)
 
 
 def ruled_here(situation: Situation, *, known: bool) -> Decision:

@@ -84,7 +84,7 @@ def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
     read = (runs["schema"] == compared) & ~sample & ~new
     left_out = {"a sample of the data": int(sample.sum())}
     left_out["measured since the last scoring"] = int(new.sum())
-    others = runs.assign(later=runs["schema"] > compared)[~sample & ~new & ~read]
+    others = runs.assign(later=runs["schema"] == schema.SCHEMA)[~sample & ~new & ~read]
     for (recipe, later), rows in others.groupby(["schema", "later"]):
         why = "not whole yet" if later else "given up for a later one"
         left_out[f"recipe {recipe}, {why}"] = len(rows)

@@ -26,6 +26,7 @@ from helpers.vocabulary import (
     FROM_SCRATCH,
     FULL_FINE_TUNING,
     LORA,
+    LP_FT,
     PARTIAL_FINE_TUNING,
     counted,
     label_of,
@@ -80,9 +81,8 @@ def busiest(runs: pd.DataFrame) -> str:
 def levers(runs: pd.DataFrame) -> pd.DataFrame:
     """Points gained on the frozen network at its smallest pictures: by pixels, by moving weights.
 
-    One row a lever, for each number of photos with pictures of two sizes: n_train, start (pixels),
-    image_size, approach, points, low, high (95 %, seed by seed; NaN under two), runs, seconds and
-    start_seconds (processor, median), flops and start_flops. Columns alone where there are none.
+    A row a lever and number of photos: n_train, start (pixels), image_size, approach, points, low,
+    high (95 %, seed by seed), runs, seconds, flops, start_seconds, start_flops (medians).
     """
     rows = []
     for n, own in runs[~runs["approach"].isin(NO_LEVER)].groupby("n_train"):
@@ -355,15 +355,16 @@ def _recorded_falls(task: str = "grocery") -> list[str]:
 
 
 def shifted_elsewhere() -> str:
-    """What others published of full fine-tuning and a linear model on shifted test sets."""
-    cases = comparable_cases()
-    table = full_minus_linear(cases[cases["domain"].isin(["shifted", "natural"])], by="domain")
-    away, home = table.loc["shifted"], table.loc["natural"]
+    """What others published of fine-tuning and a linear model on shifted test sets."""
+    tuned = (FULL_FINE_TUNING, LP_FT)
+    full, first = (full_minus_linear(comparable_cases(), "domain", name) for name in tuned)
+    away, home, first = full.loc["shifted"], full.loc["natural"], first.loc["shifted"]
     return (
         f"Published by others, on larger networks: full fine-tuning minus a linear model is "
         f"**{home['mean']:+.1f} points** on tests of the training's kind ({home.cases:.0f} cases "
         f"of natural photos) and **{away['mean']:+.1f}** on shifted ones ({away.cases:.0f} cases; "
-        f"the frozen network is ahead in {away.linear_first:.0%} of them)."
+        f"the frozen network is ahead in {away.linear_first:.0%} of them). Probe, then fine-tuning "
+        f"is at **{first['mean']:+.1f}** in the {first.cases:.0f} that tried it."
     )
 
 
@@ -374,11 +375,11 @@ def to_ship(runs: pd.DataFrame, points: float = 2.0) -> str:
         own = at(table, where)
         own = own[~own["approach"].isin(NO_LEVER)]
         top, enough = own.loc[own["mean"].idxmax()], ship(own, float("inf"), points)
-        said = f"- **{name}**: *{label_of(top['approach'])}* has the highest mean, "
-        said += f"{top['mean']:.3f} for {top['seconds']:,.0f} s"
+        best = f"{top['mean']:.3f} for {top['seconds']:,.0f} s"
+        said = f"- **{name}**: *{label_of(top['approach'])}* has the highest mean, {best}"
         if enough["approach"] != top["approach"]:
-            said += f"; *{label_of(enough['approach'])}* is enough, {enough['mean']:.3f} for "
-            said += f"{enough['seconds']:,.0f} s"
+            cheaper = f"{enough['mean']:.3f} for {enough['seconds']:,.0f} s"
+            said += f"; *{label_of(enough['approach'])}* is enough, {cheaper}"
         few = min(top["runs"], enough["runs"])
         lines.append(f"{said} ({_draws(few)}, on equal seeds)." if few < BAR_FROM else f"{said}.")
     return "\n".join(lines)
@@ -388,8 +389,7 @@ def findings(runs: pd.DataFrame | None = None) -> str:
     """What the records of these photos say today, for the notebook's last section."""
     runs = recorded() if runs is None else runs
     lines = [f"- {clear_gains(runs)} If a gain isn't clear, don't pay for it."]
-    table = levers(runs)
-    for n, own in table.groupby("n_train"):
+    for n, own in levers(runs).groupby("n_train"):
         moved = own["image_size"] == own["start"]
         sharp, way = own[~moved]["points"].max(), own[moved]["points"].max()
         first = "Larger pictures gained" if sharp > way else "Moving weights gained"

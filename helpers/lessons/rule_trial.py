@@ -73,32 +73,40 @@ def evidence() -> dict[str, pd.DataFrame]:
 def constants(where: str) -> pd.Series:
     """Return the one approach that each kind of data would be given by one body of evidence.
 
-    Among own records a cheaper one that is expected to do as well, as ships; published tables
-    hardly state what training took, so there it is the first.
+    Among own records a clearly cheaper one that is expected to do as well, as ships; published
+    tables hardly state what training took.
     """
     found = {kind: mean_regret(rows) for kind, rows in evidence()[where].groupby("modality")}
-    take = cheapest_credible if where == OWN else lambda table: str(table.index[0])
-    return pd.Series({kind: take(table) for kind, table in found.items()})
+    return pd.Series(
+        {kind: cheapest_credible(table["regret"], table["cost"]) for kind, table in found.items()}
+    )
 
 
 def _named(where: str) -> str:
     chosen = constants(where)
-    return " and ".join(f"{phrase_of(chosen[kind])} for {name}" for kind, name in KINDS.items())
+    known = {name: chosen[kind] for kind, name in KINDS.items() if kind in chosen}
+    return " and ".join(f"{phrase_of(taken)} for {name}" for name, taken in known.items())
 
 
 def own_sentence() -> str:
-    """Say what the answer that ships gives up here, and what size and distance changed."""
+    """Say what the advisor's default gives up here, and what size and distance changed."""
     rows = trial(OWN)
-    ours, regrets = rows.loc[MEASURED], rows["mean_regret"]
-    fixed = regrets.drop([MEASURED, CONSTANT, SLOPES])
-    changed = "changed nothing" if regrets[SLOPES] >= ours["mean_regret"] else "helped"
+    ours, free = rows.loc[MEASURED], rows.loc[SLOPES]
+    fixed = rows["mean_regret"].drop([MEASURED, CONSTANT, SLOPES])
+    apart = free["high"] < ours["low"]
     return (
         f"In {ours['situations']:.0f} situations measured here ({ours['data_sets']:.0f} data sets, "
-        "each left out in turn) the answer that ships comes to a constant for each kind of data, "
-        f"{_named(OWN)}. It gives up {ours['mean_regret']:.1f} points of accuracy; the best fixed "
-        f"rule, *{_title(fixed.idxmin())}*, {fixed.min():.1f}. **Size and distance {changed}**: "
-        f"a model that lets them speak gives up {regrets[SLOPES]:.1f}."
+        "each left out in turn) the advisor's default, one approach for each kind of data "
+        f"({_named(OWN)}), gives up {_points(ours)} of accuracy; the best fixed rule, "
+        f"*{_title(fixed.idxmin())}*, {fixed.min():.1f}. **Size and distance "
+        f"{'helped' if apart else 'made no difference that shows'}**: a model that lets them speak "
+        f"gives up {_points(free)}."
     )
+
+
+def _points(row: pd.Series) -> str:
+    ends = f" ({row['low']:.1f} to {row['high']:.1f})" if row["low"] == row["low"] else ""
+    return f"{row['mean_regret']:.1f} points{ends}"
 
 
 def published_sentence() -> str:

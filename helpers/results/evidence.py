@@ -32,7 +32,7 @@ from helpers.results.learning_curves import (
 from helpers.results.learning_curves import measured_curves as measured
 from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
-from helpers.results.schema import COMPARED, provisional
+from helpers.results.schema import COMPARED, withheld
 from helpers.results.statistics import t_half_width
 from helpers.vocabulary import counted, phrase_of
 
@@ -140,7 +140,7 @@ def _lean(situation: Situation, held: Measured, names: list[str] | None) -> _Lea
     table = expected_regret(situation.modality, held, names)
     if table.empty:
         return None
-    take = cheapest_credible(table)
+    take = cheapest_credible(table["regret"], table["cost"])
     regret, families = table.loc[take, ["regret", "families"]]
     return _Lean(str(table.index[0]), take, float(regret), int(families))
 
@@ -313,7 +313,7 @@ def decide_command(*, as_json: bool = False, **situation: Any) -> int:
     asked = Situation(**situation)
     made = both_answers(asked)
     print(json.dumps(made, indent=2, allow_nan=False) if as_json else _words(made))
-    if warning := provisional({asked.modality: COMPARED[asked.modality]}):
+    if warning := withheld({asked.modality: COMPARED[asked.modality]}):
         print(warning, file=sys.stderr)
     return 0
 

@@ -4,7 +4,7 @@ Size, distance and network have no say. In the trial (`tools/measure/score_rules
 lets them speak chose better on data sets that it had not seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from helpers.results.learning_curves import WHOLE, Measured, additive, whole_situations
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
+CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 WITHIN = 0.015  # of accuracy below the best: still right
 
 
@@ -65,7 +66,15 @@ def mean_regret(table: pd.DataFrame) -> pd.DataFrame:
     return made.sort_values(["regret", "cost"]).rename_axis(None)
 
 
-def cheapest_credible(expected: pd.DataFrame, margin: float = MARGIN) -> str:
-    """The cheapest approach whose expected regret lies within `margin` of the lowest."""
-    tied = expected[expected["regret"] <= expected["regret"].min() + margin + 1e-9]
-    return str(tied["cost"].idxmin())
+def cheapest_credible(
+    shortfall: pd.Series, cost: Mapping[str, float], margin: float = MARGIN
+) -> str:
+    """The approach to take: the least shortfall, or a clearly cheaper one within the margin.
+
+    shortfall: expected accuracy given up, by approach. cost: seconds, or a multiple of them;
+    cheaper is cheaper by CHEAPER: less says more about the machine than about the approach.
+    """
+    best = str(shortfall.idxmin())
+    near = shortfall[shortfall <= shortfall.min() + margin + 1e-9].index
+    cheap = [name for name in near if cost[name] * CHEAPER <= cost[best]]
+    return min(cheap, key=cost.__getitem__) if cheap else best

@@ -128,7 +128,7 @@ Markdown(
 # architecture and probe are the same. The third is what freezing leaves on the table, which you don't see
 # unless you measure the alternative.
 #
-# ### The finding that nobody puts on a slide
+# ### What the pixels are worth alone
 #
 # The anchor without any network costs a second and tells what your pixels are worth alone. On easy,
 # centred pictures it comes close to a pretrained network ("Try it" below, `pocket on products_near`), and

@@ -2,8 +2,8 @@
 # # When is it enough to freeze everything?
 #
 # When a *straight cut* through the features that the network already computes separates your classes well
-# enough. To find out is cheap: a linear head on frozen features, a **probe**, trains in a moment, needs
-# few examples and leaves the base bit for bit what it was. The price is a ceiling, because the features
+# enough. To find out is cheap: a linear head on frozen features, a **probe**, trains in a moment
+# and leaves the base bit for bit what it was. The price is a ceiling, because the features
 # were made for another task and stay so. So always run the probe first, and compare it with more than
 # guessing.
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What does training from scratch really cost?
 #
-# **Labels.** A step from scratch costs what a step of full fine-tuning costs, since it is the same
+# Mostly in labels. A step from scratch costs what a step of full fine-tuning costs, since it is the same
 # network and all of it moves. But random weights must first learn what pretrained ones bring along, and
 # that takes more steps and, above all, more examples. How many more depends on how far your task lies
 # from the pretraining data; sometimes it is none. So price it out before you assume that transfer is
@@ -133,10 +133,10 @@ scratch_prices.plot_handfuls(tuned, sizes=(50, 1_000))
 # ## When scratch keeps up
 #
 # Scratch minus full fine-tuning in points, paired by seed, where two seeds have both. A square is
-# coloured where one side is clearly ahead: the whole 95 % interval is on its side.
+# coloured where one side is clearly ahead: the whole 95 % interval over draws is on its side, which by
+# luck alone happens in one square of twenty.
 #
-# **Predict first:** is scratch ever clearly ahead? Does it fall further behind with pictures or with
-# texts?
+# **Predict first:** is scratch ever clearly ahead?
 
 # %%
 runs = crossings.recorded()
@@ -156,10 +156,10 @@ Markdown(
 
 # %% [markdown]
 # Scratch keeps up where pretraining brings little along: `pocket` is small, and was pretrained on plain
-# pictures of five kinds of product. Texts are close to what a sentence encoder has read: there scratch
-# has the longest way to go.
+# pictures of five kinds of product. Nothing is said of texts here: their first records gave scratch 12
+# or 42 updates, too few to learn anything.
 #
-# ## Examples: the currency that can't be rented
+# ## How many examples does it take?
 #
 # **A team freezes the network and trains a head on few examples. How many would scratch need to do as
 # well?** We read it off the curves, straight between measured sizes on the log scale.

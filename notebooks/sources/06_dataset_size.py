@@ -28,8 +28,8 @@ Markdown(verdict_box(8))
 # ## 1. Three sizes, two curves
 #
 # Live, on photos of clothing: a frozen network with a probe, and partial fine-tuning of the top third, on
-# 50, 100 and 200 photos in three draws. All sizes get as many updates, so the smaller ones get more
-# epochs.
+# 50, 100 and 200 photos in three draws. All sizes get as many updates, some thirty, so the smaller ones
+# get more epochs. Recorded runs get 400 or more and searched rates.
 #
 # **Predict first:** at how many photos does fine-tuning get ahead?
 
@@ -69,7 +69,6 @@ print(coverage(runs), recipe_in_words(), sep="\n")
 # and full fine-tuning.
 #
 # - Start with `pocket`, a small network of our own. Does the orange line ever lie below the blue one?
-#   Does it with texts?
 # - Does the small module follow the blue line or the orange one?
 # - Lay a fourth approach beside them. Does anything start lower than *from scratch*?
 
@@ -84,8 +83,7 @@ explore(draw, curve=crossings.curves(runs), beside=fourth, labels={"curve": "net
 
 # %% [markdown]
 # All at a glance: full fine-tuning minus frozen features, in points, coloured where one is clearly ahead,
-# seed by seed. **Predict first:** with how few examples is the frozen network clearly ahead, with
-# pictures and with texts?
+# seed by seed. **Predict first:** with how few examples is the frozen network clearly ahead?
 
 # %%
 full = "full_fine_tuning"
@@ -155,7 +153,7 @@ Markdown(crossings.rounds_in_words(small, cheap, full))
 Markdown(crossings.gaps_in_words(runs))
 
 # %% [markdown]
-# The gap itself decides nothing; the other approach's test score does.
+# So compare test scores. The gap alone has not told who wins.
 #
 # ## 4. Beyond our sizes
 #

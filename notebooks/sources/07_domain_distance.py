@@ -13,7 +13,7 @@
 # %% [markdown]
 # # How far is too far?
 #
-# So far that pretraining is worth nothing: the same network, trained from scratch, does as well. Distance
+# So far that pretraining no longer shows: the same network, trained from scratch, does about as well. Distance
 # can be measured in seconds, before any tuning. But three scores of distance disagree, and a score is
 # useful only if it foretells who wins. So we compute them, turn a dial that moves one task away from its
 # origin, and hold each score to what came out.
@@ -151,9 +151,9 @@ Markdown(distances.worth_sentence())
 # ## Does distance foretell who wins?
 #
 # If a distant domain wants more weights to move, the gain of tuning over a frozen probe should grow with
-# the distance. Each mark is a task or a step of the dial. What ImageNet networks and the sentence encoder
-# were trained on isn't at hand; there the distance is taken to a stand-in, clothing photos and
-# newsgroups, which is an assumption. The table below leaves out networks with fewer than four marks.
+# the distance. Each mark is a task or a step of the dial. What ImageNet networks were trained on isn't
+# at hand; there the distance is taken to a stand-in, clothing photos, which is an assumption, and the
+# clothing photos themselves are their own zero. The table leaves out networks with fewer than four marks.
 #
 # **Is there one cloud that rises, or one for each network?**
 
@@ -183,7 +183,8 @@ Markdown(distances.foretold_sentence())
 # ## What to remember
 #
 # - A distance between clouds needs no labels, but it needs the pretraining data or a stand-in.
-# - A probe tells whether your classes can be separated. It doesn't tell whether tuning will pay.
+# - A probe tells whether your classes can be separated. Whether it tells what
+#   tuning will gain, six places are too few to say.
 # - So measure the distance to know what you have, and decide by a probe and one tuned run.
 
 # %%

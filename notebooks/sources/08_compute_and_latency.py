@@ -220,7 +220,7 @@ here = {name: money.timed_against_itself(networks[name][0], networks[name][1],
 pd.DataFrame(here).rename_axis("× plain network").round(2)
 
 # %% [markdown]
-# ## 6. Pixels are the other lever
+# ## 6. Seconds for pixels or for the approach
 #
 # Seconds can be spent on the approach or on larger pictures ([12](12_worked_comparison.ipynb) has the
 # intervals).

@@ -40,9 +40,9 @@ Markdown(verdict_box(11))
 
 # %%
 costs = maintenance.recorded_costs()
-minilm = costs[costs["backbone"] == "minilm"]
+lite = costs[costs["backbone"] == "efficientnet_lite0"]
 plan, prices = maintenance.Plan(tasks=50, retrainings=4, upgrades=2), maintenance.Prices()
-Markdown(maintenance.bill_in_words(minilm, plan, prices))
+Markdown(maintenance.bill_in_words(lite, plan, prices))
 
 # %% [markdown]
 # ## 1. Three years on one page
@@ -65,7 +65,7 @@ maintenance.plot_years(plan, prices)
 def draw_bill(wage, minutes, retrainings):
     mine = maintenance.Prices(wage=wage, minutes=minutes)
     drifting = maintenance.Plan(plan.tasks, retrainings, upgrades=plan.upgrades)
-    return maintenance.plot_costs(minilm, drifting, mine)
+    return maintenance.plot_costs(lite, drifting, mine)
 
 
 explore(
@@ -91,7 +91,7 @@ Markdown(maintenance.seconds_in_words())
 # Small files keep storage and versions in hand across dozens of tasks, while a one-off project can live
 # with a full copy. How much less do they store, with the base that they need?
 #
-# **Predict first:** on which of three networks does LoRA reach a hundred times?
+# **Predict first:** does LoRA reach a hundred times on any of these networks?
 
 # %%
 maintenance.plot_times_less(costs)
@@ -185,7 +185,7 @@ asked = [(folder, moved, "digits"), (bad, base, "digits"), (folder, base, "digit
 Markdown("\n".join(refusal(*one) for one in asked))
 
 # %% [markdown]
-# A digest tells damage, not forgery.
+# The digest finds damage. It is no protection against forgery.
 #
 # ## 4. When the base changes
 #

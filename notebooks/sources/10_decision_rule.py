@@ -193,7 +193,7 @@ Markdown(scenarios.tell())
 answer = {
     "fabric": ...,
     "scrambled": ...,
-    "tickets": ...,
+    "shops": ...,
     "letters": ...,
     "nightly": ...,
 }

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Product photos: which approach would you have shipped?
 #
-# A team has a few hundred to a few thousand photos of products, not far from what an ImageNet network
-# knows. The usual story: a frozen network is strong within minutes, partial fine-tuning adds a few
+# A team has a few hundred to a few thousand photos of products and an ImageNet network. The usual
+# story: a frozen network is strong within minutes, partial fine-tuning adds a few
 # points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may matter
 # more than the approach, and how each was trained, which can turn the order round. So feed the frozen
 # network larger pictures first. Then measure one dearer approach beside it, with as much care, on
@@ -185,7 +185,7 @@ with pd.option_context("display.max_colwidth", None):
 
 # %% [markdown]
 # Where the best rate is the *lowest* or *highest* tried, a better one may lie beyond it. A probe that
-# is solved to its optimum has no rate, but a penalty. [03](03_fine_tuning.ipynb) sweeps rates with
+# is solved to its optimum has no rate, but a penalty (shown as C: a small C is a strong one). [03](03_fine_tuning.ipynb) sweeps rates with
 # several seeds.
 #
 # ## 8. Photos from elsewhere
@@ -256,7 +256,8 @@ explore(
 # %% [markdown]
 # ## What to remember
 #
-# - Size of pictures first, then approaches; compare draw by draw.
+# - Give the network the size of pictures that it was made for, then compare approaches at equal pixels,
+#   draw by draw.
 # - A wide gap between training and test is no verdict: another recipe may close it.
 # - A best rate at the edge of those tried means that the comparison is not over.
 # - Test on photos from where the model will work.

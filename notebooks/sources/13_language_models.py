@@ -132,8 +132,8 @@ Markdown(smollm2_records.adapted_in_words())
 Markdown(forgetting.told())
 
 # %% [markdown]
-# Whatever moves a model less, a method or a lower rate, does less of both. Look for a method that
-# learns as much *and* forgets less.
+# A method or a rate that learns less often forgets less as well. Look for one that learns as much *and*
+# forgets less.
 #
 # ## 3. Do you have to train at all?
 #

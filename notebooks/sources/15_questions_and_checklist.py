@@ -47,12 +47,12 @@ Markdown(claims.verdict_box(22, 23, 24, 25, 26))
 # ## 1. Five questions
 #
 # Asked of the recorded runs: approaches are compared seed by seed, and one is *clearly* ahead where the
-# whole 95 % interval is on its side.
+# whole 95 % interval is on its side, which luck alone brings about once in twenty.
 #
 # ### Is fine-tuning always better than feature extraction?
 #
-# Not always. **Predict first:** in how many situations of ten is full fine-tuning clearly ahead of the
-# frozen network, in how many behind, and do pictures and texts agree?
+# **Predict first:** in how many situations of ten is full fine-tuning clearly ahead of the frozen
+# network, and in how many behind?
 
 # %%
 runs = crossings.recorded()
@@ -282,7 +282,7 @@ explore(draw, test_pictures=sizes, start={"test_pictures": sizes[2]})
 #
 # ## What to remember
 #
-# - All seven mistakes run without an error and change numbers by as much as approaches differ.
+# - All seven mistakes run without an error, and some change numbers by as much as approaches differ.
 # - Controls find most of them: an anchor, random weights, a second seed, one accuracy in training and
 #   in use.
 # - Ask first what your test set can show.

@@ -9,7 +9,7 @@ from helpers.results import schema
 def make_row(**changes) -> dict:
     """A whole, valid row; an argument replaces a column."""
     row = {
-        "schema": schema.COMPARED[changes.get("modality", "image")],
+        "schema": schema.COMPARED[changes.get("modality", "image")] or schema.SCHEMA,
         "sweep": "trial",
         "task": "digits",
         "modality": "image",

@@ -152,7 +152,7 @@ def constant(case: Case, seen: Seen) -> Sequence[str]:
 def measured_answer(case: Case, seen: Seen) -> Sequence[str]:
     """What ships: the constant, or the cheapest of those that are expected to do as well."""
     table = seen.expected(case.modality)
-    return [] if table.empty else [cheapest_credible(table), *table.index]
+    return [] if table.empty else [cheapest_credible(table["regret"], table["cost"]), *table.index]
 
 
 RULES: dict[str, Rule] = {

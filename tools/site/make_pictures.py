@@ -18,10 +18,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from helpers.decision import FALLBACK, Situation, decide
 from helpers.display.explorer.elsewhere import compared_cases
 from helpers.display.figures import Picture, figure, png_bytes
 from helpers.errors import UserError
@@ -63,13 +65,25 @@ def map_sentence(marks: pd.DataFrame) -> str:
     return (
         f"Filled marks are what came first in {len(own)} situations measured here; each of the "
         f"{len(others)} hollow ones is a published data set at one size, from "
-        f"{others['n'].min():,} to {others['n'].max():,} examples. The rule's approach (the shaded "
-        f"box) came first in {(own['gives_up'] <= 0).sum()} of the {len(own)} and gave up "
-        f"{own['gives_up'].mean():.1f} points on average. {len(named)} of the hollow ones have a "
-        f"judged distance and {len(tried)} of these tried the rule's approach: it came first in "
-        f"{(tried['gives_up'] <= 0).sum()} and gave up {tried['gives_up'].mean():.1f} points on "
-        "average."
+        f"{others['n'].min():,} to {others['n'].max():,} examples. {_gave_up(own)} "
+        f"{len(named)} of the hollow ones have a judged distance, and {len(tried)} of these tried "
+        f"what is named there. {_gave_up(tried)}"
     )
+
+
+def _gave_up(marks: pd.DataFrame) -> str:
+    """What the rule gave up where it speaks, and our fallback where it is silent."""
+    marks = marks.dropna(subset="gives_up")
+    facts = zip(marks["n"], marks["distance"], marks["modality"], marks["llm"], strict=True)
+    silent = np.array([decide(Situation(*fact)).rule == FALLBACK for fact in facts])
+    told = [
+        f"{name} in {len(own)} of them and gave up {own.mean():.1f} points on average"
+        for name, own in (
+            ("The rule speaks (R1 to R4)", marks["gives_up"][~silent]),
+            ("it is silent", marks["gives_up"][silent]),
+        )
+    ]
+    return f"{told[0]}; {told[1]}, with our fallback, to freeze."
 
 
 def decision_picture(marks: pd.DataFrame) -> Picture:

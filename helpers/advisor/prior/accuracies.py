@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.stats import norm
 
 from helpers.advisor.prior.gains import Gains, Z, angle, share_at
 from helpers.advisor.probe import Probing
-from helpers.results.expected_regret import MARGIN, WITHIN
+from helpers.results.expected_regret import WITHIN
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, counted
 
-CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
 TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
 
 
@@ -82,18 +80,6 @@ def chance_right(gaps: Iterable[tuple[float, float]]) -> float:
     independent.
     """
     return float(np.prod([norm.cdf(WITHIN, gap, deviation) for gap, deviation in gaps]))
-
-
-def cheapest_near(shortfall: pd.Series, seconds: Mapping[str, float]) -> str:
-    """The approach to take: the least shortfall, or a clearly cheaper one within the margin.
-
-    shortfall: expected accuracy given up, by approach. Cheaper is cheaper by CHEAPER: seconds
-    that differ by less say more about the machine than about the approach.
-    """
-    best = str(shortfall.idxmin())
-    near = shortfall[shortfall <= shortfall.min() + MARGIN + 1e-9].index
-    cheap = [name for name in near if seconds[name] * CHEAPER <= seconds[best]]
-    return min(cheap, key=seconds.__getitem__) if cheap else best
 
 
 def within_budget(

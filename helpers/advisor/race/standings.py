@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.advisor.folds import Folds
-from helpers.advisor.prior.accuracies import cheapest_near
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
+from helpers.results.expected_regret import cheapest_credible
 from helpers.results.statistics import wilson_interval
 
 SURE = 0.05  # a p-value below which two approaches differ
@@ -84,7 +84,7 @@ class Standing:
 
     def take(self, seconds: Mapping[str, float]) -> str:
         """The leader, or what is clearly cheaper and gives up next to nothing."""
-        return cheapest_near(self.shortfall, seconds)
+        return cheapest_credible(self.shortfall, seconds)
 
 
 def standing(arms: Mapping[str, Arm]) -> Standing:

@@ -37,7 +37,7 @@ from helpers.results.learning_curves import (
     recorded_distances,
     task_distance,
 )
-from helpers.results.schema import IDENTITY, PROVISIONAL
+from helpers.results.schema import IDENTITY, WITHHELD
 from helpers.results.statistics import holm, trains_by_gradient
 from helpers.storage.files import read_toml
 from helpers.tasks import TASKS
@@ -58,8 +58,8 @@ class Verdict:
     run), "can happen" (judged by its clearest situation), or "holds for GROUP (k data sets)" where
     the whole does not and a group or part does.
     effect, low, high: with the 95 % interval over data sets, in `unit`; None where there is none.
-    Of a claim in several parts these are the first part's, like the counts: data_sets (families of
-    tasks), tasks (networks and steps of the dial apart), runs.
+    Of a claim in several parts these are those of the first that was measured, like the counts:
+    data_sets (families of tasks), tasks (networks and steps of the dial apart), runs.
     """
 
     id: int
@@ -152,8 +152,8 @@ def claims_command(*, as_json: bool = False) -> int:
         print(json.dumps([asdict(v) for v in verdicts], indent=2, allow_nan=False))
     else:
         print("\n".join(in_words(verdict) for verdict in verdicts))
-    if PROVISIONAL:
-        print(PROVISIONAL, file=sys.stderr)
+    if WITHHELD:
+        print(WITHHELD, file=sys.stderr)
     return 0
 
 
@@ -164,37 +164,50 @@ def verdict_box(*ids: int) -> str:
     """
     found = {verdict.id: verdict for verdict in judge_claims(ids=ids)}
     lines = []
-    for one in (_spoken_of(found[number]) for number in ids):
-        effect = "" if one.effect is None else f" {effect_in_words(one)} {one.unit};"
-        rests_on = f"{one.data_sets} data sets, {one.runs:,} runs" if one.runs else "counted"
-        lines.append(f"- {one.claim} **{one.verdict}**:{effect} {rests_on}.")
+    for one in (found[number] for number in ids):
+        lines.append(f"- {one.claim} **{one.verdict}**{'.' if one.parts else _figures(one)}")
+        lines += [f"  - {about}: **{part.verdict}**{_figures(part)}" for about, part in _parts(one)]
     return quoted("What the records say", lines)
 
 
+def _parts(verdict: Verdict) -> list[tuple[str, Verdict]]:
+    """What each part of a claim is about, and the part as a verdict of its own."""
+    kept = ("verdict", *FIGURES)
+    return [
+        (part["about"], replace(verdict, parts=(), **{key: part[key] for key in kept}))
+        for part in verdict.parts
+    ]
+
+
+def _figures(one: Verdict) -> str:
+    effect = "" if one.effect is None else f" {effect_in_words(one)} {_unit(one)};"
+    rests_on = f"{one.data_sets} data sets, {one.runs:,} runs" if one.runs else "counted"
+    return f":{effect} {rests_on}."
+
+
+def _unit(one: Verdict) -> str:
+    """The unit; where groups hold and the whole does not, the figures are the whole's."""
+    return one.unit + ("" if one.verdict in WORDS else ", all data sets together")
+
+
 def ledger_table(verdicts: Sequence[Verdict]) -> str:
-    """Return claims as a Markdown table: verdict, effect with its interval, what they rest on."""
+    """Return claims as a Markdown table: verdict, effect with its interval, what they rest on.
+
+    A claim in parts has the effect of each, with its own verdict.
+    """
     lines = ["| no. | claim | verdict | effect (95 %) | data sets |", "|---|---|---|---|---|"]
-    for one in map(_spoken_of, verdicts):
+    for one in verdicts:
         runs = f" ({one.runs:,} runs)" if one.verdict == UNDECIDED else ""
-        effect = f"{effect_in_words(one)} {one.unit}" if one.effect is not None else "–"
+        told = [f"{about} **{part.verdict}**, {_effect(part)}" for about, part in _parts(one)]
+        effect = "; ".join(told) or _effect(one)
         lines.append(
             f"| {one.id} | {one.claim} | **{one.verdict}**{runs} | {effect} | {one.data_sets} |"
         )
     return "\n".join(lines)
 
 
-def _spoken_of(verdict: Verdict) -> Verdict:
-    """The verdict with the figures that its words are about.
-
-    Of several parts, some of which hold, those of the first that does; where groups hold and the
-    whole does not, the figures are the whole's, and their unit says so.
-    """
-    if verdict.verdict in WORDS:
-        return verdict
-    for part in verdict.parts:
-        if part["verdict"] == HOLDS:
-            return replace(verdict, **{key: part[key] for key in FIGURES})
-    return replace(verdict, unit=f"{verdict.unit}, all data sets together")
+def _effect(one: Verdict) -> str:
+    return f"{effect_in_words(one)} {_unit(one)}" if one.effect is not None else "–"
 
 
 def counts_in_words(verdicts: Sequence[Verdict]) -> str:
@@ -287,8 +300,13 @@ def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
     kept = ("verdict", *FIGURES)
     listed = [(part["about"], asdict(_verdict(claim | part, found))) for part, found in parts]
     shown = [{"about": about} | {key: row[key] for key in kept} for about, row in listed]
-    made = _verdict(claim | {"unit": parts[0][0]["unit"]}, _all_of(parts))
+    made = _verdict(claim | {"unit": _lead(parts)[0]["unit"]}, _all_of(parts))
     return replace(made, parts=tuple(shown))
+
+
+def _lead(parts: list[tuple[Mapping[str, Any], _Found]]) -> tuple[Mapping[str, Any], _Found]:
+    """The part whose figures stand for all: the first that was measured."""
+    return next((part for part in parts if part[1].measured is not None), parts[0])
 
 
 def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
@@ -297,10 +315,10 @@ def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
     told = "; ".join(f"{part['about']}: {found.verdict}" for part, found in parts)
     told += "".join(f"; {found.told}" for _, found in parts if found.told)
     if set(verdicts) == {HOLDS}:
-        return _Found(parts[0][1].measured, HOLDS, told=told)
+        return _Found(_lead(parts)[1].measured, HOLDS, told=told)
     groups = tuple(group for part, found in parts for group in found.as_group(part["about"]))
     word = next((w for w in (FAILS, UNDECIDED, UNTESTED) if w in verdicts), UNDECIDED)
-    return _Found(parts[0][1].measured, word, groups, told)
+    return _Found(_lead(parts)[1].measured, word, groups, told)
 
 
 def _tested(query: Mapping[str, Any], tables: Tables) -> _Found:
@@ -321,8 +339,10 @@ def _looked_into(query: Mapping[str, Any], rows: pd.DataFrame, whole: _Found) ->
     """The verdict with those of groups, corrected for having looked into all that could decide."""
     looks = {name: _measure(query, rows, where) for name, where in query["split"].items()}
     looks = {name: found for name, found in looks.items() if found is not None}
-    able = [name for name, found in looks.items() if not math.isnan(found.p)]
-    corrected = dict(zip(able, holm([looks[name].p for name in able]), strict=True))
+    # The whole was looked at as well, and first.
+    able = {name: found.p for name, found in {"": whole.measured, **looks}.items() if found}
+    able = {name: p for name, p in able.items() if not math.isnan(p)}
+    corrected = dict(zip(able, holm(list(able.values())), strict=True))
     words = {name: judge(found, corrected.get(name)) for name, found in looks.items()}
     good = tuple(_named(name, looks[name]) for name, word in words.items() if word == HOLDS)
     told = ", ".join(f"{_named(name, looks[name])} {word}" for name, word in words.items())

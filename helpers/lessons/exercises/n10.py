@@ -88,7 +88,7 @@ ANSWERS = {
         praise="It was fitted to the data that judge it. Left out in turn, they are less kind.",
     ),
     "10.4": Exercise(
-        chosen("fabric", "scrambled", "tickets", "letters", "nightly"),
+        chosen("fabric", "scrambled", "shops", "letters", "nightly"),
         hints=(
             "What has each base seen before, and what do the new pictures or words share with it?",
             "Freezing is right here only where the budget allows little else, however close the "

@@ -12,8 +12,10 @@ from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
 
 
-def full_minus_linear(cases: pd.DataFrame, by: By = "source") -> pd.DataFrame:
-    """Return what full fine-tuning gains over a linear model on frozen features, by group.
+def full_minus_linear(
+    cases: pd.DataFrame, by: By = "source", tuned: str = FULL_FINE_TUNING
+) -> pd.DataFrame:
+    """Return what full fine-tuning, or another, gains over a linear model on frozen features.
 
     A source may put a small network on the frozen features in place of a linear model.
 
@@ -21,8 +23,8 @@ def full_minus_linear(cases: pd.DataFrame, by: By = "source") -> pd.DataFrame:
     both and whose scores are in hundredths count. Columns: cases, data_sets, mean and median (in
     points), linear_first (share of cases in which the frozen network scores higher).
     """
-    both = cases[cases["points"]].dropna(subset=[FEATURE_EXTRACTION, FULL_FINE_TUNING])
-    gains = both[FULL_FINE_TUNING] - both[FEATURE_EXTRACTION]
+    both = cases[cases["points"]].dropna(subset=[FEATURE_EXTRACTION, tuned])
+    gains = both[tuned] - both[FEATURE_EXTRACTION]
     key = by(both) if callable(by) else by
     table = both.assign(gain=gains, lost=gains < 0).groupby(key, observed=True)
     return table.agg(

@@ -15,11 +15,7 @@ from helpers.advisor.export import load_model
 from helpers.advisor.folds import Folds, part_of
 from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.pipeline import Request, advise, export_model
-from helpers.advisor.prior.accuracies import (
-    CHEAPER,
-    cheapest_near,
-    expected_accuracies,
-)
+from helpers.advisor.prior.accuracies import expected_accuracies
 from helpers.advisor.prior.gains import recorded_gains
 from helpers.advisor.probe import (
     AT_CHANCE,
@@ -35,7 +31,9 @@ from helpers.advisor.task import make_own_task
 from helpers.approaches import APPROACHES, Fitted
 from helpers.errors import UserError
 from helpers.results import runs as records
+from helpers.results.expected_regret import CHEAPER, cheapest_credible
 from helpers.results.learning_curves import RUN_NOISE, measured_curves
+from helpers.results.schema import COMPARED
 from helpers.tasks import Split
 from helpers.training.loop import History
 from helpers.vocabulary import phrase_of
@@ -58,8 +56,8 @@ def texts(n=40, groups=None):
 def test_the_cheaper_is_taken_only_where_it_is_clearly_cheaper_and_near():
     short = pd.Series({"lora": 0.0, "feature_extraction": 0.004, "classical": 0.02})
     seconds = {"lora": 30.0, "feature_extraction": 30.0 / CHEAPER, "classical": 0.1}
-    assert cheapest_near(short, seconds) == "feature_extraction"
-    assert cheapest_near(short, seconds | {"feature_extraction": 25.0}) == "lora"
+    assert cheapest_credible(short, seconds) == "feature_extraction"
+    assert cheapest_credible(short, seconds | {"feature_extraction": 25.0}) == "lora"
 
 
 def test_the_epoch_that_judges_is_chosen_by_others():
@@ -88,7 +86,7 @@ def test_an_epoch_that_is_best_everywhere_judges():
     assert (judged(Fitted(None, None, history), split, 0) == best).all()
 
 
-@pytest.mark.parametrize("modality", RUN_NOISE)
+@pytest.mark.parametrize("modality", [kind for kind, recipe in COMPARED.items() if recipe])
 def test_runs_scatter_as_the_records_do(modality):
     """RUN_NOISE: the deviation between seeds of a network's runs, times the root of their size."""
     noise = []

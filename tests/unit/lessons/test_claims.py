@@ -110,7 +110,7 @@ def test_the_default_claim_follows_what_was_planted(effect, verdict):
 def test_a_split_names_the_group_and_its_data_sets():
     found = judged(made(lambda task, n: 0.39 if n == 1000 else -0.1), 28)
     assert found.verdict == "holds for 200 examples or fewer (4 data sets)"
-    assert "as a whole: fails" in found.note and "Holm, looks: 2" in found.note
+    assert "as a whole: fails" in found.note and "Holm, looks: 3" in found.note
 
 
 def test_a_group_is_corrected_for_the_others_looked_into():

@@ -25,7 +25,7 @@ def planted(monkeypatch):
 
 def test_size_and_distance_help_only_where_the_model_that_sees_them_gives_up_less(planted):
     planted(rule_trial.SLOPES, "always from_scratch")
-    assert "Size and distance changed nothing" in rule_trial.own_sentence()
+    assert "Size and distance made no difference that shows" in rule_trial.own_sentence()
     planted(MEASURED, "always from_scratch")
     assert "Size and distance helped" in rule_trial.own_sentence()
 

@@ -158,7 +158,7 @@ def test_every_scenario_is_recorded_and_tells_approaches_apart():
         assert max(credits) == 1.0
         assert min(credits) == 0.0
         assert all(math.isfinite(one) for one in credits)
-        assert str(scenario.n_train) in scenario.words
+        assert f"{scenario.n_train:,}" in scenario.words
 
 
 @pytest.mark.files

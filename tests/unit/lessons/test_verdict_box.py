@@ -10,9 +10,9 @@ def test_the_box_has_the_ledgers_words(monkeypatch):
     assert judged.claim in told and f"**{judged.verdict}**" in told
     assert claims.effect_in_words(judged) in told and f"{judged.runs:,} runs" in told
     assert all(line.startswith(">") for line in told.splitlines())
-    monkeypatch.setattr(boxes, "PROVISIONAL", "early: wait")
+    monkeypatch.setattr(boxes, "WITHHELD", "early: wait")
     assert claims.verdict_box(22).endswith("> Early: wait.")
-    monkeypatch.setattr(boxes, "PROVISIONAL", "")
+    monkeypatch.setattr(boxes, "WITHHELD", "")
     assert "Early" not in claims.verdict_box(22)
 
 
@@ -33,13 +33,15 @@ def box_of(monkeypatch, verdict):
     return claims.verdict_box(1)
 
 
-def test_figures_are_those_of_the_part_that_the_verdict_names(monkeypatch):
-    parts = (part("undecided", 5.0), part("holds", 7.0), part("holds", 9.0))
+def test_every_part_is_shown_with_its_verdict_and_figures(monkeypatch):
+    parts = (part("fails", 5.0), part("holds", 7.0))
     some = judged(verdict="holds for x (3 data sets)", parts=parts)
-    assert "7.000 of 7; 3 data sets, 30 runs." in box_of(monkeypatch, some)
-    assert "7.000 of 7" in claims.ledger_table([some])
-    whole = judged(verdict="undecided", parts=parts)
-    assert "2.000 (1.000 to 3.000) points; 4 data sets" in box_of(monkeypatch, whole)
+    told = box_of(monkeypatch, some).splitlines()
+    assert told[2] == "> - It is so. **holds for x (3 data sets)**."
+    assert told[3] == ">   - x: **fails**: 5.000 of 5; 3 data sets, 30 runs."
+    assert told[4] == ">   - x: **holds**: 7.000 of 7; 3 data sets, 30 runs."
+    table = claims.ledger_table([some])
+    assert "x **fails**, 5.000 of 5; x **holds**, 7.000 of 7" in table
 
 
 def test_figures_of_the_whole_beside_a_group_say_so(monkeypatch):

@@ -421,8 +421,7 @@ def test_rows_measured_since_the_last_scoring_wait_to_be_compared(tmp_path):
     assert list(records.load_runs(path)["seed"]) == [0, 1, 2]
 
 
-def test_what_is_provisional_is_said_of_the_kind_that_is():
-    assert schema.provisional({"image": 2, "text": 2}) == ""
-    assert "these records are a first round" in schema.provisional({"image": 1, "text": 1})
-    early = schema.provisional({"image": 2, "text": 1})
-    assert "the records of texts are a first round" in early
+def test_what_is_withheld_is_said_of_the_kind_that_is():
+    assert schema.withheld({"image": 2, "text": 2}) == ""
+    assert "withheld: all records" in schema.withheld({"image": 1, "text": 0})
+    assert "withheld: the records of texts" in schema.withheld({"image": 2, "text": 0})
