@@ -129,9 +129,11 @@ def strength_of(features: np.ndarray, labels: np.ndarray, cuts: Sequence) -> flo
 
 
 @one_blas_thread
-def out_of_fold(model: Any, inputs: Any, labels: np.ndarray, cuts: list) -> np.ndarray:
-    """Predictions (n,) of a model, each by one that was not fitted on that fold."""
+def out_of_fold(
+    model: Any, inputs: Any, labels: np.ndarray, cuts: list, method: str = "predict"
+) -> np.ndarray:
+    """What a method of a model returns for each example, fitted on the other folds, (n, ...)."""
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return cross_val_predict(model, inputs, labels, cv=cuts)
+        warnings.simplefilter("ignore")  # the last digit of convergence, a class that a fold lacks
+        return cross_val_predict(model, inputs, labels, cv=cuts, method=method)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
@@ -24,21 +25,14 @@ def told_by(values: Sequence[str], labels: np.ndarray) -> tuple[float, float]:
     Each example is judged by the others that share its value (leave-one-out), so that a value that
     stands once, such as a serial number, tells nothing. values: N strings, labels: int64 (N,).
     """
-    n = len(labels)
-    _, codes = np.unique(np.asarray(values), return_inverse=True)
-    _, classes = np.unique(labels, return_inverse=True)
-    table = np.zeros((codes.max() + 1, classes.max() + 1))
-    np.add.at(table, (codes, classes), 1)
+    table = pd.crosstab(np.asarray(values), labels).to_numpy()
     overall = table.sum(axis=0)
-    right = 0.0
-    for code, label in np.argwhere(table > 0):
-        others = table[code].copy()
-        others[label] -= 1
-        if others.sum() == 0:
-            others = overall.copy()
-            others[label] -= 1
-        right += table[code, label] * (others.argmax() == label)
-    return right / n, overall.max() / n
+    code, label = np.nonzero(table)
+    itself = np.eye(len(overall), dtype=int)[label]
+    others = table[code] - itself
+    others = np.where(others.any(axis=1, keepdims=True), others, overall - itself)
+    right = table[code, label] @ (others.argmax(axis=1) == label)
+    return right / len(labels), overall.max() / len(labels)
 
 
 def tells(accuracy: float, chance: float, n: int) -> bool:

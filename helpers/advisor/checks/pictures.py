@@ -151,12 +151,9 @@ def _text(value: object) -> str:
 
 def _shrunk(images: np.ndarray) -> np.ndarray:
     """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey."""
-    small = np.empty((len(images), THUMBNAIL, THUMBNAIL, 1), dtype=np.uint8)
-    for row, picture in enumerate(images):
-        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-        grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
-        small[row, ..., 0] = np.asarray(grey)
-    return small
+    grey = (Image.fromarray(picture.squeeze()).convert("L") for picture in images)
+    size = (THUMBNAIL, THUMBNAIL)
+    return np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
 
 
 def _decoded(data: OwnData, side: int | None, channels: int) -> ImageArray:
