@@ -228,9 +228,10 @@ def _checked(
     key = f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-")
 
     def check() -> tuple[Finding, ...]:
-        letters = letters_a_piece(backbone, data)
-        known = {"features": features, "side": size, "decoded": shape, "cut": cut}
-        return run_checks(data, **known, letters=letters)
+        return run_checks(
+            data, features=features, side=size, channels=backbone.recipe.channels, decoded=shape,
+            cut=cut, letters=letters_a_piece(backbone, data),
+        )  # fmt: skip
 
     return remembered(own.name, key, FINDINGS, check)
 

@@ -95,5 +95,11 @@ def _suspects(context: Context) -> Iterator[Finding]:
     )
 
 
-PASSED = "A probe doubts no label with confidence."
-CHECKS = (Check("label suspects", _suspects, PASSED, needs="features"),)
+CHECKS = (
+    Check(
+        "label suspects",
+        _suspects,
+        "A probe doubts no label with confidence.",
+        needs="features",
+    ),
+)
