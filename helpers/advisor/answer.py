@@ -24,19 +24,7 @@ from helpers.advisor.prior.accuracies import (
     within_budget,
 )
 from helpers.advisor.prior.gains import MEASURED, recorded_gains
-from helpers.advisor.probe import (
-    AT_CHANCE,
-    CUT_OFF,
-    DOUBTFUL,
-    FAR,
-    IMBALANCED,
-    NOISE,
-    REPEATED,
-    UNKNOWN,
-    UNSEEN,
-    Probing,
-    SizedProbe,
-)
+from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
@@ -215,18 +203,18 @@ def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
 
 
 _CAUSES = {
-    CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a model "
-    "that reads all of them can tell the classes apart, so what tells them may come later",
-    UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, capitals, "
-    "accents), and what tells the classes apart is lost there",
-    IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves accuracy "
-    "hardly anything to show; compare macro F1",
-    REPEATED: "only {different} of the examples differ, and one is judged where no copy of it was "
-    "learned from, so that accuracy hardly tells anything{alike}; label more different ones",
-    NOISE: "nor does a model without a network find anything, so the labels may not go with what "
-    "the examples show",
-    FAR: "this domain may be too distant for frozen features",
-    UNKNOWN: "what tells the classes apart is not in the frozen features",
+    Cause.CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a "
+    "model that reads all of them can tell the classes apart, so what tells them may come later",
+    Cause.UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, "
+    "capitals, accents), and what tells the classes apart is lost there",
+    Cause.IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves "
+    "accuracy hardly anything to show; compare macro F1",
+    Cause.REPEATED: "only {different} of the examples differ, and one is judged where no copy of "
+    "it was learned from, so that accuracy hardly tells anything{alike}; label more different ones",
+    Cause.NOISE: "nor does a model without a network find anything, so the labels may not go with "
+    "what the examples show",
+    Cause.FAR: "this domain may be too distant for frozen features",
+    Cause.UNKNOWN: "what tells the classes apart is not in the frozen features",
 }
 _HOW_WELL = {AT_CHANCE: "no better than chance", DOUBTFUL: "barely above chance"}
 

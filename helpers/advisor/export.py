@@ -19,15 +19,7 @@ from sklearn.pipeline import Pipeline
 from torch import Tensor
 
 from helpers.advisor.hyperparameters import settings_of
-from helpers.advisor.model_folder import (
-    RECIPE,
-    TENSORS,
-    TEST,
-    read_part,
-    read_recipe,
-    told_by,
-    write_model,
-)
+from helpers.advisor.model_folder import RECIPE, read_part, read_recipe, told_by, write_model
 from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
@@ -165,7 +157,7 @@ class OwnModel:
 
         Raises UserError where they are not there, or not those that were exported.
         """
-        data = read_part(self.folder, self.recipe, "test", TEST)
+        data = read_part(self.folder, self.recipe, "test")
         with long_cells():
             rows = list(csv.reader(io.StringIO(data.decode(*_AS_WRITTEN), newline="")))[1:]
         named = self.classify([row[0] for row in rows])
@@ -217,7 +209,7 @@ def load_model(folder: Path | str) -> OwnModel:
     """
     folder = Path(folder)
     recipe = read_recipe(folder)
-    tensors = read_part(folder, recipe, "model", TENSORS)
+    tensors = read_part(folder, recipe, "model")
     try:
         return OwnModel(folder, recipe, _built(recipe, tensors, folder))
     except UserError:
@@ -284,7 +276,7 @@ def write_export(
     written to; what was exported there before is still whole then.
     """
     recipe = read_recipe(kept)
-    tensors = read_part(kept, recipe, "model", TENSORS)
+    tensors = read_part(kept, recipe, "model")
     ours = "approach" in told_by(folder) or (folder / SNIPPET).exists()
     if (folder / RECIPE).exists() and not ours:
         raise UserError(f"{folder} holds a {RECIPE} that is of no export; name another folder")

@@ -81,8 +81,7 @@ def export_model(advice: Advice, folder: Path) -> str:
             row = execute(job, race)
             race.append(row)
             bar.update()
-    test = read_test(race, job)
-    kept, tested = race.model_folder(job), test.as_dict()
+    kept, tested = race.model_folder(job), asdict(read_test(race, job))
     card = model_card(advice.as_dict(), read_recipe(kept), tested)
     return write_export(kept, looked.own, tested, Path(folder), card)
 

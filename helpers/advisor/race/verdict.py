@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from helpers.advisor.answer import Answer
 from helpers.advisor.export import load_model
@@ -32,12 +31,8 @@ class Test:
 
     __test__ = False  # for pytest: this is no test
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
-
-TEST = Form[Test](read=lambda facts: Test(**facts), write=Test.as_dict)
+TEST = Form[Test](read=lambda facts: Test(**facts), write=asdict)
 
 
 def read_test(race: RaceFile, job: RaceRun) -> Test:
