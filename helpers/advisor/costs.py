@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -61,21 +62,18 @@ class Cost:
         return self.prepare * missing + self.fit * n_train + epochs * each + 0.3
 
 
-def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]]:
-    """How costs of these approaches are kept: those of another machine are measured anew."""
+COSTS = Form[dict[str, Cost]](
+    read=lambda held: {name: Cost(**cost) for name, cost in held.items()},
+    write=lambda costs: {name: asdict(cost) for name, cost in costs.items()},
+)
+
+
+def costs_key(backbone: Backbone, names: Iterable[str]) -> str:
+    """What costs depend on beside the data, this machine for one, as the name of a file."""
     facts = environment(pick_device())
-    machine = {name: facts[name] for name in ("device", "threads", "torch")}
-    machine |= {"size": backbone.recipe.size, "backbone": backbone.name}
-
-    def read(content: dict[str, Any]) -> dict[str, Cost]:
-        if content["place"] != machine:
-            raise ValueError("measured on another machine, or for another network")
-        return {name: Cost(**content["costs"][name]) for name in names}
-
-    def write(costs: dict[str, Cost]) -> dict[str, Any]:
-        return {"place": machine, "costs": {name: asdict(cost) for name, cost in costs.items()}}
-
-    return Form(read, write)
+    machine = [facts[name] for name in ("device", "threads", "torch")]
+    known = [*machine, backbone.name, backbone.recipe.size, *names]
+    return f"costs-{hashlib.blake2b(repr(known).encode(), digest_size=6).hexdigest()}"
 
 
 def own_costs(

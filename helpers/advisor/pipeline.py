@@ -27,7 +27,7 @@ from helpers.advisor.checks.catalogue import (
 )
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.costs import costs_form, own_costs
+from helpers.advisor.costs import COSTS, costs_key, own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
@@ -208,7 +208,7 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
             runs, backbone.name, data.modality, len(own.task.train), request.exclude, found.strength
         )
         costs = kept(
-            "costs", costs_form(taken, chosen), lambda: own_costs(taken, own, chosen, found.fit)
+            costs_key(taken, chosen), COSTS, lambda: own_costs(taken, own, chosen, found.fit)
         )
     return Looked(
         own, findings, probing, chosen, costs, backbone.name, found.image_size,

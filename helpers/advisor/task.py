@@ -177,8 +177,8 @@ class Form(Generic[Result]):
     """How the result of a stage is kept as JSON.
 
     read: makes a result of what JSON holds; ValueError, TypeError or KeyError where that is of an
-        older version, or of another machine. write: gives what JSON is to hold, or None for a
-        result that is to be worked out again the next time.
+        older version. write: gives what JSON is to hold, or None for a result that is to be worked
+        out again the next time.
     """
 
     read: Callable[[Any], Result]
@@ -189,7 +189,7 @@ def remembered(name: str, key: str, form: Form[Result], make: Callable[[], Resul
     """What `make` returns for a data set: worked out once, then read from its folder of the cache.
 
     name: of the task. key: the file's name without its ending; it says everything that the result
-    depends on beside the data, unless `form` refuses what was made for something else.
+    depends on beside the data.
     """
     file = own_folder(name) / f"{key}.json"
     try:

@@ -74,13 +74,6 @@ def recorded_gains(modality: str, measured: Measured, per_class: float) -> Gains
 
     per_class: examples a class to train on. Beyond what is recorded its ends stand in.
     """
-    key = ("gains", modality, per_class)
-    if key not in measured.worked_out:
-        measured.worked_out[key] = _gains(modality, measured, np.log(per_class))
-    return measured.worked_out[key]
-
-
-def _gains(modality: str, measured: Measured, size: float) -> Gains:
     columns = ["approach", "gain", "size", "curve", "family", "runs"]
     cells = pd.DataFrame(_cells(modality, measured), columns=columns)
     if cells.empty:
@@ -90,7 +83,7 @@ def _gains(modality: str, measured: Measured, size: float) -> Gains:
     products = pd.DataFrame({"gain": own["gain"] * own["size"], "size": own["size"] ** 2})
     sums = products.groupby(cells["approach"]).sum()
     rate = (sums["gain"] / sums["size"]).where(sums["size"] > 0, 0.0)
-    further = np.clip(size, cells["size"].min(), cells["size"].max()) - cells["size"]
+    further = np.clip(np.log(per_class), cells["size"].min(), cells["size"].max()) - cells["size"]
     cells["gain"] += cells["approach"].map(rate) * further
     table = cells.groupby(["family", "approach"])["gain"].mean().unstack()
     table = table.fillna(table.mean())

@@ -18,6 +18,7 @@ from helpers.advisor.read.folder_layout import (
     is_hidden,
     lay_out,
 )
+from helpers.advisor.read.labels import HALF
 from helpers.advisor.read.table_columns import choose_columns
 from helpers.advisor.read.tables import READERS, read_table
 from helpers.advisor.read.text_files import read_texts
@@ -25,7 +26,6 @@ from helpers.errors import UserError
 from helpers.paths import expanded
 
 _PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
-_HALF = re.compile("[\ud800-\udfff]")
 _ABOUT_DATA = {"dataset_infos.json", "dataset_info.json"}  # what the Hub keeps beside tables
 _SHARD = re.compile(r"\d+|.*-\d+-of-\d+")
 _SHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
@@ -315,7 +315,7 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
 
 def _mend_halves(listed: Listed) -> None:
     """Put U+FFFD in place of halves of characters, which JSON can hold and nothing can write."""
-    texts = [value and _HALF.sub("\ufffd", value) for value in listed.items]
+    texts = [value and HALF.sub("\ufffd", value) for value in listed.items]
     rows = [row for row, value in enumerate(listed.items) if value != texts[row]]
     if rows:
         listed.items = texts

@@ -18,7 +18,7 @@ from helpers.advisor.checks.label_errors import (
     suspects_from,
 )
 from helpers.advisor.checks.leakage import tells, told_by
-from helpers.advisor.checks.sizes import ACCURACY, examples_to_see
+from helpers.advisor.checks.sizes import ACCURACY, EXAMPLES_TO_SEE
 from helpers.advisor.data import SEVERITIES, OwnData
 from helpers.advisor.read.any_format import read_data
 from helpers.results.statistics import smallest_visible_gain
@@ -137,7 +137,7 @@ def test_visible_difference_is_what_a_simulated_test_finds():
     pooled = (one + other) / 2
     z = (other - one) / np.sqrt(2 * pooled * (1 - pooled) / n)
     assert (z > 1.96).mean() == pytest.approx(0.8, abs=0.03)
-    assert smallest_visible_gain(examples_to_see(0.02), ACCURACY) == pytest.approx(0.02, rel=1e-3)
+    assert smallest_visible_gain(EXAMPLES_TO_SEE, ACCURACY) == pytest.approx(0.02, rel=1e-3)
 
 
 def test_the_size_of_the_test_is_told_with_what_would_do():
@@ -147,7 +147,7 @@ def test_the_size_of_the_test_is_told_with_what_would_do():
         f"30 test examples show a difference of {100 * smallest_visible_gain(30, ACCURACY):.1f}"
         in finding.found
     )
-    assert f"{examples_to_see():,}" in finding.mend
+    assert f"{EXAMPLES_TO_SEE:,}" in finding.mend
     many = OwnData(Path("t"), "text", ["a b"] * 9000, np.arange(9000) % 2, ("a", "b"),
                    np.array(["train", *["test"] * 8999]))  # fmt: skip
     context = catalogue.Context(many)
