@@ -57,16 +57,17 @@ class Listed:
         found: str,
         mend: str,
         examples: Sequence[str] | None = None,
+        more: str = "",
     ) -> None:
         """Leave some of the examples out, and tell it. found: how many, and what they lack.
 
-        examples: what shows it; None: their places.
+        examples: what shows it; None: their places. more: ends the sentence.
         """
         if not gone:
             return
+        told = f"{found} and were left out{more}."
         if examples is None:
             examples = [self.place(row) for row in gone[:MOST_EXAMPLES]]
-        told = f"{found} and were left out."
         self.findings.append(Finding(check, "warning", told, tuple(examples), mend))
         self.keep(sorted(set(range(len(self.items))) - set(gone)))
 
