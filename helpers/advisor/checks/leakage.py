@@ -13,7 +13,7 @@ import pandas as pd
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
-from helpers.advisor.together import find_series
+from helpers.advisor.splits import find_series
 
 TELLING = 0.3  # of what chance leaves open: from here on a property gives the class away
 _LEAST = 30  # examples: with fewer everything tells something
