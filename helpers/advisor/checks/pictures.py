@@ -52,7 +52,7 @@ def readable(data: OwnData, side: int | None = None, channels: int = 3) -> OwnDa
     """
     if data.modality != "image":
         return data
-    array = _decoded(data, side, channels)
+    array = decoded(data, side, channels)
     if array.scale is not None and data.scale is None:
         low, high = array.scale
         finding = Finding(
@@ -93,25 +93,14 @@ def _check_splits(data: OwnData, good: np.ndarray) -> None:
             )
 
 
-def pictures(data: OwnData, side: int, channels: int = 3) -> np.ndarray:
-    """Return the decoded pictures in the order of the data, uint8 (N, side, side, channels).
-
-    A read-only memory map where `data` is all that can be read of what was listed (`readable`),
-    a copy where it is a selection.
-    """
-    array = _decoded(data, side, channels)
-    rows = np.arange(len(data)) if data.rows is None else data.rows
-    places = np.searchsorted(array.kept, rows)
-    if len(places) == len(array.images) and np.array_equal(places, np.arange(len(places))):
-        return array.images
-    return array.images[places]
-
-
 def thumbnails(data: OwnData, side: int | None = None, channels: int = 3) -> np.ndarray:
-    """Return small grey versions, uint8 (N, 32, 32), made from the pictures at `side` if named."""
+    """Return small grey versions, uint8 (N, 32, 32), made from the pictures at `side` if named.
+
+    data: without pictures that cannot be read (`readable`).
+    """
+    large = decoded(data, side, channels).images
     if side is None:
-        return pictures(data, THUMBNAIL, 1)[..., 0]
-    large = pictures(data, side, channels)
+        return large[..., 0]
     key = ["thumbnails", large.shape, side, channels, *digests(data.items)]
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
@@ -156,7 +145,8 @@ def _shrunk(images: np.ndarray) -> np.ndarray:
     return np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
 
 
-def _decoded(data: OwnData, side: int | None, channels: int) -> ImageArray:
+def decoded(data: OwnData, side: int | None, channels: int) -> ImageArray:
+    """Everything that was listed, decoded once; small and grey where no side is named."""
     files = data.items if data.listed is None else data.listed
     shape = (THUMBNAIL, 1) if side is None else (side, channels)
     with warnings.catch_warnings():

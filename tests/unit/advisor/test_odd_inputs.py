@@ -22,7 +22,7 @@ from helpers.advisor import export, model_folder, pipeline
 from helpers.advisor import probe as probe_module
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
-from helpers.advisor.checks.pictures import picture_shape, pictures, readable
+from helpers.advisor.checks.pictures import decoded, picture_shape, readable
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import cut_folds
 from helpers.advisor.network import choose_backbone, cut_off
@@ -86,7 +86,7 @@ def test_one_scale_is_taken_from_all_pictures(low, high, kind, ending, tmp_path)
         for i in range(20)
     ]
     data = stored(tmp_path, arrays, ending)
-    shown = pictures(data, 32, 1)
+    shown = decoded(data, 32, 1).images
     assert len(np.unique(shown)) > 250
     dark, bright = shown[data.labels == 0], shown[data.labels == 1]
     assert dark.max() <= 130 and bright.min() >= 125
@@ -107,7 +107,7 @@ def test_a_value_is_as_bright_in_every_picture_of_a_set(ends, kind, tmp_path):
     ramp = np.linspace(0, 1, 32 * 32).reshape(32, 32)
     arrays = [(ramp * ends[i % 2]).astype(kind) for i in range(12)]
     data = stored(tmp_path, arrays, ".tif")
-    shown = pictures(data, 32, 1)[..., 0].astype(float)
+    shown = decoded(data, 32, 1).images[..., 0].astype(float)
     for row, label in enumerate(data.labels):
         wanted = ramp * ends[label] / data.scale[1] * 255
         assert abs(shown[row] - np.clip(wanted, 0, 255)).max() <= 2
@@ -120,7 +120,7 @@ def test_a_hot_pixel_and_what_is_no_number_set_no_scale(tmp_path):
     arrays[0][0, 0], arrays[1][0, 0], arrays[2][0, 0] = 1e9, np.nan, np.inf
     data = stored(tmp_path, arrays, ".tif")
     assert data.scale == pytest.approx((0, 100), abs=1)
-    assert pictures(data, 32, 1).std() > 20
+    assert decoded(data, 32, 1).images.std() > 20
 
 
 def test_all_bits_of_colour_are_read(tmp_path):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -690,15 +689,12 @@ def test_pictures_of_every_kind_are_read(tmp_path):
     assert len(with_splits(read_data(tmp_path))) == 16
 
 
-def test_a_selection_keeps_its_pictures(tmp_path):
-    from helpers.advisor.checks.pictures import pictures
+def test_what_can_be_read_is_decoded_once(tmp_path):
+    from helpers.advisor.checks.pictures import decoded
 
     class_folders(tmp_path, n=8)
     (tmp_path / "cat" / "2.png").write_bytes(b"no picture at all")
     data = with_splits(read_data(tmp_path), side=16)
-    rows = np.array([9, 3, 1])
-    whole, some = pictures(data, 16), pictures(data.take(rows), 16)
-    assert isinstance(whole, np.memmap)
-    assert np.array_equal(np.asarray(whole)[rows], some)
-    shutil.rmtree(tmp_path / "dog")  # what was decoded once is not read again
-    assert len(some) == 3
+    found = decoded(data, 16, 3)
+    assert isinstance(found.images, np.memmap) and len(found.images) == len(data) == 15
+    assert np.array_equal(found.kept, data.rows)
