@@ -16,14 +16,15 @@ import pandas as pd
 from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
 from helpers.advisor.hyperparameters import Hyperparameters
-from helpers.advisor.prior.accuracies import (
+from helpers.advisor.prior import (
+    MEASURED,
     Expected,
     chance_right,
     cheapest_near,
     expected_accuracies,
+    recorded_gains,
     within_budget,
 )
-from helpers.advisor.prior.gains import MEASURED, recorded_gains
 from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of

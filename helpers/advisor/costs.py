@@ -19,7 +19,7 @@ from helpers.backbones import Backbone
 from helpers.experiments.costs import measure, run_prefix, sample_batch
 from helpers.experiments.single_run import environment
 from helpers.experiments.steps import first_step, measured_steps
-from helpers.experiments.timing import latency_ms, repeated
+from helpers.experiments.timing import repeated, serving_latency
 from helpers.runtime import Stopwatch, pick_device
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
@@ -93,7 +93,10 @@ def own_costs(
     plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
         is_plain = entries[name].serves_plain_network()
-        latency = plain_latency if is_plain and plain_latency else _latency(model, own)
+        latency = plain_latency if is_plain else 0.0
+        if not latency:
+            one = sample_batch(backbone.encode(own.task.train.inputs[:1]), 1)
+            latency, _ = serving_latency(model, one)
         plain_latency = latency if is_plain else plain_latency
         size = min(few, len(own.task.train))
         costs[name] = _timed(name, model, inputs, own, size, table.loc[name], latency)
@@ -111,14 +114,6 @@ def timed_examples(backbone: Backbone) -> int:
     if backbone.modality == "text":
         return STEP
     return max(4, int(STEP * min(1.0, (STEP_SIDE / backbone.recipe.size) ** 2)))
-
-
-def _latency(model, own: OwnTask) -> float:
-    raw = sample_batch(model.backbone.encode(own.task.train.inputs[:1]), 1)
-    before, model.start = model.start, 0
-    taken = latency_ms(model, raw, repeats=15)
-    model.start = before
-    return taken
 
 
 @torch.no_grad()

@@ -76,6 +76,8 @@ def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pip
 
 SNIPPET, CARD = "load_me.py", "README.md"
 ONNX_EXAMPLES = 8  # that an ONNX file is held against the network with
+# What a recipe that was altered leads to, where no hash tells it.
+_BROKEN = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SafetensorError)
 _AS_WRITTEN = ("utf-8", "surrogatepass")  # names of files may not be UTF-8
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""
 
@@ -209,15 +211,7 @@ def load_model(folder: Path | str) -> OwnModel:
         return OwnModel(folder, recipe, _built(recipe, tensors, folder))
     except UserError:
         raise
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        AttributeError,
-        SafetensorError,
-    ) as error:
-        # Of an earlier version, whose recipe has no hash.
+    except _BROKEN as error:
         raise UserError(
             f"{folder} holds no model that can be read ({type(error).__name__}: {error}); export "
             "it again"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from helpers.advisor.data import MOST_EXAMPLES, SPLITS, Copies, Finding, OwnData, counted, listing
 from helpers.advisor.read.tables import read_table
@@ -218,8 +219,6 @@ def _are_series(data: OwnData, keys: np.ndarray) -> bool:
 
 def _count_up(keys: np.ndarray, numbers: np.ndarray) -> bool:
     """Whether the numbers of most series lie close together."""
-    _, codes, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    order = np.lexsort((numbers, codes))
-    ends = np.cumsum(counts) - 1
-    span = numbers[order[ends]] - numbers[order[ends - counts + 1]]
-    return bool((span <= _DENSE * counts).mean() > _COVERED)
+    series = pd.Series(numbers).groupby(keys)
+    span = series.max() - series.min()
+    return bool((span <= _DENSE * series.size()).mean() > _COVERED)

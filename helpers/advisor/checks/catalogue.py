@@ -16,7 +16,6 @@ from helpers.advisor.checks import (
     leakage,
     shift,
     sizes,
-    text_leakage,
 )
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
@@ -32,7 +31,6 @@ CHECKS: tuple[Check, ...] = (
     *inputs.CHECKS,
     *duplicates.CHECKS,
     *leakage.CHECKS,
-    *text_leakage.CHECKS,
     *label_errors.CHECKS,
 )
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.advisor.folds import Folds
-from helpers.advisor.prior.accuracies import cheapest_near
+from helpers.advisor.prior import cheapest_near
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import right_of
 from helpers.results.statistics import wilson_interval

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from helpers.advisor.answer import Answer
 from helpers.advisor.export import load_model
 from helpers.advisor.out_of_fold import score_of
-from helpers.advisor.prior.accuracies import Expected, chance_right
+from helpers.advisor.prior import Expected, chance_right
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing, standing
 from helpers.advisor.task import Form, remembered

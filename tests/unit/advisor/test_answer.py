@@ -15,12 +15,12 @@ from helpers.advisor.export import load_model
 from helpers.advisor.folds import Folds, part_of
 from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.pipeline import Request, advise, export_model
-from helpers.advisor.prior.accuracies import (
+from helpers.advisor.prior import (
     CHEAPER,
     cheapest_near,
     expected_accuracies,
+    recorded_gains,
 )
-from helpers.advisor.prior.gains import recorded_gains
 from helpers.advisor.probe import (
     AT_CHANCE,
     SOLVER_STEPS,
