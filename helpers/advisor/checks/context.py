@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.advisor.checks.copies import find_copies
-from helpers.advisor.checks.pictures import read_headers, thumbnails
+from helpers.advisor.checks.pictures import THUMBNAIL, read_headers, thumbnails
 from helpers.advisor.data import Copies, Finding, OwnData
 
 
@@ -28,7 +28,7 @@ class Context:
     features: np.ndarray | None = None
     side: int | None = None
     channels: int = 3
-    decoded: tuple[int | None, int] = (None, 3)
+    decoded: tuple[int | None, int] = (THUMBNAIL, 1)
     cut: np.ndarray | None = None
     letters: np.ndarray | None = None
 

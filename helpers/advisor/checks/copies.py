@@ -33,7 +33,7 @@ _LINK = re.compile(r"https?://\S+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
-def find_copies(data: OwnData, side: int | None = None, channels: int = 3) -> Copies:
+def find_copies(data: OwnData, side: int | None, channels: int) -> Copies:
     """Number the sets of equal and of nearly equal examples; what was found once is kept on disk.
 
     side, channels: see `readable`.

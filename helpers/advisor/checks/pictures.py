@@ -44,11 +44,11 @@ def picture_shape(data: OwnData, image_size: int) -> tuple[int | None, int]:
     return max(8, min(image_size, side)), 1 if sides and grey else 3
 
 
-def readable(data: OwnData, side: int | None = None, channels: int = 3) -> OwnData:
+def readable(data: OwnData, side: int | None, channels: int) -> OwnData:
     """Return the data without pictures that cannot be read, which a finding counts and names.
 
-    side, channels: what the pictures will be used at, so that they are decoded just once; None
-    decodes small grey ones only. Raises UserError when more than half cannot be read.
+    side, channels: what the pictures will be used at (`picture_shape`), so that they are decoded
+    just once. Raises UserError when more than half cannot be read.
     """
     if data.modality != "image":
         return data
@@ -93,14 +93,12 @@ def _check_splits(data: OwnData, good: np.ndarray) -> None:
             )
 
 
-def thumbnails(data: OwnData, side: int | None = None, channels: int = 3) -> np.ndarray:
-    """Return small grey versions, uint8 (N, 32, 32), made from the pictures at `side` if named.
+def thumbnails(data: OwnData, side: int, channels: int) -> np.ndarray:
+    """Return small grey versions, uint8 (N, 32, 32), made from the pictures as they are decoded.
 
     data: without pictures that cannot be read (`readable`).
     """
     large = decoded(data, side, channels).images
-    if side is None:
-        return large[..., 0]
     key = ["thumbnails", large.shape, side, channels, *digests(data.items)]
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
@@ -145,10 +143,9 @@ def _shrunk(images: np.ndarray) -> np.ndarray:
     return np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
 
 
-def decoded(data: OwnData, side: int | None, channels: int) -> ImageArray:
-    """Everything that was listed, decoded once; small and grey where no side is named."""
+def decoded(data: OwnData, side: int, channels: int) -> ImageArray:
+    """Everything that was listed, decoded once."""
     files = data.items if data.listed is None else data.listed
-    shape = (THUMBNAIL, 1) if side is None else (side, channels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be read becomes a finding
-        return image_memmap(files, *shape, progress=True, one_scale=True)
+        return image_memmap(files, side, channels, progress=True, one_scale=True)

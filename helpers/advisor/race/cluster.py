@@ -54,20 +54,15 @@ def _connected(address: str, consequence: str = "") -> Iterator[Any]:
     with suppress(ImportError):
         import distributed  # noqa: F401  # its import sets its loggers up
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in LOGGERS]
-    loud = [logging.getLogger(name) for name in names]
-    loud = [logger for logger in loud if not logger.disabled]
-    try:
-        for logger in loud:
+    with ExitStack() as stack:
+        for logger in map(logging.getLogger, names):
+            stack.callback(setattr, logger, "disabled", logger.disabled)
             logger.disabled = True
-        with ExitStack() as stack:
-            try:
-                client, _ = stack.enter_context(dask_client(address))
-            except UserError as error:
-                raise UserError(f"{error}{consequence}") from error
-            yield client
-    finally:
-        for logger in loud:
-            logger.disabled = False
+        try:
+            client, _ = stack.enter_context(dask_client(address))
+        except UserError as error:
+            raise UserError(f"{error}{consequence}") from error
+        yield client
 
 
 class _Flight(NamedTuple):

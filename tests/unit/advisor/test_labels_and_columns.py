@@ -160,7 +160,7 @@ def test_a_split_that_cannot_be_read_is_refused(tmp_path):
                 if split == "test":
                     (folder / f"{i}.png").write_bytes(b"cut off")
     with pytest.raises(UserError, match="no picture of the test split can be read"):
-        readable(read_data(tmp_path))
+        readable(read_data(tmp_path), 32, 1)
 
 
 # Columns
@@ -423,7 +423,7 @@ def test_names_that_are_not_utf8_are_told(tmp_path):
     data = read_data(tmp_path)
     (found,) = [one for one in data.findings if one.check == "names that are not UTF-8"]
     assert found.examples == (r"a/\udcff\udcfe.png",)
-    assert len(readable(data, 16)) == 8
+    assert len(readable(data, 16, 3)) == 8
 
 
 @pytest.mark.parametrize("name", ["caf\udce9.csv", "\udcff\udcfe/t.csv", "t\udcc3.jsonl"])
@@ -445,7 +445,7 @@ def test_a_table_whose_name_is_not_utf8_is_read(name, tmp_path, capsys):
 
 def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
     data = read_data(labelled(tmp_path, ["a", "b"]))
-    drawn = draw_splits(data, find_copies(data))
+    drawn = draw_splits(data, find_copies(data, 32, 1))
     assert "examples that are all alike" in checks(drawn)
     assert all(one.severity != "refused" for one in run_checks(drawn))
 
@@ -453,5 +453,5 @@ def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
 def test_copies_in_a_test_that_was_brought_are_refused_however_many(tmp_path):
     rows = [("ab"[i % 2], "test" if i % 4 > 1 else "train") for i in range(40)]
     data = read_data(split_table(tmp_path, rows))
-    drawn = draw_splits(data, find_copies(data))
+    drawn = draw_splits(data, find_copies(data, 32, 1))
     assert any(one.severity == "refused" for one in run_checks(drawn))

@@ -694,7 +694,7 @@ def test_what_can_be_read_is_decoded_once(tmp_path):
 
     class_folders(tmp_path, n=8)
     (tmp_path / "cat" / "2.png").write_bytes(b"no picture at all")
-    data = with_splits(read_data(tmp_path), side=16)
+    data = with_splits(read_data(tmp_path), side=16, channels=3)
     found = decoded(data, 16, 3)
     assert isinstance(found.images, np.memmap) and len(found.images) == len(data) == 15
     assert np.array_equal(found.kept, data.rows)
