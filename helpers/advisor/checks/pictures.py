@@ -10,10 +10,11 @@ import pandas as pd
 from PIL import Image
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.advisor.task import decoded
 from helpers.errors import UserError
 from helpers.storage.seals import digests
 from helpers.tasks.image_depth import opened
-from helpers.tasks.images import ImageArray, array_memmap, image_memmap
+from helpers.tasks.images import array_memmap
 from helpers.tasks.splits import stratified_order
 
 THUMBNAIL = 32  # pixels: enough to tell copies and blank pictures by
@@ -141,11 +142,3 @@ def _shrunk(images: np.ndarray) -> np.ndarray:
     grey = (Image.fromarray(picture.squeeze()).convert("L") for picture in images)
     size = (THUMBNAIL, THUMBNAIL)
     return np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
-
-
-def decoded(data: OwnData, side: int, channels: int) -> ImageArray:
-    """Everything that was listed, decoded once."""
-    files = data.items if data.listed is None else data.listed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what cannot be read becomes a finding
-        return image_memmap(files, side, channels, progress=True, one_scale=True)

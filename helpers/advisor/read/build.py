@@ -39,13 +39,6 @@ class Listed:
     findings: list[Finding] = field(default_factory=list)
     columns: Mapping[str, object] | None = None
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep some of the examples, in this order."""
-        for name in ("items", "labels", "splits", "groups", "where"):
-            values = getattr(self, name)
-            if values is not None:
-                setattr(self, name, [values[row] for row in rows])
-
     def place(self, row: int) -> str:
         """What a reader finds an example by."""
         return self.where[row] if self.where else str(self.items[row])
@@ -69,7 +62,11 @@ class Listed:
         if examples is None:
             examples = [self.place(row) for row in gone[:MOST_EXAMPLES]]
         self.findings.append(Finding(check, "warning", told, tuple(examples), mend))
-        self.keep(sorted(set(range(len(self.items))) - set(gone)))
+        left = sorted(set(range(len(self.items))) - set(gone))
+        for name in ("items", "labels", "splits", "groups", "where"):
+            values = getattr(self, name)
+            if values is not None:
+                setattr(self, name, [values[row] for row in left])
 
 
 def assemble(root: Path, modality: str, listed: Listed) -> OwnData:

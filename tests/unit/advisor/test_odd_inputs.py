@@ -22,7 +22,7 @@ from helpers.advisor import export, model_folder, pipeline
 from helpers.advisor import probe as probe_module
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
-from helpers.advisor.checks.pictures import decoded, picture_shape, readable
+from helpers.advisor.checks.pictures import picture_shape, readable
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import cut_folds
 from helpers.advisor.network import choose_backbone, cut_off
@@ -38,7 +38,7 @@ from helpers.advisor.probe import (
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import _fit_to_print
-from helpers.advisor.task import make_own_task
+from helpers.advisor.task import decoded, make_own_task
 from helpers.approaches import get_approach
 from helpers.cli.commands import main
 from helpers.decision import Situation

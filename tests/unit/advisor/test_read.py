@@ -690,7 +690,7 @@ def test_pictures_of_every_kind_are_read(tmp_path):
 
 
 def test_what_can_be_read_is_decoded_once(tmp_path):
-    from helpers.advisor.checks.pictures import decoded
+    from helpers.advisor.task import decoded
 
     class_folders(tmp_path, n=8)
     (tmp_path / "cat" / "2.png").write_bytes(b"no picture at all")
