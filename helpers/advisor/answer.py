@@ -1,6 +1,5 @@
 """The answer for own data: what was measured on it, what the records add, costs here, the rule.
 
-It is built twice: from the probe and the records, and (with `--measure`) from the race as well.
 What was measured on the data leads: the records only say how far approaches that were not trained
 here may lie above the probe.
 """

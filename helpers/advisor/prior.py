@@ -20,11 +20,12 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from helpers.advisor.data import counted
 from helpers.advisor.probe import Probing
 from helpers.results.expected_regret import MARGIN, WITHIN
 from helpers.results.learning_curves import Measured
 from helpers.tasks import TASKS
-from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, counted
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
 MEASURED = [FEATURE_EXTRACTION, CLASSICAL]  # on own data: the records need not be asked
 # Whose better one gains are over. Where words are counted better than a network reads them, the

@@ -1,9 +1,4 @@
-"""Copies: files that are equal, and pictures or texts that say nearly the same.
-
-Which pictures show the same, mirrored and cropped ones included,
-`helpers.advisor.checks.near_duplicates` finds on small grey versions. Texts are compared by their
-phrases.
-"""
+"""Copies: files that are equal, pictures that show and texts that say nearly the same."""
 
 from __future__ import annotations
 

@@ -1,17 +1,12 @@
 """Which small grey pictures show the same: rescaled, brightened, marked, cropped or mirrored.
 
-Candidates first. The lowest frequencies of a picture, less what all pictures of the data share and
-weighted so that each direction varies alike, are one point for each picture. Each picture is also
-placed as it would lie cropped and mirrored, and the points near such a place are candidates. They
-are looked for in the cells around a few pivots, one for the square root of the number of pictures,
-so that the work grows with the power 3/2 of that number.
+Candidates first: the lowest frequencies of a picture, weighted so that each direction varies alike,
+are one point, and the points near where a picture would lie cropped or mirrored are looked for in
+the cells around a few pivots, so that the work grows with the power 3/2 of the number of pictures.
 
-A candidate is laid over the other picture, as a crop lies over the picture it was cut from, and
-counts where the details of both agree far better than the details of other pictures of this data
-agree with either. A crop that is scaled back to the old size shows everything a little larger, and
-perhaps shifted. Gauss-Newton steps (Lucas and Kanade, 1981) find that scale and shift for many
-pairs at once, first on blurred pictures and then on the pictures themselves. Contrast and
-brightness are free.
+Then a candidate is laid over the other picture, as a crop lies over the picture it was cut from, by
+Gauss-Newton steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both
+agree far better than the details of other pictures of this data agree with either.
 
 Measured with 200 changed copies of each kind added (mirrored; cropped by 1 to 5 % a side, also
 off-centre and mirrored; halved, re-encoded, brightened, darkened, with a mark over it), the share
