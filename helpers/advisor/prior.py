@@ -79,8 +79,11 @@ def recorded_gains(modality: str, measured: Measured, per_class: float) -> Gains
 
     per_class: examples a class to train on. Beyond what is recorded its ends stand in.
     """
-    columns = ["approach", "gain", "size", "curve", "family", "runs"]
-    cells = pd.DataFrame(_cells(modality, measured), columns=columns)
+    key = ("gains", modality)
+    if key not in measured.worked_out:
+        columns = ["approach", "gain", "size", "curve", "family", "runs"]
+        measured.worked_out[key] = pd.DataFrame(_cells(modality, measured), columns=columns)
+    cells = measured.worked_out[key].copy()
     if cells.empty:
         return NOTHING
     both = ["gain", "size"]
