@@ -81,5 +81,8 @@ def near_pairs(thumbnails: np.ndarray) -> np.ndarray:
 
 def _beginnings(texts: Sequence[str]) -> list[str]:
     """Cut the longest texts so that all of them together keep to so many words."""
-    most = max(20, _WORDS // max(1, len(texts)))
+    lengths = np.array([text.count(" ") + 1 for text in texts])
+    most = int(lengths.max(initial=1))
+    while most > 20 and np.minimum(lengths, most).sum() > _WORDS:
+        most = max(20, most * 4 // 5)
     return [" ".join(text.split(" ", most)[:most]) for text in texts]

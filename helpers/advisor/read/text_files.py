@@ -30,13 +30,14 @@ def read_texts(root: Path, listed: Listed) -> None:
     """Put the texts in place of the listed files, whose names stand in `where`.
 
     UTF-8, or UTF-16 and UTF-32 that begin with a byte order mark. Files that cannot be read, or
-    hold no text, are left out and named in findings. Of each text its share of `MOST_CHARACTERS`
-    is kept, from `SHORTEST` to `LONGEST` characters: memory is bounded, however long the files are.
+    hold no text, are left out and named in findings. At most `LONGEST` characters of a text are
+    kept, down to `SHORTEST` where all texts would come to more than `MOST_CHARACTERS`: memory is
+    bounded, however long the files are.
 
     Raises UserError when more than half of the files cannot be read, or none holds a text.
     """
     files, names = [Path(item) for item in listed.items], listed.where
-    most = max(SHORTEST, min(LONGEST, MOST_CHARACTERS // len(files)))
+    most = _most([_size(file) for file in files])
     texts, unreadable = _read_all(files, most + 1)
     _refuse(root, names, unreadable, texts)
     listed.items = [text[:most] for text in texts]
@@ -66,6 +67,21 @@ def read_texts(root: Path, listed: Listed) -> None:
         )
         mend = "Mend its files or remove the folder."
         listed.findings.append(Finding("classes without a text", "warning", found, (), mend))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0  # reading it says why
+
+
+def _most(sizes: Sequence[int]) -> int:
+    """How many characters to keep of each text, so that all of them stay within bounds."""
+    most = LONGEST
+    while most > SHORTEST and sum(min(size, most) for size in sizes) > MOST_CHARACTERS:
+        most = max(SHORTEST, most * 4 // 5)
+    return most
 
 
 def _read_all(files: Sequence[Path], most: int) -> tuple[list[str], dict[int, str]]:
