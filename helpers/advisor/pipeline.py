@@ -45,6 +45,7 @@ from helpers.advisor.race.rounds import MEASURE_MINUTES, RaceResult, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
+from helpers.advisor.read.table_columns import NAMES as COLUMN_NAMES
 from helpers.advisor.report.as_json import as_json, refused_json
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.report.templates import model_card
@@ -133,9 +134,8 @@ class Request:
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """The columns of a table that were named, by the parameters of `read_data`."""
-        names = ("text_column", "label_column", "image_column", "group_column", "split_column")
-        return {name: getattr(self, name) for name in names}
+        """The columns of a table that were named, by their roles."""
+        return {role: getattr(self, f"{role}_column") for role in COLUMN_NAMES}
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def advise(request: Request) -> Advice:
     _check_excluded(request.exclude, runs["task"].unique())
     if request.scheduler is not None:
         check_cluster(request.scheduler)  # before looking, which may take minutes
-    data = read_data(request.path, prefer=request.reads, **request.columns)
+    data = read_data(request.path, prefer=request.reads, columns=request.columns)
     if request.ignore_splits:
         data = replace(data, splits=np.full_like(data.splits, ""))
     backbone = choose_backbone(request.backbone, request.image_size, data)

@@ -35,11 +35,7 @@ def read_data(
     path: str | Path,
     *,
     prefer: str | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    image_column: str | None = None,
-    group_column: str | None = None,
-    split_column: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
 ) -> OwnData:
     """List the labelled examples at `path`, without decoding any picture.
 
@@ -48,20 +44,14 @@ def read_data(
         labels, or a folder of such tables named after splits; a folder that `datasets` saved
         (`save_to_disk`).
     prefer: "image" or "text", to be taken where a folder holds both and neither is rare.
-    *_column: names of a table's columns, found by name and content when left out; "none" for no
-        group or no split. Paths in a table are relative to the table.
+    columns: a table's columns by role ("text", "image", "label", "group", "split"), found by name
+        and content where none is named; "none" for no group or no split. Paths in a table are
+        relative to the table.
 
     What is odd but can be lived with comes back in `findings`. Raises UserError, one sentence,
     where the data cannot be used.
     """
-    named = {
-        "text": text_column,
-        "label": label_column,
-        "image": image_column,
-        "group": group_column,
-        "split": split_column,
-    }
-    root = _existing(path)
+    named, root = columns or {}, _existing(path)
     tables = _tables(root)
     if tables is None:
         given = [f"--{role}-column" for role, name in named.items() if name]
