@@ -1,6 +1,5 @@
 """The answer for own data: what was measured on it, what the records add, costs here, the rule.
 
-It is built twice: from the probe and the records, and (with `--measure`) from the race as well.
 What was measured on the data leads: the records only say how far approaches that were not trained
 here may lie above the probe.
 """
@@ -16,26 +15,15 @@ import pandas as pd
 from helpers.advisor.costs import Cost
 from helpers.advisor.data import Finding
 from helpers.advisor.hyperparameters import Hyperparameters
-from helpers.advisor.prior.accuracies import (
+from helpers.advisor.prior import (
+    MEASURED,
     Expected,
     chance_right,
     expected_accuracies,
+    recorded_gains,
     within_budget,
 )
-from helpers.advisor.prior.gains import MEASURED, recorded_gains
-from helpers.advisor.probe import (
-    AT_CHANCE,
-    CUT_OFF,
-    DOUBTFUL,
-    FAR,
-    IMBALANCED,
-    NOISE,
-    REPEATED,
-    UNKNOWN,
-    UNSEEN,
-    Probing,
-    SizedProbe,
-)
+from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
@@ -141,9 +129,9 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     probed = _pixel_reasons(looked.probing.sizes)
     probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
     rivals = [] if verdict == NONE else _rivals(take, held)
-    because = [_take_reason(take, expected, seconds[take]), *_open_reasons(rivals)]
+    because = [_take_reason(take, expected, seconds[take], bool(gains.of)), *_open_reasons(rivals)]
     because += _unknown_reasons([n for n in held if n != take], expected, seconds)
-    because.append(kept_words(verdict, LOOK))
+    because += [kept_words(verdict, LOOK)] if gains.of else []
     return Answer(
         approach=take,
         verdict=verdict,
@@ -214,18 +202,18 @@ def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
 
 
 _CAUSES = {
-    CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a model "
-    "that reads all of them can tell the classes apart, so what tells them may come later",
-    UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, capitals, "
-    "accents), and what tells the classes apart is lost there",
-    IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves accuracy "
-    "hardly anything to show; compare macro F1",
-    REPEATED: "only {different} of the examples differ, and one is judged where no copy of it was "
-    "learned from, so that accuracy hardly tells anything{alike}; label more different ones",
-    NOISE: "nor does a model without a network find anything, so the labels may not go with what "
-    "the examples show",
-    FAR: "this domain may be too distant for frozen features",
-    UNKNOWN: "what tells the classes apart is not in the frozen features",
+    Cause.CUT_OFF: "the backbone reads {tokens} tokens, {cut:.0f} % of the texts are longer, and a "
+    "model that reads all of them can tell the classes apart, so what tells them may come later",
+    Cause.UNSEEN: "the backbone reads less of a text than stands in it (signs without a token, "
+    "capitals, accents), and what tells the classes apart is lost there",
+    Cause.IMBALANCED: "the largest class makes {chance:.0f} % of the examples, which leaves "
+    "accuracy hardly anything to show; compare macro F1",
+    Cause.REPEATED: "only {different} of the examples differ, and one is judged where no copy of "
+    "it was learned from, so that accuracy hardly tells anything{alike}; label more different ones",
+    Cause.NOISE: "nor does a model without a network find anything, so the labels may not go with "
+    "what the examples show",
+    Cause.FAR: "this domain may be too distant for frozen features",
+    Cause.UNKNOWN: "what tells the classes apart is not in the frozen features",
 }
 _HOW_WELL = {AT_CHANCE: "no better than chance", DOUBTFUL: "barely above chance"}
 
@@ -277,14 +265,19 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     return said[::-1] if probing.baseline_leads else said
 
 
-def _take_reason(take: str, expected: Mapping[str, Expected], seconds: float) -> str:
-    """Why an approach is taken. seconds: of its training."""
+def _take_reason(
+    take: str, expected: Mapping[str, Expected], seconds: float, recorded: bool = True
+) -> str:
+    """Why an approach is taken. seconds: of its training. recorded: whether any gain is."""
     one, named, cost = expected[take], phrase_of(take), _seconds(seconds)
     if one.measured:
-        return (
-            f"Measured here: {named} ({one.accuracy:.3f}, in {cost} of training). No other "
-            f"approach is likely to lie more than {100 * MARGIN:.1f} points above it."
+        others = (
+            f"No other approach is likely to lie more than {100 * MARGIN:.1f} points above it."
+            if recorded
+            else "Of data of this kind no gain over it is recorded, so what moving weights would "
+            "add is not known. A race (`--measure`) tells."
         )
+        return f"Measured here: {named} ({one.accuracy:.3f}, in {cost} of training). {others}"
     if one.known:
         return (
             f"Expected here: {one.accuracy:.3f} with {named} ({one.low:.3f} to {one.high:.3f}: "
@@ -335,6 +328,10 @@ def _next_words(
             f"Train {phrase_of(take)} once ({_seconds(seconds[take])} here): it has to lie more "
             f"than {100 * MARGIN:.1f} points above {phrase_of(best.approach)} "
             f"({best.accuracy:.3f}, measured)."
+        )
+    if all(other.measured for other in expected.values()):
+        return (
+            "Race the approaches (`--measure`): nothing is known yet of what moving weights adds."
         )
     telling = next((name for name in rivals if not expected[name].measured), None)
     if telling is None:

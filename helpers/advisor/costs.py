@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,7 +19,7 @@ from helpers.backbones import Backbone
 from helpers.experiments.costs import measure, run_prefix, sample_batch
 from helpers.experiments.single_run import environment
 from helpers.experiments.steps import first_step, measured_steps
-from helpers.experiments.timing import latency_ms, repeated
+from helpers.experiments.timing import repeated, serving_latency
 from helpers.runtime import Stopwatch, pick_device
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
@@ -61,21 +62,18 @@ class Cost:
         return self.prepare * missing + self.fit * n_train + epochs * each + 0.3
 
 
-def costs_form(backbone: Backbone, names: Iterable[str]) -> Form[dict[str, Cost]]:
-    """How costs of these approaches are kept: those of another machine are measured anew."""
+COSTS = Form[dict[str, Cost]](
+    read=lambda held: {name: Cost(**cost) for name, cost in held.items()},
+    write=lambda costs: {name: asdict(cost) for name, cost in costs.items()},
+)
+
+
+def costs_key(backbone: Backbone, names: Iterable[str]) -> str:
+    """What costs depend on beside the data, this machine for one, as the name of a file."""
     facts = environment(pick_device())
-    machine = {name: facts[name] for name in ("device", "threads", "torch")}
-    machine |= {"size": backbone.recipe.size, "backbone": backbone.name}
-
-    def read(content: dict[str, Any]) -> dict[str, Cost]:
-        if content["place"] != machine:
-            raise ValueError("measured on another machine, or for another network")
-        return {name: Cost(**content["costs"][name]) for name in names}
-
-    def write(costs: dict[str, Cost]) -> dict[str, Any]:
-        return {"place": machine, "costs": {name: asdict(cost) for name, cost in costs.items()}}
-
-    return Form(read, write)
+    machine = [facts[name] for name in ("device", "threads", "torch")]
+    known = [*machine, backbone.name, backbone.recipe.size, *names]
+    return f"costs-{hashlib.blake2b(repr(known).encode(), digest_size=6).hexdigest()}"
 
 
 def own_costs(
@@ -95,7 +93,10 @@ def own_costs(
     plain_latency = 0.0
     for name, (model, inputs, _) in steps.items():
         is_plain = entries[name].serves_plain_network()
-        latency = plain_latency if is_plain and plain_latency else _latency(model, own)
+        latency = plain_latency if is_plain else 0.0
+        if not latency:
+            one = sample_batch(backbone.encode(own.task.train.inputs[:1]), 1)
+            latency, _ = serving_latency(model, one)
         plain_latency = latency if is_plain else plain_latency
         size = min(few, len(own.task.train))
         costs[name] = _timed(name, model, inputs, own, size, table.loc[name], latency)
@@ -113,14 +114,6 @@ def timed_examples(backbone: Backbone) -> int:
     if backbone.modality == "text":
         return STEP
     return max(4, int(STEP * min(1.0, (STEP_SIDE / backbone.recipe.size) ** 2)))
-
-
-def _latency(model, own: OwnTask) -> float:
-    raw = sample_batch(model.backbone.encode(own.task.train.inputs[:1]), 1)
-    before, model.start = model.start, 0
-    taken = latency_ms(model, raw, repeats=15)
-    model.start = before
-    return taken
 
 
 @torch.no_grad()

@@ -19,15 +19,7 @@ from sklearn.pipeline import Pipeline
 from torch import Tensor
 
 from helpers.advisor.hyperparameters import settings_of
-from helpers.advisor.model_folder import (
-    RECIPE,
-    TENSORS,
-    TEST,
-    read_part,
-    read_recipe,
-    told_by,
-    write_model,
-)
+from helpers.advisor.model_folder import RECIPE, read_part, read_recipe, told_by, write_model
 from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
@@ -84,6 +76,8 @@ def restored_pipeline(recipe: dict[str, Any], tensors: dict[str, Tensor]) -> Pip
 
 SNIPPET, CARD = "load_me.py", "README.md"
 ONNX_EXAMPLES = 8  # that an ONNX file is held against the network with
+# What a recipe that was altered leads to, where no hash tells it.
+_BROKEN = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, SafetensorError)
 _AS_WRITTEN = ("utf-8", "surrogatepass")  # names of files may not be UTF-8
 LOADER = '''"""Load the exported model and use it: python load_me.py [FILE_OR_TEXT ...]"""
 
@@ -105,21 +99,16 @@ class OwnModel:
     recipe: dict[str, Any]
     model: Any = field(repr=False)
 
-    def about(self) -> str:
-        """What it is, in two lines."""
-        r = self.recipe
-        tested = r.get("test") or {}
-        said = f"{r['approach']} on {r['backbone']}: {', '.join(r['classes'])}"
-        if not tested:
-            return said
-        return f"{said}\ntest accuracy, as reported: {tested['accuracy']:.4f} (n = {tested['n']:,})"
-
     def command(self, given: Sequence[str]) -> int:
         """Print the class of each picture, text or file of a text, or test the model again.
 
         Returns the exit status, 2 with one line of error for a file that cannot be read.
         """
-        print(*map(printable, self.about().splitlines()), sep="\n")
+        told, tested = self.recipe, self.recipe.get("test") or {}
+        print(printable(f"{told['approach']} on {told['backbone']}: {', '.join(told['classes'])}"))
+        if tested:
+            reported = f"{tested['accuracy']:.4f} (n = {tested['n']:,})"
+            print(f"test accuracy, as reported: {reported}")
         try:
             for name, label in zip(given, self.classify(self._named(given)), strict=True):
                 print(printable(f"{name}: {label}"))
@@ -165,7 +154,7 @@ class OwnModel:
 
         Raises UserError where they are not there, or not those that were exported.
         """
-        data = read_part(self.folder, self.recipe, "test", TEST)
+        data = read_part(self.folder, self.recipe, "test")
         with long_cells():
             rows = list(csv.reader(io.StringIO(data.decode(*_AS_WRITTEN), newline="")))[1:]
         named = self.classify([row[0] for row in rows])
@@ -217,20 +206,12 @@ def load_model(folder: Path | str) -> OwnModel:
     """
     folder = Path(folder)
     recipe = read_recipe(folder)
-    tensors = read_part(folder, recipe, "model", TENSORS)
+    tensors = read_part(folder, recipe, "model")
     try:
         return OwnModel(folder, recipe, _built(recipe, tensors, folder))
     except UserError:
         raise
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        AttributeError,
-        SafetensorError,
-    ) as error:
-        # Of an earlier version, whose recipe has no hash.
+    except _BROKEN as error:
         raise UserError(
             f"{folder} holds no model that can be read ({type(error).__name__}: {error}); export "
             "it again"
@@ -284,7 +265,7 @@ def write_export(
     written to; what was exported there before is still whole then.
     """
     recipe = read_recipe(kept)
-    tensors = read_part(kept, recipe, "model", TENSORS)
+    tensors = read_part(kept, recipe, "model")
     ours = "approach" in told_by(folder) or (folder / SNIPPET).exists()
     if (folder / RECIPE).exists() and not ours:
         raise UserError(f"{folder} holds a {RECIPE} that is of no export; name another folder")

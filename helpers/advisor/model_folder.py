@@ -89,12 +89,12 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     return recipe
 
 
-def read_part(folder: Path, recipe: dict[str, Any], part: str, before: str) -> bytes:
+def read_part(folder: Path, recipe: dict[str, Any], part: str) -> bytes:
     """The bytes of a part of an exported model, which are those that its recipe was written with.
 
-    before: its name in the folders of earlier versions, whose recipes hold no hashes.
+    The recipes of earlier versions hold no hashes, and name no files.
     """
-    told = recipe.get("files", {part: {"name": before}}).get(part, {"name": before})
+    told = recipe.get("files", {}).get(part, {"name": _NAMES[part]})
     path = folder / told["name"]
     try:
         data = path.read_bytes()
@@ -108,7 +108,7 @@ def read_part(folder: Path, recipe: dict[str, Any], part: str, before: str) -> b
 def model_files(folder: Path) -> dict[str, bytes]:
     """The files of a kept model by their names, the recipe last: it makes a folder whole."""
     recipe = read_recipe(folder)
-    tensors = read_part(folder, recipe, "model", TENSORS)
+    tensors = read_part(folder, recipe, "model")
     return {recipe["files"]["model"]["name"]: tensors, RECIPE: (folder / RECIPE).read_bytes()}
 
 
@@ -125,7 +125,7 @@ def is_kept(folder: Path) -> bool:
         return False
     try:
         recipe = read_recipe(folder)
-        read_part(folder, recipe, "model", TENSORS)
+        read_part(folder, recipe, "model")
         return "files" in recipe  # one of an earlier version can't be told from a damaged one
     except UserError:
         print(f"the model in {folder} is damaged and is trained again", file=sys.stderr)

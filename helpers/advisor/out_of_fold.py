@@ -6,13 +6,13 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
 from sklearn.model_selection import cross_val_predict
 
 from helpers.approaches.feature_extraction import STRENGTHS
@@ -110,28 +110,24 @@ def probed(
 def strength_of(features: np.ndarray, labels: np.ndarray, cuts: Sequence) -> float:
     """C of STRENGTHS with the least cross-entropy on the judged side of these folds."""
     losses = dict.fromkeys(STRENGTHS, 0.0)
-    known = np.unique(labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for train, judged in cuts:
-            place = np.searchsorted(known, labels[judged])
-            for strength in STRENGTHS:
-                probe = linear_probe(strength).fit(features[train], labels[train])
-                chances = np.full((len(judged), len(known)), 1e-9)
-                chances[:, np.searchsorted(known, probe.classes_)] += probe.predict_proba(
-                    features[judged]
-                )
-                chances /= chances.sum(1, keepdims=True)
-                losses[strength] += log_loss(
-                    place, chances, labels=np.arange(len(known)), normalize=False
-                )
+        for (train, judged), strength in product(cuts, STRENGTHS):
+            probe = linear_probe(strength).fit(features[train], labels[train])
+            # A class that a part lacks gets next to nothing, and not 0.
+            chances = np.full((len(judged), labels.max() + 1), 1e-9)
+            chances[:, probe.classes_] += probe.predict_proba(features[judged])
+            chances /= chances.sum(axis=1, keepdims=True)
+            losses[strength] -= np.log(chances[np.arange(len(judged)), labels[judged]]).sum()
     return min(losses, key=losses.__getitem__)
 
 
 @one_blas_thread
-def out_of_fold(model: Any, inputs: Any, labels: np.ndarray, cuts: list) -> np.ndarray:
-    """Predictions (n,) of a model, each by one that was not fitted on that fold."""
+def out_of_fold(
+    model: Any, inputs: Any, labels: np.ndarray, cuts: list, method: str = "predict"
+) -> np.ndarray:
+    """What a method of a model returns for each example, fitted on the other folds, (n, ...)."""
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return cross_val_predict(model, inputs, labels, cv=cuts)
+        warnings.simplefilter("ignore")  # the last digit of convergence, a class that a fold lacks
+        return cross_val_predict(model, inputs, labels, cv=cuts, method=method)

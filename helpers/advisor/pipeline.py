@@ -27,7 +27,7 @@ from helpers.advisor.checks.catalogue import (
 )
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.costs import costs_form, own_costs
+from helpers.advisor.costs import COSTS, costs_key, own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
 from helpers.advisor.hyperparameters import recipes
@@ -45,6 +45,7 @@ from helpers.advisor.race.rounds import MEASURE_MINUTES, RaceResult, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
+from helpers.advisor.read.table_columns import NAMES as COLUMN_NAMES
 from helpers.advisor.report.as_json import as_json, refused_json
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.report.templates import model_card
@@ -81,8 +82,7 @@ def export_model(advice: Advice, folder: Path) -> str:
             row = execute(job, race)
             race.append(row)
             bar.update()
-    test = read_test(race, job)
-    kept, tested = race.model_folder(job), test.as_dict()
+    kept, tested = race.model_folder(job), asdict(read_test(race, job))
     card = model_card(advice.as_dict(), read_recipe(kept), tested)
     return write_export(kept, looked.own, tested, Path(folder), card)
 
@@ -134,9 +134,8 @@ class Request:
 
     @property
     def columns(self) -> dict[str, str | None]:
-        """The columns of a table that were named, by the parameters of `read_data`."""
-        names = ("text_column", "label_column", "image_column", "group_column", "split_column")
-        return {name: getattr(self, name) for name in names}
+        """The columns of a table that were named, by their roles."""
+        return {role: getattr(self, f"{role}_column") for role in COLUMN_NAMES}
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def advise(request: Request) -> Advice:
     _check_excluded(request.exclude, runs["task"].unique())
     if request.scheduler is not None:
         check_cluster(request.scheduler)  # before looking, which may take minutes
-    data = read_data(request.path, prefer=request.reads, **request.columns)
+    data = read_data(request.path, prefer=request.reads, columns=request.columns)
     if request.ignore_splits:
         data = replace(data, splits=np.full_like(data.splits, ""))
     backbone = choose_backbone(request.backbone, request.image_size, data)
@@ -209,7 +208,7 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
             runs, backbone.name, data.modality, len(own.task.train), request.exclude, found.strength
         )
         costs = kept(
-            "costs", costs_form(taken, chosen), lambda: own_costs(taken, own, chosen, found.fit)
+            costs_key(taken, chosen), COSTS, lambda: own_costs(taken, own, chosen, found.fit)
         )
     return Looked(
         own, findings, probing, chosen, costs, backbone.name, found.image_size,
@@ -228,9 +227,10 @@ def _checked(
     key = f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-")
 
     def check() -> tuple[Finding, ...]:
-        letters = letters_a_piece(backbone, data)
-        known = {"features": features, "side": size, "decoded": shape, "cut": cut}
-        return run_checks(data, **known, letters=letters)
+        return run_checks(
+            data, features=features, side=size, channels=backbone.recipe.channels, decoded=shape,
+            cut=cut, letters=letters_a_piece(backbone, data),
+        )  # fmt: skip
 
     return remembered(own.name, key, FINDINGS, check)
 

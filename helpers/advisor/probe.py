@@ -6,8 +6,9 @@ and the network's own (`BackboneInfo.native_size`). What follows works at the be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,21 @@ SOLVER_STEPS = 100
 NATIVE_SECONDS = 60.0  # of features at the network's own size, at most: else a part is probed
 LEAST_PART = 300  # examples of such a part, at least
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
-# What a weak probe may lie at, of what was looked at.
-FAR, CUT_OFF, UNSEEN, IMBALANCED = "too distant", "cut off", "not read", "imbalanced"
-REPEATED, NOISE, UNKNOWN = "repeated", "nothing found", "unknown"
 _FEW = 20  # different examples, of more than twice as many: what is learned is not met again
 _MANY_CUT = 0.1  # of the texts, longer than what the backbone reads
 _NO_ROOM = 0.8  # of the examples in the largest class: accuracy hardly shows what is learned
+
+
+class Cause(StrEnum):
+    """What a weak probe may lie at, of what was looked at."""
+
+    FAR = "too distant"
+    CUT_OFF = "cut off"
+    UNSEEN = "not read"
+    IMBALANCED = "imbalanced"
+    REPEATED = "repeated"
+    NOISE = "nothing found"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,6 @@ class Probing:
     p_value: float
     distance: float | None
     how: str
-    frechet: float | None
     log_me: float
     cut: float = 0.0
     unseen: bool = False
@@ -113,14 +122,16 @@ class Probing:
             return ""
         found = self.classical.low > self.chance
         if found and self.cut > _MANY_CUT:
-            return CUT_OFF
+            return Cause.CUT_OFF
         if found and self.unseen:
-            return UNSEEN
+            return Cause.UNSEEN
+        if not found and self.chance > _NO_ROOM:
+            return Cause.IMBALANCED
         if not found:
             few = 0 < self.different <= min(_FEW, self.probe.n / 2)
-            return IMBALANCED if self.chance > _NO_ROOM else REPEATED if few else NOISE
+            return Cause.REPEATED if few else Cause.NOISE
         far = self.distance is not None and distance_word(self.distance) != DistanceWord.CLOSE
-        return FAR if far else UNKNOWN
+        return Cause.FAR if far else Cause.UNKNOWN
 
     @property
     def baseline_leads(self) -> bool:
@@ -159,7 +170,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
     sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
-    return f"probe-5-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
+    return f"probe-6-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
@@ -193,60 +204,59 @@ def probe_own(
     rows, split = joined_sample(own, seed)
     cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
     classical = _classical(own, split, cuts, seed) == labels
-    each = seconds_each(backbone, split.inputs)
-
-    def at_own_size(part: np.ndarray, cuts: list) -> Probed:
-        return probed(backbone.recipe.size, each, features[rows[part]], labels[part], cuts)
-
-    part = np.arange(len(rows))
-    sizes = [(main := at_own_size(part, cuts)).sized]
-    if native is not None:
-        main, part, sizes = _with_native(native, own, rows, split, main, at_own_size, seed)
-    frechet, how = _distance(backbone, features[own.rows["train"]])
+    main, part, sizes = _probed_sizes(backbone, native, own, features[rows], rows, split, seed)
+    distance, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
         probe=score_of(main.right),
         classical=score_of(classical),
         chance=float(np.bincount(labels).max() / len(labels)),
         p_value=mcnemar(main.right, classical[part]),
-        distance=None if frechet is None else as_distance(frechet),
+        distance=distance,
         how=how,
-        frechet=frechet,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
         different=len(np.unique(own.data.together[rows])),
         sizes=tuple(replace(one, part=one.n < len(rows)) for one in sizes),
     )
-    if own.task.modality != "text" or told.cause not in (FAR, UNKNOWN, REPEATED):
+    if own.task.modality != "text" or told.cause not in (Cause.FAR, Cause.UNKNOWN, Cause.REPEATED):
         return told
     read = Split(_as_read(backbone, split.inputs), labels)
-    if told.cause == REPEATED:
+    if told.cause == Cause.REPEATED:
         return replace(told, unseen=len(set(read.inputs)) < len(set(split.inputs)))
     return replace(told, unseen=_lost(told, _classical(own, read, cuts, seed) == labels, classical))
 
 
-def _with_native(
-    native: Backbone,
+def _probed_sizes(
+    backbone: Backbone,
+    native: Backbone | None,
     own: OwnTask,
+    features: np.ndarray,
     rows: np.ndarray,
     split: Split,
-    whole: Probed,
-    at_own_size: Callable[[np.ndarray, list], Probed],
     seed: int,
 ) -> tuple[Probed, np.ndarray, list[SizedProbe]]:
-    """The probe to go on with, the rows of the split it was judged on, and both sizes, it first.
+    """The probe to go on with, the rows of the split it was judged on, and each size, it first.
 
-    whole: the probe at the other size on every row; at_own_size: what probes there on a part.
+    features: of the split at the backbone's own size.
     """
-    each = seconds_each(native, split.inputs)
-    part, everything = affordable_part(split.labels, each, seed), np.arange(len(rows))
-    small = split if len(part) == len(rows) else split.take(part)
-    cuts = _cuts(own, rows[part], small.labels, seed)
-    base = whole if len(part) == len(rows) else at_own_size(part, cuts)
-    finer = feature_cache.extract_features(native, small.inputs)
-    larger = probed(native.recipe.size, each, finer, small.labels, cuts)
-    if larger.sized.accuracy > base.sized.accuracy + MARGIN:
-        return larger, part, [larger.sized, base.sized]
-    return whole, everything, [base.sized, larger.sized]
+
+    def probe_at(network: Backbone, found: np.ndarray, part: np.ndarray) -> Probed:
+        labels, each = split.labels[part], seconds_each(network, split.inputs)
+        cuts = _cuts(own, rows[part], labels, seed)
+        return probed(network.recipe.size, each, found, labels, cuts)
+
+    everything = np.arange(len(rows))
+    whole = probe_at(backbone, features, everything)
+    if native is None:
+        return whole, everything, [whole.sized]
+    part = affordable_part(split.labels, seconds_each(native, split.inputs), seed)
+    is_whole = len(part) == len(rows)
+    small = whole if is_whole else probe_at(backbone, features[part], part)
+    inputs = (split if is_whole else split.take(part)).inputs
+    large = probe_at(native, feature_cache.extract_features(native, inputs), part)
+    if large.sized.accuracy > small.sized.accuracy + MARGIN:
+        return large, part, [large.sized, small.sized]
+    return whole, everything, [small.sized, large.sized]
 
 
 def _lost(told: Probing, right: np.ndarray, whole: np.ndarray) -> bool:
@@ -315,7 +325,7 @@ def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
 
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:
-    """Fréchet distance of at most EXAMPLES training features to the backbone's reference."""
+    """How far at most EXAMPLES training features lie from the backbone's reference; from which."""
     name = reference_of(backbone.name)
     if not name:
         return None, f"no reference stands for what {backbone.name} was pretrained on"
@@ -323,4 +333,4 @@ def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, s
         reference = reference_features(backbone.name, backbone.recipe.size, EXAMPLES)
     except DataNotFound:
         return None, f"the reference data are not here (`python -m helpers fetch {name}`)"
-    return cloud_distance(reference, features[:EXAMPLES]), f"measured against {name}"
+    return as_distance(cloud_distance(reference, features[:EXAMPLES])), f"measured against {name}"

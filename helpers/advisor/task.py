@@ -19,9 +19,9 @@ from helpers.paths import cache_dir
 from helpers.storage.files import write_kept
 from helpers.storage.seals import Damaged, sealed, unsealed
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
-from helpers.tasks.images import array_memmap, image_memmap
+from helpers.tasks.images import ImageArray, array_memmap, image_memmap
 from helpers.tasks.splits import SPLIT_SEED, stratified_order
-from helpers.training.subset_features import Pool
+from helpers.training.subset_features import Gathered, Pool
 
 Result = TypeVar("Result")
 
@@ -88,49 +88,36 @@ def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask
     return OwnTask(data, Task(**facts, origin="full", **parts), name, rows)
 
 
+def decoded(data: OwnData, side: int, channels: int) -> ImageArray:
+    """The pictures of everything that was listed, decoded once, those apart that can't be read."""
+    files = data.items if data.listed is None else data.listed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what cannot be read becomes a finding
+        return image_memmap(files, side, channels, progress=True, one_scale=True)
+
+
 def _pictures(
     data: OwnData, rows: dict[str, np.ndarray], side: int, channels: int
 ) -> dict[str, np.ndarray]:
     """The decoded pictures of each split, uint8 (n, side, side, channels), as memory maps.
 
-    Everything that was listed is decoded, so that the checks and the task share one cache entry.
     Each split has a memory map of its own: an index into the whole would copy it into memory.
     """
-    listed = data.items if data.listed is None else data.listed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # what is skipped is told among the findings
-        files = [Path(item) for item in listed]
-        array = image_memmap(files, side, channels, progress=True, one_scale=True)
+    array = decoded(data, side, channels)
     wanted = np.arange(len(data)) if data.rows is None else data.rows
     lost = np.setdiff1d(wanted, array.kept)
     if len(lost):
-        raise UserError(f"{listed[lost[0]]} can no longer be read; leave it out and ask again")
+        gone = data.name(int(np.searchsorted(wanted, lost[0])))
+        raise UserError(f"{data.root}: {gone} can no longer be read; leave it out and ask again")
     positions = np.searchsorted(array.kept, wanted)
     pictures = {}
     for name in SPLITS:
-        chosen = _Reordered(array.images, positions[rows[name]])
-        digest = hashlib.sha256(chosen.rows.tobytes()).hexdigest()
+        place = positions[rows[name]]
+        chosen = Gathered((array.images,), np.zeros_like(place), place)
+        digest = hashlib.sha256(place.tobytes()).hexdigest()
         key = [Path(array.images.filename).stem, name, digest]
         pictures[name] = array_memmap(lambda chosen=chosen: chosen, side, key)
     return pictures
-
-
-@dataclass(frozen=True)
-class _Reordered:
-    """Rows of an array in another order, read a slice at a time."""
-
-    images: np.ndarray
-    rows: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.rows), *self.images.shape[1:])
-
-    def __getitem__(self, part: slice) -> np.ndarray:
-        return np.asarray(self.images)[self.rows[part]]
 
 
 def _check_rows(data: OwnData, rows: dict[str, np.ndarray]) -> None:
@@ -177,8 +164,8 @@ class Form(Generic[Result]):
     """How the result of a stage is kept as JSON.
 
     read: makes a result of what JSON holds; ValueError, TypeError or KeyError where that is of an
-        older version, or of another machine. write: gives what JSON is to hold, or None for a
-        result that is to be worked out again the next time.
+        older version. write: gives what JSON is to hold, or None for a result that is to be worked
+        out again the next time.
     """
 
     read: Callable[[Any], Result]
@@ -189,7 +176,7 @@ def remembered(name: str, key: str, form: Form[Result], make: Callable[[], Resul
     """What `make` returns for a data set: worked out once, then read from its folder of the cache.
 
     name: of the task. key: the file's name without its ending; it says everything that the result
-    depends on beside the data, unless `form` refuses what was made for something else.
+    depends on beside the data.
     """
     file = own_folder(name) / f"{key}.json"
     try:

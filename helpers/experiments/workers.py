@@ -126,7 +126,7 @@ def work(job: Job, run: Run, path: Path | None) -> Result:
         runs.append(row, path)
         return Result(job)
     except Exception as error:  # whatever one run meets must not stop the others
-        return Result(job, None, _one_line(error), isinstance(error, TrainingDiverged))
+        return Result(job, None, one_line(error), isinstance(error, TrainingDiverged))
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,12 @@ def _record(row: dict[str, Any] | None, path: Path) -> str:
         if row is not None:
             runs.append(row, path)
     except UserError as error:
-        return _one_line(error)
+        return one_line(error)
     return ""
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
+    """What went wrong, on one line; its kind as well where it is no sentence for people."""
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"[:300]
 

@@ -40,9 +40,7 @@ def write_texts(file: Path) -> Path:
     return file
 
 
-def with_splits(
-    data: OwnData, seed: int = 0, *, side: int | None = None, channels: int = 3
-) -> OwnData:
+def with_splits(data: OwnData, seed: int = 0, *, side: int = 32, channels: int = 1) -> OwnData:
     """The readable examples with splits, as the stages of `advise` make them one after another."""
     data = readable(data, side, channels)
     return draw_splits(data, find_copies(data, side, channels), seed)

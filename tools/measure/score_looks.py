@@ -24,8 +24,13 @@ import pandas as pd
 from sklearn.metrics import log_loss
 
 from helpers.advisor.answer import first_choice
-from helpers.advisor.prior.accuracies import Expected, expected_accuracies
-from helpers.advisor.prior.gains import MEASURED, classes_of, recorded_gains
+from helpers.advisor.prior import (
+    MEASURED,
+    Expected,
+    classes_of,
+    expected_accuracies,
+    recorded_gains,
+)
 from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, smoothed_rate, verdict_of
 from helpers.paths import results_dir

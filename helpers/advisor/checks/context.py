@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.advisor.checks.copies import find_copies
-from helpers.advisor.checks.pictures import read_headers, thumbnails
+from helpers.advisor.checks.pictures import THUMBNAIL, read_headers, thumbnails
 from helpers.advisor.data import Copies, Finding, OwnData
 
 
@@ -19,23 +19,18 @@ class Context:
     """The data and what can be seen of it.
 
     features: float32 (N, F) of a frozen backbone in the order of the data, or None.
-    side, channels: the backbone's input, or None and 3 where none is chosen yet. decoded: side and
-        channels that pictures are decoded at, where these differ (small or grey ones); None: same.
-    cut: bool (N,), which texts are longer than what the backbone reads, or None. letters: float
-        (N,), letters that its pieces stand for in each text, NaN where it has few, or None.
+    side, channels: the backbone's input, None and 3 where none is chosen yet. decoded: side and
+        channels that pictures are decoded at (`picture_shape`).
+    cut, letters: see `cut_off` and `letters_a_piece`; None: not known.
     """
 
     data: OwnData
     features: np.ndarray | None = None
     side: int | None = None
     channels: int = 3
-    decoded: tuple[int | None, int] | None = None
+    decoded: tuple[int | None, int] = (THUMBNAIL, 1)
     cut: np.ndarray | None = None
     letters: np.ndarray | None = None
-
-    @property
-    def _looked_at(self) -> tuple[int | None, int]:
-        return (self.side, self.channels) if self.decoded is None else self.decoded
 
     @property
     def splits(self) -> np.ndarray | None:
@@ -51,12 +46,12 @@ class Context:
     @cached_property
     def thumbnails(self) -> np.ndarray:
         """Small grey pictures, uint8 (N, 32, 32)."""
-        return thumbnails(self.data, *self._looked_at)
+        return thumbnails(self.data, *self.decoded)
 
     @cached_property
     def copies(self) -> Copies:
         """The sets of copies."""
-        return find_copies(self.data, *self._looked_at)
+        return find_copies(self.data, *self.decoded)
 
     @cached_property
     def headers(self) -> pd.DataFrame:

@@ -1,9 +1,4 @@
-"""Copies: files that are equal, and pictures or texts that say nearly the same.
-
-Which pictures show the same, mirrored and cropped ones included,
-`helpers.advisor.checks.near_duplicates` finds on small grey versions. Texts are compared by their
-phrases.
-"""
+"""Copies: files that are equal, pictures that show and texts that say nearly the same."""
 
 from __future__ import annotations
 
@@ -33,7 +28,7 @@ _LINK = re.compile(r"https?://\S+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
-def find_copies(data: OwnData, side: int | None = None, channels: int = 3) -> Copies:
+def find_copies(data: OwnData, side: int | None, channels: int) -> Copies:
     """Number the sets of equal and of nearly equal examples; what was found once is kept on disk.
 
     side, channels: see `readable`.

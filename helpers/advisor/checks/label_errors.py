@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from sklearn.model_selection import cross_val_predict
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
 from helpers.advisor.folds import cut_folds
+from helpers.advisor.out_of_fold import out_of_fold
 from helpers.errors import UserError
 from helpers.tasks.splits import stratified_order
-from helpers.training.linear import linear_probe, one_blas_thread
+from helpers.training.linear import linear_probe
 
 _FOLDS = 5
 _DOUBT = 0.3  # of the probability that a class usually gets: its label is doubted below
@@ -41,8 +40,7 @@ def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.nda
     return rows, best[rows]
 
 
-@one_blas_thread
-def out_of_fold(
+def chances_out_of_fold(
     features: np.ndarray, labels: np.ndarray, together: np.ndarray | None
 ) -> np.ndarray:
     """Return probabilities (N, C) from probes that did not see the example, nor one of its group.
@@ -53,11 +51,8 @@ def out_of_fold(
     cuts = cut_folds(labels, together, _FOLDS)
     # Held short: a probe must not learn the very labels that it is asked to doubt.
     probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the last digit of convergence, a class that a fold lacks
-        chances = cross_val_predict(probe, features, labels, cv=cuts, method="predict_proba")
     found = np.zeros((len(labels), int(labels.max()) + 1))
-    found[:, np.unique(labels)] = chances
+    found[:, np.unique(labels)] = out_of_fold(probe, features, labels, cuts, "predict_proba")
     return found
 
 
@@ -73,7 +68,7 @@ def label_suspects(
     rows = np.sort(stratified_order(labels, 0)[:_MOST])
     part, own = None if together is None else together[rows], labels[rows]
     try:
-        probabilities = out_of_fold(features[rows], own, part)
+        probabilities = chances_out_of_fold(features[rows], own, part)
     except UserError:  # too few to doubt any
         return rows[:0], own[:0]
     found, rather = suspects_from(probabilities, own)

@@ -10,10 +10,11 @@ import pandas as pd
 from PIL import Image
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.advisor.task import decoded
 from helpers.errors import UserError
 from helpers.storage.seals import digests
 from helpers.tasks.image_depth import opened
-from helpers.tasks.images import ImageArray, array_memmap, image_memmap
+from helpers.tasks.images import array_memmap
 from helpers.tasks.splits import stratified_order
 
 THUMBNAIL = 32  # pixels: enough to tell copies and blank pictures by
@@ -44,15 +45,15 @@ def picture_shape(data: OwnData, image_size: int) -> tuple[int | None, int]:
     return max(8, min(image_size, side)), 1 if sides and grey else 3
 
 
-def readable(data: OwnData, side: int | None = None, channels: int = 3) -> OwnData:
+def readable(data: OwnData, side: int | None, channels: int) -> OwnData:
     """Return the data without pictures that cannot be read, which a finding counts and names.
 
-    side, channels: what the pictures will be used at, so that they are decoded just once; None
-    decodes small grey ones only. Raises UserError when more than half cannot be read.
+    side, channels: what the pictures will be used at (`picture_shape`), so that they are decoded
+    just once. Raises UserError when more than half cannot be read.
     """
     if data.modality != "image":
         return data
-    array = _decoded(data, side, channels)
+    array = decoded(data, side, channels)
     if array.scale is not None and data.scale is None:
         low, high = array.scale
         finding = Finding(
@@ -93,25 +94,12 @@ def _check_splits(data: OwnData, good: np.ndarray) -> None:
             )
 
 
-def pictures(data: OwnData, side: int, channels: int = 3) -> np.ndarray:
-    """Return the decoded pictures in the order of the data, uint8 (N, side, side, channels).
+def thumbnails(data: OwnData, side: int, channels: int) -> np.ndarray:
+    """Return small grey versions, uint8 (N, 32, 32), made from the pictures as they are decoded.
 
-    A read-only memory map where `data` is all that can be read of what was listed (`readable`),
-    a copy where it is a selection.
+    data: without pictures that cannot be read (`readable`).
     """
-    array = _decoded(data, side, channels)
-    rows = np.arange(len(data)) if data.rows is None else data.rows
-    places = np.searchsorted(array.kept, rows)
-    if len(places) == len(array.images) and np.array_equal(places, np.arange(len(places))):
-        return array.images
-    return array.images[places]
-
-
-def thumbnails(data: OwnData, side: int | None = None, channels: int = 3) -> np.ndarray:
-    """Return small grey versions, uint8 (N, 32, 32), made from the pictures at `side` if named."""
-    if side is None:
-        return pictures(data, THUMBNAIL, 1)[..., 0]
-    large = pictures(data, side, channels)
+    large = decoded(data, side, channels).images
     key = ["thumbnails", large.shape, side, channels, *digests(data.items)]
     return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
 
@@ -151,17 +139,6 @@ def _text(value: object) -> str:
 
 def _shrunk(images: np.ndarray) -> np.ndarray:
     """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey."""
-    small = np.empty((len(images), THUMBNAIL, THUMBNAIL, 1), dtype=np.uint8)
-    for row, picture in enumerate(images):
-        image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-        grey = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)
-        small[row, ..., 0] = np.asarray(grey)
-    return small
-
-
-def _decoded(data: OwnData, side: int | None, channels: int) -> ImageArray:
-    files = data.items if data.listed is None else data.listed
-    shape = (THUMBNAIL, 1) if side is None else (side, channels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what cannot be read becomes a finding
-        return image_memmap(files, *shape, progress=True, one_scale=True)
+    grey = (Image.fromarray(picture.squeeze()).convert("L") for picture in images)
+    size = (THUMBNAIL, THUMBNAIL)
+    return np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]

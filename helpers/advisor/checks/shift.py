@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import Finding
 from helpers.advisor.folds import cut_folds
+from helpers.advisor.out_of_fold import out_of_fold
 from helpers.results.statistics import wilson_interval
 from helpers.tasks.splits import stratified_order
 from helpers.training.linear import linear_probe, one_blas_thread
@@ -118,41 +118,42 @@ def _shift(context: Context) -> Iterator[Finding] | None:
 
 
 def _told(context: Context, shift: Shift) -> Iterator[Finding]:
-    figures = {"auc": round(shift.auc, 4), "p_value": shift.p_value}
+    figures = {"auc": shift.auc, "p_value": shift.p_value}
     how = f"AUC {shift.auc:.2f}, where 0.5 is alike and 1 wholly apart; p = {shift.p_value:.2g}"
-    if not shift.differs:
-        yield Finding(
-            SHIFT, "passed", f"The test resembles the training data ({how}).", figures=figures
+    severity, found, mend = "passed", f"The test resembles the training data ({how}).", ""
+    if shift.differs:
+        judged = _probed(context)
+        figures |= judged
+        severity = "warning"
+        found = (
+            "The test is of another kind than the training data: by their nearest neighbours "
+            f"examples of the same class are told apart ({how}). A probe gets "
+            f"{judged['probe_on_test']:.3f} of this test right ({judged['low']:.3f} to "
+            f"{judged['high']:.3f}), and {judged['probe_out_of_fold']:.3f} out of fold."
         )
-        return
-    out_of_fold, accuracy, low, high = _probed(context)
-    figures |= {"probe_out_of_fold": out_of_fold, "probe_on_test": accuracy}
-    figures |= {"low": low, "high": high}
-    yield Finding(
-        SHIFT,
-        "warning",
-        "The test is of another kind than the training data: by their nearest neighbours "
-        f"examples of the same class are told apart ({how}). A probe gets {accuracy:.3f} of this "
-        f"test right ({low:.3f} to {high:.3f}), and {out_of_fold:.3f} out of fold.",
-        context.data.names(shift.telling),
-        "Where what comes later looks like the test, believe the number on the test, not the one "
-        "out of fold, and train on some of its kind; else draw a test from what will come.",
-        {key: round(value, 4) for key, value in figures.items()},
-    )
+        mend = (
+            "Where what comes later looks like the test, believe the number on the test, not the "
+            "one out of fold, and train on some of its kind; else draw a test from what will come."
+        )
+    figures = {key: round(value, 4) for key, value in figures.items()}
+    examples = context.data.names(shift.telling) if shift.differs else ()
+    yield Finding(SHIFT, severity, found, examples, mend, figures)
 
 
 @one_blas_thread
-def _probed(context: Context) -> tuple[float, float, float, float]:
+def _probed(context: Context) -> dict[str, float]:
     """A probe's accuracy out of fold on the other examples; on the test, its 95 % interval."""
     data, features = context.data, context.features
     pool, test = np.flatnonzero(data.splits != "test"), np.flatnonzero(data.splits == "test")
     pool = pool[stratified_order(data.labels[pool], 0)[:_PROBED]]
     labels = data.labels[pool]
     cuts = cut_folds(labels, data.together[pool], _FOLDS)
-    guessed = cross_val_predict(linear_probe(), features[pool], labels, cv=cuts)
+    guessed = out_of_fold(linear_probe(), features[pool], labels, cuts)
     probe = linear_probe().fit(features[pool], labels)
     right = int((probe.predict(features[test]) == data.labels[test]).sum())
-    return float((guessed == labels).mean()), right / len(test), *wilson_interval(right, len(test))
+    low, high = wilson_interval(right, len(test))
+    inside, outside = float((guessed == labels).mean()), right / len(test)
+    return {"probe_out_of_fold": inside, "probe_on_test": outside, "low": low, "high": high}
 
 
 CHECKS = (Check(SHIFT, _shift, "The test resembles the training data.", needs="features"),)

@@ -15,12 +15,8 @@ IMBALANCED = 10  # times as many examples in the largest class as in the smalles
 TINY = 10  # training examples of a class: fewer and its accuracy is luck
 FEW = 50  # training examples in all
 _POINTS = 0.02  # of accuracy: what two approaches often differ by
-ACCURACY = 0.85  # that the size of a test is worked out for, where no other is named
-
-
-def examples_to_see(difference: float = _POINTS, accuracy: float = ACCURACY) -> int:
-    """How many test examples show a difference of two accuracies, see `smallest_visible_gain`."""
-    return math.ceil((smallest_visible_gain(1, accuracy) / difference) ** 2)
+ACCURACY = 0.85  # that the size of a test is worked out for
+EXAMPLES_TO_SEE = math.ceil((smallest_visible_gain(1, ACCURACY) / _POINTS) ** 2)  # in a test
 
 
 def _counts(data: OwnData, split: str) -> np.ndarray:
@@ -80,7 +76,7 @@ def _test_size(context: Context) -> Iterator[Finding]:
     data = context.data
     counts = _counts(data, "test")
     n = int(counts.sum())
-    seen, needed = smallest_visible_gain(n, ACCURACY), examples_to_see()
+    seen, needed = smallest_visible_gain(n, ACCURACY), EXAMPLES_TO_SEE
     if seen <= _POINTS:
         return
     missing = [data.classes[c] for c in np.flatnonzero(counts == 0)]

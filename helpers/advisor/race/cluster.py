@@ -16,14 +16,14 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from helpers.advisor.model_folder import keep_files
 from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around, model_files
 from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped
 from helpers.errors import UserError
-from helpers.experiments.workers import STRIKES, dask_client
+from helpers.experiments.workers import STRIKES, dask_client, one_line
 
 # Seconds that workers have at the start to show that they see the data, which they decode for it.
 PATIENCE, LEAST_PATIENCE = 300.0, 30.0
@@ -45,70 +45,6 @@ def check_cluster(address: str) -> None:
         pass
 
 
-@dataclass
-class Cluster:
-    """The workers behind a scheduler, as a race uses them.
-
-    checked: addresses of workers that have shown that they see the data. count: how many there
-    were when last looked, and so how many runs go on at once.
-    """
-
-    address: str
-    race: RaceFile
-    checked: set[str] = field(default_factory=set)
-    count: int = 1
-
-    def open(self, seconds: float = PATIENCE) -> Cluster:
-        """Wait until every worker has shown that it sees the data, at most so many seconds.
-
-        Raises UserError where one sees other data or none, or where none answers.
-        """
-        ends = time.monotonic() + seconds
-        with _connected(self.address) as client:
-            connection = _Connection(client, self)
-            while not connection.idle() or (connection.asked and time.monotonic() < ends):
-                if time.monotonic() > ends:
-                    raise UserError(
-                        f"no worker of {self.address} answers within {seconds:.0f} s; wait until "
-                        "they have ended other work, or start more"
-                    )
-                connection.wait()
-            self.count = len(connection.idle())
-        return self
-
-    def rows(
-        self, jobs: Sequence[RaceRun], allowed: Callable[[RaceRun], float | Skipped]
-    ) -> Iterator[tuple[RaceRun, Outcome]]:
-        """Yield each job with its row, or with the reason why there is none.
-
-        allowed: asked before a job starts, for the seconds that it may take, or why it may not.
-        Raises UserError when the scheduler or all its workers go away.
-        """
-        waiting = list(jobs)
-        with _connected(self.address, f"; {KEPT}") as client:
-            connection = _Connection(client, self)
-            try:
-                while waiting or connection.flying:
-                    for worker in connection.idle()[: len(waiting)]:
-                        job = waiting.pop(0)
-                        seconds = allowed(job)
-                        if isinstance(seconds, Skipped):
-                            yield job, seconds
-                        else:
-                            connection.start(job, worker, seconds)
-                    if connection.flying or waiting:
-                        connection.wait()
-                    self.count = max(1, len(self.checked & connection.present))
-                    waiting[:0] = connection.orphans()
-                    yield from connection.ended()
-                    if waiting and not connection.flying:
-                        why = allowed(waiting[0])
-                        if isinstance(why, Skipped):  # no worker, and the time is over
-                            yield waiting.pop(0), why
-            finally:
-                connection.leave()
-
-
 @contextmanager
 def _connected(address: str, consequence: str = "") -> Iterator[Any]:
     """A client that logs nothing: what goes wrong is told in one sentence, and once.
@@ -118,123 +54,157 @@ def _connected(address: str, consequence: str = "") -> Iterator[Any]:
     with suppress(ImportError):
         import distributed  # noqa: F401  # its import sets its loggers up
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in LOGGERS]
-    loud = [logging.getLogger(name) for name in names]
-    loud = [logger for logger in loud if not logger.disabled]
-    try:
-        for logger in loud:
+    with ExitStack() as stack:
+        for logger in map(logging.getLogger, names):
+            stack.callback(setattr, logger, "disabled", logger.disabled)
             logger.disabled = True
-        with ExitStack() as stack:
-            try:
-                client, _ = stack.enter_context(dask_client(address))
-            except UserError as error:
-                raise UserError(f"{error}{consequence}") from error
-            yield client
-    finally:
-        for logger in loud:
-            logger.disabled = False
+        try:
+            client, _ = stack.enter_context(dask_client(address))
+        except UserError as error:
+            raise UserError(f"{error}{consequence}") from error
+        yield client
 
 
-@dataclass
-class _Flight:
+class _Flight(NamedTuple):
     job: RaceRun
     worker: str
     ends: float
-    why: Skipped = LATE
 
 
-class _Connection:
-    """One connection to a scheduler; one job at a time on each worker that sees the data.
+class Cluster:
+    """The workers behind a scheduler, as a race uses them: one run at a time on each.
 
-    checked: addresses of workers that have shown that they do; others are asked, and join then.
-    present: those that are there. Methods raise UserError when the scheduler or all workers go.
+    checked: addresses of workers that have shown that they see the data; others are asked, and join
+    then. present: those that are there. count: how many runs go on at once. Methods raise UserError
+    when the scheduler or all its workers go away.
     """
 
-    def __init__(self, client: Any, cluster: Cluster) -> None:
-        self.client, self.address = client, cluster.address
-        self.race, self.checked = cluster.race, cluster.checked
-        self.about = (self.race.own.name, self.race.backbone, self.race.image_size)
-        self.asked: dict[str, Any] = {}  # worker → future of its look around
-        self.flying: dict[Any, _Flight] = {}
-        self.strikes: Counter[RaceRun] = Counter()
-        self.news = threading.Event()  # something has ended
-        self.last_seen = time.monotonic()
-        # Sent once, and again where its holder dies.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that thousands of texts are large
-            self.data = client.submit(str, as_text(self.race.own), pure=False)
-        self.present = self._present()
+    def __init__(self, address: str, race: RaceFile) -> None:
+        self.address, self.race = address, race
+        self.about = (race.own.name, race.backbone, race.image_size)
+        self.checked: set[str] = set()
+        self.count = 1
 
-    def idle(self) -> list[str]:
+    def open(self, seconds: float = PATIENCE) -> Cluster:
+        """Wait until every worker has shown that it sees the data, at most so many seconds.
+
+        Raises UserError where one sees other data or none, or where none answers.
+        """
+        ends = time.monotonic() + seconds
+        with self._connection():
+            while not self._idle() or (self.asked and time.monotonic() < ends):
+                if time.monotonic() > ends:
+                    raise UserError(
+                        f"no worker of {self.address} answers within {seconds:.0f} s; wait until "
+                        "they have ended other work, or start more"
+                    )
+                self._wait()
+        return self
+
+    def rows(
+        self, jobs: Sequence[RaceRun], allowed: Callable[[RaceRun], float | Skipped]
+    ) -> Iterator[tuple[RaceRun, Outcome]]:
+        """Yield each job with its row, or with the reason why there is none.
+
+        allowed: asked before a job starts, for the seconds that it may take, or why it may not.
+        """
+        waiting = list(jobs)
+        with self._connection(f"; {KEPT}"):
+            while waiting or self.flying:
+                for worker in self._idle()[: len(waiting)]:
+                    job = waiting.pop(0)
+                    seconds = allowed(job)
+                    if isinstance(seconds, Skipped):
+                        yield job, seconds
+                    else:
+                        self._start(job, worker, seconds)
+                if self.flying or waiting:
+                    self._wait()
+                yield from self._ended(waiting)
+                if waiting and not self.flying:
+                    why = allowed(waiting[0])
+                    if isinstance(why, Skipped):  # no worker, and the time is over
+                        yield waiting.pop(0), why
+
+    @contextmanager
+    def _connection(self, consequence: str = "") -> Iterator[None]:
+        """Be connected; what goes on at its end is cancelled, which takes an epoch at most."""
+        with _connected(self.address, consequence) as self.client:
+            self.asked: dict[str, Any] = {}  # worker → future of its look around
+            self.flying: dict[Any, _Flight] = {}
+            self.strikes: Counter[RaceRun] = Counter()
+            self.news = threading.Event()  # something has ended
+            self.last_seen = time.monotonic()
+            # Sent once, and again where its holder dies.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that thousands of texts are large
+                self.data = self.client.submit(str, as_text(self.race.own), pure=False)
+            try:
+                self._look()
+                yield
+            finally:
+                self._cancel([*self.flying, *self.asked.values()])
+
+    def _idle(self) -> list[str]:
         """Workers that see the data and have nothing of ours to do."""
         busy = {flight.worker for flight in self.flying.values()}
         return sorted((self.checked & self.present) - busy)
 
-    def start(self, job: RaceRun, worker: str, seconds: float) -> None:
+    def _start(self, job: RaceRun, worker: str, seconds: float) -> None:
         """Run a job on a worker, which gives it up after so many seconds."""
         future = self._submit(
             execute_remotely, asdict(job), *self.about, seconds, data=self.data, on=worker
         )
         self.flying[future] = _Flight(job, worker, time.monotonic() + seconds + OVERTIME)
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         """Wait a moment, or less where something ends; then look who is there."""
         self.news.wait(TICK)
         self.news.clear()
-        self.present = self._present()
+        self._look()
 
-    def ended(self) -> Iterator[tuple[RaceRun, Outcome]]:
-        """Yield what has ended, and give up what takes too long."""
-        for future, flight in list(self.flying.items()):
+    def _ended(self, waiting: list[RaceRun]) -> Iterator[tuple[RaceRun, Outcome]]:
+        """Yield what has ended or is given up; whose worker died for the first time waits again."""
+        for future, (job, worker, ends) in list(self.flying.items()):
             if future.done():
-                del self.flying[future]
-                came = self._outcome(future, flight.job)
-                yield flight.job, came
-                if not isinstance(came, Skipped):
-                    self._fetch_model(flight)
-            elif time.monotonic() > flight.ends:
-                del self.flying[future]
-                self._cancel([future])
-                yield flight.job, flight.why
-
-    def orphans(self) -> list[RaceRun]:
-        """Jobs to run again: their worker died under them, for the first time."""
-        again = []
-        for future, flight in list(self.flying.items()):
-            if flight.worker in self.present or future.done():
-                continue
-            self.strikes[flight.job] += 1
-            if self.strikes[flight.job] < STRIKES:
-                del self.flying[future]
-                self._cancel([future])
-                again.append(flight.job)
+                came = self._outcome(future, job)
+            elif worker not in self.present:
+                self.strikes[job] += 1
+                came = DIED if self.strikes[job] >= STRIKES else None
+            elif time.monotonic() > ends:
+                came = LATE
             else:
-                flight.ends, flight.why = 0.0, DIED
-        return again
+                continue
+            del self.flying[future]
+            if not future.done():
+                self._cancel([future])
+            if came is None:
+                waiting.insert(0, job)
+                continue
+            yield job, came
+            if not isinstance(came, Skipped):
+                self._fetch_model(job, worker)
 
-    def leave(self) -> None:
-        """Cancel what goes on; a worker notices after an epoch at most."""
-        self._cancel([*self.flying, *self.asked.values()])
-
-    def _present(self) -> set[str]:
-        """Addresses of the workers that are there; new ones are asked what they see."""
+    def _look(self) -> None:
+        """See which workers are there; new ones are asked what they see."""
         if self.client.status != "running":
             raise self._gone()
         try:
             there = self.client.sync(self.client.scheduler.ncores, callback_timeout=ANSWER)
         except (OSError, TimeoutError) as error:
             raise self._gone() from error
-        present, now = set(there), time.monotonic()
-        self.last_seen = now if present else self.last_seen
+        self.present, now = set(there), time.monotonic()
+        self.last_seen = now if self.present else self.last_seen
         if now - self.last_seen > ABSENCE:
             raise UserError(f"all workers of {self.address} are gone; {KEPT}")
-        for worker in present - self.checked - set(self.asked):
+        for worker in self.present - self.checked - set(self.asked):
             self.asked[worker] = self._submit(look_around, *self.about, data=self.data, on=worker)
         for worker, future in list(self.asked.items()):
-            if worker not in present or future.done():
+            if worker not in self.present or future.done():
                 del self.asked[worker]
-                if worker in present:
+                if worker in self.present:
                     self._check(worker, future)
-        return present
+        self.count = max(1, len(self.checked & self.present))
 
     def _check(self, worker: str, future: Any) -> None:
         error = self._error(future)
@@ -244,8 +214,8 @@ class _Connection:
             raise UserError(f"the worker at {worker} cannot take part: {error}")
         else:
             raise UserError(
-                f"the worker at {worker} cannot take part ({_plain(error)}); install this version "
-                "of the package there"
+                f"the worker at {worker} cannot take part ({one_line(error)}); install this "
+                "version of the package there"
             )
 
     def _outcome(self, future: Any, job: RaceRun) -> Outcome:
@@ -255,8 +225,7 @@ class _Connection:
         if type(error).__name__ == "KilledWorker":  # one that comes back at the same address
             return DIED
         if error is not None:
-            told = str(error) if isinstance(error, UserError) else _plain(error)
-            return Skipped(SkipKind.FAILED, told)
+            return Skipped(SkipKind.FAILED, one_line(error))
         row = future.result()
         if row["run_id"] != self.race.run_id(job):
             told = "a worker answered another question than was asked; is its package older?"
@@ -269,30 +238,29 @@ class _Connection:
         except Exception as error:  # it is cancelled, because the connection is lost
             raise self._gone() from error
 
-    def _fetch_model(self, flight: _Flight) -> None:
+    def _fetch_model(self, job: RaceRun, worker: str) -> None:
         """Bring a model here that the worker has kept in a cache of its own."""
-        if flight.job.fold or self.race.has_model(flight.job):
+        if job.fold or self.race.has_model(job):
             return
-        about = (self.race.own.name, self.race.run_id(flight.job))
-        future = self._submit(model_files, *about, on=flight.worker)
+        future = self._submit(model_files, self.race.own.name, self.race.run_id(job), on=worker)
         try:
             files = future.result(timeout=DELIVERY)
         except Exception:  # whatever it is: a model that is missing is trained again here
             self._cancel([future])
             return
-        keep_files(self.race.model_folder(flight.job), files)
+        keep_files(self.race.model_folder(job), files)
 
-    def _submit(self, function: Callable, *mine: Any, data: Any = None, on: str = "") -> Any:
-        """Call a function with `mine`, then `data` (a future), on one worker or on any."""
+    def _submit(self, function: Callable, *mine: Any, on: str, data: Any = None) -> Any:
+        """Call a function with `mine`, then `data` (a future), on a worker."""
         try:
             future = self.client.submit(
                 _sealed(function, mine),
                 *([] if data is None else [data]),
                 key=f"{function.__name__}-{uuid.uuid4().hex}",
-                workers=[on] if on else None,
+                workers=[on],
             )
         except Exception as error:
-            # It may have closed since `_present` looked.
+            # It may have closed since `_look`.
             if self.client.status == "running":
                 raise
             raise self._gone() from error
@@ -318,8 +286,3 @@ def _sealed(function: Callable, mine: Sequence[Any]) -> Callable:
         return getattr(importlib.import_module(module), name)(*mine, *more)
 
     return call
-
-
-def _plain(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300]

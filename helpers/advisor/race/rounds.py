@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tqdm import tqdm
@@ -55,7 +55,7 @@ class RaceResult:
         """The part of `advise --json` that is measured."""
         return {
             "measured": [dict(row) for row in self.measured],
-            "test": self.test.as_dict(),
+            "test": asdict(self.test),
             "left_out": {name: why.text for name, why in self.left_out.items()},
             "race_seconds": round(self.seconds, 1),
         }

@@ -186,12 +186,7 @@ def judged(fitted: Fitted, split: Split, seed: int) -> np.ndarray:
     return made
 
 
-def _watch(
-    deadline: float | None, wanted: Callable[[], bool] | None
-) -> Callable[[int, Any], None] | None:
-    if deadline is None and wanted is None:
-        return None
-
+def _watch(deadline: float | None, wanted: Callable[[], bool] | None) -> Callable[[int, Any], None]:
     def look(epoch: int, history: Any) -> None:
         late = deadline is not None and time.monotonic() > deadline
         if late or not (wanted is None or wanted()):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from helpers.advisor.answer import Looked
 from helpers.advisor.folds import Folds, folds_of
-from helpers.advisor.prior.accuracies import Expected
+from helpers.advisor.prior import Expected
 from helpers.advisor.race.cluster import LEAST_PATIENCE, PATIENCE, Cluster, Outcome
 from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped, execute
 from helpers.advisor.race.standings import Arm, arms_of

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from helpers.advisor.answer import Answer
 from helpers.advisor.export import load_model
 from helpers.advisor.out_of_fold import score_of
-from helpers.advisor.prior.accuracies import Expected, chance_right
+from helpers.advisor.prior import Expected, chance_right
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing, standing
 from helpers.advisor.task import Form, remembered
@@ -32,12 +31,8 @@ class Test:
 
     __test__ = False  # for pytest: this is no test
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
-
-TEST = Form[Test](read=lambda facts: Test(**facts), write=Test.as_dict)
+TEST = Form[Test](read=lambda facts: Test(**facts), write=asdict)
 
 
 def read_test(race: RaceFile, job: RaceRun) -> Test:

@@ -18,6 +18,7 @@ from helpers.advisor.read.folder_layout import (
     is_hidden,
     lay_out,
 )
+from helpers.advisor.read.labels import HALF
 from helpers.advisor.read.table_columns import choose_columns
 from helpers.advisor.read.tables import READERS, read_table
 from helpers.advisor.read.text_files import read_texts
@@ -25,7 +26,6 @@ from helpers.errors import UserError
 from helpers.paths import expanded
 
 _PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
-_HALF = re.compile("[\ud800-\udfff]")
 _ABOUT_DATA = {"dataset_infos.json", "dataset_info.json"}  # what the Hub keeps beside tables
 _SHARD = re.compile(r"\d+|.*-\d+-of-\d+")
 _SHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
@@ -35,11 +35,7 @@ def read_data(
     path: str | Path,
     *,
     prefer: str | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    image_column: str | None = None,
-    group_column: str | None = None,
-    split_column: str | None = None,
+    columns: Mapping[str, str | None] | None = None,
 ) -> OwnData:
     """List the labelled examples at `path`, without decoding any picture.
 
@@ -48,20 +44,14 @@ def read_data(
         labels, or a folder of such tables named after splits; a folder that `datasets` saved
         (`save_to_disk`).
     prefer: "image" or "text", to be taken where a folder holds both and neither is rare.
-    *_column: names of a table's columns, found by name and content when left out; "none" for no
-        group or no split. Paths in a table are relative to the table.
+    columns: a table's columns by role ("text", "image", "label", "group", "split"), found by name
+        and content where none is named; "none" for no group or no split. Paths in a table are
+        relative to the table.
 
     What is odd but can be lived with comes back in `findings`. Raises UserError, one sentence,
     where the data cannot be used.
     """
-    named = {
-        "text": text_column,
-        "label": label_column,
-        "image": image_column,
-        "group": group_column,
-        "split": split_column,
-    }
-    root = _existing(path)
+    named, root = columns or {}, _existing(path)
     tables = _tables(root)
     if tables is None:
         given = [f"--{role}-column" for role, name in named.items() if name]
@@ -315,7 +305,7 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
 
 def _mend_halves(listed: Listed) -> None:
     """Put U+FFFD in place of halves of characters, which JSON can hold and nothing can write."""
-    texts = [value and _HALF.sub("\ufffd", value) for value in listed.items]
+    texts = [value and HALF.sub("\ufffd", value) for value in listed.items]
     rows = [row for row, value in enumerate(listed.items) if value != texts[row]]
     if rows:
         listed.items = texts

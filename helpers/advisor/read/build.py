@@ -39,13 +39,6 @@ class Listed:
     findings: list[Finding] = field(default_factory=list)
     columns: Mapping[str, object] | None = None
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep some of the examples, in this order."""
-        for name in ("items", "labels", "splits", "groups", "where"):
-            values = getattr(self, name)
-            if values is not None:
-                setattr(self, name, [values[row] for row in rows])
-
     def place(self, row: int) -> str:
         """What a reader finds an example by."""
         return self.where[row] if self.where else str(self.items[row])
@@ -57,18 +50,23 @@ class Listed:
         found: str,
         mend: str,
         examples: Sequence[str] | None = None,
+        more: str = "",
     ) -> None:
         """Leave some of the examples out, and tell it. found: how many, and what they lack.
 
-        examples: what shows it; None: their places.
+        examples: what shows it; None: their places. more: ends the sentence.
         """
         if not gone:
             return
+        told = f"{found} and were left out{more}."
         if examples is None:
             examples = [self.place(row) for row in gone[:MOST_EXAMPLES]]
-        told = f"{found} and were left out."
         self.findings.append(Finding(check, "warning", told, tuple(examples), mend))
-        self.keep(sorted(set(range(len(self.items))) - set(gone)))
+        left = sorted(set(range(len(self.items))) - set(gone))
+        for name in ("items", "labels", "splits", "groups", "where"):
+            values = getattr(self, name)
+            if values is not None:
+                setattr(self, name, [values[row] for row in left])
 
 
 def assemble(root: Path, modality: str, listed: Listed) -> OwnData:

@@ -14,6 +14,7 @@ from helpers.advisor.read.folder_layout import (
     Layout,
     is_about,
 )
+from helpers.advisor.read.labels import HALF
 from helpers.errors import UserError, printable
 
 _UNLABELLED = {"unsup", "unsupervised", "unlabeled", "unlabelled"}
@@ -61,13 +62,6 @@ _ENDINGS = {True: {"s": "", "v": "s", "be": "is", "have": "has"},
 def shown(name: str | Path) -> str:
     """A name as it can be written: bytes in it that are not UTF-8 become escapes."""
     return printable(name.as_posix() if isinstance(name, Path) else name)
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        return bool(str(path).encode("utf-8"))
-    except UnicodeEncodeError:
-        return False
 
 
 def list_examples(layout: Layout) -> Listed:
@@ -164,7 +158,7 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[str, list[Path]]:
         "loop": layout.loops,
         "caption": [path for path in others if path in captions],
         "unknown": [path for path in others if path in unknown],
-        "name": [path for path in layout.files if not _is_utf8(path)],
+        "name": [path for path in layout.files if HALF.search(str(path))],
         "other": [path for path in others if path not in captions | unknown],
     }
 

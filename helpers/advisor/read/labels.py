@@ -13,6 +13,8 @@ import numpy as np
 from helpers.advisor.data import Finding, counted, listing
 from helpers.errors import printable
 
+# One half of a character: what stands for a byte that is not UTF-8, or was cut out of an emoji.
+HALF = re.compile("[\ud800-\udfff]")
 # Nobody sees them, so labels that differ in them alone print alike.
 # The last line: letters and patterns that are blank, and what chooses how an emoji is drawn.
 _UNSEEN = re.compile(

@@ -42,16 +42,15 @@ def read_table(file: Path) -> Table:
 
 
 def _wrong_encoding(file: Path) -> UserError:
-    with file.open("rb") as handle:
-        for number, line in enumerate(handle, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                byte = line[error.start]
-                return UserError(
-                    f"{file} is not UTF-8: line {number} has the byte 0x{byte:02X}, as Windows-1252"
-                    " or Latin-1 write it; save the file as UTF-8"
-                )
+    data = file.read_bytes()
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return UserError(
+            f"{file} is not UTF-8: line {line} has the byte 0x{data[error.start]:02X}, as "
+            "Windows-1252 or Latin-1 write it; save the file as UTF-8"
+        )
     return UserError(f"{file} is not UTF-8; save it as UTF-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -38,23 +38,28 @@ def read_texts(root: Path, listed: Listed) -> None:
     """
     files, names = [Path(item) for item in listed.items], listed.where
     most = _most([_size(file) for file in files])
-    texts: list[str] = []
-    unreadable: dict[int, str] = {}
-    cut = []
-    for row, file in enumerate(tqdm(files, "reading", unit="files", leave=False, disable=None)):
-        try:
-            text = read_text(file, most + 1)
-        except (OSError, ValueError) as error:
-            unreadable[row] = _why(error)
-            text = ""
-        if len(text) > most:
-            cut.append(row)
-        texts.append(text[:most])
-    empty = [row for row, text in enumerate(texts) if row not in unreadable and not text.strip()]
-    _refuse(root, names, unreadable, empty)
-    kept = [row for row, text in enumerate(texts) if text.strip()]
-    listed.findings += _findings(names, unreadable, empty, cut, most)
-    lost = sorted(set(listed.labels) - {listed.labels[row] for row in kept})
+    texts, unreadable = _read_all(files, most + 1)
+    _refuse(root, names, unreadable, texts)
+    listed.items = [text[:most] for text in texts]
+    before, n = set(listed.labels), f"{len(names):,}"
+    cut = [row for row, text in enumerate(texts) if len(text) > most]
+    if cut:
+        found = (
+            f"Of {counted(len(cut), 'text')} among {n} the first {most:,} characters were kept; a "
+            "backbone reads a few hundred tokens, which is less."
+        )
+        mend = "Put what matters first, or cut them into texts of their own."
+        examples = tuple(names[row] for row in cut[:MOST_EXAMPLES])
+        listed.findings.append(Finding("texts cut short", "note", found, examples, mend))
+    if unreadable:
+        found = f"{counted(len(unreadable), 'text')} of {n} cannot be read"
+        first = f"; the first {next(iter(unreadable.values()))}"
+        mend = "Save them anew as UTF-8."
+        listed.leave_out(list(unreadable), "unreadable files", found, mend, more=first)
+    empty = [row for row, text in enumerate(listed.items) if not text.strip()]
+    found = f"{counted(len(empty), 'file')} of {n} hold no text"
+    listed.leave_out(empty, "empty texts", found, "Fill them in, or remove them.")
+    lost = sorted(before - set(listed.labels))
     if lost:
         found = (
             f"{counted(len(lost), 'class folder holds', 'class folders hold')} no text that can be "
@@ -62,8 +67,6 @@ def read_texts(root: Path, listed: Listed) -> None:
         )
         mend = "Mend its files or remove the folder."
         listed.findings.append(Finding("classes without a text", "warning", found, (), mend))
-    listed.items = texts
-    listed.keep(kept)
 
 
 def _size(file: Path) -> int:
@@ -79,6 +82,19 @@ def _most(sizes: Sequence[int]) -> int:
     while most > SHORTEST and sum(min(size, most) for size in sizes) > MOST_CHARACTERS:
         most = max(SHORTEST, most * 4 // 5)
     return most
+
+
+def _read_all(files: Sequence[Path], most: int) -> tuple[list[str], dict[int, str]]:
+    """The texts, "" for what can't be read, and what is wrong with those by row."""
+    texts: list[str] = []
+    unreadable: dict[int, str] = {}
+    for row, file in enumerate(tqdm(files, "reading", unit="files", leave=False, disable=None)):
+        try:
+            texts.append(read_text(file, most))
+        except (OSError, ValueError) as error:
+            unreadable[row] = _why(error)
+            texts.append("")
+    return texts, unreadable
 
 
 def read_text(file: Path, most: int = LONGEST) -> str:
@@ -105,41 +121,16 @@ def _why(error: Exception) -> str:
     return f"cannot be opened: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
-def _refuse(root: Path, names: Sequence[str], unreadable: dict[int, str], empty: list[int]) -> None:
+def _refuse(
+    root: Path, names: Sequence[str], unreadable: dict[int, str], texts: Sequence[str]
+) -> None:
     if len(unreadable) > len(names) / 2:
-        first = min(unreadable)
+        first, why = next(iter(unreadable.items()))
         raise UserError(
             f"{root}: {len(unreadable):,} of {len(names):,} texts cannot be read, the first is "
-            f"{names[first]}, which {unreadable[first]}; save them as UTF-8"
+            f"{names[first]}, which {why}; save them as UTF-8"
         )
-    if len(unreadable) + len(empty) == len(names):
+    if not any(text.strip() for text in texts):
         raise UserError(
             f"{root}: none of its {counted(len(names), 'file')} holds a text; fill them"
         )
-
-
-def _findings(
-    names: Sequence[str], unreadable: dict[int, str], empty: list[int], cut: list[int], most: int
-) -> Iterator[Finding]:
-    def finding(check: str, severity: str, rows: Sequence[int], found: str, mend: str) -> Finding:
-        examples = tuple(names[row] for row in rows[:MOST_EXAMPLES])
-        return Finding(check, severity, found, examples, mend)
-
-    n = f"{len(names):,}"
-    if unreadable:
-        found = (
-            f"{counted(len(unreadable), 'text')} of {n} cannot be read and were left out; the "
-            f"first {unreadable[min(unreadable)]}."
-        )
-        mend = "Save them anew as UTF-8."
-        yield finding("unreadable files", "warning", sorted(unreadable), found, mend)
-    if empty:
-        found = f"{counted(len(empty), 'file')} of {n} hold no text and were left out."
-        yield finding("empty texts", "warning", empty, found, "Fill them in, or remove them.")
-    if cut:
-        found = (
-            f"Of {counted(len(cut), 'text')} among {n} the first {most:,} characters were kept; a "
-            "backbone reads a few hundred tokens, which is less."
-        )
-        mend = "Put what matters first, or cut them into texts of their own."
-        yield finding("texts cut short", "note", cut, found, mend)

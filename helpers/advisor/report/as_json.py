@@ -13,7 +13,7 @@ from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.checks.catalogue import RefusedData
 from helpers.advisor.checks.shift import SHIFT
 from helpers.advisor.data import SPLITS, Finding, OwnData, listing
-from helpers.advisor.together import TOGETHER
+from helpers.advisor.splits import TOGETHER
 from helpers.advisor.verdicts import LOOK, RACE, kept
 from helpers.decision import distance_word
 from helpers.errors import printable

@@ -19,7 +19,7 @@ from helpers.advisor.answer import (
     ruled_here,
 )
 from helpers.advisor.out_of_fold import SizedProbe, strength_of
-from helpers.advisor.prior.accuracies import Expected
+from helpers.advisor.prior import Expected
 from helpers.advisor.probe import affordable_part, probe_own
 from helpers.backbones import Backbone, GlobalAveragePool, Recipe, load_backbone
 from helpers.decision import Situation

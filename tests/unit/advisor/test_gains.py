@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from helpers.advisor.answer import _rivals
-from helpers.advisor.prior.accuracies import Expected
-from helpers.advisor.prior.gains import (
+from helpers.advisor.prior import (
     LONE_SPREAD,
     MEASURED,
     NOTHING,
+    Expected,
     Z,
     angle,
     classes_of,

@@ -27,7 +27,7 @@ from helpers.advisor.probe import _cuts
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_text import in_words
-from helpers.advisor.together import find_series
+from helpers.advisor.splits import find_series
 from helpers.approaches import TransferModel
 from helpers.backbones import load_backbone
 from helpers.errors import UserError

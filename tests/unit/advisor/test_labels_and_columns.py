@@ -160,7 +160,7 @@ def test_a_split_that_cannot_be_read_is_refused(tmp_path):
                 if split == "test":
                     (folder / f"{i}.png").write_bytes(b"cut off")
     with pytest.raises(UserError, match="no picture of the test split can be read"):
-        readable(read_data(tmp_path))
+        readable(read_data(tmp_path), 32, 1)
 
 
 # Columns
@@ -202,39 +202,38 @@ def test_the_columns_taken_and_left_are_told(tmp_path):
     assert data.columns == taken | {"ignored": ["id"]}
     said = columns_in_words(data.columns)
     assert all(f"'{name}'" in said for name in [*taken.values(), "id"])
-    without = read_data(file, split_column="none", group_column="none")
+    without = read_data(file, columns={"split": "none", "group": "none"})
     assert without.columns["ignored"] == ["split", "user_id", "id"]
     assert not without.has_splits and without.groups is None
-    other = read_data(file, group_column="id", split_column="none")
+    other = read_data(file, columns={"group": "id", "split": "none"})
     assert other.columns["group"] == "id"
 
 
 @pytest.mark.parametrize(
     ("options", "taken"),
     [
-        (["--split-column", "fold"], {"split_column": "fold"}),
-        (["--group-column", "shop"], {"group_column": "shop"}),
+        (["--split-column", "fold"], {"split": "fold"}),
+        (["--group-column", "shop"], {"group": "shop"}),
         (["--split-column", "none", "--group-column", "none"],
-         {"split_column": "none", "group_column": "none"}),
+         {"split": "none", "group": "none"}),
     ],
 )  # fmt: skip
 def test_columns_are_named_on_the_command_line(options, taken, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(pipeline, "advise_command", lambda request, **_: asked.append(request) or 0)
     assert main(["advise", str(tmp_path), *options]) == 0
-    nothing = dict.fromkeys(("text_column", "label_column", "image_column"))
-    rest = dict.fromkeys(("group_column", "split_column"))
-    assert asked[0].columns == nothing | rest | taken
+    nothing = dict.fromkeys(("text", "label", "image", "group", "split"))
+    assert asked[0].columns == nothing | taken
 
 
 @pytest.mark.parametrize(
     ("options", "roles"),
     [
-        ({"split_column": "fold"}, {"group": "user_id", "split": "fold"}),
-        ({"group_column": "shop"}, {"group": "shop", "split": "split"}),
-        ({"group_column": "none"}, {"group": None, "split": "split"}),
-        ({"split_column": "none"}, {"group": "user_id", "split": None}),
-        ({"label_column": "mood"}, {"label": "mood"}),
+        ({"split": "fold"}, {"group": "user_id", "split": "fold"}),
+        ({"group": "shop"}, {"group": "shop", "split": "split"}),
+        ({"group": "none"}, {"group": None, "split": "split"}),
+        ({"split": "none"}, {"group": "user_id", "split": None}),
+        ({"label": "mood"}, {"label": "mood"}),
     ],
 )
 def test_columns_that_are_named_are_taken(options, roles, tmp_path):
@@ -242,7 +241,7 @@ def test_columns_that_are_named_are_taken(options, roles, tmp_path):
     rows = [f"some words {i},{'ab'[i % 2]},train,u{i // 3},{'train' if i % 3 else 'test'},s{i % 5},"
             f"{'xyz'[i % 3]}" for i in range(60)]  # fmt: skip
     (tmp_path / "t.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
-    data = read_data(tmp_path / "t.csv", **options)
+    data = read_data(tmp_path / "t.csv", columns=options)
     assert data.columns.items() >= roles.items()
     held = [name for role, name in data.columns.items() if role != "ignored" and name]
     assert sorted([*held, *data.columns["ignored"]]) == sorted(head.split(","))
@@ -423,7 +422,7 @@ def test_names_that_are_not_utf8_are_told(tmp_path):
     data = read_data(tmp_path)
     (found,) = [one for one in data.findings if one.check == "names that are not UTF-8"]
     assert found.examples == (r"a/\udcff\udcfe.png",)
-    assert len(readable(data, 16)) == 8
+    assert len(readable(data, 16, 3)) == 8
 
 
 @pytest.mark.parametrize("name", ["caf\udce9.csv", "\udcff\udcfe/t.csv", "t\udcc3.jsonl"])
@@ -445,7 +444,7 @@ def test_a_table_whose_name_is_not_utf8_is_read(name, tmp_path, capsys):
 
 def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
     data = read_data(labelled(tmp_path, ["a", "b"]))
-    drawn = draw_splits(data, find_copies(data))
+    drawn = draw_splits(data, find_copies(data, 32, 1))
     assert "examples that are all alike" in checks(drawn)
     assert all(one.severity != "refused" for one in run_checks(drawn))
 
@@ -453,5 +452,5 @@ def test_texts_that_are_all_alike_are_told_and_not_refused(tmp_path):
 def test_copies_in_a_test_that_was_brought_are_refused_however_many(tmp_path):
     rows = [("ab"[i % 2], "test" if i % 4 > 1 else "train") for i in range(40)]
     data = read_data(split_table(tmp_path, rows))
-    drawn = draw_splits(data, find_copies(data))
+    drawn = draw_splits(data, find_copies(data, 32, 1))
     assert any(one.severity == "refused" for one in run_checks(drawn))

@@ -22,21 +22,15 @@ from helpers.advisor import export, model_folder, pipeline
 from helpers.advisor import probe as probe_module
 from helpers.advisor.answer import _probe_reasons, first_answer
 from helpers.advisor.checks.catalogue import run_checks
-from helpers.advisor.checks.pictures import picture_shape, pictures, readable
+from helpers.advisor.checks.pictures import picture_shape, readable
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import cut_folds
 from helpers.advisor.network import choose_backbone, cut_off
 from helpers.advisor.pipeline import Request
 from helpers.advisor.probe import (
     AT_CHANCE,
-    CUT_OFF,
-    FAR,
-    IMBALANCED,
-    NOISE,
-    REPEATED,
     TRANSFERS,
-    UNKNOWN,
-    UNSEEN,
+    Cause,
     ProbeScore,
     Probing,
     probe_own,
@@ -44,7 +38,7 @@ from helpers.advisor.probe import (
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import _fit_to_print
-from helpers.advisor.task import make_own_task
+from helpers.advisor.task import decoded, make_own_task
 from helpers.approaches import get_approach
 from helpers.cli.commands import main
 from helpers.decision import Situation
@@ -92,7 +86,7 @@ def test_one_scale_is_taken_from_all_pictures(low, high, kind, ending, tmp_path)
         for i in range(20)
     ]
     data = stored(tmp_path, arrays, ending)
-    shown = pictures(data, 32, 1)
+    shown = decoded(data, 32, 1).images
     assert len(np.unique(shown)) > 250
     dark, bright = shown[data.labels == 0], shown[data.labels == 1]
     assert dark.max() <= 130 and bright.min() >= 125
@@ -113,7 +107,7 @@ def test_a_value_is_as_bright_in_every_picture_of_a_set(ends, kind, tmp_path):
     ramp = np.linspace(0, 1, 32 * 32).reshape(32, 32)
     arrays = [(ramp * ends[i % 2]).astype(kind) for i in range(12)]
     data = stored(tmp_path, arrays, ".tif")
-    shown = pictures(data, 32, 1)[..., 0].astype(float)
+    shown = decoded(data, 32, 1).images[..., 0].astype(float)
     for row, label in enumerate(data.labels):
         wanted = ramp * ends[label] / data.scale[1] * 255
         assert abs(shown[row] - np.clip(wanted, 0, 255)).max() <= 2
@@ -126,7 +120,7 @@ def test_a_hot_pixel_and_what_is_no_number_set_no_scale(tmp_path):
     arrays[0][0, 0], arrays[1][0, 0], arrays[2][0, 0] = 1e9, np.nan, np.inf
     data = stored(tmp_path, arrays, ".tif")
     assert data.scale == pytest.approx((0, 100), abs=1)
-    assert pictures(data, 32, 1).std() > 20
+    assert decoded(data, 32, 1).images.std() > 20
 
 
 def test_all_bits_of_colour_are_read(tmp_path):
@@ -310,22 +304,22 @@ def score(accuracy, n=80):
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"classical": score(1.0), "cut": 1.0}, CUT_OFF),
-        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9}, FAR),
-        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9, "unseen": True}, UNSEEN),
-        ({"classical": score(1.0), "cut": 0.0, "distance": 0.1}, UNKNOWN),
-        ({"classical": score(1.0), "distance": None}, UNKNOWN),
-        ({"classical": score(0.5), "cut": 1.0, "distance": 0.9}, NOISE),
-        ({"probe": score(0.95), "classical": score(0.95), "chance": 0.95}, IMBALANCED),
+        ({"classical": score(1.0), "cut": 1.0}, Cause.CUT_OFF),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9}, Cause.FAR),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.9, "unseen": True}, Cause.UNSEEN),
+        ({"classical": score(1.0), "cut": 0.0, "distance": 0.1}, Cause.UNKNOWN),
+        ({"classical": score(1.0), "distance": None}, Cause.UNKNOWN),
+        ({"classical": score(0.5), "cut": 1.0, "distance": 0.9}, Cause.NOISE),
+        ({"probe": score(0.95), "classical": score(0.95), "chance": 0.95}, Cause.IMBALANCED),
     ],
 )
 def test_distance_is_blamed_only_where_it_was_measured(changes, cause):
     about = {"probe": score(0.5), "chance": 0.5, "p_value": 0.5, "distance": 0.9}
-    weak = Probing(**(about | changes), how="made", frechet=1.0, log_me=0.0)
+    weak = Probing(**(about | changes), how="made", log_me=0.0)
     assert (weak.verdict, weak.cause) == (AT_CHANCE, cause)
     assert weak.as_dict()["cause"] == cause
     said = _probe_reasons(weak, 64)
-    assert any("distant" in one for one in said) == (cause == FAR)
+    assert any("distant" in one for one in said) == (cause == Cause.FAR)
     good = replace(weak, probe=score(0.99), chance=0.5)
     assert (good.verdict, good.cause) == (TRANSFERS, "")
 
@@ -339,10 +333,10 @@ def lower_letters(texts, longest):
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        ("😀 😍 👍|😡 👎 💩", UNSEEN),
-        ("好 棒 喜 欢|坏 差 讨 厌", UNSEEN),
-        ("\u00e9\u00e9 \u00ea\u00ea|\u00f9\u00f9 \u00fa\u00fa", UNSEEN),
-        ("aa bb|yy zz", FAR),
+        ("😀 😍 👍|😡 👎 💩", Cause.UNSEEN),
+        ("好 棒 喜 欢|坏 差 讨 厌", Cause.UNSEEN),
+        ("\u00e9\u00e9 \u00ea\u00ea|\u00f9\u00f9 \u00fa\u00fa", Cause.UNSEEN),
+        ("aa bb|yy zz", Cause.FAR),
     ],
 )
 def test_what_the_network_cannot_read_is_not_called_distance(words, cause, monkeypatch):
@@ -408,7 +402,7 @@ def looked_for(texts, labels, monkeypatch, together=None):
 @pytest.mark.parametrize("kind", LATE)
 def test_what_lies_after_the_tokens_read_is_not_called_distance(kind, monkeypatch):
     found = looked_for(*drawn_texts(LATE[kind]), monkeypatch)
-    assert (found.verdict, found.cause) == (AT_CHANCE, CUT_OFF)
+    assert (found.verdict, found.cause) == (AT_CHANCE, Cause.CUT_OFF)
     assert found.cut == pytest.approx(0.5 if kind == "every other text" else 1, abs=0.1)
     assert found.baseline_leads
     assert not any("distant" in one for one in _probe_reasons(found, 8))
@@ -420,7 +414,7 @@ def test_what_lies_after_the_tokens_read_is_not_called_distance(kind, monkeypatc
 def test_texts_that_tell_nothing_are_not_called_distant(kind, monkeypatch):
     drawn = drawn_texts(lambda label, random: MEANINGLESS[kind](random))
     found = looked_for(*drawn, monkeypatch)
-    assert (found.verdict, found.cause) == (AT_CHANCE, NOISE)
+    assert (found.verdict, found.cause) == (AT_CHANCE, Cause.NOISE)
     assert not any("distant" in one for one in _probe_reasons(found, 8))
 
 
@@ -430,7 +424,7 @@ def test_few_texts_again_and_again_are_not_called_wrong_labels(monkeypatch):
     texts, labels = drawn_texts(lambda label, random: random.choice(emoji[label]) * 3)
     monkeypatch.setitem(globals(), "word_numbers", lower_letters)
     found = looked_for(texts, labels, monkeypatch, np.unique(texts, return_inverse=True)[1])
-    assert (found.cause, found.different, found.unseen) == (REPEATED, 6, True)
+    assert (found.cause, found.different, found.unseen) == (Cause.REPEATED, 6, True)
     assert _probe_reasons(found, 8)
 
 
@@ -438,7 +432,7 @@ def test_few_texts_again_and_again_are_not_called_wrong_labels(monkeypatch):
 def test_one_large_class_is_not_called_distance(kind, monkeypatch):
     texts, _ = drawn_texts(lambda label, random: MEANINGLESS["words"](random), 400)
     found = looked_for(texts, np.array(FEW[kind] * 400)[:400], monkeypatch)
-    assert (found.verdict, found.cause) == (AT_CHANCE, IMBALANCED)
+    assert (found.verdict, found.cause) == (AT_CHANCE, Cause.IMBALANCED)
     assert not any("distant" in one for one in _probe_reasons(found, 8))
 
 

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 from own import write_pictures
+from PIL import Image
 from tqdm import tqdm
 
 from helpers.advisor.export import load_model
@@ -74,6 +75,17 @@ def test_the_answer_has_every_key_and_is_sound(looked):
         assert set(row) >= CANDIDATE_KEYS
         assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
         assert row["train_seconds"] > 0 and row["stored_mb"] > 0 and row["latency_ms"] > 0
+
+
+def test_a_network_for_grey_pictures_says_that_it_sees_no_colour(place, tmp_path):
+    for file in place.rglob("*.png"):
+        copy = tmp_path / file.relative_to(place)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as grey:
+            Image.merge("RGB", [grey, grey, grey.point(lambda value: value // 2)]).save(copy)
+    checks = advise(asked(tmp_path)).as_dict()["checks"]
+    (colour,) = [check for check in checks if check["check"] == "colour"]
+    assert colour["severity"] == "warning" and "does not see" in colour["found"]
 
 
 def test_the_second_look_gives_the_same_answer_from_the_cache(looked, place):

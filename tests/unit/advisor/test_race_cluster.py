@@ -290,7 +290,7 @@ def test_a_client_that_closes_while_it_is_used_is_one_sentence():
     def closed(*_, **__):
         raise ClosedClientError("Client is closed. Can't send update-graph message.")
 
-    connection = object.__new__(cluster_module._Connection)
+    connection = object.__new__(Cluster)
     connection.address = "tcp://here:1"
     connection.client = SimpleNamespace(submit=closed, cancel=closed, status="closed")
     with pytest.raises(UserError, match="went away; what was finished is kept"):

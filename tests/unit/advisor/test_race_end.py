@@ -9,7 +9,7 @@ from own import write_pictures
 from tqdm import tqdm
 
 from helpers.advisor.pipeline import Request, advise
-from helpers.advisor.prior.accuracies import Expected
+from helpers.advisor.prior import Expected
 from helpers.advisor.race import rounds, schedule
 from helpers.advisor.race.runs import SkipKind
 from helpers.advisor.race.schedule import Race

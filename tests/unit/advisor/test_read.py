@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -235,7 +234,7 @@ def test_columns_are_found_by_name_or_content(tmp_path, names):
 def test_columns_can_be_named(tmp_path):
     rows = [(a, b, a[::-1], "xy"[i % 3 == 0]) for i, (a, b) in enumerate(text_rows())]
     file = write_csv(tmp_path / "t.csv", rows, header="text,label,other,kind")
-    data = read_data(file, text_column="other", label_column="kind")
+    data = read_data(file, columns={"text": "other", "label": "kind"})
     assert data.items[0] == sentence(0)[::-1]
     assert data.classes == ("x", "y")
 
@@ -498,19 +497,19 @@ def test_broken_input_gets_one_sentence(kind, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"label_column": "labl"}, "no column 'labl'; did you mean 'label'"),
-        ({"text_column": "text", "image_column": "label"}, "one or the other"),
+        ({"label": "labl"}, "no column 'labl'; did you mean 'label'"),
+        ({"text": "text", "image": "label"}, "one or the other"),
     ],
 )
 def test_wrong_options_get_one_sentence(options, says, tmp_path):
     write_csv(tmp_path / "t.csv")
     with pytest.raises(UserError, match=says):
-        read_data(tmp_path / "t.csv", **options)
+        read_data(tmp_path / "t.csv", columns=options)
 
 
 def test_a_column_cannot_be_named_for_a_folder(tmp_path):
     with pytest.raises(UserError, match="--label-column means nothing"):
-        read_data(class_folders(tmp_path), label_column="x")
+        read_data(class_folders(tmp_path), columns={"label": "x"})
 
 
 def test_two_columns_that_could_be_the_label_are_named(tmp_path):
@@ -690,15 +689,12 @@ def test_pictures_of_every_kind_are_read(tmp_path):
     assert len(with_splits(read_data(tmp_path))) == 16
 
 
-def test_a_selection_keeps_its_pictures(tmp_path):
-    from helpers.advisor.checks.pictures import pictures
+def test_what_can_be_read_is_decoded_once(tmp_path):
+    from helpers.advisor.task import decoded
 
     class_folders(tmp_path, n=8)
     (tmp_path / "cat" / "2.png").write_bytes(b"no picture at all")
-    data = with_splits(read_data(tmp_path), side=16)
-    rows = np.array([9, 3, 1])
-    whole, some = pictures(data, 16), pictures(data.take(rows), 16)
-    assert isinstance(whole, np.memmap)
-    assert np.array_equal(np.asarray(whole)[rows], some)
-    shutil.rmtree(tmp_path / "dog")  # what was decoded once is not read again
-    assert len(some) == 3
+    data = with_splits(read_data(tmp_path), side=16, channels=3)
+    found = decoded(data, 16, 3)
+    assert isinstance(found.images, np.memmap) and len(found.images) == len(data) == 15
+    assert np.array_equal(found.kept, data.rows)

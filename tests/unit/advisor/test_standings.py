@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from helpers.advisor.prior.accuracies import Expected, chance_right
+from helpers.advisor.prior import Expected, chance_right
 from helpers.advisor.race.standings import Arm, Standing, standing, turns
 from helpers.results.expected_regret import WITHIN
 

@@ -437,13 +437,13 @@ def test_broken_folders_get_one_sentence(kind, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"text_column": "x"}, "--text-column means nothing"),
-        ({"label_column": "x"}, "--label-column means nothing"),
+        ({"text": "x"}, "--text-column means nothing"),
+        ({"label": "x"}, "--label-column means nothing"),
     ],
 )
 def test_wrong_options_get_one_sentence(options, says, tmp_path):
     with pytest.raises(UserError, match=says):
-        read_data(class_folders(tmp_path), **options)
+        read_data(class_folders(tmp_path), columns=options)
 
 
 def test_a_lone_text_file_is_no_data(tmp_path):

@@ -1,4 +1,4 @@
-"""What the records say of gains over what is measured here, and how far one more data set may lie.
+"""What the records let expect of each approach: a gain over what is measured here, and its spread.
 
 A gain is a difference to the probe, of pictures to the better of probe and model without a network,
 on the same task, size and seeds. It is taken between angles, arcsin √share: a measured share is as
@@ -12,7 +12,7 @@ drawn towards that of all, and is as wide as a t interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from helpers.advisor.data import counted
+from helpers.advisor.probe import Probing
+from helpers.results.expected_regret import WITHIN
 from helpers.results.learning_curves import Measured
 from helpers.tasks import TASKS
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
@@ -35,6 +38,7 @@ LONE_SPREAD = 0.1  # of the angle, where a single data set speaks
 LEAST_SPREAD = 0.01  # of the angle; data sets that agree by luck do not make a certainty
 UNREGISTERED = 2  # classes of a recorded task that nothing is known of
 Z = float(norm.ppf(0.975))
+TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
 
 
 @dataclass(frozen=True)
@@ -74,15 +78,11 @@ def recorded_gains(modality: str, measured: Measured, per_class: float) -> Gains
 
     per_class: examples a class to train on. Beyond what is recorded its ends stand in.
     """
-    key = ("gains", modality, per_class)
+    key = ("gains", modality)
     if key not in measured.worked_out:
-        measured.worked_out[key] = _gains(modality, measured, np.log(per_class))
-    return measured.worked_out[key]
-
-
-def _gains(modality: str, measured: Measured, size: float) -> Gains:
-    columns = ["approach", "gain", "size", "curve", "family", "runs"]
-    cells = pd.DataFrame(_cells(modality, measured), columns=columns)
+        columns = ["approach", "gain", "size", "curve", "family", "runs"]
+        measured.worked_out[key] = pd.DataFrame(_cells(modality, measured), columns=columns)
+    cells = measured.worked_out[key].copy()
     if cells.empty:
         return NOTHING
     both = ["gain", "size"]
@@ -90,7 +90,7 @@ def _gains(modality: str, measured: Measured, size: float) -> Gains:
     products = pd.DataFrame({"gain": own["gain"] * own["size"], "size": own["size"] ** 2})
     sums = products.groupby(cells["approach"]).sum()
     rate = (sums["gain"] / sums["size"]).where(sums["size"] > 0, 0.0)
-    further = np.clip(size, cells["size"].min(), cells["size"].max()) - cells["size"]
+    further = np.clip(np.log(per_class), cells["size"].min(), cells["size"].max()) - cells["size"]
     cells["gain"] += cells["approach"].map(rate) * further
     table = cells.groupby(["family", "approach"])["gain"].mean().unstack()
     table = table.fillna(table.mean())
@@ -125,3 +125,79 @@ def _spread(gains: pd.DataFrame) -> pd.Series:
     drawn = (SHARED * shared + (number - 1) * own) / freedom + LEAST_SPREAD**2
     # One more data set lies off by its own deviation, and by that of the mean: V + V / n.
     return np.sqrt(drawn * (1 + 1 / number)) * student.ppf(0.975, freedom) / Z
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An approach's expected accuracy here, 95 % interval, and what it rests on.
+
+    runs: recorded, or of a race. origin: what it rests on, in words. measured: the accuracy was
+    measured on this data, by a race or out of fold; else it is the better of those with a gain.
+    """
+
+    approach: str
+    accuracy: float
+    low: float
+    high: float
+    runs: int
+    origin: str
+    measured: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the interval is narrow enough to tell anything."""
+        return self.measured or self.high - self.low <= TOO_WIDE
+
+    def above(self, other: Expected) -> tuple[float, float]:
+        """How far it lies above another, and the deviation of that, as both intervals have it."""
+        widths = self.high - self.low, other.high - other.low
+        return self.accuracy - other.accuracy, float(np.hypot(*widths)) / (2 * Z)
+
+
+def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
+    """Expected accuracy of every approach that the records compare with what is measured here.
+
+    That is the probe and the classical pipeline; gains are added to the probe, for pictures to the
+    better of both. A weak probe stays the base whatever the other reaches: no recorded network was
+    as blind to what tells classes apart.
+    """
+    probe, classical = probing.probe, probing.classical
+    expected = {
+        name: Expected(name, score.accuracy, score.low, score.high, 0, origin, True)
+        for name, score, origin in (
+            (FEATURE_EXTRACTION, probe, "probe on your data, out of fold"),
+            (CLASSICAL, classical, "on your data, out of fold"),
+        )
+    }
+    ahead = CLASSICAL in gains.over and classical.accuracy > probe.accuracy and not probing.cause
+    start = angle((classical if ahead else probe).accuracy)
+    # The probe's own noise comes on top of how far gains differ between data sets.
+    noise = 1 / (4 * probe.n)
+    count = counted(gains.families, "recorded data set")
+    base = "the result without a network" if ahead else "your probe"
+    better = "the better of the two" if CLASSICAL in gains.over else "the probe"
+    origin = f"{base}, and the gain over {better} in {count}"
+    for name, (gain, spread) in gains.of.items():
+        width = np.sqrt(noise + spread**2)
+        ends = [float(share_at(start + gain + side * width)) for side in (0, -Z, Z)]
+        expected[name] = Expected(name, *ends, gains.runs[name], origin)
+    return expected
+
+
+def chance_right(gaps: Iterable[tuple[float, float]]) -> float:
+    """Chance that nothing lies more than WITHIN above what is taken.
+
+    gaps: how far each of the others lies above it, and the deviation of that, as if these were
+    independent.
+    """
+    return float(np.prod([norm.cdf(WITHIN, gap, deviation) for gap, deviation in gaps]))
+
+
+def within_budget(
+    seconds: Mapping[str, float], minutes: float | None, names: Iterable[str]
+) -> dict[str, float]:
+    """Of these approaches those whose training fits the minutes, with its seconds; else all."""
+    known = {name: seconds[name] for name in names}
+    if minutes is None:
+        return known
+    return {name: taken for name, taken in known.items() if taken <= 60 * minutes} or known

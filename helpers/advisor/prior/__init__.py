@@ -1,1 +1,0 @@
-"""What the records let expect of each approach on own data."""
