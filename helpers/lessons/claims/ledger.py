@@ -181,6 +181,8 @@ def _parts(verdict: Verdict) -> list[tuple[str, Verdict]]:
 
 def _figures(one: Verdict) -> str:
     effect = "" if one.effect is None else f" {effect_in_words(one)} {_unit(one)};"
+    if one.verdict == UNTESTED:
+        return "."
     rests_on = f"{one.data_sets} data sets, {one.runs:,} runs" if one.runs else "counted"
     return f":{effect} {rests_on}."
 
