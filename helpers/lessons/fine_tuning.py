@@ -11,11 +11,12 @@ from helpers.approaches import TransferModel, get_approach
 from helpers.backbones import clone, load_backbone
 from helpers.display.figures import Picture, figure
 from helpers.experiments.single_run import source_accuracy
+from helpers.results.runs import load_runs
 from helpers.results.statistics import interval_table, mean_interval
 from helpers.tasks import Task, load_task
 from helpers.training.examples import Examples
 from helpers.training.loop import History, evaluate, train
-from helpers.vocabulary import FULL_FINE_TUNING
+from helpers.vocabulary import FULL_FINE_TUNING, label_of
 
 
 class Tiny(NamedTuple):
@@ -56,6 +57,43 @@ def rates_in_words(rows: pd.DataFrame) -> str:
         f"Validation chose a rate of **{chosen:g}**{edges.get(chosen, '')}: test accuracy "
         f"**{means['accuracy'][chosen]:.3f}**, {lost:.1f} points above the worst rate. Within two "
         f"points of the best: {near.min():g} to {near.max():g}."
+    )
+
+
+def running_statistics() -> pd.DataFrame:
+    """What BatchNorm's running statistics gained over held ones, in points, both at searched rates.
+
+    A row each for task, network and approach of recorded runs: validation and test (means over
+    draws), low and high (95 %, of test, draw by draw), draws.
+    """
+    runs, norm = load_runs(), r"norm=(frozen|running);?"
+    runs["norm"] = runs["settings"].str.extract(norm)
+    runs["other"] = runs["settings"].str.replace(norm, "", regex=True)
+    cell = ["task", "backbone", "approach", "n_train", "dial", "image_size", "other"]
+    chosen = runs[runs["norm"].notna() & ~runs["sweep"].str.endswith("/tuning")]
+    chosen = chosen[[*cell, "norm", "lr"]].drop_duplicates()
+    both = chosen.groupby(cell)["norm"].transform("nunique") == 2
+    wide = runs.merge(chosen[both]).pivot(  # the first draw is among the trials
+        index=[*cell, "seed"], columns="norm", values=["val_accuracy", "test_accuracy"]
+    )
+    held, running = (wide.xs(name, axis=1, level=1) for name in ("frozen", "running"))
+    gains = 100 * (running - held).dropna()
+    rows = []
+    for (task, backbone, approach, *_), own in gains.groupby(level=cell):
+        where = f"{task} on {backbone}"
+        ends = mean_interval(own["test_accuracy"])
+        rows.append((where, label_of(approach), own["val_accuracy"].mean(), *ends, len(own)))
+    names = ["task and network", "approach", "validation", "test", "low", "high", "draws"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def running_in_words(table: pd.DataFrame) -> str:
+    """The same in a sentence."""
+    up, down = (table["low"] > 0).sum(), (table["high"] < 0).sum()
+    return (
+        f"With running statistics test accuracy changed by **{table['test'].min():+.1f} to "
+        f"{table['test'].max():+.1f} points**, clearly up in {up} and clearly down in {down} of "
+        f"{len(table)} comparisons. So they have no one sign; try both on your own validation set."
     )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rows import make_row
 
 from helpers.approaches import TransferModel, freeze
 from helpers.backbones import load_backbone
@@ -74,3 +75,25 @@ def test_remedies_and_a_tiny_set_run(monkeypatch):
     assert "gradual unfreezing" in table and table.count("\n") == 4
     tiny = fine_tuning.tune_tiny(20, epochs=2, n_validation=50)
     assert len(tiny.train_accuracy) == len(tiny.history.val_loss) == 2 and tiny.n_validation == 50
+
+
+def test_running_statistics_are_compared_draw_by_draw_at_each_ones_chosen_rate(monkeypatch):
+    rows = [
+        make_row(
+            approach="full_fine_tuning", sweep=sweep, seed=seed, lr=lr, test_accuracy=accuracy,
+            val_accuracy=accuracy, settings=f"norm={norm};augment=mirror",
+        )
+        for norm, rate, gain in (("frozen", 1e-3, 0.0), ("running", 1e-4, 0.1))
+        for seed in range(3)
+        for sweep, lr, accuracy in (
+            [("a/tuning", rate, 0.5 + gain), ("a/tuning", 0.1, 0.9)] if seed == 0
+            else [("a", rate, 0.5 + gain + seed / 100)]
+        )
+    ]  # fmt: skip
+    alone = make_row(approach="lp_ft", sweep="a", seed=1, settings="norm=frozen")
+    monkeypatch.setattr(fine_tuning, "load_runs", lambda: pd.DataFrame([*rows, alone]))
+    (told,) = fine_tuning.running_statistics().to_dict("records")
+    assert told["draws"] == 3 and told["test"] == pytest.approx(10.0)
+    assert told["task and network"] == "digits on pocket"
+    words = fine_tuning.running_in_words(pd.DataFrame([told | {"low": 5.0, "high": 15.0}]))
+    assert "+10.0 to +10.0 points**, clearly up in 1 and clearly down in 0 of 1" in words
