@@ -99,16 +99,21 @@ class OwnModel:
     recipe: dict[str, Any]
     model: Any = field(repr=False)
 
+    def about(self) -> str:
+        """What it is, in two lines; the scripts of earlier exports print it."""
+        r = self.recipe
+        tested = r.get("test") or {}
+        said = f"{r['approach']} on {r['backbone']}: {', '.join(r['classes'])}"
+        if not tested:
+            return said
+        return f"{said}\ntest accuracy, as reported: {tested['accuracy']:.4f} (n = {tested['n']:,})"
+
     def command(self, given: Sequence[str]) -> int:
         """Print the class of each picture, text or file of a text, or test the model again.
 
         Returns the exit status, 2 with one line of error for a file that cannot be read.
         """
-        told, tested = self.recipe, self.recipe.get("test") or {}
-        print(printable(f"{told['approach']} on {told['backbone']}: {', '.join(told['classes'])}"))
-        if tested:
-            reported = f"{tested['accuracy']:.4f} (n = {tested['n']:,})"
-            print(f"test accuracy, as reported: {reported}")
+        print(*map(printable, self.about().splitlines()), sep="\n")
         try:
             for name, label in zip(given, self.classify(self._named(given)), strict=True):
                 print(printable(f"{name}: {label}"))
