@@ -25,8 +25,9 @@ from helpers.vocabulary import (
 )
 
 
-def plot_handfuls(accuracy: float, sizes: tuple[int, int], tries: int = 2_000) -> Picture:
+def plot_handfuls(accuracy: float, sizes: tuple[int, int]) -> Picture:
     """Histograms of the accuracy that test sets of several sizes show of one network."""
+    tries = 2_000
     made, ax = figure("One network, judged on many small handfuls of photos", height=3.4)
     rng, bins = np.random.default_rng(0), np.arange(0, 1.03, 0.02) - 0.01
     for n, colour in zip(sizes, ("#56b4e9", "#444444"), strict=True):
