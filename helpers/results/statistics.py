@@ -20,7 +20,6 @@ from helpers.vocabulary import counted
 CONFIDENCE = 0.95
 # What is given before an approach is chosen; image_size: pixels a side, for texts tokens.
 SITUATION = ("task", "backbone", "n_train", "dial", "image_size")
-LATE = 0.1  # share of a run's updates, at its end
 FORGETTING = ("source_accuracy_before", "source_accuracy_after")
 
 
@@ -132,20 +131,6 @@ def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
     by_solver = runs["settings"].str.contains(r"(?:^|;)solver=lbfgs(?:;|$)", regex=True)
     probe = runs["approach"] == "feature_extraction"
     return ~((runs["approach"] == "classical") | (probe & by_solver))
-
-
-def late_best(runs: pd.DataFrame) -> pd.DataFrame:
-    """Count how often the best weights stood in the last tenth of the updates of a run.
-
-    Where it often does, runs were cut off before they were done. Only runs that train by gradient
-    count. Columns: approach, `runs`, `late` and `share`, the largest share first.
-    """
-    runs = runs[trains_by_gradient(runs)]
-    late = runs["updates"] - runs["best_update"] < LATE * runs["updates"]
-    groups = runs.assign(late=late).groupby("approach", observed=True)["late"]
-    table = groups.agg(runs="count", late="sum").reset_index()
-    table["share"] = table["late"] / table["runs"]
-    return table.sort_values(["share", "approach"], ascending=[False, True], ignore_index=True)
 
 
 def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:
