@@ -125,14 +125,11 @@ def plot_published() -> Picture:
     return made
 
 
-def published_in_words(edge: int = 20_000) -> str:
-    """How much pretraining gained below and above so many examples, in published cases."""
+def published_in_words() -> str:
+    """How much pretraining gained up to 20,000 examples and with more, in published cases."""
     pairs = published_pairs()
-    told = []
-    for words, own in (
-        (f"up to {edge:,}", pairs[pairs["n_train"] <= edge]),
-        ("more", pairs[pairs["n_train"] > edge]),
-    ):
+    few, told = pairs["n_train"] <= 20_000, []
+    for words, own in (("up to 20,000", pairs[few]), ("more", pairs[~few])):
         told.append(
             f"{words} examples: {own['gain'].median():.1f} points at the median of {len(own)} "
             f"cases, scratch level or ahead in {(own['gain'] <= 0).sum()}"
