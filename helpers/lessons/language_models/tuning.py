@@ -70,6 +70,7 @@ class Tuned:
     history: pd.DataFrame
     losses: list[float] = field(default_factory=list)
     trainable_params: int = 0
+    total_params: int = 0
     tokens_seen: int = 0
     cpu_seconds: float = 0.0  # of training alone, without the measuring
 
@@ -90,7 +91,7 @@ def adapt(lm: CausalLM, train: Corpus, held: Mapping[str, Corpus], config: TuneC
                        embeddings=config.embeddings)  # fmt: skip
         made = replace(made, model=plugged)
     tuned = Tuned(made, pd.DataFrame())
-    tuned.trainable_params, _ = count_parameters(made.model)
+    tuned.trainable_params, tuned.total_params = count_parameters(made.model)
     stops = {0, config.steps, *(step for step in config.measured_at if step < config.steps)}
     found = []
     for step, cpu in _descend(made.model, *rows_of(train, lm.context), config, tuned):
