@@ -81,12 +81,12 @@ def anatomy(approach: Approach, backbone: Backbone) -> list[Part]:
     return parts
 
 
-def plot_approaches(network: str = "pocket") -> Diagram:
-    """Draw every registered approach as the network's stages: grey stays, orange trains.
+def plot_approaches() -> Diagram:
+    """Draw every registered approach as the stages of `pocket`: grey stays, orange trains.
 
     Read off the models, so that an approach of one's own is a row by being registered.
     """
-    backbone, count = load_backbone(network), len(APPROACHES)
+    backbone, count = load_backbone("pocket"), len(APPROACHES)
     title = "Grey stays, orange trains, green is inserted and trains; hatched: random start"
     made, ax = figure(
         title, width=MAX_SIZE[0], height=min(MAX_SIZE[1], 0.5 + 0.5 * count), kind=Diagram

@@ -4,7 +4,7 @@ Every function returns a `Picture`, a matplotlib Figure that a notebook shows wh
 last line, with alt text. Pass `ax=` to draw into one panel of a figure that you made.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -133,12 +133,17 @@ def small_multiples(
         lines, labels = ax.get_legend_handles_labels()
         entries |= dict(zip(labels, lines, strict=True))
         ax.get_legend().remove()
-        sizes = sorted(set(table["n_train"]))
-        ax.set_xticks(sizes, [f"{size:,}" for size in sizes], size="small")
-        ax.minorticks_off()
+        mark_sizes(ax, table["n_train"], size="small")
     where = {"loc": "outside lower center", "ncols": 4, "fontsize": "small", "frameon": False}
     made.legend(entries.values(), entries, title="training examples (log scale)", **where)
     return made
+
+
+def mark_sizes(ax: Axes, sizes: Iterable[int], **style: Any) -> None:
+    """Mark these numbers of examples on a logarithmic axis, and nothing between them."""
+    sizes = sorted(set(sizes))
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes], **style)
+    ax.minorticks_off()
 
 
 def plot_history(history: Any, *, title: str = "", chance: float | None = None) -> Figure:

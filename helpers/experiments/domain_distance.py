@@ -167,16 +167,16 @@ def reference_features(backbone: str, size: int, n: int) -> np.ndarray:
     return np.asarray(extract_features(load_backbone(backbone, size=size), examples.inputs))
 
 
-def gains_by_distance(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+def gains_by_distance(gains: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation of each score with a gain, for each backbone and number of examples.
 
-    gains: rows of `statistics.paired_gain` (backbone, task, dial, n_train, mean). Signs are
-    turned so that 1 says "the farther by this score, the larger the gain".
+    gains: rows of `beside`. Signs are turned so that 1 says "the farther by this score, the larger
+    the gain".
     Columns: backbone, n_train, places, frechet, above_chance, log_me (Spearman's rank correlation;
     NaN with fewer than four places). `distance` has the ranks of `frechet`.
     """
     rows = []
-    for (backbone, n), own in beside(distances, gains).groupby(["backbone", "n_train"]):
+    for (backbone, n), own in gains.groupby(["backbone", "n_train"]):
         row = {"backbone": backbone, "n_train": int(n), "places": len(own)}
         for name, sign in SIGNS.items():
             both = own[[name, "mean"]].dropna()
@@ -191,6 +191,9 @@ SIGNS = {"frechet": 1, "above_chance": -1, "log_me": -1}  # a larger score is fa
 
 
 def beside(distances: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
-    """Join gains with the scores of the place (columns of `PLACE`) that each was measured at."""
+    """Join gains with the scores of the place (columns of `PLACE`) that each was measured at.
+
+    gains: rows of `statistics.paired_gain` (backbone, task, dial, image_size, n_train, mean).
+    """
     places = [table.assign(dial=table["dial"].round(4)) for table in (gains, distances)]
     return places[0].merge(places[1], on=PLACE, suffixes=("", "_at"))

@@ -31,7 +31,6 @@ from helpers.vocabulary import (
 
 TUNING = "/tuning"  # a sweep's learning-rate trials are recorded under its name and this
 ALL = 0  # as a size: every training example of the task
-EIGHT = SHIPPED  # the approaches that a grid compares where it names none
 DEFAULT_RATE = (None,)  # as rates: the approach's default and no trials
 FEW = 200  # training examples up to which extra seeds run, and that learning rates are tried on
 
@@ -43,7 +42,7 @@ class Block:
     backbone: str
     tasks: tuple[str, ...]
     sizes: tuple[int, ...]  # training examples, rising; one that a task lacks is left out
-    approaches: tuple[str, ...] = EIGHT
+    approaches: tuple[str, ...] = SHIPPED
     seeds: int = 3
     dials: tuple[float, ...] = (0.0,)
     settings: tuple[str, ...] = ("",)
@@ -56,7 +55,7 @@ class Block:
     augment: str = ""  # names of augmentations, added to the settings of every approach
     # Approaches of which every seed runs. Of the others seeds after 0 run where the first one came
     # within two standard errors of the best.
-    always: tuple[str, ...] = EIGHT
+    always: tuple[str, ...] = SHIPPED
     single: tuple[str, ...] = ()  # approaches that run on seed 0 only
     extra_seeds: int = 0  # more seeds at 200 examples or fewer, for those near the best
 

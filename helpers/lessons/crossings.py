@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.colors import to_rgb
 
 from helpers.display.figures import MAX_SIZE, Picture, figure
-from helpers.display.plots import plot_curves
+from helpers.display.plots import mark_sizes, plot_curves
 from helpers.lessons.claims import effect_in_words, judge_claims
 from helpers.results.learning_curves import comparable, on_equal_seeds
 from helpers.results.published.cases import comparable_cases
@@ -107,23 +107,19 @@ def plot_live(rows: pd.DataFrame, title: str) -> Picture:
 
 def _over_sizes(table: pd.DataFrame, title: str) -> Picture:
     made = plot_curves(table, "n_train", title=title, log_x=True, xlabel="training examples")
-    sizes = sorted(table["n_train"].unique())
-    made.axes[0].set_xticks(sizes, [f"{n:,}" for n in sizes])
-    made.axes[0].minorticks_off()
+    mark_sizes(made.axes[0], table["n_train"])
     return made
 
 
-def overtakes(
-    runs: pd.DataFrame, approach: str = FULL_FINE_TUNING, baseline: str = FEATURE_EXTRACTION
-) -> pd.DataFrame:
-    """Where `approach` overtakes `baseline` as examples grow, one row per curve (PLACE).
+def overtakes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Where full fine-tuning overtakes frozen features as examples grow: a row a curve (PLACE).
 
     Columns: those of PLACE; `examples`, where the mean paired gain turns from below zero to above
     (straight over log n; the smallest size where it lies above from the start; NaN: never up to
     `largest`); `clear`, the smallest size at which its 95 % interval lies above zero (NaN: none);
     `smallest` and `largest` size measured.
     """
-    gains = paired_gain(runs, approach, baseline)
+    gains = paired_gain(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)
     rows = []
     for place, own in gains.groupby(list(PLACE), observed=True):
         own = own.sort_values("n_train")
@@ -164,10 +160,9 @@ def plot_duels(table: pd.DataFrame, ours: str, theirs: str, title: str) -> Pictu
         dark = sum(to_rgb(look[row.ahead][0])) < 1
         style = {"ha": "center", "va": "center", "size": 7, "color": "white" if dark else "black"}
         ax.text(row.n_train, names.index(row.curve), f"{round(100 * row.mean):+d}", **style)
-    sizes = sorted(table["n_train"].unique())
-    ax.set(xscale="log", xlim=(min(sizes) / 1.5, max(sizes) * 1.5))
-    ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
-    ax.minorticks_off()
+    sizes = table["n_train"]
+    ax.set(xscale="log", xlim=(sizes.min() / 1.5, sizes.max() * 1.5))
+    mark_sizes(ax, sizes)
     ax.set_yticks(range(len(names)), names, size=8)
     ax.set_ylim(-0.7, len(names) - 0.3)
     ax.set_xlabel(f"training examples; numbers: {label_of(ours)} minus the other, in points")
@@ -350,9 +345,9 @@ def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
     )
 
 
-def needed_table(runs: pd.DataFrame, approach: str, target: str, most: int = 12) -> pd.DataFrame:
+def needed_table(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
     """`needed` to be shown: the curves where it was reached first."""
-    table = needed(runs, approach, target).sort_values("examples", ignore_index=True).head(most)
+    table = needed(runs, approach, target).sort_values("examples", ignore_index=True).head(12)
     told = [_told(row) for row in table.itertuples()]
     names = {"curve": "network and task", "n": label_of(target)}
     return table[["curve", "n"]].rename(columns=names).assign(**{label_of(approach): told})

@@ -25,6 +25,7 @@ from helpers.vocabulary import (
 
 DIALLED = "products_near"  # the task that the dial moves away from pocket's pretraining
 TUNED = (FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING)
+SHOWN = 200  # training examples whose correlations are shown
 LUCK = 0.05  # of so strong a rank correlation, either way
 EXACT = 7  # points up to which every order is tried
 
@@ -136,26 +137,23 @@ def needed_correlation(points: int) -> float:
     return float("nan")
 
 
-def foretold(n_train: int = 200) -> pd.DataFrame:
-    """Return how well each score ranks the gains, beside what luck needs.
+def foretold() -> pd.DataFrame:
+    """Return how well each score ranks the gains with 200 examples, beside what luck needs.
 
     Index: approach and network. Columns: places, needed (`needed_correlation`), then the rank
     correlation of each score. Networks with fewer than four places are left out.
     """
     found = pd.concat(
-        gains_by_distance(
-            DISTANCES_FILE.load(), paired_gain(runs(), name, FEATURE_EXTRACTION)
-        ).assign(approach=label_of(name))
-        for name in TUNED
+        gains_by_distance(gains(name)).assign(approach=label_of(name)) for name in TUNED
     )
-    found = found[found["n_train"] == n_train].dropna(subset="frechet")
+    found = found[found["n_train"] == SHOWN].dropna(subset="frechet")
     found["needed"] = found["places"].map(needed_correlation)
     return found.set_index(["approach", "backbone"])[["places", "needed", *SIGNS]]
 
 
-def foretold_sentence(n_train: int = 200) -> str:
+def foretold_sentence() -> str:
     """Count the correlations that are more than luck."""
-    table = foretold(n_train)
+    table = foretold()
     beyond = table[list(SIGNS)].ge(table["needed"] - 1e-9, axis=0)
     by = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in beyond.sum().items())
     return (

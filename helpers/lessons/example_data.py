@@ -11,7 +11,7 @@ from PIL import Image
 from helpers.tasks import Task, load_task
 from helpers.tasks.images import read_image
 
-SIDE, WRONG = 28, 4  # pixels; labels that are wrong
+N_TRAIN, SIDE, WRONG = 200, 28, 4  # training pictures, pixels, labels that are wrong
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Planted:
         )
 
 
-def example_folder(folder: Path, n_train: int = 200, *, seed: int = 0) -> Planted:
+def example_folder(folder: Path, n_train: int = N_TRAIN, *, seed: int = 0) -> Planted:
     """Write products that `pocket` never saw as class folders, with faults; anew each time.
 
     seed: draws the faults. Names of files give nothing away.
@@ -79,9 +79,9 @@ def _written(folder: Path, task: Task, name: str) -> list[Path]:
     return files
 
 
-def true_classes(n_train: int = 200) -> dict[bytes, str]:
+def true_classes() -> dict[bytes, str]:
     """The class of each picture of an example folder, by its pixels."""
-    task = example_task(n_train)
+    task = example_task(N_TRAIN)
     splits = (task.train, task.validation, task.test)
     pairs = (pair for one in splits for pair in zip(one.inputs, one.labels, strict=True))
     return {np.asarray(picture).tobytes(): task.classes[label] for picture, label in pairs}

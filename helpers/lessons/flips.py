@@ -1,24 +1,7 @@
 """The records of the three flips: what overrides the rules, measured and kept.
 
 `data/results/flips.csv` holds one line per question; whole lines are appended by
-`tools/measure/measure_flips.py` and never edited. Its columns:
-
-    flip                 unlabelled, or local
-    task, backbone       as in runs.csv; of a hosted model the backbone that the service holds
-    variant              unlabelled: plain (the backbone as it came), statistics (BatchNorm's taken
-                         anew, no weight moved), continued (pretrained on without labels);
-                         local: local (on this machine), hosted (embeddings over HTTP)
-    approach             how it was trained on the labels
-    n_labelled           training examples with labels, drawn with `seed`
-    n_unlabelled         examples that continued pretraining saw, labels unread; 0 without it
-    seed, dial, lr       as in runs.csv; lr is the best of the approach's three on validation
-    val_accuracy, test_accuracy, n_test
-    pretrain_cpu_seconds continued pretraining alone, processor seconds over threads
-    train_cpu_seconds    training on the labels and the features it needs, likewise; a hosted
-                         model's own seconds are its owner's and not counted
-    bytes_sent           body of one request for one prediction; 0: nothing leaves
-    latency_ms           one prediction, the HTTP trip included; median of 30
-    created, git         when, and the commit the code was at
+`tools/measure/measure_flips.py` and never edited. Its columns are told in `data/README.md`.
 """
 
 from collections.abc import Mapping
@@ -33,7 +16,7 @@ from helpers.results.effects import Effect, first_case, gain
 from helpers.results.learning_curves import comparable
 from helpers.results.runs import load_runs
 from helpers.results.schema import COMPARED
-from helpers.results.statistics import interval_table, pair
+from helpers.results.statistics import interval_table, pair, preferred_arms
 from helpers.storage.results_file import ResultsFile
 from helpers.tasks import TASKS
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label_of, style_of
@@ -92,12 +75,8 @@ def best_continued(rows: pd.DataFrame) -> pd.DataFrame:
     comparison with naive fine-tuning would be rigged. Only these and the naive rows are returned.
     """
     naive = rows[(rows["variant"] == "plain") & (rows["approach"] == NAIVE)]
-    mine = rows[rows["variant"] == "continued"]
-    means = mine.groupby([*PLACE, "approach"])["val_accuracy"].mean().reset_index()
-    best = means.sort_values([*PLACE, "val_accuracy", "approach"]).drop_duplicates(
-        PLACE, keep="last"
-    )
-    return pd.concat([mine.merge(best[[*PLACE, "approach"]], on=[*PLACE, "approach"]), naive])
+    mine = preferred_arms(rows[rows["variant"] == "continued"], PLACE, "approach")
+    return pd.concat([mine, naive])
 
 
 def measured(flip: str, rows: pd.DataFrame | None = None) -> Effect | None:
@@ -139,13 +118,13 @@ def continued_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]
     return {"": paired(better, ("continued", NAIVE), ("plain", NAIVE)), **found}
 
 
-def local_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:
+def local_gains() -> dict[str, pd.DataFrame]:
     """What `pocket` on this machine gains over the hosted probe, `paired`, by approach.
 
     Full fine-tuning was recorded with the flip; the runs of the sweep have the probe and LoRA on
     the same draws.
     """
-    rows = load("local") if rows is None else rows
+    rows = load("local")
     small = rows[rows["variant"] == "local"]
     recipe = int(rows["schema"].max()) if len(rows) else None
     runs = comparable(load_runs(schema=recipe, backbone="pocket", dial=0.0))

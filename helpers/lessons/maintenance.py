@@ -6,7 +6,6 @@ all their weights and are left as they are (they gain nothing from the new base 
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +67,9 @@ class Prices:
     gb_month: float = 0.02
 
 
-def recorded_costs(n_train: int = 200) -> pd.DataFrame:
-    """`unit_costs` of what is compared at one size, where a network read most tasks alike."""
-    runs = comparable(load_runs(dial=0.0, n_train=n_train))
+def recorded_costs() -> pd.DataFrame:
+    """`unit_costs` of what is compared on 200 examples, where a network read most tasks alike."""
+    runs = comparable(load_runs(dial=0.0, n_train=200))
     runs = runs[runs["approach"].isin(APPROACHES)]
     tried = runs.groupby(["backbone", "image_size", "task"])["approach"].nunique()
     whole = tried[tried == len(APPROACHES)].reset_index()
@@ -199,15 +198,15 @@ def bill_in_words(costs: pd.DataFrame, plan: Plan, prices: Prices) -> str:
     )
 
 
-def plot_times_less(costs: pd.DataFrame, approach: str = LORA) -> Picture:
-    """How many times less storage an approach takes than full copies, a line a network."""
+def plot_times_less(costs: pd.DataFrame) -> Picture:
+    """How many times less storage LoRA takes than full copies, a line a network."""
     rows = [
-        (network, n, times_less(own, approach, n))
+        (network, n, times_less(own, LORA, n))
         for network, own in costs.groupby("backbone")
         for n in COUNTS
     ]
     table = pd.DataFrame(rows, columns=["network", "tasks", "times"])
-    title = f"{label_of(approach)}: how many times less than full copies, base included"
+    title = f"{label_of(LORA)}: how many times less than full copies, base included"
     made = plot_curves(table, "tasks", "times", title=title, by="network", log_x=True,
                        ylabel="times less (dashed: a hundred)")  # fmt: skip
     made.axes[0].axhline(100, color="#333333", ls="--", lw=1)
@@ -216,14 +215,14 @@ def plot_times_less(costs: pd.DataFrame, approach: str = LORA) -> Picture:
     return made
 
 
-def files_in_words(costs: pd.DataFrame, approaches: Iterable[str] = (LORA, ADAPTER, HEAD)) -> str:
+def files_in_words(costs: pd.DataFrame) -> str:
     """For each network: its base, and how many times less a hundred and endless tasks take."""
     lines = []
     for network, own in costs.groupby("backbone"):
         told = [
             f"{label_of(name)} {times_less(own, name, 100):.0f} (at most "
             f"{times_less(own, name, math.inf):,.0f})"
-            for name in approaches
+            for name in (LORA, ADAPTER, HEAD)
         ]
         base = f"base {own['base_mb'].max():.1f} MB"
         lines.append(f"- **{label_of(network)}**, {base}: {', '.join(told)}")

@@ -9,7 +9,7 @@ import pandas as pd
 from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
 from helpers.display.figures import Picture, figure
-from helpers.display.plots import plot_curves
+from helpers.display.plots import mark_sizes, plot_curves
 from helpers.errors import DataNotFound
 from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, linear_model
 from helpers.lessons.trade_offs import bill, cost_ratios, ship
@@ -225,8 +225,7 @@ def plot_sizes(runs: pd.DataFrame) -> Picture:
         ax.plot(own["n_train"], own["mean"], look.marker, ls="--", color=look.colour)
         end = tuple(own[["n_train", "mean"]].iloc[-1])
         ax.annotate(f"{pixels} pixels ", end, ha="right", va="bottom")
-    ax.set_xticks(sorted(table["n_train"].unique()))
-    ax.minorticks_off()
+    mark_sizes(ax, table["n_train"])
     return made
 
 
@@ -344,9 +343,9 @@ def elsewhere_in_words(rows: pd.DataFrame) -> str:
     return "\n".join([*lines, *_recorded_falls()])
 
 
-def _recorded_falls(task: str = "grocery") -> list[str]:
+def _recorded_falls() -> list[str]:
     """How far each of the story's approaches fell from validation to the test of another kind."""
-    runs = recorded(task)
+    runs = recorded("grocery")
     runs = runs[runs["approach"].isin(STORY)]
     gains = (runs["test_accuracy"] - runs["val_accuracy"]).groupby(runs["approach"])
     told = [f"*{label_of(n)}* {100 * v.mean():+.1f} ({counted(len(v), 'run')})" for n, v in gains]
@@ -368,13 +367,13 @@ def shifted_elsewhere() -> str:
     )
 
 
-def to_ship(runs: pd.DataFrame, points: float = 2.0) -> str:
-    """What leads each situation and what is the cheapest within `points` of it, in a list."""
+def to_ship(runs: pd.DataFrame) -> str:
+    """What leads each situation and what is the cheapest within two points of it, in a list."""
     lines, table = [], bill(runs)
     for name, where in situations(runs).items():
         own = at(table, where)
         own = own[~own["approach"].isin(NO_LEVER)]
-        top, enough = own.loc[own["mean"].idxmax()], ship(own, float("inf"), points)
+        top, enough = own.loc[own["mean"].idxmax()], ship(own, float("inf"), 2.0)
         best = f"{top['mean']:.3f} for {top['seconds']:,.0f} s"
         said = f"- **{name}**: *{label_of(top['approach'])}* has the highest mean, {best}"
         if enough["approach"] != top["approach"]:

@@ -25,8 +25,9 @@ from helpers.vocabulary import (
 )
 
 
-def plot_handfuls(accuracy: float, sizes: tuple[int, int], tries: int = 2_000) -> Picture:
+def plot_handfuls(accuracy: float, sizes: tuple[int, int]) -> Picture:
     """Histograms of the accuracy that test sets of several sizes show of one network."""
+    tries = 2_000
     made, ax = figure("One network, judged on many small handfuls of photos", height=3.4)
     rng, bins = np.random.default_rng(0), np.arange(0, 1.03, 0.02) - 0.01
     for n, colour in zip(sizes, ("#56b4e9", "#444444"), strict=True):
@@ -124,14 +125,11 @@ def plot_published() -> Picture:
     return made
 
 
-def published_in_words(edge: int = 20_000) -> str:
-    """How much pretraining gained below and above so many examples, in published cases."""
+def published_in_words() -> str:
+    """How much pretraining gained up to 20,000 examples and with more, in published cases."""
     pairs = published_pairs()
-    told = []
-    for words, own in (
-        (f"up to {edge:,}", pairs[pairs["n_train"] <= edge]),
-        ("more", pairs[pairs["n_train"] > edge]),
-    ):
+    few, told = pairs["n_train"] <= 20_000, []
+    for words, own in (("up to 20,000", pairs[few]), ("more", pairs[~few])):
         told.append(
             f"{words} examples: {own['gain'].median():.1f} points at the median of {len(own)} "
             f"cases, scratch level or ahead in {(own['gain'] <= 0).sum()}"

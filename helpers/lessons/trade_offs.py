@@ -90,22 +90,17 @@ def benched(*names: str) -> str:
     )
 
 
-def cost_ratios(
-    runs: pd.DataFrame, ours: str, theirs: str, cost: str = "train_cpu_seconds"
-) -> pd.DataFrame:
-    """How many times what `theirs` costs `ours` costs, and what it gains: a row per situation.
+def cost_ratios(runs: pd.DataFrame, ours: str, theirs: str) -> pd.DataFrame:
+    """How many times the processor seconds of `theirs` `ours` takes, and what it gains.
 
-    Paired by seed. Columns: those of PLACE; `ratio`, `ratio_low`, `ratio_high` (geometric mean
-    with a 95 % t interval on logarithms); `gain`, `low`, `high` in test accuracy; `runs`, the
-    seeds that both have.
+    A row per situation, paired by seed. Columns: those of PLACE; `ratio` (geometric mean);
+    `gain`, `low`, `high` in test accuracy; `runs`, the seeds that both have.
     """
-    logs = runs.assign(log_cost=np.log(runs[cost].clip(lower=1e-9)))
-    costs = paired_gain(logs, ours, theirs, by=PLACE, value="log_cost")
-    for name, source in (("ratio", "mean"), ("ratio_low", "low"), ("ratio_high", "high")):
-        costs[name] = np.exp(costs[source])
-    gains = paired_gain(runs, ours, theirs, by=PLACE).rename(columns={"mean": "gain"})
-    kept = [*PLACE, "ratio", "ratio_low", "ratio_high"]
-    return costs[kept].merge(gains[[*PLACE, "gain", "low", "high", "runs"]], on=PLACE)
+    logs = runs.assign(log_seconds=np.log(runs["train_cpu_seconds"].clip(lower=1e-9)))
+    costs = paired_gain(logs, ours, theirs, value="log_seconds")
+    costs["ratio"] = np.exp(costs["mean"])
+    gains = paired_gain(runs, ours, theirs).rename(columns={"mean": "gain"})
+    return costs[[*PLACE, "ratio"]].merge(gains.drop(columns="approach"), on=PLACE)
 
 
 def typical(ratios: pd.Series) -> float:

@@ -23,6 +23,7 @@ from helpers.results.statistics import (
     holm,
     mean_interval,
     pair,
+    preferred_arms,
     t_half_width,
     t_p_value,
     wilson_interval,
@@ -186,10 +187,9 @@ TESTS = {"gain": gain, "ratio": ratio, "share": share, "first case": first_case,
 def _arms(runs: pd.DataFrame, query: dict[str, Any]) -> pd.DataFrame:
     """One row per situation and seed: `ours` and `theirs`, the values of both sides; data_set.
 
-    A side of several arms is, in each situation, the one with the best mean validation accuracy,
-    so that no side is picked by the test accuracy it is judged by. Situations without both sides
-    are left out, pictures at fewer pixels than these sides were also compared at, and, with the
-    query's `examples = "most"`, all but the most examples of each data set.
+    A side of several arms is, in each situation, the one of `preferred_arms`. Situations without
+    both sides are left out, pictures at fewer pixels than these sides were also compared at, and,
+    with the query's `examples = "most"`, all but the most examples of each data set.
     """
     arm, value = query.get("arm", "approach"), query.get("value", "test_accuracy")
     for name in (arm, value):
@@ -197,11 +197,7 @@ def _arms(runs: pd.DataFrame, query: dict[str, Any]) -> pd.DataFrame:
             raise UserError(f"a claim's query names {name!r}, which is no column of the records")
     sides = []
     for names in (query["ours"], query["theirs"]):
-        rows = runs[runs[arm].isin(names)]
-        means = rows.groupby([*SITUATION, arm], observed=True)["val_accuracy"].mean().reset_index()
-        means = means.sort_values([*SITUATION, "val_accuracy", arm], kind="stable")
-        best = means.drop_duplicates(SITUATION, keep="last")[[*SITUATION, arm]]
-        rows = rows.merge(best, on=[*SITUATION, arm])
+        rows = preferred_arms(runs[runs[arm].isin(names)], SITUATION, arm)
         rows["counted"] = ~rows["repeat"] if "repeat" in rows else True
         sides.append(rows[[*SITUATION, "seed", value, "counted"]])
     both = pair(*sides, [*SITUATION, "seed"], [value, "counted"])

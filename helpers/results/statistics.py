@@ -20,7 +20,6 @@ from helpers.vocabulary import counted
 CONFIDENCE = 0.95
 # What is given before an approach is chosen; image_size: pixels a side, for texts tokens.
 SITUATION = ("task", "backbone", "n_train", "dial", "image_size")
-LATE = 0.1  # share of a run's updates, at its end
 FORGETTING = ("source_accuracy_before", "source_accuracy_after")
 
 
@@ -134,20 +133,6 @@ def trains_by_gradient(runs: pd.DataFrame) -> pd.Series:
     return ~((runs["approach"] == "classical") | (probe & by_solver))
 
 
-def late_best(runs: pd.DataFrame) -> pd.DataFrame:
-    """Count how often the best weights stood in the last tenth of the updates of a run.
-
-    Where it often does, runs were cut off before they were done. Only runs that train by gradient
-    count. Columns: approach, `runs`, `late` and `share`, the largest share first.
-    """
-    runs = runs[trains_by_gradient(runs)]
-    late = runs["updates"] - runs["best_update"] < LATE * runs["updates"]
-    groups = runs.assign(late=late).groupby("approach", observed=True)["late"]
-    table = groups.agg(runs="count", late="sum").reset_index()
-    table["share"] = table["late"] / table["runs"]
-    return table.sort_values(["share", "approach"], ascending=[False, True], ignore_index=True)
-
-
 def pareto(table: pd.DataFrame, cost: str = "train_seconds", value: str = "mean") -> pd.DataFrame:
     """Return the rows that no other row beats, cheapest first.
 
@@ -233,6 +218,17 @@ def pair(
     return ours.merge(theirs[[*on, *values]], on=on, suffixes=("", "_theirs"))
 
 
+def preferred_arms(runs: pd.DataFrame, by: Sequence[str], arm: str) -> pd.DataFrame:
+    """The rows of the `arm` with the best mean validation accuracy in each situation `by`.
+
+    Picked by the test accuracy that they are then judged by, arms would look better than they are.
+    """
+    means = runs.groupby([*by, arm], observed=True)["val_accuracy"].mean().reset_index()
+    ranked = means.sort_values([*by, "val_accuracy", arm], kind="stable")
+    best = ranked.drop_duplicates(list(by), keep="last")
+    return runs.merge(best[[*by, arm]], on=[*by, arm])
+
+
 def paired_gain(
     runs: pd.DataFrame,
     approach: str,
@@ -275,10 +271,8 @@ def examples_to_reach(table: pd.DataFrame, level: float) -> float:
 
 
 def between(sizes: np.ndarray, means: np.ndarray, level: float) -> float:
-    """Size at which a line over log n through two points (2,), (2,) reaches `level`."""
-    share = (level - means[0]) / (means[1] - means[0])
-    low, high = np.log(sizes)
-    return float(np.exp(low + share * (high - low)))
+    """Size at which a line over log n that rises through two points (2,), (2,) is at `level`."""
+    return float(np.exp(np.interp(level, means, np.log(sizes))))
 
 
 def stays_above_zero(sizes: np.ndarray, values: np.ndarray) -> float:

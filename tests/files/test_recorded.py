@@ -8,9 +8,9 @@ import pytest
 from helpers.experiments.grids import SWEEPS
 from helpers.experiments.single_run import RunConfig, run
 from helpers.experiments.sweeps import cells, missing, steps_of
-from helpers.lessons.race import binomial_interval
 from helpers.paths import results_dir
 from helpers.results import runs as records
+from helpers.results.statistics import wilson_interval
 
 STEPS = [step for name in SWEEPS for step in steps_of(name)]
 KEYS = ["sweep", "backbone", "task", "dial", "approach", "n_train", "settings"]
@@ -65,6 +65,7 @@ def test_a_recorded_run_repeats(approach, runs):
     assert (again["updates"], again["n_labels"]) == pytest.approx(
         (row["updates"], row["n_labels"]), nan_ok=True
     )
-    low, high = binomial_interval(row["test_accuracy"], int(row["n_test"]))
+    n = int(row["n_test"])
+    low, high = wilson_interval(round(row["test_accuracy"] * n), n)
     assert low <= again["test_accuracy"] <= high
     assert again["trainable_params"] == row["trainable_params"]

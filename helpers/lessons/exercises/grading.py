@@ -14,8 +14,9 @@ an answer can be right, a `Score`.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,20 @@ def function(name: str, tried: Callable[[Callable[..., Any]], bool | str]) -> Ru
         return tried(answer)
 
     return rule
+
+
+def answers(name: str, cases: Iterable[tuple[tuple, Any]]) -> Rule:
+    """Accept a function that returns what is wanted in each case: (arguments, what is wanted)."""
+
+    def tried(reader: Callable[..., Any]) -> bool | str:
+        for given, wanted in cases:
+            got = reader(*copy.deepcopy(given))
+            if isinstance(got, bool) or got != wanted:
+                shown = ", ".join(f"{v:g}" if isinstance(v, float) else repr(v) for v in given)
+                return f"{name}({shown}) is {wanted!r}, and yours says {got!r}."
+        return True
+
+    return function(name, tried)
 
 
 def predicted(

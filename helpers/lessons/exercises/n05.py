@@ -1,29 +1,17 @@
 """Answers to notebook 05: training from scratch, priced."""
 
-from collections.abc import Callable
+from helpers.lessons.exercises.grading import Exercise, answers, number
 
-from helpers.lessons.exercises.grading import Exercise, function, number
-
-# (pretraining, what each task saves, the task after which it has paid)
+# ((pretraining, what each task saves), the task after which it has paid)
 BILLS = (
-    (100.0, [60.0, 60.0, 60.0], 2),
-    (100.0, [50.0, 50.0], 2),
-    (100.0, [90.0, -50.0, 30.0, 40.0], 4),
-    (100.0, [10.0, 20.0], None),
-    (100.0, [-5.0, 200.0, -300.0], 2),
-    (30.0, [], None),
-    (100.0, [500.0], 1),
+    ((100.0, [60.0, 60.0, 60.0]), 2),
+    ((100.0, [50.0, 50.0]), 2),
+    ((100.0, [90.0, -50.0, 30.0, 40.0]), 4),
+    ((100.0, [10.0, 20.0]), None),
+    ((100.0, [-5.0, 200.0, -300.0]), 2),
+    ((30.0, []), None),
+    ((100.0, [500.0]), 1),
 )
-
-
-def pays_off(reader: Callable) -> bool | str:
-    """Ask the reader's function for bills whose answer is known."""
-    for pretraining, saved, wanted in BILLS:
-        got = reader(pretraining, list(saved))
-        if isinstance(got, bool) or got != wanted:
-            return f"For pays_after({pretraining:g}, {saved}) it says {got!r}, not {wanted!r}."
-    return True
-
 
 ANSWERS = {
     "05.1": Exercise(
@@ -43,7 +31,7 @@ ANSWERS = {
         praise="Few teams have that many to spare, hence seeds and intervals.",
     ),
     "05.3": Exercise(
-        function("pays_after", pays_off),
+        answers("pays_after", BILLS),
         hints=(
             "Add up what is saved, task by task, and stop where the sum is large enough.",
             "A task may cost more than it saves, so an average won't do.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from helpers.approaches import Fitted, get_approach
 from helpers.backbones import clone, load_backbone
 from helpers.lessons.adapter_library.library import Library
-from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.lessons.exercises.grading import Exercise, answers, function, number
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 
@@ -38,24 +38,15 @@ def names_to_train(reader: Callable) -> bool | str:
     return given == ["apples", "tiles"] or f"Two tasks have to be trained again; you named {given}."
 
 
-# (confidence by week, limit, the week that is the second low one in a row)
+# ((confidence by week, limit), the week that is the second low one in a row)
 WEEKS = (
-    ([0.7, 0.4, 0.4, 0.3], 0.5, 2),
-    ([0.7, 0.4, 0.7, 0.4, 0.4], 0.5, 4),
-    ([0.4, 0.4], 0.5, 1),
-    ([0.4, 0.7, 0.4, 0.7], 0.5, None),
-    ([0.5, 0.5, 0.7], 0.5, None),  # at the limit is not below it
-    ([0.4], 0.5, None),
+    (([0.7, 0.4, 0.4, 0.3], 0.5), 2),
+    (([0.7, 0.4, 0.7, 0.4, 0.4], 0.5), 4),
+    (([0.4, 0.4], 0.5), 1),
+    (([0.4, 0.7, 0.4, 0.7], 0.5), None),
+    (([0.5, 0.5, 0.7], 0.5), None),  # at the limit is not below it
+    (([0.4], 0.5), None),
 )
-
-
-def second_low_weeks(reader: Callable) -> bool | str:
-    """Ask the reader's function for weeks whose answer is known."""
-    for confidence, limit, wanted in WEEKS:
-        got = reader(list(confidence), limit)
-        if isinstance(got, bool) or got != wanted:
-            return f"For {confidence} and the limit {limit} it says {got!r}; {wanted} is right."
-    return True
 
 
 ANSWERS = {
@@ -68,7 +59,7 @@ ANSWERS = {
         praise="Of the two hundred that the files promise, half is there only now.",
     ),
     "09.2": Exercise(
-        function("retrain_after", second_low_weeks),
+        answers("retrain_after", WEEKS),
         hints=(
             "Two low weeks with a good one between them are no reason.",
             "Look for the first week that is below the limit together with the week before it.",

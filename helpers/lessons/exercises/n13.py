@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.lessons.exercises.grading import Exercise, answers, function, number
 from helpers.lessons.language_models import counting
 
 
@@ -15,25 +15,18 @@ def counted(rank: int) -> tuple[int, int]:
     return counting.count_lora(model, rank=rank)
 
 
-def fits(reader: Callable) -> bool | str:
-    """Try the reader's choice on models and cards, at the limits of each kind of training too."""
-    cases = {
-        (1e9, 1e6, 16): "full",
-        (1e9, 1e6, 15.9): "lora",
-        (1e9, 1e6, 2.016): "lora",
-        (1e9, 1e6, 2.01): "qlora",
-        (1e9, 1e8, 2.1): None,  # what LoRA trains is large here
-        (7e9, 4e6, 24): "lora",
-        (7e9, 4e6, 8): "qlora",
-        (7e9, 4e6, 4.3): None,
-        (70e9, 16e6, 48): "qlora",
-    }
-    for (weights, trained, gigabytes), wanted in cases.items():
-        found = reader(weights, trained, gigabytes)
-        if found != wanted:
-            asked = f"{weights:.3g} weights, {trained:.3g} trained, {gigabytes} GB"
-            return f"With {asked} it should be {wanted!r}, not {found!r}."
-    return True
+# (weights, trained ones, gigabytes of a card) and what fits, at the limits of each kind too.
+CARDS = (
+    ((1e9, 1e6, 16), "full"),
+    ((1e9, 1e6, 15.9), "lora"),
+    ((1e9, 1e6, 2.016), "lora"),
+    ((1e9, 1e6, 2.01), "qlora"),
+    ((1e9, 1e8, 2.1), None),  # what LoRA trains is large here
+    ((7e9, 4e6, 24), "lora"),
+    ((7e9, 4e6, 8), "qlora"),
+    ((7e9, 4e6, 4.3), None),
+    ((70e9, 16e6, 48), "qlora"),
+)
 
 
 def foresees(reader: Callable) -> bool | str:
@@ -69,7 +62,7 @@ ANSWERS = {
         praise="More than most cards hold, before a single weight or activation.",
     ),
     "13.3": Exercise(
-        function("fits", fits),
+        answers("fits", CARDS),
         hints=(
             "Full: 16 bytes for every weight. LoRA: 2 for every weight, 16 for each trained one.",
             "5 bits are 5 / 8 bytes. Ask in this order, and return as soon as one fits.",

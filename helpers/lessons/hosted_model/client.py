@@ -1,6 +1,4 @@
-"""The other side of `helpers.lessons.hosted_model.service`: ask for embeddings, and train a head on
-them.
-"""
+"""The other side of `service`: ask for embeddings, and train a head on them."""
 
 from __future__ import annotations
 
@@ -9,7 +7,6 @@ import http.client
 import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -28,26 +25,22 @@ from helpers.training.loop import History, train
 class EmbeddingClient:
     """Asks a service for embeddings, in batches over one connection.
 
-    bytes_sent, bytes_received: bodies of all requests so far. requests: how many there were.
+    bytes_sent: in the bodies of all requests so far. requests: how many there were.
     """
 
-    def __init__(self, url: str, *, batch_size: int = 32, seconds: float = 60.0) -> None:
+    def __init__(self, url: str, *, batch_size: int = 32) -> None:
         address = urlsplit(url)
         if address.scheme != "http" or not address.hostname or batch_size < 1:
             raise UserError(f"{url!r} is no http://host:port, or batch_size {batch_size} below 1")
         self.url, self.batch_size = url, batch_size
-        self.bytes_sent = self.bytes_received = self.requests = 0
-        self._connection = http.client.HTTPConnection(address.netloc, timeout=seconds)
+        self.bytes_sent = self.requests = 0
+        self._connection = http.client.HTTPConnection(address.netloc, timeout=60.0)
 
     def __enter__(self) -> EmbeddingClient:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def info(self) -> dict[str, Any]:
-        """What the service is."""
-        return json.loads(self._ask("GET", "/info", None, {}))
 
     def embed(self, inputs: np.ndarray) -> np.ndarray:
         """Embeddings (N, feature_size) of images (uint8 N,H,W,C).
@@ -72,15 +65,14 @@ class EmbeddingClient:
 
     def _embed(self, inputs: np.ndarray) -> np.ndarray:
         body = to_npy(np.asarray(inputs))
-        answer = self._ask("POST", "/embed", body, {"Content-Type": NPY})
+        answer = self._ask(body)
         self.bytes_sent += len(body)
-        self.bytes_received += len(answer)
         self.requests += 1
         return read_npy(answer, "float32", 2)
 
-    def _ask(self, method: str, path: str, body: bytes | None, headers: dict) -> bytes:
+    def _ask(self, body: bytes) -> bytes:
         try:
-            self._connection.request(method, path, body, headers)
+            self._connection.request("POST", "/embed", body, {"Content-Type": NPY})
             response = self._connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -82,8 +82,8 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, backbone: Backbone, max_inputs: int, max_bytes: int) -> None:
-        self.backbone, self.max_inputs, self.max_bytes = backbone, max_inputs, max_bytes
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
         self.model, self.turn = threading.Lock(), threading.Lock()
         self.count = threading.Lock()
         self.connections, self.bytes_at_once = set(), 0
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             "name": backbone.name,
             "feature_size": backbone.feature_size,
             "size": backbone.recipe.size,
-            "max_inputs": self.server.max_inputs,
+            "max_inputs": MAX_INPUTS,
         }
         self._answer(200, JSON, json.dumps(facts).encode())
 
@@ -190,9 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit():
             raise Refused(411, "a request needs a Content-Length")
-        if int(length) > self.server.max_bytes:
-            limit = self.server.max_bytes
-            raise Refused(413, f"{int(length):,} bytes are more than {limit:,}; send fewer inputs")
+        if int(length) > MAX_BYTES:
+            told = f"{int(length):,} bytes are more than {MAX_BYTES:,}; send fewer inputs"
+            raise Refused(413, told)
         return int(length)
 
     def _body(self, length: int) -> bytes:
@@ -206,9 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind.partition(";")[0].strip() != NPY:
             raise Refused(415, f"this model reads {NPY}, not {kind[:80] or 'nothing named'}")
         inputs = _images(body)
-        if not 1 <= len(inputs) <= self.server.max_inputs:
-            limit = self.server.max_inputs
-            raise Refused(400, f"send 1 to {limit} inputs in one request, not {len(inputs)}")
+        if not 1 <= len(inputs) <= MAX_INPUTS:
+            raise Refused(400, f"send 1 to {MAX_INPUTS} inputs in one request, not {len(inputs)}")
         return inputs
 
     def _refuse(self, refused: Refused) -> None:
@@ -241,9 +240,7 @@ def _images(body: bytes) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def serve(
-    backbone: Backbone, *, max_inputs: int = MAX_INPUTS, max_bytes: int = MAX_BYTES
-) -> Iterator[str]:
+def serve(backbone: Backbone) -> Iterator[str]:
     """Serve a frozen backbone's embeddings while the block runs; gives the address, http://….
 
     When the block ends no connection is answered any more and the port is free. Raises UserError
@@ -251,7 +248,7 @@ def serve(
     """
     if backbone.modality != "image":
         raise UserError(f"this service is for pictures, and {backbone.name} reads texts")
-    server = _Server(backbone.eval(), max_inputs, max_bytes)
+    server = _Server(backbone.eval())
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -81,11 +81,11 @@ def ratios(rows: pd.DataFrame, value: str = "step_ms") -> pd.DataFrame:
     return table.sort_values(["batch", "seq", "method", "base_params"], ignore_index=True)
 
 
-def break_even(table: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
-    """From which size on each method costs less than `level` times what it is compared with.
+def break_even(table: pd.DataFrame) -> pd.DataFrame:
+    """From which size on each method costs less than full fine-tuning.
 
     table: from `ratios`. One row for each batch, seq and method: `answer` (always, never, from, or
-    unsteady, as far as measured), `params` (where the mean falls below the level for good, straight
+    unsteady, as far as measured), `params` (where the mean ratio falls below 1 for good, straight
     over log size; the smallest size where the answer is always; NaN: never), `clear` (the smallest
     size from which on the whole interval lies below), `smallest` and `largest` size measured.
     """
@@ -93,12 +93,12 @@ def break_even(table: pd.DataFrame, level: float = 1.0) -> pd.DataFrame:
     for key, own in table.groupby(["batch", "seq", *METHOD, "method"], sort=False):
         own = own.sort_values("base_params")
         sizes = own["base_params"].to_numpy(float)
-        saved = level - own["mean"].to_numpy(float)
+        saved = 1 - own["mean"].to_numpy(float)
         answer = "from" if saved[-1] > 0 else "unsteady"
         if (saved > 0).all() or (saved <= 0).all():
             answer = "always" if saved[-1] > 0 else "never"
         params = stays_above_zero(sizes, saved)
-        not_clear = np.flatnonzero(~(own["high"].to_numpy(float) < level))
+        not_clear = np.flatnonzero(~(own["high"].to_numpy(float) < 1))
         first = int(not_clear[-1]) + 1 if len(not_clear) else 0
         clear = sizes[first] if first < len(sizes) else math.nan
         rows.append((*key, answer, params, clear, sizes[0], sizes[-1]))

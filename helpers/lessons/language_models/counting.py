@@ -60,13 +60,11 @@ FLOAT32 = Precision()
 MIXED = Precision(weight=2, gradient=2, moment=4, master=4, stored=2)
 
 
-def count_lora(
-    architecture: Architecture, rank: int = 8, targets: tuple[str, ...] = ATTENTION
-) -> tuple[int, int]:
+def count_lora(architecture: Architecture, rank: int = 8) -> tuple[int, int]:
     """(trainable, total) parameters of a decoder with LoRA on its attention; no memory is taken."""
     model = build_decoder(architecture.shape, device="meta")
     with torch.device("meta"):
-        return count_parameters(plug(model, LORA, rank=rank, targets=targets))
+        return count_parameters(plug(model, LORA, rank=rank, targets=ATTENTION))
 
 
 def training_bytes(trainable: int, total: int, precision: Precision = FLOAT32) -> int:
@@ -92,39 +90,29 @@ def block_bytes(shape: Shape) -> int:
     return (in_four + words * BLOCK_BYTES[WORDS]) // BLOCK + norms * FLOAT32.weight
 
 
-def at_scale(rank: int = 8, targets: tuple[str, ...] = ATTENTION) -> pd.DataFrame:
-    """What each architecture takes: three rows, for full fine-tuning, LoRA and QLoRA.
+def at_scale() -> pd.DataFrame:
+    """What each architecture takes: three rows, for full fine-tuning, LoRA of rank 8 and QLoRA.
 
-    Columns: model, approach, trainable (parameters), total, base_gb (frozen or not), training_gb
-    (gradients and AdamW's moments too; activations not), task_mb (what a task adds to the disk),
-    source. Full fine-tuning and LoRA in `MIXED`; QLoRA keeps the base in blocks and trains LoRA in
+    Columns: model, approach, trainable (parameters), base_gb (frozen or not), training_gb
+    (gradients and AdamW's moments too; activations not), task_mb (what a task adds to the disk).
+    Full fine-tuning and LoRA in `MIXED`; QLoRA keeps the base in blocks and trains LoRA in
     float32, as `tools.measure.four_bit` does.
     """
-    made = []
+    rows = []
     for one in ARCHITECTURES:
-        lora, total = count_lora(one, rank, targets)
+        lora, total = count_lora(one)
         base, blocks = total - lora, block_bytes(one.shape)
         half = base * MIXED.weight
-        small = training_bytes(lora, lora, FLOAT32)
-        rows = (
+        small = training_bytes(lora, lora)
+        for approach, moving, held, training, each in (
             (FULL_FINE_TUNING, base, half, training_bytes(base, base, MIXED), MIXED),
             (LORA, lora, half, training_bytes(lora, total, MIXED), MIXED),
             (QLORA, lora, blocks, blocks + small, FLOAT32),
-        )
-        made += [
-            {
-                "model": one.name,
-                "approach": approach,
-                "trainable": moving,
-                "total": total,
-                "base_gb": held / 1e9,
-                "training_gb": training / 1e9,
-                "task_mb": moving * each.stored / 1e6,
-                "source": one.source,
-            }
-            for approach, moving, held, training, each in rows
-        ]
-    return pd.DataFrame(made)
+        ):
+            task = moving * each.stored / 1e6
+            rows.append((one.name, approach, moving, held / 1e9, training / 1e9, task))
+    columns = ["model", "approach", "trainable", "base_gb", "training_gb", "task_mb"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def scale_shown() -> pd.DataFrame:
@@ -132,8 +120,10 @@ def scale_shown() -> pd.DataFrame:
     table = at_scale()
     names = {FULL_FINE_TUNING: "full", LORA: "LoRA", QLORA: "QLoRA"}
     table["how"] = table["approach"].map(names)
-    memory = table.pivot_table(index="model", columns="how", values="training_gb", sort=False)
-    files = table.pivot_table(index="model", columns="how", values="task_mb", sort=False)
+    memory, files = (
+        table.pivot_table(index="model", columns="how", values=name, sort=False)
+        for name in ("training_gb", "task_mb")
+    )
     shown = memory.add_suffix(", GB to train").round(1)
     shown["a full copy, GB"] = (files["full"] / 1e3).round(1)
     shown["a LoRA file, MB"] = files["LoRA"].round(1)

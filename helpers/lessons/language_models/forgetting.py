@@ -18,8 +18,6 @@ Columns:
     loss, per_token, per_word, bits_per_byte   helpers.lessons.language_models.causal_lm.Perplexity
     created, git
 
-What the recorded adaptations of a decoder say of LoRA: rows for the claims, and words.
-
 The decoder has a million weights, so what holds here is evidence about decoders, and none about
 billions of weights.
 """
@@ -39,6 +37,7 @@ NUMBERS = ["loss", "per_token", "per_word", "bits_per_byte"]
 COLUMNS = [*QUESTION, *FACTS, *PLACE, *NUMBERS, "created", "git"]
 FILE = ResultsFile("decoder.csv", COLUMNS, QUESTION)
 ARM = ["domain", "approach", "rank", "embeddings"]
+CHANGES = ("learned", "forgotten")
 
 
 def load(path: Path | None = None) -> pd.DataFrame:
@@ -67,12 +66,11 @@ def learned_and_forgotten(rows: pd.DataFrame) -> pd.DataFrame:
     """What each adaptation gained and gave up on the test texts, in bits per byte, seed by seed.
 
     learned: new domain, before − after (positive: better); forgotten: old domain, after − before
-    (positive: worse). Columns: those of ARM, arm, seed, lr, trainable_params, cpu_seconds, learned
-    and forgotten.
+    (positive: worse). Columns: those of ARM, arm, seed, lr, cpu_seconds, learned and forgotten.
     """
     tested = runs(rows)
     tested = tested[tested["split"] == "test"]
-    keys = [*ARM, "arm", "seed", "lr", "trainable_params", "cpu_seconds"]
+    keys = [*ARM, "arm", "seed", "lr", "cpu_seconds"]
     made = []
     for key, own in tested.groupby(keys, sort=False):
         at = own.set_index(["corpus", own["step"] > 0])["bits_per_byte"]
@@ -86,15 +84,11 @@ def tally(changes: pd.DataFrame) -> pd.DataFrame:
     """`learned_and_forgotten` over seeds: a line for each domain and arm.
 
     Columns: those of ARM, arm, lr, learned, learned_low, learned_high, forgotten, forgotten_low,
-    forgotten_high (95 % by Student's t), trainable_params, cpu_seconds (median) and runs.
+    forgotten_high (95 % by Student's t), runs and cpu_seconds (median).
     """
     by = [*ARM, "arm", "lr"]
-    costs = changes.groupby(by, sort=False).agg(
-        trainable_params=("trainable_params", "first"), cpu_seconds=("cpu_seconds", "median")
-    )
-    table = _both_sides(changes, by).join(costs, on=by)
-    table["runs"] = table.pop("runs")  # the last column
-    return table
+    seconds = changes.groupby(by, sort=False)["cpu_seconds"].median()
+    return _both_sides(changes, by).join(seconds, on=by)
 
 
 def _both_sides(changes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -107,8 +101,10 @@ def _both_sides(changes: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return pd.concat([*sides, made[0]["runs"]], axis=1).reset_index()
 
 
-FULL = FULL_FINE_TUNING
-CHANGES = ("learned", "forgotten")
+def _validation_ends(kept: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `runs` on the new domain's validation text, after the last step."""
+    ends = kept[(kept["corpus"] == "new") & (kept["split"] == "validation")]
+    return ends[ends["step"] == ends["steps"]]
 
 
 def preferred(rows: pd.DataFrame) -> pd.DataFrame:
@@ -118,9 +114,7 @@ def preferred(rows: pd.DataFrame) -> pd.DataFrame:
     seeds, so that no rank is picked by the test text it is judged by.
     """
     kept = runs(rows)
-    ends = kept[(kept["corpus"] == "new") & (kept["split"] == "validation")]
-    ends = ends[ends["step"] == ends["steps"]]
-    means = ends.groupby(ARM)["loss"].mean().reset_index()
+    means = _validation_ends(kept).groupby(ARM)["loss"].mean().reset_index()
     best = means.sort_values(["domain", "approach", "loss", "rank"])
     return kept.merge(best.drop_duplicates(["domain", "approach"])[ARM], on=ARM)
 
@@ -133,19 +127,12 @@ def compared(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """
     kept = preferred(load() if rows is None else rows)
     changes = learned_and_forgotten(kept)
-    ends = kept[(kept["corpus"] == "new") & (kept["split"] == "validation")]
-    ends = ends[ends["step"] == ends["steps"]][[*ARM, "seed", "loss"]]
+    ends = _validation_ends(kept)[[*ARM, "seed", "loss"]]
     made = changes.merge(ends, on=[*ARM, "seed"])
     return made.assign(
         backbone="tiny", task=made["domain"], dial=0.0, image_size=0, n_train=0,
         kept=-made["forgotten"], val_accuracy=-made["loss"],
     )  # fmt: skip
-
-
-def recorded_tally(rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """`forgetting.tally` of the recorded rows (loaded when None)."""
-    rows = load() if rows is None else rows
-    return tally(learned_and_forgotten(rows))
 
 
 def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -155,7 +142,7 @@ def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     and runs.
     """
     table = compared(rows)
-    sides = [table[table["approach"] == name] for name in (LORA, FULL)]
+    sides = [table[table["approach"] == name] for name in (LORA, FULL_FINE_TUNING)]
     both = pair(*sides, ["domain", "seed"], CHANGES).sort_values(["domain", "seed"])
     for name in CHANGES:
         both[name] -= both[f"{name}_theirs"]
@@ -164,11 +151,10 @@ def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
 
 def in_words(row: dict) -> str:
     """A line of `lora_less_full` as a sentence; "clearly" where the interval leaves out zero."""
-    learned = _side(row, "learned", "more", "less")
-    forgotten = _side(row, "forgotten", "more", "less")
     return (
-        f"{row['domain']}: {row['arm']} learned {learned} and forgot {forgotten} than full "
-        f"fine-tuning ({row['learned']:+.3f} and {row['forgotten']:+.3f} bits per byte, "
+        f"{row['domain']}: {row['arm']} learned {_side(row, 'learned')} and forgot "
+        f"{_side(row, 'forgotten')} than full fine-tuning "
+        f"({row['learned']:+.3f} and {row['forgotten']:+.3f} bits per byte, "
         f"{counted(row['runs'], 'seed')})"
     )
 
@@ -179,7 +165,7 @@ def told(rows: pd.DataFrame | None = None) -> str:
     return "\n".join(f"- {in_words(row)}." for row in pairs) or "Not recorded yet."
 
 
-def _side(row: dict, name: str, more: str, less: str) -> str:
-    word = more if row[name] > 0 else less
+def _side(row: dict, name: str) -> str:
+    word = "more" if row[name] > 0 else "less"
     clear = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
     return f"clearly {word}" if clear else f"{word}, too close to call,"

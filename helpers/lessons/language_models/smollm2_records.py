@@ -54,8 +54,7 @@ from helpers.lessons.language_models.published_scale import (
     code_and_mathematics,
     three_billion,
 )
-from helpers.lessons.race import binomial_interval
-from helpers.results.statistics import interval_table
+from helpers.results.statistics import interval_table, wilson_interval
 from helpers.storage.results_file import ResultsFile
 from helpers.vocabulary import (
     CLASSICAL,
@@ -201,13 +200,6 @@ def _bracketed(mean: float, low: float, high: float) -> str:
     return f"{mean:.3f}" if low != low else f"{mean:.3f} ({low:.3f} to {high:.3f})"
 
 
-def written(rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """What the model wrote before and after, seed 0: columns arm, step, written."""
-    rows = load_adapted() if rows is None else rows
-    own = rows[(rows["written"] != "") & (rows["seed"] == 0) & (rows["role"] == "run")]
-    return own[["arm", "step", "written"]].drop_duplicates().reset_index(drop=True)
-
-
 def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     """Accuracy of each way to classify, with its interval and cost: a line for each.
 
@@ -223,7 +215,8 @@ def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     made = made.join(own.groupby(by)[[*costs, "n_test"]].median(), on=by)
     few = made["runs"] < 3
     ends = [
-        binomial_interval(mean, int(n)) for mean, n in made.loc[few, ["mean", "n_test"]].to_numpy()
+        wilson_interval(round(mean * n), int(n))
+        for mean, n in made.loc[few, ["mean", "n_test"]].to_numpy()
     ]
     if ends:
         made.loc[few, ["low", "high"]] = ends

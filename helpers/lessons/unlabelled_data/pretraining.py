@@ -50,7 +50,6 @@ class Continued:
     backbone: Backbone
     losses: list[float] = field(default_factory=list)  # one a step
     examples_seen: int = 0
-    seconds: float = 0.0
     cpu_seconds: float = 0.0
 
 
@@ -195,6 +194,6 @@ def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _finished(made: Continued, watch: Stopwatch) -> Continued:
-    made.seconds, made.cpu_seconds = watch.seconds, watch.cpu_seconds
+    made.cpu_seconds = watch.cpu_seconds
     made.backbone.eval()
     return made

@@ -9,7 +9,7 @@ import pandas as pd
 from helpers.results.published.cases import APPROACHES, regret_points
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
-By = str | Sequence[str] | Callable[[pd.DataFrame], pd.Series]
+By = str | Callable[[pd.DataFrame], pd.Series]
 
 
 def full_minus_linear(
@@ -19,7 +19,7 @@ def full_minus_linear(
 
     A source may put a small network on the frozen features in place of a linear model.
 
-    by: columns of the cases, or a function from the cases to a group for each. Only cases that have
+    by: a column of the cases, or a function from them to a group for each. Only cases that have
     both and whose scores are in hundredths count. Columns: cases, data_sets, mean and median (in
     points), linear_first (share of cases in which the frozen network scores higher).
     """
@@ -54,10 +54,9 @@ def standings(cases: pd.DataFrame) -> pd.DataFrame:
     return made.loc[[name for name in APPROACHES if name in made.index]]
 
 
-def average_scores(cases: pd.DataFrame, by: By = "domain") -> pd.DataFrame:
-    """Return the mean score of each approach by group, over the group's cases that have it."""
-    key = by(cases) if callable(by) else by
-    table = cases[cases["points"]].groupby(key, observed=True)[list(APPROACHES)].mean()
+def average_scores(cases: pd.DataFrame, by: str = "domain") -> pd.DataFrame:
+    """Return the mean score of each approach by a column, over the group's cases that have it."""
+    table = cases[cases["points"]].groupby(by)[list(APPROACHES)].mean()
     return table.dropna(axis=1, how="all")
 
 

@@ -12,7 +12,7 @@ from helpers.experiments import audit, sweeps
 from helpers.experiments.grids import SWEEPS
 from helpers.results import runs as records
 from helpers.results import schema
-from helpers.results.statistics import late_best, trains_by_gradient
+from helpers.results.statistics import trains_by_gradient
 
 KEYS = [
     "ok", "broken", "missing", "rows", "rows_of_this_recipe", "rehashed", "comparison", "blocks",
@@ -231,7 +231,7 @@ def test_both_forms_of_the_command(measure, change, monkeypatch, capsys):
 def test_the_last_tenth_begins_after_nine_tenths():
     for updates in range(10, 1_000, 10):
         both = [stored(updates=updates, best_update=updates * 9 // 10 + more) for more in (0, 1)]
-        assert [late_best(runs)["late"].item() for runs in both] == [0, 1]
+        assert [audit._late(runs)["late"] for runs in both] == [0, 1]
 
 
 def test_late_epochs_are_counted_by_approach():
@@ -239,9 +239,9 @@ def test_late_epochs_are_counted_by_approach():
     runs = pd.concat(
         [stored(approach=a, task=t, updates=20, best_update=best) for a, t, best in rows]
     )
-    table = late_best(runs)
-    assert table.values.tolist() == [["lora", 2, 1, 0.5], ["adapter", 1, 0, 0.0]]
-    assert list(table.columns) == ["approach", "runs", "late", "share"]
+    found = audit._late(runs)
+    assert (found["runs"], found["late"], found["share"]) == (3, 1, round(1 / 3, 4))
+    assert found["worst"] == {"approach": "lora", "share": 0.5, "runs": 2}
 
 
 def test_what_a_solver_fits_has_no_late_epoch():
@@ -256,5 +256,5 @@ def test_what_a_solver_fits_has_no_late_epoch():
     }
     runs = pd.concat([stored(approach=a, settings=s, updates=20, best_update=20) for a, s in rows])
     assert list(trains_by_gradient(runs)) == list(rows.values())
-    assert late_best(runs)["runs"].sum() == 4
-    assert late_best(runs.head(3)).empty
+    assert audit._late(runs)["runs"] == 4
+    assert audit._late(runs.head(3))["worst"] is None

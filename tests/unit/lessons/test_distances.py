@@ -40,7 +40,7 @@ def test_only_correlations_as_strong_as_luck_needs_are_counted(monkeypatch):
         {"needed": [1.0, 0.886], "frechet": [0.9, 0.9], "above_chance": [1.0, 0.5],
          "log_me": [-1.0, float("nan")]}
     )  # fmt: skip
-    monkeypatch.setattr(distances, "foretold", lambda n_train: table)
+    monkeypatch.setattr(distances, "foretold", lambda: table)
     assert "**2 of 6** correlations" in distances.foretold_sentence()
 
 

@@ -6,7 +6,14 @@ import types
 import pytest
 
 from helpers.lessons.exercises import check
-from helpers.lessons.exercises.grading import Exercise, Score, choice, number, predicted
+from helpers.lessons.exercises.grading import (
+    Exercise,
+    Score,
+    answers,
+    choice,
+    number,
+    predicted,
+)
 
 
 def broken(answer):
@@ -49,6 +56,14 @@ def test_an_exact_number_takes_no_neighbour():
     assert number(3)(3)
     assert number(3)(3.0)
     assert not number(3)(3.01)
+
+
+def test_a_function_is_tried_on_cases_and_its_miss_is_shown():
+    rule = answers("total", [((1e9, [1, 2]), 3), ((5, []), 0)])
+    assert rule(lambda _, values: sum(values)) is True
+    assert rule(lambda *_: 3) == "total(5, []) is 0, and yours says 3."
+    assert rule(lambda *_: True) == "total(1e+09, [1, 2]) is 3, and yours says True."
+    assert "answer = total" in rule(3)
 
 
 def test_choice_ignores_case_and_space():

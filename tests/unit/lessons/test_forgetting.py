@@ -77,10 +77,11 @@ def test_the_rule_for_language_models_is_tested_on_the_decoder_too(monkeypatch):
 
 
 def test_a_tally_of_nothing_is_empty():
-    assert decoder_evidence.recorded_tally(records().iloc[:0]).empty
-    assert set(decoder_evidence.recorded_tally(records())["arm"]) >= {
-        "full fine-tuning",
-        "LoRA rank 8",
-    }
+    none, some = (
+        decoder_evidence.tally(decoder_evidence.learned_and_forgotten(rows))
+        for rows in (records().iloc[:0], records())
+    )
+    assert none.empty
+    assert set(some["arm"]) >= {"full fine-tuning", "LoRA rank 8"}
     assert decoder_evidence.told(records()).count("clearly less") == 2
     assert decoder_evidence.told(records().iloc[:0]) == "Not recorded yet."

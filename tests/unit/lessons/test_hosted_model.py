@@ -30,9 +30,11 @@ def pocket():
     return load_backbone("pocket")
 
 
-@pytest.fixture(scope="module")
-def url(pocket):
-    with serve(pocket, max_inputs=16, max_bytes=100_000) as address:
+@pytest.fixture
+def url(pocket, monkeypatch):
+    monkeypatch.setattr(service, "MAX_INPUTS", 16)
+    monkeypatch.setattr(service, "MAX_BYTES", 100_000)
+    with serve(pocket) as address:
         yield address
 
 
@@ -61,7 +63,6 @@ def test_embeddings_equal_direct_ones_over_several_requests(pocket, client):
     np.testing.assert_allclose(found, extract_features(pocket, images, cache=False), atol=1e-5)
     assert client.requests == 3
     assert client.bytes_sent == sum(len(to_npy(images[i : i + 16])) for i in (0, 16, 32))
-    assert client.bytes_received > 40 * pocket.feature_size * 4
 
 
 def test_a_hosted_model_is_asked_and_timed_and_gone_with_its_block(pocket):
@@ -75,8 +76,8 @@ def test_a_hosted_model_is_asked_and_timed_and_gone_with_its_block(pocket):
         client.embed(images)
 
 
-def test_info_tells_what_is_served(pocket, client):
-    told = client.info()
+def test_info_tells_what_is_served(pocket, url):
+    told = ask(url, "GET", "/info")[1]
     assert told["name"] == "pocket"
     assert told["feature_size"] == pocket.feature_size
     assert told["max_inputs"] == 16
@@ -249,7 +250,7 @@ def test_the_server_stops_with_its_block_open_connections_included(pocket):
     with pytest.raises(UserError, match="can't be reached"):
         client.embed(images)
     with pytest.raises(UserError, match="can't be reached"):
-        EmbeddingClient(url).info()
+        EmbeddingClient(url).embed(images)
 
 
 def test_the_client_passes_the_services_sentence_on(url):

@@ -52,11 +52,6 @@ def test_two_seeds_say_nothing_about_one():
     assert pitfalls.one_seed(table({"lora": [0.9, 0.9], "adapter": [0.7, 0.7]})).empty
 
 
-def test_verdicts_count_clear_gains_and_losses():
-    gains = pd.DataFrame({"low": [0.1, -0.2, -0.1], "high": [0.3, -0.1, 0.2]})
-    assert pitfalls.verdicts(gains) == (1, 1, 1)
-
-
 def test_the_visible_gain_is_seen_in_four_tries_of_five():
     n, accuracy = 400, 0.8
     gain = pitfalls.smallest_visible_gain(n, accuracy)

@@ -1,15 +1,9 @@
-"""A single run: the interval of its accuracy, and its seconds."""
+"""The seconds of a single run, and the runs that the first race shows."""
 
 import pandas as pd
 
 from helpers.lessons.exercises.n00 import _curves
-from helpers.lessons.race import binomial_interval, with_seconds
-from helpers.results.statistics import wilson_interval
-
-
-def test_the_interval_of_an_accuracy_is_that_of_its_count():
-    assert binomial_interval(0.85, 400) == wilson_interval(340, 400)
-    assert binomial_interval(2 / 3, 3) == wilson_interval(2, 3)
+from helpers.lessons.race import with_seconds
 
 
 def test_seconds_are_those_of_the_processor():

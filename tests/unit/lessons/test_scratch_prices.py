@@ -73,7 +73,7 @@ def test_published_cases_are_marked():
     pairs = scratch_prices.published_pairs()
     assert len(pairs) > 50 and pairs["gain"].notna().all()
     assert pairs["source"].str.endswith("(second-hand)").any()
-    told = scratch_prices.published_in_words(20_000)
+    told = scratch_prices.published_in_words()
     assert told.startswith("*Published*") and str((pairs["n_train"] > 20_000).sum()) in told
     assert len(scratch_prices.plot_published().legends) == 1
 

@@ -54,7 +54,6 @@ def test_a_ratio_is_geometric_and_paired():
     table = cost_ratios(runs(THREE), "full_fine_tuning", "feature_extraction")
     row = table.iloc[0]
     assert row["ratio"] == pytest.approx(20.0)
-    assert row["ratio_low"] < 10 < 40 < row["ratio_high"]
     assert row["gain"] == pytest.approx(-0.1)
     assert row["low"] == pytest.approx(-0.1)
     assert row["runs"] == 3

@@ -11,6 +11,8 @@ from helpers.errors import UserError
 from helpers.experiments import domain_distance
 from helpers.lessons import crossings
 from helpers.results.learning_curves import DISTANCES_FILE
+from helpers.vocabulary import FEATURE_EXTRACTION as FROZEN
+from helpers.vocabulary import FULL_FINE_TUNING as FULL
 from tools.measure.measure_distances import Place, measure_place, missing, places
 
 
@@ -82,20 +84,21 @@ def test_a_gain_that_grows_with_distance_correlates_by_one():
     table = pd.DataFrame([a_row(task, distance=0.2 * i) for i, task in enumerate(tasks)])
     gains = pd.DataFrame({"task": tasks, "mean": [0.0, 0.1, 0.2, 0.4]})
     gains = gains.assign(backbone="pocket", dial=0.0, image_size=28, n_train=50)
-    found = domain_distance.gains_by_distance(table, gains).iloc[0]
+    gains = domain_distance.beside(table, gains)
+    found = domain_distance.gains_by_distance(gains).iloc[0]
     for name in domain_distance.SIGNS:
         assert found[name] == pytest.approx(1)
-    few = domain_distance.gains_by_distance(table, gains.head(3)).iloc[0]
+    few = domain_distance.gains_by_distance(gains.head(3)).iloc[0]
     assert math.isnan(few["frechet"])
 
 
 def duel(gains):
     """Runs of two approaches, three seeds each, whose paired gains are about `gains` by size."""
     rows = [
-        ("t", "pocket", n, 0.0, 28, approach, seed, 0.5 + (gain + 0.001 * seed) * (approach == "b"))
+        ("t", "pocket", n, 0.0, 28, approach, seed, 0.5 + share * (gain + 0.001 * seed))
         for n, gain in gains.items()
         for seed in range(3)
-        for approach in "ab"
+        for approach, share in ((FROZEN, 0), (FULL, 1))
     ]
     names = ["task", "backbone", "n_train", "dial", "image_size", "approach", "seed"]
     names += ["test_accuracy"]
@@ -112,7 +115,7 @@ def duel(gains):
     ],
 )
 def test_overtakes(gains, examples, clear):
-    row = crossings.overtakes(duel(gains), "b", "a").iloc[0]
+    row = crossings.overtakes(duel(gains)).iloc[0]
     assert row["examples"] == pytest.approx(examples, rel=0.03, nan_ok=True)
     assert row["clear"] == pytest.approx(clear, nan_ok=True)
     assert row["largest"] == max(gains)
