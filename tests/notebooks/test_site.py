@@ -72,7 +72,7 @@ def small(tmp_path_factory):
     (root / "LICENSE").write_text("MIT\n", encoding="utf-8")
     slider = new_code_cell("explore(draw, n=[1, 2])", outputs=[drawn("Gain *by* size [%]")])
     table = new_output("display_data", data={"text/html": FRAME, "text/plain": "0 1.5"})
-    listed = new_output("display_data", data={"text/markdown": "| | task |\n|---|---|\n| ☐ | a |"})
+    listed = new_output("display_data", data={"text/markdown": "| | what |\n|---|---|\n| ☐ | a |"})
     notebook = new_notebook(
         cells=[
             new_markdown_cell("# Is it so?\n\nA `probe` in code. A linear\nprobe, then a probe."),
@@ -109,8 +109,8 @@ def test_the_readme_is_the_first_page(small):
 
 def test_a_table_that_a_cell_tells_in_markdown_is_a_table(small):
     page = read(small[0], "notebooks/00_first.html")
-    assert re.search(r'<th class="head"><p>done</p></th>\s*<th class="head"><p>task</p></th>', page)
-    assert "| task |" not in page
+    assert re.search(r'<th class="head"><p>done</p></th>\s*<th class="head"><p>what</p></th>', page)
+    assert "| what |" not in page
 
 
 def test_a_picture_is_a_file_with_its_words(small):
@@ -214,7 +214,7 @@ def test_a_table_has_its_cells_named():
 def test_a_frame_is_shown_with_its_words_left_and_no_column_that_only_counts():
     frame = pd.DataFrame({"who": ["a", "b"], "n": [1.0, 2.0], "interval": ["-1 to +2", ""]})
     shown = site_tables.arranged(frame.to_html())
-    assert re.findall(r"<t[hd]([^>]*)>", shown) == [
+    assert re.findall(r"<t[hd]\b([^>]*)>", shown) == [
         *(' class="words"', "", ""),
         *(' class="words"', "", "") * 2,
     ]

@@ -7,7 +7,7 @@ import nbformat
 from nbformat.v4 import new_code_cell
 
 ROOM = 18  # lines of output on one slide
-LETTERS = 90  # of one printed line
+LETTERS = 96  # of one printed line
 WORDS = 72  # letters of one line of text
 HEAD = re.compile(r"\A(\|[^\n]*\n\|[-:| ]+\|)\n")  # of a table in Markdown
 
