@@ -32,8 +32,6 @@ DOORS = """\
 - [See what others have published](published.md): figures from papers and repositories, beside ours.
 - [Look a word up](glossary.md)
 """
-# Sphinx leaves links in outputs alone, so that they name the page itself.
-PAGE_LINK = re.compile(r"\]\(([^):#]+)\.(?:ipynb|md)(#[^)]*)?\)")
 
 
 def stage(root: Path, folder: Path) -> None:
@@ -91,8 +89,7 @@ def stage_notebook(path: Path, root: Path, folder: Path) -> str:
         elif cell.cell_type == "code":
             for output in cell.outputs:
                 if text := output.get("data", {}).get("text/markdown"):
-                    told = local_links(text, path, root, folder)
-                    output.data["text/markdown"] = PAGE_LINK.sub(r"](\1.html\2)", told)
+                    output.data["text/markdown"] = local_links(text, path, root, folder)
             outputs = [
                 shown(output, folder / "notebooks" / f"{path.stem}-{place:03d}-{number}.png")
                 for number, output in enumerate(cell.outputs)
