@@ -216,5 +216,10 @@ def _finish(ax: Axes, log_x: bool, chance: float | None, title: str) -> None:
     if log_x:
         _log(ax)
     _chance(ax, chance)
+    legend_beside(ax, title)
+
+
+def legend_beside(ax: Axes, title: str = "") -> None:
+    """Name what is drawn beside the axes, again where something was added."""
     place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     ax.legend(title=title or None, fontsize="small", title_fontsize="small", frameon=False, **place)

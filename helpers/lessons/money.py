@@ -55,7 +55,8 @@ def plot_lever_costs(runs: pd.DataFrame) -> Picture:
     seconds, points = [start.start_seconds, *sharp.seconds], [0, *sharp.points]
     ax.plot(seconds, points, "s-", color=PIXELS, label="frozen, larger pictures")
     for side, at, gain in zip([start["start"], *sharp["image_size"]], seconds, points, strict=True):
-        ax.annotate(f"{side} px", (at, gain), (8, -4), textcoords="offset points")
+        beside = (8, -4) if gain else (8, 4)  # not on the line at zero
+        ax.annotate(f"{side} px", (at, gain), beside, textcoords="offset points")
     moved = table[table["image_size"] == start["start"]]
     for name, look in looks(moved["approach"]).items():
         row = moved[moved["approach"] == name].iloc[0]

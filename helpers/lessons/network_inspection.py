@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.patheffects import withStroke
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
@@ -142,12 +143,16 @@ def loudest(backbone: Backbone, inputs: np.ndarray, stage: int, count: int) -> n
 def plot_map(places: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Picture:
     """Points in the plane, (N, 2), one colour and marker for each class."""
     made, ax = figure("Photos with like features lie near each other", width=8.0, height=4.6)
+    taken = set()  # ten classes share eight colours: the second with a colour is hollow
     for number, look in enumerate(looks(classes).values()):
         own = labels == number
-        style = {"color": look.colour, "marker": look.marker, "label": classes[number]}
-        ax.scatter(*places[own].T, s=28, **style)
-        if own.any():  # ten classes share eight colours, so each is named at its middle
-            ax.text(*places[own].mean(0), classes[number], ha="center", weight="bold", size="small")
+        style = {"edgecolors": look.colour, "marker": look.marker, "label": classes[number]}
+        inside = "none" if look.colour in taken else look.colour
+        taken.add(look.colour)
+        ax.scatter(*places[own].T, s=28, facecolors=inside, **style)
+        if own.any():
+            middle = ax.text(*places[own].mean(0), classes[number], ha="center", weight="bold")
+            middle.set(size="small", path_effects=[withStroke(linewidth=3, foreground="white")])
     ax.set(xticks=[], yticks=[], xlabel="places have no unit: only what lies near what counts")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return made

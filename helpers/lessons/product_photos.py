@@ -9,7 +9,7 @@ import pandas as pd
 from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
 from helpers.display.figures import Picture, figure
-from helpers.display.plots import mark_sizes, plot_curves
+from helpers.display.plots import legend_beside, mark_sizes, plot_curves
 from helpers.errors import DataNotFound
 from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, linear_model
 from helpers.lessons.trade_offs import bill, cost_ratios, ship
@@ -222,9 +222,9 @@ def plot_sizes(runs: pd.DataFrame) -> Picture:
     ax, look = made.axes[0], style_of(FEATURE_EXTRACTION)
     frozen = table[(table["approach"] == FEATURE_EXTRACTION) & (table["image_size"] > side)]
     for pixels, own in frozen.groupby("image_size"):
-        ax.plot(own["n_train"], own["mean"], look.marker, ls="--", color=look.colour)
-        end = tuple(own[["n_train", "mean"]].iloc[-1])
-        ax.annotate(f"{pixels} pixels ", end, ha="right", va="bottom")
+        style = {"marker": look.marker, "ls": "--", "color": look.colour}
+        ax.plot(own["n_train"], own["mean"], label=f"{look.label}, {pixels} pixels", **style)
+    legend_beside(ax, ax.get_legend().get_title().get_text())
     mark_sizes(ax, table["n_train"])
     return made
 

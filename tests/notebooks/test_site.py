@@ -72,10 +72,13 @@ def small(tmp_path_factory):
     (root / "LICENSE").write_text("MIT\n", encoding="utf-8")
     slider = new_code_cell("explore(draw, n=[1, 2])", outputs=[drawn("Gain *by* size [%]")])
     table = new_output("display_data", data={"text/html": FRAME, "text/plain": "0 1.5"})
+    listed = new_output("display_data", data={"text/markdown": "| | what |\n|---|---|\n| ☐ | a |"})
     notebook = new_notebook(
         cells=[
             new_markdown_cell("# Is it so?\n\nA `probe` in code. A linear\nprobe, then a probe."),
             new_code_cell("frame", outputs=[table]),
+            new_markdown_cell("A list:"),
+            new_code_cell("listed", outputs=[listed]),
             new_markdown_cell("## Of a seed\n\nIt costs $n^2$ each: see [README](../README.md)."),
             slider,
             new_markdown_cell("---\n[next: gone](01.ipynb)", metadata={"tags": ["made-by-build"]}),
@@ -102,6 +105,12 @@ def test_the_readme_is_the_first_page(small):
     assert "See " in page and ".ipynb" not in page and "gone.md" not in page
     assert page.index("make lab") > page.index("Open the explorer")
     assert re.search(r'<th class="head"><p>no\.</p></th>', page)  # a head for the numbers
+
+
+def test_a_table_that_a_cell_tells_in_markdown_is_a_table(small):
+    page = read(small[0], "notebooks/00_first.html")
+    assert re.search(r'<th class="head"><p>done</p></th>\s*<th class="head"><p>what</p></th>', page)
+    assert "| what |" not in page
 
 
 def test_a_picture_is_a_file_with_its_words(small):
@@ -200,6 +209,26 @@ def test_a_table_has_its_cells_named():
     assert table.startswith('<div class="table-frame">')
     assert "style" not in table and "border" not in table and "<th></th>" not in table
     assert '<th scope="col">gain</th>' in table and '<th scope="row">0</th>' in table
+
+
+def test_a_frame_is_shown_with_its_words_left_and_no_column_that_only_counts():
+    frame = pd.DataFrame({"who": ["a", "b"], "n": [1.0, 2.0], "interval": ["-1 to +2", ""]})
+    shown = site_tables.arranged(frame.to_html())
+    assert re.findall(r"<t[hd]\b([^>]*)>", shown) == [
+        *(' class="words"', "", ""),
+        *(' class="words"', "", "") * 2,
+    ]
+    kept = site_tables.arranged(frame.set_index("who").to_html())
+    assert kept.count("<tr") == 3 and ">who</th>" in kept.partition("</thead>")[0]
+    assert ">a</th>" in kept
+    picked = site_tables.arranged(frame.iloc[1:].to_html())
+    assert ">1</th>" in picked
+    told = site_tables.arranged(pd.DataFrame({"x": ["word " * 9]}).to_html())
+    assert 'class="long words"' in told
+
+
+def test_a_number_stays_with_its_per_cent_sign():
+    assert site_tables.unbroken("95 % of 3 % and %") == "95\xa0% of 3\xa0% and %"
 
 
 @pytest.mark.parametrize(

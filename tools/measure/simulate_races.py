@@ -2,7 +2,7 @@
 
     python -m tools.measure.simulate_races [--draws 40] [--runs 12 24] [--alike 0.7]
 
-Every recorded situation that `tools/measure/score_advisor.py` knows, held out with its family, is
+Every recorded situation that has its dear approaches, held out with its family, is
 raced many times without training: recorded means are the truth, examples are drawn that are hard or
 easy for all approaches together, and runs follow as in `rounds.judge_on`, until so many are spent.
 Compared are what is expected highest from the records, the race's leader, and what the race takes.
@@ -24,13 +24,14 @@ from scipy.stats import norm
 from tqdm import tqdm
 
 from helpers.advisor.folds import Folds
+from helpers.advisor.prior import MEASURED
 from helpers.advisor.race.rounds import ROUNDS
 from helpers.advisor.race.schedule import CHEAP
 from helpers.advisor.race.standings import Standing, arm_of, standing, turns
 from helpers.backbones import BACKBONES
 from helpers.results import runs as records
 from helpers.results.learning_curves import RUN_NOISE, Curve, Measured, level, measured_curves
-from tools.measure.score_advisor import CASES, WITHIN, Case, recorded
+from tools.measure.score_advisor import WITHIN, Case, recorded
 from tools.measure.score_looks import expected_of
 
 JUDGED = 100  # validation examples of a case
@@ -59,6 +60,17 @@ def expected_in(case: Case, held: Measured, right: pd.DataFrame) -> pd.Series:
     less = held.without(curve.family)
     told = expected_of(curve, case.n_train, less, right.mean(), len(right))
     return pd.Series({name: one.accuracy for name, one in told.items()}).reindex(right.columns)
+
+
+def cases_of(held: Measured) -> list[Case]:
+    """The situations that are raced: those that have what a look measures as well."""
+    return [
+        Case(f"{one.task} on {one.backbone}, {n:,}", one.task, n, one.backbone, one.image_size)
+        for one in held.curves
+        if not one.dial
+        for n in one.whole
+        if set(MEASURED) <= set(one.accuracy[n])
+    ]
 
 
 def curve_of(case: Case, held: Measured) -> Curve:
@@ -125,8 +137,8 @@ def main() -> None:
     parser.add_argument("--alike", type=float, default=0.7, help="of what makes an example hard")
     asked = parser.parse_args()
     runs = records.load_runs()
-    held, cases = measured_curves(runs), [c for c in CASES.values() if not recorded(c, runs).empty]
-    table = pd.DataFrame(row for case in tqdm(cases) for row in regrets(case, held, asked))
+    held = measured_curves(runs)
+    table = pd.DataFrame(row for case in tqdm(cases_of(held)) for row in regrets(case, held, asked))
     table["right"] = table["points"] <= WITHIN
     for place in (["modality", "n_train", "runs"], ["case"], ["runs"]):
         found = table.groupby([*place, "chosen by"])[["right", "points"]].mean().unstack()

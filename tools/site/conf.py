@@ -28,6 +28,7 @@ suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 templates_path = ["templates"]
 
 nb_execution_mode = "off"  # what is shown is what is committed
+nb_render_markdown_format = "myst"  # outputs have tables, too
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"

@@ -13,13 +13,13 @@ from helpers.errors import UserError
 from tools.site.site_glossary import PAGE, glossary_page, read_terms
 from tools.site.site_published import PAGE as PUBLISHED
 from tools.site.site_published import published_page
-from tools.site.site_tables import bare_table, plain
+from tools.site.site_tables import arranged, bare_table, plain, unbroken
 
 MADE = "made-by-build"  # the tag of cells that the notebooks' build added
 PAGES = ("CHECKLIST.md", "TEACHING.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"(```.*?```|`[^`]*`)", re.DOTALL)
-NUMBERED = re.compile(r"^\| \|(?=[^\n]*\n\|[-|: ]+\|$)", re.MULTILINE)  # a column without a head
+HEADLESS = re.compile(r"^\| \|(?=[^\n]*\n\|[-|: ]+\|\n\| (\S))", re.MULTILINE)  # the first column
 SLIDER = re.compile(r"\b(explore|explorer)\(")
 STILL = (
     "*A picture of the first state. In JupyterLab {what} once the notebook runs; here, "
@@ -32,8 +32,6 @@ DOORS = """\
 - [See what others have published](published.md): figures from papers and repositories, beside ours.
 - [Look a word up](glossary.md)
 """
-# Sphinx leaves links in outputs alone, so that they name the page itself.
-PAGE_LINK = re.compile(r"\]\(([^):#]+)\.(?:ipynb|md)(#[^)]*)?\)")
 
 
 def stage(root: Path, folder: Path) -> None:
@@ -91,8 +89,7 @@ def stage_notebook(path: Path, root: Path, folder: Path) -> str:
         elif cell.cell_type == "code":
             for output in cell.outputs:
                 if text := output.get("data", {}).get("text/markdown"):
-                    told = local_links(text, path, root, folder)
-                    output.data["text/markdown"] = PAGE_LINK.sub(r"](\1.html\2)", told)
+                    output.data["text/markdown"] = local_links(text, path, root, folder)
             outputs = [
                 shown(output, folder / "notebooks" / f"{path.stem}-{place:03d}-{number}.png")
                 for number, output in enumerate(cell.outputs)
@@ -127,7 +124,7 @@ def shown(output: nbformat.NotebookNode, picture: Path) -> nbformat.NotebookNode
         alt = output.metadata.get("image/png", {}).get("alt", "")
         return _markdown(f"![{plain(alt)}]({picture.name})")
     if "text/html" in data:
-        data["text/html"] = bare_table(data["text/html"])
+        data["text/html"] = arranged(bare_table(data["text/html"]))
     return output
 
 
@@ -153,9 +150,10 @@ def local_links(text: str, page: Path, root: Path, folder: Path) -> str:
             _copy(there, folder / within)
         return link[0]
 
-    text = NUMBERED.sub("| no. |", text)
+    text = HEADLESS.sub(lambda table: "| no. |" if table[1].isdigit() else "| done |", text)
     return "".join(
-        part if part.startswith("`") else LINK.sub(moved, part) for part in CODE.split(text)
+        part if part.startswith("`") else unbroken(LINK.sub(moved, part))
+        for part in CODE.split(text)
     )
 
 

@@ -6,9 +6,12 @@ import re
 from html import escape
 
 import pandas as pd
+from bs4 import BeautifulSoup, Tag
 from pandas.api.types import is_numeric_dtype
 
 WORDS = re.compile(r"<td>(?!-?[\d,.]*</td>)")  # the cells of a table that hold no number
+NUMBERS = re.compile(r"[^A-Za-z]*( to [^A-Za-z]*)?")  # what a cell of a column of numbers holds
+LONG = 34  # letters of a cell that may go on to a second line
 
 
 def bare_table(html: str) -> str:
@@ -25,9 +28,59 @@ def bare_table(html: str) -> str:
     return f'<div class="table-frame">{head}{end}{body}</div>'
 
 
+def arranged(html: str) -> str:
+    """Return tables with words on the left, long cells marked, and no column that only counts rows.
+
+    A row of the head that names the rows alone goes into the row above it.
+    """
+    soup = BeautifulSoup(html, "html.parser")
+    for table in soup.find_all("table"):
+        _name_rows(table)
+        head, body = _rows(table, "thead"), _rows(table, "tbody")
+        if not (head and body):
+            continue
+        counts = [row[0].get_text() for row in body if row and row[0].name == "th"]
+        if not head[0][0].get_text() and counts == [str(place) for place in range(len(body))]:
+            for row in [*head, *body]:
+                row.pop(0).extract()
+        for cell in [cell for row in [*head, *body] for cell in row]:
+            if len(cell.get_text()) > LONG:
+                cell["class"] = [*cell.get("class", []), "long"]
+        for place in range(1, 1 + min(sum(cell.name == "td" for cell in row) for row in body)):
+            told = [row[-place].get_text().strip() for row in body]
+            if 2 * sum(not NUMBERS.fullmatch(words) for words in told) > sum(map(bool, told)):
+                for row in [*head, *body]:
+                    if place <= len(row):
+                        row[-place]["class"] = [*row[-place].get("class", []), "words"]
+    return str(soup)
+
+
+def _rows(table: Tag, part: str) -> list[list[Tag]]:
+    """The cells of a table's head or body, row by row."""
+    return [row.find_all(["th", "td"]) for row in table.select(f"{part} tr")]
+
+
+def _name_rows(table: Tag) -> None:
+    """Move what names a table's rows from a row of its own into empty cells above."""
+    head = _rows(table, "thead")
+    if len(head) != 2:
+        return
+    above, names = ([cell.get_text().strip() for cell in row] for row in head)
+    if len(above) == len(names) and not any(a and n for a, n in zip(above, names, strict=True)):
+        for cell, name in zip(*head, strict=True):
+            if name.get_text().strip():
+                cell.replace_with(name.extract())
+        table.select("thead tr")[1].extract()
+
+
 def plain(words: str) -> str:
     """Return words so that Markdown takes them as they are, on one line."""
     return re.sub(r"([\\`*_{}\[\]<>$&#|~])", r"\\\1", " ".join(words.split()))
+
+
+def unbroken(text: str) -> str:
+    """Return a text whose numbers stay on the line of their per cent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def table_of(frame: pd.DataFrame, digits: int, whole: list[str] | None = None) -> str:

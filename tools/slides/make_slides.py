@@ -7,6 +7,7 @@ the pictures stand in it. Arrow keys move, S opens the speaker's notes, and `?pr
 from __future__ import annotations
 
 import argparse
+import html
 import re
 import sys
 from pathlib import Path
@@ -19,9 +20,14 @@ from helpers.display.theme import LIGHT
 from helpers.errors import UserError
 from helpers.storage.install import asset_path
 from tools.notebooks.build_notebooks import ROOT, Collection, write
+from tools.site.site_tables import arranged, unbroken
 from tools.slides.slide_cells import deck
 
 OWN = Path(__file__).resolve().parent
+TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+PRINTED = re.compile(r"<pre>.*?</pre>", re.DOTALL)
+COLUMNS = re.compile(r"\S {3,}(?=\S)")
+BROKEN = 100  # letters of the longest line of a text that was broken into lines when printed
 CODE_OR_MATH = re.compile(r"(```.*?```|`[^`]*`)|\$\$(.+?)\$\$|\$([^$\n]+)\$", re.DOTALL)
 
 
@@ -33,8 +39,23 @@ def page(cells: nbformat.NotebookNode, parts: dict[str, str]) -> str:
     shown = nbformat.from_dict(cells)
     for cell in shown.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_mathml(cell.source)
-    return exporter.from_notebook_node(shown, resources={"deck": parts})[0] + "\n"
+            cell.source = unbroken(with_mathml(cell.source))
+        for output in cell.get("outputs", ()):
+            if text := output.get("data", {}).get("text/markdown"):
+                output.data["text/markdown"] = unbroken(text)
+    made = exporter.from_notebook_node(shown, resources={"deck": parts})[0]
+    slides, end, scripts = made.partition("</main>")
+    slides = TABLE.sub(lambda table: arranged(table[0]), slides)
+    slides = PRINTED.sub(lambda printed: in_lines(printed[0]), slides)
+    return slides + end + scripts + "\n"
+
+
+def in_lines(printed: str) -> str:
+    """Return a printed text, marked where its lines are to stay: of a table, of a long text."""
+    rows = html.unescape(printed).split("\n")
+    table = sum(bool(COLUMNS.search(row)) for row in rows) > 1
+    long = len(rows) > 4 and max(map(len, rows)) <= BROKEN
+    return printed.replace("<pre>", '<pre class="lines">', 1) if table or long else printed
 
 
 def inlined() -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 A slide is a text cell and the outputs of the code cell that follows it. Of the text it shows
 headings, lists, formulas and the first sentence of each paragraph; all of it goes to the speaker's
-notes. A source may overrule this for a cell, `# %% tags=["skip"]`:
+notes. A picture below more than two lines of text, and outputs longer than a slide, go on to slides
+of their own (`slide_outputs.py`). A source may overrule this for a cell, `# %% tags=["skip"]`:
 
     skip   not on a slide                      code   show the code, not its outputs alone
     all    the whole text is on the slide      hide   outputs alone, without the code
@@ -20,6 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from tools.classroom.student_cells import text_cells
 from tools.notebooks.notebook_rules import exercises, is_code
+from tools.slides.slide_outputs import apart, is_picture, pages
 
 HEADING = re.compile(r"^(?=#{1,3} )", re.MULTILINE)
 # A sentence ends before a capital, a number, or markup; not after an initial or "et al.".
@@ -29,6 +31,7 @@ EXERCISE = re.compile(r"\*\*(\d\d\.\d+)\b")
 MARKUP = re.compile(r"^(?:#|[-*>] |\d+\. |\$\$|\|)", re.MULTILINE)  # what a slide shows whole
 SHORT_CODE = 4  # lines of code that may stand beside what they print
 MOST_PARAGRAPHS = 3  # first sentences on one slide
+LINE, LINES = 60, 2  # letters of a line of text; how many may stand above a picture
 DEFINED = re.compile(r"^(?:def|class) (\w+)", re.MULTILINE)
 DRAWN = re.compile(r"explore\(\s*(\w+)")
 
@@ -51,18 +54,42 @@ class Slide:
         """True for sentences alone: without an output they are for the speaker to say."""
         return not (self.opens or self.outputs or MARKUP.search("\n\n".join(self.texts)))
 
+    @property
+    def crowded(self) -> bool:
+        """True where the text leaves a picture less than most of the slide."""
+        rows = [row for text in self.texts for row in text.split("\n") if not row.startswith("#")]
+        return sum(-(-len(row) // LINE) for row in rows) > LINES
+
+    def sheets(self) -> Iterator[tuple[list[str], list[nbformat.NotebookNode]]]:
+        """Yield texts and outputs, slide by slide: what has no room below goes on to the next.
+
+        A picture that was asked about has the question above it again.
+        """
+        now, later = apart(self.outputs), []
+        pictures = [place for place, shown in enumerate(now) if is_picture(shown)]
+        if pictures and self.crowded:
+            now, rest = now[: pictures[0]], now[pictures[0] :]
+            asked = [question for text in self.texts if (question := question_of(text))]
+            later = [(asked, rest)]
+        first, *following = pages(now) or [[]]
+        yield self.texts, first
+        yield from (([], page) for page in following)
+        yield from later
+
     def cells(self) -> Iterator[nbformat.NotebookNode]:
-        """Yield the slide as cells that are marked for nbconvert's exporter."""
-        first, *others = self.texts
-        yield _cell(first, "slide" if first.startswith("#") else "subslide")
-        yield from (_cell(text, "-") for text in others)
+        """Yield the slide, and those it goes on to, as cells marked for nbconvert's exporter."""
         asks = any(PREDICT.search(text) for text in self.texts)
-        for place, shown in enumerate(self.outputs):
-            kind = "fragment" if asks and place == 0 else "-"
-            shown.metadata["slideshow"] = {"slide_type": kind}
-            yield shown
-        if self.notes:
-            yield _cell("\n\n".join(self.notes), "notes")
+        for number, (texts, outputs) in enumerate(self.sheets()):
+            opening = "slide" if number == 0 and texts[0].startswith("#") else "subslide"
+            kinds = [opening] + ["-"] * (len(texts) + len(outputs) - 1)
+            if asks and number == 0 and outputs:
+                kinds[len(texts)] = "fragment"
+            shown = [*(_cell(text, "-") for text in texts), *outputs]
+            for cell, kind in zip(shown, kinds, strict=True):
+                cell.metadata["slideshow"] = {"slide_type": kind}
+                yield cell
+            if self.notes:
+                yield _cell("\n\n".join(self.notes), "notes")
 
 
 def deck(source: Path, built: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -97,7 +124,7 @@ def title_cells(text: str) -> list[nbformat.NotebookNode]:
     answer = rest.partition("**Needs:**")[0].strip()
     return [
         _cell(question, "slide"),
-        _cell(SENTENCE.split(" ".join(answer.split()))[0], "fragment"),
+        _cell(sentences(answer)[0], "fragment"),
         _cell(answer, "notes"),
     ]
 
@@ -169,14 +196,36 @@ def short(text: str) -> str:
         if MARKUP.match(block):
             kept.append(block)
             continue
-        asked = PREDICT.search(block)
-        before = block[: asked.start()].strip() if asked else block
+        asked = question_of(block)
+        before = " ".join(block.split()).removesuffix(asked).strip()
         if before and paragraphs < MOST_PARAGRAPHS:
-            kept.append(SENTENCE.split(" ".join(before.split()))[0])
+            kept.append(sentences(before)[0])
             paragraphs += 1
         if asked:
-            kept.append(" ".join(block[asked.start() :].split()))
+            kept.append(asked)
     return "\n\n".join(kept)
+
+
+def question_of(text: str) -> str:
+    """Return what a text asks to predict, on one line; the sentence before where that is it all."""
+    for block in re.split(r"\n{2,}", text.strip()):
+        words = " ".join(block.split())
+        if asked := PREDICT.search(words):
+            bare = words[asked.start() :].strip() == asked[0]
+            before = sentences(words[: asked.start()])[-1] if bare else ""
+            return f"{before} {words[asked.start() :]}".strip()
+    return ""
+
+
+def sentences(text: str) -> list[str]:
+    """Return a text's sentences, each on one line; one does not end inside bold type."""
+    made = [""]
+    for part in SENTENCE.split(" ".join(text.split())):
+        if made[-1].count("**") % 2:
+            made[-1] += f" {part}"
+        else:
+            made.append(part)
+    return made[1:] or [""]
 
 
 def code_slides(

@@ -1,7 +1,11 @@
-/* What a style sheet can't do: say which page this is and which boxes scroll, and close a drawer with Escape. */
+/* What a style sheet can't do: say which page this is, which boxes scroll and which print a table, and close a
+   drawer with Escape. */
 (() => {
   document.querySelector(".sidebar-tree .current-page > a")?.setAttribute("aria-current", "page");
-  const boxes = document.querySelectorAll("article pre, .table-frame, .table-wrapper, div.math");
+  for (const printed of document.querySelectorAll(".cell_output pre"))
+    printed.classList.toggle("columns", (printed.textContent.match(/^.*\S {3,}\S.*$/gm) ?? []).length > 1);
+  const boxes = document.querySelectorAll(
+    "article pre, .table-frame, .table-wrapper, div.math, .cell_output .output:has(img)");
   const mark = () => boxes.forEach(box => {
     const scrolls = box.scrollWidth > box.clientWidth;
     if (scrolls) box.setAttribute("tabindex", "0");
