@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from helpers.experiments.audit import audit
 from helpers.lessons import product_photos
 from helpers.lessons.crossings import duels, published_by_size, recorded
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.results.published.cases import comparable_cases
 from helpers.results.published.sums import full_minus_linear
+from helpers.results.runs import load_runs
 from helpers.results.schema import COMPARED, SCHEMA
 from helpers.results.statistics import mean_interval
 from helpers.vocabulary import (
@@ -83,7 +85,7 @@ def _moved() -> str:
         "**At equal pixels moved weights gain, and cost.** Measured, 50 to 1,000 examples: full "
         "fine-tuning was clearly ahead of the frozen network "
         f"{_fair(FULL_FINE_TUNING, FEATURE_EXTRACTION)} (each over its draws; luck alone makes "
-        f"one in twenty clear). {_networks()} What it takes is in "
+        f"one in twenty clear). {_networks()} {_late()} What it takes is in "
         "[08](notebooks/08_compute_and_latency.ipynb)."
     )
 
@@ -95,6 +97,17 @@ def _networks() -> str:
     return (
         f"{own} of the situations are of small grey pictures on a network of this collection, "
         f"{len(both) - own} of EfficientNet-Lite0 at 64 pixels."
+    )
+
+
+def _late() -> str:
+    """How often training was still getting better at its end, as `helpers audit` counts it."""
+    late = audit(load_runs(schema=None))["late_best"]
+    worst = late["worst"]
+    return (
+        f"The best weights of {phrase_of(worst['approach'])} stood in the last tenth of the "
+        f"updates in {100 * worst['share']:.0f} % of its runs (of all runs "
+        f"{100 * late['share']:.0f} %), so that more updates may gain a little more."
     )
 
 
