@@ -157,7 +157,7 @@ def recorded_beside(approach: str, n_train: int) -> str:
     if own.empty:
         return f"{told} is not recorded yet."
     mean = level(runs.pivot_table("test_accuracy", index="seed", columns="approach"))[approach]
-    rests_on = f"{counted(len(own), 'seed')}, moved to what the others' seeds show"
+    rests_on = f"{counted(len(own), 'seed')}, corrected for how easy its draw was"
     if len(own) > 2:
         _, low, high = mean_interval(own)
         rests_on = f"95 % interval {low:.3f} to {high:.3f}, {counted(len(own), 'seed')}"

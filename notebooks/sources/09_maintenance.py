@@ -12,7 +12,8 @@
 # Three bills come after the first training: disks for every version of every task, computing for every
 # retraining, and people who check each release. People are nearly all of it. Small files around one
 # shared base save disks, and how much depends on the network. A new base sends each of them back to
-# training and to the people. So ask first how often you will retrain, and let a trigger say when.
+# training and to the people, unless the old base is kept for them. So ask first how often you will
+# retrain, and how you would notice that you must.
 #
 # **Needs:** this clone, and the digits and fabric sets (fetched by `make lab`).
 
@@ -233,13 +234,14 @@ drift.plot_drift(weeks)
 Markdown(drift.drift_in_words(weeks))
 
 # %% [markdown]
-# This is one run of one kind of drift. Where a network stays sure of wrong answers the trigger is
-# blind, so label a few pictures every month all the same. Keep the old version, to roll back.
+# This is one run of one kind of drift, with few pictures a week. Where a network stays sure of wrong
+# answers, or the trigger was set anew on pictures that it is unsure of, it is blind. So label a few
+# pictures every month all the same. Keep the old version, to roll back.
 #
 # ## What to remember
 #
-# - Count people first: their checks cost more than any format of file saves, and a trigger spares the
-#   needless ones.
+# - Count people first: their checks cost more than any format of file saves. A trigger without labels
+#   helps, and doesn't replace a few labels every month.
 # - Small files are bound to their base. Store its hash with them, and let the machine refuse another.
 # - Compare the sizes of two files before you promise a factor.
 #
