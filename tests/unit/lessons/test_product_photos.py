@@ -121,7 +121,8 @@ def test_the_frozen_network_on_larger_pictures_is_dashed(whole):
     ax = product_photos.plot_sizes(whole).axes[0]
     dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
     assert [line.get_ydata().item() for line in dashed] == pytest.approx([0.7, 0.8])
-    assert [text.get_text() for text in ax.texts] == ["128 pixels ", "224 pixels "]
+    named = [text.get_text() for text in ax.get_legend().get_texts()][-2:]
+    assert [words.rpartition(", ")[2] for words in named] == ["128 pixels", "224 pixels"]
 
 
 @pytest.mark.parametrize("left", [list(WHOLE), list(WHOLE)[:5], list(WHOLE)[:3]])
