@@ -205,7 +205,7 @@ for _ in range(3):
     nn.functional.cross_entropy(net(batch), torch.tensor(y[:32])).backward()
     optimizer.step()
 moved = [name for name, value in net.state_dict().items() if not torch.equal(value, before[name])]
-print(f"of {len(before)} tensors moved: {', '.join(moved)}")
+print(f"{len(moved)} of {len(before)} tensors moved: {', '.join(moved)}")
 
 # %% [markdown]
 # So any number of heads can share one base. Without `eval()` this no longer holds: section 4 of

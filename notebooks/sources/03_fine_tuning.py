@@ -136,8 +136,9 @@ shares = {
     name: [count_parameters(stage)[1] for stage in load_backbone(name).stages]
     for name in ("efficientnet_lite0", "pocket")
 }
-table = pd.DataFrame({name: pd.Series(n) / sum(n) for name, n in shares.items()}).round(3)
-table.set_axis(range(1, len(table) + 1)).astype(object).fillna("")
+table = pd.DataFrame({name: pd.Series(n) / sum(n) for name, n in shares.items()})
+table.index = pd.RangeIndex(1, len(table) + 1, name="stage")
+table.map("{:.3f}".format).where(table.notna(), "")
 
 # %% [markdown]
 # So *partial* does not mean few parameters. It means that gradients stop early.
