@@ -256,7 +256,7 @@ def test_columns_that_are_named_are_taken(options, roles, tmp_path):
 @pytest.mark.parametrize("role", ["text", "label", "image"])
 def test_none_is_for_group_and_split_alone(role, tmp_path):
     with pytest.raises(UserError, match="no column 'none'"):
-        read_data(labelled(tmp_path, ["a", "b"]), **{f"{role}_column": "none"})
+        read_data(labelled(tmp_path, ["a", "b"]), columns={role: "none"})
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path):
