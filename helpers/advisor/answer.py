@@ -245,7 +245,7 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
         f"A linear probe on frozen features gets {probe.accuracy:.3f} right out of fold "
         f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f})"
     )
-    means = "well above chance, so the features transfer"
+    means = "well above chance"
     if probing.cause:
         alike = ", and the backbone has no token for what tells some of these apart"
         facts = {"cut": 100 * probing.cut, "chance": 100 * chance, "different": probing.different}
@@ -260,7 +260,8 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     said = [
         f"{told}: {means}.",
         f"Without a network {classical:.3f} is reached, {beside} the probe (McNemar p = "
-        f"{probing.p_value:.2g} on {probe.n:,} examples).",
+        f"{probing.p_value:.2g} on {probe.n:,} examples)"
+        + (": no sign that pretraining helps while it is frozen." if same else "."),
     ]
     return said[::-1] if probing.baseline_leads else said
 

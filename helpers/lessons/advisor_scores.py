@@ -97,11 +97,16 @@ def reversal_sentence() -> str:
     """How often a race named another approach than the first answer, and whether that helped."""
     turned, table = reversals(), raced()
     gained = turned[FIRST] - turned[RACE]
+    told = (
+        f"In {counted(len(table), 'case')} that were raced for ten minutes, the first answers of "
+        f"that day gave up {table[FIRST].mean():.1f} points and the races {table[RACE].mean():.1f}."
+    )
+    if turned.empty:
+        return f"{told} No race reversed the first answer."
     return (
-        f"In {len(table)} cases that were raced for ten minutes, the first answers of then gave up "
-        f"{table[FIRST].mean():.1f} points and the races {table[RACE].mean():.1f}. A race reversed "
-        f"the first answer **{counted(len(turned), 'time')}**: {(gained > 0).sum()} for the "
-        f"better, {(gained < 0).sum()} for the worse, by {gained.mean():+.1f} points on average."
+        f"{told} A race reversed the first answer **{counted(len(turned), 'time')}**: "
+        f"{(gained > 0).sum()} for the better, {(gained < 0).sum()} for the worse, by "
+        f"{gained.mean():+.1f} points on average."
     )
 
 
