@@ -5,7 +5,7 @@
   for (const printed of document.querySelectorAll(".cell_output pre"))
     printed.classList.toggle("columns", (printed.textContent.match(/^.*\S {3,}\S.*$/gm) ?? []).length > 1);
   const boxes = document.querySelectorAll(
-    "article pre, .table-frame, .table-wrapper, div.math, .cell_output :is(p, .output):has(> img)");
+    "article pre, .table-frame, .table-wrapper, div.math, article :is(p, .output):has(> img)");
   const mark = () => boxes.forEach(box => {
     const scrolls = box.scrollWidth > box.clientWidth;
     if (scrolls) box.setAttribute("tabindex", "0");
