@@ -323,6 +323,9 @@ plot_curves(
 running = fine_tuning.running_statistics()
 running.round(1)
 
+# %% [markdown]
+# In a sentence:
+
 # %%
 Markdown(fine_tuning.running_in_words(running))
 

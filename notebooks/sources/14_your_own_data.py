@@ -199,8 +199,9 @@ answer = ...
 check("14.1", answer)
 
 # %% [markdown]
-# **14.2 Count the reversals.** `advisor_scores.reversals()` has the cases in which the race named another
-# approach. How often did it give up *more* than the first answer?
+# **14.2 Count the misses.** `advisor_scores.looked()` has the points given up in each held-out situation, a
+# column for each way to choose. In how many did *the first answer* give up more than
+# `advisor_scores.WITHIN` points?
 
 # %%
 answer = ...

@@ -102,7 +102,7 @@ def _networks() -> str:
 
 def _late() -> str:
     """How often training was still getting better at its end, as `helpers audit` counts it."""
-    late = audit(load_runs(schema=None))["late_best"]
+    late = audit(load_runs())["late_best"]
     worst = late["worst"]
     return (
         f"The best weights of {phrase_of(worst['approach'])} stood in the last tenth of the "

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from helpers.lessons.advisor_scores import FIRST as BEFORE
-from helpers.lessons.advisor_scores import RACE, reversals
+from helpers.lessons.advisor_scores import FIRST, WITHIN, looked
 from helpers.lessons.example_data import WRONG, true_classes
 from helpers.lessons.exercises.grading import Exercise, function, number
 from helpers.vocabulary import ADAPTER, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
@@ -33,10 +32,9 @@ def is_mended(advice: Any) -> bool | str:
     return len(shown) >= LEAST or f"Only {len(shown)} pictures are left: more went than was wrong."
 
 
-def worse_reversals() -> int:
-    """How many races that reversed the first answer gave up more than it."""
-    table = reversals()
-    return int((table[RACE] > table[BEFORE]).sum())
+def misses() -> int:
+    """In how many held-out situations the first answer gave up more than still counts as right."""
+    return int((looked()[FIRST] > WITHIN + 1e-9).sum())
 
 
 def defends(reader: Callable) -> bool | str:
@@ -64,12 +62,12 @@ ANSWERS = {
         praise="What no check can see stays: a probe doubts only what it can tell apart.",
     ),
     "14.2": Exercise(
-        number(worse_reversals),
+        number(misses),
         hints=(
-            "Which columns of `advisor_scores.reversals()` hold the points given up?",
-            "Count the rows in which the race gave up more than the first answer.",
+            "Which column of `advisor_scores.looked()` holds the points of the first answer?",
+            "Count its rows above `advisor_scores.WITHIN`.",
         ),
-        praise="A race on a few hundred examples can be wrong, too. Look at its p-values.",
+        praise="A first answer can be wrong. A race on your own data tells more.",
     ),
     "14.3": Exercise(
         function("defended", defends),

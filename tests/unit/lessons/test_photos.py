@@ -67,7 +67,7 @@ def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):
     monkeypatch.setattr(photos, "comparable", lambda runs, seeds: runs)
     assert "is not recorded yet" in recorded()
     assert asked["schema"] == 2 and asked["task"] == photos.PHOTOS
-    assert "**0.700** (1 seed, moved" in recorded(row)  # no interval from so few
+    assert "**0.700** (1 seed, corrected" in recorded(row)  # no interval from so few
     assert recipe_in_words({"image": 2}) in recorded(row)  # which the live race does not follow
     assert "**0.800** (95 % interval 0.552 to 1.048, 3 seeds)" in recorded(row, *seeds)
 
