@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from helpers.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
@@ -32,6 +34,17 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library, such as musl
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, 2**30) and mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+
+
+def release_pages(array: np.ndarray) -> None:
+    """Let go of what was read of an array that np.load mapped read-only; other arrays stay.
+
+    Pages that were read count as this process's memory until the system needs them. They stay in
+    its cache, so that to read them again costs no disk.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if getattr(array, "mode", "") == "r" and hasattr(mapped, "madvise"):  # Windows has none
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def pick_device(name: str = "auto") -> torch.device:

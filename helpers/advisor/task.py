@@ -16,6 +16,7 @@ import numpy as np
 from helpers.advisor.data import SPLITS, OwnData
 from helpers.errors import UserError
 from helpers.paths import cache_dir
+from helpers.runtime import release_pages
 from helpers.storage.files import write_kept
 from helpers.storage.seals import Damaged, sealed, unsealed
 from helpers.tasks import TASKS, Source, Split, Task, TaskInfo, register_task
@@ -117,6 +118,7 @@ def _pictures(
         digest = hashlib.sha256(place.tobytes()).hexdigest()
         key = [Path(array.images.filename).stem, name, digest]
         pictures[name] = array_memmap(lambda chosen=chosen: chosen, side, key)
+        release_pages(array.images)
     return pictures
 
 
@@ -149,6 +151,7 @@ def _content(data: OwnData, parts: dict[str, Split], rows: dict[str, np.ndarray]
         digest.update(repr(split.inputs.shape).encode())
         for start in range(0, len(split), 256):
             digest.update(np.ascontiguousarray(split.inputs[start : start + 256]).data)
+            release_pages(split.inputs)
     return digest.hexdigest()
 
 

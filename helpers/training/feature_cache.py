@@ -18,7 +18,7 @@ from torch import Tensor
 
 from helpers.backbones import Backbone, weights_hash
 from helpers.paths import cache_dir
-from helpers.runtime import Stopwatch, keep_freed_memory, pick_device
+from helpers.runtime import Stopwatch, keep_freed_memory, pick_device, release_pages
 from helpers.storage.files import PARTIAL, disk_errors, in_cache, there
 from helpers.storage.files import held as being_made
 from helpers.storage.seals import Damaged, altered, below, sealed, unsealed
@@ -120,6 +120,8 @@ def marks(encoded: np.ndarray) -> np.ndarray:
         kept = np.trim_zeros(row, "b") if encoded.ndim == 2 else np.ascontiguousarray(row)
         digest = hashlib.blake2b(about + str(len(kept)).encode(), digest_size=16)
         digest.update(kept.tobytes())
+        if len(found) % 256 == 255:
+            release_pages(encoded)
         found.append(digest.hexdigest())
     return np.array(found, dtype="S32")
 
@@ -174,6 +176,7 @@ def _compute(
                 ]
             for output, part in zip(outputs, parts, strict=True):
                 output.write(_padded(part, encoded).tobytes())
+            release_pages(encoded)
         if not augment:
             np.save(folder / MARKS, marks(encoded))
     facts = {"arrays": len(outputs), "seconds": watch.seconds, "cpu_seconds": watch.cpu_seconds}
@@ -259,4 +262,5 @@ def _content(encoded: np.ndarray) -> str:
     digest = hashlib.blake2b(f"{encoded.shape}{encoded.dtype}".encode(), digest_size=8)
     for i in range(0, len(encoded), 256):
         digest.update(np.ascontiguousarray(encoded[i : i + 256]).tobytes())
+        release_pages(encoded)
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from PIL import Image
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
 from helpers.advisor.task import decoded
 from helpers.errors import UserError
+from helpers.runtime import release_pages
 from helpers.storage.seals import digests
 from helpers.tasks.image_depth import opened
 from helpers.tasks.images import array_memmap
@@ -141,4 +142,6 @@ def _shrunk(images: np.ndarray) -> np.ndarray:
     """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey."""
     grey = (Image.fromarray(picture.squeeze()).convert("L") for picture in images)
     size = (THUMBNAIL, THUMBNAIL)
-    return np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
+    small = np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
+    release_pages(images)
+    return small

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from helpers.approaches import get_approach
 from helpers.approaches.fine_tuning import PartialOptions
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
+from helpers.runtime import release_pages
 from helpers.storage import upkeep
 from helpers.training import feature_cache
 
@@ -244,3 +246,22 @@ def test_trimming_bears_folders_that_come_and_go(own_cache):
         while other.poll() is None:
             upkeep.trim("features", own_cache)
     assert other.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells of pages")
+def test_pages_of_a_map_are_let_go_and_read_again_and_other_arrays_stay(tmp_path):
+    def mapped_kb():
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+    np.save(tmp_path / "a.npy", np.full((32, 1_000_000), 3, dtype=np.uint8))
+    array = np.load(tmp_path / "a.npy", mmap_mode="r")
+    before = mapped_kb()
+    assert array.sum(dtype=int) == 96_000_000 and mapped_kb() > before + 25_000
+    release_pages(array)
+    assert mapped_kb() < before + 5_000 and array[31, 999_999] == 3
+    changed = np.load(tmp_path / "a.npy", mmap_mode="c")
+    changed[0] = 9
+    release_pages(changed)
+    release_pages(np.zeros(3))
+    assert changed[0, 0] == 9
