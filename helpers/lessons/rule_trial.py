@@ -270,6 +270,7 @@ class Side:
     """One side of a threshold: what the evidence would choose, and whether the rule says so."""
 
     told: str
+    cases: frozenset[str]  # the situations that it holds
     agrees: bool | None = None  # None where the rule names nothing that was tried
 
 
@@ -295,19 +296,23 @@ def at_the_walls() -> pd.DataFrame:
 
 
 def _side(rows: pd.DataFrame, says: str) -> Side:
-    found = mean_regret(rows)["regret"]
+    found, cases = mean_regret(rows)["regret"], frozenset(rows["case"])
     if found.empty:
-        return Side("nothing measured")
+        return Side("nothing measured", cases)
     best = str(found.index[0])
     if says not in found.index:
-        return Side(label_of(best))
-    return Side(f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f})", best == says)
+        return Side(label_of(best), cases)
+    told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f})"
+    return Side(told, cases, best == says)
 
 
 def wall_sentence() -> str:
-    """Say on how many sides of the thresholds the evidence chooses what the rule says there."""
-    sides = [side for _, _, side in _sides() if side.agrees is not None]
-    agreed = sum(side.agrees for side in sides)
+    """Say on how many sides of the thresholds the evidence chooses what the rule says there.
+
+    Sides of two thresholds that hold the same situations count once.
+    """
+    tried = {side.cases: side.agrees for *_, side in _sides() if side.agrees is not None}
+    sides, agreed = list(tried.values()), sum(tried.values())
     return (
         f"The rule names an approach that was tried on {len(sides)} of these sides, and the "
         f"evidence would choose the same on **{agreed}** of them."

@@ -40,7 +40,14 @@ Markdown(rule_trial.verdict_box())
 # %% [markdown]
 # ## A rule is a function
 #
-# It takes what is known beforehand and returns an approach with its reasons. **Predict first:** 800
+# An article of advice on transfer learning gives four rules, in this order:
+#
+# - **R1:** a small data set and a close domain: freeze.
+# - **R2:** a large language model: LoRA, whatever the size.
+# - **R3:** a moderate data set and a distant domain: tune the upper layers.
+# - **R4:** a large data set, a very distant domain and accuracy above all: tune everything.
+#
+# `decide` takes what is known beforehand and returns an approach with its reasons. **Predict first:** 800
 # product photos from a distant domain. What will it say?
 
 # %%
@@ -49,8 +56,7 @@ print(told.approach, told.rule, sep=" · ")
 print(*told.reasons, sep="\n")
 
 # %% [markdown]
-# "Fallback" means that none of the article's four rules, R1 to R4, covers the situation, so the answer
-# is ours. In the whole map one example more can change the answer:
+# "Fallback" means that none of the four rules covers the situation, so the answer is ours. In the whole map one example more can change the answer:
 
 # %%
 sizes = {"small (500)": 500, "moderate (20,000)": 20_000, "large (500,000)": 500_000}
