@@ -66,7 +66,8 @@ print(coverage(runs), recipe_in_words(), sep="\n")
 
 # %% [markdown]
 # Three lines: the frozen network, the better of LoRA and adapters (chosen on validation, draw by draw),
-# and full fine-tuning.
+# and full fine-tuning. Sizes count training examples; each run chose by at least 100 validation labels
+# that come on top.
 #
 # - Start with `pocket`, a small network of our own. Does the orange line ever lie below the blue one?
 # - Does the small module follow the blue line or the orange one?

@@ -56,7 +56,8 @@ print(told.approach, told.rule, sep=" · ")
 print(*told.reasons, sep="\n")
 
 # %% [markdown]
-# "Fallback" means that none of the four rules covers the situation, so the answer is ours. In the whole map one example more can change the answer:
+# "Fallback" means that none of the four rules covers the situation, so the answer is ours. In
+# the whole map one example more can change the answer:
 
 # %%
 sizes = {"small (500)": 500, "moderate (20,000)": 20_000, "large (500,000)": 500_000}
