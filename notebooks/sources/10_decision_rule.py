@@ -15,7 +15,7 @@
 #
 # A rule can choose before anything is trained, and be scored like any other prediction. Where all
 # approaches were tried, its **regret** is what its choice gives up against the best, in points of
-# accuracy. What rules give up, here and elsewhere, stands in the box below.
+# accuracy.
 #
 # **Needs:** this clone.
 
@@ -40,10 +40,10 @@ Markdown(rule_trial.verdict_box())
 # %% [markdown]
 # ## A rule is a function
 #
-# An article of advice on transfer learning gives four rules, in this order:
+# Four rules of an article on transfer learning, in order:
 #
 # - **R1:** a small data set and a close domain: freeze.
-# - **R2:** a large language model: LoRA, whatever the size.
+# - **R2:** a large language model: LoRA.
 # - **R3:** a moderate data set and a distant domain: tune the upper layers.
 # - **R4:** a large data set, a very distant domain and accuracy above all: tune everything.
 #
@@ -66,14 +66,11 @@ boxes = {size: {w: decide(Situation(n, w)) for w in words} for size, n in sizes.
 pd.DataFrame(boxes).map(lambda made: f"{made.rule}: {made.approach.replace('_', ' ')}")
 
 # %% [markdown]
-# R2 is missing because it is about large language models: LoRA, whatever the size.
-#
 # ## Each rule by itself
 #
 # Each rule is scored where it matches literally. Where none does, two fallbacks stand in: the cheapest
-# credible approach, which `decide` takes, and LoRA or an adapter, as the article's remark on small data
-# suggests. "Constant" is the regret of one approach for each kind of data, learned on the other data
-# sets.
+# credible approach, which `decide` takes, and LoRA or an adapter. "Constant" is the regret of one approach
+# for each kind of data, learned on the other data sets.
 #
 # **Predict first:** which of the four rules is worse than that constant?
 
