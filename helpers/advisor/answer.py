@@ -267,7 +267,7 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
 
 
 def _take_reason(
-    take: str, expected: Mapping[str, Expected], seconds: float, recorded: bool = True
+    take: str, expected: Mapping[str, Expected], seconds: float, recorded: bool
 ) -> str:
     """Why an approach is taken. seconds: of its training. recorded: whether any gain is."""
     one, named, cost = expected[take], phrase_of(take), _seconds(seconds)

@@ -129,5 +129,6 @@ def out_of_fold(
     """What a method of a model returns for each example, fitted on the other folds, (n, ...)."""
     threads = parallel_config("threading", n_jobs=torch.get_num_threads())  # a fold on each
     with threads, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the last digit of convergence, a class that a fold lacks
+        warnings.simplefilter("ignore", ConvergenceWarning)  # its last digit
+        warnings.filterwarnings("ignore", "Number of classes in training fold")
         return cross_val_predict(model, inputs, labels, cv=cuts, method=method)

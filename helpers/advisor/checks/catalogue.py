@@ -84,6 +84,10 @@ def run_checks(data: OwnData, **known: Any) -> tuple[Finding, ...]:
     A check that found nothing returns one finding that passed.
     """
     context = Context(data, **known)
+    if context.features is not None and len(context.features) != len(data):
+        raise UserError(
+            f"{len(context.features)} features for {len(data)} examples; give one row for each"
+        )
     fitting = [check for check in CHECKS if check.fits(context)]
     findings = list(data.findings)
     for check in tqdm(fitting, desc="checking", unit="checks", leave=False, disable=None):

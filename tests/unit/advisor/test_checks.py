@@ -21,6 +21,7 @@ from helpers.advisor.checks.leakage import tells, told_by
 from helpers.advisor.checks.sizes import ACCURACY, EXAMPLES_TO_SEE
 from helpers.advisor.data import SEVERITIES, OwnData
 from helpers.advisor.read.any_format import read_data
+from helpers.errors import UserError
 from helpers.results.statistics import smallest_visible_gain
 from helpers.tasks.images import square
 
@@ -109,6 +110,11 @@ def test_a_check_is_one_entry(monkeypatch):
 
     monkeypatch.setattr(catalogue, "CHECKS", (*CHECKS, catalogue.Check("mine", run, "Fine.")))
     assert found(texts(), "mine").found == "120 examples."
+
+
+def test_features_of_another_length_are_refused():
+    with pytest.raises(UserError, match="3 features for 120 examples"):
+        run_checks(texts(), features=np.zeros((3, 2)))
 
 
 # Counts

@@ -217,4 +217,4 @@ def test_what_the_records_cannot_say_is_said_with_what_would():
     (said,) = _unknown_reasons(["lora", "from_scratch"], both, seconds)
     assert "50 s" in said and "scratch" in said and "0.6" not in said
     assert _unknown_reasons(["lora"], both, seconds) == []
-    assert "can't say" in _take_reason("from_scratch", both, 50.0)
+    assert "can't say" in _take_reason("from_scratch", both, 50.0, True)

@@ -213,13 +213,14 @@ def test_the_stored_table_is_made_from_the_records(stored, again):
         assert same, f"{column}; run: python -m tools.measure.score_rules"
 
 
-def test_no_rule_is_clearly_better_on_our_records_than_the_answer_that_ships(again):
+def test_the_answer_that_ships_gives_up_no_more_than_any_rule_on_our_records(again):
     """Each on the situations where both named what was tried; data sets left out."""
     own = whole(again["own"])
     against = score_rules.against(own).set_index("rule")
     assert {"constant per modality", "hierarchical", "article", "folk 2x2"} < set(against.index)
     assert sum(name.startswith("always ") for name in against.index) == 8
-    assert (against["high"] >= 0).all(), against
+    assert (against["less"] >= -0.001).all(), against  # a tenth of a point
+    assert against.loc[["constant per modality", "article", "folk 2x2"], "less"].min() >= 0
 
 
 def test_every_part_that_published_tables_can_tell_is_there(stored):
