@@ -34,7 +34,7 @@ from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
 from helpers.results.schema import COMPARED, withheld
 from helpers.results.statistics import t_half_width
-from helpers.vocabulary import counted, phrase_of
+from helpers.vocabulary import KINDS, counted, phrase_of
 
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
 _RECIPES = {1: "the first recipe", 2: "the second recipe"}
@@ -76,7 +76,7 @@ def evidence_near(situation: Situation, runs: pd.DataFrame | Measured | None = N
 
     The verdict is "clear" where the best approach near by lies above every other by more than the
     interval of their difference, and all measured situations together point to it as well. Else it
-    is "too close to call": take the cheapest of those that may be expected to give up the least.
+    is "too close to call": take what is expected to give up the least, or a clearly cheaper one.
     It is "no evidence" where too little is recorded near.
 
     runs: the records, loaded when None; `learning_curves.measured_curves(runs)` made once answers
@@ -86,6 +86,10 @@ def evidence_near(situation: Situation, runs: pd.DataFrame | Measured | None = N
         return _nothing("no large language model has been measured here")
     held = _held(runs)
     readings = nearest(situation, held)
+    if not readings and not COMPARED[situation.modality]:
+        return _nothing(
+            f"the records of {KINDS[situation.modality]} are withheld until a fair round is whole"
+        )
     if not readings:
         return _nothing(
             f"no {situation.modality} task within {REACH_DISTANCE} of distance "
@@ -179,9 +183,9 @@ def _advice(take: Candidate, lean: _Lean | None) -> str:
     if lean is None:
         return f"So take the cheapest of them, {costs}."
     return (
-        f"So take the cheapest that gives up the least over everything measured: {costs}, expected "
-        f"{100 * lean.regret:.1f} points below the best ({counted(lean.families, 'data set')}; "
-        f"approaches within {100 * MARGIN:.1f} points of the lowest count as equal)."
+        "So take what gives up the least over everything measured, or what is clearly cheaper and "
+        f"within {100 * MARGIN:.1f} points of that: {costs}, expected {100 * lean.regret:.1f} "
+        f"points below the best ({counted(lean.families, 'data set')})."
     )
 
 
@@ -190,9 +194,9 @@ def _nothing(why: str, lean: _Lean | None = None) -> Evidence:
     if lean is not None:
         title = phrase_of(lean.take)
         told = (
-            f"What is measured farther off leans to {title}: the cheapest of those that give up "
-            f"least there ({counted(lean.families, 'data set')}), so measure it against a frozen "
-            "probe first."
+            f"What is measured farther off leans to {title}, which gives up the least there or "
+            f"is clearly cheaper ({counted(lean.families, 'data set')}), so measure it against a "
+            "frozen probe first."
         )
         reasons.append(Reason(ReasonKind.LEAN, told))
     return Evidence(NONE, "", (), tuple(reasons), lean.take if lean else "")

@@ -22,9 +22,8 @@ def withheld(compared: Mapping[str, int]) -> str:
     early = [KINDS[kind] for kind, recipe in compared.items() if recipe < SCHEMA]
     if not early:
         return ""
-    which = "all records" if len(early) == len(compared) else f"the records of {early[0]}"
     return (
-        f"withheld: {which}, a first round that undersold fine-tuning; a second one is being "
+        f"withheld: the records of {' and '.join(early)}, a first round that undersold fine-tuning; a second one is being "
         "measured (python -m helpers audit)"
     )
 

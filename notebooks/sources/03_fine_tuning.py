@@ -392,7 +392,13 @@ def draw_forgetting(task, n_train):
 
 
 tasks = ["products_near", "digits", "textile", "solar_cells"]
-explore(draw_forgetting, task=tasks, n_train=[50, 200, 1000], start={"n_train": 1000})
+explore(
+    draw_forgetting,
+    task=tasks,
+    n_train=[50, 200, 1000],
+    labels={"n_train": "training examples"},
+    start={"n_train": 1000},
+)
 
 # %% [markdown]
 # LoRA often loses most, because the old task is measured *through* the plug-in. But a plug-in can be

@@ -79,7 +79,7 @@ def test_beyond_the_ends_they_stand_in_and_farther_there_is_nothing():
 def test_too_close_to_call_takes_the_cheaper():
     found = evidence_near(Situation(100, FAR), made(three(0.795, 0.8, 0.6)), {})
     assert (found.verdict, found.take) == (CLOSE, "feature_extraction")
-    assert "take the cheapest" in found.reasons[-1].text
+    assert "or what is clearly cheaper" in found.reasons[-1].text
     costly = evidence_near(Situation(100, FAR), made(three(0.6, 0.8, 0.805)), {})
     assert (costly.verdict, costly.take) == (CLOSE, "lora")
 

@@ -423,5 +423,5 @@ def test_rows_measured_since_the_last_scoring_wait_to_be_compared(tmp_path):
 
 def test_what_is_withheld_is_said_of_the_kind_that_is():
     assert schema.withheld({"image": 2, "text": 2}) == ""
-    assert "withheld: all records" in schema.withheld({"image": 1, "text": 0})
+    assert "withheld: the records of pictures and texts" in schema.withheld({"image": 1, "text": 0})
     assert "withheld: the records of texts" in schema.withheld({"image": 2, "text": 0})
