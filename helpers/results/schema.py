@@ -23,8 +23,8 @@ def withheld(compared: Mapping[str, int]) -> str:
     if not early:
         return ""
     return (
-        f"withheld: the records of {' and '.join(early)}, a first round that undersold fine-tuning; a second one is being "
-        "measured (python -m helpers audit)"
+        f"withheld: the records of {' and '.join(early)}, a first round that undersold "
+        "fine-tuning; a second one is being measured (python -m helpers audit)"
     )
 
 
