@@ -13,10 +13,10 @@
 # %% [markdown]
 # # What do people ask, what goes wrong, and what should I check before I start?
 #
-# Short answers to the five questions: "not always", "compare with a control, not with chance", "it
-# trains and stores little", "seldom, but price it", and "more than it affects accuracy". Seven mistakes
-# raise no error and change such answers, so each is committed below, with its cost. A checklist to
-# print and the ledger of all claims follow.
+# Short answers to the five questions: "with pictures nearly always, and dearer", "compare with a control,
+# not with chance", "it trains and stores little", "seldom, but price it", and "more than it affects
+# accuracy". Seven mistakes raise no error and change such answers, so each is committed below, with its
+# cost. A checklist to print and the ledger of all claims follow.
 #
 # **Needs:** this clone; the fabric images come through pip the first time.
 
