@@ -391,14 +391,9 @@ def draw_forgetting(task, n_train):
     )
 
 
-tasks = ["products_near", "digits", "textile", "solar_cells"]
-explore(
-    draw_forgetting,
-    task=tasks,
-    n_train=[50, 200, 1000],
-    labels={"n_train": "training examples"},
-    start={"n_train": 1000},
-)
+tasks, sizes = ["products_near", "digits", "textile", "solar_cells"], [50, 200, 1000]
+words = {"n_train": "training examples"}
+explore(draw_forgetting, task=tasks, n_train=sizes, labels=words, start={"n_train": 1000})
 
 # %% [markdown]
 # LoRA often loses most, because the old task is measured *through* the plug-in. But a plug-in can be
