@@ -80,6 +80,7 @@ for _name, _size in DEFAULT_SIZES.items():
     register_backbone(
         BackboneInfo(
             name=_name,
+            label=f"EfficientNet-Lite{_name[-1]}",
             title=f"EfficientNet-Lite{_name[-1]}, ImageNet",
             modality="image",
             build=partial(build_lite, _name),

@@ -151,6 +151,7 @@ def build_minilm(pretrained: bool, size: int | None = None) -> Backbone:
 register_backbone(
     BackboneInfo(
         name="minilm",
+        label="MiniLM",
         title="MiniLM-L6 sentence encoder",
         modality="text",
         build=build_minilm,

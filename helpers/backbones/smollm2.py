@@ -84,6 +84,7 @@ def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
 register_backbone(
     BackboneInfo(
         name="smollm2",
+        label="SmolLM2",
         title="SmolLM2-135M, 4-bit weights dequantised",
         modality="text",
         build=build_smollm2,

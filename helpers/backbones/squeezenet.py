@@ -139,6 +139,7 @@ def _linear(convolution: nn.Conv2d) -> nn.Linear:
 register_backbone(
     BackboneInfo(
         name="squeezenet",
+        label="SqueezeNet 1.1",
         title="SqueezeNet 1.1, ImageNet",
         modality="image",
         build=build_squeezenet,

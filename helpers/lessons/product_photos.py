@@ -79,19 +79,23 @@ def busiest(runs: pd.DataFrame) -> str:
 
 
 def levers(runs: pd.DataFrame) -> pd.DataFrame:
-    """Points gained on the frozen network at its smallest pictures: by pixels, by moving weights.
+    """Points gained on the frozen network: by larger pictures, or by moving weights.
 
-    A row a lever and number of photos: n_train, start (pixels), image_size, approach, points, low,
-    high (95 %, seed by seed), runs, seconds, flops, start_seconds, start_flops (medians).
+    Both start from the largest pictures with weights moved and larger ones beside them. A row a
+    lever and number of photos: n_train, start (pixels), image_size, approach, points, low, high
+    (95 %, seed by seed), runs, seconds, flops, start_seconds, start_flops (medians).
     """
-    rows = []
+    rows, keys = [], ["image_size", "approach"]
     for n, own in runs[~runs["approach"].isin(NO_LEVER)].groupby("n_train"):
-        keys = ["image_size", "approach"]
         wide = own.pivot(index="seed", columns=keys, values="test_accuracy")
         costs = own.groupby(keys)[["train_cpu_seconds", "flops_train"]].median()
-        start = min((key for key in wide if key[1] == FEATURE_EXTRACTION), default=None)
-        for lever in wide:
-            if start in (None, lever) or (lever[0] != start[0] and lever[1] != start[1]):
+        frozen = {side for side, name in wide if name == FEATURE_EXTRACTION}
+        moved = {side for side, name in wide if name != FEATURE_EXTRACTION}
+        sides = [side for side in frozen & moved if side < max(frozen)]
+        start = (max(sides, default=0), FEATURE_EXTRACTION)
+        for lever in wide if sides else ():
+            larger = lever[1] == start[1] and lever[0] > start[0]
+            if not larger and (lever[0] != start[0] or lever == start):
                 continue
             gain = 100 * (wide[lever] - wide[start]).dropna()
             if len(gain):
@@ -99,10 +103,7 @@ def levers(runs: pd.DataFrame) -> pd.DataFrame:
                 rows.append((n, start[0], *lever, *reach, *costs.loc[lever], *costs.loc[start]))
     names = ["n_train", "start", "image_size", "approach", "points", "low", "high", "runs",
              "seconds", "flops", "start_seconds", "start_flops"]  # fmt: skip
-    table = pd.DataFrame(rows, columns=names)
-    sharper = table["image_size"] > table["start"]
-    both = sharper.groupby(table["n_train"]).transform("nunique") == 2
-    return table[both].reset_index(drop=True)
+    return pd.DataFrame(rows, columns=names)
 
 
 def plot_levers(runs: pd.DataFrame) -> Picture:

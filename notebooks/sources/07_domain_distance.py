@@ -183,8 +183,8 @@ Markdown(distances.foretold_sentence())
 # ## What to remember
 #
 # - A distance between clouds needs no labels, but it needs the pretraining data or a stand-in.
-# - A probe tells whether your classes can be separated. Whether it tells what
-#   tuning will gain, six places are too few to say.
+# - A probe tells whether your classes can be separated. Whether it tells what tuning will gain, so few
+#   places can't say.
 # - So measure the distance to know what you have, and decide by a probe and one tuned run.
 
 # %%

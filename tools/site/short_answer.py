@@ -26,11 +26,13 @@ from helpers.vocabulary import (
     LORA,
     LP_FT,
     counted,
+    label_of,
     phrase_of,
 )
 
 ENDS = ("points", "low", "high")
 OURS = "pocket"
+UNITS = {"image": "pixels", "text": "tokens"}
 FEW = 20_000  # examples up to which scratch is priced
 
 
@@ -93,11 +95,14 @@ def _moved() -> str:
 def _networks() -> str:
     """On which networks these situations were."""
     both = duels(recorded(), FULL_FINE_TUNING, FEATURE_EXTRACTION)
-    own = both["backbone"].eq(OURS).sum()
-    return (
-        f"{own} of the situations are of small grey pictures on a network of this collection, "
-        f"{len(both) - own} of EfficientNet-Lite0 at 64 pixels."
-    )
+    told = []
+    for (network, kind), own in both.groupby(["backbone", "modality"]):
+        sides = " and ".join(map(str, sorted(own["image_size"].unique())))
+        where = f"{len(own)} of {label_of(network)} at {sides} {UNITS[kind]}"
+        if network == OURS:
+            where = f"{len(own)} are of small grey pictures on a network of this collection"
+        told.append((network != OURS, -len(own), where))
+    return f"Of the situations {', '.join(words for *_, words in sorted(told))}."
 
 
 def _late() -> str:

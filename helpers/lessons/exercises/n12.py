@@ -6,16 +6,19 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.lessons.exercises.grading import Exercise, function, number
-from helpers.lessons.product_photos import levers, recorded
+from helpers.lessons.product_photos import recorded
+from helpers.vocabulary import FEATURE_EXTRACTION
 
 
 def pixels_gain() -> float:
-    """Points that the frozen network gains by the largest pictures, 200 photos, by seed."""
-    table = levers(recorded())
-    frozen = table[(table["n_train"] == 200) & (table["image_size"] > table["start"])]
-    if frozen.empty:
+    """Points that the frozen network gains from the smallest to the largest pictures, by seed."""
+    runs = recorded()
+    frozen = runs[(runs["n_train"] == 200) & (runs["approach"] == FEATURE_EXTRACTION)]
+    if frozen["image_size"].nunique() < 2:
         raise UserError("these runs have not been recorded at two sizes")
-    return float(frozen.sort_values("image_size")["points"].iloc[-1])
+    wide = frozen.pivot(index="seed", columns="image_size", values="test_accuracy")
+    sides = wide.columns
+    return 100 * float((wide[sides.max()] - wide[sides.min()]).mean())
 
 
 def chooses(reader: Callable) -> bool | str:

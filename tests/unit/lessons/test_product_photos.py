@@ -63,6 +63,16 @@ def test_pixels_and_approaches_start_from_one_place(whole):
     assert "takes 12 times the computing with the larger" in said
 
 
+def test_levers_start_from_the_largest_pictures_that_weights_were_moved_on(whole):
+    wider = runs({(200, 128, FULL): (0.78, 60.0), (1000, 128, FROZEN): (0.8, 9.0)})
+    table = product_photos.levers(pd.concat([whole, wider]))
+    found = table.set_index(["n_train", "image_size", "approach"])["points"].round(6).to_dict()
+    assert found == {
+        (200, 128, FULL): 8, (200, 224, FROZEN): 10,
+        (1000, 64, FULL): 5, (1000, 64, LORA): 6, (1000, 128, FROZEN): 10,
+    }  # fmt: skip
+
+
 def test_gains_are_taken_seed_by_seed(whole):
     whole = whole[~((whole["image_size"] == 224) & (whole["seed"] == 0))]  # its unlucky seed
     table = product_photos.levers(whole)
