@@ -6,6 +6,7 @@ here may lie above the probe.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.advisor.costs import Cost
-from helpers.advisor.data import Finding
+from helpers.advisor.data import Finding, lasting
 from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior import (
     MEASURED,
@@ -23,7 +24,7 @@ from helpers.advisor.prior import (
     recorded_gains,
     within_budget,
 )
-from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, Cause, Probing, SizedProbe
+from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, TRANSFERRED, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
@@ -35,6 +36,8 @@ from helpers.vocabulary import phrase_of
 
 UNKNOWN_DISTANCE = 0.5  # for the weights of recorded tasks alone; it is told to nobody
 NAMED = 3  # of the approaches that may be better: the first
+MEASURE_MINUTES = 10.0  # of a race where no limit is given
+FIRST_ROUND = 0.6  # of a race's time, at most, for every approach once
 
 
 @dataclass(frozen=True)
@@ -129,18 +132,25 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     probed = _pixel_reasons(looked.probing.sizes)
     probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
     rivals = [] if verdict == NONE else _rivals(take, held)
-    because = [_take_reason(take, expected, seconds[take], bool(gains.of)), *_open_reasons(rivals)]
+    because = [_take_reason(take, expected, seconds[take], bool(gains.of))]
+    because += [] if held[take].measured else [_recorded_reason(recorded.loc[take])]
+    because += _open_reasons(rivals)
     because += _unknown_reasons([n for n in held if n != take], expected, seconds)
-    because += [kept_words(verdict, LOOK)] if gains.of else []
+    because += _late_reasons(expected.keys() - held.keys(), seconds, looked.minutes)
     return Answer(
         approach=take,
         verdict=verdict,
         chance=chance,
         ruled=ruled,
         expected=expected,
-        reasons=(*probed, *(reason.text for reason in ruled.reasons), *because),
+        reasons=(
+            *probed,
+            *(reason.text for reason in ruled.reasons),
+            *because,
+            *([kept_words(verdict, LOOK)] if gains.of else []),
+        ),
         headline=(*probed, *because),
-        next_measurement=_next_words(take, rivals, expected, seconds),
+        next_measurement=_next_words(take, rivals, held, seconds),
         about_probe=probed,
     )
 
@@ -182,7 +192,7 @@ def ruled_here(situation: Situation, *, known: bool) -> Decision:
     close, far = (decide(replace(situation, distance=end)) for end in (0.0, 1.0))
     told = (
         "How far the data lie from the pretraining is not known. For a close domain the article's "
-        f"rule says {phrase_of(close.approach)} ({close.rule}), for a distant one "
+        f"rules lead to {phrase_of(close.approach)} ({close.rule}), for a distant one to "
         f"{phrase_of(far.approach)} ({far.rule})."
     )
     reasons = (close.reasons[0], Reason(ReasonKind.DISTANCE, told))
@@ -227,8 +237,8 @@ def _pixel_reasons(sizes: Sequence[SizedProbe]) -> list[str]:
     part = f" of {taken.n:,} examples, a stratified part for want of time" if taken.part else ""
     told = (
         f"At {large.image_size} pixels a linear probe gets {large.accuracy:.3f} right{part} "
-        f"({_seconds(large.seconds)}), at {small.image_size} pixels {small.accuracy:.3f} "
-        f"({_seconds(small.seconds)})"
+        f"({lasting(large.seconds)}), at {small.image_size} pixels {small.accuracy:.3f} "
+        f"({lasting(small.seconds)})"
     )
     gain = 100 * (large.accuracy - small.accuracy)
     if taken is large:
@@ -245,7 +255,8 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
         f"A linear probe on frozen features gets {probe.accuracy:.3f} right out of fold "
         f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f})"
     )
-    means = "well above chance"
+    far = probe.low >= chance + TRANSFERRED * (1 - chance)
+    means = "well above chance" if far else "above chance"
     if probing.cause:
         alike = ", and the backbone has no token for what tells some of these apart"
         facts = {"cut": 100 * probing.cut, "chance": 100 * chance, "different": probing.different}
@@ -270,19 +281,19 @@ def _take_reason(
     take: str, expected: Mapping[str, Expected], seconds: float, recorded: bool
 ) -> str:
     """Why an approach is taken. seconds: of its training. recorded: whether any gain is."""
-    one, named, cost = expected[take], phrase_of(take), _seconds(seconds)
+    one, named, cost = expected[take], phrase_of(take), lasting(seconds)
     if one.measured:
         others = (
             f"No other approach is likely to lie more than {100 * MARGIN:.1f} points above it."
             if recorded
             else "Of data of this kind no gain over it is recorded, so what moving weights would "
-            "add is not known. A race (`--measure`) tells."
+            "add is not known. A race (--measure) tells."
         )
         return f"Measured here: {named} ({one.accuracy:.3f}, in {cost} of training). {others}"
     if one.known:
         return (
-            f"Expected here: {one.accuracy:.3f} with {named} ({one.low:.3f} to {one.high:.3f}: "
-            f"{one.origin}), in {cost} of training."
+            f"Expected on examples like those it trains on: {one.accuracy:.3f} with {named} "
+            f"({one.low:.3f} to {one.high:.3f}: {one.origin}), in {cost} of training."
         )
     return (
         f"What {named} reaches here the records can't say ({one.low:.2f} to {one.high:.2f}); "
@@ -290,14 +301,22 @@ def _take_reason(
     )
 
 
+def _recorded_reason(row: pd.Series) -> str:
+    """Why what was not measured here is taken. row: of `expected_regret`."""
+    return (
+        f"It is taken since of all that fits it gave up least in {row.families:.0f} recorded data "
+        f"sets: on average {100 * row.regret:.1f} points to the best there."
+    )
+
+
 def _open_reasons(rivals: Sequence[str]) -> list[str]:
     if not rivals:
         return []
-    more = f" and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
-    told = ", ".join(map(phrase_of, rivals[:NAMED])) + more
+    more = f"; and {len(rivals) - NAMED} more" if len(rivals) > NAMED else ""
+    told = "; ".join(map(phrase_of, rivals[:NAMED])) + more
     return [
-        "Before anything is trained here the choice stays open, since families of tasks differ: "
-        f"{told} may lie above it. A race (`--measure`) tells."
+        "The choice stays open until something is trained here, since data sets differ. These may "
+        f"lie above it: {told}."
     ]
 
 
@@ -308,10 +327,17 @@ def _unknown_reasons(
     lost = [name for name in names if not expected[name].known]
     if not lost:
         return []
-    told, taken = ", ".join(map(phrase_of, lost)), _seconds(sum(seconds[name] for name in lost))
-    return [
-        f"What {told} would reach here the records can't say; training each once takes {taken}."
-    ]
+    told, taken = "; ".join(map(phrase_of, lost)), lasting(sum(seconds[name] for name in lost))
+    one_run = "one run takes" if len(lost) == 1 else "a run of each takes"
+    return [f"The records can't say what is reached here by: {told}; {one_run} {taken}."]
+
+
+def _late_reasons(
+    late: Iterable[str], seconds: Mapping[str, float], minutes: float | None
+) -> list[str]:
+    """What takes longer to train than there is time."""
+    told = [f"{phrase_of(name)} ({lasting(seconds[name])})" for name in sorted(late)]
+    return [f"Left out, since --minutes allows {minutes:g}: {'; '.join(told)}."] if told else []
 
 
 def _next_words(
@@ -320,29 +346,19 @@ def _next_words(
     expected: Mapping[str, Expected],
     seconds: Mapping[str, float],
 ) -> str:
-    """What to measure next, and what it has to show. rivals: the highest expected first."""
-    one = expected[take]
-    if not one.known:
-        best = max((other for other in expected.values() if other.measured),
-                   key=lambda other: other.accuracy)  # fmt: skip
-        return (
-            f"Train {phrase_of(take)} once ({_seconds(seconds[take])} here): it has to lie more "
-            f"than {100 * MARGIN:.1f} points above {phrase_of(best.approach)} "
-            f"({best.accuracy:.3f}, measured)."
-        )
+    """What to measure next, and how long that takes. rivals: the highest expected first.
+
+    A race trains each of two approaches at two rates, within FIRST_ROUND of its minutes.
+    """
     if all(other.measured for other in expected.values()):
-        return (
-            "Race the approaches (`--measure`): nothing is known yet of what moving weights adds."
-        )
-    telling = next((name for name in rivals if not expected[name].measured), None)
-    if telling is None:
-        return f"Train {phrase_of(take)} once, to see whether it reaches {one.accuracy:.3f}."
+        return "Race the approaches (add --measure): what moving weights adds is not known."
+    best = max((name for name, one in expected.items() if one.measured),
+               key=lambda name: expected[name].accuracy)  # fmt: skip
+    against = next((name for name in rivals if not expected[name].measured), best)
+    raced = sum(seconds[name] for name in {take, against} if not expected[name].measured)
+    minutes = max(MEASURE_MINUTES, math.ceil(2 * raced / FIRST_ROUND / 60))
     return (
-        f"Train {phrase_of(telling)} once ({_seconds(seconds[telling])} here), on the same split "
-        f"as {phrase_of(take)}: the answer changes if it comes out more than "
-        f"{100 * MARGIN:.1f} points above."
+        f"Race {phrase_of(take)} against {phrase_of(against)} here (add --measure --minutes "
+        f"{minutes:.0f}): both are judged on the same held-out examples, and the answer changes if "
+        f"another is more than {100 * MARGIN:.1f} points above."
     )
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

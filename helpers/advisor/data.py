@@ -154,6 +154,14 @@ def listing(names: Sequence[str], most: int = 5) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
+def lasting(seconds: float) -> str:
+    """Return a predicted time with about two digits: "0.4 s", "12 min" or "3.5 hours"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1g} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.{int(minutes < 600)}f} hours"
+
+
 def counted(n: int, singular: str, plural: str = "") -> str:
     """Return "1 file" or "1,200 files"."""
     return f"{n:,} {singular if n == 1 else plural or singular + 's'}"

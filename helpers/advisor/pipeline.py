@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from helpers.advisor.answer import Answer, Looked, first_answer
+from helpers.advisor.answer import MEASURE_MINUTES, Answer, Looked, first_answer
 from helpers.advisor.checks.catalogue import (
     FINDINGS,
     RefusedData,
@@ -41,7 +41,7 @@ from helpers.advisor.network import (
 )
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
-from helpers.advisor.race.rounds import MEASURE_MINUTES, RaceResult, measure_own
+from helpers.advisor.race.rounds import RaceResult, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data

@@ -175,7 +175,7 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     noise = 1 / (4 * probe.n)
     count = counted(gains.families, "recorded data set")
     base = "the result without a network" if ahead else "your probe"
-    better = "the better of the two" if CLASSICAL in gains.over else "the probe"
+    better = "the better of probe and no network" if CLASSICAL in gains.over else "the probe"
     origin = f"{base}, and the gain over {better} in {count}"
     for name, (gain, spread) in gains.of.items():
         width = np.sqrt(noise + spread**2)

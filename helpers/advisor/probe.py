@@ -53,6 +53,7 @@ SOLVER_STEPS = 100
 NATIVE_SECONDS = 60.0  # of features at the network's own size, at most: else a part is probed
 LEAST_PART = 300  # examples of such a part, at least
 TRANSFERS, DOUBTFUL, AT_CHANCE = "features transfer", "doubtful", "no better than chance"
+TRANSFERRED = 0.2  # of the way from chance to every example right
 _FEW = 20  # different examples, of more than twice as many: what is learned is not met again
 _MANY_CUT = 0.1  # of the texts, longer than what the backbone reads
 _NO_ROOM = 0.8  # of the examples in the largest class: accuracy hardly shows what is learned
@@ -107,7 +108,7 @@ class Probing:
         """The article's test: well above chance the features transfer, barely above they do not."""
         if self.probe.low <= self.chance:
             return AT_CHANCE
-        return TRANSFERS if self.above_chance >= 0.2 else DOUBTFUL
+        return TRANSFERS if self.above_chance >= TRANSFERRED else DOUBTFUL
 
     @property
     def cause(self) -> str:

@@ -20,6 +20,10 @@ from helpers.tasks.splits import held_out, joined
 
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.15
 GROUPS_FILE, TOGETHER = "groups.csv", "kept together"
+NAME_GROUPS = (
+    "Where {}, name the groups in a table's column or in groups.csv beside the class folders, with "
+    "the columns file and group."
+)
 _LARGEST = 0.2  # of the data: a larger set of copies or series is how this data looks
 _COVERED = 0.8  # of the pictures stand in a series of two or more
 _PER_CLASS = 5  # series that each class needs, so that whole series can be held out
@@ -56,8 +60,8 @@ def draw_splits(data: OwnData, copies: Copies, seed: int = 0) -> OwnData:
         return data
     if not all((splits == split).any() for split in ("train", *drawn)):
         raise UserError(
-            f"{data.root}: {len(data)} examples are too few, or too many of one group or class, to "
-            "be split into train, validation and test; add examples or finer groups"
+            f"{data.root}: {len(data)} examples can't be split into train, validation and test: "
+            "they are too few, or too many are of one group or class; add examples or finer groups"
         )
     counts = ", ".join(f"{(splits == split).sum():,} {split}" for split in dict.fromkeys(splits))
     finding = Finding(
@@ -124,7 +128,10 @@ def keep_together(data: OwnData, copies: Copies) -> OwnData:
     together = joined(links)
     counts |= {"sets": _several(together), "source": source}
     finding = Finding(
-        TOGETHER, "passed", "No groups, series of names or copies: each stands alone."
+        TOGETHER,
+        "passed",
+        "No groups, series of names or copies were found, so each example is "
+        f"taken to stand alone. {NAME_GROUPS.format('several are of one person, product or day')}",
     )
     if said:
         finding = Finding(
@@ -133,8 +140,7 @@ def keep_together(data: OwnData, copies: Copies) -> OwnData:
             f"{' and '.join(said)}: each stands on one side of every fold and of every split drawn "
             "here, since a model that saw one of a set knows the others.",
             tuple(examples[:MOST_EXAMPLES]),
-            f"Where that is wrong, name the groups in a table's column or in {GROUPS_FILE} beside "
-            "the class folders, with the columns file and group.",
+            NAME_GROUPS.format("that is wrong"),
         )
     return replace(data, together=together, together_by=counts).found(finding)
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from helpers.display.svg_charts import duration, shape_of
-from helpers.vocabulary import label_of, style_of
+from helpers.vocabulary import label_of
 
 WIDTH, LEFT, RIGHT = 640, 168, 600
 ROW, TOP, FOOT = 30, 14, 40
 HEIGHT, BOTTOM, PLOT_LEFT = 330, 280, 56
+LETTER = 7.2  # width of a name's letter
+TIMES = {0.01: "0.01 s", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min",
+         3_600: "1 hour", 36_000: "10 hours", 360_000: "100 hours"}  # fmt: skip
 
 
 def accuracy_figure(rows: Sequence[Mapping[str, Any]], chance: float, taken: str) -> str:
@@ -60,18 +63,19 @@ def cost_figure(rows: Sequence[Mapping[str, Any]], taken: str) -> str:
         f'x="{PLOT_LEFT - 8}" y="{y(t) + 4}" text-anchor="end">{t:.2g}</text>'
         for t in _ticks(low, high)
     ]
-    for power in range(math.ceil(first), math.floor(last) + 1):
-        at = x(10**power)
-        parts.append(f'<path class="grid" d="M{at} {TOP}V{BOTTOM}"/>')
-        parts.append(_axis(at, BOTTOM + 16, duration(10**power)))
-    for row, at, beside in _placed(rows, x, y):
+    for second, named in TIMES.items():
+        if first <= math.log10(second) <= last:
+            at = x(second)
+            parts.append(f'<path class="grid" d="M{at} {TOP}V{BOTTOM}"/>')
+            parts.append(_axis(at, BOTTOM + 16, named))
+    points = [(x(row["train_seconds"]), y(row["accuracy"])) for row in rows]
+    names = [_label(row) for row in rows]
+    for row, point, (at, beside, name) in zip(rows, points, _placed(names, points), strict=True):
         weight = ' font-weight="700"' if row["approach"] == taken else ""
-        left, name = at > RIGHT - 70, html.escape(style_of(row["approach"]).short)
         parts.append(
             f'<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
-            f"{_mark(row, at, y(row['accuracy']))}</g>"
-            f'<text x="{at - 10 if left else at + 10}" y="{beside + 4}"'
-            f'{weight} text-anchor="{"end" if left else "start"}">{name}</text>'
+            f"{_mark(row, *point)}</g>"
+            f'<text x="{at:.1f}" y="{beside:.1f}"{weight} text-anchor="middle">{name}</text>'
         )
     words = "training on this machine, log scale; upwards: accuracy"
     parts.append(_axis((PLOT_LEFT + RIGHT) / 2, BOTTOM + 36, words))
@@ -80,16 +84,31 @@ def cost_figure(rows: Sequence[Mapping[str, Any]], taken: str) -> str:
     return _svg(parts, HEIGHT, f"Accuracy against training time here: {said}")
 
 
-def _placed(rows: Sequence[Mapping[str, Any]], x: Any, y: Any) -> list[tuple]:
-    """(row, x, height of its name): names that would overlap are moved apart."""
-    placed: list[tuple] = []
-    for row in sorted(rows, key=lambda row: -row["accuracy"]):
-        at, wanted = x(row["train_seconds"]), y(row["accuracy"])
-        for _, other, taken in placed:
-            if abs(other - at) < 78 and wanted - taken < 15:
-                wanted = max(wanted, taken + 15)
-        placed.append((row, at, wanted))
+def _placed(
+    names: Sequence[str], points: Sequence[tuple[float, float]]
+) -> list[tuple[float, float, str]]:
+    """(middle, baseline, name) of each name: beside its point, as near as it covers no other."""
+    boxes = [(x - 9, y - 9, x + 9, y + 9) for x, y in points]  # of the marks, then of names too
+    placed = []
+    for name, (x, y) in zip(names, points, strict=True):
+        half = LETTER * len(html.unescape(name)) / 2
+        beside = [(x + side * (half + 12), y + 4) for side in (1, -1)]
+        around = [(at, y + 4 + step) for step in (19, -17, 34, -32, 49, -47, 64, 79)
+                  for at in (x, x + half, x - half)]  # fmt: skip
+        for at, base in (*beside, *around):
+            box = (at - half, base - 11, at + half, base + 3)
+            inside = min(box[0] - PLOT_LEFT, WIDTH - box[2], box[1], BOTTOM - base) > 0
+            if inside and not any(_overlap(box, other) for other in boxes):
+                break
+        boxes.append(box)
+        placed.append((at, base, name))
     return placed
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, top, right, bottom) share anything."""
+    apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    return not apart
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -42,13 +42,9 @@ def _within(context: Context) -> Iterator[Finding]:
     yield Finding(
         "duplicates",
         "warning" if share > 0.05 else "note",
-        f"Of {len(data):,} examples {exact + near:,} ({100 * share:.1f} %) repeat another: "
-        f"{counted(exact, f'equal {what}')} and {near:,} that "
-        + (
-            "show nearly the same, cropped or mirrored ones included."
-            if data.modality == "image"
-            else "say nearly the same."
-        ),
+        f"Copies of another example: {exact + near:,} of {len(data):,} ({100 * share:.1f} %), "
+        f"{counted(exact, f'equal {what}')} and {near:,} nearly the same"
+        + (", cropped or mirrored ones included." if data.modality == "image" else "."),
         _shown(context, pairs),
         "Keep one of each: copies count an example twice and teach little.",
     )
@@ -66,7 +62,7 @@ def _across_classes(context: Context) -> Iterator[Finding]:
         "duplicates across classes",
         "warning",
         f"{counted(len(sets), 'set of copies is', 'sets of copies are')} found in more than one "
-        f"class, {equal:,} of them equal throughout.",
+        f"class; {equal:,} of these are equal throughout.",
         tuple(
             f"{pair} ({context.data.classes[labels[a]]} or {context.data.classes[labels[b]]})"
             for pair, (a, b) in zip(_shown(context, pairs), pairs, strict=False)

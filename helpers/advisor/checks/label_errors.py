@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.advisor.data import MOST_EXAMPLES, Finding
 from helpers.advisor.folds import cut_folds
 from helpers.advisor.out_of_fold import out_of_fold
 from helpers.errors import UserError
@@ -85,13 +85,13 @@ def _suspects(context: Context) -> Iterator[Finding]:
     yield Finding(
         "label suspects",
         "warning" if len(rows) > 0.05 * n else "note",
-        f"{counted(len(rows), 'example')} of {n:,} ({100 * len(rows) / n:.1f} %) are confidently "
-        "called another class by a probe that did not see them; the likeliest errors come first.",
+        f"A probe that did not see them confidently calls {len(rows):,} of {n:,} examples "
+        f"({100 * len(rows) / n:.1f} %) another class; the likeliest errors come first.",
         tuple(
             f"{data.name(int(row))} ({names[data.labels[row]]}, rather {names[other]})"
             for row, other in shown
         ),
-        "Look at the first twenty: if half are mislabelled, go through the rest.",
+        "Look at the first of them: if half are mislabelled, go through the rest.",
     )
 
 

@@ -84,11 +84,11 @@ def _test_size(context: Context) -> Iterator[Finding]:
     yield Finding(
         "size of the test",
         "warning" if seen > 0.05 or missing else "note",
-        f"{counted(n, 'test example')} show a difference of {100 * seen:.1f} points between two "
-        f"approaches, not a smaller one.{without}",
+        f"On {counted(n, 'test example')} two approaches can be told apart where they differ by "
+        f"{100 * seen:.0f} points or more.{without}",
         (),
-        f"To see {100 * _POINTS:.0f} points, test on about {needed:,} examples; else take the "
-        "cheaper of two that are close.",
+        f"To see {100 * _POINTS:.0f} points, test on about {needed:,} examples; where that is too "
+        "many, a race (--measure) compares approaches on training and validation examples too.",
     )
 
 

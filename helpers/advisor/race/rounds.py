@@ -19,7 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from helpers.advisor.answer import Answer, Looked
+from helpers.advisor.answer import FIRST_ROUND, Answer, Looked
 from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, Skipped, execute
 from helpers.advisor.race.schedule import CHEAP, OVERRUN, Race
 from helpers.advisor.race.standings import (
@@ -33,9 +33,7 @@ from helpers.advisor.race.verdict import Test, measured_answer, read_test
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 
-MEASURE_MINUTES = 10.0  # where no limit is given
 CHEAP_SHARE = 0.2  # of the time, at most, for judging these by every fold
-FIRST_ROUND = 0.6  # of the time that is left, at most, for every approach once
 ROUNDS = 6  # how often every example is judged, at most
 
 

@@ -162,7 +162,8 @@ def _only(table: Table, found: Sequence[str], role: str) -> str | None:
 
 
 def _refuse(table: Table, role: str, names: Iterable[str]) -> NoReturn:
+    told = [f"{name!r}{'' if _sample(table, name) else ' (empty)'}" for name in names]
     raise UserError(
         f"{table.file} has no column that looks like {role}s among "
-        f"{', '.join(map(repr, names)) or 'no other columns'}; name it with --{role}-column"
+        f"{', '.join(told) or 'no other columns'}; name it with --{role}-column, or fill it"
     )

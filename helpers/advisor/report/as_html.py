@@ -16,20 +16,23 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from helpers.advisor.data import listing
+from helpers.advisor.data import lasting
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
 from helpers.advisor.report.as_json import (
     REFUSED,
     changes_of,
     columns_in_words,
+    costs_of,
+    distance_in_words,
     rule_in_words,
-    warnings_of,
+    steps_of,
+    sure_in_words,
 )
 from helpers.advisor.report.templates import heading, template
-from helpers.advisor.verdicts import LEANING, WITHIN
+from helpers.advisor.verdicts import LEANING
 from helpers.approaches import get_approach
 from helpers.display.advice_charts import accuracy_figure, cost_figure
-from helpers.display.svg_charts import duration, short, swatch
+from helpers.display.svg_charts import short, swatch
 from helpers.display.theme import page_colours
 from helpers.results.evidence import CLEAR, CLOSE, NONE
 from helpers.tasks.images import read_image
@@ -42,8 +45,6 @@ CHIPS = {
     NONE: {"kind": "none", "sign": "○"},
     REFUSED: {"kind": "close", "sign": "✕"},
 }
-MILLION = 1_000_000  # predictions that costs are told for
-HOURS = 7_200.0  # seconds from which on a time is told in hours
 PICTURED, PICTURE_SIDE = 8, 112  # examples of a warning that are shown, and their pixels
 SEVERITY_SIGNS = {"refused": "✕", "warning": "▲", "note": "●", "passed": "✓"}
 
@@ -59,9 +60,7 @@ def report(told: Mapping[str, Any]) -> str:
         chance, known = told["probe"]["chance"], [row for row in rows if row["known"]]
         figures["accuracy_figure"] = Markup(accuracy_figure(known, chance, approach))
         figures["cost_figure"] = Markup(cost_figure(known, approach))
-    page = template(
-        "report.html", duration=duration, short=short, pictures=_pictures, swatch=swatch
-    )
+    page = template("report.html", duration=lasting, short=short, pictures=_pictures, swatch=swatch)
     return page.render(
         told=told,
         sheet=Markup(_sheet()),
@@ -70,12 +69,13 @@ def report(told: Mapping[str, Any]) -> str:
         severity_signs=SEVERITY_SIGNS,
         title=heading(approach) if approach else "No answer",
         summary=get_approach(approach).summary if approach else "",
-        sure=_sure(told),
-        costs=_costs(taken, told["settings"]["hour_price"]),
-        steps=_steps(told),
+        sure="" if told["refused"] else sure_in_words(told),
+        costs=costs_of(told),
+        steps=steps_of(told),
         taken=taken,
-        why=[*told["headline"], rule_in_words(told)] if approach else [told["refused"]],
-        changes=changes_of(told, "The article's rule, "),
+        why=[*told["headline"], rule_in_words(told)] if approach else [],
+        changes=changes_of(told),
+        worked=[one for one in told["reasons"] if one not in told["headline"]],
         facts=_facts(told),
         json=json.dumps(dict(told), indent=1, ensure_ascii=False),
         **figures,
@@ -86,55 +86,6 @@ def _sheet() -> str:
     text = (files("helpers.advisor.report") / "report.css").read_text(encoding="utf-8")
     looks = "".join(f".s-{name}{{--c:var(--c-{name})}}" for name in APPROACH_STYLE)
     return page_colours() + text + looks
-
-
-def _sure(told: Mapping[str, Any]) -> str:
-    """How sure the choice is, and how often that word was right where it was counted."""
-    if told["refused"]:
-        return ""
-    record, within = told["verdict_record"], 100 * WITHIN
-    said = (
-        f"The choice: {100 * told['chance_right']:.0f} % sure that no other approach lies more "
-        f"than {within:.1f} points above."
-    )
-    if record is None:
-        return said
-    return f"{said} {record['right']} of {record['cases']} such answers were right on other data."
-
-
-def _costs(taken: Mapping[str, Any] | None, price: float | None) -> list[tuple[str, str]]:
-    """What the approach costs on this machine: time, with money where its price is known; of what.
-
-    price: of an hour.
-    """
-    if taken is None:
-        return []
-    seconds = {
-        "to train it on this machine, and each time again": taken["train_seconds"],
-        "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
-    }
-    return [(_cost(s, price), what) for what, s in seconds.items()]
-
-
-def _cost(seconds: float, price: float | None) -> str:
-    """A time, with what it costs where an hour has a price."""
-    time = duration(seconds) if seconds < HOURS else f"{short(seconds / 3600)} hours"
-    if price is None:
-        return time
-    money = seconds / 3600 * price
-    return f"{time} · {money:,.2f}" if money >= 0.01 else f"{time} · below 0.01"
-
-
-def _steps(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What to do next, each with its command if it has one: mend, measure, take the model."""
-    ask = f"python -m helpers advise {told['settings']['path']}"
-    if told["refused"]:
-        return [("Mend this, then ask again:", ask)]
-    warned = [check["check"] for check in warnings_of(told)]
-    steps = [(f"Look at what the checks warn of: {listing(warned)}.", "")] if warned else []
-    if told["next_measurement"]:
-        steps.append((told["next_measurement"], ""))
-    return [*steps, ("Get the trained model:", f"{ask} --export FOLDER")]
 
 
 def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
@@ -158,8 +109,7 @@ def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
 
 def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     """What the numbers rest on, by the words it is listed under."""
-    probe, distance = told["probe"], told["distance"]
-    distance = "not known" if distance is None else distance
+    probe = told["probe"]
     facts = (
         {}
         if probe is None
@@ -168,11 +118,13 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
             f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
             "chance": f"{probe['chance']:.3f}, naming the largest class",
             "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
-            "distance": f"{distance} ({told['distance_how']})",
+            "distance": distance_in_words(told),
         }
     )
     if told["columns"]:
         facts["columns"] = columns_in_words(told["columns"])
+    facts["command"] = told["command"]
     unset = (None, "", [])
-    facts |= {k: str(v) for k, v in told["settings"].items() if v not in unset}
+    settings = {k: v for k, v in told["settings"].items() if v not in unset and v is not False}
+    facts |= {key: str(value) for key, value in settings.items() if key != "path"}
     return {key.replace("_", " "): value for key, value in facts.items()}

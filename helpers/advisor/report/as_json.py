@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +13,17 @@ import numpy as np
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.checks.catalogue import RefusedData
 from helpers.advisor.checks.shift import SHIFT
-from helpers.advisor.data import SPLITS, Finding, OwnData, listing
+from helpers.advisor.data import SPLITS, Finding, OwnData, lasting, listing
 from helpers.advisor.splits import TOGETHER
-from helpers.advisor.verdicts import LOOK, RACE, kept
-from helpers.decision import distance_word
+from helpers.advisor.verdicts import LOOK, RACE, WITHIN, kept
+from helpers.decision import FALLBACK, distance_word
 from helpers.errors import printable
+from helpers.results.evidence import NONE
 from helpers.vocabulary import phrase_of
 
 REFUSED = "refused"  # the verdict where no answer can be trusted
+MILLION = 1_000_000  # predictions that costs are told for
+_UNASKED = {"tasks": 1, "seed": 0, "exclude": ()}  # what a command need not say
 
 
 def as_json(
@@ -53,6 +57,7 @@ def as_json(
         "next_measurement": answer.next_measurement,
         "refused": None,
         "settings": settings_of(looked),
+        "command": command_of(looked.asked),
     }
     return _fit_to_print(told)
 
@@ -74,6 +79,7 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
         "refused": str(refusal),
         **about_data(refusal.data, refusal.findings),
         "settings": _plain(asked),
+        "command": command_of(asked),
     }
     return _fit_to_print(told)
 
@@ -105,13 +111,15 @@ def believe(looked: Looked, shift: Mapping[str, Any] | None) -> str:
         return ""
     if "probe_on_test" not in shift:
         return (
-            f"The test resembles the training data (AUC {shift['auc']:.2f}), so the "
-            f"{looked.probing.probe.accuracy:.3f} out of fold holds for it."
+            f"The test resembles the training data (AUC {shift['auc']:.2f}), so what the probe "
+            f"gets right out of fold ({looked.probing.probe.accuracy:.3f}) holds for it."
         )
+    sizes = [one.image_size for one in looked.probing.sizes]
+    at = f" at {min(sizes)} pixels" if len(sizes) > 1 else ""
     return (
         f"Believe {shift['probe_on_test']:.3f} ({shift['low']:.3f} to {shift['high']:.3f}), what a "
-        f"probe reaches on your test, not the {shift['probe_out_of_fold']:.3f} out of fold or what "
-        "is expected from it: the test is of another kind than the training data."
+        f"probe{at} reaches on your test, and neither its {shift['probe_out_of_fold']:.3f} out of "
+        "fold nor what is expected below: the test is of another kind than the training data."
     )
 
 
@@ -129,17 +137,94 @@ def warnings_of(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [check for check in told["checks"] if check["severity"] == "warning"]
 
 
-def changes_of(told: Mapping[str, Any], before: str = "") -> list[str]:
-    """What would change the answer. before: stands before each move of the rule."""
-    measure = [told["next_measurement"]] if told["next_measurement"] else []
-    return measure + [f"{before}{flip['why']}" for flip in told["flips"] if not flip["applied"]]
+def changes_of(told: Mapping[str, Any]) -> list[str]:
+    """What would change the answer of the article's rule."""
+    return [flip["why"] for flip in told["flips"] if not flip["applied"]]
 
 
 def rule_in_words(told: Mapping[str, Any]) -> str:
     """Say what the article's rule answers; of a distance that is not known, for a close domain."""
     if_close = " if the domain is close" if told["distance"] is None else ""
-    named = phrase_of(told["rule_approach"])
-    return f"The article's rule ({told['rule']}) says {named}{if_close}."
+    said = f"The article's rule ({told['rule']}) says"
+    if told["rule"] == FALLBACK:
+        said = "None of the article's rules fits; our fallback says"
+    said = f"{said} {phrase_of(told['rule_approach'])}{if_close}."
+    if told["rule_approach"] == told["approach"]:
+        return said
+    return f"{said} The answer follows what was measured here and recorded, not the rule."
+
+
+def distance_in_words(told: Mapping[str, Any]) -> str:
+    """Say how far the data lie from the pretraining, by which reference; or why that is unknown."""
+    if told["distance"] is None:
+        return f"How far the data lie from the pretraining is not known: {told['distance_how']}."
+    return (
+        f"Distance from the pretraining, 0 to 1: {told['distance']:.2f} ({told['distance_word']}, "
+        f"{told['distance_how']}, which stands for what the network has seen). The rule alone asks "
+        "for it."
+    )
+
+
+def sure_in_words(told: Mapping[str, Any]) -> str:
+    """How sure the choice is, and how often that word was right where it was counted."""
+    if told["verdict"] == NONE:
+        return "How sure the choice is can't be said: of such data nothing is recorded to compare."
+    record, within = told["verdict_record"], 100 * WITHIN
+    said = (
+        f"The choice: {100 * told['chance_right']:.0f} % sure that no other approach lies more "
+        f"than {within:.1f} points above."
+    )
+    if record is None:
+        return f"{said} How often such answers are right on other data was not counted."
+    return f"{said} {record['right']} of {record['cases']} such answers were right on other data."
+
+
+def costs_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the approach costs on this machine: time, with money where an hour has a price; of what.
+
+    Predicted from a few timed steps, in processor seconds.
+    """
+    price, named = told["settings"]["hour_price"], told["approach"]
+    taken = next((row for row in told["candidates"] if row["approach"] == named), None)
+    if taken is None:
+        return []
+    seconds = {
+        "to train it on this machine, and each time again": taken["train_seconds"],
+        "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
+    }
+    return [(_cost(s, price), what) for what, s in seconds.items()]
+
+
+def _cost(seconds: float, price: float | None) -> str:
+    """A time, with what it costs where an hour has a price."""
+    if price is None:
+        return lasting(seconds)
+    money = seconds / 3600 * price
+    return f"{lasting(seconds)} · {f'{money:,.2f}' if money >= 0.01 else 'below 0.01'}"
+
+
+def steps_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What to do next, each with its command if it has one: mend, measure, take the model."""
+    ask = told["command"]
+    if told["refused"]:
+        return [("Mend this, then ask again:", ask)]
+    warned = [check["check"] for check in warnings_of(told)]
+    steps = [(f"Look at what the checks warn of: {listing(warned)}.", "")] if warned else []
+    if told["next_measurement"]:
+        steps.append((told["next_measurement"], ""))
+    return [*steps, ("Get the trained model:", f"{ask} --export FOLDER")]
+
+
+def command_of(asked: Mapping[str, Any]) -> str:
+    """The command that asks the same again. asked: the fields of the request."""
+    words = ["python", "-m", "helpers", "advise", str(asked["path"])]
+    for name, value in asked.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "path" or value is None or value is False or value == _UNASKED.get(name):
+            continue
+        several = value if isinstance(value, tuple | list) else [value]
+        words += [flag] if value is True else [w for one in several for w in (flag, str(one))]
+    return shlex.join(words)
 
 
 def columns_in_words(columns: Mapping[str, Any]) -> str:

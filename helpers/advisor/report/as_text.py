@@ -8,7 +8,11 @@ from typing import Any
 from helpers.advisor.report.as_json import (
     changes_of,
     columns_in_words,
+    costs_of,
+    distance_in_words,
     rule_in_words,
+    steps_of,
+    sure_in_words,
     warnings_of,
 )
 from helpers.advisor.report.templates import heading
@@ -22,7 +26,7 @@ _HEAD = (
 
 
 def in_words(advice: Any) -> str:
-    """Return the answer, the warnings, the candidates and what would change it, as text."""
+    """Return the answer, the warnings, the candidates and what to do next, as text."""
     told = advice.as_dict()
     lines = [f"{heading(told['approach'])} ({told['verdict']})", ""]
     lines += _bullets(_short(told))
@@ -31,8 +35,9 @@ def in_words(advice: Any) -> str:
         lines += _bullets([f"{one['check']}: {one['found']} {one['mend']}" for one in warnings])
     lines += ["", _HEAD]
     lines += [_row(row, told["approach"]) for row in told["candidates"]]
+    lines += ["", "What to do next:", *_bullets([" ".join(step) for step in steps_of(told)])]
     if changes := changes_of(told):
-        lines += ["", "What would change the answer:", *_bullets(changes)]
+        lines += ["", "What would change the rule's answer:", *_bullets(changes)]
     return "\n".join(lines)
 
 
@@ -43,18 +48,13 @@ def _short(told: dict[str, Any]) -> list[str]:
         f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
         told["kept_together"]["found"],
         *([told["believe"]] if told["believe"] else []),
+        sure_in_words(told),
+        f"It costs {'; '.join(map(' '.join, costs_of(told)))}.",
         *told["headline"],
     ]
     if told["columns"]:
         said.insert(1, f"Columns: {columns_in_words(told['columns'])}.")
-    how = told["distance_how"]
-    if told["distance"] is None:
-        said.append(f"How far the data lie from the pretraining is not known: {how}.")
-    else:
-        said.append(f"Distance from the pretraining: {told['distance']:.2f} "
-                    f"({told['distance_word']}, {how}).")  # fmt: skip
-    said.append(rule_in_words(told))
-    return said
+    return [*said, distance_in_words(told), rule_in_words(told)]
 
 
 def _bullets(sentences: list[str]) -> list[str]:

@@ -150,8 +150,8 @@ def test_the_size_of_the_test_is_told_with_what_would_do():
     finding = found(texts(), "size of the test")
     assert finding.severity == "warning"
     assert (
-        f"30 test examples show a difference of {100 * smallest_visible_gain(30, ACCURACY):.1f}"
-        in finding.found
+        "On 30 test examples two approaches can be told apart where they differ by "
+        f"{100 * smallest_visible_gain(30, ACCURACY):.0f} points" in finding.found
     )
     assert f"{EXAMPLES_TO_SEE:,}" in finding.mend
     many = OwnData(Path("t"), "text", ["a b"] * 9000, np.arange(9000) % 2, ("a", "b"),
@@ -227,7 +227,7 @@ def test_copies_across_classes_and_splits_are_named(tmp_path):
     )
     classes = found(data, "duplicates across classes")
     assert classes.examples == ("test/dog/other.jpg ≈ train/cat/4.jpg (dog or cat)",)
-    assert "1 equal file and 1 that show" in found(data, "duplicates").found
+    assert "1 equal file and 1 nearly the same" in found(data, "duplicates").found
 
 
 def test_a_test_that_stands_in_train_is_refused(tmp_path):

@@ -12,12 +12,17 @@ from torch import nn
 
 from helpers.advisor import probe, verdicts
 from helpers.advisor.answer import (
+    FIRST_ROUND,
+    MEASURE_MINUTES,
+    _late_reasons,
+    _next_words,
     _pixel_reasons,
     _take_reason,
     _unknown_reasons,
     first_choice,
     ruled_here,
 )
+from helpers.advisor.data import lasting
 from helpers.advisor.out_of_fold import SizedProbe, strength_of
 from helpers.advisor.prior import Expected
 from helpers.advisor.probe import affordable_part, probe_own
@@ -215,6 +220,32 @@ def test_what_the_records_cannot_say_is_said_with_what_would():
     both |= {"from_scratch": wide}
     seconds = SECONDS | {"from_scratch": 50.0}
     (said,) = _unknown_reasons(["lora", "from_scratch"], both, seconds)
-    assert "50 s" in said and "scratch" in said and "0.6" not in said
+    assert "one run takes 50 s" in said and "scratch" in said and "0.6" not in said
     assert _unknown_reasons(["lora"], both, seconds) == []
     assert "can't say" in _take_reason("from_scratch", both, 50.0, True)
+
+
+def test_what_is_to_be_measured_is_a_race_with_the_minutes_it_takes():
+    told = prior(classical=0.7, feature_extraction=0.8, lora=0.85, adapter=0.83)
+    said = _next_words("lora", ["adapter"], told, SECONDS | {"lora": 900.0, "adapter": 600.0})
+    minutes = float(said.partition("--minutes ")[2].partition(")")[0])
+    assert minutes * 60 * FIRST_ROUND == pytest.approx(2 * 1_500, abs=60)  # two rates of each
+    assert "lora against adapters" in said.lower()
+    alone = _next_words("lora", [], told, SECONDS)  # the probe's accuracy is there already
+    assert "feature extraction" in alone and f"--minutes {MEASURE_MINUTES:.0f})" in alone
+    assert _next_words("feature_extraction", [], told, SECONDS) == ""
+
+
+def test_what_there_is_no_time_for_is_named():
+    (said,) = _late_reasons({"lora", "lp_ft"}, {"lora": 300.0, "lp_ft": 9_000.0}, 2.5)
+    assert "2.5: LoRA (5 min); probe, then fine-tuning (2.5 hours)" in said
+    assert _late_reasons(set(), {}, None) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.04, "0.04 s"), (5.24, "5 s"), (119.4, "119 s"), (906.7, "15 min"),
+     (7_129.0, "119 min"), (7_300.0, "2.0 hours"), (63_700.0, "18 hours")],
+)  # fmt: skip
+def test_a_time_is_told_with_about_two_digits(seconds, told):
+    assert lasting(seconds) == told

@@ -2,13 +2,15 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from own import write_pictures
@@ -22,11 +24,12 @@ from helpers.advisor.race.runs import SkipKind, Skipped
 from helpers.advisor.race.schedule import Race
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
+from helpers.advisor.report.as_json import command_of, costs_of, rule_in_words, sure_in_words
 from helpers.advisor.report.as_text import in_words
 from helpers.advisor.verdicts import LOOK, kept
 from helpers.backbones import load_backbone
-from helpers.cli.commands import main
-from helpers.display.advice_charts import accuracy_figure, cost_figure
+from helpers.cli.commands import build_parser, main
+from helpers.display.advice_charts import LETTER, _overlap, _placed, accuracy_figure, cost_figure
 from helpers.errors import UserError
 
 MINUTES = 0.6
@@ -258,6 +261,45 @@ def test_a_page_without_race_checks_and_flips_leaves_their_parts_out(looked):
     for part in ("Measured on", "What would change", "What each approach", "checks passed"):
         assert part not in page.text
     assert "Nothing was found." in page.text
+
+
+def test_where_no_rule_fits_the_fallback_is_ours(looked):
+    told = looked.as_dict() | {"rule": "fallback", "rule_approach": "lora", "approach": "adapter"}
+    assert "our fallback says LoRA. The answer follows what was measured" in rule_in_words(told)
+
+
+def test_page_and_terminal_say_everything_once(looked):
+    told = looked.as_dict()
+    page = unescape(report(told)).partition("Everything, as JSON")[0]
+    said = " ".join(in_words(looked).split())
+    for sentence in {*told["headline"], rule_in_words(told), told["next_measurement"]}:
+        assert page.count(sentence) == said.count(sentence) == 1, sentence
+    for cost, what in costs_of(told):
+        assert cost in said and what in said and f"<b>{cost}</b>" in page
+    assert sure_in_words(told) in said and sure_in_words(told) in page
+    assert "`" not in page
+
+
+def test_the_command_asks_the_same_again(place):
+    asked = Request(place / "odd name", minutes=2.5, measure=True, exclude=("digits", "tweets"),
+                    label_column="a b", group_column="none", hour_price=0.5, seed=7)  # fmt: skip
+    words = shlex.split(command_of(asdict(asked)))
+    assert words[:4] == ["python", "-m", "helpers", "advise"]
+    given = vars(build_parser().parse_args(words[3:]))
+    given |= {"exclude": tuple(given["exclude"]), "path": Path(given["path"])}
+    again = Request(**{one.name: given[one.name] for one in fields(Request)})
+    assert again == asked
+
+
+def test_names_in_the_figure_of_costs_cover_nothing():
+    points = [(560.0, 30.0), (540.0, 32.0), (500.0, 40.0), (555.0, 45.0), (520.0, 50.0)]
+    names = ["full fine-tuning", "LoRA", "partial fine-tuning", "probe, then fine-tune", "adapter"]
+    half = [LETTER * len(name) / 2 for name in names]
+    boxes = [(at - wide, base - 11, at + wide, base + 3)
+             for wide, (at, base, _) in zip(half, _placed(names, points), strict=True)]  # fmt: skip
+    marks = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]
+    for place, box in enumerate(boxes):
+        assert not any(_overlap(box, other) for other in [*boxes[:place], *marks]), names[place]
 
 
 def test_the_words_lead_with_the_answer(looked):
