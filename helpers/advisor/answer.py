@@ -26,7 +26,7 @@ from helpers.advisor.prior import (
 )
 from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, TRANSFERRED, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
-from helpers.advisor.verdicts import LOOK, kept_words, rate_of_looks, verdict_of
+from helpers.advisor.verdicts import rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
@@ -143,12 +143,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
         chance=chance,
         ruled=ruled,
         expected=expected,
-        reasons=(
-            *probed,
-            *(reason.text for reason in ruled.reasons),
-            *because,
-            *([kept_words(verdict, LOOK)] if gains.of else []),
-        ),
+        reasons=(*probed, *(reason.text for reason in ruled.reasons), *because),
         headline=(*probed, *because),
         next_measurement=_next_words(take, rivals, held, seconds),
         about_probe=probed,

@@ -75,17 +75,3 @@ def _scored(kind: str) -> pd.DataFrame:
 
 def _right(rows: pd.DataFrame) -> pd.Series:
     return rows["regret_points"] <= 100 * WITHIN + 1e-9
-
-
-def kept_words(verdict: str, kind: str) -> str:
-    """The same as a sentence."""
-    told = kept(verdict, kind)
-    if told is None:
-        return (
-            f'How often an answer called "{verdict}" is right is not known yet: none of them was '
-            "scored on data held out from the records."
-        )
-    return (
-        f'Of {told["cases"]} answers called "{verdict}" on data held out from the records '
-        f"{told['right']} were right, within {told['within_points']:.1f} points of the best."
-    )

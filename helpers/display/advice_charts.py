@@ -8,7 +8,7 @@ from typing import Any
 from helpers.display.svg_charts import duration, shape_of
 from helpers.vocabulary import label_of
 
-WIDTH, LEFT, RIGHT = 640, 168, 600
+WIDTH, LEFT, RIGHT = 500, 158, 476
 ROW, TOP, FOOT = 30, 14, 40
 HEIGHT, BOTTOM, PLOT_LEFT = 330, 280, 56
 LETTER = 7.2  # width of a name's letter
@@ -72,8 +72,9 @@ def cost_figure(rows: Sequence[Mapping[str, Any]], taken: str) -> str:
     names = [_label(row) for row in rows]
     for row, point, (at, beside, name) in zip(rows, points, _placed(names, points), strict=True):
         weight = ' font-weight="700"' if row["approach"] == taken else ""
+        lead = f'<path class="grid" d="M{point[0]} {point[1]}L{at:.1f} {beside - 4:.1f}"/>'
         parts.append(
-            f'<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
+            f'{lead}<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
             f"{_mark(row, *point)}</g>"
             f'<text x="{at:.1f}" y="{beside:.1f}"{weight} text-anchor="middle">{name}</text>'
         )

@@ -12,7 +12,7 @@ from helpers.advisor.prior import Expected, chance_right
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing, standing
 from helpers.advisor.task import Form, remembered
-from helpers.advisor.verdicts import RACE, kept_words, verdict_of
+from helpers.advisor.verdicts import verdict_of
 from helpers.results.expected_regret import MARGIN
 from helpers.vocabulary import phrase_of
 
@@ -73,15 +73,15 @@ def measured_answer(
         f"On the test split, read once at the end, {phrase_of(take)} trained on all "
         f"{test.n_train:,} training examples gets {test.accuracy:.3f} ({test.low:.3f} to "
         f"{test.high:.3f}, n = {test.n:,}).",
-        kept_words(verdict, RACE),
     ]
+    overtaken = {*before.headline} - {*before.about_probe}  # what the look expected
     return replace(
         before,
         approach=take,
         verdict=verdict,
         chance=chance,
         expected={name: _measured(arm, test.n_train) for name, arm in arms.items()},
-        reasons=(*told, *before.reasons),
+        reasons=(*told, *(one for one in before.reasons if one not in overtaken)),
         headline=(*told, *before.about_probe),
         next_measurement=_next(open_ones, arms, place, take),
     )

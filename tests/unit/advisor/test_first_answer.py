@@ -26,9 +26,11 @@ from helpers.advisor.data import lasting
 from helpers.advisor.out_of_fold import SizedProbe, strength_of
 from helpers.advisor.prior import Expected
 from helpers.advisor.probe import affordable_part, probe_own
+from helpers.advisor.report.as_json import sure_in_words
 from helpers.backbones import Backbone, GlobalAveragePool, Recipe, load_backbone
 from helpers.decision import Situation
 from helpers.paths import results_dir
+from helpers.results.evidence import NONE
 from helpers.tasks import Split
 
 SECONDS = {"classical": 0.1, "feature_extraction": 5.0, "lora": 100.0}
@@ -185,7 +187,9 @@ def test_verdicts_follow_the_chance_of_being_right():
 def test_what_a_verdict_was_worth_is_counted_or_said_to_be_unknown(monkeypatch, tmp_path):
     monkeypatch.setattr(verdicts, "results_dir", lambda: tmp_path)
     assert verdicts.kept("leaning", verdicts.LOOK) is None
-    assert "not known" in verdicts.kept_words("leaning", verdicts.LOOK)
+    told = {"verdict": "leaning", "chance_right": 0.7, "verdict_record": None}
+    assert "was not counted" in sure_in_words(told)
+    assert "can't be said" in sure_in_words(told | {"verdict": NONE})
     rows = [("look", "leaning", 0.4), ("look", "leaning", 2.0), ("look", "clear", 0.0),
             ("race", "leaning", 9.0), ("look", "leaning", "")]  # fmt: skip
     table = pd.DataFrame(rows, columns=["answer", "verdict", "regret_points"])

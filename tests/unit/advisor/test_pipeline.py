@@ -216,6 +216,8 @@ def test_who_was_left_out_is_a_sentence_in_the_json(raced, monkeypatch):
 def test_a_race_leads_with_itself_then_the_probe(looked, raced):
     assert looked.answer.about_probe == looked.answer.headline[: len(looked.answer.about_probe)]
     assert raced.answer.headline[-len(looked.answer.about_probe) :] == looked.answer.about_probe
+    expected = set(looked.answer.headline) - set(looked.answer.about_probe)
+    assert expected and not expected & set(raced.answer.reasons)  # the race has overtaken it
 
 
 def test_the_page_escapes_what_came_from_the_data(raced):
