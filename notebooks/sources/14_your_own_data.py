@@ -90,7 +90,7 @@ Markdown(planted.found(told["checks"]))
 print(in_words(advice))
 
 # %% [markdown]
-# The last lines name the run that would most likely change the answer.
+# "What to do next" names the race that would most likely change the answer, and its minutes.
 #
 # ## 4. Measure, where it matters
 #

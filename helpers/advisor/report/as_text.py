@@ -58,10 +58,12 @@ def _short(told: dict[str, Any]) -> list[str]:
 
 
 def _bullets(sentences: list[str]) -> list[str]:
+    """Wrapped between words alone: a command or a path is copied whole."""
     lines = []
     for sentence in sentences:
         lines += textwrap.wrap(sentence.strip(), WIDTH - 2, initial_indent="- ",
-                               subsequent_indent="  ")  # fmt: skip
+                               subsequent_indent="  ", break_on_hyphens=False,
+                               break_long_words=False)  # fmt: skip
     return lines
 
 
