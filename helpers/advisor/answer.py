@@ -145,7 +145,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
         expected=expected,
         reasons=(*probed, *(reason.text for reason in ruled.reasons), *because),
         headline=(*probed, *because),
-        next_measurement=_next_words(take, rivals, held, seconds),
+        next_measurement=_next_words(take, rivals, expected, seconds),
         about_probe=probed,
     )
 
@@ -341,15 +341,18 @@ def _next_words(
     expected: Mapping[str, Expected],
     seconds: Mapping[str, float],
 ) -> str:
-    """What to measure next, and how long that takes. rivals: the highest expected first.
+    """What to measure next, and how long that takes; "" where nothing is likely to lie above.
 
     A race trains each of two approaches at two rates, within FIRST_ROUND of its minutes.
+    rivals: the highest expected first.
     """
     if all(other.measured for other in expected.values()):
         return "Race the approaches (add --measure): what moving weights adds is not known."
     best = max((name for name, one in expected.items() if one.measured),
                key=lambda name: expected[name].accuracy)  # fmt: skip
     against = next((name for name in rivals if not expected[name].measured), best)
+    if expected[take].measured and expected[against].measured:
+        return ""
     raced = sum(seconds[name] for name in {take, against} if not expected[name].measured)
     minutes = max(MEASURE_MINUTES, math.ceil(2 * raced / FIRST_ROUND / 60))
     return (

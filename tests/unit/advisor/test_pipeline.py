@@ -294,7 +294,7 @@ def test_the_command_asks_the_same_again(place):
 
 
 def test_names_in_the_figure_of_costs_cover_nothing():
-    points = [(560.0, 30.0), (540.0, 32.0), (500.0, 40.0), (555.0, 45.0), (520.0, 50.0)]
+    points = [(440.0, 30.0), (420.0, 32.0), (380.0, 40.0), (435.0, 45.0), (400.0, 50.0)]
     names = ["full fine-tuning", "LoRA", "partial fine-tuning", "probe, then fine-tune", "adapter"]
     half = [LETTER * len(name) / 2 for name in names]
     boxes = [(at - wide, base - 11, at + wide, base + 3)
