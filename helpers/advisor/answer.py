@@ -124,7 +124,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     fitting = within_budget(seconds, looked.minutes, expected)
     held = {name: expected[name] for name in fitting}
     recorded = expected_regret(situation.modality, curves, list(held))
-    take = first_choice(held, fitting, recorded.index)
+    take = first_choice(held, fitting, recorded)
     chance = rate_of_looks(situation.modality, looked.asked["exclude"])
     if take in MEASURED:  # no look on held-out data took what was measured there
         chance = chance_right(held[name].above(held[take]) for name in held if name != take)
@@ -158,17 +158,19 @@ def _rivals(take: str, expected: Mapping[str, Expected]) -> list[str]:
 
 
 def first_choice(
-    expected: Mapping[str, Expected], seconds: Mapping[str, float], order: Iterable[str]
+    expected: Mapping[str, Expected], seconds: Mapping[str, float], recorded: pd.DataFrame
 ) -> str:
     """The approach to take before anything is trained here, of those with `seconds`.
 
-    What gave up least on recorded data stands against what was measured here: the most accurate of
+    What is taken by recorded data stands against what was measured here: the most accurate of
     them, or what is clearly cheaper within the margin of it. Taking the most accurate of all that
     is expected chose no better on data held out, at any dependence on size.
 
-    order: approaches by what they gave up in the records, least first.
+    recorded: of `expected_regret` for these approaches.
     """
-    lead = next(name for name in (*order, *seconds) if name in seconds)
+    lead = next(iter(seconds))
+    if len(recorded):
+        lead = cheapest_credible(recorded["regret"], recorded["cost"])
     told = {name: one.accuracy for name, one in expected.items()
             if name in seconds and (one.measured or name == lead)}  # fmt: skip
     accuracies = pd.Series(told)
@@ -299,8 +301,8 @@ def _take_reason(
 def _recorded_reason(row: pd.Series) -> str:
     """Why what was not measured here is taken. row: of `expected_regret`."""
     return (
-        f"It is taken since of all that fits it gave up least in {row.families:.0f} recorded data "
-        f"sets: on average {100 * row.regret:.1f} points to the best there."
+        f"It is taken since it gave up {100 * row.regret:.1f} points on average to the best in "
+        f"{row.families:.0f} recorded data sets: the least, or next to it and cheaper to keep."
     )
 
 

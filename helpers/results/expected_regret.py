@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 
 from helpers.results.learning_curves import WHOLE, Measured, additive, whole_situations
+from helpers.vocabulary import FROM_SCRATCH, FULL_FINE_TUNING, LP_FT, PARTIAL_FINE_TUNING
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
-CHEAPER = 1.5  # a cheaper approach is preferred where it costs less by this factor
+CHEAPER = 1.5  # an approach is clearly cheaper where it costs less by this factor
+# What a task keeps of these is a copy of the network, of any other approach a small file.
+COPIES = frozenset({PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LP_FT, FROM_SCRATCH})
 WITHIN = 0.015  # of accuracy below the best: still right
 
 
@@ -72,9 +75,15 @@ def cheapest_credible(
     """The approach to take: the least shortfall, or a clearly cheaper one within the margin.
 
     shortfall: expected accuracy given up, by approach. cost: seconds, or a multiple of them;
-    cheaper is cheaper by CHEAPER: less says more about the machine than about the approach.
+    cheaper is cheaper by CHEAPER: less says more about the machine than about the approach. Where
+    seconds differ by less, what keeps a small file is cheaper than what keeps a copy of the network.
     """
     best = str(shortfall.idxmin())
-    near = shortfall[shortfall <= shortfall.min() + margin + 1e-9].index
-    cheap = [name for name in near if cost[name] * CHEAPER <= cost[best]]
-    return min(cheap, key=cost.__getitem__) if cheap else best
+    near = shortfall[shortfall <= shortfall.min() + margin + 1e-9]
+    cheap = [name for name in near.index if cost[name] * CHEAPER <= cost[best]]
+    if cheap:
+        return min(cheap, key=cost.__getitem__)
+    small = [
+        name for name in near.index if name not in COPIES and cost[name] < cost[best] * CHEAPER
+    ]
+    return str(near[small].idxmin()) if small and best in COPIES else best

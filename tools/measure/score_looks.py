@@ -35,7 +35,7 @@ from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, smoothed_rate, verdict_of
 from helpers.paths import results_dir
 from helpers.results import runs as records
-from helpers.results.expected_regret import expected_regret
+from helpers.results.expected_regret import cheapest_credible, expected_regret
 from helpers.results.learning_curves import Curve, Measured, measured_curves
 from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
@@ -68,8 +68,9 @@ def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, An
     names = [name for name in expected if name in means]
     recorded = expected_regret(curve.modality, held, names)
     taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
-    chosen = first_choice(expected, taken_in, recorded.index)
-    taken = {LOOK: chosen, **FIXED, "constant": recorded.index[0]}
+    chosen = first_choice(expected, taken_in, recorded)
+    constant = cheapest_credible(recorded["regret"], recorded["cost"])
+    taken = {LOOK: chosen, **FIXED, "constant": constant}
     told = [expected[name] for name in names if name not in MEASURED]
     inside = [one.low <= means[one.approach] <= one.high for one in told]
     looked = {

@@ -59,6 +59,14 @@ def test_the_cheaper_is_taken_only_where_it_is_clearly_cheaper_and_near():
     assert cheapest_credible(short, seconds | {"feature_extraction": 25.0}) == "lora"
 
 
+def test_of_two_that_train_as_long_what_keeps_a_small_file_is_the_cheaper():
+    short = pd.Series({"full_fine_tuning": 0.0, "adapter": 0.004, "lora": 0.003, "lp_ft": 0.001})
+    seconds = {"full_fine_tuning": 30.0, "adapter": 35.0, "lora": 40.0, "lp_ft": 30.0}
+    assert cheapest_credible(short, seconds) == "lora"
+    assert cheapest_credible(short, seconds | {"lora": 45.0}) == "adapter"  # clearly dearer
+    assert cheapest_credible(short[["full_fine_tuning", "lp_ft"]], seconds) == "full_fine_tuning"
+
+
 def test_the_epoch_that_judges_is_chosen_by_others():
     """Epochs right by chance alone: the best of twenty flatters, its judgement does not."""
     rng = np.random.default_rng(0)
