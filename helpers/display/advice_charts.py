@@ -72,9 +72,11 @@ def cost_figure(rows: Sequence[Mapping[str, Any]], taken: str) -> str:
     names = [_label(row) for row in rows]
     for row, point, (at, beside, name) in zip(rows, points, _placed(names, points), strict=True):
         weight = ' font-weight="700"' if row["approach"] == taken else ""
-        lead = f'<path class="grid" d="M{point[0]} {point[1]}L{at:.1f} {beside - 4:.1f}"/>'
+        if abs(beside - 4 - point[1]) > 1:  # not beside its mark
+            edge = beside + (3 if point[1] > beside else -12)
+            parts.append(f'<path class="lead" d="M{point[0]} {point[1]}L{at:.1f} {edge:.1f}"/>')
         parts.append(
-            f'{lead}<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
+            f'<g class="s-{row["approach"]} {"" if row["measured"] else "open"}">'
             f"{_mark(row, *point)}</g>"
             f'<text x="{at:.1f}" y="{beside:.1f}"{weight} text-anchor="middle">{name}</text>'
         )

@@ -454,3 +454,10 @@ def test_copies_in_a_test_that_was_brought_are_refused_however_many(tmp_path):
     data = read_data(split_table(tmp_path, rows))
     drawn = draw_splits(data, find_copies(data, 32, 1))
     assert any(one.severity == "refused" for one in run_checks(drawn))
+
+
+def test_a_column_without_a_label_is_said_to_be_empty(tmp_path):
+    rows = "".join(f"some words of text {i},\n" for i in range(30))
+    (tmp_path / "a.csv").write_text(f"review,feeling\n{rows}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"'feeling' \(empty\); name it with --label-column"):
+        read_data(tmp_path / "a.csv")
