@@ -76,14 +76,13 @@ def cheapest_credible(
 
     shortfall: expected accuracy given up, by approach. cost: seconds, or a multiple of them;
     cheaper is cheaper by CHEAPER: less says more about the machine than about the approach. Where
-    seconds differ by less, what keeps a small file is cheaper than what keeps a copy of the network.
+    seconds differ by less, what keeps a small file is cheaper than what keeps a whole network.
     """
     best = str(shortfall.idxmin())
     near = shortfall[shortfall <= shortfall.min() + margin + 1e-9]
     cheap = [name for name in near.index if cost[name] * CHEAPER <= cost[best]]
     if cheap:
         return min(cheap, key=cost.__getitem__)
-    small = [
-        name for name in near.index if name not in COPIES and cost[name] < cost[best] * CHEAPER
-    ]
+    limit = cost[best] * CHEAPER
+    small = [name for name in near.index if name not in COPIES and cost[name] < limit]
     return str(near[small].idxmin()) if small and best in COPIES else best
