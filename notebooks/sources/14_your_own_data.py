@@ -21,6 +21,7 @@
 # **Needs:** this clone alone, for the example; your own data, if you have some.
 
 # %%
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ Markdown(advisor_scores.verdict_box())
 
 # %%
 planted = example_data.example_folder(cache_dir() / "example_data", n_train=pick(full=200, fast=60))
-own_path = planted.folder  # put your own path here
+own_path = Path(os.path.relpath(planted.folder))  # put your own path here
 print(f"{planted.copy[0]} is a copy of {planted.copy[1]}, {planted.blank} is blank")
 for file, name in planted.mislabelled.items():
     print(f"{file} shows a product of the class {name}")
