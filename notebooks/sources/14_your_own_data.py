@@ -57,7 +57,7 @@ for file, name in planted.mislabelled.items():
 # %% [markdown]
 # ## 2. Does it find them?
 #
-# **Predict first:** which fault will be the hardest to find?
+# **Predict first:** which fault will be hardest to find?
 #
 # One call does everything that trains no network. `exclude` keeps what was recorded on these photos out
 # of the answer. For your own data leave out `backbone`, `image_size` and `exclude`.
@@ -81,8 +81,7 @@ Markdown(planted.found(told["checks"]))
 # %% [markdown]
 # ## 3. The probe, and the answer
 #
-# The article scores four axes. Here size and distance are measured, costs are timed, and upkeep is in
-# the last lines. An accuracy that was not measured is the probe's, moved by what the approach gained in
+# Size and distance are measured, costs are timed, and upkeep is in the last lines. An accuracy that was not measured is the probe's, moved by what the approach gained in
 # recorded tasks; its interval says how much tasks differ. The answer is the more accurate of what gave
 # up least in recorded tasks and what was measured here, or one within half a point that is clearly
 # cheaper: by half in seconds, or as quick and kept as a small file.
