@@ -596,7 +596,7 @@ def test_a_class_with_one_example_is_for_training(tmp_path):
 def test_too_few_groups_are_refused(tmp_path):
     rows = [(a, b, f"g{i // 20}") for i, (a, b) in enumerate(text_rows())]
     data = read_data(write_csv(tmp_path / "t.csv", rows, header="text,label,group"))
-    with pytest.raises(UserError, match="too many of one group"):
+    with pytest.raises(UserError, match="too many are of one group"):
         with_splits(data)
 
 
