@@ -29,7 +29,7 @@ from helpers.advisor.task import OwnTask
 from helpers.advisor.verdicts import rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
-from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
+from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret, recommended
 from helpers.results.learning_curves import Measured, measured_curves
 from helpers.tasks import family
 from helpers.vocabulary import phrase_of
@@ -124,7 +124,8 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     fitting = within_budget(seconds, looked.minutes, expected)
     held = {name: expected[name] for name in fitting}
     recorded = expected_regret(situation.modality, curves, list(held))
-    take = first_choice(held, fitting, recorded)
+    stored = {name: cost.stored_mb for name, cost in looked.costs.items()}
+    take = first_choice(held, fitting, stored, recorded)
     chance = rate_of_looks(situation.modality, looked.asked["exclude"])
     if take in MEASURED:  # no look on held-out data took what was measured there
         chance = chance_right(held[name].above(held[take]) for name in held if name != take)
@@ -158,7 +159,10 @@ def _rivals(take: str, expected: Mapping[str, Expected]) -> list[str]:
 
 
 def first_choice(
-    expected: Mapping[str, Expected], seconds: Mapping[str, float], recorded: pd.DataFrame
+    expected: Mapping[str, Expected],
+    seconds: Mapping[str, float],
+    stored: Mapping[str, float],
+    recorded: pd.DataFrame,
 ) -> str:
     """The approach to take before anything is trained here, of those with `seconds`.
 
@@ -166,15 +170,13 @@ def first_choice(
     them, or what is clearly cheaper within the margin of it. Taking the most accurate of all that
     is expected chose no better on data held out, at any dependence on size.
 
-    recorded: of `expected_regret` for these approaches.
+    stored: megabytes for each task. recorded: of `expected_regret` for these approaches.
     """
-    lead = next(iter(seconds))
-    if len(recorded):
-        lead = cheapest_credible(recorded["regret"], recorded["cost"])
+    lead = recommended(recorded) if len(recorded) else next(iter(seconds))
     told = {name: one.accuracy for name, one in expected.items()
             if name in seconds and (one.measured or name == lead)}  # fmt: skip
     accuracies = pd.Series(told)
-    return cheapest_credible(accuracies.max() - accuracies, seconds)
+    return cheapest_credible(accuracies.max() - accuracies, seconds, stored)
 
 
 def ruled_here(situation: Situation, *, known: bool) -> Decision:

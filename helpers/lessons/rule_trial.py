@@ -13,7 +13,7 @@ from helpers.decision import DEFAULTS, FALLBACK
 from helpers.display.figures import Picture, figure
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
-from helpers.results.expected_regret import cheapest_credible, mean_regret
+from helpers.results.expected_regret import mean_regret, recommended
 from helpers.results.learning_curves import measured_curves
 from helpers.results.rule_cases import (
     ALL,
@@ -77,9 +77,7 @@ def constants(where: str) -> pd.Series:
     tables hardly state what training took.
     """
     found = {kind: mean_regret(rows) for kind, rows in evidence()[where].groupby("modality")}
-    return pd.Series(
-        {kind: cheapest_credible(table["regret"], table["cost"]) for kind, table in found.items()}
-    )
+    return pd.Series({kind: recommended(table) for kind, table in found.items()})
 
 
 def _named(where: str) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from helpers.decision import TITLES, Reason, ReasonKind, Situation, decide
 from helpers.results import runs as records
-from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret
+from helpers.results.expected_regret import MARGIN, expected_regret, recommended
 from helpers.results.larger_pictures import larger_words, nearest_larger, recorded_larger
 from helpers.results.learning_curves import (
     REACH_DISTANCE,
@@ -144,7 +144,7 @@ def _lean(situation: Situation, held: Measured, names: list[str] | None) -> _Lea
     table = expected_regret(situation.modality, held, names)
     if table.empty:
         return None
-    take = cheapest_credible(table["regret"], table["cost"])
+    take = recommended(table)
     regret, families = table.loc[take, ["regret", "families"]]
     return _Lean(str(table.index[0]), take, float(regret), int(families))
 

@@ -121,7 +121,7 @@ class Measured:
         With fewer than LEAST_APPROACHES a situation is still being measured, and left out.
 
         Columns: task, backbone, dial, image_size, modality, distance, recipe, family, n_train, case
-        (its number), approach, mean (`level`), seconds (of the processor), seeds.
+        (its number), approach, mean (`level`), seconds (of the processor), stored (MB), seeds.
         """
         facts = [*CURVE, "modality", "distance", "recipe", "family"]
         rows, number = [], 0
@@ -130,16 +130,16 @@ class Measured:
             for size, table in sorted(curve.accuracy.items()):
                 if len(table.columns) < LEAST_APPROACHES:
                     continue
-                means, seconds = level(table), curve.costs[size]["train_seconds"]
                 place = known | {"n_train": size, "case": number}
-                seeds = table.count()
+                costs = curve.costs[size].rename(
+                    columns={"train_seconds": "seconds", "stored_mb": "stored"}
+                )
+                found = costs.assign(mean=level(table), seeds=table.count())
                 rows += [
-                    place
-                    | {"approach": n, "mean": means[n], "seconds": seconds[n], "seeds": seeds[n]}
-                    for n in table.columns
+                    place | {"approach": name} | found.loc[name].to_dict() for name in table.columns
                 ]
                 number += 1
-        columns = [*facts, "n_train", "case", "approach", "mean", "seconds", "seeds"]
+        columns = [*facts, "n_train", "case", "approach", "mean", "seconds", "stored", "seeds"]
         return pd.DataFrame(rows, columns=columns)
 
 

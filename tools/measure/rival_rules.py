@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
-from helpers.results.expected_regret import cheapest_credible, mean_regret
+from helpers.results.expected_regret import mean_regret, recommended
 from helpers.results.learning_curves import Measured
 from helpers.results.rule_cases import ALL, ARTICLE, CONSTANT, EFFICIENT, FACTS, FOLK, MEASURED
 from helpers.results.statistics import CONFIDENCE
@@ -152,7 +152,7 @@ def constant(case: Case, seen: Seen) -> Sequence[str]:
 def measured_answer(case: Case, seen: Seen) -> Sequence[str]:
     """What ships: the constant, or the cheapest of those that are expected to do as well."""
     table = seen.expected(case.modality)
-    return [] if table.empty else [cheapest_credible(table["regret"], table["cost"]), *table.index]
+    return [] if table.empty else [recommended(table), *table.index]
 
 
 RULES: dict[str, Rule] = {

@@ -35,7 +35,7 @@ from helpers.advisor.probe import MOST, ProbeScore
 from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, smoothed_rate, verdict_of
 from helpers.paths import results_dir
 from helpers.results import runs as records
-from helpers.results.expected_regret import cheapest_credible, expected_regret
+from helpers.results.expected_regret import expected_regret, recommended
 from helpers.results.learning_curves import Curve, Measured, measured_curves
 from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
@@ -63,14 +63,14 @@ def expected_of(
 
 def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, Any]]:
     """A row for each answer to one situation. held: the records without its data set."""
-    means, seconds = curve.accuracy[n_train].mean(), curve.costs[n_train]["train_seconds"]
+    means, costs = curve.accuracy[n_train].mean(), curve.costs[n_train]
+    seconds = costs["train_seconds"]
     expected = expected_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
     names = [name for name in expected if name in means]
     recorded = expected_regret(curve.modality, held, names)
     taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
-    chosen = first_choice(expected, taken_in, recorded)
-    constant = cheapest_credible(recorded["regret"], recorded["cost"])
-    taken = {LOOK: chosen, **FIXED, "constant": constant}
+    chosen = first_choice(expected, taken_in, costs["stored_mb"], recorded)
+    taken = {LOOK: chosen, **FIXED, "constant": recommended(recorded)}
     told = [expected[name] for name in names if name not in MEASURED]
     inside = [one.low <= means[one.approach] <= one.high for one in told]
     looked = {

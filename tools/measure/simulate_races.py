@@ -112,7 +112,8 @@ def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[d
     truth = level(recorded(case, records.load_runs()))
     names, rng = list(truth.index), np.random.default_rng(0)
     modality = BACKBONES[case.backbone].modality
-    seconds = curve_of(case, held).costs[case.n_train]["train_seconds"].clip(lower=1e-3)
+    costs = curve_of(case, held).costs[case.n_train]
+    seconds, stored = costs["train_seconds"].clip(lower=1e-3), costs["stored_mb"]
     noise, pool = RUN_NOISE[modality] / np.sqrt(case.n_train), case.n_train + JUDGED
     for draw in range(asked.draws):
         folds = Folds(np.arange(pool) % 2, case.n_train, seed=draw)
@@ -122,7 +123,8 @@ def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[d
         expected = str(expected_in(case, held, pd.concat(once)).idxmax())
         for runs, place in zip(sorted(asked.runs), raced(right, names, folds, asked.runs),
                                strict=True):  # fmt: skip
-            taken = {"records": expected, "race": place.take(seconds), "leader": place.leader}
+            taken = {"records": expected, "race": place.take(seconds, stored),
+                     "leader": place.leader}  # fmt: skip
             for way, name in taken.items():
                 points = 100 * (truth.max() - truth[name])
                 yield {"modality": modality, "n_train": case.n_train, "runs": runs,

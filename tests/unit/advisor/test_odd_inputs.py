@@ -443,7 +443,7 @@ def answered(probe, classical, p_value, modality="text", distance=0.1):
         situation=Situation(60, distance or 0.1, modality), minutes=None,
         backbone="minilm" if modality == "text" else "efficientnet_lite0", image_size=64,
         own=SimpleNamespace(task=classes, data=classes), asked={"exclude": ()},
-        costs=dict.fromkeys(names), seconds=lambda name: 5.0,
+        costs=dict.fromkeys(names, SimpleNamespace(stored_mb=1.0)), seconds=lambda name: 5.0,
         probing=Probing(score(probe), score(classical), 0.5, p_value, distance, "made", 1.0, 0.0),
     )  # fmt: skip
     return first_answer(looked, records.load_runs())

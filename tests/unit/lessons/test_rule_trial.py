@@ -65,7 +65,8 @@ def test_a_situation_without_a_size_lies_on_no_side(monkeypatch):
 
 def test_the_sides_count_those_where_the_rule_names_what_the_evidence_would_choose():
     rows = [("a", 0, "lora", 0.9), ("a", 0, "feature_extraction", 0.5)]
-    table = pd.DataFrame(rows, columns=["family", "case", "approach", "mean"]).assign(seconds=1.0)
+    table = pd.DataFrame(rows, columns=["family", "case", "approach", "mean"])
+    table = table.assign(seconds=1.0, stored=1.0)
     assert rule_trial._side(table, "lora").agrees is True
     assert rule_trial._side(table, "feature_extraction").agrees is False
     assert rule_trial._side(table, "adapter").agrees is None
