@@ -156,8 +156,7 @@ Markdown(
 
 # %% [markdown]
 # Scratch keeps up where pretraining brings little along: `pocket` is small, and was pretrained on plain
-# pictures of five kinds of product. Nothing is said of texts here: their first records gave scratch 12
-# or 42 updates, too few to learn anything.
+# pictures of five kinds of product. Texts enter once scratch has its three draws on them.
 #
 # ## How many examples does it take?
 #
