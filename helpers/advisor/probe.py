@@ -171,7 +171,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
     sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
-    return f"probe-6-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
+    return f"probe-7-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:

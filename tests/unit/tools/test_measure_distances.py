@@ -50,6 +50,20 @@ def test_a_gap_survives_the_choice_of_directions():
     assert domain_distance.cloud_distance(first, second + 1) > 1 + near
 
 
+def test_few_examples_are_told_as_near_as_many():
+    spread = np.arange(1, 65.0) ** -0.75  # features vary along few directions
+    rng, rows = np.random.default_rng(0), []
+    for _ in range(5):
+        source = rng.normal(size=(400, 64)) * spread
+        near = rng.normal(size=(1_000, 64)) * spread + spread / 4
+        few = near[:60]
+        told = [domain_distance.cloud_distance(source, cloud) for cloud in (few, near)]
+        rows.append([domain_distance.frechet_distance(source, few), *told])
+    plain, few, many = np.mean(rows, axis=0)
+    assert plain > many + 0.08
+    assert few == pytest.approx(many, abs=0.04)
+
+
 def test_a_pocket_row_is_near_for_the_source_and_far_for_its_inverse():
     near = measure_place(Place("pocket", "products_near", 0.0, 28), n=200)
     far = measure_place(Place("pocket", "products_near", 1.0, 28), n=200)
