@@ -18,6 +18,7 @@ from tqdm import tqdm
 from helpers.advisor.data import SPLITS
 from helpers.advisor.folds import cut_folds, sets_of_class
 from helpers.advisor.out_of_fold import (
+    TIMED,
     Probed,
     ProbeScore,
     SizedProbe,
@@ -44,7 +45,7 @@ from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.tasks.words import lack_words
 from helpers.training import feature_cache
 from helpers.training.linear import prepared
-from helpers.training.subset_features import Pool
+from helpers.training.subset_features import BLOCK, Pool, prefix
 from helpers.vocabulary import CLASSICAL, DistanceWord
 
 SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
@@ -242,22 +243,26 @@ def _probed_sizes(
     """
 
     def probe_at(network: Backbone, found: np.ndarray, part: np.ndarray) -> Probed:
-        labels, each = split.labels[part], seconds_each(network, split.inputs)
+        labels, each = split.labels[part], seconds_each(network, few)
         cuts = _cuts(own, rows[part], labels, seed)
         return probed(network.recipe.size, each, found, labels, cuts)
 
-    everything = np.arange(len(rows))
+    everything, few = np.arange(len(rows)), split.take(slice(TIMED)).inputs
     whole = probe_at(backbone, features, everything)
     if native is None:
         return whole, everything, [whole.sized]
-    part = affordable_part(split.labels, seconds_each(native, split.inputs), seed)
+    part = affordable_part(split.labels, seconds_each(native, few), seed)
     is_whole = len(part) == len(rows)
     small = whole if is_whole else probe_at(backbone, features[part], part)
-    inputs = (split if is_whole else split.take(part)).inputs
-    large = probe_at(native, feature_cache.extract_features(native, inputs), part)
+    large = probe_at(native, _pooled(native, split.take(part)), part)
     if large.sized.accuracy > small.sized.accuracy + MARGIN:
         return large, part, [large.sized, small.sized]
     return whole, everything, [small.sized, large.sized]
+
+
+def _pooled(backbone: Backbone, part: Split) -> np.ndarray:
+    """Pooled features, float32 (n, F); of a part of a pool some at a time, which a race finds."""
+    return np.asarray(prefix(backbone, part, backbone.n_stages).arrays[0])
 
 
 def _lost(told: Probing, right: np.ndarray, whole: np.ndarray) -> bool:
@@ -290,7 +295,7 @@ def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
     sets = sets_of_class(labels[keep], own.data.together[own.pool[keep]])
     keep = keep[sets[labels[keep]] > 1]  # out of fold there must be another one
     rows = np.sort(keep)
-    split = Split(Pool(train, validation).take(rows), labels[rows])
+    split = Pool(train, validation).part(rows)
     if len(np.unique(split.labels)) < 2:
         raise UserError(
             f"{own.data.root}: a probe needs two classes with two examples or more, no copies and "
@@ -320,9 +325,13 @@ def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
     parts = [[split.inputs[row] for row in rows] for rows, _ in cuts] if modality == "text" else []
     characters = any(map(lack_words, parts))
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
-    raw = split.inputs if modality == "image" else np.array(split.inputs, dtype=object)
-    raw, pipeline = prepared(pipeline, raw)
-    return out_of_fold(pipeline, raw, split.labels, cuts)
+    # Not all large pictures are in memory at once.
+    size = BLOCK if modality == "image" else max(1, len(split))
+    blocks = (split.take(slice(start, start + size)) for start in range(0, len(split), size))
+    dtype = None if modality == "image" else object
+    made = [prepared(pipeline, np.asarray(block.inputs, dtype=dtype)) for block in blocks]
+    raw = np.concatenate([inputs for inputs, _ in made])
+    return out_of_fold(made[0][1], raw, split.labels, cuts)
 
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:

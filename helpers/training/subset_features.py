@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helpers.backbones import Backbone
-from helpers.runtime import Stopwatch
+from helpers.runtime import Stopwatch, release_pages
 from helpers.tasks import Split
 from helpers.training import feature_cache
 from helpers.training.examples import Arrays
@@ -56,6 +56,7 @@ class Pool:
             own = np.flatnonzero(place == number)
             for some in np.split(own, range(BLOCK, len(own), BLOCK)):
                 taken[some] = np.asarray(split.inputs)[within[some]]
+                release_pages(split.inputs)
         return taken
 
     def marks(self, backbone: Backbone, rows: np.ndarray) -> np.ndarray:
