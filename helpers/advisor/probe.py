@@ -45,7 +45,7 @@ from helpers.tasks.splits import SPLIT_SEED, stratified_order
 from helpers.tasks.words import lack_words
 from helpers.training import feature_cache
 from helpers.training.linear import prepared
-from helpers.training.subset_features import BLOCK, Pool, prefix
+from helpers.training.subset_features import Part, Pool, prefix
 from helpers.vocabulary import CLASSICAL, DistanceWord
 
 SIGNIFICANT = 0.01  # a p-value below which the better of two is no luck
@@ -260,7 +260,7 @@ def _probed_sizes(
     return whole, everything, [small.sized, large.sized]
 
 
-def _pooled(backbone: Backbone, part: Split) -> np.ndarray:
+def _pooled(backbone: Backbone, part: Part) -> np.ndarray:
     """Pooled features, float32 (n, F); of a part of a pool some at a time, which a race finds."""
     return np.asarray(prefix(backbone, part, backbone.n_stages).arrays[0])
 
@@ -287,7 +287,7 @@ def affordable_part(labels: np.ndarray, each: float, seed: int) -> np.ndarray:
     return keep[counts[labels[keep]] > 1]
 
 
-def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Split]:
+def joined_sample(own: OwnTask, seed: int) -> tuple[np.ndarray, Part]:
     """At most MOST examples of training and validation, stratified: (rows of the data, split)."""
     train, validation = own.task.train, own.task.validation
     labels = np.concatenate([train.labels, validation.labels])
@@ -317,7 +317,7 @@ def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list
     return cut_folds(labels, together, folds, seed)
 
 
-def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
+def _classical(own: OwnTask, split: Split | Part, cuts: list, seed: int) -> np.ndarray:
     """Predictions (n,) of the classical pipeline out of fold."""
     approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(split)).lr
@@ -325,13 +325,14 @@ def _classical(own: OwnTask, split: Split, cuts: list, seed: int) -> np.ndarray:
     parts = [[split.inputs[row] for row in rows] for rows, _ in cuts] if modality == "text" else []
     characters = any(map(lack_words, parts))
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
-    # Not all large pictures are in memory at once.
-    size = BLOCK if modality == "image" else max(1, len(split))
-    blocks = (split.take(slice(start, start + size)) for start in range(0, len(split), size))
-    dtype = None if modality == "image" else object
-    made = [prepared(pipeline, np.asarray(block.inputs, dtype=dtype)) for block in blocks]
-    raw = np.concatenate([inputs for inputs, _ in made])
-    return out_of_fold(made[0][1], raw, split.labels, cuts)
+    if modality == "text":
+        raw = np.array(split.inputs, dtype=object)
+    else:  # large pictures are not all in memory at once
+        raw = split.pool.gathered(split.rows)
+    raw, pipeline = prepared(pipeline, raw)
+    if modality == "image":
+        split.pool.release()
+    return out_of_fold(pipeline, raw, split.labels, cuts)
 
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:

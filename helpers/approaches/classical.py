@@ -1,5 +1,6 @@
 """Classical: pixels, standardised, or TF-IDF with logistic regression; a network must beat it."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -23,21 +24,22 @@ from helpers.training.loop import History, TrainConfig
 from helpers.vocabulary import CLASSICAL
 
 PIXEL_SIDE = 28
-_CHUNK = 256  # pictures made small at a time
+_CHUNK = 64  # pictures made small at a time
 
 
 def flatten_pixels(images: np.ndarray) -> np.ndarray:
     """uint8 (N,H,W,C) → float32 (N, 28·28·C) on 0..1; larger images are averaged down."""
-    starts = range(0, max(1, len(images)), _CHUNK)
-    return np.concatenate([_flattened(images[start : start + _CHUNK]) for start in starts])
-
-
-def _flattened(images: np.ndarray) -> np.ndarray:
-    # np.array copies: a read-only memory map is no home for a tensor.
-    pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
-    if pixels.shape[-1] > PIXEL_SIDE:
-        pixels = F.interpolate(pixels, (PIXEL_SIDE, PIXEL_SIDE), mode="bilinear", antialias=True)
-    return pixels.flatten(1).numpy()
+    _, height, width, channels = images.shape
+    sides = (PIXEL_SIDE, PIXEL_SIDE) if width > PIXEL_SIDE else (height, width)
+    flat = np.empty((len(images), channels * math.prod(sides)), dtype=np.float32)
+    for start in range(0, len(images), _CHUNK):
+        # np.array copies: a read-only memory map is no home for a tensor.
+        some = torch.from_numpy(np.array(images[start : start + _CHUNK]))
+        pixels = some.permute(0, 3, 1, 2).float() / 255
+        if width > PIXEL_SIDE:
+            pixels = F.interpolate(pixels, sides, mode="bilinear", antialias=True)
+        flat[start : start + _CHUNK] = pixels.flatten(1).numpy()
+    return flat
 
 
 @dataclass(frozen=True)

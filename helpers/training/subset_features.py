@@ -41,23 +41,31 @@ class Pool:
         """Some of the examples, rows int64 (n,), as a split."""
         return Part(self, rows)
 
+    def gathered(self, rows: np.ndarray) -> Gathered:
+        """Pictures of these rows as one array, read when something asks for some of them."""
+        which = np.searchsorted(self._starts, rows, side="right") - 1
+        arrays = tuple(np.asarray(split.inputs) for split in self.splits)
+        return Gathered(arrays, which, rows - self._starts[which])
+
     def take(self, rows: np.ndarray) -> np.ndarray | list[str]:
         """Inputs of these rows: texts, or uint8 (n,H,W,C), a view where rows follow each other."""
-        place = np.searchsorted(self._starts, rows, side="right") - 1
-        within = rows - self._starts[place]
-        first = self.splits[0].inputs
-        if isinstance(first, list):
-            pairs = zip(place, within, strict=True)
-            return [self.splits[split].inputs[row] for split, row in pairs]
-        if len(rows) and place[0] == place[-1] and (np.diff(rows) == 1).all():
-            return self.splits[place[0]].inputs[within[0] : within[-1] + 1]
-        taken = np.empty((len(rows), *first.shape[1:]), dtype=first.dtype)
-        for number, split in enumerate(self.splits):
-            own = np.flatnonzero(place == number)
-            for some in np.split(own, range(BLOCK, len(own), BLOCK)):
-                taken[some] = np.asarray(split.inputs)[within[some]]
-                release_pages(split.inputs)
+        if isinstance(self.splits[0].inputs, list):
+            texts = [text for split in self.splits for text in split.inputs]
+            return [texts[row] for row in rows]
+        pictures = self.gathered(rows)
+        which, place = pictures.which, pictures.place
+        if len(rows) and which[0] == which[-1] and (np.diff(rows) == 1).all():
+            return self.splits[which[0]].inputs[place[0] : place[-1] + 1]
+        taken = np.empty(pictures.shape, dtype=pictures.dtype)
+        for some in _pieces(np.arange(len(rows)), BLOCK):
+            taken[some] = pictures[some]
+            self.release()
         return taken
+
+    def release(self) -> None:
+        """Let go of the pages that were read of its pictures."""
+        for split in self.splits:
+            release_pages(split.inputs)
 
     def marks(self, backbone: Backbone, rows: np.ndarray) -> np.ndarray:
         """Marks of these rows, S32 (n,), as a backbone reads them; each is worked out once."""
