@@ -191,7 +191,9 @@ def _trials(searches: list[tuple[str, Tuning, Search]], own: pd.DataFrame) -> di
         if found.chosen is not None:
             tried.setdefault(part.group["approach"], []).append(len(found.trials))
     approaches = sorted({part.group["approach"] for _, part, _ in searches})
-    allowed = {name: _allowed(name) for name in approaches}
+    # The most rates that an approach may have tried in one search.
+    most = {name: map(len, get_approach(name).trials.values()) for name in approaches}
+    allowed = {name: max(MOST_TRIALS, *counts) for name, counts in most.items()}
     made = own.loc[own["sweep"].str.endswith(TUNING), "run_id"]
     return {
         "by_approach": {
@@ -205,11 +207,6 @@ def _trials(searches: list[tuple[str, Tuning, Search]], own: pd.DataFrame) -> di
         "allowed_difference": max(allowed.values(), default=0) - min(allowed.values(), default=0),
         "not_asked_for": sorted(set(made) - asked),
     }
-
-
-def _allowed(approach: str) -> int:
-    """The most rates that an approach may have tried in one search."""
-    return max(MOST_TRIALS, *map(len, get_approach(approach).trials.values()))
 
 
 def _below_probe(own: pd.DataFrame) -> dict[str, Any]:

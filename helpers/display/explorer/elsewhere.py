@@ -68,15 +68,12 @@ def _judged(cases: pd.DataFrame, reach: Reach) -> Elsewhere:
     table = standings(cases).sort_values("regret", kind="stable")
     by_set = regret_points(cases).groupby(cases["data_set"]).mean()
     best, *others = table.index[table["data_sets"] >= len(by_set) / 2]
-    clear = bool(others) and all(_ahead(by_set, best, name) for name in others)
+    # Ahead of another is what gives up less on the data sets that have both.
+    gaps = [(by_set[other] - by_set[best]).dropna() for other in others]
+    ahead = [len(gap) >= LEAST_DATA_SETS and mean_interval(gap)[1] > 0 for gap in gaps]
+    clear = bool(others) and all(ahead)
     verdict = CLEAR if clear else CLOSE
     return Elsewhere(verdict, best, reach, table["regret"][best], len(cases), len(by_set))
-
-
-def _ahead(regrets: pd.DataFrame, best: str, other: str) -> bool:
-    """Whether one approach gives up less than another on the data sets that have both."""
-    gaps = (regrets[other] - regrets[best]).dropna()
-    return len(gaps) >= LEAST_DATA_SETS and bool(mean_interval(gaps)[1] > 0)
 
 
 def published_words(told: Elsewhere) -> str:
