@@ -49,7 +49,9 @@ def fetch(names: Sequence[str] | None = None, *, progress: bool = True) -> list[
             result = Fetched(asset.name, None, f"unavailable ({why}): {asset.fallback}")
         results.append(result)
         if progress:
-            print(_line(asset, result))
+            size = f"{asset.size / 1e6:.0f} MB" if asset.size else ""
+            about = f"{asset.about} [{asset.licence}]"
+            print(f"{asset.name:<19}{size:>6}  {about}: {result.status}")
     if failures:
         raise failures[0] if len(failures) == 1 else UserError("; ".join(map(str, failures)))
     if progress:
@@ -65,8 +67,3 @@ def _fetch_one(asset: Asset, progress: bool, *, named: bool) -> Fetched:
     if asset.optional and not named:
         return Fetched(asset.name, None, f"optional: python -m helpers fetch {asset.name}")
     return Fetched(asset.name, install.install(asset, progress=progress), "fetched")
-
-
-def _line(asset: Asset, result: Fetched) -> str:
-    size = f"{asset.size / 1e6:.0f} MB" if asset.size else ""
-    return f"{asset.name:<19}{size:>6}  {asset.about} [{asset.licence}]: {result.status}"
