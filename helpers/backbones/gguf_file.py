@@ -69,10 +69,6 @@ class GGUFFile:
                 "again with `python -m helpers fetch smollm2`"
             ) from error
 
-    def weights(self) -> dict[str, Tensor]:
-        """Every weight in float32, dequantised."""
-        return {name: dequantised(*stored) for name, stored in self.stored.items()}
-
     def _rows(self, tensor) -> tuple[Tensor, str]:
         kind, rows = tensor.tensor_type.name, np.array(tensor.data)
         if kind not in ("F32", *BLOCK_BYTES):
@@ -153,6 +149,7 @@ def empty_decoder(config: LlamaConfig) -> LlamaForCausalLM:
 def load_decoder(file: GGUFFile) -> LlamaForCausalLM:
     """The decoder with its output, in float32 and in evaluation mode, its weights dequantised."""
     decoder = empty_decoder(file.config)
-    decoder.load_state_dict(file.weights(), strict=False, assign=True)
+    weights = {name: dequantised(*stored) for name, stored in file.stored.items()}
+    decoder.load_state_dict(weights, strict=False, assign=True)
     decoder.tie_weights()
     return decoder

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import get_origin
 
 from helpers import paths
@@ -90,9 +89,9 @@ class Asset:
         return name.startswith(stem)
 
 
-def all_assets(file: Path | None = None) -> dict[str, Asset]:
+def all_assets() -> dict[str, Asset]:
     """Read the registry: name -> Asset, in the file's order. Raises UserError if it is missing."""
-    file = file or paths.data_dir() / "assets.toml"
+    file = paths.data_dir() / "assets.toml"
     if not file.exists():
         raise UserError(f"there is no {file}; install the package from a clone: pip install -e .")
     found = {}

