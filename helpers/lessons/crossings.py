@@ -1,7 +1,5 @@
 """Notebooks 04 to 06: who is ahead on recorded learning curves, where, and what matches what."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

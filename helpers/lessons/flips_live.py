@@ -1,7 +1,5 @@
 """Notebook 11: both flips that can be tried here and now, on few labels and several draws."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Notebook 05: what training from scratch costs, in labels, minutes and money."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping

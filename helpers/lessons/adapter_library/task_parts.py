@@ -123,11 +123,6 @@ class Plug:
         for part in self.parts.values():
             yield from part.tensors
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory."""
-        return sum(tensor.nbytes for tensor in self.tensors)
-
     def settings(self, n_stages: int) -> str:
         """What the tensors tell of the approach's settings, as `key=value;key=value`."""
         part = next(iter(self.parts.values()), None)
@@ -135,12 +130,8 @@ class Plug:
             return f"rank={len(part.A)};alpha={part.scale * len(part.A):g}"
         if part is not None:
             return f"places={len(self.parts)}"
-        top_stages = n_stages - self.first_own_stage(n_stages)
-        return f"top_stages={top_stages}" if top_stages else ""
-
-    def first_own_stage(self, n_stages: int) -> int:
-        """The lowest stage whose weights are the task's own; `n_stages` where none is."""
-        return min((int(name.split(".")[1]) for name in self.own), default=n_stages)
+        lowest = min((int(name.split(".")[1]) for name in self.own), default=n_stages)
+        return f"top_stages={n_stages - lowest}" if lowest < n_stages else ""
 
     def move(self, change) -> None:
         """Apply a function such as `lambda t: t.to(device)` to every tensor, in place."""

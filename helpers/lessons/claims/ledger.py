@@ -326,7 +326,13 @@ def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
 def _tested(query: Mapping[str, Any], tables: Tables) -> _Found:
     """What a query measures, and its verdict with the groups of `split` looked into."""
     if query["test"] == "count":
-        measured = _counted(query["margin"])
+        from helpers.lessons.language_models.counting import ARCHITECTURES, count_lora
+
+        model = next(a for a in ARCHITECTURES if a.name == COUNTED)
+        trained, total = count_lora(model)
+        note = f"{trained:,} of {total:,} weights, counted exactly ({model.source})"
+        fixed = (math.nan, math.nan, 0.0, query["margin"], 0, 0, 0)
+        measured = Effect(total / trained, *fixed, note)
         return _Found(measured, judge(measured))
     if query["test"] == "flip":
         measured = flips.measured(query["flip"])
@@ -379,15 +385,6 @@ def _verdict(claim: Mapping[str, Any], found: _Found) -> Verdict:
     counts = (measured.data_sets, measured.tasks, measured.runs) if measured else (0, 0, 0)
     text = (claim["id"], claim["says"], found.verdict)
     return Verdict(*text, *ends, claim["unit"], *counts, "; ".join(note))
-
-
-def _counted(margin: float) -> Effect:
-    from helpers.lessons.language_models.counting import ARCHITECTURES, count_lora
-
-    model = next(a for a in ARCHITECTURES if a.name == COUNTED)
-    trained, total = count_lora(model)
-    note = f"{trained:,} of {total:,} weights, counted exactly ({model.source})"
-    return Effect(total / trained, math.nan, math.nan, 0.0, margin, 0, 0, 0, note)
 
 
 def _named(name: str, measured: Effect) -> str:

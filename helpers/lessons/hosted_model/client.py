@@ -1,7 +1,5 @@
 """The other side of `service`: ask for embeddings, and train a head on them."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
@@ -22,7 +20,7 @@ from helpers.training.examples import Examples
 from helpers.training.loop import History, train
 
 
-class EmbeddingClient:
+class EmbeddingClient(contextlib.AbstractContextManager):
     """Asks a service for embeddings, in batches over one connection.
 
     bytes_sent: in the bodies of all requests so far. requests: how many there were.
@@ -35,9 +33,6 @@ class EmbeddingClient:
         self.url, self.batch_size = url, batch_size
         self.bytes_sent = self.requests = 0
         self._connection = http.client.HTTPConnection(address.netloc, timeout=60.0)
-
-    def __enter__(self) -> EmbeddingClient:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             length = self._length()
             with self.server.room(length):
-                found = self.server.embed(self._inputs(self._body(length)))
+                found = self.server.embed(self._inputs(self.rfile.read(length)))
         except Refused as refused:
             self._refuse(refused)
             return
@@ -195,13 +195,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(413, told)
         return int(length)
 
-    def _body(self, length: int) -> bytes:
-        body = self.rfile.read(length)
+    def _inputs(self, body: bytes) -> np.ndarray:
         if self.path != "/embed":
             raise Refused(404, f"there is no {self.path[:80]} here; POST to /embed")
-        return body
-
-    def _inputs(self, body: bytes) -> np.ndarray:
         kind = self.headers.get("Content-Type", "")
         if kind.partition(";")[0].strip() != NPY:
             raise Refused(415, f"this model reads {NPY}, not {kind[:80] or 'nothing named'}")
