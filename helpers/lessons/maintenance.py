@@ -95,9 +95,8 @@ def unit_costs(runs: pd.DataFrame) -> pd.DataFrame:
     sizes = table.pivot(index="backbone", columns="approach", values="file_mb")
     base = sizes[FULL] - sizes[HEAD] if len(sizes) else pd.Series(dtype=float)
     table["base_mb"] = table["backbone"].map(base).where(table["approach"] != FULL, 0.0)
-    table["place"] = table["approach"].map(APPROACHES.index)
-    table = table.sort_values(["backbone", "place"], ignore_index=True)
-    return table.drop(columns="place")
+    order = table["approach"].map(APPROACHES.index).sort_values(kind="stable").index
+    return table.loc[order].sort_values("backbone", kind="stable", ignore_index=True)
 
 
 def bill(costs: pd.DataFrame, plan: Plan, prices: Prices) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, counted
 COUNTED = "7 B"  # the language model whose weights are counted
 LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
 WORDS, SOME = (HOLDS, CAN_HAPPEN, UNDECIDED, UNTESTED, FAILS), f"{HOLDS} for some"
-FIGURES = ("effect", "low", "high", "unit", "data_sets", "tasks", "runs")
+FIGURES = ("verdict", "effect", "low", "high", "unit", "data_sets", "tasks", "runs")
 Tables = Callable[[str], pd.DataFrame]  # rows by their name, each table worked out once
 
 
@@ -73,7 +73,7 @@ class Verdict:
     tasks: int
     runs: int
     note: str
-    parts: tuple[dict[str, Any], ...] = field(default=())
+    parts: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,8 @@ def verdict_box(*ids: int) -> str:
 
 def _parts(verdict: Verdict) -> list[tuple[str, Verdict]]:
     """What each part of a claim is about, and the part as a verdict of its own."""
-    kept = ("verdict", *FIGURES)
     return [
-        (part["about"], replace(verdict, parts=(), **{key: part[key] for key in kept}))
+        (part["about"], replace(verdict, parts=(), **{key: part[key] for key in FIGURES}))
         for part in verdict.parts
     ]
 
@@ -299,9 +298,8 @@ def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
     if "parts" not in claim:
         return _verdict(claim, _tested(claim, tables))
     parts = [(part, _tested(part, tables)) for part in claim["parts"]]
-    kept = ("verdict", *FIGURES)
     listed = [(part["about"], asdict(_verdict(claim | part, found))) for part, found in parts]
-    shown = [{"about": about} | {key: row[key] for key in kept} for about, row in listed]
+    shown = [{"about": about} | {key: row[key] for key in FIGURES} for about, row in listed]
     made = _verdict(claim | {"unit": _lead(parts)[0]["unit"]}, _all_of(parts))
     return replace(made, parts=tuple(shown))
 
