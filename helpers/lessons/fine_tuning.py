@@ -175,13 +175,11 @@ def tune_tiny(n_train: int, *, epochs: int, n_validation: int) -> Tiny:
     options = full.options(norm="frozen")  # as recorded runs have it
     model = full.build(clone(load_backbone("pocket")), len(tiny.classes), options)
     reached: list[float] = []
-    history = train(
-        model,
-        seen,
-        unseen,
-        config,
-        on_epoch=lambda *_: reached.append(evaluate(model, seen, config)[1]),
-    )
+
+    def judge(*_: Any) -> None:
+        reached.append(evaluate(model, seen, config)[1])
+
+    history = train(model, seen, unseen, config, on_epoch=judge)
     return Tiny(history, reached, len(unseen))
 
 

@@ -209,12 +209,9 @@ class Library:
     def _check_frozen(self, model: TransferModel, moved: set[str], name: str) -> None:
         """Raise UserError where what the model left frozen is not this library's base."""
         state = self.base.state_dict()
-        frozen = {
-            key: value for key, value in _unwrapped(model.backbone).items() if key not in moved
-        }
+        frozen = {key: v for key, v in _unwrapped(model.backbone).items() if key not in moved}
         if frozen.keys() - state.keys() or not all(
-            value.shape == state[key].shape and torch.equal(value.to(state[key].device), state[key])
-            for key, value in frozen.items()
+            torch.equal(value.to(state[key].device), state[key]) for key, value in frozen.items()
         ):
             raise UserError(
                 f"the model of {name!r} was trained on another base than {self.base.name} "
