@@ -300,25 +300,22 @@ def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
     parts = [(part, _tested(part, tables)) for part in claim["parts"]]
     listed = [(part["about"], asdict(_verdict(claim | part, found))) for part, found in parts]
     shown = [{"about": about} | {key: row[key] for key in FIGURES} for about, row in listed]
-    made = _verdict(claim | {"unit": _lead(parts)[0]["unit"]}, _all_of(parts))
+    # The figures of the first that was measured stand for all.
+    query, first = next((one for one in parts if one[1].measured is not None), parts[0])
+    made = _verdict(claim | {"unit": query["unit"]}, _all_of(parts, first.measured))
     return replace(made, parts=tuple(shown))
 
 
-def _lead(parts: list[tuple[Mapping[str, Any], _Found]]) -> tuple[Mapping[str, Any], _Found]:
-    """The part whose figures stand for all: the first that was measured."""
-    return next((part for part in parts if part[1].measured is not None), parts[0])
-
-
-def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
+def _all_of(parts: list[tuple[Mapping[str, Any], _Found]], measured: Effect | None) -> _Found:
     """One verdict of several: all must hold; where some do, it says which."""
     verdicts = [found.verdict for _, found in parts]
     told = "; ".join(f"{part['about']}: {found.verdict}" for part, found in parts)
     told += "".join(f"; {found.told}" for _, found in parts if found.told)
     if set(verdicts) == {HOLDS}:
-        return _Found(_lead(parts)[1].measured, HOLDS, told=told)
+        return _Found(measured, HOLDS, told=told)
     groups = tuple(group for part, found in parts for group in found.as_group(part["about"]))
     word = next((w for w in (FAILS, UNDECIDED, UNTESTED) if w in verdicts), UNDECIDED)
-    return _Found(_lead(parts)[1].measured, word, groups, told)
+    return _Found(measured, word, groups, told)
 
 
 def _tested(query: Mapping[str, Any], tables: Tables) -> _Found:
