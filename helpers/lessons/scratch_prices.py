@@ -14,13 +14,7 @@ from helpers.experiments.steps import Price
 from helpers.lessons.crossings import needed
 from helpers.paths import weights_dir
 from helpers.results.published import comparable_cases, load_published
-from helpers.vocabulary import (
-    FEATURE_EXTRACTION,
-    FROM_SCRATCH,
-    FULL_FINE_TUNING,
-    label_of,
-    looks,
-)
+from helpers.vocabulary import FEATURE_EXTRACTION, FROM_SCRATCH, FULL_FINE_TUNING, label_of, looks
 
 
 def plot_handfuls(accuracy: float, sizes: tuple[int, int]) -> Picture:

@@ -79,14 +79,16 @@ class Library:
         state = task_state(model)
         state = halved(state, name) if bits == 16 else state
         own = {key.removeprefix(BASE) for key in state}
-        plug = Plug.from_state(widened(state), _scale(model))
+        # LoRA's alpha over its rank is the same in every layer; 1 where there is no LoRA.
+        scale = next((float(layer.scale) for *_, layer in lora_layers(model)), 1.0)
+        plug = Plug.from_state(widened(state), scale)
         entry = Entry(
             task=name,
             approach=fitted.approach.name,
             settings=plug.settings(self.base.n_stages),
             backbone=self.base.name,
             base=self.base_hash,
-            scale=_scale(model),
+            scale=scale,
             classes=tuple(classes),
             scores={key: float(value) for key, value in (scores or {}).items()},
             input_size=model.backbone.recipe.size,
@@ -235,8 +237,3 @@ def _unwrapped(backbone: Backbone) -> dict[str, Tensor]:
             if isinstance(part, Adapted | LoRALinear | LoRAConv2d):
                 setattr(parent, name, part.base)
     return bare.state_dict()
-
-
-def _scale(model: TransferModel) -> float:
-    """LoRA's alpha over its rank, the same in every layer; 1 where there is no LoRA."""
-    return next((float(layer.scale) for _, _, layer in lora_layers(model)), 1.0)
