@@ -42,10 +42,12 @@ class EmbeddingClient(contextlib.AbstractContextManager):
 
         Raises UserError with the service's sentence, or when it can't be reached.
         """
-        parts = [
-            self._embed(inputs[i : i + self.batch_size])
-            for i in range(0, len(inputs), self.batch_size)
-        ]
+        parts = []
+        for start in range(0, len(inputs), self.batch_size):
+            body = to_npy(np.asarray(inputs[start : start + self.batch_size]))
+            parts.append(read_npy(self._ask(body), "float32", 2))
+            self.bytes_sent += len(body)
+            self.requests += 1
         if not parts:
             raise UserError("there is nothing to embed; give one input or more")
         return np.concatenate(parts)
@@ -57,13 +59,6 @@ class EmbeddingClient(contextlib.AbstractContextManager):
     def close(self) -> None:
         """Close the connection; the next question opens another."""
         self._connection.close()
-
-    def _embed(self, inputs: np.ndarray) -> np.ndarray:
-        body = to_npy(np.asarray(inputs))
-        answer = self._ask(body)
-        self.bytes_sent += len(body)
-        self.requests += 1
-        return read_npy(answer, "float32", 2)
 
     def _ask(self, body: bytes) -> bytes:
         try:
