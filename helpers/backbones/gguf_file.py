@@ -25,23 +25,6 @@ PADDING = 0  # <|endoftext|>, which no text holds
 BLOCK = 32  # numbers
 BLOCK_BYTES = {"Q4_1": 20, "Q8_0": 34}
 CONTROL = 3  # GGUF's type of a token that stands for no text
-# The file's names -> those of transformers.
-LAYER_PARTS = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-OUTER_PARTS = {
-    "token_embd": "model.embed_tokens",
-    "output_norm": "model.norm",
-    "output": "lm_head",
-}
 
 
 def dequantised(stored: Tensor, kind: str) -> Tensor:
@@ -76,16 +59,15 @@ class GGUFFile:
             reader = gguf.GGUFReader(path)
             self.fields = {name: field.contents() for name, field in reader.fields.items()}
             self.config = self._config("output.weight" not in [t.name for t in reader.tensors])
-            self.stored = {_their_name(one.name): self._rows(one) for one in reader.tensors}
+            names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, self.config.num_hidden_layers)
+            wanted = empty_decoder(self.config).state_dict()
+            theirs = {names.get_name(name, (".weight",)): name for name in wanted}
+            self.stored = {theirs[one.name]: self._rows(one) for one in reader.tensors}
         except (ValueError, LookupError, OSError) as error:
             raise UserError(
                 f"{path} holds no decoder like Llama's in blocks of Q4_1 or Q8_0 ({error}); get it "
                 "again with `python -m helpers fetch smollm2`"
             ) from error
-
-    def weights(self) -> dict[str, Tensor]:
-        """Every weight in float32, dequantised."""
-        return {name: dequantised(*stored) for name, stored in self.stored.items()}
 
     def _rows(self, tensor) -> tuple[Tensor, str]:
         kind, rows = tensor.tensor_type.name, np.array(tensor.data)
@@ -153,15 +135,6 @@ def unpermuted(rows: np.ndarray, heads: int) -> np.ndarray:
     return pairs.swapaxes(1, 2).reshape(rows.shape)
 
 
-def _their_name(name: str) -> str:
-    """The file's name of a tensor in transformers' words. Raises LookupError for an unknown one."""
-    part, _, kind = name.rpartition(".")
-    if part in OUTER_PARTS:
-        return f"{OUTER_PARTS[part]}.{kind}"
-    _, layer, part = part.split(".")
-    return f"model.layers.{layer}.{LAYER_PARTS[part]}.{kind}"
-
-
 def empty_decoder(config: LlamaConfig) -> LlamaForCausalLM:
     """The network in evaluation mode, its weights on the meta device: shapes without numbers."""
     from transformers import LlamaForCausalLM
@@ -176,6 +149,7 @@ def empty_decoder(config: LlamaConfig) -> LlamaForCausalLM:
 def load_decoder(file: GGUFFile) -> LlamaForCausalLM:
     """The decoder with its output, in float32 and in evaluation mode, its weights dequantised."""
     decoder = empty_decoder(file.config)
-    decoder.load_state_dict(file.weights(), strict=False, assign=True)
+    weights = {name: dequantised(*stored) for name, stored in file.stored.items()}
+    decoder.load_state_dict(weights, strict=False, assign=True)
     decoder.tie_weights()
     return decoder

@@ -4,13 +4,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from helpers.backbones.base import (
-    Backbone,
-    BackboneInfo,
-    GlobalAveragePool,
-    Recipe,
-    register_backbone,
-)
+from helpers.backbones import base
 from helpers.errors import UserError
 from helpers.paths import weights_dir
 
@@ -18,7 +12,7 @@ WIDTHS = (24, 48, 80, 80)
 SOURCE_TASK = "products_source"
 PRETRAINED_ON = "Fashion-MNIST, five classes × four rotations (tools/assets/pretrain_pocket.py)"
 # Mean and standard deviation of the source pixels on a 0..1 scale.
-RECIPE = Recipe(size=28, channels=1, mean=(0.286,), std=(0.353,))
+RECIPE = base.Recipe(size=28, channels=1, mean=(0.286,), std=(0.353,))
 
 
 class ResidualBlock(nn.Module):
@@ -51,7 +45,7 @@ def _stages() -> list[nn.Module]:
     return [stem, *blocks]
 
 
-def build_pocket(pretrained: bool, size: int | None = None) -> Backbone:
+def build_pocket(pretrained: bool, size: int | None = None) -> base.Backbone:
     """The pocket network; `pretrained` reads data/weights/pocket.safetensors."""
     if size not in (None, 28):
         raise UserError(f"pocket reads 28-pixel images; image size {size} was asked for")
@@ -67,11 +61,11 @@ def build_pocket(pretrained: bool, size: int | None = None) -> Backbone:
         head = nn.Linear(WIDTHS[-1], weights["source_head.weight"].shape[0])
         head.weight.data = weights.pop("source_head.weight")
         head.bias.data = weights.pop("source_head.bias")
-    backbone = Backbone(
+    backbone = base.Backbone(
         "pocket",
         "image",
         _stages(),
-        GlobalAveragePool(),
+        base.GlobalAveragePool(),
         WIDTHS[-1],
         RECIPE,
         source_head=head,
@@ -81,8 +75,8 @@ def build_pocket(pretrained: bool, size: int | None = None) -> Backbone:
     return backbone
 
 
-register_backbone(
-    BackboneInfo(
+base.register_backbone(
+    base.BackboneInfo(
         name="pocket",
         title="pocket residual network, 28 px grey",
         modality="image",

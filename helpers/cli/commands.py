@@ -68,7 +68,7 @@ def _fetch_arguments(parser: argparse.ArgumentParser) -> None:
 def _fetch(names: list[str]) -> None:
     from helpers.storage.fetch import fetch
 
-    fetch(names or None)
+    fetch(names)
 
 
 def _sweep_arguments(parser: argparse.ArgumentParser) -> None:

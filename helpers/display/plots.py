@@ -45,9 +45,8 @@ def plot_curves(
         ax.plot(rows[x], rows[y], color=look.colour, marker=look.marker, label=look.label)
         if banded:
             ax.fill_between(rows[x], rows["low"], rows["high"], color=look.colour, alpha=0.15, lw=0)
-    _finish(ax, log_x, chance, f"band: {band}" if banded else "")
     ax.set(xlabel=xlabel or x.replace("_", " "), ylabel=ylabel)
-    return ax.figure
+    return _finished(ax, log_x, chance, f"band: {band}" if banded else "")
 
 
 def plot_race(
@@ -69,9 +68,8 @@ def plot_race(
         reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]] if barred else None
         style = {"color": look.colour, "fmt": look.marker, "markersize": 9, "capsize": 3}
         ax.errorbar(rows[x], rows["mean"], yerr=reach, label=look.label, **style)
-    _finish(ax, log_x, chance, "bar: 95 % interval" if barred else "")
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    return ax.figure
+    return _finished(ax, log_x, chance, "bar: 95 % interval" if barred else "")
 
 
 def plot_bars(
@@ -211,12 +209,13 @@ def _chance(ax: Axes, chance: float | None) -> None:
         ax.axhline(chance, color="#7f7f7f", ls=":", label="guessing")
 
 
-def _finish(ax: Axes, log_x: bool, chance: float | None, title: str) -> None:
+def _finished(ax: Axes, log_x: bool, chance: float | None, title: str) -> Figure:
     """The axis, the line of guessing, and a legend beside the axes, where it covers no point."""
     if log_x:
         _log(ax)
     _chance(ax, chance)
     legend_beside(ax, title)
+    return ax.figure
 
 
 def legend_beside(ax: Axes, title: str = "") -> None:

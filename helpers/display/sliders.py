@@ -88,7 +88,11 @@ def make_control(
             f"The control {name} is {spec!r}: give (low, high, step), a list, True or False."
         )
     if start is not None:
-        _start_at(control, name, spec, start)
+        low, high = ends(spec)
+        inside = start in spec if isinstance(spec, list) else low <= start <= high
+        if not (inside or isinstance(spec, bool)):
+            raise UserError(f"The control {name} cannot start at {start!r}: it takes {spec!r}.")
+        control.value = start
     return control
 
 
@@ -121,11 +125,3 @@ def image_tag(png: bytes, words: str) -> str:
     """
     quoted = words.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return f'<img style="max-width: 100%" alt="{quoted}" src="data:image/png;base64,{encode(png)}">'
-
-
-def _start_at(control: ipywidgets.ValueWidget, name: str, spec: Any, start: Any) -> None:
-    low, high = ends(spec)
-    inside = start in spec if isinstance(spec, list) else low <= start <= high
-    if not (inside or isinstance(spec, bool)):
-        raise UserError(f"The control {name} cannot start at {start!r}: it takes {spec!r}.")
-    control.value = start

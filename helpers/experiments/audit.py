@@ -184,32 +184,28 @@ def _updates(own: pd.DataFrame) -> dict[str, Any]:
 
 def _trials(searches: list[tuple[str, Tuning, Search]], own: pd.DataFrame) -> dict[str, Any]:
     """Rates tried by each approach in searches that ended, and trials that no search asked for."""
-    tried: dict[str, list[int]] = {}
+    tried = {name: [] for name in sorted({part.group["approach"] for _, part, _ in searches})}
     asked: set[str] = set()
     for _, part, found in searches:
         asked |= found.trials.keys()
         if found.chosen is not None:
-            tried.setdefault(part.group["approach"], []).append(len(found.trials))
-    approaches = sorted({part.group["approach"] for _, part, _ in searches})
-    allowed = {name: _allowed(name) for name in approaches}
+            tried[part.group["approach"]].append(len(found.trials))
+    # The most rates that an approach may have tried in one search.
+    most = {name: map(len, get_approach(name).trials.values()) for name in tried}
+    allowed = {name: max(MOST_TRIALS, *counts) for name, counts in most.items()}
     made = own.loc[own["sweep"].str.endswith(TUNING), "run_id"]
     return {
         "by_approach": {
             name: {
-                "fewest": min(tried.get(name, []), default=None),
-                "most": max(tried.get(name, []), default=None),
+                "fewest": min(counts, default=None),
+                "most": max(counts, default=None),
                 "allowed": allowed[name],
             }
-            for name in approaches
+            for name, counts in tried.items()
         },
         "allowed_difference": max(allowed.values(), default=0) - min(allowed.values(), default=0),
         "not_asked_for": sorted(set(made) - asked),
     }
-
-
-def _allowed(approach: str) -> int:
-    """The most rates that an approach may have tried in one search."""
-    return max(MOST_TRIALS, *map(len, get_approach(approach).trials.values()))
 
 
 def _below_probe(own: pd.DataFrame) -> dict[str, Any]:

@@ -96,11 +96,6 @@ class Block:
                 "schema": SCHEMA,
             }
 
-    def trial(self, group: dict[str, Any], size: int, rate: float) -> dict[str, Any]:
-        """Return the question of one learning-rate trial at a tuning size of a group."""
-        side = self.tuning_side or group["image_size"]
-        return group | {"n_train": size, "seed": 0, "lr": rate, "image_size": side}
-
     def tuning_for(self, task: str, size: int) -> int:
         """The tuning size whose learning rate a run with `size` training examples takes."""
         several = self.tuning_size if isinstance(self.tuning_size, tuple) else (self.tuning_size,)

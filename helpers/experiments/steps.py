@@ -21,13 +21,7 @@ from helpers.approaches.base import entering_examples
 from helpers.approaches.folding import fold
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.errors import UserError
-from helpers.experiments.costs import (
-    TensorMemory,
-    count_parameters,
-    forward_flops,
-    step_flops,
-    training_step,
-)
+from helpers.experiments import costs
 from helpers.experiments.timing import in_turns, laps, repeated, resting_optimizer
 from helpers.tasks import Task
 from helpers.training.loop import trainable
@@ -60,7 +54,7 @@ def measured_steps(steps: dict[str, Step], repeats: int = 5) -> pd.DataFrame:
     times = in_turns({name: step_timer(step) for name, step in steps.items()}, repeats)
     rows = []
     for name, (model, inputs, labels) in steps.items():
-        row = {"approach": name, "trainable": count_parameters(model)[0]}
+        row = {"approach": name, "trainable": costs.count_parameters(model)[0]}
         row["step_ms"] = 1000 * statistics.median(map(sum, times[name]))
         rows.append(row | memory_parts(model, inputs, labels))
     return pd.DataFrame(rows)
@@ -79,7 +73,7 @@ def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, flo
     model = copy.deepcopy(model).train()
     fold(model, inputs)
     held = [*model.parameters(), *model.buffers()]
-    with TensorMemory(*held, labels, inputs) as memory:
+    with costs.TensorMemory(*held, labels, inputs) as memory:
         F.cross_entropy(model(inputs), labels).backward()
     weights = sum(tensor.nbytes for tensor in held)
     moments = 2 * sum(parameter.nbytes for parameter in trainable(model))
@@ -160,11 +154,11 @@ def measure_price(
     if model.start:
         model.eval()
         prefix = partial(_prefix, model, batch)
-        prepare_seconds, prepare_flops = min(repeated(prefix, repeats)), forward_flops(prefix)
+        prepare_seconds, prepare_flops = min(repeated(prefix, repeats)), costs.forward_flops(prefix)
         inputs = prefix()
-    flops = step_flops(model, inputs, labels)
+    flops = costs.step_flops(model, inputs, labels)
     working = copy.deepcopy(model).train()
-    step = partial(training_step, working, inputs, labels)
+    step = partial(costs.training_step, working, inputs, labels)
     per_batch = (prepare_seconds, min(repeated(step, repeats)), prepare_flops, flops)
     return Price(approach, backbone, *(value / batch_size for value in per_batch))
 

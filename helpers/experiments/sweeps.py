@@ -223,7 +223,9 @@ class Tuning:
 
     def trial(self, rate: float) -> RunConfig:
         """The run that tries a rate."""
-        return RunConfig(**self.block.trial(self.group, self.size, rate)).resolved()
+        side = self.block.tuning_side or self.group["image_size"]
+        asked = {"n_train": self.size, "seed": 0, "lr": rate, "image_size": side}
+        return RunConfig(**self.group | asked).resolved()
 
 
 @dataclass(frozen=True)

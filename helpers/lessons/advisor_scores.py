@@ -1,7 +1,5 @@
 """Notebook 14: what the advisor's answers gave up on held-out tasks, beside what asks nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -87,15 +85,10 @@ def raced() -> pd.DataFrame:
     return lost.assign(named=asked["recommended"].loc[lost.index].to_dict("records"))
 
 
-def reversals() -> pd.DataFrame:
-    """The `raced` cases in which the race named another approach than the first answer."""
-    table = raced()
-    return table[[named["look"] != named["measure"] for named in table["named"]]]
-
-
 def reversal_sentence() -> str:
     """How often a race named another approach than the first answer, and whether that helped."""
-    turned, table = reversals(), raced()
+    table = raced()
+    turned = table[[named["look"] != named["measure"] for named in table["named"]]]
     gained = turned[FIRST] - turned[RACE]
     told = (
         f"In {counted(len(table), 'case')} that were raced for ten minutes, the first answers of "

@@ -1,7 +1,5 @@
 """Notebooks 04 to 06: who is ahead on recorded learning curves, where, and what matches what."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -151,7 +149,9 @@ def plot_duels(table: pd.DataFrame, ours: str, theirs: str, title: str) -> Pictu
     names = sorted(table["curve"].unique(), reverse=True)
     made, ax = figure(title, width=MAX_SIZE[0], height=min(MAX_SIZE[1], 1.2 + 0.24 * len(names)))
     look = {"": ("#e3e6ea", "too close to call")}
-    look |= {name: (_colour(name), f"{label_of(name)} clearly ahead") for name in (theirs, ours)}
+    for name in (theirs, ours):
+        style = style_of(FEATURE_EXTRACTION if name == CHEAP else name)
+        look[name] = style.colour, f"{label_of(name)} clearly ahead"
     for name, (colour, label) in look.items():
         own = table[table["ahead"] == name]
         places = [names.index(curve) for curve in own["curve"]]
@@ -168,10 +168,6 @@ def plot_duels(table: pd.DataFrame, ours: str, theirs: str, title: str) -> Pictu
     ax.set_xlabel(f"training examples; numbers: {label_of(ours)} minus the other, in points")
     made.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return made
-
-
-def _colour(name: str) -> str:
-    return style_of(FEATURE_EXTRACTION if name == CHEAP else name).colour
 
 
 def duels_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:

@@ -1,7 +1,5 @@
 """What distances foretell, from the records: for notebook 07."""
 
-from __future__ import annotations
-
 from functools import cache
 from itertools import permutations
 

@@ -1,7 +1,5 @@
 """Notebook 09: pictures that drift week by week, and who notices: nobody, a trigger, a calendar."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -46,7 +46,14 @@ def example_folder(folder: Path, n_train: int = N_TRAIN, *, seed: int = 0) -> Pl
     """
     task, rng = example_task(n_train), np.random.default_rng(seed)
     shutil.rmtree(folder, ignore_errors=True)
-    files = {name: _written(folder, task, name) for name in ("train", "validation", "test")}
+    files: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
+    for name, written in files.items():
+        split = getattr(task, name)
+        for row, (picture, label) in enumerate(zip(split.inputs, split.labels, strict=True)):
+            file = folder / name / task.classes[label] / f"{row:04}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.asarray(picture)[:, :, 0]).save(file)
+            written.append(file)
     rows = iter(rng.permutation(len(files["train"])))
     first = files["train"][next(rows)]
     copied = folder / "test" / first.parent.name / f"{len(files['test']):04}.png"
@@ -66,17 +73,6 @@ def example_folder(folder: Path, n_train: int = N_TRAIN, *, seed: int = 0) -> Pl
 def example_task(n_train: int) -> Task:
     """The products that an example folder holds, before any fault."""
     return load_task("products_near", n_train=n_train, n_test=200)
-
-
-def _written(folder: Path, task: Task, name: str) -> list[Path]:
-    split, files = getattr(task, name), []
-    for row, (picture, label) in enumerate(zip(split.inputs, split.labels, strict=True)):
-        place = folder / name / task.classes[label]
-        place.mkdir(parents=True, exist_ok=True)
-        file = place / f"{row:04}.png"
-        Image.fromarray(np.asarray(picture)[:, :, 0]).save(file)
-        files.append(file)
-    return files
 
 
 def true_classes() -> dict[bytes, str]:

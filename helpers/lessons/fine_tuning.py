@@ -77,14 +77,13 @@ def running_statistics() -> pd.DataFrame:
         index=[*cell, "seed"], columns="norm", values=["val_accuracy", "test_accuracy"]
     )
     held, running = (wide.xs(name, axis=1, level=1) for name in ("frozen", "running"))
-    gains = 100 * (running - held).dropna()
-    rows = []
-    for (task, backbone, approach, *_), own in gains.groupby(level=cell):
-        where = f"{task} on {backbone}"
-        ends = mean_interval(own["test_accuracy"])
-        rows.append((where, label_of(approach), own["val_accuracy"].mean(), *ends, len(own)))
-    names = ["task and network", "approach", "validation", "test", "low", "high", "draws"]
-    return pd.DataFrame(rows, columns=names)
+    gains = (100 * (running - held).dropna()).reset_index()
+    table = interval_table(gains, cell, "test_accuracy").rename(columns={"mean": "test"})
+    table.insert(0, "task and network", table["task"] + " on " + table["backbone"])
+    table["approach"] = table["approach"].map(label_of)
+    table["validation"] = interval_table(gains, cell, "val_accuracy")["mean"]
+    names = ["task and network", "approach", "validation", "test", "low", "high"]
+    return table[[*names, "runs"]].rename(columns={"runs": "draws"})
 
 
 def running_in_words(table: pd.DataFrame) -> str:
@@ -176,13 +175,11 @@ def tune_tiny(n_train: int, *, epochs: int, n_validation: int) -> Tiny:
     options = full.options(norm="frozen")  # as recorded runs have it
     model = full.build(clone(load_backbone("pocket")), len(tiny.classes), options)
     reached: list[float] = []
-    history = train(
-        model,
-        seen,
-        unseen,
-        config,
-        on_epoch=lambda *_: reached.append(evaluate(model, seen, config)[1]),
-    )
+
+    def judge(*_: Any) -> None:
+        reached.append(evaluate(model, seen, config)[1])
+
+    history = train(model, seen, unseen, config, on_epoch=judge)
     return Tiny(history, reached, len(unseen))
 
 

@@ -87,24 +87,19 @@ def measured(flip: str, rows: pd.DataFrame | None = None) -> Effect | None:
     local ("can beat"): the clearest gain, corrected for having looked at all, of a small model
     fully tuned here over a probe on a larger one's embeddings.
     """
-    table = _compared(flip, rows)
-    if table.empty:
-        return None
-    ours, theirs = ("continued", "plain") if flip == "unlabelled" else ("local", "hosted")
-    test = gain if flip == "unlabelled" else first_case
-    return test(table, {"arm": "variant", "ours": [ours], "theirs": [theirs]})
-
-
-def _compared(flip: str, rows: pd.DataFrame | None) -> pd.DataFrame:
-    """The rows of both sides, with the columns that tests of claims know."""
     rows = load(flip) if rows is None else rows
     if flip == "unlabelled":
         rows = best_continued(rows)
+    # The columns that tests of claims know.
     table = rows.rename(columns={"n_labelled": "n_train"}).assign(image_size=0)
+    if table.empty:
+        return None
     if flip == "local":  # the sides differ in their backbone: the local one names the situation
         small = table[table["variant"] == "local"]["backbone"]
         table["backbone"] = small.iloc[0] if len(small) else ""
-    return table
+    ours, theirs = ("continued", "plain") if flip == "unlabelled" else ("local", "hosted")
+    test = gain if flip == "unlabelled" else first_case
+    return test(table, {"arm": "variant", "ours": [ours], "theirs": [theirs]})
 
 
 def continued_gains(rows: pd.DataFrame | None = None) -> dict[str, pd.DataFrame]:

@@ -1,7 +1,5 @@
 """Notebook 11: both flips that can be tried here and now, on few labels and several draws."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -93,16 +91,13 @@ def surprise(rows: pd.DataFrame) -> str:
 
 def rule_and_gain(rows: pd.DataFrame, labelled: int, unlabelled: int) -> str:
     """What the rule says of so many unlabelled pictures, and what a probe gained with them here."""
-    asked = Situation(labelled, "very distant", unlabelled=unlabelled)
-    rule = (
-        "first continue pretraining" if unlabelled_is_many(asked) else "nothing about pretraining"
-    )
+    many = unlabelled_is_many(Situation(labelled, "very distant", unlabelled=unlabelled))
+    rule = "first continue pretraining" if many else "nothing about pretraining"
     own = rows[rows["labelled"] == labelled]
     told = "not measured"
     if unlabelled in set(own["approach"]):
-        told = "{:+.1f} points ({:+.1f} to {:+.1f})".format(
-            *(100 * value for value in lead(own, unlabelled, PLAIN))
-        )
+        mean, low, high = (100 * value for value in lead(own, unlabelled, PLAIN))
+        told = f"{mean:+.1f} points ({low:+.1f} to {high:+.1f})"
     asked = f"{labelled} labels, {unlabelled:,} pictures without a label"
     return f"{asked}\nthe rule says: {rule}\ngained: {told}"
 

@@ -1,7 +1,5 @@
 """Notebook 08: pixels beside approaches in seconds and money; latency against its own noise."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 

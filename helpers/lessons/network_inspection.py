@@ -188,12 +188,10 @@ def probe_stages(
     Each draw trains on other examples of a pool half as large again. Columns: task, stage, seed,
     weights, accuracy; weights "gain" is the difference of the two.
     """
-    rows = []
-    networks = {"pretrained": True, "random": False}
+    rows, keys = [], ["task", "stage", "seed"]
     for task in tasks:
         pool = load_task(task, n_train=n_train * 3 // 2, image_size=size, n_test=n_test)
-        reached = {}
-        for weights, pretrained in networks.items():
+        for weights, pretrained in (("pretrained", True), ("random", False)):
             backbone = load_backbone(name, pretrained=pretrained, size=size)
             pairs = zip(
                 *(pooled_stages(backbone, p.inputs) for p in (pool.train, pool.test)), strict=True
@@ -203,15 +201,11 @@ def probe_stages(
                     drawn = np.random.default_rng(seed).permutation(len(X))[:n_train]
                     model = make_pipeline(StandardScaler(), RidgeClassifier(alpha=100.0))
                     model.fit(X[drawn], pool.train.labels[drawn])
-                    accuracy = model.score(unseen, pool.test.labels)
-                    reached[stage, seed, weights] = accuracy
-        rows += [(task, *key, accuracy) for key, accuracy in reached.items()]
-        rows += [
-            (task, stage, seed, "gain", accuracy - reached[stage, seed, "random"])
-            for (stage, seed, weights), accuracy in reached.items()
-            if weights == "pretrained"
-        ]
-    return pd.DataFrame(rows, columns=["task", "stage", "seed", "weights", "accuracy"])
+                    rows.append((task, stage, seed, weights, model.score(unseen, pool.test.labels)))
+    table = pd.DataFrame(rows, columns=[*keys, "weights", "accuracy"])
+    wide = table.pivot(index=keys, columns="weights", values="accuracy")
+    gain = (wide["pretrained"] - wide["random"]).rename("accuracy").reset_index()
+    return pd.concat([table, gain.assign(weights="gain")], ignore_index=True)
 
 
 def stage_bands(rows: pd.DataFrame) -> pd.DataFrame:

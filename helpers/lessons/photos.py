@@ -113,8 +113,8 @@ def vary(name: str, values: Iterable[float], *, n_train: int, epochs: int = EPOC
         data = load_task(PHOTOS, n_train=n_train, seed=seed, image_size=SIDE)
         for value in values:
             probe = name == "top_stages" and value == 0
-            entrant, changes = (FEATURE_EXTRACTION, {}) if probe else (PARTIAL_FINE_TUNING, held)
-            changes = changes if probe else changes | {name: value}
+            changes = {} if probe else held | {name: value}
+            entrant = FEATURE_EXTRACTION if probe else PARTIAL_FINE_TUNING
             try:
                 fitted = fit_live(entrant, clone(base), data, seed, epochs, **changes)
             except TrainingDiverged:

@@ -1,8 +1,6 @@
 """The trial of the rules, for notebook 10 and the README: what the stored table and records say."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -211,14 +209,11 @@ class Wall:
         return table[self.keeps(table) & table[self.column].notna()]
 
 
-def _is_close(table: pd.DataFrame) -> pd.Series:
-    return table["distance"] < DEFAULTS.distant
-
-
 SIZES = (0, 100, 400, 2_000, 5_000, 20_000, 100_000, float("inf"))
 WALLS = {
     f"{DEFAULTS.small:,} examples": Wall(
-        "close data", "n_train", DEFAULTS.small, SIZES, _is_close, below=FEATURE_EXTRACTION
+        "close data", "n_train", DEFAULTS.small, SIZES,
+        lambda t: t["distance"] < DEFAULTS.distant, below=FEATURE_EXTRACTION,
     ),
     "a distance of one third": Wall(
         f"fewer than {DEFAULTS.small:,} examples", "distance", DEFAULTS.distant,
@@ -263,23 +258,16 @@ def _band(low: float, high: float) -> str:
     return f"{ends[0]} on" if high == float("inf") or high == 1.01 else f"{ends[0]} to {ends[1]}"
 
 
-@dataclass(frozen=True)
-class Side:
-    """One side of a threshold: what the evidence would choose, and whether the rule says so."""
-
-    told: str
-    cases: frozenset[str]  # the situations that it holds
-    agrees: bool | None = None  # None where the rule names nothing that was tried
-
-
-def _sides() -> Iterator[tuple[str, str, Side]]:
-    """Yield each threshold and evidence with its side below and its side above."""
+def _sides() -> dict[tuple[str, str], list[tuple[str, frozenset[str], bool | None]]]:
+    """Each threshold and evidence with `_side` below and above."""
+    found = {}
     for wall, asked in WALLS.items():
         for where in WHERE:
             table = asked.rows(evidence()[where])
             below = table[asked.column] < asked.at
-            yield wall, where, _side(table[below], asked.below)
-            yield wall, where, _side(table[~below], asked.above)
+            both = (table[below], asked.below), (table[~below], asked.above)
+            found[wall, where] = [_side(*one) for one in both]
+    return found
 
 
 def at_the_walls() -> pd.DataFrame:
@@ -288,20 +276,23 @@ def at_the_walls() -> pd.DataFrame:
     Each side: the approach with the lowest mean regret, data sets weighing alike, and in brackets
     what the rule's own answer for that side gives up, where it has one and this was tried.
     """
-    told = [(wall, where, side.told) for wall, where, side in _sides()]
-    rows = {one[:2]: (one[2], other[2]) for one, other in zip(told[::2], told[1::2], strict=True)}
+    rows = {place: [told for told, *_ in both] for place, both in _sides().items()}
     return pd.DataFrame(rows, index=["below", "from there on"]).T
 
 
-def _side(rows: pd.DataFrame, says: str) -> Side:
+def _side(rows: pd.DataFrame, says: str) -> tuple[str, frozenset[str], bool | None]:
+    """What the evidence would choose, the situations it holds, and whether the rule says so.
+
+    None where the rule names nothing that was tried.
+    """
     found, cases = mean_regret(rows)["regret"], frozenset(rows["case"])
     if found.empty:
-        return Side("nothing measured", cases)
+        return "nothing measured", cases, None
     best = str(found.index[0])
     if says not in found.index:
-        return Side(label_of(best), cases)
+        return label_of(best), cases, None
     told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f})"
-    return Side(told, cases, best == says)
+    return told, cases, best == says
 
 
 def wall_sentence() -> str:
@@ -309,9 +300,9 @@ def wall_sentence() -> str:
 
     Sides of two thresholds that hold the same situations count once.
     """
-    tried = {side.cases: side.agrees for *_, side in _sides() if side.agrees is not None}
-    sides, agreed = list(tried.values()), sum(tried.values())
+    sides = [side for both in _sides().values() for side in both]
+    tried = {cases: agrees for _, cases, agrees in sides if agrees is not None}
     return (
-        f"The rule names an approach that was tried on {len(sides)} of these sides, and the "
-        f"evidence would choose the same on **{agreed}** of them."
+        f"The rule names an approach that was tried on {len(tried)} of these sides, and the "
+        f"evidence would choose the same on **{sum(tried.values())}** of them."
     )

@@ -1,7 +1,5 @@
 """Notebook 05: what training from scratch costs, in labels, minutes and money."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping
@@ -16,13 +14,7 @@ from helpers.experiments.steps import Price
 from helpers.lessons.crossings import needed
 from helpers.paths import weights_dir
 from helpers.results.published import comparable_cases, load_published
-from helpers.vocabulary import (
-    FEATURE_EXTRACTION,
-    FROM_SCRATCH,
-    FULL_FINE_TUNING,
-    label_of,
-    looks,
-)
+from helpers.vocabulary import FEATURE_EXTRACTION, FROM_SCRATCH, FULL_FINE_TUNING, label_of, looks
 
 
 def plot_handfuls(accuracy: float, sizes: tuple[int, int]) -> Picture:

@@ -1,7 +1,5 @@
 """Notebook 04: small matrices beside the registry's and peft's, what they gain, store and cost."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable, Mapping
 from functools import partial

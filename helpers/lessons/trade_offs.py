@@ -252,11 +252,6 @@ class _Calls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _processor_laps(*parts: Callable[[], object]) -> list[float]:
-    """Processor seconds of calls that follow each other: the clock's hold other processes."""
-    return [timed_ms(part)[0] / 1000 for part in parts]
-
-
 def step_parts(
     backbone: Backbone, task: Task, approaches: Sequence[str], *, size: int = 32, repeats: int = 5
 ) -> pd.DataFrame:
@@ -268,9 +263,11 @@ def step_parts(
     computed before.
     """
     held = {name: first_step(backbone, task, name, size) for name in approaches}
-    times = in_turns(
-        {name: step_timer(step, _processor_laps) for name, step in held.items()}, repeats
-    )
+
+    def laps(*parts: Callable[[], object]) -> list[float]:  # the clock's hold other processes
+        return [timed_ms(part)[0] / 1000 for part in parts]
+
+    times = in_turns({name: step_timer(step, laps) for name, step in held.items()}, repeats)
     rows = []
     for name, (model, inputs, labels) in held.items():
         with _Calls() as counter:

@@ -18,16 +18,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 from helpers.errors import UserError
-from helpers.results.statistics import (
-    CONFIDENCE,
-    holm,
-    mean_interval,
-    pair,
-    preferred_arms,
-    t_half_width,
-    t_p_value,
-    wilson_interval,
-)
+from helpers.results import statistics
 from helpers.tasks import family
 
 SITUATION = ["task", "backbone", "dial", "image_size", "n_train"]
@@ -69,7 +60,7 @@ def judge(measured: Effect | None, p: float | None = None) -> str:
     if measured is None:
         return UNTESTED
     p = measured.p if p is None else p
-    if math.isnan(measured.effect) or not p <= 1 - CONFIDENCE:
+    if math.isnan(measured.effect) or not p <= 1 - statistics.CONFIDENCE:
         return UNDECIDED
     if measured.effect <= measured.margin:
         return FAILS
@@ -116,7 +107,7 @@ def share(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
         return found
     if np.ptp(shares) > 1e-12:
         return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
-    low, high = wilson_interval(round(shares.sum()), len(shares))
+    low, high = statistics.wilson_interval(round(shares.sum()), len(shares))
     z = (found.effect - margin) / math.sqrt(margin * (1 - margin) / len(shares) or 1e-12)
     return replace(found, low=low, high=high, p=float(2 * ndtr(-abs(z))))
 
@@ -140,9 +131,9 @@ def first_case(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
     freedom = cases["count"] - 1
     alike = (cases["var"] * freedom).groupby(level="n_train").transform("sum")
     free = freedom.groupby(level="n_train").transform("sum")
-    p = t_p_value(cases["mean"] - margin, np.sqrt(alike / free / cases["count"]), free)
-    cases["p"] = holm(np.nan_to_num(p, nan=1.0))
-    clear = cases[(cases["p"] <= 1 - CONFIDENCE) & (cases["mean"] > margin)]
+    p = statistics.t_p_value(cases["mean"] - margin, np.sqrt(alike / free / cases["count"]), free)
+    cases["p"] = statistics.holm(np.nan_to_num(p, nan=1.0))
+    clear = cases[(cases["p"] <= 1 - statistics.CONFIDENCE) & (cases["mean"] > margin)]
     best = (clear if len(clear) else cases)["mean"].idxmax()
     p = cases["p"][best] if len(clear) else cases["p"].max()
     rests_on = _rests_on(table)
@@ -175,9 +166,9 @@ def trend(runs: pd.DataFrame, query: dict[str, Any]) -> Effect | None:
         from scipy.stats import linregress  # takes most of a second to load
 
         line, freedom = linregress(x, y), len(x) - 2
-        slope, half = float(line.slope), float(t_half_width(line.stderr, freedom))
+        slope, half = float(line.slope), float(statistics.t_half_width(line.stderr, freedom))
         low, high = slope - half, slope + half
-        p = float(t_p_value(slope - margin, line.stderr, freedom))
+        p = float(statistics.t_p_value(slope - margin, line.stderr, freedom))
     return Effect(slope, low, high, p, margin, *_rests_on(table), "gain per unit of distance")
 
 
@@ -197,10 +188,10 @@ def _arms(runs: pd.DataFrame, query: dict[str, Any]) -> pd.DataFrame:
             raise UserError(f"a claim's query names {name!r}, which is no column of the records")
     sides = []
     for names in (query["ours"], query["theirs"]):
-        rows = preferred_arms(runs[runs[arm].isin(names)], SITUATION, arm)
+        rows = statistics.preferred_arms(runs[runs[arm].isin(names)], SITUATION, arm)
         rows["counted"] = ~rows["repeat"] if "repeat" in rows else True
         sides.append(rows[[*SITUATION, "seed", value, "counted"]])
-    both = pair(*sides, [*SITUATION, "seed"], [value, "counted"])
+    both = statistics.pair(*sides, [*SITUATION, "seed"], [value, "counted"])
     both = both.rename(columns={value: "ours", f"{value}_theirs": "theirs"})
     both = both.dropna(subset=["ours", "theirs"])
     both.insert(0, "data_set", both["task"].map(family))
@@ -223,8 +214,8 @@ def _mean(values: pd.Series, margin: float, table: pd.DataFrame, note: str = "")
     """Mean over data sets and its t interval; None where there is none."""
     if values.empty:
         return None
-    mean, low, high = mean_interval(values)
-    p = float(t_p_value(mean - margin, values.sem(), len(values) - 1))
+    mean, low, high = statistics.mean_interval(values)
+    p = float(statistics.t_p_value(mean - margin, values.sem(), len(values) - 1))
     if len(values) < LEAST_DATA_SETS:
         low = high = p = math.nan
     return Effect(mean, low, high, p, margin, *_rests_on(table), note)

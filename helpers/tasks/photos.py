@@ -102,14 +102,14 @@ def _load_solar_cells(size: int | None) -> Source:
     labels = (probability > 0.5).astype(np.int64)
     strata = np.array([f"{k} {p:.2f}" for k, p in zip(kind, probability, strict=True)])
     files = [folder / name for name in names]
-    return _parts(files, labels, strata, n_test=656, n_validation=295, size=size)
+    return _parts(files, labels, strata, [656, 295], size)
 
 
 def _load_textile(size: int | None) -> Source:
     folder = asset_path("textile")
     files = [f for c in TEXTILE for f in sorted((folder / c).glob("*.jpg"))]
     labels = labels_of([f.parent.name for f in files], TEXTILE)
-    return _parts(files, labels, labels, n_test=500, n_validation=200, size=size)
+    return _parts(files, labels, labels, [500, 200], size)
 
 
 def _load_digits(size: int | None) -> Source:
@@ -138,16 +138,10 @@ def _digit_table(file: Path) -> np.ndarray:
 
 
 def _parts(
-    files: Sequence[Path],
-    labels: np.ndarray,
-    strata: np.ndarray,
-    *,
-    n_test: int,
-    n_validation: int,
-    size: int | None,
+    files: Sequence[Path], labels: np.ndarray, strata: np.ndarray, sizes: list[int], size: int
 ) -> Source:
-    """Cut test, validation and train off one stratified shuffle of grey pictures."""
-    parts = np.split(stratified_order(strata, SPLIT_SEED), [n_test, n_test + n_validation])
+    """Cut test and validation of these sizes, and train, off one shuffle of grey pictures."""
+    parts = np.split(stratified_order(strata, SPLIT_SEED), np.cumsum(sizes))
     test, validation, train = (photo_split(files, labels, rows, size, 1) for rows in parts)
     return Source(train, validation, test)
 

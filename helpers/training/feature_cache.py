@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,26 +74,19 @@ def frozen_prefix(
     """
     encoded = backbone.encode(inputs)
     augment = augment if view else ""  # view 0 is the picture as it is, whatever else there is
+    compute = partial(_compute, backbone, encoded, stop, augment, view, device)
     if not cache:
         with (
             tempfile.TemporaryDirectory(prefix="prefix-") as folder,
             disk_errors("computing features", Path(folder)),
         ):
-            made = _compute(backbone, encoded, stop, augment, view, Path(folder), device)
+            made = compute(Path(folder))
             arrays = tuple(np.array(array) for array in made.arrays)
         return Prefix(arrays, made.seconds, made.cpu_seconds)
     key = f"{_fingerprint(backbone, stop)}-{_content(encoded)}-{stop}-{augment or 'plain'}-{view}"
     folder = _place(backbone) / key
-    return in_cache(
-        folder.parent,
-        "caching features",
-        lambda: (
-            _open(folder)
-            or _make(
-                folder, lambda at: _compute(backbone, encoded, stop, augment, view, at, device)
-            )
-        ),
-    )
+    make = partial(_make, folder, compute)
+    return in_cache(folder.parent, "caching features", lambda: _open(folder) or make())
 
 
 def _make(folder: Path, compute: Callable[[Path], object]) -> Prefix:
@@ -150,8 +144,8 @@ def _compute(
     stop: int,
     augment: str,
     view: int,
-    folder: Path,
     device: str,
+    folder: Path,
 ) -> Prefix:
     """Write the arrays and the facts about them into `folder`."""
     keep_freed_memory()
@@ -210,12 +204,8 @@ def _padded(part: Tensor, encoded: np.ndarray) -> np.ndarray:
 @contextlib.contextmanager
 def _new_array(path: Path, part: Tensor, encoded: np.ndarray):
     """A .npy file with its header written. Plain writes: a full disk kills a memory map."""
-    first = _padded(part[:1], encoded)
-    header = {
-        "descr": np.lib.format.dtype_to_descr(first.dtype),
-        "fortran_order": False,
-        "shape": (len(encoded), *first.shape[1:]),
-    }
+    header = np.lib.format.header_data_from_array_1_0(_padded(part[:1], encoded))
+    header["shape"] = (len(encoded), *header["shape"][1:])
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         yield file

@@ -70,22 +70,15 @@ def write(path, decoder, kind=gguf.GGMLQuantizationType.Q4_1):
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_chat_template("{{ messages }}")
-    theirs = {new: old for old, new in gguf_file.LAYER_PARTS.items()}
-    outer = {new: old for old, new in gguf_file.OUTER_PARTS.items()}
-    for name, parameter in decoder.named_parameters():
-        part, _, ending = name.rpartition(".")
-        value = parameter.detach().numpy()
-        if part not in outer:
-            _, _, layer, part = part.split(".", 3)
-            heads = {"attn_q": SHAPE.heads, "attn_k": SHAPE.key_value_heads}.get(theirs[part])
-            value = permuted(value, heads) if heads else value
-            part = f"blk.{layer}.{theirs[part]}"
-        else:
-            part = outer[part]
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, SHAPE.layers)
+    for theirs, parameter in decoder.named_parameters():
+        name, value = names.get_name(theirs, (".weight",)), parameter.detach().numpy()
+        heads = {"q_proj": SHAPE.heads, "k_proj": SHAPE.key_value_heads}.get(theirs.split(".")[-2])
+        value = permuted(value, heads) if heads else value
         if value.ndim > 1:
-            writer.add_tensor(f"{part}.{ending}", gguf.quantize(value, kind), raw_dtype=kind)
+            writer.add_tensor(name, gguf.quantize(value, kind), raw_dtype=kind)
         else:
-            writer.add_tensor(f"{part}.{ending}", value)
+            writer.add_tensor(name, value)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

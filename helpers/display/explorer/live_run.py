@@ -8,6 +8,7 @@ import pandas as pd
 from helpers.display.explorer.settings import Point
 from helpers.errors import UserError
 from helpers.results.learning_curves import Curve, Measured, comparable
+from helpers.results.runs import matching
 from helpers.results.statistics import mean_interval
 from helpers.vocabulary import phrase_of
 
@@ -95,15 +96,10 @@ def _asked(point: Point, held: Measured) -> tuple[int, float, Curve | None]:
 
 def _recorded_settings(runs: pd.DataFrame, approach: str, n: int, dial: float) -> dict[str, Any]:
     """Rate, options and recipe of the recorded runs nearest in size; nothing without one."""
-    own = comparable(runs)
-    own = own[
-        (own["task"] == TASK)
-        & (own["backbone"] == BACKBONE)
-        & (own["approach"] == approach)
-        & (own["dial"] == dial)
-    ]
+    asked = {"task": TASK, "backbone": BACKBONE, "approach": approach, "dial": dial}
+    own = matching(comparable(runs), **asked)
     if own.empty:
         return {}
     row = own.loc[(own["n_train"] - n).abs().idxmin()]
-    asked = {"lr": float(row["lr"]), "settings": str(row["settings"])}
-    return asked | {"schema": int(row["schema"])}
+    settings = {"lr": float(row["lr"]), "settings": str(row["settings"])}
+    return settings | {"schema": int(row["schema"])}

@@ -11,17 +11,10 @@ import ipywidgets
 import pandas as pd
 
 from helpers.decision import Decision, Situation, decide
-from helpers.display.explorer import live_run
+from helpers.display.explorer import live_run, settings
 from helpers.display.explorer.cards import candidate_table, curves_card, measured_card, rule_card
 from helpers.display.explorer.elsewhere import published_near, published_words
-from helpers.display.explorer.settings import (
-    AXES,
-    Point,
-    headline,
-    latency_words,
-    minutes_words,
-    shown_curves,
-)
+from helpers.display.explorer.settings import AXES, Point, headline, latency_words, minutes_words
 from helpers.display.figures import Picture, png_bytes, text_figure
 from helpers.display.plots import small_multiples
 from helpers.display.sliders import show
@@ -93,7 +86,7 @@ class Explorer:
         if not found.candidates and not situation.llm:
             situation = replace(situation, budget_minutes=None, latency_ms=None)
             found = self.found(situation)
-        return shown_curves(situation, found, self.held)
+        return settings.shown_curves(situation, found, self.held)
 
     def redraw(self) -> None:
         """Decide, look up and show; what every slider calls."""

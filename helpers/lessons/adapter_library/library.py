@@ -7,8 +7,6 @@ library.use("digits")                           # a live model: answers digits u
 library.merge("digits")                         # a model of its own, the update in its weights
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -17,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from helpers.approaches import Fitted, LoRAConv2d, LoRALinear, TransferModel
 from helpers.approaches.adapter import Adapted
@@ -26,7 +24,7 @@ from helpers.backbones import Backbone, weights_hash
 from helpers.errors import UserError
 from helpers.lessons.adapter_library.server import Server
 from helpers.lessons.adapter_library.task_file import LOCK, Entry, read, read_entry, write
-from helpers.lessons.adapter_library.task_parts import BASE, Plug, adapter_widths
+from helpers.lessons.adapter_library.task_parts import BASE, Plug, adapter_widths, shared_copy
 from helpers.registry import unknown_name
 from helpers.storage.files import locked
 from helpers.tasks import Task
@@ -81,14 +79,16 @@ class Library:
         state = task_state(model)
         state = halved(state, name) if bits == 16 else state
         own = {key.removeprefix(BASE) for key in state}
-        plug = Plug.from_state(widened(state), _scale(model))
+        # LoRA's alpha over its rank is the same in every layer; 1 where there is no LoRA.
+        scale = next((float(layer.scale) for *_, layer in lora_layers(model)), 1.0)
+        plug = Plug.from_state(widened(state), scale)
         entry = Entry(
             task=name,
             approach=fitted.approach.name,
             settings=plug.settings(self.base.n_stages),
             backbone=self.base.name,
             base=self.base_hash,
-            scale=_scale(model),
+            scale=scale,
             classes=tuple(classes),
             scores={key: float(value) for key, value in (scores or {}).items()},
             input_size=model.backbone.recipe.size,
@@ -116,8 +116,13 @@ class Library:
         for name in self.names():
             row: dict[str, Any] = {"task": name}
             try:
-                row |= _row(self.entry(name)) | {"kB": self._path(name).stat().st_size / 1e3}
-                self._check_base(self.entry(name), name)
+                entry = self.entry(name)
+                told = dataclasses.asdict(entry) | {"classes": len(entry.classes)}
+                told = {
+                    key: told[key] for key in told if key not in ("scale", "input_size", "scores")
+                }
+                row |= told | entry.scores | {"kB": self._path(name).stat().st_size / 1e3}
+                self._check_base(entry, name)
                 row["problem"] = ""
             except (UserError, OSError) as error:  # removed meanwhile
                 row["problem"] = str(error)
@@ -158,7 +163,11 @@ class Library:
         There is one live model: the next `use` swaps the task under everyone who holds it.
         Raises UserError as `load` does.
         """
-        self._hold(name)
+        stat = self._there(name).stat()
+        seen = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+        if self._seen.get(name) != seen:  # in memory as its file is now
+            self.server.plug_in(name, self.load(name))
+            self._seen[name] = seen
         return self.server.use(name)
 
     def merge(self, name: str) -> TransferModel:
@@ -167,19 +176,6 @@ class Library:
         Raises UserError for adapters, which have a ReLU inside, and as `load` does.
         """
         return self.load(name).onto(self.base)
-
-    def memory(self) -> dict[str, int]:
-        """Bytes in memory: of the base, and of each task that has been used."""
-        held = {name: plug.nbytes for name, plug in self.server.plugs.items()}
-        return {"base": sum(value.nbytes for value in self.base.state_dict().values()), **held}
-
-    def _hold(self, name: str) -> None:
-        """Have a task in memory as its file is now."""
-        stat = self._there(name).stat()
-        seen = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
-        if self._seen.get(name) != seen:
-            self.server.plug_in(name, self.load(name))
-            self._seen[name] = seen
 
     # Checks --------------------------------------------------------------------------------
 
@@ -212,15 +208,12 @@ class Library:
                 f"base reads {base.recipe.size}; load it with size={entry.input_size}"
             )
 
-    def _check_frozen(self, model: nn.Module, moved: set[str], name: str) -> None:
+    def _check_frozen(self, model: TransferModel, moved: set[str], name: str) -> None:
         """Raise UserError where what the model left frozen is not this library's base."""
         state = self.base.state_dict()
-        frozen = {
-            key: value for key, value in _unwrapped(model.backbone).items() if key not in moved
-        }
+        frozen = {key: v for key, v in _unwrapped(model.backbone).items() if key not in moved}
         if frozen.keys() - state.keys() or not all(
-            value.shape == state[key].shape and torch.equal(value.to(state[key].device), state[key])
-            for key, value in frozen.items()
+            torch.equal(value.to(state[key].device), state[key]) for key, value in frozen.items()
         ):
             raise UserError(
                 f"the model of {name!r} was trained on another base than {self.base.name} "
@@ -236,31 +229,11 @@ class Library:
             raise UserError(f"the task {name!r} does not fit {self.base.name}: {fault}")
 
 
-def _unwrapped(backbone: nn.Module) -> dict[str, Tensor]:
+def _unwrapped(backbone: Backbone) -> dict[str, Tensor]:
     """The state of what was there before anything was inserted, by the base's own names."""
-    kinds = (Adapted, LoRALinear, LoRAConv2d)
-    wrappers = [name for name, part in backbone.named_modules() if isinstance(part, kinds)]
-    state = {}
-    for key, value in backbone.state_dict().items():
-        for site in wrappers:
-            inner = key.removeprefix(f"{site}.")
-            if inner != key and inner.startswith("base."):
-                key = f"{site}.{inner.removeprefix('base.')}"
-            elif inner != key:
-                key = ""  # what the wrapper itself adds
-                break
-        if key:
-            state[key] = value
-    return state
-
-
-def _scale(model: nn.Module) -> float:
-    """LoRA's alpha over its rank, the same in every layer; 1 where there is no LoRA."""
-    return next((float(layer.scale) for _, _, layer in lora_layers(model)), 1.0)
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    """An entry as a row of the table."""
-    told = dataclasses.asdict(entry)
-    told = {name: told[name] for name in told if name not in ("scale", "input_size", "scores")}
-    return told | {"classes": len(entry.classes), **entry.scores}
+    bare = shared_copy(backbone)
+    for parent in list(bare.modules()):
+        for name, part in list(parent.named_children()):
+            if isinstance(part, Adapted | LoRALinear | LoRAConv2d):
+                setattr(parent, name, part.base)
+    return bare.state_dict()

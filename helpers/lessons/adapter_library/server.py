@@ -35,7 +35,10 @@ class Server(nn.Module):
         device = next(iter(state.values())).device
         plug.move(lambda tensor: tensor.to(device))
         # A kernel is chosen by the layout too, and other kernels round otherwise.
-        plug.own = {key: _laid_out_as(value, state[key]) for key, value in plug.own.items()}
+        last = torch.channels_last
+        for key, value in plug.own.items():
+            if value.ndim == 4 and state[key].is_contiguous(memory_format=last):
+                plug.own[key] = value.contiguous(memory_format=last)
         layers = dict(self.base.named_modules())
         for site in plug.parts.keys() - self._hooked:
             layers[site].register_forward_hook(functools.partial(self._hook, site))
@@ -82,10 +85,3 @@ class Server(nn.Module):
         for plug in self.plugs.values():
             plug.move(fn)
         return self
-
-
-def _laid_out_as(tensor: Tensor, model: Tensor) -> Tensor:
-    """The tensor in the memory layout of another of its shape."""
-    if tensor.ndim != 4 or not model.is_contiguous(memory_format=torch.channels_last):
-        return tensor
-    return tensor.contiguous(memory_format=torch.channels_last)

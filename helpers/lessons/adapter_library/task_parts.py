@@ -27,34 +27,29 @@ BOTTLENECK = ("down.weight", "down.bias", "up.weight", "up.bias")
 class LowRank:
     """A LoRA update of one layer: A (rank, in, …), B (out, rank, …), and the scale of both."""
 
-    A: Tensor
-    B: Tensor
+    tensors: tuple[Tensor, ...]  # A and B
     scale: float
-
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """What it holds in memory."""
-        return self.A, self.B
 
     def alone(self, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """The layer's output `y` for inputs `x`, updated: the sums that training ran on."""
+        A, B = self.tensors
         if isinstance(layer, nn.Linear):
-            return y + self.scale * (x @ self.A.T @ self.B.T)
-        hidden = F.conv2d(x, self.A, None, layer.stride, layer.padding, layer.dilation)
-        return y + self.scale * F.conv2d(hidden, self.B)
+            return y + self.scale * (x @ A.T @ B.T)
+        hidden = F.conv2d(x, A, None, layer.stride, layer.padding, layer.dilation)
+        return y + self.scale * F.conv2d(hidden, B)
 
     def update(self, weight: Tensor) -> Tensor:
         """What merging adds to the layer's weight."""
-        return self.scale * (self.B.flatten(1) @ self.A.flatten(1)).view_as(weight)
+        A, B = self.tensors
+        return self.scale * (B.flatten(1) @ A.flatten(1)).view_as(weight)
 
     def misfit(self, layer: nn.Module | None) -> bool:
         """Whether the update can't be one of this layer."""
         if not isinstance(layer, nn.Linear | nn.Conv2d) or getattr(layer, "groups", 1) != 1:
             return True
-        out, *wide = layer.weight.shape
-        rank = self.A.shape[0]
+        (out, *wide), (A, B) = layer.weight.shape, self.tensors
         ones = (1,) * (len(wide) - 1)
-        return self.A.shape != (rank, *wide) or self.B.shape != (out, rank, *ones)
+        return A.shape != (len(A), *wide) or B.shape != (out, len(A), *ones)
 
 
 @dataclass
@@ -104,7 +99,7 @@ class Plug:
             head = state["head.weight"], state["head.bias"]
             for name in [name for name in rest if name.endswith(".A")]:
                 site = name.removesuffix(".A")
-                parts[site] = LowRank(rest.pop(name), rest.pop(f"{site}.B"), scale)
+                parts[site] = LowRank((rest.pop(name), rest.pop(f"{site}.B")), scale)
             for name in [name for name in rest if name.endswith(".adapter.down.weight")]:
                 site = name.removesuffix(".adapter.down.weight")
                 held = tuple(rest.pop(f"{site}.adapter.{part}") for part in BOTTLENECK)
@@ -123,34 +118,23 @@ class Plug:
         for part in self.parts.values():
             yield from part.tensors
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory."""
-        return sum(tensor.nbytes for tensor in self.tensors)
-
     def settings(self, n_stages: int) -> str:
         """What the tensors tell of the approach's settings, as `key=value;key=value`."""
         part = next(iter(self.parts.values()), None)
         if isinstance(part, LowRank):
-            return f"rank={len(part.A)};alpha={part.scale * len(part.A):g}"
+            rank = len(part.tensors[0])
+            return f"rank={rank};alpha={part.scale * rank:g}"
         if part is not None:
             return f"places={len(self.parts)}"
-        top_stages = n_stages - self.first_own_stage(n_stages)
-        return f"top_stages={top_stages}" if top_stages else ""
-
-    def first_own_stage(self, n_stages: int) -> int:
-        """The lowest stage whose weights are the task's own; `n_stages` where none is."""
-        return min((int(name.split(".")[1]) for name in self.own), default=n_stages)
+        lowest = min((int(name.split(".")[1]) for name in self.own), default=n_stages)
+        return f"top_stages={n_stages - lowest}" if lowest < n_stages else ""
 
     def move(self, change) -> None:
         """Apply a function such as `lambda t: t.to(device)` to every tensor, in place."""
         self.head = tuple(change(tensor) for tensor in self.head)
         self.own = {name: change(tensor) for name, tensor in self.own.items()}
         for part in self.parts.values():
-            if isinstance(part, LowRank):
-                part.A, part.B = change(part.A), change(part.B)
-            else:
-                part.tensors = tuple(change(tensor) for tensor in part.tensors)
+            part.tensors = tuple(change(tensor) for tensor in part.tensors)
 
     def misfits(self, base: Backbone, widths: Mapping[str, int]) -> str:
         """The first tensor that does not fit the base, in words; empty where all do.

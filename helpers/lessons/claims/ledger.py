@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, counted
 COUNTED = "7 B"  # the language model whose weights are counted
 LEAST_SEEDS = 2  # the second round runs photos at 224 pixels with two
 WORDS, SOME = (HOLDS, CAN_HAPPEN, UNDECIDED, UNTESTED, FAILS), f"{HOLDS} for some"
-FIGURES = ("effect", "low", "high", "unit", "data_sets", "tasks", "runs")
+FIGURES = ("verdict", "effect", "low", "high", "unit", "data_sets", "tasks", "runs")
 Tables = Callable[[str], pd.DataFrame]  # rows by their name, each table worked out once
 
 
@@ -73,7 +73,7 @@ class Verdict:
     tasks: int
     runs: int
     note: str
-    parts: tuple[dict[str, Any], ...] = field(default=())
+    parts: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,8 @@ def verdict_box(*ids: int) -> str:
 
 def _parts(verdict: Verdict) -> list[tuple[str, Verdict]]:
     """What each part of a claim is about, and the part as a verdict of its own."""
-    kept = ("verdict", *FIGURES)
     return [
-        (part["about"], replace(verdict, parts=(), **{key: part[key] for key in kept}))
+        (part["about"], replace(verdict, parts=(), **{key: part[key] for key in FIGURES}))
         for part in verdict.parts
     ]
 
@@ -299,34 +298,36 @@ def _judged(claim: Mapping[str, Any], tables: Tables) -> Verdict:
     if "parts" not in claim:
         return _verdict(claim, _tested(claim, tables))
     parts = [(part, _tested(part, tables)) for part in claim["parts"]]
-    kept = ("verdict", *FIGURES)
     listed = [(part["about"], asdict(_verdict(claim | part, found))) for part, found in parts]
-    shown = [{"about": about} | {key: row[key] for key in kept} for about, row in listed]
-    made = _verdict(claim | {"unit": _lead(parts)[0]["unit"]}, _all_of(parts))
+    shown = [{"about": about} | {key: row[key] for key in FIGURES} for about, row in listed]
+    # The figures of the first that was measured stand for all.
+    query, first = next((one for one in parts if one[1].measured is not None), parts[0])
+    made = _verdict(claim | {"unit": query["unit"]}, _all_of(parts, first.measured))
     return replace(made, parts=tuple(shown))
 
 
-def _lead(parts: list[tuple[Mapping[str, Any], _Found]]) -> tuple[Mapping[str, Any], _Found]:
-    """The part whose figures stand for all: the first that was measured."""
-    return next((part for part in parts if part[1].measured is not None), parts[0])
-
-
-def _all_of(parts: list[tuple[Mapping[str, Any], _Found]]) -> _Found:
+def _all_of(parts: list[tuple[Mapping[str, Any], _Found]], measured: Effect | None) -> _Found:
     """One verdict of several: all must hold; where some do, it says which."""
     verdicts = [found.verdict for _, found in parts]
     told = "; ".join(f"{part['about']}: {found.verdict}" for part, found in parts)
     told += "".join(f"; {found.told}" for _, found in parts if found.told)
     if set(verdicts) == {HOLDS}:
-        return _Found(_lead(parts)[1].measured, HOLDS, told=told)
+        return _Found(measured, HOLDS, told=told)
     groups = tuple(group for part, found in parts for group in found.as_group(part["about"]))
     word = next((w for w in (FAILS, UNDECIDED, UNTESTED) if w in verdicts), UNDECIDED)
-    return _Found(_lead(parts)[1].measured, word, groups, told)
+    return _Found(measured, word, groups, told)
 
 
 def _tested(query: Mapping[str, Any], tables: Tables) -> _Found:
     """What a query measures, and its verdict with the groups of `split` looked into."""
     if query["test"] == "count":
-        measured = _counted(query["margin"])
+        from helpers.lessons.language_models.counting import ARCHITECTURES, count_lora
+
+        model = next(a for a in ARCHITECTURES if a.name == COUNTED)
+        trained, total = count_lora(model)
+        note = f"{trained:,} of {total:,} weights, counted exactly ({model.source})"
+        fixed = (math.nan, math.nan, 0.0, query["margin"], 0, 0, 0)
+        measured = Effect(total / trained, *fixed, note)
         return _Found(measured, judge(measured))
     if query["test"] == "flip":
         measured = flips.measured(query["flip"])
@@ -379,15 +380,6 @@ def _verdict(claim: Mapping[str, Any], found: _Found) -> Verdict:
     counts = (measured.data_sets, measured.tasks, measured.runs) if measured else (0, 0, 0)
     text = (claim["id"], claim["says"], found.verdict)
     return Verdict(*text, *ends, claim["unit"], *counts, "; ".join(note))
-
-
-def _counted(margin: float) -> Effect:
-    from helpers.lessons.language_models.counting import ARCHITECTURES, count_lora
-
-    model = next(a for a in ARCHITECTURES if a.name == COUNTED)
-    trained, total = count_lora(model)
-    note = f"{trained:,} of {total:,} weights, counted exactly ({model.source})"
-    return Effect(total / trained, math.nan, math.nan, 0.0, margin, 0, 0, 0, note)
 
 
 def _named(name: str, measured: Effect) -> str:

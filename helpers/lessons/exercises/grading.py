@@ -89,13 +89,19 @@ def function(name: str, tried: Callable[[Callable[..., Any]], bool | str]) -> Ru
     return rule
 
 
-def answers(name: str, cases: Iterable[tuple[tuple, Any]]) -> Rule:
-    """Accept a function that returns what is wanted in each case: (arguments, what is wanted)."""
+def answers(name: str, cases: Iterable[tuple[tuple, Any]], says: str = "") -> Rule:
+    """Accept a function that returns what is wanted in each case: (arguments, what is wanted).
+
+    Floats need only be near. says: of a missed case, in place of the call, as for `str.format`.
+    """
 
     def tried(reader: Callable[..., Any]) -> bool | str:
         for given, wanted in cases:
             got = reader(*copy.deepcopy(given))
-            if isinstance(got, bool) or got != wanted:
+            near = isinstance(wanted, float) and abs(got - wanted) < 1e-6
+            if isinstance(got, bool) or not (near or got == wanted):
+                if says:
+                    return says.format(*given, wanted=wanted)
                 shown = ", ".join(f"{v:g}" if isinstance(v, float) else repr(v) for v in given)
                 return f"{name}({shown}) is {wanted!r}, and yours says {got!r}."
         return True

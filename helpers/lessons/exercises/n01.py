@@ -7,15 +7,7 @@ from helpers.backbones import load_backbone
 from helpers.lessons.exercises.grading import Exercise, number
 from helpers.lessons.network_inspection import imagenet_samples, stage_table
 
-
-def probe_parameters() -> int:
-    """Weights and biases of a head for seven classes."""
-    return 7 * (load_backbone("efficientnet_lite0").feature_size + 1)
-
-
-def frozen_share() -> float:
-    """Percent of the forward FLOPs that lie in the first six stages."""
-    return stage_table(load_backbone("efficientnet_lite0"))["FLOPs (%)"][:6].sum()
+LITE = "efficientnet_lite0"
 
 
 def moving_statistics() -> int:
@@ -27,7 +19,7 @@ def moving_statistics() -> int:
 def upside_down() -> float:
     """Change of the mean log-probability of the truth when pictures stand on their head."""
     images, labels = imagenet_samples()
-    judge = load_backbone("efficientnet_lite0", size=224)
+    judge = load_backbone(LITE, size=224)
     (classifier,) = judge.source_head
     means = []
     for shown in (images, images[:, ::-1].copy()):
@@ -40,12 +32,12 @@ def upside_down() -> float:
 
 ANSWERS = {
     "01.1": Exercise(
-        number(probe_parameters),
+        number(lambda: 7 * (load_backbone(LITE).feature_size + 1)),
         hints=("One weight for each feature and class.", "7 × features, and 7 biases."),
         praise="A few thousand numbers; the network below them has millions.",
     ),
     "01.2": Exercise(
-        number(frozen_share, within=0.02),
+        number(lambda: stage_table(load_backbone(LITE))["FLOPs (%)"][:6].sum(), within=0.02),
         hints=(
             'Add up the column "FLOPs (%)" of the first six stages.',
             'table["FLOPs (%)"][:6].sum()',

@@ -10,11 +10,6 @@ from helpers.lessons.exercises.grading import Exercise, answers, function, numbe
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 
-def tasks_for_a_hundred(base: float, part: float, full: float) -> int:
-    """Tasks from which full copies take at least a hundred times the storage of parts and base."""
-    return next(t for t in range(1, 10**6) if t * full >= 100 * (base + t * part))
-
-
 def names_to_train(reader: Callable) -> bool | str:
     """Try the reader's function on a small library whose base was replaced."""
     old, new = (load_backbone("pocket", pretrained=False, seed=seed) for seed in (0, 1))
@@ -51,7 +46,7 @@ WEEKS = (
 
 ANSWERS = {
     "09.1": Exercise(
-        number(lambda: tasks_for_a_hundred(400, 2, 400)),
+        number(next(t for t in range(1, 10**6) if t * 400 >= 100 * (400 + t * 2))),
         hints=(
             "T full copies take 400·T, the other shelf 400 + 2·T.",
             "Solve 400·T = 100 · (400 + 2·T).",

@@ -5,39 +5,22 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from helpers.lessons.exercises.grading import Exercise, function
+from helpers.lessons.exercises.grading import Exercise, answers, function
 from helpers.lessons.exercises.scenarios import chosen
 from helpers.lessons.rule_trial import OWN, evidence
 
 ACCURACIES = ({"lora": 0.8, "adapter": 0.7, "full_fine_tuning": 0.75}, {"a": 0.25, "b": 0.5})
 
 
-def gives_up(reader: Callable) -> bool | str:
-    """Judge `regret` on every pick of two small tables."""
-    for accuracies in ACCURACIES:
-        for pick, value in accuracies.items():
-            wanted = 100 * (max(accuracies.values()) - value)
-            if not abs(reader(dict(accuracies), pick) - wanted) < 1e-6:
-                return f"Of {accuracies} the pick {pick!r} gives up {wanted:g} points."
-    return True
-
-
-def _planted(unseen: str) -> tuple[pd.DataFrame, str]:
-    """A table in which the data set left out, or the many rows of another, would tell otherwise."""
-    rows = [("a", "lora", 0.0), ("a", "adapter", 0.2), ("a", "classical", 0.5)]
-    rows += 9 * [("b", "lora", 0.1), ("b", "adapter", 0.02), ("b", "classical", 0.6)]
-    rows += 2 * [("c", "lora", 0.9), ("c", "adapter", 0.8), ("c", "classical", 0.0)]
-    best = {"a": "classical", "b": "classical", "c": "lora"}
-    return pd.DataFrame(rows, columns=["data_set", "approach", "regret"]), best[unseen]
-
-
-def leaves_out(reader: Callable) -> bool | str:
-    """Judge `choose` with each data set of a planted table left out."""
-    for unseen in "abc":
-        table, wanted = _planted(unseen)
-        if reader(table.copy(), unseen) != wanted:
-            return f"Without the data set {unseen!r} of a planted table it is {wanted!r}."
-    return True
+PICKS = [((one, pick), 100 * (max(one.values()) - one[pick])) for one in ACCURACIES for pick in one]
+# A table in which the data set left out, or the many rows of another, would tell otherwise.
+ROWS = [
+    *[("a", "lora", 0.0), ("a", "adapter", 0.2), ("a", "classical", 0.5)],
+    *9 * [("b", "lora", 0.1), ("b", "adapter", 0.02), ("b", "classical", 0.6)],
+    *2 * [("c", "lora", 0.9), ("c", "adapter", 0.8), ("c", "classical", 0.0)],
+]
+PLANTED = pd.DataFrame(ROWS, columns=["data_set", "approach", "regret"])
+LEFT_OUT = [((PLANTED, "a"), "classical"), ((PLANTED, "b"), "classical"), ((PLANTED, "c"), "lora")]
 
 
 def own_rule(reader: Callable) -> bool | str:
@@ -61,7 +44,7 @@ def own_rule(reader: Callable) -> bool | str:
 
 ANSWERS = {
     "10.1": Exercise(
-        function("regret", gives_up),
+        answers("regret", PICKS, "Of {0} the pick {1!r} gives up {wanted:g} points."),
         hints=(
             "The best accuracy of all, minus that of the pick.",
             "100 * (max(accuracies.values()) - accuracies[pick])",
@@ -69,7 +52,9 @@ ANSWERS = {
         praise="The best is known only where everything was tried: hence the sweeps.",
     ),
     "10.2": Exercise(
-        function("choose", leaves_out),
+        answers(
+            "choose", LEFT_OUT, "Without the data set {1!r} of a planted table it is {wanted!r}."
+        ),
         hints=(
             "Drop the rows of the data set left out before you average.",
             "Average within each data set first, then over data sets, for each approach.",

@@ -32,11 +32,6 @@ def is_mended(advice: Any) -> bool | str:
     return len(shown) >= LEAST or f"Only {len(shown)} pictures are left: more went than was wrong."
 
 
-def misses() -> int:
-    """In how many held-out situations the first answer gave up more than still counts as right."""
-    return int((looked()[FIRST] > WITHIN + 1e-9).sum())
-
-
 def defends(reader: Callable) -> bool | str:
     """Try the reader's choice on drawn tables, in which leader and cheapest vary."""
     names = [LORA, ADAPTER, FULL_FINE_TUNING, FEATURE_EXTRACTION]
@@ -62,7 +57,7 @@ ANSWERS = {
         praise="What no check can see stays: a probe doubts only what it can tell apart.",
     ),
     "14.2": Exercise(
-        number(misses),
+        number(lambda: int((looked()[FIRST] > WITHIN + 1e-9).sum())),
         hints=(
             "Which column of `advisor_scores.looked()` holds the points of the first answer?",
             "Count its rows above `advisor_scores.WITHIN`.",

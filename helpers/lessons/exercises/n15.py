@@ -9,16 +9,6 @@ from helpers.lessons.exercises.grading import Exercise, choice, function, number
 from helpers.lessons.pitfalls import one_seed, smallest_visible_gain
 
 
-def enough_examples() -> int:
-    """The smallest multiple of 100 test examples that shows two points at an accuracy of 0.9."""
-    return next(n for n in range(100, 100_000, 100) if smallest_visible_gain(n, 0.9) <= 0.02)
-
-
-def worst_seed() -> float:
-    """Points that the worst single seed cost, over all situations of the records."""
-    return 100 * one_seed(recorded())["regret"].max()
-
-
 def keeps_copies_together(reader: Callable) -> bool | str:
     """Try the reader's split on groups of several sizes and in several orders."""
     for seed in range(5):
@@ -38,7 +28,7 @@ def keeps_copies_together(reader: Callable) -> bool | str:
 
 ANSWERS = {
     "15.1": Exercise(
-        number(enough_examples),
+        number(next(n for n in range(100, 100_000, 100) if smallest_visible_gain(n, 0.9) <= 0.02)),
         hints=(
             "Try a few sizes: the visible difference falls with the root of n.",
             "next(n for n in range(100, 100_000, 100) if …smallest_visible_gain(n, 0.9) <= 0.02)",
@@ -62,7 +52,7 @@ ANSWERS = {
         praise="Until then the three points may be the optimism of mistake 1.",
     ),
     "15.4": Exercise(
-        number(worst_seed, within=0.01),
+        number(lambda: 100 * one_seed(recorded())["regret"].max(), within=0.01),
         hints=("The column `regret` of `crowned`, its maximum.", "In points: times 100."),
         praise="One seed is enough most of the time, and you can't know when.",
     ),

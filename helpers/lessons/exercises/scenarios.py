@@ -1,7 +1,5 @@
 """Choose an approach for a situation told in words; the recorded runs say what the choice costs."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from typing import Any

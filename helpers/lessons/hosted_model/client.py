@@ -1,7 +1,5 @@
 """The other side of `service`: ask for embeddings, and train a head on them."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
@@ -22,7 +20,7 @@ from helpers.training.examples import Examples
 from helpers.training.loop import History, train
 
 
-class EmbeddingClient:
+class EmbeddingClient(contextlib.AbstractContextManager):
     """Asks a service for embeddings, in batches over one connection.
 
     bytes_sent: in the bodies of all requests so far. requests: how many there were.
@@ -36,9 +34,6 @@ class EmbeddingClient:
         self.bytes_sent = self.requests = 0
         self._connection = http.client.HTTPConnection(address.netloc, timeout=60.0)
 
-    def __enter__(self) -> EmbeddingClient:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -47,10 +42,12 @@ class EmbeddingClient:
 
         Raises UserError with the service's sentence, or when it can't be reached.
         """
-        parts = [
-            self._embed(inputs[i : i + self.batch_size])
-            for i in range(0, len(inputs), self.batch_size)
-        ]
+        parts = []
+        for start in range(0, len(inputs), self.batch_size):
+            body = to_npy(np.asarray(inputs[start : start + self.batch_size]))
+            parts.append(read_npy(self._ask(body), "float32", 2))
+            self.bytes_sent += len(body)
+            self.requests += 1
         if not parts:
             raise UserError("there is nothing to embed; give one input or more")
         return np.concatenate(parts)
@@ -62,13 +59,6 @@ class EmbeddingClient:
     def close(self) -> None:
         """Close the connection; the next question opens another."""
         self._connection.close()
-
-    def _embed(self, inputs: np.ndarray) -> np.ndarray:
-        body = to_npy(np.asarray(inputs))
-        answer = self._ask(body)
-        self.bytes_sent += len(body)
-        self.requests += 1
-        return read_npy(answer, "float32", 2)
 
     def _ask(self, body: bytes) -> bytes:
         try:

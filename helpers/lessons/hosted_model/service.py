@@ -161,10 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Tell what is served."""
         if self.path != "/info":
-            self._refuse(
-                Refused(404, f"there is no {self.path[:80]} here; GET /info tells what is")
-            )
-            return
+            told = f"there is no {self.path[:80]} here; GET /info tells what is"
+            return self._refuse(Refused(404, told))
         backbone = self.server.backbone
         facts = {
             "name": backbone.name,
@@ -179,10 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             length = self._length()
             with self.server.room(length):
-                found = self.server.embed(self._inputs(self._body(length)))
+                found = self.server.embed(self._inputs(self.rfile.read(length)))
         except Refused as refused:
-            self._refuse(refused)
-            return
+            return self._refuse(refused)
         self._answer(200, NPY, to_npy(found))
 
     def _length(self) -> int:
@@ -195,17 +192,21 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(413, told)
         return int(length)
 
-    def _body(self, length: int) -> bytes:
-        body = self.rfile.read(length)
+    def _inputs(self, body: bytes) -> np.ndarray:
         if self.path != "/embed":
             raise Refused(404, f"there is no {self.path[:80]} here; POST to /embed")
-        return body
-
-    def _inputs(self, body: bytes) -> np.ndarray:
         kind = self.headers.get("Content-Type", "")
         if kind.partition(";")[0].strip() != NPY:
             raise Refused(415, f"this model reads {NPY}, not {kind[:80] or 'nothing named'}")
-        inputs = _images(body)
+        try:
+            inputs = read_npy(body, "uint8", 4)
+        except ValueError as error:
+            told = f"images must come as uint8 (N, H, W, channels): {error}"
+            raise Refused(400, told) from None
+        _, height, width, channels = inputs.shape
+        if channels not in (1, 3) or not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+            shape = f"{height} x {width} x {channels}"
+            raise Refused(400, f"images have 1 or 3 channels and sides to {MAX_SIDE}, not {shape}")
         if not 1 <= len(inputs) <= MAX_INPUTS:
             raise Refused(400, f"send 1 to {MAX_INPUTS} inputs in one request, not {len(inputs)}")
         return inputs
@@ -225,18 +226,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Nothing is logged: what clients send is theirs."""
-
-
-def _images(body: bytes) -> np.ndarray:
-    try:
-        images = read_npy(body, "uint8", 4)
-    except ValueError as error:
-        raise Refused(400, f"images must come as uint8 (N, H, W, channels): {error}") from None
-    _, height, width, channels = images.shape
-    if channels not in (1, 3) or not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        shape = f"{height} x {width} x {channels}"
-        raise Refused(400, f"images have 1 or 3 channels and sides to {MAX_SIDE}, not {shape}")
-    return images
 
 
 @contextlib.contextmanager

@@ -2,8 +2,7 @@
 
 `load_causal_lm("tiny")` is our own decoder of about a million parameters, pretrained on newsgroup
 posts by `tools/assets/pretrain_decoder.py` and shipped in `data/weights/`. `smollm2` is one that
-people use, SmolLM2-135M-Instruct, from the package index: its 4-bit weights, dequantised. `hf:NAME`
-is one of the Hugging Face hub, such as `hf:HuggingFaceTB/SmolLM2-135M`, for readers who are online.
+people use, SmolLM2-135M-Instruct, from the package index: its 4-bit weights, dequantised.
 """
 
 import copy
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from helpers.backbones.gguf_file import PADDING, load_decoder
 from helpers.backbones.smollm2 import PRETRAINED_ON, smollm2_file
-from helpers.errors import DataNotFound, UserError, first_line
+from helpers.errors import DataNotFound, UserError
 from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.paths import weights_dir
 from helpers.registry import unknown_name
@@ -101,19 +100,13 @@ class Perplexity:
 
 
 def load_causal_lm(name: str = "tiny") -> CausalLM:
-    """`tiny`, `smollm2`, or `hf:NAME` from the Hugging Face hub (or a folder), to evaluate.
-
-    Raises UserError for another name, and for a hub that can't be reached.
-    """
-    if name.startswith("hf:"):
-        return _from_hub(name)
+    """`tiny` or `smollm2`, to evaluate. Raises UserError for another name."""
     if name == "smollm2":
         file = smollm2_file()
         made = load_decoder(file), file.tokenizer(), LARGE_CONTEXT, PADDING, PRETRAINED_ON
         return CausalLM(name, *made)
     if name != "tiny":
-        known = ["tiny", "smollm2", "hf:HuggingFaceTB/SmolLM2-135M"]
-        raise unknown_name("language model", name, known)
+        raise unknown_name("language model", name, ["tiny", "smollm2"])
     from safetensors.torch import load_file
 
     file = _shipped("decoder.safetensors")
@@ -142,27 +135,6 @@ def _shipped(name: str) -> Path:
             f"{file} is not there; take it back from git, or run tools/assets/pretrain_decoder.py"
         )
     return file
-
-
-def _from_hub(name: str) -> CausalLM:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    path = name.removeprefix("hf:")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    except Exception as error:  # the hub raises dozens of types, offline or for a missing file
-        raise UserError(
-            f"{name}: could not be loaded ({first_line(error)[:120]}); go online once so that it "
-            "is cached, or use the shipped 'tiny'"
-        ) from error
-    end = tokenizer.eos_token_id
-    if end is None:
-        raise UserError(f"{name}: its tokenizer has no token that ends a text; use another model")
-    model.config.use_cache = False
-    return CausalLM(
-        name, model.eval(), tokenizer, LARGE_CONTEXT, end, f"see the model card of {path}"
-    )
 
 
 def copied(lm: CausalLM) -> CausalLM:

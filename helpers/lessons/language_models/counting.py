@@ -16,6 +16,7 @@ from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
 MOMENTS = 2  # numbers that AdamW keeps for each trained one
+HALF, WHOLE = 2, 4  # bytes of a number in 16 and in 32 bits
 QLORA = "qlora"
 WORDS, LAYERS = "Q8_0", "Q4_1"  # how SmolLM2's file stores word vectors, and its layers
 
@@ -41,25 +42,6 @@ ARCHITECTURES = (
 )
 
 
-@dataclass(frozen=True)
-class Precision:
-    """Bytes of each number. Default: float32 throughout, as every step measured here.
-
-    `MIXED` keeps 16-bit weights and gradients and 32-bit moments, and a 32-bit copy of each
-    weight that is trained (Micikevicius et al. 2018, arXiv 1710.03740).
-    """
-
-    weight: int = 4
-    gradient: int = 4
-    moment: int = 4
-    master: int = 0  # copy of a trained weight
-    stored: int = 4  # on disk
-
-
-FLOAT32 = Precision()
-MIXED = Precision(weight=2, gradient=2, moment=4, master=4, stored=2)
-
-
 def count_lora(architecture: Architecture, rank: int = 8) -> tuple[int, int]:
     """(trainable, total) parameters of a decoder with LoRA on its attention; no memory is taken."""
     model = build_decoder(architecture.shape, device="meta")
@@ -67,14 +49,16 @@ def count_lora(architecture: Architecture, rank: int = 8) -> tuple[int, int]:
         return count_parameters(plug(model, LORA, rank=rank, targets=ATTENTION))
 
 
-def training_bytes(trainable: int, total: int, precision: Precision = FLOAT32) -> int:
+def training_bytes(trainable: int, total: int, *, mixed: bool = False) -> int:
     """Bytes that training holds besides activations: weights, gradients, optimizer state.
 
-    total: the base's parameters and whatever was inserted. Activations depend on batch and length
-    and are in `tools.measure.memory_formula`.
+    total: the base's parameters and whatever was inserted. mixed: 16-bit weights and gradients,
+    32-bit moments, and a 32-bit copy of each weight that is trained (Micikevicius et al. 2018,
+    arXiv 1710.03740); else float32 throughout, as every step measured here. Activations depend on
+    batch and length and are in `tools.measure.memory_formula`.
     """
-    moving = precision.gradient + MOMENTS * precision.moment + precision.master
-    return total * precision.weight + trainable * moving
+    number, copy = (HALF, WHOLE) if mixed else (WHOLE, 0)
+    return total * number + trainable * (number + MOMENTS * WHOLE + copy)
 
 
 def block_bytes(shape: Shape) -> int:
@@ -87,7 +71,7 @@ def block_bytes(shape: Shape) -> int:
     layer = 2 * shape.width * (shape.width + keys) + 3 * shape.width * shape.feed_forward
     norms = (2 * shape.layers + 1) * shape.width
     in_four = shape.layers * layer * BLOCK_BYTES[LAYERS]
-    return (in_four + words * BLOCK_BYTES[WORDS]) // BLOCK + norms * FLOAT32.weight
+    return (in_four + words * BLOCK_BYTES[WORDS]) // BLOCK + norms * WHOLE
 
 
 def at_scale() -> pd.DataFrame:
@@ -95,22 +79,20 @@ def at_scale() -> pd.DataFrame:
 
     Columns: model, approach, trainable (parameters), base_gb (frozen or not), training_gb
     (gradients and AdamW's moments too; activations not), task_mb (what a task adds to the disk).
-    Full fine-tuning and LoRA in `MIXED`; QLoRA keeps the base in blocks and trains LoRA in
+    Full fine-tuning and LoRA in mixed precision; QLoRA keeps the base in blocks and trains LoRA in
     float32, as `tools.measure.four_bit` does.
     """
     rows = []
     for one in ARCHITECTURES:
         lora, total = count_lora(one)
         base, blocks = total - lora, block_bytes(one.shape)
-        half = base * MIXED.weight
-        small = training_bytes(lora, lora)
-        for approach, moving, held, training, each in (
-            (FULL_FINE_TUNING, base, half, training_bytes(base, base, MIXED), MIXED),
-            (LORA, lora, half, training_bytes(lora, total, MIXED), MIXED),
-            (QLORA, lora, blocks, blocks + small, FLOAT32),
+        for approach, moving, held, training, stored in (
+            (FULL_FINE_TUNING, base, base * HALF, training_bytes(base, base, mixed=True), HALF),
+            (LORA, lora, base * HALF, training_bytes(lora, total, mixed=True), HALF),
+            (QLORA, lora, blocks, blocks + training_bytes(lora, lora), WHOLE),
         ):
-            task = moving * each.stored / 1e6
-            rows.append((one.name, approach, moving, held / 1e9, training / 1e9, task))
+            gigabytes = held / 1e9, training / 1e9
+            rows.append((one.name, approach, moving, *gigabytes, moving * stored / 1e6))
     columns = ["model", "approach", "trainable", "base_gb", "training_gb", "task_mb"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -101,8 +101,7 @@ def plug(
     elif approach in (IA3, PROMPT_TUNING):
         model = _with_peft(model, approach, rank)
     else:
-        layers = decoder_layers(model)
-        for layer in layers[-max(1, len(layers) // TOP) :]:
+        for layer in body.layers[-max(1, len(body.layers) // TOP) :]:
             unfreeze(layer)
         unfreeze(body.norm)
     if embeddings:
@@ -121,17 +120,6 @@ def _with_peft(model: nn.Module, approach: str, rank: int) -> nn.Module:
         task_type="CAUSAL_LM", num_virtual_tokens=rank, prompt_tuning_init="SAMPLE_VOCAB"
     )
     return peft.get_peft_model(model, config)
-
-
-def decoder_layers(model: nn.Module) -> nn.ModuleList:
-    """The layers, bottom first. Raises UserError for a model of another make."""
-    layers = getattr(model.base_model, "layers", None)
-    if layers is None or not hasattr(model.base_model, "norm"):
-        raise UserError(
-            f"{type(model).__name__} is not laid out as Llama's decoders are (layers, norm); "
-            "take full fine-tuning or LoRA"
-        )
-    return layers
 
 
 def _add_adapters(body: nn.Module, reduction: int) -> None:

@@ -23,11 +23,14 @@ def plot_ways(table: pd.DataFrame, title: str = "") -> Figure:
     for ax, task in zip(axes[0], tasks, strict=True):
         own = table[table["task"] == task]
         for row in own.itertuples():
-            asked = row.approach in NO_TRAINING
-            colour, marker = (ASKED, "D") if asked else _look(row.approach)
+            style = {"color": ASKED, "fmt": "D"}
+            if row.approach not in NO_TRAINING:
+                style = {
+                    "color": style_of(row.approach).colour,
+                    "fmt": style_of(row.approach).marker,
+                }
             half = np.nan_to_num([[row.mean - row.low], [row.high - row.mean]])
-            ax.errorbar(row.mean, ways.index(row.way), xerr=half, fmt=marker, color=colour,
-                        ms=7, capsize=3)  # fmt: skip
+            ax.errorbar(row.mean, ways.index(row.way), xerr=half, ms=7, capsize=3, **style)
         ax.axvline(own["mean"].max(), color="#000000", lw=1, ls=":", zorder=0)
         ax.set_title(task, loc="left", size="medium")
         ax.set_ylim(-0.6, len(ways) - 0.4)
@@ -35,8 +38,3 @@ def plot_ways(table: pd.DataFrame, title: str = "") -> Figure:
     axes[0][0].set_yticks(range(len(ways)), ways)
     axes[0][len(tasks) // 2].set_xlabel("test accuracy (bars: 95 % interval)")
     return made
-
-
-def _look(approach: str) -> tuple[str, str]:
-    style = style_of(approach)
-    return style.colour, style.marker

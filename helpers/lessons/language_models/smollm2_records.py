@@ -39,8 +39,6 @@
 What is asked stands here too, so that what lacks can be told.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -94,27 +94,21 @@ def adapt(lm: CausalLM, train: Corpus, held: Mapping[str, Corpus], config: TuneC
     tuned.trainable_params, tuned.total_params = count_parameters(made.model)
     stops = {0, config.steps, *(step for step in config.measured_at if step < config.steps)}
     found = []
-    for step, cpu in _descend(made.model, *rows_of(train, lm.context), config, tuned):
-        tuned.cpu_seconds = cpu
-        if step in stops:
-            found += [_measured(made, step, *one, config.amp) for one in held.items()]
+    for step in _descend(made.model, *rows_of(train, lm.context), config, tuned):
+        for name, corpus in held.items() if step in stops else ():
+            got = perplexity(made, corpus, config.amp)
+            keys = ("loss", "per_token", "per_word", "bits_per_byte")
+            numbers = {key: getattr(got, key) for key in keys}
+            found.append({"step": step, "corpus": name} | numbers)
     tuned.history = pd.DataFrame(found)
     made.model.eval()
     return tuned
 
 
-def _measured(
-    lm: CausalLM, step: int, name: str, corpus: Corpus, amp: bool | None
-) -> dict[str, float | str]:
-    got = perplexity(lm, corpus, amp)
-    keys = ("loss", "per_token", "per_word", "bits_per_byte")
-    return {"step": step, "corpus": name} | {key: getattr(got, key) for key in keys}
-
-
 def _descend(
     model: nn.Module, inputs: Tensor, targets: Tensor, config: TuneConfig, tuned: Tuned
-) -> Iterator[tuple[int, float]]:
-    """Yield (step, processor seconds so far) before the first step and after each.
+) -> Iterator[int]:
+    """Yield the number of the step before the first one and after each; `tuned` says what it took.
 
     Its steps, rates and groups are those of `helpers.training.loop`. What surrounds them differs: a
     text has neither epochs nor classes to stop by, and it is watched between the steps.
@@ -122,9 +116,13 @@ def _descend(
     settings = TrainConfig(lr=config.lr, epochs=1, batch_size=config.batch_size)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
     schedule = rise_and_fall(optimizer, config.steps, settings.warmup)
-    moving, spent = trainable(model), 0.0
-    yield 0, spent
-    for step, rows in enumerate(_rows(len(inputs), config), start=1):
+    moving = trainable(model)
+    rng, pool = np.random.default_rng(config.seed), np.empty(0, dtype=np.int64)
+    yield 0
+    for step in range(1, config.steps + 1):
+        while len(pool) < config.batch_size:  # shuffled anew in each pass over the text
+            pool = np.concatenate([pool, rng.permutation(len(inputs))])
+        rows, pool = torch.from_numpy(pool[: config.batch_size]), pool[config.batch_size :]
         watch = Stopwatch()
         model.train()
         wanted = targets[rows]
@@ -139,18 +137,8 @@ def _descend(
                 f"the loss became {tuned.losses[-1]} in step {step} at learning rate "
                 f"{config.lr:g}; try a rate ten times lower"
             )
-        spent += watch.cpu_seconds
-        yield step, spent
-
-
-def _rows(n: int, config: TuneConfig) -> Iterator[Tensor]:
-    """Row numbers of `steps` batches, shuffled anew in each pass over the text."""
-    rng, pool = np.random.default_rng(config.seed), np.empty(0, dtype=np.int64)
-    for _ in range(config.steps):
-        while len(pool) < config.batch_size:
-            pool = np.concatenate([pool, rng.permutation(n)])
-        yield torch.from_numpy(pool[: config.batch_size])
-        pool = pool[config.batch_size :]
+        tuned.cpu_seconds += watch.cpu_seconds
+        yield step
 
 
 def reachable() -> tuple[CausalLM, Task | None, str]:

@@ -7,7 +7,6 @@ masked words (`tools.measure.masked_words`).
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -168,7 +167,10 @@ def descend(made: Continued, moving: list, loss, n: int, config: PretextConfig) 
     schedule = rise_and_fall(optimizer, config.steps)
     rng = np.random.default_rng(config.seed)
     watch = Stopwatch()
-    for rows in _endless(n, config, rng):
+    batches: list[np.ndarray] = []
+    for _ in range(config.steps):
+        batches = batches or _cut(rng.permutation(n), config.batch_size)  # anew in each pass
+        rows = batches.pop(0)
         value = loss(rows, rng)
         update(value, moving, optimizer, schedule)
         made.losses.append(float(value.detach()))
@@ -176,15 +178,6 @@ def descend(made: Continued, moving: list, loss, n: int, config: PretextConfig) 
     if not math.isfinite(made.losses[-1]):
         raise UserError(f"the loss became {made.losses[-1]}; try a rate below {config.lr:g}")
     return _finished(made, watch)
-
-
-def _endless(n: int, config: PretextConfig, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Row numbers of `steps` batches, shuffled anew in each pass over the inputs."""
-    left = config.steps
-    while left:
-        for rows in _cut(rng.permutation(n), config.batch_size)[:left]:
-            yield rows
-            left -= 1
 
 
 def _cut(order: np.ndarray, size: int) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ import pandas as pd
 from helpers.decision import Situation, distance_word
 from helpers.results.published.schema import CASE, METRICS
 from helpers.results.published.tables import Published, load_published
+from helpers.results.runs import matching
 from helpers.vocabulary import CLASSICAL, SHIPPED, DistanceWord
 
 APPROACHES = tuple(name for name in SHIPPED if name != CLASSICAL)
@@ -68,14 +69,10 @@ def near(cases: pd.DataFrame, *, examples: int | None = None, **facts: object) -
     Near is: the same facts (columns of the cases; None asks nothing), and a number of training
     examples that differs by at most FACTOR. A case whose size or fact is not stated is not near.
     """
-    wanted = {name: value for name, value in facts.items() if value is not None}
-    kept = np.ones(len(cases), dtype=bool)
-    for name, value in wanted.items():
-        kept &= (cases[name] == value).to_numpy()
-    if examples is not None:
-        apart = np.abs(np.log(cases["n_train"] / examples))
-        kept &= (apart <= np.log(FACTOR) + 1e-9).to_numpy()
-    return cases[kept]
+    cases = matching(cases, **facts)
+    if examples is None:
+        return cases
+    return cases[np.abs(np.log(cases["n_train"] / examples)) <= np.log(FACTOR) + 1e-9]
 
 
 def near_situation(cases: pd.DataFrame, situation: Situation, *, steps: int = 0) -> pd.DataFrame:

@@ -103,19 +103,14 @@ def near_situation(published: Published, **asked: Any) -> dict[str, Any]:
         found = found.loc[(found["n_train"] / asked["examples"]).sort_values().index]
     named = published.sources.loc[found["source"].unique()]
     kept = ["title", "citation", "link", "grade", "caveat"]
+    table = standings(found).reset_index().round({"first": 4, "regret": 2})
     return {
         "evidence": "published",
         "near": asked | ({"factor": FACTOR} if "examples" in asked else {}),
-        "approaches": _standings(found),
+        "approaches": json.loads(table.to_json(orient="records")),
         "cases": [_case(row) for _, row in found.iterrows()],
         "sources": {key: dict(row[kept]) for key, row in named.iterrows()},
     }
-
-
-def _standings(cases: pd.DataFrame) -> list[dict[str, Any]]:
-    """How each approach stands, as JSON has it."""
-    table = standings(cases).reset_index()
-    return json.loads(table.round({"first": 4, "regret": 2}).to_json(orient="records"))
 
 
 def _case(row: pd.Series) -> dict[str, Any]:

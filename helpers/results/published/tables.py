@@ -15,14 +15,7 @@ import pandas as pd
 from helpers.errors import UserError
 from helpers.paths import data_dir
 from helpers.registry import find
-from helpers.results.published.schema import (
-    CONTEXT,
-    DATA_SET_COLUMNS,
-    FIGURE_COLUMNS,
-    IDENTITY,
-    METRICS,
-    SOURCE_COLUMNS,
-)
+from helpers.results.published import schema
 from helpers.results.schema import Column
 from helpers.vocabulary import APPROACH_STYLE
 
@@ -44,7 +37,7 @@ class Published:
     @property
     def compared(self) -> pd.DataFrame:
         """The figures that may be compared; those that stand as context alone are left out."""
-        return self.figures[self.figures["use"] != CONTEXT]
+        return self.figures[self.figures["use"] != schema.CONTEXT]
 
 
 def load_published(folder: Path | None = None) -> Published:
@@ -60,15 +53,15 @@ def load_published(folder: Path | None = None) -> Published:
 
 @cache
 def _load(folder: Path) -> Published:
-    sources = _table(folder / SOURCES, SOURCE_COLUMNS, "key")
-    data_sets = _table(folder / DATA_SETS, DATA_SET_COLUMNS, "data_set")
+    sources = _table(folder / SOURCES, schema.SOURCE_COLUMNS, "key")
+    data_sets = _table(folder / DATA_SETS, schema.DATA_SET_COLUMNS, "data_set")
     paths = [path for path in sorted(folder.glob("*.csv")) if path.name not in (SOURCES, DATA_SETS)]
     known = dict.fromkeys(sources.index), dict.fromkeys(data_sets.index)
     rows = [row for path in paths for row in _figures(path, *known)]
     for key in sources.index:
         if key not in {path.stem for path in paths}:
             raise UserError(f"source {key!r} has no figures: add {folder / key}.csv")
-    figures = _frame(rows, FIGURE_COLUMNS)
+    figures = _frame(rows, schema.FIGURE_COLUMNS)
     figures = figures.join(data_sets, on="data_set").join(sources["grade"], on="source")
     return Published(sources, data_sets, figures)
 
@@ -78,15 +71,15 @@ def _figures(
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of one source, each checked against the names that are known."""
     seen: dict[tuple, int] = {}
-    for line, row in _rows(path, FIGURE_COLUMNS):
+    for line, row in _rows(path, schema.FIGURE_COLUMNS):
         with _placed(path, line):
             find("source", row["source"], sources)
             find("data set", row["data_set"], data_sets)
-            find("metric", row["metric"], METRICS)
+            find("metric", row["metric"], schema.METRICS)
             if row["approach"]:
                 find("approach", row["approach"], APPROACH_STYLE)
             _check(row, path.stem)
-            first = seen.setdefault(tuple(row[name] for name in IDENTITY), line)
+            first = seen.setdefault(tuple(row[name] for name in schema.IDENTITY), line)
             if first != line:
                 raise UserError(f"it says what line {first} says; leave one of them out")
         yield row
@@ -98,13 +91,13 @@ def _check(row: dict[str, Any], source: str) -> None:
         raise UserError(f"its source is {row['source']!r}, so it belongs into {row['source']}.csv")
     if row["value"] is None:
         raise UserError("column 'value' must have a value, and it is missing")
-    metric = METRICS[row["metric"]]
+    metric = schema.METRICS[row["metric"]]
     if not metric.low <= row["value"] <= metric.high:
         raise UserError(
             f"{row['metric']} must lie in {metric.low:g} to {metric.high:g}, and it is "
             f"{row['value']:g}"
         )
-    if (row["use"] == CONTEXT) != bool(row["reason"]):
+    if (row["use"] == schema.CONTEXT) != bool(row["reason"]):
         raise UserError(
             "a figure that is not to be compared needs a reason, and no other has one; see the "
             "columns 'use' and 'reason'"

@@ -79,7 +79,7 @@ def test_fetch_passes_names_on(monkeypatch):
     monkeypatch.setattr(fetch, "fetch", seen.append)
     assert commands.main(["fetch"]) == 0
     assert commands.main(["fetch", "digits", "textile"]) == 0
-    assert seen == [None, ["digits", "textile"]]
+    assert seen == [[], ["digits", "textile"]]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no closed pipes of this kind")

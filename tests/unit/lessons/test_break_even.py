@@ -12,6 +12,7 @@ from helpers.lessons.language_models import break_even as records
 from helpers.lessons.language_models import counting
 from helpers.lessons.language_models import forgetting as adaptations
 from helpers.lessons.language_models.decoder import Shape, build_decoder
+from helpers.vocabulary import FULL_FINE_TUNING
 from tools.measure import step_costs
 from tools.measure.measure_decoder import chosen_lr
 from tools.measure.memory_formula import (
@@ -79,7 +80,7 @@ def test_methods_share_the_weights_and_leave_them_as_they_were():
     assert len(rows) == 2 * len(step_costs.METHODS)
     table = pd.DataFrame(rows)
     assert (table["step_ms"] > 0).all()
-    full = table[table["approach"] == records.FULL].iloc[0]
+    full = table[table["approach"] == FULL_FINE_TUNING].iloc[0]
     assert full["checkpoint_bytes"] == pytest.approx(full["weight_bytes"], rel=0.05)
     lora = table[table["approach"] == "lora"].iloc[0]
     assert lora["checkpoint_bytes"] < full["checkpoint_bytes"] / 20
@@ -111,38 +112,37 @@ def race(*points):
             busy = 1 + turn  # meets both methods of a turn alike
             here = {"model": f"{size}M", "turn": turn}
             rows.append(a_row(**here, total_params=size + 10, step_ms=float(took * busy)))
-            rows.append(a_row(**here, approach=records.FULL, setting="", total_params=size,
+            rows.append(a_row(**here, approach=FULL_FINE_TUNING, setting="", total_params=size,
                               trainable_params=size, step_ms=100.0 * busy))  # fmt: skip
     return pd.DataFrame(rows)
 
 
 @pytest.mark.parametrize(
-    ("points", "answer", "params"),
+    ("points", "told"),
     [
-        ([(100, 50), (1000, 40)], "always", 100),
-        ([(100, 150), (1000, 140)], "never", math.nan),
-        ([(100, 150), (10_000, 50)], "from", 1000),
-        ([(100, 50), (1000, 140)], "unsteady", math.nan),
+        ([(100, 50), (1000, 40)], "at every size measured (0.0001 M to 0.001 M parameters)"),
+        ([(100, 150), (1000, 140)], "at no size measured (0.0001 M to 0.001 M parameters)"),
+        ([(100, 150), (10_000, 50)], "from about 0.001 M parameters on (measured: 0.0001 M to "
+                                     "0.01 M parameters)"),
+        ([(100, 50), (1000, 140)], "at some sizes, but not at the largest (measured: 0.0001 M to "
+                                   "0.001 M parameters)"),
     ],
-)
-def test_a_crossing_is_found_where_it_is_and_not_made_up(points, answer, params, tmp_path):
+)  # fmt: skip
+def test_a_crossing_is_found_where_it_is_and_not_made_up(points, told, tmp_path):
     path = tmp_path / "break_even.csv"
     for row in race(*points).to_dict("records"):
         records.FILE.append(row, path)
-    ratios = records.ratios(records.load(path))
+    rows = records.FILE.load(path)
     # A busy turn slows both, so the ratios do not vary.
-    assert ratios["mean"].tolist() == pytest.approx([took / 100 for _, took in points])
-    assert (ratios["high"] - ratios["low"]).max() < 1e-9
-    found = records.break_even(ratios).iloc[0]
-    assert found["answer"] == answer
-    assert found["params"] == pytest.approx(params, nan_ok=True)
-    (sentence,) = records.told(records.break_even(ratios), "cheaper")
-    assert sentence.startswith("LoRA rank 8, every linear layer, 1 × 32 tokens: cheaper")
+    saved = records.saved(rows, "step_ms")["saved"]
+    assert saved.tolist() == pytest.approx([1 - took / 100 for _, took in points])
+    said = records.lora_in_words(rows).splitlines()[0]
+    assert said == f"- LoRA rank 8, every linear layer, 1 × 32 tokens: a step is faster {told}."
 
 
 def test_rows_are_known_again_and_bad_ones_refused(tmp_path):
     path = tmp_path / "break_even.csv"
-    assert records.load(path).empty
+    assert records.FILE.load(path).empty
     records.FILE.append(a_row(merged_ms=math.nan), path)
     records.FILE.append(a_row(approach="full_fine_tuning", setting=""), path)
     assert records.FILE.question(a_row()) in records.FILE.recorded(path)
@@ -151,8 +151,6 @@ def test_rows_are_known_again_and_bad_ones_refused(tmp_path):
     assert records.FILE.question(a_row(turn=1)) not in records.FILE.recorded(path)
     with pytest.raises(UserError, match="differ: seq"):
         records.FILE.append({k: v for k, v in a_row().items() if k != "seq"}, path)
-    with pytest.raises(UserError, match="has no ratio"):
-        records.ratios(records.load(path), "mood")
 
 
 def test_counting_at_scale_follows_its_formula():
@@ -180,14 +178,14 @@ def test_bytes_at_scale_are_those_of_a_measured_model(method):
 
 
 def test_what_pays_is_told_in_time_and_memory(tmp_path):
-    said = records.lora_in_words(records.in_words(race((100, 150), (10_000, 50))))
+    said = records.lora_in_words(race((100, 150), (10_000, 50)))
     assert "a step is faster from about" in said and "it needs less memory" in said
-    assert records.lora_in_words(records.load(tmp_path / "break_even.csv")) == "Not recorded yet."
+    assert records.lora_in_words(records.FILE.load(tmp_path / "none.csv")) == "Not recorded yet."
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    return records.load()
+    return records.FILE.load()
 
 
 def test_the_shipped_steps_keep_their_schema(shipped):
@@ -202,10 +200,11 @@ def test_the_shipped_steps_keep_their_schema(shipped):
 
 
 def test_the_shipped_turns_hold_every_method_and_two_lengths(shipped):
-    for _, own in shipped.groupby(records.PLACE):
+    methods = shipped["approach"] + " " + shipped["setting"]
+    for _, own in shipped.assign(method=methods).groupby(["model", *records.STEP]):
         assert (own.groupby("turn")["method"].nunique() == own["method"].nunique()).all()
     assert shipped["seq"].nunique() >= 2
-    assert shipped["base_params"].max() > 500 * shipped["base_params"].min()
+    assert shipped["total_params"].max() > 500 * shipped["total_params"].min()
 
 
 def test_the_shipped_adaptations_keep_their_schema():

