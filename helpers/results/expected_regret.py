@@ -13,6 +13,7 @@ from helpers.results.learning_curves import WHOLE, Measured, additive, whole_sit
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
 CHEAPER = 1.5  # an approach is clearly cheaper where it costs or stores less by this factor
+LEAST_FAMILIES = 2  # data sets that an approach was measured on, to be told of any other
 MEASURES = {"seconds": "cost", "stored": "stored"}  # of a situation: what comes of them
 WITHIN = 0.015  # of accuracy below the best: still right
 
@@ -44,8 +45,12 @@ def mean_regret(table: pd.DataFrame) -> pd.DataFrame:
     """The same, of rows such as `Measured.situations` has.
 
     An approach that was not run in a situation is taken to differ from the others there as it does
-    elsewhere: the fit of approach + situation by least squares.
+    elsewhere: the fit of approach + situation by least squares. One that was run on fewer than
+    LEAST_FAMILIES of several data sets is left out.
     """
+    tried_on = table.groupby("approach", observed=True)["family"].nunique()
+    least = min(LEAST_FAMILIES, table["family"].nunique())
+    table = table[table["approach"].map(tried_on) >= least]
     wide = table.pivot(index="approach", columns=["family", "case"], values=["mean", *MEASURES])
     means = wide["mean"] if len(table) else pd.DataFrame()
     means = means.loc[:, means.notna().sum() > 1].dropna(how="all")

@@ -121,9 +121,9 @@ def worth(taken: str, accuracies: pd.DataFrame) -> dict[str, Any]:
     """Return what naming `taken` gives up, of `accuracies` as `recorded` returns them.
 
     Means are on equal seeds: a seed is easy or hard for all. The values of WORTH are empty texts
-    where nothing is recorded.
+    where what is taken is not recorded.
     """
-    if accuracies.empty:
+    if taken not in accuracies:
         return dict.fromkeys(WORTH, "")
     means = level(accuracies)
     best = means.idxmax()

@@ -36,13 +36,14 @@ from helpers.advisor.verdicts import LOOK, LOOKS, WITHIN, smoothed_rate, verdict
 from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.results.expected_regret import expected_regret, recommended
-from helpers.results.learning_curves import Curve, Measured, measured_curves
+from helpers.results.learning_curves import WHOLE, Curve, Measured, measured_curves
 from helpers.results.statistics import wilson_interval
 from helpers.storage.files import write_whole
 from helpers.tasks import family
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA
 
 VALIDATION = 100  # examples, beside those to train on, that a probe out of fold is judged by
+ASKED = {*WHOLE, CLASSICAL}  # what a situation must have been measured with
 FIXED = {"probe": FEATURE_EXTRACTION, "lora": LORA, "full": FULL_FINE_TUNING}
 
 
@@ -97,14 +98,16 @@ def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, An
 
 
 def scored(measured: Measured) -> pd.DataFrame:
-    """Every answer to every situation, a row each; a look as sure as those at other data allow."""
-    most = max(len(table.columns) for one in measured.curves for table in one.accuracy.values())
+    """Every answer to every situation that has ASKED, a row each.
+
+    A look is as sure as those at other data allow.
+    """
     less = {one.family: measured.without(one.family) for one in measured.curves}
     table = pd.DataFrame(
         row
         for curve in measured.curves
         for n in (curve.whole if curve.dial == 0 else [])
-        if len(curve.accuracy[n].columns) == most
+        if set(curve.accuracy[n].columns) >= ASKED
         for row in answers(curve, n, less[curve.family])
     )
     looks = table[table["answer"] == LOOK]

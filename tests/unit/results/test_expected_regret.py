@@ -44,8 +44,10 @@ def test_the_steps_of_a_dial_have_one_say_together():
 def test_an_approach_that_was_not_run_somewhere_differs_there_as_elsewhere():
     """It must win nothing by staying away from a hard task, and lose nothing by it."""
     both = two_tasks(first=(0.6, 0.8, 0.7), second=(0.3, 0.5, 0.4))
-    four = pd.concat([both, made({"adapter": [0.75] * 3}, 100)])
-    table = expected(four)
+    once = pd.concat([both, made({"adapter": [0.75] * 3}, 100)])
+    assert "adapter" not in expected(once).index  # one data set tells nothing of others
+    third = made(three(0.1, 0.3, 0.2) | {"adapter": [0.25] * 3}, 100, task="solar_cells")
+    table = expected(pd.concat([once, third]))
     assert table.loc["adapter", "regret"] == pytest.approx(0.05)
     assert table.loc["lora", "regret"] == pytest.approx(0.0, abs=1e-9)
     assert table.loc["full_fine_tuning", "regret"] == pytest.approx(0.1)

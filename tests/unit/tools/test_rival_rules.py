@@ -10,6 +10,7 @@ from helpers.decision import Situation, Thresholds, decide
 from helpers.errors import UserError
 from helpers.paths import results_dir
 from helpers.results import runs as records
+from helpers.results.expected_regret import MARGIN
 from helpers.results.learning_curves import measured_curves
 from helpers.results.rule_cases import ARTICLE, situations
 from helpers.results.statistics import SITUATION
@@ -219,7 +220,8 @@ def test_the_answer_that_ships_gives_up_no_more_than_any_rule_on_our_records(aga
     against = score_rules.against(own).set_index("rule")
     assert {"constant per modality", "hierarchical", "article", "folk 2x2"} < set(against.index)
     assert sum(name.startswith("always ") for name in against.index) == 8
-    assert (against["less"] >= -0.001).all(), against  # a tenth of a point
+    # What ships takes the cheaper of approaches that are expected within MARGIN of each other.
+    assert (against["less"] >= -MARGIN).all(), against
     assert against.loc[["constant per modality", "article", "folk 2x2"], "less"].min() >= 0
 
 
