@@ -1,8 +1,7 @@
 """Which small grey pictures show the same: rescaled, brightened, marked, cropped or mirrored.
 
 Candidates first: the lowest frequencies of a picture, weighted so that each direction varies alike,
-are one point, and the points near where a picture would lie cropped or mirrored are looked for in
-the cells around a few pivots, so that the work grows with the power 3/2 of the number of pictures.
+are one point; candidates are the points nearest to where a picture would lie cropped or mirrored.
 
 Then a candidate is laid over the other picture, as a crop lies over the picture it was cut from, by
 Gauss-Newton steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both
@@ -26,6 +25,7 @@ import numpy as np
 import pandas as pd
 from scipy.fft import dct
 from scipy.ndimage import convolve1d
+from sklearn.neighbors import NearestNeighbors
 
 from helpers.tasks.splits import shuffled
 
@@ -42,9 +42,8 @@ _STRANGER = 0.01  # pictures that may lie nearer than "the nearest stranger" in 
 _LEAST = 0.7  # agreement of the details that no copy falls below
 _HOPEFUL = 5  # times the limit: what is farther apart when laid roughly is given up
 _FREQUENCIES, _DIRECTIONS = 8, 24
-_NEAR = 0.85  # cosine between a candidate and where a picture would lie
-_PROBES = 6  # cells looked into
-_IN_CELL, _KEPT = 12, 12  # candidates of one picture: in one cell, and altogether
+_APART = 0.55  # distance of a candidate from where a picture would lie, on the unit sphere
+_KEPT = 12  # candidates of one picture
 _REFERENCE = 1_000  # pictures that stand for the rest
 _ROWS, _PAIRS = 4096, 128  # pictures, and pairs, worked on at a time
 
@@ -87,19 +86,20 @@ def alike(thumbnails: np.ndarray) -> np.ndarray:
 
 def candidates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return pairs to compare, int64 (M, 2), and the look (M, 4) that the first of each needs."""
-    n = len(thumbnails)
-    looks = _looks()
+    n, looks = len(thumbnails), _looks()
     drawn = thumbnails[np.sort(shuffled(n, 0)[:_ROWS])]
     mean, axes = _directions(_frequencies(drawn, looks[0]))
-    points = _placed(thumbnails, mean, axes, looks[0])
-    pivots = points[shuffled(n, 0)[: max(1, int(n**0.5))]]
-    cells = _grouped((points @ pivots.T).argmax(axis=1), np.arange(n), len(pivots))
-    held = None
-    for number, look in enumerate(looks):
-        places = _placed(thumbnails, mean, axes, look)
-        found = _neighbours(places, points, pivots, cells).assign(look=number)
+    places = (_unit((_frequencies(thumbnails, look) - mean) @ axes) for look in looks)
+    nearest, held = NearestNeighbors(n_neighbors=min(n, 1 + _KEPT), algorithm="brute"), None
+    for number, place in enumerate(places):
+        if held is None:
+            nearest.fit(place)  # the first look is as it is
+        apart, others = nearest.kneighbors(place)
+        found = pd.DataFrame({"other": others.ravel(), "apart": apart.ravel(), "look": number})
+        found["picture"] = np.repeat(np.arange(n), others.shape[1])
+        found = found[(found["apart"] <= _APART) & (found["picture"] != found["other"])]
         # Each pair by the look that brings it nearest, and the nearest of each picture.
-        held = pd.concat([held, found]).sort_values("near", ascending=False, kind="stable")
+        held = pd.concat([held, found]).sort_values("apart", kind="stable")
         held = held.drop_duplicates(["picture", "other"]).groupby("picture").head(_KEPT)
     # Of the two ways round, the one that fits better: it lays the whole over the crop.
     pairs = held[["picture", "other"]].to_numpy()
@@ -129,44 +129,8 @@ def _directions(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, (axes[:, -kept:] / scale).astype(np.float32)
 
 
-def _placed(
-    thumbnails: np.ndarray, mean: np.ndarray, axes: np.ndarray, look: np.ndarray
-) -> np.ndarray:
-    return _unit((_frequencies(thumbnails, look) - mean) @ axes)
-
-
 def _unit(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
-
-
-def _grouped(keys: np.ndarray, values: np.ndarray, n: int) -> list[np.ndarray]:
-    """The values that have each key below n."""
-    order = np.argsort(keys, kind="stable")
-    return np.split(values[order], np.searchsorted(keys[order], np.arange(1, n)))
-
-
-def _neighbours(
-    places: np.ndarray, points: np.ndarray, pivots: np.ndarray, cells: list[np.ndarray]
-) -> pd.DataFrame:
-    """The points near each place, in the cells around it: `picture`, `other`, and cosine `near`."""
-    n, probes = len(points), min(_PROBES, len(pivots))
-    probed = np.argpartition(places @ pivots.T, -probes, axis=1)[:, -probes:]
-    asking = _grouped(probed.ravel(), np.repeat(np.arange(n), probes), len(pivots))
-    found = [np.empty((3, 0))]
-    for members, rows in zip(cells, asking, strict=True):
-        for start in range(0, len(rows) if len(members) else 0, _ROWS):
-            part = rows[start : start + _ROWS]
-            cosine = places[part] @ points[members].T
-            near = cosine >= _NEAR
-            many = np.flatnonzero(near.sum(axis=1) > _IN_CELL)
-            if len(many):
-                least = np.partition(cosine[many], -_IN_CELL, axis=1)[:, [-_IN_CELL]]
-                near[many] &= cosine[many] >= least
-            row, member = np.nonzero(near)
-            found.append(np.stack([part[row], members[member], cosine[row, member]]))
-    picture, other, near = np.concatenate(found, axis=1)
-    pairs = pd.DataFrame({"picture": picture, "other": other, "near": near})
-    return pairs[pairs["picture"] != pairs["other"]].astype({"picture": int, "other": int})
 
 
 def _fits(one: np.ndarray, other: np.ndarray, at: np.ndarray, limit: np.ndarray) -> np.ndarray:
