@@ -20,19 +20,18 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from helpers.advisor.model_folder import keep_files
-from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around, model_files
+from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around
 from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped
 from helpers.errors import UserError
 from helpers.experiments.workers import STRIKES, dask_client, one_line
 
 # Seconds that workers have at the start to show that they see the data, which they decode for it.
 PATIENCE, LEAST_PATIENCE = 300.0, 30.0
-LOGGERS = ("distributed", "tornado", "asyncio")
 Outcome = dict[str, Any] | Skipped  # a row, or why there is none
 TICK = 0.5  # seconds between looks at the cluster, where nothing ends
 ABSENCE = 30.0  # seconds without any worker after which a race ends: a nanny takes some to restart
 ANSWER = 30.0  # seconds that the scheduler has to answer
-DELIVERY = 60.0  # seconds that a model may take to come here
+DELIVERY = 60.0  # seconds that a row and its model may take to come here
 OVERTIME = 5.0  # seconds beyond its limit after which a run is not waited for
 DIED = Skipped(SkipKind.DIED, f"its worker died {STRIKES} times (out of memory?)")
 LATE = Skipped(SkipKind.TOO_SLOW, "it took longer than predicted and was cancelled")
@@ -47,17 +46,13 @@ def check_cluster(address: str) -> None:
 
 @contextmanager
 def _connected(address: str, consequence: str = "") -> Iterator[Any]:
-    """A client that logs nothing: what goes wrong is told in one sentence, and once.
+    """A client while nothing is logged: what goes wrong is told in one sentence, and once.
 
     consequence: ends the sentence where there is nothing to connect to.
     """
-    with suppress(ImportError):
-        import distributed  # noqa: F401  # its import sets its loggers up
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in LOGGERS]
     with ExitStack() as stack:
-        for logger in map(logging.getLogger, names):
-            stack.callback(setattr, logger, "disabled", logger.disabled)
-            logger.disabled = True
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable()
         try:
             client, _ = stack.enter_context(dask_client(address))
         except UserError as error:
@@ -182,8 +177,6 @@ class Cluster:
                 waiting.insert(0, job)
                 continue
             yield job, came
-            if not isinstance(came, Skipped):
-                self._fetch_model(job, worker)
 
     def _look(self) -> None:
         """See which workers are there; new ones are asked what they see."""
@@ -226,10 +219,15 @@ class Cluster:
             return DIED
         if error is not None:
             return Skipped(SkipKind.FAILED, one_line(error))
-        row = future.result()
+        try:
+            row, files = future.result(timeout=DELIVERY)
+        except TimeoutError:
+            return Skipped(SkipKind.FAILED, "its worker went away before its result had come back")
         if row["run_id"] != self.race.run_id(job):
             told = "a worker answered another question than was asked; is its package older?"
             return Skipped(SkipKind.FAILED, told)
+        if files and not self.race.has_model(job):  # the worker has a cache of its own
+            keep_files(self.race.model_folder(job), files)
         return row
 
     def _error(self, future: Any) -> BaseException | None:
@@ -237,18 +235,6 @@ class Cluster:
             return future.exception(timeout=ANSWER)
         except Exception as error:  # it is cancelled, because the connection is lost
             raise self._gone() from error
-
-    def _fetch_model(self, job: RaceRun, worker: str) -> None:
-        """Bring a model here that the worker has kept in a cache of its own."""
-        if job.fold or self.race.has_model(job):
-            return
-        future = self._submit(model_files, self.race.own.name, self.race.run_id(job), on=worker)
-        try:
-            files = future.result(timeout=DELIVERY)
-        except Exception:  # whatever it is: a model that is missing is trained again here
-            self._cancel([future])
-            return
-        keep_files(self.race.model_folder(job), files)
 
     def _submit(self, function: Callable, *mine: Any, on: str, data: Any = None) -> Any:
         """Call a function with `mine`, then `data` (a future), on a worker."""

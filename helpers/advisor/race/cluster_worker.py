@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helpers.advisor import model_folder
 from helpers.advisor.data import OwnData
+from helpers.advisor.model_folder import model_files
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute
-from helpers.advisor.task import OwnTask, make_own_task, own_folder
+from helpers.advisor.task import OwnTask, make_own_task
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
 from helpers.experiments.workers import limited_threads
@@ -24,29 +25,21 @@ _turn = threading.Lock()
 _held: dict[tuple[str, str, int], tuple[OwnTask, Backbone]] = {}
 
 _ARRAYS = ("labels", "splits", "groups", "rows", "together")
+_SENT = ("root", "modality", "items", "listed", "classes", "together_by", *_ARRAYS)
 
 
 def as_text(own: OwnTask) -> str:
-    """What a worker needs of the data, as JSON; relative paths mean nothing in its folder."""
-    data = own.data
-    picture = data.modality == "image"
+    """What a worker needs of the data, as JSON."""
+    data, shape = replace(own.data, listed=None), [None, 0]
+    if data.modality == "image":
+        data, shape = own.data, own.task.train.inputs.shape[2:]
+    sent = {name: getattr(data, name) for name in _SENT}
+    return json.dumps(sent | {"shape": shape}, default=_plain)
 
-    def plain(items: Sequence[Any] | None) -> list[str] | None:
-        return items and [str(Path(item).absolute()) if picture else item for item in items]
 
-    arrays = {name: getattr(data, name) for name in _ARRAYS}
-    return json.dumps(
-        {
-            "root": str(data.root.absolute()),
-            "modality": data.modality,
-            "items": plain(data.items),
-            "listed": plain(data.listed) if picture else None,
-            "classes": list(data.classes),
-            "together_by": dict(data.together_by),
-            "shape": [*own.task.train.inputs.shape[2:]] if picture else [None, 0],
-            **{name: None if a is None else a.tolist() for name, a in arrays.items()},
-        }
-    )
+def _plain(value: np.ndarray | Path) -> Any:
+    """An array or a path as JSON; a relative path means nothing in a worker's folder."""
+    return value.tolist() if isinstance(value, np.ndarray) else str(value.absolute())
 
 
 def from_text(text: str) -> tuple[OwnData, list]:
@@ -73,24 +66,19 @@ def look_around(name: str, backbone: str, image_size: int, data: str) -> None:
 
 def execute_remotely(
     job: dict[str, Any], name: str, backbone: str, image_size: int, seconds: float, data: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     """`execute` here, on as many threads as this worker has, for at most so many seconds.
 
-    name, data: see `look_around`, and for UserError. Raises OutOfTime, too when nobody wants it any
-    more.
+    name, data: see `look_around`, and for UserError. Returns the row, and the files of the model
+    where one is kept. Raises OutOfTime, too when nobody wants it any more.
     """
     deadline = time.monotonic() + seconds
     threads, wanted = _place()
     with _turn, limited_threads(threads):
         own, network = _seen(name, backbone, image_size, data)
-        return execute(
-            RaceRun(**job), RaceFile(own, backbone, image_size), network, deadline, wanted
-        )
-
-
-def model_files(name: str, run_id: str) -> dict[str, bytes]:
-    """The files of a kept model, the recipe last: it makes a folder whole."""
-    return model_folder.model_files(own_folder(name) / "models" / run_id)
+        race, run = RaceFile(own, backbone, image_size), RaceRun(**job)
+        row = execute(run, race, network, deadline, wanted)
+        return row, model_files(race.model_folder(run)) if race.has_model(run) else {}
 
 
 def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask, Backbone]:
