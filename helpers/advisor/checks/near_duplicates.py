@@ -1,11 +1,11 @@
 """Which small grey pictures show the same: rescaled, brightened, marked, cropped or mirrored.
 
 Candidates first: the lowest frequencies of a picture, weighted so that each direction varies alike,
-are one point; candidates are the points nearest to where a picture would lie cropped or mirrored.
+are one point; candidates are the points nearest to a picture, as it is and mirrored.
 
-Then a candidate is laid over the other picture, as a crop lies over the picture it was cut from, by
-Gauss-Newton steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both
-agree far better than the details of other pictures of this data agree with either.
+Then one is laid over the other, as a crop lies over the picture it was cut from, by Gauss-Newton
+steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both agree far
+better than the details of other pictures of this data agree with either.
 
 Measured with 200 changed copies of each kind added (mirrored; cropped by 1 to 5 % a side, also
 off-centre and mirrored; halved, re-encoded, brightened, darkened, with a mark over it), the share
@@ -19,10 +19,7 @@ neighbours).
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
-import pandas as pd
 from scipy.fft import dct
 from scipy.ndimage import convolve1d
 from sklearn.neighbors import NearestNeighbors
@@ -31,7 +28,8 @@ from helpers.tasks.splits import shuffled
 
 SIDE = 32  # pixels of a thumbnail
 _FROM_CENTRE = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-_LOW, _HIGH = np.float32([0.86, -2, 0.86, -2]), np.float32([1.04, 2, 1.04, 2])
+_WHOLE = np.float32([1, 0, 1, 0])  # in view where laying begins, see `align`
+_LOW, _HIGH = np.float32([0.86, -2, 0.86, -2]), np.float32([1.14, 2, 1.14, 2])
 _STEP = np.float32([0.04, 0.6, 0.04, 0.6])  # the farthest that one step goes
 _DAMPING = 1e-3
 COARSE, FINE = 2, 3  # steps
@@ -42,21 +40,10 @@ _STRANGER = 0.01  # pictures that may lie nearer than "the nearest stranger" in 
 _LEAST = 0.7  # agreement of the details that no copy falls below
 _HOPEFUL = 5  # times the limit: what is farther apart when laid roughly is given up
 _FREQUENCIES, _DIRECTIONS = 8, 24
-_APART = 0.55  # distance of a candidate from where a picture would lie, on the unit sphere
-_KEPT = 12  # candidates of one picture
+_APART = 1.0  # distance of candidates on the unit sphere, at most
+_KEPT = 6  # candidates of a picture, as it is and mirrored
 _REFERENCE = 1_000  # pictures that stand for the rest
 _ROWS, _PAIRS = 4096, 128  # pictures, and pairs, worked on at a time
-
-
-def _looks() -> np.ndarray:
-    """Ways a picture may be changed: share of each side in view, its centre, whether mirrored.
-
-    float32 (26, 4). The first is as it is; then cropped by 1.5, 3 and 4.5 % a side, centred or
-    off-centre; each mirrored too.
-    """
-    places = [(1.0, 0.0, 0.0), *((scale, 0.0, 0.0) for scale in (0.97, 0.94, 0.91))]
-    places += product((0.97, 0.94, 0.91), (-0.55, 0.55), (-0.55, 0.55))
-    return np.float32([(*place, mirrored) for place in places for mirrored in (0, 1)])
 
 
 def alike(thumbnails: np.ndarray) -> np.ndarray:
@@ -66,57 +53,45 @@ def alike(thumbnails: np.ndarray) -> np.ndarray:
     """
     if len(thumbnails) < 2:
         return np.empty((0, 2), dtype=np.int64)
-    pairs, looks = candidates(thumbnails)
-    near, nearest = _strangers(thumbnails)
-    near, nearest = near[pairs].min(axis=1), nearest[pairs].min(axis=1)
+    pairs, mirrored = candidates(thumbnails)
+    near, nearest = (found[pairs].min(axis=1) for found in _strangers(thumbnails))
     same = np.empty(len(pairs), dtype=bool)
     for start in range(0, len(pairs), _PAIRS):
         rows = slice(start, start + _PAIRS)
         one, other = (thumbnails[pairs[rows, side]].astype(np.float32) for side in (0, 1))
-        mirrored = looks[rows, 3] > 0
-        one[mirrored] = one[mirrored, :, ::-1]
+        one[mirrored[rows]] = one[mirrored[rows], :, ::-1]
         as_is = (_inner_details(one) * _inner_details(other)).sum(axis=1)
         same[rows] = 1 - as_is <= _AS_IS * near[rows]
         limit = np.minimum(_LAID * nearest[rows], 1 - _LEAST)
         left = np.flatnonzero(~same[rows])
-        begin = looks[rows][left][:, [0, 1, 0, 2]]
-        same[start + left] = _fits(one[left], other[left], begin, limit[left])
-    return np.unique(np.sort(pairs[same], axis=1), axis=0)
+        same[start + left] = _fits(one[left], other[left], limit[left])
+    return np.unique(pairs[same], axis=0)
 
 
 def candidates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs to compare, int64 (M, 2), and the look (M, 4) that the first of each needs."""
-    n, looks = len(thumbnails), _looks()
+    """Return pairs to compare, int64 (M, 2), a < b, and whether one of each is to be mirrored."""
+    n, found = len(thumbnails), []
     drawn = thumbnails[np.sort(shuffled(n, 0)[:_ROWS])]
-    mean, axes = _directions(_frequencies(drawn, looks[0]))
-    places = (_unit((_frequencies(thumbnails, look) - mean) @ axes) for look in looks)
-    nearest, held = NearestNeighbors(n_neighbors=min(n, 1 + _KEPT), algorithm="brute"), None
-    for number, place in enumerate(places):
-        if held is None:
-            nearest.fit(place)  # the first look is as it is
-        apart, others = nearest.kneighbors(place)
-        found = pd.DataFrame({"other": others.ravel(), "apart": apart.ravel(), "look": number})
-        found["picture"] = np.repeat(np.arange(n), others.shape[1])
-        found = found[(found["apart"] <= _APART) & (found["picture"] != found["other"])]
-        # Each pair by the look that brings it nearest, and the nearest of each picture.
-        held = pd.concat([held, found]).sort_values("apart", kind="stable")
-        held = held.drop_duplicates(["picture", "other"]).groupby("picture").head(_KEPT)
-    # Of the two ways round, the one that fits better: it lays the whole over the crop.
-    pairs = held[["picture", "other"]].to_numpy()
-    first = ~pd.DataFrame(np.sort(pairs, axis=1)).duplicated().to_numpy()
-    return pairs[first], looks[held["look"].to_numpy()[first]]
+    mean, axes = _directions(_frequencies(drawn))
+    nearest = NearestNeighbors(n_neighbors=min(n, 1 + _KEPT), algorithm="brute")
+    for mirrored, pictures in enumerate((thumbnails, thumbnails[:, :, ::-1])):
+        points = _unit((_frequencies(pictures) - mean) @ axes)
+        if not mirrored:
+            nearest.fit(points)
+        apart, others = nearest.kneighbors(points)
+        row, rank = np.nonzero(apart <= _APART)
+        pairs = np.sort(np.stack([row, others[row, rank]], axis=1), axis=1)
+        found.append(np.column_stack([pairs, np.full(len(pairs), mirrored)]))
+    held = np.unique(np.concatenate(found), axis=0)
+    held = held[held[:, 0] != held[:, 1]]
+    return held[:, :2], held[:, 2] > 0
 
 
-def _frequencies(thumbnails: np.ndarray, look: np.ndarray) -> np.ndarray:
-    """The 63 lowest frequencies of pictures so changed, float32 (N, 63), of length 1."""
+def _frequencies(thumbnails: np.ndarray) -> np.ndarray:
+    """The 63 lowest frequencies of pictures, float32 (N, 63), of length 1."""
     lowest = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
-    down, across = lowest @ warps(look[[0, 0]], look[1:3])[0]
-    across = across[:, ::-1] if look[3] else across
-    made = np.empty((len(thumbnails), _FREQUENCIES**2 - 1), dtype=np.float32)
-    for start in range(0, len(thumbnails), _ROWS):
-        chunk = down @ (thumbnails[start : start + _ROWS].astype(np.float32) @ across.T)
-        made[start : start + _ROWS] = chunk.reshape(len(chunk), -1)[:, 1:]
-    return _unit(made)
+    made = lowest @ thumbnails.astype(np.float32) @ lowest.T
+    return _unit(made.reshape(len(made), -1)[:, 1:])
 
 
 def _directions(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,9 +108,9 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
 
 
-def _fits(one: np.ndarray, other: np.ndarray, at: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def _fits(one: np.ndarray, other: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Whether the details are at most so far apart, bool (M,), once one is laid over the other."""
-    fits = np.zeros(len(one), dtype=bool)
+    fits, at = np.zeros(len(one), dtype=bool), np.tile(_WHOLE, (len(one), 1))
     at = align(blurred(one), blurred(other), at, COARSE)
     # Most candidates are strangers, and are far from fitting by now.
     hopeful = np.flatnonzero(1 - agreement(one, other, at) <= _HOPEFUL * limit)
