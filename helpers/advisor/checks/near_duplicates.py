@@ -1,7 +1,7 @@
 """Which small grey pictures show the same: rescaled, brightened, marked, cropped or mirrored.
 
-Candidates first: the lowest frequencies of a picture, weighted so that each direction varies alike,
-are one point; candidates are the points nearest to a picture, as it is and mirrored.
+Candidates first: the lowest frequencies of a picture are one point, whitened over all pictures;
+candidates are the points nearest to a picture, as it is and mirrored.
 
 Then one is laid over the other, as a crop lies over the picture it was cut from, by Gauss-Newton
 steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both agree far
@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dct
 from scipy.ndimage import convolve1d
+from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from helpers.tasks.splits import shuffled
@@ -34,7 +35,7 @@ _STEP = np.float32([0.04, 0.6, 0.04, 0.6])  # the farthest that one step goes
 _DAMPING = 1e-3
 COARSE, FINE = 2, 3  # steps
 _MARGIN = 2  # pixels at the edge that are not compared: resampling makes them up
-_AS_IS = 0.04  # of the distance of near strangers: a copy that lies as the other does differs less
+_AS_IS = 0.03  # of the distance of near strangers: a copy that lies as the other does differs less
 _LAID = 0.12  # of the distance of the nearest stranger: a copy laid over the other differs less
 _STRANGER = 0.01  # pictures that may lie nearer than "the nearest stranger" in such data
 _LEAST = 0.7  # agreement of the details that no copy falls below
@@ -72,10 +73,12 @@ def candidates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return pairs to compare, int64 (M, 2), a < b, and whether one of each is to be mirrored."""
     n, found = len(thumbnails), []
     drawn = thumbnails[np.sort(shuffled(n, 0)[:_ROWS])]
-    mean, axes = _directions(_frequencies(drawn))
+    axes = PCA(max(1, min(_DIRECTIONS, len(drawn) // 10)), whiten=True)
+    with np.errstate(invalid="ignore"):  # pictures that are all one vary in nothing
+        axes.fit(_frequencies(drawn))
     nearest = NearestNeighbors(n_neighbors=min(n, 1 + _KEPT), algorithm="brute")
     for mirrored, pictures in enumerate((thumbnails, thumbnails[:, :, ::-1])):
-        points = _unit((_frequencies(pictures) - mean) @ axes)
+        points = _unit(axes.transform(_frequencies(pictures)))
         if not mirrored:
             nearest.fit(points)
         apart, others = nearest.kneighbors(points)
@@ -92,16 +95,6 @@ def _frequencies(thumbnails: np.ndarray) -> np.ndarray:
     lowest = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
     made = lowest @ thumbnails.astype(np.float32) @ lowest.T
     return _unit(made.reshape(len(made), -1)[:, 1:])
-
-
-def _directions(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean (63,) and the axes (63, K) of greatest variance, scaled to vary nearly alike."""
-    mean = values.mean(axis=0)
-    variance, axes = np.linalg.eigh(np.cov((values - mean).T, bias=True))
-    kept = min(_DIRECTIONS, max(6, len(values) // 10))
-    # What hardly varies is noise, above all in few pictures: not drawn out to the full.
-    scale = np.sqrt(variance[-kept:].clip(0) + 0.002 * variance.clip(0).sum() + 1e-9)
-    return mean, (axes[:, -kept:] / scale).astype(np.float32)
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
