@@ -9,12 +9,10 @@ better than the details of other pictures of this data agree with either.
 
 Measured with 200 changed copies of each kind added (mirrored; cropped by 1 to 5 % a side, also
 off-centre and mirrored; halved, re-encoded, brightened, darkened, with a mark over it), the share
-that is found: of fabrics 0.995 and more of each kind, of photos of clothing 0.97 and more, of
-digits 0.91 and more. Of solar cells, which differ little from their neighbours, mirrored ones 1.0,
-halved, re-encoded, brightened or darkened ones 0.82 to 0.93, cropped or marked ones 0.1 to 0.4.
-Pairs of originals that count as copies: none of 2,000 fabrics, 1 of 3,781 photos, 9 of 5,000 digits
-(strokes that are a 1), 253 of 2,624 solar cells (most of those looked at are one cell, or
-neighbours).
+that is found: of fabrics 1.0 of each kind, of digits 0.89 and more. Of solar cells, which differ
+little from their neighbours, mirrored ones 1.0, halved, re-encoded, brightened or darkened ones
+0.85 to 1.0, cropped or marked ones 0.06 to 0.35. Pairs of originals that count as copies: none of
+2,000 fabrics or 5,000 digits, 209 of 2,624 solar cells.
 """
 
 from __future__ import annotations
