@@ -23,7 +23,7 @@ from helpers.advisor.task import Form
 from helpers.errors import UserError
 from helpers.storage.seals import digests
 
-_VERSION = 5  # raise it when a check finds something else in the same data
+_VERSION = 6  # raise it when a check finds something else in the same data
 
 CHECKS: tuple[Check, ...] = (
     *shift.CHECKS,

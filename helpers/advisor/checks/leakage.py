@@ -48,14 +48,11 @@ def tells(accuracy: float, chance: float, n: int) -> bool:
 
 def _typical(values: np.ndarray, labels: np.ndarray, data: OwnData) -> tuple[str, ...]:
     """The commonest value of each class, as "cat: Canon EOS (31 of 40)"."""
-    lines = []
-    for label in np.unique(labels):
-        names, counts = np.unique(values[labels == label], return_counts=True)
-        top = int(counts.argmax())
-        lines.append(
-            f"{data.classes[label]}: {names[top] or 'none'} ({counts[top]:,} of {counts.sum():,})"
-        )
-    return tuple(lines[:MOST_EXAMPLES])
+    counts = pd.crosstab(labels, values).iloc[:MOST_EXAMPLES].iterrows()
+    return tuple(
+        f"{data.classes[label]}: {row.idxmax() or 'none'} ({row.max():,} of {row.sum():,})"
+        for label, row in counts
+    )
 
 
 _PROPERTIES = {

@@ -1,63 +1,48 @@
 """Which small grey pictures show the same: rescaled, brightened, marked, cropped or mirrored.
 
-Candidates first: the lowest frequencies of a picture, weighted so that each direction varies alike,
-are one point, and the points near where a picture would lie cropped or mirrored are looked for in
-the cells around a few pivots, so that the work grows with the power 3/2 of the number of pictures.
+Candidates first: the lowest frequencies of a picture are one point, whitened over all pictures;
+candidates are the points nearest to a picture, as it is and mirrored.
 
-Then a candidate is laid over the other picture, as a crop lies over the picture it was cut from, by
-Gauss-Newton steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both
-agree far better than the details of other pictures of this data agree with either.
+Then one is laid over the other, as a crop lies over the picture it was cut from, by Gauss-Newton
+steps (Lucas and Kanade, 1981) for scale and shift. It counts where the details of both agree far
+better than the details of other pictures of this data agree with either.
 
 Measured with 200 changed copies of each kind added (mirrored; cropped by 1 to 5 % a side, also
 off-centre and mirrored; halved, re-encoded, brightened, darkened, with a mark over it), the share
-that is found: of fabrics 0.995 and more of each kind, of photos of clothing 0.97 and more, of
-digits 0.91 and more. Of solar cells, which differ little from their neighbours, mirrored ones 1.0,
-halved, re-encoded, brightened or darkened ones 0.82 to 0.93, cropped or marked ones 0.1 to 0.4.
-Pairs of originals that count as copies: none of 2,000 fabrics, 1 of 3,781 photos, 9 of 5,000 digits
-(strokes that are a 1), 253 of 2,624 solar cells (most of those looked at are one cell, or
-neighbours).
+that is found: of fabrics 1.0 of each kind, of digits 0.89 and more. Of solar cells, which differ
+little from their neighbours, mirrored ones 1.0, halved, re-encoded, brightened or darkened ones
+0.85 to 1.0, cropped or marked ones 0.06 to 0.35. Pairs of originals that count as copies: none of
+2,000 fabrics or 5,000 digits, 209 of 2,624 solar cells.
 """
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
-import pandas as pd
 from scipy.fft import dct
 from scipy.ndimage import convolve1d
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
 
 from helpers.tasks.splits import shuffled
 
 SIDE = 32  # pixels of a thumbnail
 _FROM_CENTRE = np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2
-_LOW, _HIGH = np.float32([0.86, -2, 0.86, -2]), np.float32([1.04, 2, 1.04, 2])
+_WHOLE = np.float32([1, 0, 1, 0])  # in view where laying begins, see `align`
+_LOW, _HIGH = np.float32([0.86, -2, 0.86, -2]), np.float32([1.14, 2, 1.14, 2])
 _STEP = np.float32([0.04, 0.6, 0.04, 0.6])  # the farthest that one step goes
 _DAMPING = 1e-3
 COARSE, FINE = 2, 3  # steps
 _MARGIN = 2  # pixels at the edge that are not compared: resampling makes them up
-_AS_IS = 0.04  # of the distance of near strangers: a copy that lies as the other does differs less
+_AS_IS = 0.03  # of the distance of near strangers: a copy that lies as the other does differs less
 _LAID = 0.12  # of the distance of the nearest stranger: a copy laid over the other differs less
 _STRANGER = 0.01  # pictures that may lie nearer than "the nearest stranger" in such data
 _LEAST = 0.7  # agreement of the details that no copy falls below
 _HOPEFUL = 5  # times the limit: what is farther apart when laid roughly is given up
 _FREQUENCIES, _DIRECTIONS = 8, 24
-_NEAR = 0.85  # cosine between a candidate and where a picture would lie
-_PROBES = 6  # cells looked into
-_IN_CELL, _KEPT = 12, 12  # candidates of one picture: in one cell, and altogether
+_APART = 1.0  # distance of candidates on the unit sphere, at most
+_KEPT = 6  # candidates of a picture, as it is and mirrored
 _REFERENCE = 1_000  # pictures that stand for the rest
 _ROWS, _PAIRS = 4096, 128  # pictures, and pairs, worked on at a time
-
-
-def _looks() -> np.ndarray:
-    """Ways a picture may be changed: share of each side in view, its centre, whether mirrored.
-
-    float32 (26, 4). The first is as it is; then cropped by 1.5, 3 and 4.5 % a side, centred or
-    off-centre; each mirrored too.
-    """
-    places = [(1.0, 0.0, 0.0), *((scale, 0.0, 0.0) for scale in (0.97, 0.94, 0.91))]
-    places += product((0.97, 0.94, 0.91), (-0.55, 0.55), (-0.55, 0.55))
-    return np.float32([(*place, mirrored) for place in places for mirrored in (0, 1)])
 
 
 def alike(thumbnails: np.ndarray) -> np.ndarray:
@@ -67,111 +52,56 @@ def alike(thumbnails: np.ndarray) -> np.ndarray:
     """
     if len(thumbnails) < 2:
         return np.empty((0, 2), dtype=np.int64)
-    pairs, looks = candidates(thumbnails)
-    near, nearest = _strangers(thumbnails)
-    near, nearest = near[pairs].min(axis=1), nearest[pairs].min(axis=1)
+    pairs, mirrored = candidates(thumbnails)
+    near, nearest = (found[pairs].min(axis=1) for found in _strangers(thumbnails))
     same = np.empty(len(pairs), dtype=bool)
     for start in range(0, len(pairs), _PAIRS):
         rows = slice(start, start + _PAIRS)
         one, other = (thumbnails[pairs[rows, side]].astype(np.float32) for side in (0, 1))
-        mirrored = looks[rows, 3] > 0
-        one[mirrored] = one[mirrored, :, ::-1]
+        one[mirrored[rows]] = one[mirrored[rows], :, ::-1]
         as_is = (_inner_details(one) * _inner_details(other)).sum(axis=1)
         same[rows] = 1 - as_is <= _AS_IS * near[rows]
         limit = np.minimum(_LAID * nearest[rows], 1 - _LEAST)
         left = np.flatnonzero(~same[rows])
-        begin = looks[rows][left][:, [0, 1, 0, 2]]
-        same[start + left] = _fits(one[left], other[left], begin, limit[left])
-    return np.unique(np.sort(pairs[same], axis=1), axis=0)
+        same[start + left] = _fits(one[left], other[left], limit[left])
+    return np.unique(pairs[same], axis=0)
 
 
 def candidates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pairs to compare, int64 (M, 2), and the look (M, 4) that the first of each needs."""
-    n = len(thumbnails)
-    looks = _looks()
+    """Return pairs to compare, int64 (M, 2), a < b, and whether one of each is to be mirrored."""
+    n, found = len(thumbnails), []
     drawn = thumbnails[np.sort(shuffled(n, 0)[:_ROWS])]
-    mean, axes = _directions(_frequencies(drawn, looks[0]))
-    points = _placed(thumbnails, mean, axes, looks[0])
-    pivots = points[shuffled(n, 0)[: max(1, int(n**0.5))]]
-    cells = _grouped((points @ pivots.T).argmax(axis=1), np.arange(n), len(pivots))
-    held = None
-    for number, look in enumerate(looks):
-        places = _placed(thumbnails, mean, axes, look)
-        found = _neighbours(places, points, pivots, cells).assign(look=number)
-        # Each pair by the look that brings it nearest, and the nearest of each picture.
-        held = pd.concat([held, found]).sort_values("near", ascending=False, kind="stable")
-        held = held.drop_duplicates(["picture", "other"]).groupby("picture").head(_KEPT)
-    # Of the two ways round, the one that fits better: it lays the whole over the crop.
-    pairs = held[["picture", "other"]].to_numpy()
-    first = ~pd.DataFrame(np.sort(pairs, axis=1)).duplicated().to_numpy()
-    return pairs[first], looks[held["look"].to_numpy()[first]]
+    axes = PCA(max(1, min(_DIRECTIONS, len(drawn) // 10)), whiten=True)
+    with np.errstate(invalid="ignore"):  # pictures that are all one vary in nothing
+        axes.fit(_frequencies(drawn))
+    nearest = NearestNeighbors(n_neighbors=min(n, 1 + _KEPT), algorithm="brute")
+    for mirrored, pictures in enumerate((thumbnails, thumbnails[:, :, ::-1])):
+        points = _unit(axes.transform(_frequencies(pictures)))
+        if not mirrored:
+            nearest.fit(points)
+        apart, others = nearest.kneighbors(points)
+        row, rank = np.nonzero(apart <= _APART)
+        pairs = np.sort(np.stack([row, others[row, rank]], axis=1), axis=1)
+        found.append(np.column_stack([pairs, np.full(len(pairs), mirrored)]))
+    held = np.unique(np.concatenate(found), axis=0)
+    held = held[held[:, 0] != held[:, 1]]
+    return held[:, :2], held[:, 2] > 0
 
 
-def _frequencies(thumbnails: np.ndarray, look: np.ndarray) -> np.ndarray:
-    """The 63 lowest frequencies of pictures so changed, float32 (N, 63), of length 1."""
+def _frequencies(thumbnails: np.ndarray) -> np.ndarray:
+    """The 63 lowest frequencies of pictures, float32 (N, 63), of length 1."""
     lowest = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
-    down, across = lowest @ warps(look[[0, 0]], look[1:3])[0]
-    across = across[:, ::-1] if look[3] else across
-    made = np.empty((len(thumbnails), _FREQUENCIES**2 - 1), dtype=np.float32)
-    for start in range(0, len(thumbnails), _ROWS):
-        chunk = down @ (thumbnails[start : start + _ROWS].astype(np.float32) @ across.T)
-        made[start : start + _ROWS] = chunk.reshape(len(chunk), -1)[:, 1:]
-    return _unit(made)
-
-
-def _directions(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean (63,) and the axes (63, K) of greatest variance, scaled to vary nearly alike."""
-    mean = values.mean(axis=0)
-    variance, axes = np.linalg.eigh(np.cov((values - mean).T, bias=True))
-    kept = min(_DIRECTIONS, max(6, len(values) // 10))
-    # What hardly varies is noise, above all in few pictures: not drawn out to the full.
-    scale = np.sqrt(variance[-kept:].clip(0) + 0.002 * variance.clip(0).sum() + 1e-9)
-    return mean, (axes[:, -kept:] / scale).astype(np.float32)
-
-
-def _placed(
-    thumbnails: np.ndarray, mean: np.ndarray, axes: np.ndarray, look: np.ndarray
-) -> np.ndarray:
-    return _unit((_frequencies(thumbnails, look) - mean) @ axes)
+    made = lowest @ thumbnails.astype(np.float32) @ lowest.T
+    return _unit(made.reshape(len(made), -1)[:, 1:])
 
 
 def _unit(values: np.ndarray) -> np.ndarray:
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6)
 
 
-def _grouped(keys: np.ndarray, values: np.ndarray, n: int) -> list[np.ndarray]:
-    """The values that have each key below n."""
-    order = np.argsort(keys, kind="stable")
-    return np.split(values[order], np.searchsorted(keys[order], np.arange(1, n)))
-
-
-def _neighbours(
-    places: np.ndarray, points: np.ndarray, pivots: np.ndarray, cells: list[np.ndarray]
-) -> pd.DataFrame:
-    """The points near each place, in the cells around it: `picture`, `other`, and cosine `near`."""
-    n, probes = len(points), min(_PROBES, len(pivots))
-    probed = np.argpartition(places @ pivots.T, -probes, axis=1)[:, -probes:]
-    asking = _grouped(probed.ravel(), np.repeat(np.arange(n), probes), len(pivots))
-    found = [np.empty((3, 0))]
-    for members, rows in zip(cells, asking, strict=True):
-        for start in range(0, len(rows) if len(members) else 0, _ROWS):
-            part = rows[start : start + _ROWS]
-            cosine = places[part] @ points[members].T
-            near = cosine >= _NEAR
-            many = np.flatnonzero(near.sum(axis=1) > _IN_CELL)
-            if len(many):
-                least = np.partition(cosine[many], -_IN_CELL, axis=1)[:, [-_IN_CELL]]
-                near[many] &= cosine[many] >= least
-            row, member = np.nonzero(near)
-            found.append(np.stack([part[row], members[member], cosine[row, member]]))
-    picture, other, near = np.concatenate(found, axis=1)
-    pairs = pd.DataFrame({"picture": picture, "other": other, "near": near})
-    return pairs[pairs["picture"] != pairs["other"]].astype({"picture": int, "other": int})
-
-
-def _fits(one: np.ndarray, other: np.ndarray, at: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def _fits(one: np.ndarray, other: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Whether the details are at most so far apart, bool (M,), once one is laid over the other."""
-    fits = np.zeros(len(one), dtype=bool)
+    fits, at = np.zeros(len(one), dtype=bool), np.tile(_WHOLE, (len(one), 1))
     at = align(blurred(one), blurred(other), at, COARSE)
     # Most candidates are strangers, and are far from fitting by now.
     hopeful = np.flatnonzero(1 - agreement(one, other, at) <= _HOPEFUL * limit)

@@ -8,6 +8,8 @@ other data is refused before anything is raced on it, with a sentence that names
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import threading
 import time
@@ -16,23 +18,27 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from helpers.advisor.model_folder import keep_files
-from helpers.advisor.race.cluster_worker import as_text, execute_remotely, look_around, model_files
-from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped
+import numpy as np
+
+from helpers.advisor.data import OwnData
+from helpers.advisor.model_folder import keep_files, model_files
+from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Skipped, execute
+from helpers.advisor.task import OwnTask, make_own_task
+from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
-from helpers.experiments.workers import STRIKES, dask_client, one_line
+from helpers.experiments.workers import STRIKES, dask_client, limited_threads, one_line
 
 # Seconds that workers have at the start to show that they see the data, which they decode for it.
 PATIENCE, LEAST_PATIENCE = 300.0, 30.0
-LOGGERS = ("distributed", "tornado", "asyncio")
 Outcome = dict[str, Any] | Skipped  # a row, or why there is none
 TICK = 0.5  # seconds between looks at the cluster, where nothing ends
 ABSENCE = 30.0  # seconds without any worker after which a race ends: a nanny takes some to restart
 ANSWER = 30.0  # seconds that the scheduler has to answer
-DELIVERY = 60.0  # seconds that a model may take to come here
+DELIVERY = 60.0  # seconds that a row and its model may take to come here
 OVERTIME = 5.0  # seconds beyond its limit after which a run is not waited for
 DIED = Skipped(SkipKind.DIED, f"its worker died {STRIKES} times (out of memory?)")
 LATE = Skipped(SkipKind.TOO_SLOW, "it took longer than predicted and was cancelled")
@@ -47,17 +53,13 @@ def check_cluster(address: str) -> None:
 
 @contextmanager
 def _connected(address: str, consequence: str = "") -> Iterator[Any]:
-    """A client that logs nothing: what goes wrong is told in one sentence, and once.
+    """A client while nothing is logged: what goes wrong is told in one sentence, and once.
 
     consequence: ends the sentence where there is nothing to connect to.
     """
-    with suppress(ImportError):
-        import distributed  # noqa: F401  # its import sets its loggers up
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in LOGGERS]
     with ExitStack() as stack:
-        for logger in map(logging.getLogger, names):
-            stack.callback(setattr, logger, "disabled", logger.disabled)
-            logger.disabled = True
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable()
         try:
             client, _ = stack.enter_context(dask_client(address))
         except UserError as error:
@@ -182,8 +184,6 @@ class Cluster:
                 waiting.insert(0, job)
                 continue
             yield job, came
-            if not isinstance(came, Skipped):
-                self._fetch_model(job, worker)
 
     def _look(self) -> None:
         """See which workers are there; new ones are asked what they see."""
@@ -226,10 +226,15 @@ class Cluster:
             return DIED
         if error is not None:
             return Skipped(SkipKind.FAILED, one_line(error))
-        row = future.result()
+        try:
+            row, files = future.result(timeout=DELIVERY)
+        except TimeoutError:
+            return Skipped(SkipKind.FAILED, "its worker went away before its result had come back")
         if row["run_id"] != self.race.run_id(job):
             told = "a worker answered another question than was asked; is its package older?"
             return Skipped(SkipKind.FAILED, told)
+        if files and not self.race.has_model(job):  # the worker has a cache of its own
+            keep_files(self.race.model_folder(job), files)
         return row
 
     def _error(self, future: Any) -> BaseException | None:
@@ -237,18 +242,6 @@ class Cluster:
             return future.exception(timeout=ANSWER)
         except Exception as error:  # it is cancelled, because the connection is lost
             raise self._gone() from error
-
-    def _fetch_model(self, job: RaceRun, worker: str) -> None:
-        """Bring a model here that the worker has kept in a cache of its own."""
-        if job.fold or self.race.has_model(job):
-            return
-        future = self._submit(model_files, self.race.own.name, self.race.run_id(job), on=worker)
-        try:
-            files = future.result(timeout=DELIVERY)
-        except Exception:  # whatever it is: a model that is missing is trained again here
-            self._cancel([future])
-            return
-        keep_files(self.race.model_folder(job), files)
 
     def _submit(self, function: Callable, *mine: Any, on: str, data: Any = None) -> Any:
         """Call a function with `mine`, then `data` (a future), on a worker."""
@@ -286,3 +279,91 @@ def _sealed(function: Callable, mine: Sequence[Any]) -> Callable:
         return getattr(importlib.import_module(module), name)(*mine, *more)
 
     return call
+
+
+# What follows runs in the worker's process.
+
+# One run at a time in a process: seeds and thread numbers are the process's, and runs share them.
+_turn = threading.Lock()
+_ARRAYS = ("labels", "splits", "rows", "together")
+_SENT = ("root", "modality", "items", "listed", "classes", "together_by", *_ARRAYS)
+
+
+def as_text(own: OwnTask) -> str:
+    """What a worker needs of the data, as JSON."""
+    data, shape = replace(own.data, listed=None), [None, 0]
+    if data.modality == "image":
+        data, shape = own.data, own.task.train.inputs.shape[2:]
+    sent = {name: getattr(data, name) for name in _SENT}
+    return json.dumps(sent | {"shape": shape}, default=_plain)
+
+
+def _plain(value: np.ndarray | Path) -> Any:
+    """An array or a path as JSON; a relative path means nothing in a worker's folder."""
+    return value.tolist() if isinstance(value, np.ndarray) else str(value.absolute())
+
+
+def from_text(text: str) -> tuple[OwnData, list]:
+    """The data that `as_text` wrote, and the (side, channels) to decode pictures to."""
+    held = json.loads(text)
+    shape = held.pop("shape")
+    for name in _ARRAYS:
+        held[name] = None if held[name] is None else np.array(held[name])
+    if held["modality"] == "image":
+        for name in ("items", "listed"):
+            held[name] = held[name] and [Path(item) for item in held[name]]
+    classes, root = tuple(held["classes"]), Path(held["root"])
+    return OwnData(**held | {"classes": classes, "root": root}), shape
+
+
+def look_around(name: str, backbone: str, image_size: int, data: str) -> None:
+    """Raise UserError where this process cannot read the data or the weights, or reads others.
+
+    name: of the task as the caller knows it. data: see `as_text`.
+    """
+    with _turn:
+        _seen(name, backbone, image_size, data)
+
+
+def execute_remotely(
+    job: dict[str, Any], name: str, backbone: str, image_size: int, seconds: float, data: str
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """`execute` here, on as many threads as this worker has, for at most so many seconds.
+
+    name, data: see `look_around`, and for UserError. Returns the row, and the files of the model
+    where one is kept. Raises OutOfTime, too when nobody wants it any more.
+    """
+    deadline = time.monotonic() + seconds
+    threads, wanted = _place()
+    with _turn, limited_threads(threads):
+        own, network = _seen(name, backbone, image_size, data)
+        race, run = RaceFile(own, backbone, image_size), RaceRun(**job)
+        row = execute(run, race, network, deadline, wanted)
+        return row, model_files(race.model_folder(run)) if race.has_model(run) else {}
+
+
+@functools.lru_cache(maxsize=1)
+def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask, Backbone]:
+    """The data and the network as this process has them; those of the last race are kept."""
+    found, shape = from_text(data)
+    own = make_own_task(found, *shape)
+    if own.name != name:
+        raise UserError(
+            f"it sees other files in {found.root} than the machine that asks; share that folder "
+            "with it, at the same path"
+        )
+    return own, load_backbone(backbone, size=image_size)
+
+
+def _place() -> tuple[int, Callable[[], bool]]:
+    """How many threads this worker has, and whether the task at hand is still wanted."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state not in ("cancelled", "released", "forgotten")
+
+    return worker.state.nthreads, wanted

@@ -49,7 +49,6 @@ class Race:
         looked = self.looked
         self.file = RaceFile(looked.own, looked.backbone, looked.image_size)
         self.folds: Folds = folds_of(looked.own, looked.seed)
-        self.came: list[str] = []  # the runs that this call did, by id
         task = looked.own.task
         self.n_full, self.n_judged = len(task.train), len(task.validation)
         self.rows = self._load()
@@ -113,17 +112,11 @@ class Race:
         return max(0, self.n_full + self.n_judged - looked_at)
 
     def _pace(self, name: str) -> float:
-        """Measured over predicted seconds: of this approach, else of all, else 1.
-
-        Workers may be other machines than did earlier runs: theirs count, where there are some.
-        """
-        rows = self.rows
-        if self.cluster and self.came:
-            rows = rows[rows["run_id"].isin(self.came)]
-        known = rows[rows["approach"] == name]
+        """Measured over predicted seconds: of this approach, else of all, else 1."""
+        known = self.rows[self.rows["approach"] == name]
         if known.empty and name not in CHEAP:
             # A solver's fit tells nothing of training steps, and they nothing of it.
-            known = rows[~rows["approach"].isin(CHEAP)]
+            known = self.rows[~self.rows["approach"].isin(CHEAP)]
         if known.empty:
             return 1.0
         known = known.tail(10)
@@ -174,7 +167,6 @@ class Race:
     def keep(self, row: dict[str, Any], bar: tqdm) -> None:
         """Keep a finished run."""
         self.file.append(row)
-        self.came.append(row["run_id"])
         self.rows = self._load()
         bar.n = min(bar.total, round(time.monotonic() - self.started))
         bar.refresh()

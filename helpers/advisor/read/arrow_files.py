@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from io import BytesIO
 from itertools import islice
@@ -35,12 +35,8 @@ def read_parquet(file: Path) -> Table:
 
     try:
         source = parquet.ParquetFile(file)
-
-        def cells(name: str) -> Iterator[list]:
-            for batch in source.iter_batches(_BATCH, columns=[name]):
-                yield batch.column(0).to_pylist()
-
-        return _table(file, source.read, source.schema_arrow, source.metadata.num_rows, cells)
+        n, schema = source.metadata.num_rows, source.schema_arrow
+        return _table(file, schema, n, lambda names: source.iter_batches(_BATCH, columns=names))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, "Parquet", error) from error
 
@@ -58,12 +54,8 @@ def read_arrow(file: Path) -> Table:
             table = pa.ipc.open_file(source).read_all()
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, "Arrow", error) from error
-
-    def cells(name: str) -> Iterator[list]:
-        for start in range(0, table.num_rows, _BATCH):
-            yield table[name].slice(start, _BATCH).to_pylist()
-
-    return _table(file, table.select, table.schema, table.num_rows, cells)
+    n, schema = table.num_rows, table.schema
+    return _table(file, schema, n, lambda names: table.select(names).to_batches(_BATCH))
 
 
 def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
@@ -116,45 +108,48 @@ def _damaged(file: Path, kind: str, error: Exception) -> UserError:
     return UserError(f"{file} is no readable {kind} file ({error}); copy or save it again")
 
 
-def _table(file: Path, read: Callable, schema: object, n: int, cells: Callable) -> Table:
+def _table(file: Path, schema: object, n: int, batches: Callable) -> Table:
     """Turn an Arrow table into ours; pictures stay where they are until they are unpacked.
 
-    read: called with names of columns, returns a table of them. cells: called with a column's
-    name, yields lists of its cells, a batch at a time.
+    batches: called with names of columns, yields record batches of them.
     """
     check_names(file, schema.names)
-    pictures = _picture_columns(schema, cells)
-    held = read([name for name in schema.names if name not in pictures])
+
+    def cells(name: str) -> Iterator[list]:
+        return (batch.column(0).to_pylist() for batch in batches([name]))
+
+    features = _features(schema)
+    pictures = tuple(
+        field.name
+        for field in schema
+        if features.get(field.name, {}).get("_type") == "Image"
+        or _holds_pictures(field.type, cells(field.name))
+    )
     columns: dict[str, list] = {}
     for name in schema.names:
-        columns[name] = _Pictures(n, name, cells) if name in pictures else _values(file, held, name)
+        inside = name in pictures
+        columns[name] = (
+            _Pictures(n, partial(cells, name)) if inside else _values(file, name, batches([name]))
+        )
     names = {
         name: feature["names"]
-        for name, feature in _features(schema).items()
+        for name, feature in features.items()
         if feature.get("_type") == "ClassLabel" and feature.get("names")
     }
     where = [f"row {row + 1}" for row in range(n)]
     return Table(file, columns, where, class_names=names, picture_columns=pictures)
 
 
-def _values(file: Path, held: object, name: str) -> list:
+def _values(file: Path, name: str, batches: Iterable) -> list:
+    held = [batch.column(0) for batch in batches]
     try:  # older programs store texts as bytes
-        return [c.decode() if isinstance(c, bytes) else c for c in held[name].to_pylist()]
+        cells = (cell for part in held for cell in part.to_pylist())
+        return [cell.decode() if isinstance(cell, bytes) else cell for cell in cells]
     except (ValueError, OverflowError) as error:  # texts that are not UTF-8, days past year 9999
         raise UserError(
             f"{file}: the column {name!r} holds what cannot be read ({error}); save it anew, texts "
             "in UTF-8"
         ) from error
-
-
-def _picture_columns(schema: object, cells: Callable) -> tuple[str, ...]:
-    features = _features(schema)
-    return tuple(
-        field.name
-        for field in schema
-        if features.get(field.name, {}).get("_type") == "Image"
-        or _holds_pictures(field.type, partial(cells, field.name))
-    )
 
 
 def _features(schema: object) -> dict:
@@ -165,7 +160,7 @@ def _features(schema: object) -> dict:
         return {}
 
 
-def _holds_pictures(kind: object, batches: Callable) -> bool:
+def _holds_pictures(kind: object, batches: Iterable[list]) -> bool:
     """Whether a column holds files: records of them, or bytes of which some open as a picture."""
     import pyarrow as pa
 
@@ -173,7 +168,7 @@ def _holds_pictures(kind: object, batches: Callable) -> bool:
         return {field.name for field in kind} >= {"bytes", "path"}
     if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
         return False
-    some = islice((cell for batch in batches() for cell in batch if cell), _LOOKED_AT)
+    some = islice((cell for batch in batches for cell in batch if cell), _LOOKED_AT)
     return any(map(_is_picture, some))
 
 
@@ -190,9 +185,9 @@ def _is_picture(content: bytes) -> bool:
 class _Pictures(list):
     """A column that stays in its file: its cells are pictures, too many to hold at once."""
 
-    def __init__(self, n: int, name: str, cells: Callable) -> None:
+    def __init__(self, n: int, batches: Callable[[], Iterator[list]]) -> None:
         super().__init__(range(n))
-        self.batches = partial(cells, name)
+        self.batches = batches
 
 
 def unpack_pictures(table: Table, column: str, listed: Listed) -> None:

@@ -101,7 +101,7 @@ def _rows(file: Path, reader: Iterator[list[str]], first: int) -> Table:
     """first: the number of the line that the reader begins with."""
     header: list[str] = []
     columns: list[list[str]] = []
-    where, ragged, rows = [], [], 0
+    where, ragged = [], []
     while True:
         line = reader.line_num + first  # where the next row begins: a quoted text may span lines
         try:
@@ -119,7 +119,6 @@ def _rows(file: Path, reader: Iterator[list[str]], first: int) -> Table:
             columns = [[] for _ in header]
             check_names(file, header)
             continue
-        rows += 1
         if len(row) != len(header):
             ragged.append(line)
             continue
@@ -129,14 +128,15 @@ def _rows(file: Path, reader: Iterator[list[str]], first: int) -> Table:
     if not header:
         raise UserError(f"{file} has only blank lines; it needs a header and labelled rows")
     table = Table(file, dict(zip(header, columns, strict=True)), where)
-    _skipped(table, ragged, rows, f"have not the {len(header)} columns of the header")
+    _skipped(table, ragged, f"have not the {len(header)} columns of the header")
     return table
 
 
-def _skipped(table: Table, lines: list[int], rows: int, what: str) -> None:
+def _skipped(table: Table, lines: list[int], what: str) -> None:
     """Note lines that were left out; refuse a table where they are most."""
     if not lines:
         return
+    rows = len(table) + len(lines)
     if len(lines) > rows / 2:
         raise UserError(
             f"{table.file}: {len(lines):,} of {rows:,} rows {what}, the first in line {lines[0]}; "
@@ -156,31 +156,27 @@ def _skipped(table: Table, lines: list[int], rows: int, what: str) -> None:
 
 def _json(file: Path) -> Table:
     _check_text(file)
-    records: list[tuple[str, dict]] = []
-    bad: list[int] = []
-    rows = 0
+    where, records, bad = [], [], []
     with file.open(encoding="utf-8-sig") as handle:
-        if handle.read(1) == "[":
-            raise UserError(f"{file} is one JSON list; write one object on each line (.jsonl)")
-        handle.seek(0)
         for number, line in enumerate(handle, 1):
+            if number == 1 and line.startswith("["):
+                raise UserError(f"{file} is one JSON list; write one object on each line (.jsonl)")
             if not line.strip():
                 continue
-            rows += 1
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):  # no JSON, or brackets in brackets without end
                 record = None
             if isinstance(record, dict):
-                records.append((f"line {number}", record))
+                records.append(record)
+                where.append(f"line {number}")
             else:
                 bad.append(number)
-    names = list(dict.fromkeys(name for _, record in records for name in record))
-    columns = {name: [record.get(name) for _, record in records] for name in names}
-    table = Table(file, columns, [place for place, _ in records])
-    _skipped(table, bad, rows, "are not one JSON object each")
-    if not rows:
+    if not where and not bad:
         raise UserError(f"{file} has only blank lines; it needs labelled examples")
+    names = dict.fromkeys(name for record in records for name in record)
+    table = Table(file, {name: [record.get(name) for record in records] for name in names}, where)
+    _skipped(table, bad, "are not one JSON object each")
     return table
 
 

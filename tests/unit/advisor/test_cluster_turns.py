@@ -24,7 +24,7 @@ class Future:
         return self.outcome if isinstance(self.outcome, BaseException) else None
 
     def result(self, timeout=None):
-        return self.outcome
+        return self.outcome, {}
 
     def add_done_callback(self, call):
         call(self)

@@ -227,19 +227,6 @@ def test_what_has_no_time_is_left_out(cluster, looked):
     assert kinds == {SkipKind.NO_TIME}
 
 
-def test_workers_set_the_pace_once_they_have_run(cluster, looked):
-    race = race_on(cluster.address, looked)
-    job = race.job("classical", 8)
-    planned = race.looked.costs["classical"].seconds(race.looked.recipes["classical"], 48, 32)
-    row = execute(job, race.file) | {"run_id": "0" * 12, "fold": 9, "seconds": 4 * planned}
-    race.file.append(row)  # of an earlier race, on a slower machine
-    run(race, job)
-    seconds = race.rows.set_index("run_id").loc[race.file.run_id(job), "seconds"]
-    assert race.predicted("classical", anew=True) == pytest.approx(
-        min(5.0, max(0.2, seconds / planned)) * planned, rel=1e-3
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 @pytest.mark.parametrize("times", [1, 2])
