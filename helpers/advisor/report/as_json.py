@@ -184,7 +184,7 @@ def sure_in_words(told: Mapping[str, Any]) -> str:
 def costs_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the approach costs on this machine: time, with money where an hour has a price; of what.
 
-    Predicted from a few timed steps, in processor seconds.
+    Predicted from a few timed steps, as if nothing else ran.
     """
     price, named = told["settings"]["hour_price"], told["approach"]
     taken = next((row for row in told["candidates"] if row["approach"] == named), None)
