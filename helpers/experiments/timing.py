@@ -80,7 +80,7 @@ def undisturbed(
     found = [taken for of_one in turns.values() for taken in of_one]
     busy = sum(one.wall for one in found) > BUSY * sum(one.working for one in found)
     with one_thread() if busy else contextlib.nullcontext():
-        more = in_turns(timers, repeats, warm_up=int(busy))
+        more = in_turns(timers, repeats, warm_up=0)
     field = "working" if busy else "wall"
     return {n: min(getattr(one, field) for one in turns[n] + more[n]) for n in turns}, busy
 
