@@ -70,6 +70,12 @@ class Looked:
         return self.image_size == min(sizes, default=self.image_size)
 
     @property
+    def tells_macro_f1(self) -> bool:
+        """Whether it is advised to compare by macro F1, which is told then."""
+        advised = any("macro F1" in finding.mend for finding in self.findings)
+        return advised or self.probing.cause == Cause.IMBALANCED
+
+    @property
     def minutes(self) -> float | None:
         """That training may take; a race keeps to its minutes itself."""
         return None if self.asked["measure"] else self.asked["minutes"]
@@ -131,7 +137,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
         chance = chance_right(held[name].above(held[take]) for name in held if name != take)
     verdict = verdict_of(chance) if gains.of else NONE
     probed = _pixel_reasons(looked.probing.sizes)
-    probed = (*probed, *_probe_reasons(looked.probing, looked.image_size))
+    probed = (*probed, *_probe_reasons(looked.probing, looked.image_size, looked.tells_macro_f1))
     rivals = [] if verdict == NONE else _rivals(take, held)
     because = [_take_reason(take, expected, seconds[take], bool(gains.of))]
     because += [] if held[take].measured else [_recorded_reason(recorded.loc[take])]
@@ -247,12 +253,16 @@ def _pixel_reasons(sizes: Sequence[SizedProbe]) -> list[str]:
     return [f"{told}: {means}, so everything below is at {taken.image_size}."]
 
 
-def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
-    """What was measured, the better first. tokens: that the backbone reads of a text."""
+def _probe_reasons(probing: Probing, tokens: int, macro_f1: bool = False) -> list[str]:
+    """What was measured, the better first. tokens: that the backbone reads of a text.
+
+    macro_f1: whether it is told beside each accuracy.
+    """
     probe, chance = probing.probe, probing.chance
+    f1 = [f"macro F1 {one:.3f}" if macro_f1 else "" for one in probing.macro_f1]
     told = (
         f"A linear probe on frozen features gets {probe.accuracy:.3f} right out of fold "
-        f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f})"
+        f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f}{f1[0] and f'; {f1[0]}'})"
     )
     far = probe.low >= chance + TRANSFERRED * (1 - chance)
     means = "well above chance" if far else "above chance"
@@ -269,8 +279,8 @@ def _probe_reasons(probing: Probing, tokens: int) -> list[str]:
     beside = "about as good as" if same else f"{points:.0f} points {better} than"
     said = [
         f"{told}: {means}.",
-        f"Without a network {classical:.3f} is reached, {beside} the probe (McNemar p = "
-        f"{probing.p_value:.2g} on {probe.n:,} examples)"
+        f"Without a network {classical:.3f} is reached{f1[1] and f' ({f1[1]})'}, {beside} the "
+        f"probe (McNemar p = {probing.p_value:.2g} on {probe.n:,} examples)"
         + (": no sign that pretraining helps while it is frozen." if same else "."),
     ]
     return said[::-1] if probing.baseline_leads else said

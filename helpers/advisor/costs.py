@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from helpers.advisor.hyperparameters import BATCH_SIZE, Hyperparameters
 from helpers.advisor.task import Form, OwnTask
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
-from helpers.experiments.costs import measure, run_prefix, sample_batch
+from helpers.experiments.costs import count_parameters, measure, run_prefix, sample_batch
 from helpers.experiments.single_run import environment
-from helpers.experiments.steps import first_step, measured_steps
-from helpers.experiments.timing import repeated, serving_latency
-from helpers.runtime import Stopwatch, pick_device
+from helpers.experiments.steps import Step, first_step, memory_parts, step_timer
+from helpers.experiments.timing import one_thread, serving_latency, spent, undisturbed
+from helpers.runtime import pick_device
 from helpers.training.checkpoints import task_state
 from helpers.vocabulary import FEATURE_EXTRACTION
 
 STEP_SIDE = 128  # pixels up to which a timed step has STEP examples
 STEP, REPEATS, CLASSICAL = 16, 2, 500  # examples of a timed step, repeats, examples of a timed fit
+_VERSION = 2  # raise it when costs come out otherwise
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Cost:
     prepare: the frozen stages below what is trained, once. step: one training step. judge: one
     prediction while it trains. fit: of what a solver fits, without steps.
     memory_mb: at the peak of a step on BATCH_SIZE examples. stored_mb: on disk for each task.
+    busy: whether other programs were running meanwhile, so that seconds may be too high.
     """
 
     approach: str
@@ -46,6 +48,7 @@ class Cost:
     stored_mb: float
     latency_ms: float
     trainable: int
+    busy: bool = False
 
     def seconds(
         self, recipe: Hyperparameters, n_train: int, n_validation: int, missing: int | None = None
@@ -62,9 +65,15 @@ class Cost:
         return self.prepare * missing + self.fit * n_train + epochs * each + 0.3
 
 
+def _kept(costs: dict[str, Cost]) -> dict[str, Any] | None:
+    """What was timed beside other programs is timed again the next time."""
+    if any(cost.busy for cost in costs.values()):
+        return None
+    return {name: asdict(cost) for name, cost in costs.items()}
+
+
 COSTS = Form[dict[str, Cost]](
-    read=lambda held: {name: Cost(**cost) for name, cost in held.items()},
-    write=lambda costs: {name: asdict(cost) for name, cost in costs.items()},
+    read=lambda held: {name: Cost(**cost) for name, cost in held.items()}, write=_kept
 )
 
 
@@ -72,7 +81,7 @@ def costs_key(backbone: Backbone, names: Iterable[str]) -> str:
     """What costs depend on beside the data, this machine for one, as the name of a file."""
     facts = environment(pick_device())
     machine = [facts[name] for name in ("device", "threads", "torch")]
-    known = [*machine, backbone.name, backbone.recipe.size, *names]
+    known = [_VERSION, *machine, backbone.name, backbone.recipe.size, *names]
     return f"costs-{hashlib.blake2b(repr(known).encode(), digest_size=6).hexdigest()}"
 
 
@@ -84,29 +93,30 @@ def own_costs(
     fit: seconds that a solver needs for a probe, an example; it takes no steps then.
     """
     entries = {name: get_approach(name) for name in names}
-    costs = {name: _fitted(name, own) for name, e in entries.items() if not e.uses_network}
     twins = {name: e.steps_like for name, e in entries.items() if e.steps_like in entries}
-    trained = [name for name in entries if name not in costs and name not in twins]
+    trained = [name for name, e in entries.items() if e.uses_network and name not in twins]
     few = timed_examples(backbone)
+    size = min(few, len(own.task.train))
     steps = {name: first_step(backbone, own.task, name, few) for name in trained}
-    table = measured_steps(steps, REPEATS).set_index("approach")
-    plain_latency = 0.0
-    for name, (model, inputs, _) in steps.items():
-        is_plain = entries[name].serves_plain_network()
-        latency = plain_latency if is_plain else 0.0
-        if not latency:
-            one = sample_batch(backbone.encode(own.task.train.inputs[:1]), 1)
-            latency, _ = serving_latency(model, one)
-        plain_latency = latency if is_plain else plain_latency
-        size = min(few, len(own.task.train))
-        costs[name] = _timed(name, model, inputs, own, size, table.loc[name], latency)
+    seconds, busy = undisturbed(_timers(steps, own, size), REPEATS)
+    costs, plain_latency = {}, 0.0
+    with one_thread() if busy else nullcontext():
+        for name, step in steps.items():
+            is_plain = entries[name].serves_plain_network()
+            latency = plain_latency if is_plain else 0.0
+            if not latency:
+                one = sample_batch(backbone.encode(own.task.train.inputs[:1]), 1)
+                latency, _ = serving_latency(step[0], one)
+            plain_latency = latency if is_plain else plain_latency
+            costs[name] = _stepped(name, step, size, seconds, latency)
+        costs |= {name: _fitted(name, own) for name, e in entries.items() if not e.uses_network}
     probe = costs.get(FEATURE_EXTRACTION)
     if probe and fit:
         costs[FEATURE_EXTRACTION] = replace(probe, step=0.0, judge=0.0, fit=fit)
     for name, twin in twins.items():
         extra = probe.prepare if probe and entries[name].reads_features else 0.0
         costs[name] = replace(costs[twin], approach=name, prepare=extra)
-    return {name: costs[name] for name in entries}
+    return {name: replace(costs[name], busy=busy) for name in entries}
 
 
 def timed_examples(backbone: Backbone) -> int:
@@ -116,27 +126,37 @@ def timed_examples(backbone: Backbone) -> int:
     return max(4, int(STEP * min(1.0, (STEP_SIDE / backbone.recipe.size) ** 2)))
 
 
-@torch.no_grad()
-def _timed(
-    name: str, model: Any, inputs: Any, own: OwnTask, size: int, row: pd.Series, latency: float
+def _timers(steps: Mapping[str, Step], own: OwnTask, size: int) -> dict[str, Any]:
+    """What times the parts of a cost on `size` examples, by approach and part."""
+    timers = {}
+    for name, step in steps.items():
+        model, inputs, _ = step
+        timers[f"{name} step"] = step_timer(step, spent)  # of a copy, in training
+        model.eval()
+        timers[f"{name} judge"] = partial(spent, torch.no_grad()(partial(model, inputs)))
+        if model.start:
+            batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
+            prefix = torch.no_grad()(partial(run_prefix, model, batch))
+            timers[f"{name} prepare"] = partial(spent, prefix)
+    return timers
+
+
+def _stepped(
+    name: str, step: Step, size: int, seconds: Mapping[str, float], latency: float
 ) -> Cost:
-    """The cost of what trains in steps; row: of a timed step on `size` examples."""
-    model.eval()
-    prepare = 0.0
-    if model.start:
-        batch = sample_batch(model.backbone.encode(own.task.train.inputs[:size]), size)
-        prepare = min(repeated(partial(run_prefix, model, batch), 2)) / size
+    """The cost of what trains in steps. seconds: of what `_timers` times, on `size` examples."""
+    model, memory = step[0], memory_parts(*step)
     grown = BATCH_SIZE / size  # activations grow with the batch
     return Cost(
         approach=name,
-        prepare=prepare,
-        step=row["step_ms"] / 1000 / size,
-        judge=min(repeated(partial(model, inputs), 2)) / size,
+        prepare=seconds.get(f"{name} prepare", 0.0) / size,
+        step=seconds[f"{name} step"] / size,
+        judge=seconds[f"{name} judge"] / size,
         fit=0.0,
-        memory_mb=float(row["weights_mb"] + row["moments_mb"] + grown * row["passing_mb"]),
+        memory_mb=memory["weights_mb"] + memory["moments_mb"] + grown * memory["passing_mb"],
         stored_mb=sum(value.nbytes for value in task_state(model).values()) / 1e6,
         latency_ms=latency,
-        trainable=int(row["trainable"]),
+        trainable=count_parameters(model)[0],
     )
 
 
@@ -146,9 +166,8 @@ def _fitted(name: str, own: OwnTask) -> Cost:
     few = np.arange(min(CLASSICAL, len(task.train)))
     small = replace(task, train=task.train.take(few), validation=task.validation.take(slice(50)))
     config = approach.config(task.modality, len(few))
-    watch = Stopwatch()
-    fitted = approach.fit(None, small, config)
-    each = watch.seconds / len(few)
-    row = measure(fitted, small, config, approach.options())
+    fits = []
+    taken = spent(lambda: fits.append(approach.fit(None, small, config)))
+    row = measure(fits[0], small, config, approach.options())
     facts = (row["peak_memory_mb"], row["stored_mb"], row["latency_ms"], row["trainable_params"])
-    return Cost(name, 0.0, 0.0, 0.0, each, *facts)
+    return Cost(name, 0.0, 0.0, 0.0, min(taken) / len(few), *facts)

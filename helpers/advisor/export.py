@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from helpers.advisor.hyperparameters import settings_of
 from helpers.advisor.model_folder import RECIPE, read_part, read_recipe, told_by, write_model
 from helpers.advisor.onnx_file import as_onnx
+from helpers.advisor.read.build import read_each
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
 from helpers.advisor.read.text_files import read_text
@@ -167,10 +169,11 @@ class OwnModel:
 
     def _encoded(self, inputs: Sequence[str | Path]) -> Any:
         if self.recipe["modality"] == "text":
-            return [_text(one) if isinstance(one, Path) else str(one) for one in inputs]
+            return read_each(lambda one: _text(one) if isinstance(one, Path) else str(one), inputs)
         side, channels = self.recipe["side"], self.recipe["channels"]
         scale = self.recipe.get("scale")
-        return np.stack([read_image(Path(file), side, channels, scale) for file in inputs])
+        pixels = partial(read_image, size=side, channels=channels, scale=scale)
+        return np.stack(read_each(pixels, [Path(file) for file in inputs]))
 
     def _logits(self, inputs: Any) -> torch.Tensor:
         if not isinstance(self.model, TransferModel):

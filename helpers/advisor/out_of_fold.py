@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from sklearn.model_selection import cross_val_predict
 
 from helpers.approaches.feature_extraction import STRENGTHS
 from helpers.backbones import Backbone
+from helpers.experiments.timing import spent, undisturbed
 from helpers.results.statistics import wilson_interval
 from helpers.training import feature_cache
 from helpers.training.linear import linear_probe, one_blas_thread
@@ -69,19 +71,18 @@ def score_of(right: np.ndarray) -> ProbeScore:
 
 
 def seconds_each(backbone: Backbone, inputs: np.ndarray | list[str]) -> float:
-    """Processor seconds that the features of one input take here, over the threads in use."""
+    """Seconds that the features of one input take here where nothing else runs."""
     few = inputs[:TIMED]
-    stop, taken = backbone.n_stages, []
-    for _ in range(2):  # the first one warms up
-        taken.append(feature_cache.frozen_prefix(backbone, few, stop, cache=False).cpu_seconds)
-    return min(taken) / len(few)
+    call = partial(feature_cache.frozen_prefix, backbone, few, backbone.n_stages, cache=False)
+    taken, _ = undisturbed({"": partial(spent, call)}, 1)
+    return taken[""] / len(few)
 
 
 class Probed(NamedTuple):
-    """One size's probe: its figures, and which examples it gets right out of fold, bool (n,)."""
+    """One size's probe: its figures, and the classes that it names out of fold, int64 (n,)."""
 
     sized: SizedProbe
-    right: np.ndarray
+    named: np.ndarray
 
 
 @one_blas_thread
@@ -95,16 +96,16 @@ def probed(
     started = time.process_time()
     strength = strength_of(features, labels, cuts if len(labels) <= WHOLE_CHOICE else cuts[:1])
     between = time.process_time()
-    right = out_of_fold(linear_probe(strength), features, labels, cuts) == labels
+    named = out_of_fold(linear_probe(strength), features, labels, cuts)
     ended = time.process_time()
     sized = SizedProbe(
-        **vars(score_of(right)),
+        **vars(score_of(named == labels)),
         image_size=image_size,
         strength=strength,
         seconds=each * len(labels) + ended - started,
         fit=(ended - between) / sum(len(train) for train, _ in cuts),
     )
-    return Probed(sized, right)
+    return Probed(sized, named)
 
 
 def strength_of(features: np.ndarray, labels: np.ndarray, cuts: Sequence) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
+from sklearn.metrics import f1_score
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
@@ -84,7 +85,8 @@ class Probing:
         what a model without a network finds in the texts was measured to be lost in the tokens
         that the backbone reads, or different texts are the same to it; looked at where the probe is
         weak. different: examples that are no copies of each other.
-    sizes: the probe at each input size, the one that is gone on with first.
+    sizes: the probe at each input size, the one that is gone on with first. macro_f1: of probe and
+        classical on the same examples, told where one class outweighs others.
     """
 
     probe: ProbeScore
@@ -98,6 +100,7 @@ class Probing:
     unseen: bool = False
     different: int = 0
     sizes: tuple[SizedProbe, ...] = ()
+    macro_f1: tuple[float, float] = (0.0, 0.0)
 
     @property
     def above_chance(self) -> float:
@@ -140,17 +143,19 @@ class Probing:
         """Whether no network at all was measured to be better, and not by luck."""
         return self.classical.accuracy > self.probe.accuracy and self.p_value < SIGNIFICANT
 
-    def as_dict(self) -> dict[str, Any]:
-        """The figures, as `advise --json` gives them."""
+    def as_dict(self, *, macro_f1: bool = False) -> dict[str, Any]:
+        """The figures, as `advise --json` gives them; macro_f1: whether these are among them."""
         classical = self.classical.as_dict()
         del classical["n"]
+        f1 = [{"macro_f1": round(one, 4)} if macro_f1 else {} for one in self.macro_f1]
         return {
             **self.probe.as_dict(),
+            **f1[0],
             "chance": round(self.chance, 4),
             "above_chance": round(self.above_chance, 4),
             "verdict": self.verdict,
             "cause": self.cause,
-            "classical": classical,
+            "classical": classical | f1[1],
             "p_value": float(f"{self.p_value:.3g}"),
             "log_me": round(self.log_me, 4),
             "sizes": [one.as_dict() for one in self.sizes],
@@ -178,7 +183,8 @@ def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
 def _from_facts(facts: dict[str, Any]) -> Probing:
     scores = {name: ProbeScore(**facts.pop(name)) for name in ("probe", "classical")}
     sizes = tuple(SizedProbe(**one) for one in facts.pop("sizes"))
-    return Probing(**scores, **facts, sizes=sizes)
+    macro_f1 = tuple(facts.pop("macro_f1"))
+    return Probing(**scores, **facts, sizes=sizes, macro_f1=macro_f1)
 
 
 def _facts(probing: Probing) -> dict[str, Any] | None:
@@ -205,20 +211,25 @@ def probe_own(
     """
     rows, split = joined_sample(own, seed)
     cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
-    classical = _classical(own, split, cuts, seed) == labels
+    named = _classical(own, split, cuts, seed)
+    classical = named == labels
     main, part, sizes = _probed_sizes(backbone, native, own, features[rows], rows, split, seed)
     distance, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
-        probe=score_of(main.right),
+        probe=score_of(main.named == labels[part]),
         classical=score_of(classical),
         chance=float(np.bincount(labels).max() / len(labels)),
-        p_value=mcnemar(main.right, classical[part]),
+        p_value=mcnemar(main.named == labels[part], classical[part]),
         distance=distance,
         how=how,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
         different=len(np.unique(own.data.together[rows])),
         sizes=tuple(replace(one, part=one.n < len(rows)) for one in sizes),
+        macro_f1=(
+            float(f1_score(labels[part], main.named, average="macro")),
+            float(f1_score(labels, named, average="macro")),
+        ),
     )
     if own.task.modality != "text" or told.cause not in (Cause.FAR, Cause.UNKNOWN, Cause.REPEATED):
         return told

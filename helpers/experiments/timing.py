@@ -1,11 +1,12 @@
 """How long calls take: one family of functions for steps, forward passes and requests."""
 
+import contextlib
 import copy
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +17,14 @@ from helpers.runtime import Stopwatch
 from helpers.training.loop import trainable
 
 Taken = TypeVar("Taken")
+BUSY = 1.5  # times as long by the clock as a thread was at work: others had the processor
+
+
+class Spent(NamedTuple):
+    """Seconds of calls by the clock, and those in which the thread that called was at work."""
+
+    wall: float
+    working: float
 
 
 def seconds(function: Callable[[], Any]) -> float:
@@ -35,6 +44,45 @@ def timed_ms(function: Callable[[], Any]) -> tuple[float, float]:
 def laps(*parts: Callable[[], Any]) -> list[float]:
     """Seconds of calls that follow each other, such as the parts of a step."""
     return [seconds(part) for part in parts]
+
+
+def spent(*parts: Callable[[], Any]) -> Spent:
+    """What calls that follow each other take."""
+    started, clock = time.thread_time(), time.perf_counter()
+    for part in parts:
+        part()
+    return Spent(time.perf_counter() - clock, time.thread_time() - started)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on the thread that calls alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def undisturbed(
+    timers: Mapping[str, Callable[[], Spent]], repeats: int
+) -> tuple[dict[str, float], bool]:
+    """Seconds of each call as if nothing else ran, and whether other programs did.
+
+    Without them it is the least by the clock. Where they have the processor, the clock counts them,
+    and threads that wait for one of their own keep theirs busy: a step of 24 ms took two threads
+    5 s, of which this one worked for 450 ms. So `repeats` turns more are taken by this thread
+    alone, and the least that it worked in any turn counts: at most what a single thread needs.
+    timers: such as `partial(spent, step)`.
+    """
+    turns = in_turns(timers, 1)
+    found = [taken for of_one in turns.values() for taken in of_one]
+    busy = sum(one.wall for one in found) > BUSY * sum(one.working for one in found)
+    with one_thread() if busy else contextlib.nullcontext():
+        more = in_turns(timers, repeats, warm_up=0)
+    field = "working" if busy else "wall"
+    return {n: min(getattr(one, field) for one in turns[n] + more[n]) for n in turns}, busy
 
 
 def in_turns(

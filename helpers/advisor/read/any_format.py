@@ -10,7 +10,7 @@ from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
 from helpers.advisor.read import arrow_files
-from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble
+from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble, read_each
 from helpers.advisor.read.class_folders import list_examples
 from helpers.advisor.read.folder_layout import (
     PICTURE_SUFFIXES,
@@ -119,9 +119,10 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
     if _hold_examples(folders):
         return None
     if all(split for split, _ in by_split):
-        return [(split, _table_below(file)) for split, file in by_split]
+        splits = [split for split, _ in by_split]
+        return list(zip(splits, read_each(_table_below, tables), strict=True))
     if len(tables) == 1 or all(_SHARD.fullmatch(file.stem) for file in tables):
-        return [(None, _table_below(file)) for file in tables]
+        return [(None, table) for table in read_each(_table_below, tables)]
     raise UserError(
         f"{root} holds several tables ({', '.join(file.name for file in tables[:5])}); name one of "
         "them, or call them train, validation and test"
@@ -250,15 +251,22 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     if column in table.picture_columns:
         arrow_files.unpack_pictures(table, column, listed)
     else:
+        addresses = [row for row, name in enumerate(listed.items) if _is_address(name)]
+        if addresses:
+            raise UserError(
+                f"{table.file}: {len(addresses):,} of {len(listed.items):,} names in {column!r} "
+                f"are addresses ({_rows(table, column, addresses)}); download the pictures first "
+                "and name the files"
+            )
         listed.items = [_picture(table.file, value) for value in listed.items]
     gone = [row for row, file in enumerate(listed.items) if not _is_there(file)]
     if not gone:
         return
-    first = f"{listed.where[gone[0]]}: {table.columns[column][gone[0]]!r:.120}"
     if len(gone) > len(listed.items) / 2:
         raise UserError(
             f"{table.file}: {len(gone):,} of {len(listed.items):,} pictures named in {column!r} do "
-            f"not exist, the first in {first}; paths are taken from the folder of the table"
+            f"not exist ({_rows(table, column, gone)}); paths are taken from the folder of the "
+            "table"
         )
     listed.leave_out(
         gone,
@@ -269,18 +277,24 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     )
 
 
+def _rows(table: Table, column: str, rows: Sequence[int]) -> str:
+    """The first of some rows, each with what a column holds there."""
+    return listing([f"{table.where[row]}: {table.columns[column][row]!r:.120}" for row in rows])
+
+
 def _is_there(file: Path | None) -> bool:
     with suppress(OSError, ValueError):  # a name that is too long, or that holds a zero
         return file is not None and file.is_file()
     return False
 
 
+def _is_address(value: object) -> bool:
+    scheme, separator, _ = str(value or "").strip().lower().partition("://")
+    return bool(separator) and scheme in ("http", "https", "s3", "gs")
+
+
 def _picture(table: Path, value: object) -> Path | None:
     name = str(value or "").strip()
-    if name.lower().startswith(("http://", "https://", "s3://", "gs://")):
-        raise UserError(
-            f"{table} names the address {name:.120}; download the pictures first and name the files"
-        )
     if not name:
         return None
     file = table.parent / name
@@ -289,12 +303,16 @@ def _picture(table: Path, value: object) -> Path | None:
 
 def _check_texts(table: Table, column: str, listed: Listed) -> None:
     """Leave out rows without a text; refuse a column that holds something else."""
-    for row, value in enumerate(listed.items):
-        if value is not None and not isinstance(value, str):
-            raise UserError(
-                f"{table.file}: {column!r} holds {type(value).__name__} ({listed.where[row]}), not "
-                "texts; name the column of texts with --text-column"
-            )
+    others = [
+        f"{listed.where[row]}: {type(value).__name__}"
+        for row, value in enumerate(listed.items)
+        if value is not None and not isinstance(value, str)
+    ]
+    if others:
+        raise UserError(
+            f"{table.file}: {len(others):,} of {counted(len(listed.items), 'row')} hold no text in "
+            f"{column!r} ({listing(others)}); name the column of texts with --text-column"
+        )
     _mend_halves(listed)
     gone = [row for row, value in enumerate(listed.items) if not (value and value.strip())]
     if len(gone) == len(listed.items):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), "test"),
 }
+Held = TypeVar("Held")
 _NO_LABEL = {"", "nan", "null", "<na>"}
 
 
@@ -93,12 +95,16 @@ def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
 
 def _name_labels(root: Path, listed: Listed) -> None:
     """Make every label a clean string; leave out examples that have none."""
-    for row, label in enumerate(listed.labels):
-        if isinstance(label, list | tuple | dict | set | np.ndarray | bytes):
-            raise UserError(
-                f"{root}: the label of {listed.place(row)} is a {type(label).__name__}, not one "
-                "name; give each example one label"
-            )
+    several = [
+        f"{listed.place(row)}: {type(label).__name__}"
+        for row, label in enumerate(listed.labels)
+        if isinstance(label, list | tuple | dict | set | np.ndarray | bytes)
+    ]
+    if several:
+        raise UserError(
+            f"{root}: {len(several):,} of {counted(len(listed.labels), 'label')} are not one name "
+            f"({listing(several)}); give each example one label"
+        )
     named, findings = joined_labels(listed.labels)
     listed.findings += findings
     gone = [row for row, label in enumerate(named) if label.lower() in _NO_LABEL]
@@ -115,12 +121,16 @@ def _name_splits(root: Path, listed: Listed) -> None:
     if listed.splits is None:
         return
     given = [str(name or "").strip().lower() for name in listed.splits]
-    unknown = sorted({name for name in given if name not in SPLIT_NAMES})
+    unknown = [
+        f"{listed.place(row)}: {name!r}"
+        for row, name in enumerate(given)
+        if name not in SPLIT_NAMES
+    ]
     if unknown:
-        row = next(row for row, name in enumerate(given) if name not in SPLIT_NAMES)
         raise UserError(
-            f"{root}: {listed.place(row)} has the split {unknown[0]!r}; name each train, "
-            "validation or test, or take no column for it with --split-column none"
+            f"{root}: {len(unknown):,} of {counted(len(given), 'split')} have another name "
+            f"({listing(unknown)}); name each train, validation or test, or take no column for it "
+            "with --split-column none"
         )
     listed.splits = [SPLIT_NAMES[name] for name in given]
     if "train" not in listed.splits:
@@ -237,6 +247,25 @@ def _tell_unseen(data: OwnData, held: dict[str, set[int]]) -> OwnData:
             "Check the names of the classes, or draw the splits anew.",
         )
     )
+
+
+def read_each(read: Callable[[Any], Held], given: Sequence[Any]) -> list[Held]:
+    """What `read` makes of each; raises one UserError that names the files it can't read."""
+    held, broken = [], []
+    for one in given:
+        try:
+            held.append(read(one))
+        except UserError as error:
+            broken.append((Path(one).name, error))
+    if len(broken) > 1:
+        names = listing([name for name, _ in broken])
+        raise UserError(
+            f"{len(broken):,} of {len(given):,} files cannot be read ({names}); the first: "
+            f"{broken[0][1]}"
+        ) from broken[0][1]
+    if broken:
+        raise broken[0][1]
+    return held
 
 
 def most_common(names: Sequence[str]) -> str:

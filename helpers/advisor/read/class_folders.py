@@ -75,11 +75,10 @@ def list_examples(layout: Layout) -> Listed:
     listed, odd = _listed(layout)
     odd |= _not_examples(layout, odd["outside"])
     if len(odd["unknown"]) >= len(listed.items):
-        one, unknown = _one(layout), odd["unknown"]
+        one, names = _one(layout), [shown(path.name) for path in odd["unknown"]]
         raise UserError(
-            f"{layout.base}: {len(unknown):,} of {len(unknown) + len(listed.items):,} {one}s are "
-            f"of a kind that is not read here ({shown(unknown[0].name)}); convert them to "
-            f"{_KNOWN[one]}"
+            f"{layout.base}: {len(names):,} of {len(names) + len(listed.items):,} {one}s are of a "
+            f"kind that is not read here ({listing(names)}); convert them to {_KNOWN[one]}"
         )
     listed.findings += _findings(layout, odd)
     listed.findings += _deeper(layout, listed.items)

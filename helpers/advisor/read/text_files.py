@@ -125,10 +125,10 @@ def _refuse(
     root: Path, names: Sequence[str], unreadable: dict[int, str], texts: Sequence[str]
 ) -> None:
     if len(unreadable) > len(names) / 2:
-        first, why = next(iter(unreadable.items()))
+        broken, why = [names[row] for row in unreadable], next(iter(unreadable.values()))
         raise UserError(
-            f"{root}: {len(unreadable):,} of {len(names):,} texts cannot be read, the first is "
-            f"{names[first]}, which {why}; save them as UTF-8"
+            f"{root}: {len(broken):,} of {len(names):,} texts cannot be read ({listing(broken)}), "
+            f"the first {why}; save them as UTF-8"
         )
     if not any(text.strip() for text in texts):
         raise UserError(

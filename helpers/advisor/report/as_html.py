@@ -110,14 +110,16 @@ def _pictures(check: Mapping[str, Any], root: str) -> list[Markup]:
 def _facts(told: Mapping[str, Any]) -> dict[str, str]:
     """What the numbers rest on, by the words it is listed under."""
     probe = told["probe"]
+    f1 = [f"; macro F1 {one['macro_f1']:.3f}" if "macro_f1" in one else ""
+          for one in (probe, probe["classical"])] if probe else []  # fmt: skip
     facts = (
         {}
         if probe is None
         else {
             "probe": f"{probe['accuracy']:.3f} ({probe['low']:.3f} to {probe['high']:.3f}) on "
-            f"{probe['n']:,} examples, out of fold; {probe['verdict']}",
+            f"{probe['n']:,} examples, out of fold{f1[0]}; {probe['verdict']}",
             "chance": f"{probe['chance']:.3f}, naming the largest class",
-            "no network": f"{probe['classical']['accuracy']:.3f}, out of fold",
+            "no network": f"{probe['classical']['accuracy']:.3f}, out of fold{f1[1]}",
             "distance": distance_in_words(told),
         }
     )

@@ -23,6 +23,7 @@ from helpers.vocabulary import phrase_of
 
 REFUSED = "refused"  # the verdict where no answer can be trusted
 MILLION = 1_000_000  # predictions that costs are told for
+BUSY = "Other programs were running while it was timed: seconds may be too high."
 _UNASKED = {"tasks": 1, "seed": 0, "exclude": ()}  # what a command need not say
 
 
@@ -49,9 +50,10 @@ def as_json(
         "distance": None if distance is None else round(distance, 4),
         "distance_word": None if distance is None else distance_word(distance),
         "distance_how": probing.how,
-        "probe": probing.as_dict(),
+        "probe": probing.as_dict(macro_f1=looked.tells_macro_f1),
         "measured": list(race.get("measured", [])),
         "test": race.get("test"),
+        "costs_doubt": BUSY if any(cost.busy for cost in looked.costs.values()) else "",
         "left_out": race.get("left_out", {}),
         "race_seconds": race.get("race_seconds"),
         "next_measurement": answer.next_measurement,
@@ -70,7 +72,7 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
     lists = ("flips", "candidates", "measured", "reasons", "headline")
     absent = ("approach", "rule", "rule_approach", "distance", "distance_word", "distance_how",
               "probe", "test", "race_seconds", "believe", "next_measurement", "chance_right",
-              "verdict_record")  # fmt: skip
+              "verdict_record", "costs_doubt")  # fmt: skip
     told = {
         **dict.fromkeys(absent),
         **{name: [] for name in lists},
@@ -182,7 +184,7 @@ def sure_in_words(told: Mapping[str, Any]) -> str:
 def costs_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the approach costs on this machine: time, with money where an hour has a price; of what.
 
-    Predicted from a few timed steps, in processor seconds.
+    Predicted from a few timed steps, as if nothing else ran.
     """
     price, named = told["settings"]["hour_price"], told["approach"]
     taken = next((row for row in told["candidates"] if row["approach"] == named), None)

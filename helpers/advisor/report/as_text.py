@@ -49,7 +49,7 @@ def _short(told: dict[str, Any]) -> list[str]:
         told["kept_together"]["found"],
         *([told["believe"]] if told["believe"] else []),
         sure_in_words(told),
-        f"It costs {'; '.join(map(' '.join, costs_of(told)))}.",
+        f"It costs {'; '.join(map(' '.join, costs_of(told)))}. {told['costs_doubt']}",
         *told["headline"],
     ]
     if told["columns"]:

@@ -68,6 +68,20 @@ def test_an_old_export_answers_as_it_did(name, tmp_path):
     np.testing.assert_allclose(answered, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["image_lora", "text_head"])
+def test_files_that_cannot_be_read_are_named_together(name, tmp_path):
+    model = load_model(as_exported(name, tmp_path / name))
+    broken = [tmp_path / f"{number}.txt" for number in range(7)]
+    for file in broken:
+        file.write_bytes(b"k\xf6ln")
+    with pytest.raises(
+        UserError, match=r"^7 of 7 files .* \(0.txt, .*, 4.txt and 2 more\); the fir"
+    ):
+        model.classify(broken)
+    with pytest.raises(UserError, match="^[^;]*0.txt is not"):
+        model.classify(broken[:1])
+
+
 def test_the_script_of_an_old_export_runs(tmp_path, monkeypatch, capsys):
     folder = as_exported("text_classical", tmp_path / "model")
     # It lies here under another suffix, since it is none of the sources that are linted.

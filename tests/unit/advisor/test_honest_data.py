@@ -5,6 +5,7 @@ And what a reader is left with where no answer can be given.
 
 import json
 import sys
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +18,11 @@ from PIL import Image
 from tiny import tiny_task
 
 from helpers.advisor import onnx_file
+from helpers.advisor.answer import first_answer
 from helpers.advisor.checks.catalogue import RefusedData, run_checks
 from helpers.advisor.checks.shift import SHIFT, compare
-from helpers.advisor.data import OwnData
+from helpers.advisor.costs import COSTS
+from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.folds import cut_folds, folds_of
 from helpers.advisor.network import letters_a_piece
 from helpers.advisor.out_of_fold import out_of_fold
@@ -32,6 +35,7 @@ from helpers.advisor.splits import find_series
 from helpers.approaches import TransferModel
 from helpers.backbones import load_backbone
 from helpers.errors import UserError
+from helpers.results.runs import load_runs
 from helpers.tasks.words import count_words
 from helpers.training.linear import linear_probe
 
@@ -281,6 +285,39 @@ def test_the_first_screen_tells_cost_in_hours_and_money_and_the_next_step(looked
     row = next(row for row in told["candidates"] if row["approach"] == told["approach"])
     assert f"· {row['latency_ms'] / 3.6 * 3:,.2f}</b>\n<p>for a million predictions" in head
     assert "--export" in head and told["verdict"] in head
+
+
+def test_macro_f1_is_told_where_it_is_advised_to_compare_by_it(looked):
+    for advice, is_told in ((looked, False), (uneven(looked), True)):
+        told, page = advice.as_dict(), unescape(report(advice.as_dict()))
+        probe, head = told["probe"], page.partition("Everything, as JSON")[0]
+        assert ("macro_f1" in probe) == ("macro_f1" in probe["classical"]) == is_told
+        assert ("macro F1 0." in in_words(advice) or "macro F1 1." in in_words(advice)) == is_told
+        if is_told:
+            for one in (probe["macro_f1"], probe["classical"]["macro_f1"]):
+                assert f"macro F1 {one:.3f}" in in_words(advice)
+                assert head.count(f"macro F1 {one:.3f}") >= 2
+            assert probe.keys() - looked.as_dict()["probe"].keys() == {"macro_f1"}
+
+
+def uneven(looked):
+    """The same advice where a check advises to compare by macro F1."""
+    mend = "Compare by macro F1 as well: accuracy hides what happens to small classes."
+    finding = Finding("class balance", "note", "The largest class has twice as many.", (), mend)
+    seen = replace(looked.looked, findings=(*looked.looked.findings, finding))
+    return replace(looked, looked=seen, answer=first_answer(seen, load_runs()))
+
+
+def test_costs_timed_beside_other_programs_say_so_and_are_not_kept(looked):
+    def timed(busy):
+        costs = {n: replace(cost, busy=busy) for n, cost in looked.looked.costs.items()}
+        return replace(looked, looked=replace(looked.looked, costs=costs))
+
+    for busy in (False, True):
+        advice = timed(busy)
+        for said in (in_words(advice), report(advice.as_dict()), json.dumps(advice.as_dict())):
+            assert ("Other programs were running while it was timed" in said) == busy
+        assert (COSTS.write(advice.looked.costs) is None) == busy
 
 
 def test_a_model_is_handed_over_with_its_card(looked, tmp_path):

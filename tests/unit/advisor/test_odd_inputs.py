@@ -440,7 +440,7 @@ def answered(probe, classical, p_value, modality="text", distance=0.1):
     names = ("classical", "feature_extraction", "lora", "full_fine_tuning", "adapter")
     classes = SimpleNamespace(classes=("a", "b"))
     looked = SimpleNamespace(
-        situation=Situation(60, distance or 0.1, modality), minutes=None,
+        situation=Situation(60, distance or 0.1, modality), minutes=None, tells_macro_f1=False,
         backbone="minilm" if modality == "text" else "efficientnet_lite0", image_size=64,
         own=SimpleNamespace(task=classes, data=classes), asked={"exclude": ()},
         costs=dict.fromkeys(names, SimpleNamespace(stored_mb=1.0)), seconds=lambda name: 5.0,

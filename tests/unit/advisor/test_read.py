@@ -407,6 +407,18 @@ def _several_labels(path):
     (path / "t.jsonl").write_text("\n".join(rows), encoding="utf-8")
 
 
+def _no_texts(path):
+    texts = {4: 4, 6: ["a"]}
+    rows = [{"text": texts.get(i, sentence(i)), "label": "ab"[i % 2]} for i in range(1, 10)]
+    (path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+
+def _broken_tables(path):
+    write_csv(path / "validation.csv")
+    for name in ("train", "test"):
+        (path / f"{name}.csv").write_bytes("text,label\nköln,b\n".encode("latin-1"))
+
+
 def _paths_gone(path):
     write_csv(path / "t.csv", [(f"{i}.jpg", "ab"[i % 2]) for i in range(9)], header="image,label")
 
@@ -451,11 +463,20 @@ BROKEN = {
         "t.csv",
         "5 of 6 rows have not the 2 columns",
     ),  # fmt: skip
-    "paths do not exist": (_paths_gone, "t.csv", "9 of 9 pictures named in 'image' do not exist"),
+    "paths do not exist": (
+        _paths_gone,
+        "t.csv",
+        r"9 of 9 pictures named in 'image' do not exist \(line 2: '0.jpg', .* and 4 more\)",
+    ),  # fmt: skip
     "no label anywhere": (_lines("text,label", "a b,", "c d,"), "t.csv", "no example has a label"),
-    "labels of many": (_several_labels, "t.jsonl", "give each example one label"),
+    "labels of many": (
+        _several_labels,
+        "t.jsonl",
+        r"9 of 9 labels are not one name \(line 1: list, .* and 4 more\); give each",
+    ),  # fmt: skip
+    "no texts": (_no_texts, "t.jsonl", r"2 of 9 rows hold no text .*\(line 4: int, line 6: list\)"),
     "a number to predict": (_numbers, "t.parquet", "40 different labels"),
-    "unknown split": (_with_split("holdout"), "t.csv", "line 2 has the split 'holdout'"),
+    "unknown split": (_with_split("holdout"), "t.csv", "line 2: 'holdout', line 3: 'holdout'"),
     "nothing to train on": (_with_split("test"), "t.csv", "nothing to train on"),
     "addresses": (
         lambda p: write_csv(
@@ -464,7 +485,7 @@ BROKEN = {
             header="image,label",
         ),
         "t.csv",
-        "download the pictures first",
+        r"9 of 9 names in 'image' are addresses \(line 2: .* and 4 more\); download the pictures",
     ),  # fmt: skip
     "damaged parquet": (_damaged_parquet, "t.parquet", "no readable Parquet file"),
     "no parquet": (_bytes("t.parquet", b"text,label\n"), "t.parquet", "no readable Parquet"),
@@ -473,6 +494,11 @@ BROKEN = {
     "lost shard": (_lost_shard, "d", "is missing, and state.json names it"),
     "cut shard": (_cut_shard, "d", "no readable Arrow file"),
     "strange split": (_strange_split, "d", "has a split 'extra'"),
+    "broken tables": (
+        _broken_tables,
+        ".",
+        r"2 of 3 files cannot be read \(test.csv, train.csv\); the first: .*test.csv is not UTF-8",
+    ),  # fmt: skip
     "several tables": (
         lambda p: [write_csv(p / "a.csv"), write_csv(p / "b.csv")],
         ".",

@@ -399,7 +399,7 @@ def _empty(root):
 BROKEN = {
     "every text unreadable": (
         _unreadable(6),
-        "6 of 6 texts cannot be read, the first is neg/0.txt",
+        r"6 of 6 texts cannot be read \(neg/0.txt, .*, pos/1.txt and 1 more\), the first is not U",
     ),
     "most texts unreadable": (_unreadable(4), "4 of 6 texts cannot be read.*save them as UTF-8"),
     "every text empty": (_empty, "none of its 8 files holds a text"),

@@ -15,6 +15,7 @@ from helpers.backbones import load_backbone
 from helpers.experiments.costs import TensorMemory, step_flops
 from helpers.experiments.steps import first_step, measured_steps, memory_parts
 from helpers.experiments.timing import (
+    Spent,
     in_turns,
     laps,
     latency_ms,
@@ -22,7 +23,9 @@ from helpers.experiments.timing import (
     repeated,
     resting_optimizer,
     seconds,
+    spent,
     timed_ms,
+    undisturbed,
 )
 from helpers.training.loop import trainable
 
@@ -116,6 +119,31 @@ def test_seconds_are_those_of_the_call_and_sleep_costs_the_processor_nothing():
     assert second < 0.02 <= first
     processor, wall = timed_ms(nap)
     assert processor < 20 <= wall
+
+
+def test_a_busy_machine_is_seen_and_one_thread_is_timed_there():
+    threads, before = [], torch.get_num_threads()
+
+    def timer(*turns):
+        left = iter(turns)
+
+        def take():
+            threads.append(torch.get_num_threads())
+            return next(left)
+
+        return take
+
+    quiet = timer(Spent(9.0, 9.0), Spent(1.2, 1.0), Spent(1.1, 1.1), Spent(1.3, 1.0))
+    assert undisturbed({"step": quiet}, 2) == ({"step": 1.1}, False)
+    torch.set_num_threads(2)
+    try:
+        beside = timer(*[Spent(50.0, 5.0)] * 2, Spent(10.0, 0.6), Spent(14.0, 0.5))
+        assert undisturbed({"step": beside}, 2) == ({"step": 0.5}, True)
+        assert threads[-4:] == [2, 2, 1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    wall, working = spent(partial(time.sleep, 0.02), partial(time.sleep, 0.02))
+    assert working < 0.04 <= wall
 
 
 def test_a_latency_is_of_a_model_that_serves():
