@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.advisor.costs import Cost
-from helpers.advisor.data import Finding, lasting
+from helpers.advisor.data import BALANCE, Finding, lasting
 from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior import (
     MEASURED,
@@ -72,8 +72,8 @@ class Looked:
     @property
     def tells_macro_f1(self) -> bool:
         """Whether it is advised to compare by macro F1, which is told then."""
-        advised = any("macro F1" in finding.mend for finding in self.findings)
-        return advised or self.probing.cause == Cause.IMBALANCED
+        unbalanced = any(finding.check == BALANCE for finding in self.findings)
+        return unbalanced or self.probing.cause == Cause.IMBALANCED
 
     @property
     def minutes(self) -> float | None:

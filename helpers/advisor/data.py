@@ -11,6 +11,7 @@ import numpy as np
 
 SPLITS = ("train", "validation", "test")
 SEVERITIES = ("refused", "warning", "note", "passed")  # worst first
+BALANCE = "class balance"  # the check that advises to compare by macro F1
 _ALONE = {"groups": 0, "series": 0, "copies": 0, "sets": 0, "source": ""}
 MOST_EXAMPLES = 20  # of a finding: enough to see a pattern, few enough to look at
 

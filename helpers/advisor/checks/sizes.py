@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.data import Finding, OwnData, counted, listing
+from helpers.advisor.data import BALANCE, Finding, OwnData, counted, listing
 from helpers.results.statistics import smallest_visible_gain
 
 IMBALANCED = 10  # times as many examples in the largest class as in the smallest
@@ -39,7 +39,7 @@ def _balance(context: Context) -> Iterator[Finding]:
         )
     if ratio >= 2:
         yield Finding(
-            "class balance",
+            BALANCE,
             "warning" if ratio >= IMBALANCED else "note",
             f"The largest class, {data.classes[most]!r}, has {counts[most]:,} training examples, "
             f"{ratio:.0f} times as many as {data.classes[least]!r} with {counts[least]:,}.",

@@ -22,7 +22,7 @@ from helpers.advisor.answer import first_answer
 from helpers.advisor.checks.catalogue import RefusedData, run_checks
 from helpers.advisor.checks.shift import SHIFT, compare
 from helpers.advisor.costs import COSTS
-from helpers.advisor.data import Finding, OwnData
+from helpers.advisor.data import BALANCE, Finding, OwnData
 from helpers.advisor.folds import cut_folds, folds_of
 from helpers.advisor.network import letters_a_piece
 from helpers.advisor.out_of_fold import out_of_fold
@@ -303,7 +303,7 @@ def test_macro_f1_is_told_where_it_is_advised_to_compare_by_it(looked):
 def uneven(looked):
     """The same advice where a check advises to compare by macro F1."""
     mend = "Compare by macro F1 as well: accuracy hides what happens to small classes."
-    finding = Finding("class balance", "note", "The largest class has twice as many.", (), mend)
+    finding = Finding(BALANCE, "note", "The largest class has twice as many.", (), mend)
     seen = replace(looked.looked, findings=(*looked.looked.findings, finding))
     return replace(looked, looked=seen, answer=first_answer(seen, load_runs()))
 
