@@ -264,12 +264,15 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
     both["won"] = both["test_accuracy"] > both["test_accuracy_theirs"]
     gap = both["train_accuracy"] - both["test_accuracy"]
     both["wider"] = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
-    return "\n".join(
-        f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].mean():.0%} of "
-        f"{len(own)} paired runs, and won **{own['won'][own['wider']].mean():.0%}** of these on "
-        "the test split"
-        for kind, own in both.groupby("modality")
-    )
+    lines = []
+    for kind, own in both.groupby("modality"):
+        won = own["won"][own["wider"]]
+        ended = f", and won **{won.mean():.0%}** of these on the test split" if len(won) else ""
+        lines.append(
+            f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].mean():.0%} of "
+            f"{len(own)} paired runs{ended}"
+        )
+    return "\n".join(lines)
 
 
 def luck_by_size(runs: pd.DataFrame) -> pd.DataFrame:

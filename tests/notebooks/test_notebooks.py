@@ -149,6 +149,10 @@ def test_settings_and_published_numbers_may_be_typed(words):
         (picture(alt=""), "without alt text"),
         (table(20), "more than twelve rows"),
         (new_output("display_data", data={VIEW: {}}), "widget's view"),
+        (
+            new_output("display_data", data={"text/markdown": "won **nan%**"}),
+            "no number",
+        ),
     ],
 )
 def test_each_fault_of_an_output_is_seen(output, fault):

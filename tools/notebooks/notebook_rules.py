@@ -133,6 +133,8 @@ def _output_faults(output: Any) -> Iterator[str]:
         yield "prints a memory address"
     if re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|opt|mnt)/", text):
         yield "prints where a file lies on the machine that built it"
+    if re.search(r"\b(nan|NaN)\b", data.get("text/markdown", "") + data.get("text/html", "")):
+        yield "tells what is no number"
     if data.get("text/html", "").count("<tr") > LONGEST_TABLE:
         yield "shows a table of more than twelve rows"
 

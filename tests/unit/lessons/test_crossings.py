@@ -149,6 +149,8 @@ def test_the_wider_gap_is_counted_pair_by_pair():
     )
     told = crossings.gaps_in_words(rows)
     assert "pictures: full fine-tuning had the wider gap in 100% of 3" in told and "**0%**" in told
+    level = crossings.gaps_in_words(rows.assign(train_accuracy=rows["test_accuracy"]))
+    assert level.endswith("in 0% of 3 paired runs")
 
 
 def test_luck_is_measured_in_points():
