@@ -72,8 +72,9 @@ class Looked:
     @property
     def tells_macro_f1(self) -> bool:
         """Whether it is advised to compare by macro F1, which is told then."""
-        unbalanced = any(finding.check == BALANCE for finding in self.findings)
-        return unbalanced or self.probing.cause == Cause.IMBALANCED
+        imbalanced = self.probing.cause == Cause.IMBALANCED
+        balance = [one.severity for one in self.findings if one.check == BALANCE]
+        return imbalanced or any(severity != "passed" for severity in balance)
 
     @property
     def minutes(self) -> float | None:

@@ -36,6 +36,7 @@ from helpers.results.learning_curves import RUN_NOISE, measured_curves
 from helpers.results.schema import COMPARED
 from helpers.tasks import Split
 from helpers.training.loop import History
+from helpers.training.subset_features import Pool
 from helpers.vocabulary import phrase_of
 
 
@@ -103,12 +104,13 @@ def test_runs_scatter_as_the_records_do(modality):
     noise = []
     for one in measured_curves(records.load_runs()).curves:
         for size, table in one.accuracy.items():
-            own = table.drop(columns=["classical", "from_scratch"], errors="ignore").dropna()
+            own = table.drop(columns=["classical", "from_scratch"], errors="ignore")
+            own = own.loc[:, own.count() >= 3].dropna()
             if one.dial or one.modality != modality or len(own) < 3 or own.shape[1] < 4:
                 continue
             gaps = [own[a] - own[b] for a, b in itertools.combinations(own, 2)]
             noise.append(size * np.mean([gap.var() for gap in gaps]) / 2)
-    assert len(noise) > 10
+    assert len(noise) >= 3
     assert np.sqrt(np.mean(noise)) == pytest.approx(RUN_NOISE[modality], rel=0.2)
 
 
@@ -131,7 +133,7 @@ def test_the_baseline_out_of_fold_is_that_of_the_whole_pipeline():
     data, rng = texts(60), np.random.default_rng(0)
     pictures = rng.integers(0, 256, (60, 40, 40, 3), dtype=np.uint8)
     pictures[np.arange(60) % 2 == 1] //= 2
-    split = Split(pictures, np.arange(60) % 2)
+    split = Pool(Split(pictures, np.arange(60) % 2)).part(np.arange(60))
     own = SimpleNamespace(data=data, task=SimpleNamespace(modality="image"))
     classical = _classical(own, split, _cuts(own, np.arange(60), split.labels, 0), 0)
     approach = APPROACHES["classical"]
