@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import get_origin
 
 from helpers import paths
@@ -89,19 +90,12 @@ class Asset:
         return name.startswith(stem)
 
 
-def all_assets() -> dict[str, Asset]:
+def all_assets(file: Path | None = None) -> dict[str, Asset]:
     """Read the registry: name -> Asset, in the file's order. Raises UserError if it is missing."""
-    file = paths.data_dir() / "assets.toml"
+    file = file or paths.data_dir() / "assets.toml"
     if not file.exists():
         raise UserError(f"there is no {file}; install the package from a clone: pip install -e .")
-    found = {}
-    for name, table in read_toml(file).items():
-        try:
-            values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
-            found[name] = Asset(name=name, **values)
-        except (AttributeError, TypeError) as error:
-            raise UserError(f"asset {name!r} in data/assets.toml: {error}; correct it") from None
-    return found
+    return {name: _asset(name, table) for name, table in read_toml(file).items()}
 
 
 def assets_named(name: str) -> list[Asset]:
@@ -117,3 +111,11 @@ def assets_named(name: str) -> list[Asset]:
         tasks = {task for asset in registry.values() for task in asset.tasks}
         raise unknown_name("asset or task", name, {*registry, *tasks})
     return found
+
+
+def _asset(name: str, table: dict) -> Asset:
+    try:
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+        return Asset(name=name, **values)
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"asset {name!r} in data/assets.toml: {error}; correct it") from None

@@ -123,7 +123,7 @@ def worth(taken: str, accuracies: pd.DataFrame) -> dict[str, Any]:
     Means are on equal seeds: a seed is easy or hard for all. The values of WORTH are empty texts
     where what is taken is not recorded.
     """
-    if taken not in accuracies:
+    if accuracies.empty or taken not in accuracies:
         return dict.fromkeys(WORTH, "")
     means = level(accuracies)
     best = means.idxmax()

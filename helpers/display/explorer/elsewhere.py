@@ -29,14 +29,25 @@ class Reach(StrEnum):
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How one approach stands over the cases that have it: see `published.sums.standings`."""
+
+    approach: str
+    cases: int
+    data_sets: int
+    first: float
+    regret: float
+
+
+@dataclass(frozen=True)
 class Elsewhere:
-    """What is published near: `take` gives up least, `regret` points on average."""
+    """What is published near: `take` gives up least. cases: their index in `compared_cases`."""
 
     verdict: str = NONE
     take: str = ""
     reach: Reach = Reach.NOTHING
-    regret: float = 0.0
-    cases: int = 0
+    standings: tuple[Standing, ...] = ()
+    cases: tuple[int, ...] = ()
     data_sets: int = 0
 
 
@@ -68,21 +79,31 @@ def _judged(cases: pd.DataFrame, reach: Reach) -> Elsewhere:
     table = standings(cases).sort_values("regret", kind="stable")
     by_set = regret_points(cases).groupby(cases["data_set"]).mean()
     best, *others = table.index[table["data_sets"] >= len(by_set) / 2]
-    # Ahead of another is what gives up less on the data sets that have both.
-    gaps = [(by_set[other] - by_set[best]).dropna() for other in others]
-    ahead = [len(gap) >= LEAST_DATA_SETS and mean_interval(gap)[1] > 0 for gap in gaps]
-    clear = bool(others) and all(ahead)
-    verdict = CLEAR if clear else CLOSE
-    return Elsewhere(verdict, best, reach, table["regret"][best], len(cases), len(by_set))
+    clear = bool(others) and all(_ahead(by_set, best, name) for name in others)
+    return Elsewhere(
+        CLEAR if clear else CLOSE,
+        best,
+        reach,
+        tuple(Standing(**row) for row in table.reset_index().to_dict("records")),
+        tuple(map(int, cases.index)),
+        len(by_set),
+    )
+
+
+def _ahead(regrets: pd.DataFrame, best: str, other: str) -> bool:
+    """Whether one approach gives up less than another on the data sets that have both."""
+    gaps = (regrets[other] - regrets[best]).dropna()
+    return len(gaps) >= LEAST_DATA_SETS and bool(mean_interval(gaps)[1] > 0)
 
 
 def published_words(told: Elsewhere) -> str:
     """Return the published answer in a sentence."""
     if told.reach is Reach.NOTHING:
         return "Nothing comparable is published near there."
+    best = next(one for one in told.standings if one.approach == told.take)
     where = "near there" if told.reach is Reach.SAME else "at a neighbouring distance"
-    rests_on = f"{counted(told.cases, 'case')}, {counted(told.data_sets, 'data set')}"
+    rests_on = f"{counted(len(told.cases), 'case')}, {counted(told.data_sets, 'data set')}"
     return (
-        f"Published {where}, the least is given up by {phrase_of(told.take)}, {told.regret:.1f} "
+        f"Published {where}, the least is given up by {phrase_of(told.take)}, {best.regret:.1f} "
         f"points on average ({rests_on}; {told.verdict})."
     )

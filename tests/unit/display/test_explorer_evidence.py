@@ -44,6 +44,7 @@ def test_what_hardly_anybody_tried_is_not_named():
     odd = ("a", {"lora": 99.0, "full_fine_tuning": 98.0, "feature_extraction": 50.0})
     told = published_near(Point(1_000, 0.1).situation(), cases(odd, *three(80, 70)[1:]))
     assert told.take == "full_fine_tuning"
+    assert {one.approach for one in told.standings} > {"lora"}
 
 
 @pytest.mark.parametrize(
