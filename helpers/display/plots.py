@@ -94,7 +94,7 @@ def plot_bars(
     ax.set_yticks(places, [found[name].label for name in table[by]])
     ax.grid(visible=False, axis="y")
     if log_x:
-        _log(ax)
+        log_axis(ax)
     ax.set_xlabel(xlabel)
     return ax.figure
 
@@ -198,7 +198,8 @@ def _has_intervals(table: pd.DataFrame) -> bool:
     return {"low", "high"} <= set(table.columns) and bool(table["low"].notna().any())
 
 
-def _log(ax: Axes) -> None:
+def log_axis(ax: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers."""
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     ax.xaxis.set_minor_formatter(LogFormatter())  # 0.6, and not 6 × 10⁻¹, where decades are few
@@ -212,7 +213,7 @@ def _chance(ax: Axes, chance: float | None) -> None:
 def _finished(ax: Axes, log_x: bool, chance: float | None, title: str) -> Figure:
     """The axis, the line of guessing, and a legend beside the axes, where it covers no point."""
     if log_x:
-        _log(ax)
+        log_axis(ax)
     _chance(ax, chance)
     legend_beside(ax, title)
     return ax.figure

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.display.figures import Picture, figure
+from helpers.display.plots import log_axis
 from helpers.experiments.domain_distance import SIGNS, beside, gains_by_distance
 from helpers.results.learning_curves import DISTANCES_FILE, comparable, on_equal_seeds
 from helpers.results.runs import load_runs
@@ -106,7 +107,8 @@ def plot_gains(approach: str, n_train: int) -> Picture:
             marks = {"marker": look.marker, "color": look.colour, "label": look.label}
             ax.plot(own["frechet"], 100 * own["mean"], ls="", alpha=0.8, **marks)
     ax.axhline(0, color="#333333", lw=1)
-    ax.set(xscale="log", xlabel="Fréchet distance (log scale)", ylabel="gain (points)")
+    log_axis(ax)
+    ax.set(xlabel="Fréchet distance (log scale)", ylabel="gain (points)")
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     return made
 

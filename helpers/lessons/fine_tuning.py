@@ -79,7 +79,8 @@ def running_statistics() -> pd.DataFrame:
     held, running = (wide.xs(name, axis=1, level=1) for name in ("frozen", "running"))
     gains = (100 * (running - held).dropna()).reset_index()
     table = interval_table(gains, cell, "test_accuracy").rename(columns={"mean": "test"})
-    table.insert(0, "task and network", table["task"] + " on " + table["backbone"])
+    task, network = (table[name].map(label_of) for name in ("task", "backbone"))
+    table.insert(0, "task and network", task + " on " + network)
     table["approach"] = table["approach"].map(label_of)
     table["validation"] = interval_table(gains, cell, "val_accuracy")["mean"]
     names = ["task and network", "approach", "validation", "test", "low", "high"]

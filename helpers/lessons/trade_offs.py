@@ -76,7 +76,7 @@ def named(table: pd.DataFrame) -> pd.Series:
     pixels = " at " + table["image_size"].astype(str) + " px"
     several = table.groupby(["task", "backbone"])["image_size"].transform("nunique") > 1
     sizes = table["n_train"].map("{:,} examples".format) + pixels.where(several, "")
-    return table["backbone"] + " on " + table["task"] + ", " + sizes
+    return table["backbone"].map(label_of) + " on " + table["task"].map(label_of) + ", " + sizes
 
 
 def benched(*names: str) -> str:
@@ -162,7 +162,7 @@ def duel_in_words(duel: pd.DataFrame) -> str:
     for name, own in duel.groupby("backbone"):
         ten, ratio = int((own["ratio"] >= 10).sum()), own["ratio"]
         lines.append(
-            f"- {name}: typically **{typical(ratio):.0f} times** ({ratio.min():.1f} to "
+            f"- {label_of(name)}: typically **{typical(ratio):.0f} times** ({ratio.min():.1f} to "
             f"{ratio.max():.1f}); ten times or more in {ten} of {len(own)} situations"
         )
     sure = duel[duel["runs"] > 2]
@@ -180,8 +180,8 @@ def modules_in_words(runs: pd.DataFrame) -> str:
     for name in (LORA, ADAPTER):
         table = cost_ratios(runs, name, FULL_FINE_TUNING)
         told = ", ".join(
-            f"{network} {typical(own['ratio']):.2f} (dearer in {(own['ratio'] > 1).sum()} of "
-            f"{len(own)})"
+            f"{label_of(network)} {typical(own['ratio']):.2f} (dearer in "
+            f"{(own['ratio'] > 1).sum()} of {len(own)})"
             for network, own in table.groupby("backbone")
         )
         lines.append(f"- *{label_of(name)}* over full fine-tuning: {told}")
@@ -194,7 +194,7 @@ def findings(runs: pd.DataFrame | None = None) -> str:
     duel = cost_ratios(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)
     lines = [
         f"- Full fine-tuning takes {typical(own['ratio']):.0f} times the seconds of a frozen "
-        f"network on {name}, {own['ratio'].min():.0f} to {own['ratio'].max():.0f}."
+        f"network on {label_of(name)}, {own['ratio'].min():.0f} to {own['ratio'].max():.0f}."
         for name, own in duel.groupby("backbone")
     ]
     told = [
@@ -292,7 +292,7 @@ def plot_parts(parts: Mapping[str, pd.DataFrame]) -> Figure:
         for part, colour in colours.items():
             ax.barh(shown, table[f"{part}_ms"], left=left, color=colour, label=part)
             left += table[f"{part}_ms"]
-        ax.set(xlabel="processor milliseconds", title=name)
+        ax.set(xlabel="processor milliseconds", title=label_of(name))
         if ax is not axes[0, 0]:
             ax.set_yticklabels([])
     entries = axes[0, 0].get_legend_handles_labels()
@@ -311,11 +311,11 @@ def parts_in_words(parts: Mapping[str, pd.DataFrame]) -> str:
             f"{row.calls:.0%} of the calls)"
             for row in share.itertuples()
         )
-        lines.append(f"- {name}: {told}")
+        lines.append(f"- {label_of(name)}: {told}")
     return "\n".join(lines)
 
 
-def plot_epochs(prices: Mapping[str, Price], epochs: int, title: str) -> Figure:
+def plot_epochs(prices: Mapping[str, Price], epochs: int, backbone: str) -> Figure:
     """GFLOP for one example over all epochs; what is frozen runs once, and in the last bar often.
 
     prices: approach → `measure_price`.
@@ -324,8 +324,8 @@ def plot_epochs(prices: Mapping[str, Price], epochs: int, title: str) -> Figure:
     frozen = prices[FEATURE_EXTRACTION]
     bars["frozen, nothing kept"] = epochs * (frozen.prepare_flops + frozen.step_flops) / 1e9
     ratio = prices[FULL_FINE_TUNING].flops(1, epochs) / frozen.flops(1, epochs)
-    made, ax = figure(f"{title}, {epochs} epochs: full computes {ratio:.0f} times the kept probe",
-                      width=8, height=3)  # fmt: skip
+    title = f"{label_of(backbone)}, {epochs} epochs: full computes {ratio:.0f} times the kept probe"
+    made, ax = figure(title, width=8, height=3)
     ax.barh(
         list(bars), list(bars.values()), color=[*(style_of(n).colour for n in prices), "#b3cde3"]
     )
