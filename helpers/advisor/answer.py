@@ -260,10 +260,11 @@ def _probe_reasons(probing: Probing, tokens: int, macro_f1: bool = False) -> lis
     macro_f1: whether it is told beside each accuracy.
     """
     probe, chance = probing.probe, probing.chance
-    f1 = [f"macro F1 {one:.3f}" if macro_f1 else "" for one in probing.macro_f1]
+    of_probe = f"; macro F1 {probe.macro_f1:.3f}" if macro_f1 else ""
+    of_classical = f" (macro F1 {probing.classical.macro_f1:.3f})" if macro_f1 else ""
     told = (
         f"A linear probe on frozen features gets {probe.accuracy:.3f} right out of fold "
-        f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f}{f1[0] and f'; {f1[0]}'})"
+        f"({probe.low:.3f} to {probe.high:.3f}; chance {chance:.3f}{of_probe})"
     )
     far = probe.low >= chance + TRANSFERRED * (1 - chance)
     means = "well above chance" if far else "above chance"
@@ -280,7 +281,7 @@ def _probe_reasons(probing: Probing, tokens: int, macro_f1: bool = False) -> lis
     beside = "about as good as" if same else f"{points:.0f} points {better} than"
     said = [
         f"{told}: {means}.",
-        f"Without a network {classical:.3f} is reached{f1[1] and f' ({f1[1]})'}, {beside} the "
+        f"Without a network {classical:.3f} is reached{of_classical}, {beside} the "
         f"probe (McNemar p = {probing.p_value:.2g} on {probe.n:,} examples)"
         + (": no sign that pretraining helps while it is frozen." if same else "."),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import f1_score
 from sklearn.model_selection import cross_val_predict
 
 from helpers.approaches.feature_extraction import STRENGTHS
@@ -29,16 +31,20 @@ WHOLE_CHOICE = 500  # examples up to which every fold has a say in a probe's str
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """A linear model judged out of fold: share right, its 95 % Wilson interval, examples."""
+    """A model judged on n examples: share right, its 95 % Wilson interval, mean F1 of classes."""
 
     accuracy: float
     low: float
     high: float
     n: int
+    macro_f1: float = math.nan
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {name: round(value, 4) for name, value in vars(self).items()}
+    def as_dict(self, *, macro_f1: bool = False) -> dict[str, Any]:
+        """For JSON. macro_f1: whether it is told."""
+        told = {name: round(value, 4) for name, value in vars(self).items()}
+        if not macro_f1:
+            del told["macro_f1"]
+        return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +70,17 @@ class SizedProbe(ProbeScore):
         return told | exact
 
 
-def score_of(right: np.ndarray) -> ProbeScore:
-    """The score of a model that got these right, bool (N,)."""
+def share_right(right: np.ndarray) -> dict[str, Any]:
+    """accuracy, low, high and n of a model that got these right, bool (N,)."""
     count, n = int(right.sum()), len(right)
-    return ProbeScore(count / n, *wilson_interval(count, n), n)
+    low, high = wilson_interval(count, n)
+    return {"accuracy": count / n, "low": low, "high": high, "n": n}
+
+
+def score_of(named: np.ndarray, labels: np.ndarray) -> ProbeScore:
+    """The score of a model that named these classes, int64 (N,)."""
+    f1 = float(f1_score(labels, named, average="macro"))
+    return ProbeScore(**share_right(named == labels), macro_f1=f1)
 
 
 def seconds_each(backbone: Backbone, inputs: np.ndarray | list[str]) -> float:
@@ -99,7 +112,7 @@ def probed(
     named = out_of_fold(linear_probe(strength), features, labels, cuts)
     ended = time.process_time()
     sized = SizedProbe(
-        **vars(score_of(named == labels)),
+        **vars(score_of(named, labels)),
         image_size=image_size,
         strength=strength,
         seconds=each * len(labels) + ended - started,

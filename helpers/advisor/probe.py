@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
@@ -85,8 +84,7 @@ class Probing:
         what a model without a network finds in the texts was measured to be lost in the tokens
         that the backbone reads, or different texts are the same to it; looked at where the probe is
         weak. different: examples that are no copies of each other.
-    sizes: the probe at each input size, the one that is gone on with first. macro_f1: of probe and
-        classical on the same examples, told where one class outweighs others.
+    sizes: the probe at each input size, the one that is gone on with first.
     """
 
     probe: ProbeScore
@@ -100,7 +98,6 @@ class Probing:
     unseen: bool = False
     different: int = 0
     sizes: tuple[SizedProbe, ...] = ()
-    macro_f1: tuple[float, float] = (0.0, 0.0)
 
     @property
     def above_chance(self) -> float:
@@ -145,17 +142,15 @@ class Probing:
 
     def as_dict(self, *, macro_f1: bool = False) -> dict[str, Any]:
         """The figures, as `advise --json` gives them; macro_f1: whether these are among them."""
-        classical = self.classical.as_dict()
+        classical = self.classical.as_dict(macro_f1=macro_f1)
         del classical["n"]
-        f1 = [{"macro_f1": round(one, 4)} if macro_f1 else {} for one in self.macro_f1]
         return {
-            **self.probe.as_dict(),
-            **f1[0],
+            **self.probe.as_dict(macro_f1=macro_f1),
             "chance": round(self.chance, 4),
             "above_chance": round(self.above_chance, 4),
             "verdict": self.verdict,
             "cause": self.cause,
-            "classical": classical | f1[1],
+            "classical": classical,
             "p_value": float(f"{self.p_value:.3g}"),
             "log_me": round(self.log_me, 4),
             "sizes": [one.as_dict() for one in self.sizes],
@@ -177,14 +172,13 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
     sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
-    return f"probe-7-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
+    return f"probe-8-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
     scores = {name: ProbeScore(**facts.pop(name)) for name in ("probe", "classical")}
     sizes = tuple(SizedProbe(**one) for one in facts.pop("sizes"))
-    macro_f1 = tuple(facts.pop("macro_f1"))
-    return Probing(**scores, **facts, sizes=sizes, macro_f1=macro_f1)
+    return Probing(**scores, **facts, sizes=sizes)
 
 
 def _facts(probing: Probing) -> dict[str, Any] | None:
@@ -216,8 +210,8 @@ def probe_own(
     main, part, sizes = _probed_sizes(backbone, native, own, features[rows], rows, split, seed)
     distance, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
-        probe=score_of(main.named == labels[part]),
-        classical=score_of(classical),
+        probe=score_of(main.named, labels[part]),
+        classical=score_of(named, labels),
         chance=float(np.bincount(labels).max() / len(labels)),
         p_value=mcnemar(main.named == labels[part], classical[part]),
         distance=distance,
@@ -226,14 +220,10 @@ def probe_own(
         cut=0.0 if cut is None else float(cut[own.pool].mean()),
         different=len(np.unique(own.data.together[rows])),
         sizes=tuple(replace(one, part=one.n < len(rows)) for one in sizes),
-        macro_f1=(
-            float(f1_score(labels[part], main.named, average="macro")),
-            float(f1_score(labels, named, average="macro")),
-        ),
     )
     if own.task.modality != "text" or told.cause not in (Cause.FAR, Cause.UNKNOWN, Cause.REPEATED):
         return told
-    read = Split(_as_read(backbone, split.inputs), labels)
+    read = Pool(Split(_as_read(backbone, split.inputs), labels)).part(np.arange(len(labels)))
     if told.cause == Cause.REPEATED:
         return replace(told, unseen=len(set(read.inputs)) < len(set(split.inputs)))
     return replace(told, unseen=_lost(told, _classical(own, read, cuts, seed) == labels, classical))
@@ -328,7 +318,7 @@ def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list
     return cut_folds(labels, together, folds, seed)
 
 
-def _classical(own: OwnTask, split: Split | Part, cuts: list, seed: int) -> np.ndarray:
+def _classical(own: OwnTask, split: Part, cuts: list, seed: int) -> np.ndarray:
     """Predictions (n,) of the classical pipeline out of fold."""
     approach, modality = get_approach(CLASSICAL), own.task.modality
     strength = approach.config(modality, len(split)).lr
@@ -336,13 +326,11 @@ def _classical(own: OwnTask, split: Split | Part, cuts: list, seed: int) -> np.n
     parts = [[split.inputs[row] for row in rows] for rows, _ in cuts] if modality == "text" else []
     characters = any(map(lack_words, parts))
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
-    if modality == "text":
-        raw = np.array(split.inputs, dtype=object)
-    else:  # large pictures are not all in memory at once
-        raw = split.pool.gathered(split.rows)
+    # Pictures are read some at a time: large ones are not all in memory at once.
+    is_text = modality == "text"
+    raw = np.array(split.inputs, dtype=object) if is_text else split.pool.gathered(split.rows)
     raw, pipeline = prepared(pipeline, raw)
-    if modality == "image":
-        split.pool.release()
+    split.pool.release()
     return out_of_fold(pipeline, raw, split.labels, cuts)
 
 

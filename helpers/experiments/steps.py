@@ -4,14 +4,12 @@ A step also prices a training run that nobody has started yet (`measure_price`).
 """
 
 import copy
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,7 +20,7 @@ from helpers.approaches.folding import fold
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.errors import UserError
 from helpers.experiments import costs
-from helpers.experiments.timing import in_turns, laps, repeated, resting_optimizer
+from helpers.experiments.timing import laps, repeated, resting_optimizer
 from helpers.tasks import Task
 from helpers.training.loop import trainable
 
@@ -41,23 +39,6 @@ def first_step(backbone: Backbone, task: Task, approach: str, size: int = 32) ->
         model = chosen.build(clone(backbone).to(CPU), len(task.classes), chosen.options()).to(CPU)
     examples, *_ = entering_examples(model, split, None, None)
     return model.to(CPU).train(), *examples.batch(np.arange(len(split)), CPU)
-
-
-def measured_steps(steps: dict[str, Step], repeats: int = 5) -> pd.DataFrame:
-    """One row per approach: the seconds and the memory of its step on this CPU.
-
-    steps: approach → what `first_step` returns; it is left as it is. Columns: approach, trainable
-    (parameters), step_ms, and peak memory as `memory_parts` splits it. step_ms is the median of
-    `repeats` steps, taken in turns, so that a busy moment of the machine meets all approaches
-    alike.
-    """
-    times = in_turns({name: step_timer(step) for name, step in steps.items()}, repeats)
-    rows = []
-    for name, (model, inputs, labels) in steps.items():
-        row = {"approach": name, "trainable": costs.count_parameters(model)[0]}
-        row["step_ms"] = 1000 * statistics.median(map(sum, times[name]))
-        rows.append(row | memory_parts(model, inputs, labels))
-    return pd.DataFrame(rows)
 
 
 def memory_parts(model: nn.Module, inputs: Any, labels: Tensor) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from helpers.advisor.answer import Answer
 from helpers.advisor.export import load_model
-from helpers.advisor.out_of_fold import score_of
+from helpers.advisor.out_of_fold import share_right
 from helpers.advisor.prior import Expected, chance_right
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Arm, Standing, standing
@@ -44,9 +44,8 @@ def read_test(race: RaceFile, job: RaceRun) -> Test:
 def _tested(race: RaceFile, job: RaceRun) -> Test:
     split = race.own.task.test
     predicted = load_model(race.model_folder(job)).predict(split.inputs)
-    score = score_of(predicted == split.labels)
-    facts = {"n_train": job.n_train, "run_id": race.run_id(job)}
-    return Test(job.approach, **vars(score), **facts)
+    share = share_right(predicted == split.labels)
+    return Test(job.approach, **share, n_train=job.n_train, run_id=race.run_id(job))
 
 
 def measured_answer(

@@ -110,7 +110,7 @@ def test_runs_scatter_as_the_records_do(modality):
                 continue
             gaps = [own[a] - own[b] for a, b in itertools.combinations(own, 2)]
             noise.append(size * np.mean([gap.var() for gap in gaps]) / 2)
-    assert len(noise) >= 3
+    assert len(noise) > {"image": 10, "text": 2}[modality]
     assert np.sqrt(np.mean(noise)) == pytest.approx(RUN_NOISE[modality], rel=0.2)
 
 

@@ -4,6 +4,7 @@ import copy
 import time
 from functools import partial
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,8 +13,8 @@ from torch import nn
 
 from helpers.approaches.folding import fold
 from helpers.backbones import load_backbone
-from helpers.experiments.costs import TensorMemory, step_flops
-from helpers.experiments.steps import first_step, measured_steps, memory_parts
+from helpers.experiments.costs import TensorMemory, count_parameters, step_flops
+from helpers.experiments.steps import first_step, memory_parts, step_timer
 from helpers.experiments.timing import (
     Spent,
     in_turns,
@@ -36,8 +37,13 @@ NAMES = ["feature_extraction", "partial_fine_tuning", "full_fine_tuning", "lora"
 def table():
     pocket = load_backbone("pocket", pretrained=False)
     steps = {name: first_step(pocket, tiny_task(16), name, 8) for name in NAMES}
-    flops = {name: step_flops(*step) for name, step in steps.items()}
-    return measured_steps(steps, repeats=1).set_index("approach").assign(flops=flops)
+    rows = {
+        name: memory_parts(*step)
+        | {"trainable": count_parameters(step[0])[0], "flops": step_flops(*step)}
+        | {"step_ms": 1000 * sum(step_timer(step)())}
+        for name, step in steps.items()
+    }
+    return pd.DataFrame(rows).T
 
 
 def test_a_step_does_what_theory_says(table):
