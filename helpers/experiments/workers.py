@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -28,7 +27,6 @@ from helpers.training.loop import TrainingDiverged
 
 Run = Callable[[RunConfig], dict[str, Any]]
 THREADS = 1  # of each worker, which keeps times comparable whatever the number of workers
-STRIKES = 2  # how often a run may be in flight when a worker dies before it is given up
 FIXED_EXAMPLES = 500  # what evaluating costs, in training examples
 
 
@@ -82,17 +80,16 @@ def run_jobs(
     """Run the jobs and record each as it ends; returns one line per failed job, by run id.
 
     On local processes each worker appends its own rows. On a cluster, whose machines need not
-    share a disk, rows come back and are appended here. A run whose worker dies is run again, and
-    given up when that happens twice.
+    share a disk, rows come back and are appended here. Runs that were under way when a worker died
+    are tried again one at a time, and only one that kills its worker alone is given up.
     """
     failures: dict[str, str] = {}
-    strikes: Counter[str] = Counter()
-    todo = list(jobs)
+    todo, suspects = list(jobs), []
     with _pool(scheduler, workers) as pool, _progress(jobs) as bar:
         while todo:
-            ended: set[str] = set()
+            batch, ended, under_way = suspects[:1] or todo, set(), []
             try:
-                for result in pool.map(todo, run, path):
+                for result in pool.map(batch, run, path):
                     ended.add(result.job.run_id)
                     error = result.error or _record(result.row, path)
                     if result.diverged:
@@ -100,16 +97,15 @@ def run_jobs(
                     if error:
                         failures[result.job.run_id] = _fail(result.job, error)
                     _advance(bar, result.job, len(failures))
-                return failures
             except pool.deaths:
                 ended |= set(runs.load_runs(path, schema=None)["run_id"])
-                for job in [job for job in todo if job.run_id not in ended][: pool.size]:
-                    strikes[job.run_id] += 1
-                    if strikes[job.run_id] == STRIKES:
-                        error = f"its worker died {STRIKES} times (out of memory?)"
+                under_way = [job for job in batch if job.run_id not in ended][: pool.size]
+                if suspects:
+                    for job in under_way:
+                        error = "its worker died 2 times (out of memory?)"
                         failures[job.run_id] = _fail(job, error)
-                ended |= set(failures)
-                todo = [job for job in todo if job.run_id not in ended]
+            suspects = suspects[1:] if suspects else under_way
+            todo = [job for job in todo if job.run_id not in ended | failures.keys()]
     return failures
 
 

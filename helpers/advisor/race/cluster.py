@@ -30,7 +30,7 @@ from helpers.advisor.race.runs import OutOfTime, RaceFile, RaceRun, SkipKind, Sk
 from helpers.advisor.task import OwnTask, make_own_task
 from helpers.backbones import Backbone, load_backbone
 from helpers.errors import UserError
-from helpers.experiments.workers import STRIKES, dask_client, limited_threads, one_line
+from helpers.experiments.workers import dask_client, limited_threads, one_line
 
 # Seconds that workers have at the start to show that they see the data, which they decode for it.
 PATIENCE, LEAST_PATIENCE = 300.0, 30.0
@@ -40,6 +40,7 @@ ABSENCE = 30.0  # seconds without any worker after which a race ends: a nanny ta
 ANSWER = 30.0  # seconds that the scheduler has to answer
 DELIVERY = 60.0  # seconds that a row and its model may take to come here
 OVERTIME = 5.0  # seconds beyond its limit after which a run is not waited for
+STRIKES = 2  # how often a run's worker may die before it is given up
 DIED = Skipped(SkipKind.DIED, f"its worker died {STRIKES} times (out of memory?)")
 LATE = Skipped(SkipKind.TOO_SLOW, "it took longer than predicted and was cancelled")
 KEPT = "what was finished is kept, and the same command goes on from there"
