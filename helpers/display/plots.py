@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from helpers.display.figures import MAX_SIZE, figure, set_title
 from helpers.vocabulary import looks
@@ -199,10 +199,14 @@ def _has_intervals(table: pd.DataFrame) -> bool:
 
 
 def log_axis(ax: Axes) -> None:
-    """Make the x axis logarithmic, with plain numbers."""
+    """Make the x axis of what is drawn logarithmic, with plain numbers: 0.5, and not 5e-01."""
     ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    # Over a few decades the powers of ten are enough, over one they are too few.
+    steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
+    ax.xaxis.set_major_locator(LogLocator(subs=steps))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
-    ax.xaxis.set_minor_formatter(LogFormatter())  # 0.6, and not 6 × 10⁻¹, where decades are few
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _chance(ax: Axes, chance: float | None) -> None:

@@ -8,7 +8,6 @@ import pandas as pd
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers.approaches import APPROACHES
@@ -117,11 +116,6 @@ def plot_front(
     ax = made.axes[0] if ax is None else ax
     line = {"color": "#7f7f7f", "lw": 1.2, "zorder": 0, "drawstyle": "steps-post"}
     ax.plot(front[cost], front["mean"], **line)
-    low, high = ax.get_xlim()
-    # Over a few decades the powers of ten are enough, over one they are too few.
-    steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
-    ax.xaxis.set_major_locator(LogLocator(subs=steps))
-    ax.xaxis.set_minor_formatter(NullFormatter())
     return made
 
 

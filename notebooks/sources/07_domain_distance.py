@@ -151,9 +151,10 @@ Markdown(distances.worth_sentence())
 # ## Does distance foretell who wins?
 #
 # If a distant domain wants more weights to move, the gain of tuning over a frozen probe should grow with
-# the distance. Each mark is a task or a step of the dial. What ImageNet networks and the sentence encoder
-# were trained on isn't at hand; there the distance is taken to a stand-in, clothing photos and newsgroups,
-# which is an assumption and makes these two their own zero. Networks with fewer than four marks have no row.
+# the distance. Each mark is a task or a step of the dial. What ImageNet networks were trained on isn't
+# at hand; there the distance is taken to a stand-in, clothing photos, which is an assumption, and the
+# clothing photos themselves are their own zero. Texts have no mark yet. The table leaves out networks
+# with fewer than four.
 #
 # **Is there one cloud that rises, or one for each network?**
 
