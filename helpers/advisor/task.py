@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from helpers.advisor.data import SPLITS, OwnData
+from helpers.advisor.data import SPLITS, OwnData, counted, listing
 from helpers.errors import UserError
 from helpers.paths import cache_dir
 from helpers.runtime import release_pages
@@ -108,8 +108,11 @@ def _pictures(
     wanted = np.arange(len(data)) if data.rows is None else data.rows
     lost = np.setdiff1d(wanted, array.kept)
     if len(lost):
-        gone = data.name(int(np.searchsorted(wanted, lost[0])))
-        raise UserError(f"{data.root}: {gone} can no longer be read; leave it out and ask again")
+        gone = [data.name(int(row)) for row in np.searchsorted(wanted, lost)]
+        raise UserError(
+            f"{data.root}: {counted(len(gone), 'picture')} can no longer be read "
+            f"({listing(gone)}); leave them out and ask again"
+        )
     positions = np.searchsorted(array.kept, wanted)
     pictures = {}
     for name in SPLITS:
@@ -128,10 +131,10 @@ def _check_rows(data: OwnData, rows: dict[str, np.ndarray]) -> None:
             raise UserError(f"{data.root}: there is no {name} example; give that split some")
     counts = np.bincount(data.labels[rows["train"]], minlength=len(data.classes))
     if (counts == 0).any():
-        gone = data.classes[int(np.argmin(counts))]
+        empty = [repr(data.classes[c]) for c in np.flatnonzero(counts == 0)]
         raise UserError(
-            f"{data.root}: class {gone!r} has no training example that can be read; add some or "
-            "leave the class out"
+            f"{data.root}: no training example of {counted(len(empty), 'class', 'classes')} can be "
+            f"read ({listing(empty)}); add some, or leave out what has none"
         )
 
 

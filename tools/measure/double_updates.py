@@ -69,7 +69,8 @@ def main() -> None:
         FILE.append(measure(recorded))
     for cell, rows in FILE.load().groupby(["n_train", "backbone", "approach"]):
         mean, low, high = mean_interval(rows["twice_accuracy"] - rows["accuracy"])
-        print(*cell, f"{mean:+.4f} ({low:+.4f} to {high:+.4f}), {len(rows)} pairs")
+        spread = f" ({low:+.4f} to {high:+.4f})" if len(rows) > 1 else ""
+        print(*cell, f"{mean:+.4f}{spread}, pairs: {len(rows)}")
 
 
 if __name__ == "__main__":

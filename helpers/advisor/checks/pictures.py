@@ -87,12 +87,12 @@ def readable(data: OwnData, side: int | None, channels: int) -> OwnData:
 
 def _check_splits(data: OwnData, good: np.ndarray) -> None:
     """Refuse data of which a whole split cannot be read: another would be drawn in its place."""
-    for split in np.unique(data.splits[data.splits != ""]):
-        if not good[data.splits == split].any():
-            raise UserError(
-                f"{data.root}: no picture of the {split} split can be read; mend them, or leave "
-                "the split out to have one drawn from train"
-            )
+    named = np.unique(data.splits[data.splits != ""])
+    if lost := [str(split) for split in named if not good[data.splits == split].any()]:
+        raise UserError(
+            f"{data.root}: no picture of the {' and '.join(lost)} split can be read; mend them, or "
+            "leave the split out to have one drawn from train"
+        )
 
 
 def thumbnails(data: OwnData, side: int, channels: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from helpers import paths
+from helpers.advisor.data import counted, listing
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, check_names
 from helpers.errors import UserError
 from helpers.storage.files import disk_error, write_kept
@@ -69,10 +70,10 @@ def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
         if len(splits) == 1:
             return [(None, table) for table in _shards(folder / splits[0])]
         if len(known) < len(splits):
-            strange = next(split for split in splits if split not in known)
+            strange = listing([repr(split) for split in splits if split not in known])
             raise UserError(
-                f"{folder} has a split {strange!r}; save the data set with train, validation and "
-                "test alone"
+                f"{folder} has other splits ({strange}); save the data set with train, validation "
+                "and test alone"
             )
         return [(split, table) for split in splits for table in _shards(folder / split, split)]
     return [(None, table) for table in _shards(folder)]
@@ -86,9 +87,11 @@ def _shards(folder: Path, split: str = "") -> list[Table]:
     files = [folder / entry["filename"] for entry in state.get("_data_files", [])]
     if not files:
         raise UserError(f"{folder} names no data files in state.json; save the data set again")
-    for file in files:
-        if not file.is_file():
-            raise UserError(f"{file} is missing, and state.json names it; copy the whole folder")
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise UserError(
+            f"{folder} lacks {len(missing):,} of {counted(len(files), 'file')} that its state.json "
+            f"names ({listing(missing)}); copy the whole folder"
+        )
     tables = [read_arrow(file) for file in files]
     before = 0
     for table in tables:

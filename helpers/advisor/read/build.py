@@ -298,4 +298,5 @@ def check_names(file: Path, names: Sequence[str]) -> None:
     """Raise UserError for a table in which two columns have one name."""
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
-        raise UserError(f"{file} names the column {twice[0]!r} twice; give each a name of its own")
+        names = listing([repr(name) for name in twice])
+        raise UserError(f"{file} names a column twice ({names}); give each a name of its own")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from helpers.advisor.data import MOST_EXAMPLES, Finding, counted
+from helpers.advisor.data import MOST_EXAMPLES, Finding, counted, listing
 from helpers.advisor.read.arrow_files import read_parquet
 from helpers.advisor.read.build import Table, check_names
 from helpers.errors import UserError
@@ -139,8 +139,8 @@ def _skipped(table: Table, lines: list[int], what: str) -> None:
     rows = len(table) + len(lines)
     if len(lines) > rows / 2:
         raise UserError(
-            f"{table.file}: {len(lines):,} of {rows:,} rows {what}, the first in line {lines[0]}; "
-            "correct the file"
+            f"{table.file}: {len(lines):,} of {rows:,} rows {what} (lines "
+            f"{listing([str(line) for line in lines])}); correct the file"
         )
     table.findings.append(
         Finding(

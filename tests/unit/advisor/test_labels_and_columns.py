@@ -1,7 +1,10 @@
 """What labels, splits and columns of own data are taken for, and that it is said."""
 
 import json
+from dataclasses import replace
+from itertools import product
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -14,6 +17,7 @@ from helpers.advisor.checks.pictures import readable
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_json import columns_in_words
 from helpers.advisor.splits import draw_splits
+from helpers.advisor.task import make_own_task
 from helpers.cli.commands import main
 from helpers.errors import UserError, printable
 
@@ -150,17 +154,40 @@ def test_a_test_that_names_classes_otherwise_is_refused(test, says, tmp_path):
         read_data(split_table(tmp_path, rows))
 
 
-def test_a_split_that_cannot_be_read_is_refused(tmp_path):
-    for split in ("train", "test"):
+@pytest.mark.parametrize("cut_off", [["test"], ["test", "validation"]])
+def test_splits_that_cannot_be_read_are_refused(cut_off, tmp_path):
+    for split in ("train", "test", "validation"):
         for label in "ab":
             folder = tmp_path / split / label
             folder.mkdir(parents=True)
-            for i in range(6):
+            for i in range(40 if split == "train" else 6):
                 Image.effect_noise((16, 16), 50).save(folder / f"{i}.png")
-                if split == "test":
+                if split in cut_off:
                     (folder / f"{i}.png").write_bytes(b"cut off")
-    with pytest.raises(UserError, match="no picture of the test split can be read"):
+    told = f"no picture of the {' and '.join(cut_off)} split can be read"
+    with pytest.raises(UserError, match=told):
         readable(read_data(tmp_path), 32, 1)
+
+
+def test_every_class_without_a_training_example_is_named(tmp_path):
+    rows = [(label, split) for label in "abc" for split in ("train", "validation", "test")] * 9
+    data = read_data(split_table(tmp_path, rows))
+    held_back = data.labels != data.classes.index("a")
+    splits = np.where((data.splits == "train") & held_back, "test", data.splits)
+    with pytest.raises(UserError, match=r"example of 2 classes can be read \('b', 'c'\); add"):
+        make_own_task(replace(data, splits=splits), None)
+
+
+def test_every_picture_that_went_away_is_named(tmp_path):
+    for split, label, i in product(("train", "validation", "test"), "ab", range(6)):
+        folder = tmp_path / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((16, 16), 50).save(folder / f"{i}.png")
+    data = readable(read_data(tmp_path), 32, 1)
+    for i in range(2):
+        (tmp_path / "train" / "a" / f"{i}.png").write_bytes(b"cut off")
+    with pytest.raises(UserError, match=r"2 pictures can no longer be read \(.*0.png, .*1.png\)"):
+        make_own_task(data, 32, 1)
 
 
 # Columns
@@ -263,7 +290,7 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
     texts = [f"some words {i}" for i in range(40)]
     table = pa.table([texts, texts, ["a", "b"] * 20], names=["text", "text", "label"])
     parquet.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(UserError, match="names the column 'text' twice"):
+    with pytest.raises(UserError, match="names a column twice .'text'"):
         read_data(tmp_path / "t.parquet")
 
 

@@ -456,12 +456,12 @@ BROKEN = {
         "no header: its first line holds 'a.jpg'",
     ),  # fmt: skip
     "no header, texts": (lambda p: write_csv(p / "t.csv", header=""), "t.csv", "no header"),
-    "column twice": (_rows(header="text,text"), "t.csv", "names the column 'text' twice"),
+    "column twice": (_rows(header="text,text"), "t.csv", r"names a column twice \('text'\)"),
     "open quote": (_lines("text,label", "a b,c", '"never closed,c', "d,e"), "t.csv", "line 3"),
     "mostly ragged": (
         _lines("text,label", *["a b,c,d"] * 5, "a b,c"),
         "t.csv",
-        "5 of 6 rows have not the 2 columns",
+        r"5 of 6 rows have not the 2 columns of the header \(lines 2, 3, 4, 5, 6\)",
     ),  # fmt: skip
     "paths do not exist": (
         _paths_gone,
@@ -491,9 +491,9 @@ BROKEN = {
     "no parquet": (_bytes("t.parquet", b"text,label\n"), "t.parquet", "no readable Parquet"),
     "json list": (_bytes("t.json", b'[{"text": "a"}]'), "t.json", "one object on each line"),
     "no json": (_bytes("t.jsonl", b"a\nb\n"), "t.jsonl", "2 of 2 rows are not one JSON object"),
-    "lost shard": (_lost_shard, "d", "is missing, and state.json names it"),
+    "lost shard": (_lost_shard, "d", "lacks 1 of 1 file that its state.json names"),
     "cut shard": (_cut_shard, "d", "no readable Arrow file"),
-    "strange split": (_strange_split, "d", "has a split 'extra'"),
+    "strange split": (_strange_split, "d", r"has other splits \('extra'\)"),
     "broken tables": (
         _broken_tables,
         ".",
