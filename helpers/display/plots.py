@@ -152,7 +152,7 @@ def plot_history(history: Any, *, title: str = "", chance: float | None = None) 
     """
     made, (left, right) = figure(title, width=8.0, height=3.2, columns=2)
     epochs = range(1, len(history.train_loss) + 1)
-    left.plot(epochs, history.train_loss, color="#000000", marker="o", label="training")
+    left.plot(epochs, history.train_loss, color="#333333", marker="o", label="training")
     left.plot(epochs, history.val_loss, color="#d55e00", marker="s", label="validation")
     right.plot(epochs, history.val_accuracy, color="#d55e00", marker="s", label="validation")
     right.axvline(history.best_epoch, color="#7f7f7f", ls="--", label="weights kept")

@@ -89,7 +89,7 @@ def plot_drift(rows: pd.DataFrame) -> Picture:
         top.plot(after["week"], after["accuracy"], look.marker, color=look.colour, ms=9)
     own, look = rows[rows["policy"] == TRIGGER], looks(POLICIES)[TRIGGER]
     low.plot(own["week"], own["confidence"], color=look.colour, label="mean confidence")
-    low.step(own["week"], own["limit"], color="#000000", ls="--", where="mid", label="limit")
+    low.step(own["week"], own["limit"], color="#333333", ls="--", where="mid", label="limit")
     set_title(top, "accuracy, known once labelled (mark: retrained after this week)")
     set_title(low, "what the trigger sees, without a label")
     top.set_ylabel("accuracy")

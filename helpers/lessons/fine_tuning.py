@@ -101,7 +101,7 @@ def plot_finder(rates: Sequence[float], losses: Sequence[float]) -> Picture:
     """Draw the training loss of a run whose rate grew from step to step, as it was and smoothed."""
     made, ax = figure("One run, a rate that grows from step to step", height=3.2)
     ax.plot(rates, losses, ".", color="#bbbbbb", label="each step")
-    ax.plot(rates, _smoothed(losses), color="#000000", label="smoothed")
+    ax.plot(rates, _smoothed(losses), color="#333333", label="smoothed")
     ax.set(xscale="log", xlabel="learning rate (log scale)", ylabel="training loss")
     ax.set_ylim(0, 2 * losses[0])  # beyond lies what has diverged
     ax.legend(fontsize="small")

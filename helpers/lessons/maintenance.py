@@ -145,7 +145,7 @@ def plot_years(plan: Plan, prices: Prices) -> Picture:
     for row, name, size, extra in ((2, LORA, 6, news), (1, FULL, 13, [])):
         look = style_of(name)
         ax.plot(dates, [row] * len(dates), "s", color=look.colour, ms=size)
-        ax.plot(extra, [row] * len(extra), "X", color="#000000", ms=11)
+        ax.plot(extra, [row] * len(extra), "X", color="#b2182b", ms=11)
         releases = len(dates) + len(extra)
         hours = plan.tasks * releases * prices.minutes / 60
         words = f"{releases} releases; {plan.tasks} tasks: {hours:,.0f} hours of people"

@@ -10,9 +10,10 @@ from helpers.approaches import APPROACHES, get_approach, merge_lora
 from helpers.approaches.base import protocol_updates
 from helpers.backbones import Backbone, clone
 from helpers.display.figures import Picture, figure, set_title
+from helpers.display.plots import log_axis
 from helpers.experiments.steps import first_step
 from helpers.experiments.timing import in_turns, latency_ms
-from helpers.lessons.product_photos import PIXELS, levers
+from helpers.lessons.levers import levers
 from helpers.lessons.trade_offs import SERVING, typical
 from helpers.tasks import Task
 from helpers.vocabulary import (
@@ -51,7 +52,8 @@ def plot_lever_costs(runs: pd.DataFrame) -> Picture:
     start, photos = table.iloc[0], int(table["n_train"].iloc[0])
     sharp = table[table["image_size"] > start["start"]].sort_values("image_size")
     seconds, points = [start.start_seconds, *sharp.seconds], [0, *sharp.points]
-    ax.plot(seconds, points, "s-", color=PIXELS, label="frozen, larger pictures")
+    look = style_of(FEATURE_EXTRACTION)
+    ax.plot(seconds, points, "o-", color=look.colour, label=f"{look.label}, larger pictures")
     for side, at, gain in zip([start["start"], *sharp["image_size"]], seconds, points, strict=True):
         beside = (8, -4) if gain else (8, 4)  # not on the line at zero
         ax.annotate(f"{side} px", (at, gain), beside, textcoords="offset points")
@@ -61,8 +63,8 @@ def plot_lever_costs(runs: pd.DataFrame) -> Picture:
         label = f"{look.label}, {row.start} px"
         ax.plot(row.seconds, row.points, look.marker, color=look.colour, ms=9, label=label)
     ax.axhline(0, color="#333333", lw=1)
-    ax.set(xscale="log", xlabel="processor seconds of one training (log scale)")
-    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="processor seconds of one training (log scale)")
+    log_axis(ax)
     ax.set_ylabel("points above the frozen network")
     set_title(ax, f"{photos:,} photos: what seconds buy, by pixels and by approach")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")

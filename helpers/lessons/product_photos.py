@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from helpers.approaches import get_approach
 from helpers.backbones import load_backbone
-from helpers.display.figures import Picture, figure
+from helpers.display.figures import Picture
 from helpers.display.plots import legend_beside, mark_sizes, plot_curves
 from helpers.errors import DataNotFound
+from helpers.lessons.levers import BAR_FROM, NO_LEVER, draws, levers_compared
 from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, linear_model
-from helpers.lessons.trade_offs import bill, cost_ratios, ship
+from helpers.lessons.trade_offs import bill, cost_ratios
 from helpers.results.learning_curves import comparable
 from helpers.results.published import comparable_cases, full_minus_linear
 from helpers.results.runs import Recipe, load_runs
@@ -23,7 +23,6 @@ from helpers.training.loop import History
 from helpers.vocabulary import (
     CLASSICAL,
     FEATURE_EXTRACTION,
-    FROM_SCRATCH,
     FULL_FINE_TUNING,
     LORA,
     LP_FT,
@@ -36,9 +35,6 @@ from helpers.vocabulary import (
 TRIALS = ["photos/tuning", "repair/tuning"]
 SHARPER = "native"  # the sweep that feeds the frozen network larger pictures
 STORY = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)
-NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained network
-BAR_FROM = 3  # draws; two bound next to nothing
-PIXELS = "#000000"
 Situation = tuple[int, int]  # photos, pixels a side
 
 
@@ -76,91 +72,6 @@ def busiest(runs: pd.DataFrame) -> str:
     """The situation with most runs, which a slider starts from."""
     places = situations(runs)
     return max(places, key=lambda name: (len(at(runs, places[name])), *places[name]))
-
-
-def levers(runs: pd.DataFrame) -> pd.DataFrame:
-    """Points gained on the frozen network: by larger pictures, or by moving weights.
-
-    Both start from the largest pictures with weights moved and larger ones beside them. A row a
-    lever and number of photos: n_train, start (pixels), image_size, approach, points, low, high
-    (95 %, seed by seed), runs, seconds, flops, start_seconds, start_flops (medians).
-    """
-    rows, keys = [], ["image_size", "approach"]
-    for n, own in runs[~runs["approach"].isin(NO_LEVER)].groupby("n_train"):
-        wide = own.pivot(index="seed", columns=keys, values="test_accuracy")
-        costs = own.groupby(keys)[["train_cpu_seconds", "flops_train"]].median()
-        frozen = {side for side, name in wide if name == FEATURE_EXTRACTION}
-        moved = {side for side, name in wide if name != FEATURE_EXTRACTION}
-        sides = [side for side in frozen & moved if side < max(frozen)]
-        start = (max(sides, default=0), FEATURE_EXTRACTION)
-        for lever in wide if sides else ():
-            larger = lever[1] == start[1] and lever[0] > start[0]
-            if not larger and (lever[0] != start[0] or lever == start):
-                continue
-            gain = 100 * (wide[lever] - wide[start]).dropna()
-            if len(gain):
-                reach = (*mean_interval(gain), len(gain))
-                rows.append((n, start[0], *lever, *reach, *costs.loc[lever], *costs.loc[start]))
-    names = ["n_train", "start", "image_size", "approach", "points", "low", "high", "runs",
-             "seconds", "flops", "start_seconds", "start_flops"]  # fmt: skip
-    return pd.DataFrame(rows, columns=names)
-
-
-def plot_levers(runs: pd.DataFrame) -> Picture:
-    """`levers`, a panel for each number of photos: what pixels gained above what weights gained."""
-    table = levers(runs)
-    panels = list(table.groupby("n_train"))[-2:]
-    title = "More points by larger pictures, or by moving weights?" if panels else "Not recorded"
-    height = 1.3 + 0.3 * sum(len(own) for _, own in panels)
-    made, axes = figure(title, width=8, height=min(5.0, height), rows=max(1, len(panels)),
-                        squeeze=False, sharex=True)  # fmt: skip
-    for ax, (n, own) in zip(axes[:, 0], panels, strict=False):
-        own = own.assign(moved=own["image_size"] == own["start"])
-        own = own.sort_values(["moved", "points"], ascending=[False, True])
-        for place, row in enumerate(own.itertuples()):
-            look = style_of(row.approach)
-            colour, marker = (look.colour, look.marker) if row.moved else (PIXELS, "s")
-            reach = (row.high - row.low) / 2 if row.runs >= BAR_FROM else 0
-            ax.errorbar(row.points, place, xerr=reach, fmt=marker, color=colour, capsize=3)
-        names = [f"{label_of(r.approach)}, {r.image_size} px ({r.seconds:,.0f} s)"
-                 for r in own.itertuples()]  # fmt: skip
-        ax.set_yticks(range(len(names)), names)
-        ax.axvline(0, color="#333333", lw=1)
-        words = f"{n:,} photos, beside feature extraction at {own['start'].iloc[0]} px"
-        ax.set_title(words, loc="left", size="medium", weight="normal")
-    axes[-1, 0].set_xlabel("points gained (bar: 95 % interval, from three draws on)")
-    return made
-
-
-def levers_in_words(runs: pd.DataFrame) -> str:
-    """For each number of photos: what the largest pictures gained, and the best way to move."""
-    lines = []
-    for n, own in levers(runs).groupby("n_train"):
-        moved = own["image_size"] == own["start"]
-        sharp = own[~moved].sort_values("image_size").iloc[-1]
-        way = own[moved].sort_values("points").iloc[-1]
-        plain = get_approach(way.approach).serves_plain_network()
-        lines.append(
-            f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
-            f"frozen network **{_points(sharp)}** for {sharp.seconds:,.0f} processor seconds in "
-            f"place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
-            f"pixels, *{label_of(way.approach)}* gained most: **{_points(way)}** for "
-            f"{way.seconds:,.0f} seconds. Each answer later takes "
-            f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
-            f"and {'no more' if plain else 'a little more'} with the moved weights."
-        )
-    return "\n".join(lines)
-
-
-def _points(row) -> str:
-    """Points gained with their interval, or how few draws there are."""
-    if row.runs < BAR_FROM:
-        return f"{row.points:+.1f} points ({_draws(row.runs)})"
-    return f"{row.points:+.1f} points (95 % interval {row.low:+.1f} to {row.high:+.1f})"
-
-
-def _draws(runs: int) -> str:
-    return "one draw" if runs == 1 else f"{runs} draws"
 
 
 def beside_frozen(runs: pd.DataFrame) -> pd.DataFrame:
@@ -350,7 +261,7 @@ def _recorded_falls() -> list[str]:
     runs = runs[runs["approach"].isin(STORY)]
     gains = (runs["test_accuracy"] - runs["val_accuracy"]).groupby(runs["approach"])
     told = [f"*{label_of(n)}* {100 * v.mean():+.1f} ({counted(len(v), 'run')})" for n, v in gains]
-    lead = "- Recorded, validation to test (another pair of lists), in points"
+    lead = "- Groceries as recorded, from the published validation list to the test, in points"
     return [f"{lead}: {', '.join(told)}."] if told else []
 
 
@@ -369,32 +280,46 @@ def shifted_elsewhere() -> str:
 
 
 def to_ship(runs: pd.DataFrame) -> str:
-    """What leads each situation and what is the cheapest within two points of it, in a list."""
+    """What leads at each number of photos, and the cheapest within two points of it: a list.
+
+    Over all sizes of pictures; numbers of photos with two approaches or fewer are left out.
+    """
     lines, table = [], bill(runs)
-    for name, where in situations(runs).items():
-        own = at(table, where)
-        own = own[~own["approach"].isin(NO_LEVER)]
-        top, enough = own.loc[own["mean"].idxmax()], ship(own, float("inf"), 2.0)
-        best = f"{top['mean']:.3f} for {top['seconds']:,.0f} s"
-        said = f"- **{name}**: *{label_of(top['approach'])}* has the highest mean, {best}"
-        if enough["approach"] != top["approach"]:
-            cheaper = f"{enough['mean']:.3f} for {enough['seconds']:,.0f} s"
-            said += f"; *{label_of(enough['approach'])}* is enough, {cheaper}"
+    for n, own in table[~table["approach"].isin(NO_LEVER)].groupby("n_train"):
+        if own["approach"].nunique() < len(STORY):
+            continue
+        top = own.loc[own["mean"].idxmax()]
+        near = own[own["mean"] >= top["mean"] - 0.02]
+        enough = near.loc[near["seconds"].idxmin()]
+        said = f"- **{n:,} photos**: {_candidate(top)} has the highest mean"
+        if enough.name != top.name:
+            said += f"; {_candidate(enough)} is enough"
+        if enough["image_size"] > top["image_size"]:
+            pixels = (enough["image_size"] / top["image_size"]) ** 2
+            said += f", but reads {pixels:.0f} times the pixels for each answer"
         few = min(top["runs"], enough["runs"])
-        lines.append(f"{said} ({_draws(few)}, on equal seeds)." if few < BAR_FROM else f"{said}.")
-    return "\n".join(lines)
+        lines.append(f"{said} ({draws(few)}, on equal seeds)." if few < BAR_FROM else f"{said}.")
+    return "\n".join([*lines, untried(runs)])
+
+
+def _candidate(row: pd.Series) -> str:
+    place = f"*{label_of(row['approach'])}* at {row['image_size']} pixels"
+    return f"{place} ({row['mean']:.3f} for {row['seconds']:,.0f} s)"
+
+
+def untried(runs: pd.DataFrame) -> str:
+    """What of the story no run has tried, in a sentence: most photos and pixels that have one."""
+    own = runs[~runs["approach"].isin(NO_LEVER)]
+    moved = own[own["approach"] != FEATURE_EXTRACTION]
+    return (
+        f"- **Not recorded**: weights moved on more than {moved['n_train'].max():,} photos or at "
+        f"more than {moved['image_size'].max()} pixels; the frozen network has up to "
+        f"{own['n_train'].max():,} and {own['image_size'].max()}."
+    )
 
 
 def findings(runs: pd.DataFrame | None = None) -> str:
     """What the records of these photos say today, for the notebook's last section."""
     runs = recorded() if runs is None else runs
     lines = [f"- {clear_gains(runs)} If a gain isn't clear, don't pay for it."]
-    for n, own in levers(runs).groupby("n_train"):
-        moved = own["image_size"] == own["start"]
-        sharp, way = own[~moved]["points"].max(), own[moved]["points"].max()
-        first = "Larger pictures gained" if sharp > way else "Moving weights gained"
-        lines.append(
-            f"- {first} more with {n:,} photos: {sharp:+.1f} points by pixels at the most, "
-            f"{way:+.1f} by the best approach at {own['start'].iloc[0]} pixels."
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, *levers_compared(runs)])

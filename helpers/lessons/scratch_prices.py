@@ -25,7 +25,7 @@ def plot_handfuls(accuracy: float, sizes: tuple[int, int]) -> Picture:
     for n, colour in zip(sizes, ("#56b4e9", "#444444"), strict=True):
         found = rng.binomial(n, accuracy, tries) / n
         ax.hist(found, bins=bins, color=colour, alpha=0.6, label=f"{n:,} photos")
-    ax.axvline(accuracy, color="#000000", ls="--", label="its accuracy")
+    ax.axvline(accuracy, color="#333333", ls="--", label="its accuracy")
     ax.set(xlabel="accuracy on the handful", ylabel=f"how often, of {tries:,}")
     ax.set_xlim(max(0.0, accuracy - 0.25), min(1.0, accuracy + 0.25))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from helpers.approaches import APPROACHES
 from helpers.backbones import Backbone
 from helpers.display.figures import figure
-from helpers.display.plots import plot_race
+from helpers.display.plots import log_axis, plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
 from helpers.experiments.steps import Price, first_step, step_timer
@@ -228,8 +228,8 @@ def plot_ship(table: pd.DataFrame, seconds: float, points: float) -> Figure:
         ax.plot(row.seconds, row.mean, marker=look.marker, **style)
     end = 3 * max(seconds, table["seconds"].max())
     ax.axvspan(seconds, end, color="#dddddd", alpha=0.6)
-    ax.set(xscale="log", xlim=(table["seconds"].min() / 2, end))
-    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_xlim(table["seconds"].min() / 2, end)
+    log_axis(ax)
     ax.set(xlabel="processor seconds (log scale; grey: over the budget)")
     ax.set_ylabel("test accuracy (mean over draws)")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")

@@ -24,7 +24,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from helpers.display import explore, image_grid, plot_history
-from helpers.lessons import check, pick, product_photos, trade_offs
+from helpers.lessons import check, levers, pick, product_photos, trade_offs
 from helpers.lessons.claims import judge_claims, verdict_box
 from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
@@ -46,14 +46,14 @@ Markdown(verdict_box(19, 20, 21, 28))
 # %%
 runs = product_photos.recorded()
 print(recipe_in_words({"image": runs["schema"].max()}), coverage(runs), sep="\n")
-product_photos.plot_levers(runs)
+levers.plot_levers(runs)
 
 # %% [markdown]
-# Zero is the frozen network on small pictures. Black squares change the pictures alone, coloured
-# markers the approach alone. In brackets: processor seconds of a training.
+# Zero is the frozen network on small pictures; each marker changes the pictures or the approach alone.
+# In brackets: processor seconds of a training.
 
 # %%
-Markdown(product_photos.levers_in_words(runs))
+Markdown(levers.levers_in_words(runs))
 
 # %% [markdown]
 # Larger pictures need no learning rate and leave the base untouched ([08](08_compute_and_latency.ipynb)
@@ -150,7 +150,7 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 # %% [markdown]
 # ## 5. More photos
 #
-# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with 200 photos,
+# Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with how many photos
 # has it passed the frozen network, and the one that reads larger pictures (dashed)? A marker of one
 # draw is corrected by how far the frozen network was off its mean on that draw.
 
@@ -213,19 +213,19 @@ Markdown(product_photos.shifted_elsewhere())
 # %% [markdown]
 # ## 9. The verdict
 #
-# For each recorded situation: who leads, and what is the cheapest within two points of it?
+# At any size of pictures: who leads, and what is the cheapest within two points of it?
 
 # %%
 Markdown(product_photos.to_ship(runs))
 
 # %% [markdown]
-# The ledger asks the same of all product photos, each data set with the most photos and pixels
-# recorded. Fewer than three data sets are *undecided*: more draws from one shop say nothing about the
+# The ledger asks the same of all product photos (28: of every task), each data set with the most photos
+# and pixels recorded. Fewer than three data sets are *undecided*: more draws from one shop say nothing about the
 # next.
 
 # %%
 parts = [{"about": "accuracy"} | vars(one) | part | {"claim": one.id}
-         for one in judge_claims(ids=(19, 20, 21)) for part in one.parts or ({},)]  # fmt: skip
+         for one in judge_claims(ids=(19, 20, 21, 28)) for part in one.parts or ({},)]  # fmt: skip
 pd.DataFrame(parts)[["claim", "about", "verdict", "effect", "unit", "data_sets", "runs"]].round(3)
 
 # %% [markdown]

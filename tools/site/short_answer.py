@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from helpers.experiments.audit import audit
 from helpers.lessons import product_photos
 from helpers.lessons.crossings import duels, published_by_size, recorded
+from helpers.lessons.levers import levers, points_apart
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.results.published.cases import comparable_cases
@@ -45,15 +46,11 @@ def short_answer() -> str:
 def _pixels() -> str:
     """The two levers for photos, at the fewest photos that the fairer recipe has at two sizes."""
     runs = product_photos.recorded()
-    table = product_photos.levers(runs)
+    table = levers(runs)
     table = table[table["n_train"] == table["n_train"].min()]
     moved = table[table["image_size"] == table["start"]]
     way, sharp = (own.loc[own["points"].idxmax()] for own in (moved, table.drop(moved.index)))
-    wide = runs[runs["n_train"] == sharp["n_train"]].pivot(
-        index="seed", columns=["image_size", "approach"], values="test_accuracy"
-    )
-    first, second = (wide[(row["image_size"], row["approach"])] for row in (sharp, way))
-    gap = dict(zip(ENDS, mean_interval(100 * (first - second).dropna()), strict=True))
+    gap = dict(zip(ENDS, mean_interval(points_apart(runs, sharp, way)), strict=True))
     word = "" if gap["low"] > 0 or gap["high"] < 0 else ", too close to call"
     return (
         "**Photos: give the network the size of pictures that it was made for.** Measured, "

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from helpers.display.figures import figure
 from helpers.vocabulary import style_of
 
-ASKED = "#7f7f7f"  # prompts are no approach, and have no colour of theirs
+ASKED = "#8c510a"  # prompts are no approach, and have no colour of theirs
 NO_TRAINING = ("zero_shot", "few_shot")
 
 
@@ -31,7 +31,7 @@ def plot_ways(table: pd.DataFrame, title: str = "") -> Figure:
                 }
             half = np.nan_to_num([[row.mean - row.low], [row.high - row.mean]])
             ax.errorbar(row.mean, ways.index(row.way), xerr=half, ms=7, capsize=3, **style)
-        ax.axvline(own["mean"].max(), color="#000000", lw=1, ls=":", zorder=0)
+        ax.axvline(own["mean"].max(), color="#333333", lw=1, ls=":", zorder=0)
         ax.set_title(task, loc="left", size="medium")
         ax.set_ylim(-0.6, len(ways) - 0.4)
         ax.set_xlim(right=min(1.02, ax.get_xlim()[1]))  # a t interval may leave the scale

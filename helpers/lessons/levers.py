@@ -1,0 +1,138 @@
+"""More points by larger pictures, or by moving weights? Beside one frozen network, by seed."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from helpers.approaches import get_approach
+from helpers.display.figures import Picture, figure
+from helpers.results.statistics import mean_interval
+from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH, label_of, style_of
+
+NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained network
+BAR_FROM = 3  # draws; two bound next to nothing
+
+
+def levers(runs: pd.DataFrame, start_from: Callable[..., int] = max) -> pd.DataFrame:
+    """Points gained on the frozen network: by larger pictures, or by moving weights.
+
+    Both start from the largest pictures (`start_from=min`: the smallest) with weights moved and
+    larger ones beside them. A row a lever and number of photos: n_train, start (pixels),
+    image_size, approach, points, low, high (95 %, seed by seed), runs, seconds, flops,
+    start_seconds, start_flops (medians).
+    """
+    rows, keys = [], ["image_size", "approach"]
+    for n, own in runs[~runs["approach"].isin(NO_LEVER)].groupby("n_train"):
+        wide = own.pivot(index="seed", columns=keys, values="test_accuracy")
+        costs = own.groupby(keys)[["train_cpu_seconds", "flops_train"]].median()
+        frozen = {side for side, name in wide if name == FEATURE_EXTRACTION}
+        moved = {side for side, name in wide if name != FEATURE_EXTRACTION}
+        sides = [side for side in frozen & moved if side < max(frozen)]
+        start = (start_from(sides, default=0), FEATURE_EXTRACTION)
+        for lever in wide if sides else ():
+            larger = lever[1] == start[1] and lever[0] > start[0]
+            if not larger and (lever[0] != start[0] or lever == start):
+                continue
+            gain = 100 * (wide[lever] - wide[start]).dropna()
+            if len(gain):
+                reach = (*mean_interval(gain), len(gain))
+                rows.append((n, start[0], *lever, *reach, *costs.loc[lever], *costs.loc[start]))
+    names = ["n_train", "start", "image_size", "approach", "points", "low", "high", "runs",
+             "seconds", "flops", "start_seconds", "start_flops"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
+
+
+def plot_levers(runs: pd.DataFrame) -> Picture:
+    """`levers`, a panel for each number of photos: what pixels gained above what weights gained."""
+    table = levers(runs)
+    panels = list(table.groupby("n_train"))[-2:]
+    title = "More points by larger pictures, or by moving weights?" if panels else "Not recorded"
+    height = 1.3 + 0.3 * sum(len(own) for _, own in panels)
+    made, axes = figure(title, width=8, height=min(5.0, height), rows=max(1, len(panels)),
+                        squeeze=False, sharex=True)  # fmt: skip
+    for ax, (n, own) in zip(axes[:, 0], panels, strict=False):
+        own = own.assign(moved=own["image_size"] == own["start"])
+        own = own.sort_values(["moved", "points"], ascending=[False, True])
+        for place, row in enumerate(own.itertuples()):
+            look = style_of(row.approach)
+            reach = (row.high - row.low) / 2 if row.runs >= BAR_FROM else 0
+            ax.errorbar(
+                row.points, place, xerr=reach, fmt=look.marker, color=look.colour, capsize=3
+            )
+        names = [f"{label_of(r.approach)}, {r.image_size} px ({r.seconds:,.0f} s)"
+                 for r in own.itertuples()]  # fmt: skip
+        ax.set_yticks(range(len(names)), names)
+        ax.axvline(0, color="#333333", lw=1)
+        words = f"{n:,} photos, beside feature extraction at {own['start'].iloc[0]} px"
+        ax.set_title(words, loc="left", size="medium", weight="normal")
+    axes[-1, 0].set_xlabel("points gained (bar: 95 % interval, from three draws on)")
+    return made
+
+
+def levers_in_words(runs: pd.DataFrame) -> str:
+    """For each number of photos: what the largest pictures gained, and the best way to move."""
+    lines = []
+    for n, own in levers(runs).groupby("n_train"):
+        sharp, way = _best(own)
+        plain = get_approach(way.approach).serves_plain_network()
+        lines.append(
+            f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
+            f"frozen network **{_points(sharp)}** for {sharp.seconds:,.0f} processor seconds in "
+            f"place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
+            f"pixels, *{label_of(way.approach)}* gained most: **{_points(way)}** for "
+            f"{way.seconds:,.0f} seconds. Each answer later takes "
+            f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
+            f"and {'no more' if plain else 'a little more'} with the moved weights."
+        )
+    for n, own in levers(runs, min).groupby("n_train"):
+        sharp, way = _best(own)
+        lines.append(
+            f"- **{n:,} photos, from {sharp.start} pixels**, which loses most: "
+            f"{sharp.image_size} pixels gave the frozen network {_points(sharp)}, "
+            f"*{label_of(way.approach)}* at {way.start} pixels {_points(way)}."
+        )
+    return "\n".join(lines)
+
+
+def _best(own: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Of `levers` at one number of photos: the largest pictures, and the best way to move."""
+    moved = own["image_size"] == own["start"]
+    sharp = own[~moved].sort_values("image_size").iloc[-1]
+    return sharp, own[moved].sort_values("points").iloc[-1]
+
+
+def _points(row) -> str:
+    """Points gained with their interval, or how few draws there are."""
+    if row.runs < BAR_FROM:
+        return f"{row.points:+.1f} points ({draws(row.runs)})"
+    return f"{row.points:+.1f} points (95 % interval {row.low:+.1f} to {row.high:+.1f})"
+
+
+def draws(runs: int) -> str:
+    return "one draw" if runs == 1 else f"{runs} draws"
+
+
+def points_apart(runs: pd.DataFrame, first: pd.Series, second: pd.Series) -> pd.Series:
+    """Points by which one row of `levers` is ahead of another one, by seed."""
+    reached = runs[runs["n_train"] == first["n_train"]].pivot(
+        index="seed", columns=["image_size", "approach"], values="test_accuracy"
+    )
+    ours, theirs = (reached[row["image_size"], row["approach"]] for row in (first, second))
+    return 100 * (ours - theirs).dropna()
+
+
+def levers_compared(runs: pd.DataFrame) -> list[str]:
+    """Pixels less moved weights, seed by seed, from the smallest pictures and from larger ones."""
+    lines = []
+    for start_from in (min, max):
+        for n, own in levers(runs, start_from).groupby("n_train"):
+            sharp, way = _best(own)
+            gap = points_apart(runs, sharp, way)
+            mean, low, high = mean_interval(gap)
+            told = f"the one less the other {mean:+.1f} ({low:+.1f} to {high:+.1f})"
+            lines.append(
+                f"- {n:,} photos, from {sharp.start} pixels: {sharp.points:+.1f} points by "
+                f"{sharp.image_size} pixels, {way.points:+.1f} by {label_of(way.approach)}; "
+                f"{told if len(gap) >= BAR_FROM else 'too few draws to compare'}."
+            )
+    return list(dict.fromkeys(lines))
