@@ -84,8 +84,8 @@ def surprise(rows: pd.DataFrame) -> str:
     return (
         f"With {few['labelled'].iloc[0]} labels, **{least:,}** unlabelled pictures {clear} "
         f"**{mean:+.1f} points** (95 % interval {low:+.1f} to {high:+.1f}). The rule asks for "
-        f"**{DEFAULTS.unlabelled:,}**, and says nothing before. No weight moved: "
-        f"{lead_in_words(few, STATISTICS, PLAIN)}"
+        f"**{DEFAULTS.unlabelled:,}**, and says nothing before. The control, in which no weight "
+        f"moved: {lead_in_words(few, STATISTICS, PLAIN)}"
     )
 
 

@@ -77,8 +77,8 @@ titles = [name for name in ("picture", "one view", "another") for _ in range(4)]
 image_grid([tile.clip(0, 1) for tile in tiles], titles, title="What must be matched", columns=4)
 
 # %% [markdown]
-# Matching views pays where your classes survive turning, moving, toning and dropped pixels, and hurts
-# where these tell the classes apart. The loss is a cross-entropy without labels; the right answer for
+# Matching views pays where your classes survive turning, moving, other brightness and dropped pixels,
+# and hurts where these tell the classes apart. The loss is a cross-entropy without labels; the right answer for
 # each view is its partner.
 
 
@@ -116,7 +116,7 @@ flips_live.plot_unlabelled(scores)
 Markdown(flips_live.surprise(scores))
 
 # %% [markdown]
-# From how many pictures on does the rule speak, and what was gained by then?
+# What was gained before the rule says a word?
 
 
 # %%
@@ -124,13 +124,13 @@ def draw_rule(labelled, unlabelled):
     return flips_live.rule_and_gain(scores, labelled, unlabelled)
 
 
-explore(draw_rule, labelled=[50, 200], unlabelled=[100, 500, len(unlabelled), 10_000])
+explore(draw_rule, labelled=[50, 200], unlabelled=[100, 500, len(unlabelled)])
 
 # %% [markdown]
 # So a threshold in thousands is no reason to wait. But digits are the best case. Recorded with three
-# draws, tuned rates and the whole test split: digits, fabric, products whose pixels are shuffled, and
-# tweets, where the pretext is to guess left-out words. Each marker compares with the same training
-# without continued pretraining. Black is what you would ship: validation picks between both.
+# draws, tuned rates and the whole test split: digits, textile, products at the far end of the dial (pixels
+# shuffled) and tweets, where the pretext is to guess left-out words. Each marker compares with the same training
+# without continued pretraining. Brown is what you would ship: validation picks between both.
 #
 # **Predict first:** in how many places does the whole bar lie right of zero?
 
@@ -214,7 +214,7 @@ Markdown("\n".join(told))
 # ## What to remember
 #
 # - Test a flip on your own data, draw by draw.
-# - Count continued pretraining into the bill, and try fresh BatchNorm statistics alone.
+# - Count continued pretraining into the bill, and compare it with fresh BatchNorm statistics alone.
 # - "Local only" need not cost accuracy: tune the small network first.
 # - A hosted model may change. Keep pictures whose answers you know.
 #

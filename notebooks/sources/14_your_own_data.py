@@ -81,8 +81,8 @@ Markdown(planted.found(told["checks"]))
 # %% [markdown]
 # ## 3. The probe, and the answer
 #
-# Size and distance are measured, costs are timed, and upkeep is in the last lines. An accuracy that was not measured is the probe's, moved by what the approach gained in
-# recorded tasks; its interval says how much tasks differ. The answer is the more accurate of what gave
+# Size and distance are measured, costs are timed, and what is kept (MB) is in the table.
+# An accuracy that was not measured is the probe's, moved by what the approach gained in recorded tasks; its interval says how much tasks differ. The answer is the more accurate of what gave
 # up least in recorded tasks and what was measured here, or one within half a point that is clearly
 # cheaper: by a third in seconds, or in megabytes where seconds are alike.
 
@@ -115,8 +115,8 @@ turned = advisor_scores.after_the_race(told, raced.as_dict())
 Markdown("\n".join(f"- {sentence}" for sentence in (turned, *headline)))
 
 # %% [markdown]
-# Either answer can be unlucky: the first knows other data, the race a few hundred of your examples. The
-# box at the top counts how often a reversal helped. If p is large and you can spare half a point, take
+# Either answer can be unlucky: the first knows other data, the race a few hundred of your examples. How
+# often races reversed an answer stands in the box at the top. If p is large and you can spare half a point, take
 # the cheaper of the two (exercise 14.3).
 #
 # ## 5. The model, its card, and another runtime
@@ -151,8 +151,12 @@ print((folder / "README.md").read_text(encoding="utf-8"))
 advisor_scores.beside_constants()
 
 # %% [markdown]
-# Where a constant gives up as little, the answer bought checks, a price and a card, but no accuracy.
-#
+# Worked out from the same scores:
+
+# %%
+Markdown(advisor_scores.bought_in_words())
+
+# %% [markdown]
 # ## Try it
 #
 # Bars are 95 % intervals for one accuracy each; approaches judged on the same examples can be told

@@ -110,3 +110,11 @@ def scale_shown() -> pd.DataFrame:
     shown["a full copy, GB"] = (files["full"] / 1e3).round(1)
     shown["a LoRA file, MB"] = files["LoRA"].round(1)
     return shown.rename_axis(columns=None)
+
+
+def files_in_words() -> str:
+    """How many times a task's LoRA file goes into a full copy, from the smallest model on."""
+    table = scale_shown()
+    times = 1e3 * table["a full copy, GB"] / table["a LoRA file, MB"]
+    told = ", ".join(f"**{number:,.0f} times** with {name}" for name, number in times.items())
+    return f"A full copy is larger than a LoRA file: {told} weights."

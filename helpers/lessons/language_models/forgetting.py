@@ -153,7 +153,7 @@ def in_words(row: dict) -> str:
     """A line of `lora_less_full` as a sentence; "clearly" where the interval leaves out zero."""
     return (
         f"{row['domain']}: {row['arm']} learned {_side(row, 'learned')} and forgot "
-        f"{_side(row, 'forgotten')} than full fine-tuning "
+        f"{_side(row, 'forgotten')} full fine-tuning "
         f"({row['learned']:+.3f} and {row['forgotten']:+.3f} bits per byte, "
         f"{counted(row['runs'], 'seed')})"
     )
@@ -166,6 +166,6 @@ def told(rows: pd.DataFrame | None = None) -> str:
 
 
 def _side(row: dict, name: str) -> str:
-    word = "more" if row[name] > 0 else "less"
-    clear = row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0
-    return f"clearly {word}" if clear else f"{word}, too close to call,"
+    if row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0:
+        return f"clearly {'more' if row[name] > 0 else 'less'} than"
+    return "about as much as"

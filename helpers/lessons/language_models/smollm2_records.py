@@ -147,7 +147,7 @@ def adapted_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def adapted_shown(rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """`adapted_table` for readers: a line for each arm asked, 95 % intervals in brackets."""
+    """`adapted_table` for readers: a line for each recorded arm, 95 % intervals in brackets."""
     lines: dict[str, dict[str, object]] = {}
     for row in adapted_table(rows).to_dict("records"):
         line = lines.setdefault(row["arm"], {})
@@ -158,9 +158,8 @@ def adapted_shown(rows: pd.DataFrame | None = None) -> pd.DataFrame:
         line |= {"file MB": round(row["stored_bytes"] / 1e6, 2), "seeds": row["runs"]}
     names = ["learned", *(f"forgotten of {old}" for old in OLD)]
     columns = [*names, "seconds", "peak GB", "file MB", "seeds"]
-    arms = [_arm(approach, rank) for approach, rank, *_ in ARMS]
-    table = pd.DataFrame.from_dict(lines, orient="index").reindex(index=arms, columns=columns)
-    return table.astype(object).where(table.notna(), "not recorded")
+    arms = [arm for arm in (_arm(approach, rank) for approach, rank, *_ in ARMS) if arm in lines]
+    return pd.DataFrame([lines[arm] for arm in arms], index=arms, columns=columns)
 
 
 def adapted_in_words(rows: pd.DataFrame | None = None) -> str:
@@ -190,7 +189,7 @@ def _arm(approach: str, rank: int) -> str:
     if approach == IA3:
         return "IA³"
     if rank and approach != LORA:
-        return f"{label_of(approach)} rank {rank}"
+        return f"{label_of(approach)}, {rank} tokens"
     return forgetting.arm_in_words(approach, rank, 0)
 
 
@@ -289,14 +288,11 @@ def four_bit_in_words(rows: pd.DataFrame | None = None) -> str:
         return "QLoRA's memory is not recorded yet."
     table = four_bit_table(rows)
     share = table.loc["blocks"] / table.loc["dequantised"]
-    plain = rows[rows["base"] == "dequantised"]
-    error = (plain["formula_bytes"] / plain["peak_bytes"] - 1).abs().max()
-    gap = "The logits are the same" if rows["gap"].max() == 0 else "Logits differ by rounding"
+    gap = "the logits are the same" if rows["gap"].max() == 0 else "logits differ by rounding"
     return (
         f"Kept in 4 bits, SmolLM2's base takes **{share['base, MB']:.0%}** of the memory of the "
         f"dequantised one, the whole step {share['peak, MB']:.0%}, and a step takes "
-        f"**{share['seconds a step']:.1f} times** as long on this processor. {gap}, "
-        f"and our memory formula is off by {error:.2%}."
+        f"**{share['seconds a step']:.1f} times** as long on this processor; {gap}."
     )
 
 
@@ -321,7 +317,7 @@ def findings() -> str:
             f"{published['LoRA, rank 32']:.1f} % against {published['all weights']:.1f} % in full; "
             f"after {LONGEST} of code or mathematics 7 billion weights trailed by {gaps.min():.1f} "
             f"and {gaps.max():.1f} points with LoRA.",
-            f"- What SmolLM2 learns and forgets is recorded for {ran} of {len(ARMS)} ways. Of its "
-            f"numbers: {ROUNDED}.",
+            f"- What SmolLM2 learns and forgets is recorded for {ran} of {len(ARMS)} ways; "
+            f"{ROUNDED}.",
         )
     )
