@@ -76,9 +76,9 @@ def bought_in_words() -> str:
     table = looked()
     means = table.groupby("kind")[list(WAYS.values())].mean()
     ahead = means.columns[(means.sub(means[FIRST], axis=0) < -0.05).all()]
-    told = [f"*{name}* gave up less on every kind of data." for name in ahead]
+    told = [f"{name[0].upper()}{name[1:]} gave up less on every kind of data." for name in ahead]
     if (table[FIRST] == table[WAYS["constant"]]).all():
-        told.insert(0, f"Here the first answer was always {WAYS['constant']}.")
+        told.insert(0, "Here every first answer was the constant of its kind.")
     if told:
         told.append("So what asking adds are checks, a price and a card, and no accuracy.")
     return " ".join(told) or "No choice that asks nothing gave up less on every kind of data."

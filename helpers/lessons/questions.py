@@ -40,10 +40,8 @@ def plot_beside_probe(table: pd.DataFrame) -> Picture:
         style = {"color": look.colour, "marker": look.marker, "label": look.label}
         ax.scatter(own["above_chance"], own["points"], **style)
     ax.axhline(0, color="#333333", lw=0.8)
-    ax.set(
-        xlabel="probe above guessing (0: like guessing, 1: perfect)",
-        ylabel="gained by tuning all (points)",
-    )
+    ax.set_xlabel("probe above guessing (0: like guessing, 1: perfect)")
+    ax.set_ylabel("gained by full fine-tuning (points)")
     ax.legend(fontsize="small", title="network", loc="center left", bbox_to_anchor=(1, 0.5))
     return made
 

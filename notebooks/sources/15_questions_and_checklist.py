@@ -220,8 +220,8 @@ few, draws = pick(full=(60, 20), fast=(30, 3))
 Markdown(pitfalls.leak_in_words(pocket, task, few, (X_test, y_test), draws))
 
 # %% [markdown]
-# Frames of one video, photos of one product and scans of one patient are such copies. Split by video,
-# product or patient, not by file.
+# The honest split misses by less; that is luck of few pictures, not copying. Frames of one video, photos
+# of one product and scans of one patient are such copies. Split by video, product or patient, not by file.
 #
 # ## 3. Before you start: the checklist
 #

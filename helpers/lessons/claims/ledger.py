@@ -201,9 +201,9 @@ def ledger_table(verdicts: Sequence[Verdict]) -> str:
         runs = f" ({one.runs:,} runs)" if one.verdict == UNDECIDED else ""
         told = [f"{about} **{part.verdict}**, {_effect(part)}" for about, part in _parts(one)]
         effect = "; ".join(told) or _effect(one)
-        lines.append(
-            f"| {one.id} | {one.claim} | **{one.verdict}**{runs} | {effect} | {one.data_sets} |"
-        )
+        sets = max([one.data_sets, *(part.data_sets for _, part in _parts(one))])
+        rests = sets if one.runs or one.verdict == UNTESTED else "counted"
+        lines.append(f"| {one.id} | {one.claim} | **{one.verdict}**{runs} | {effect} | {rests} |")
     return "\n".join(lines)
 
 
@@ -232,8 +232,9 @@ def in_words(verdict: Verdict) -> str:
 
 def effect_in_words(verdict: Verdict) -> str:
     """Such as "0.059 (-0.027 to 0.144)"; without the interval, or a dash, where there is none."""
-    ends = (verdict.effect, verdict.low, verdict.high)
-    shown = [f"{end:.3f}" if abs(end) < 10 else f"{end:,.0f}" for end in ends if end is not None]
+    ends = [end for end in (verdict.effect, verdict.low, verdict.high) if end is not None]
+    digits = 3 if all(abs(end) < 2 for end in ends) else 1 if all(abs(e) < 10 for e in ends) else 0
+    shown = [f"{round(end, digits) + 0.0:,.{digits}f}" for end in ends]  # + 0.0: no minus zero
     return (
         f"{shown[0]} ({shown[1]} to {shown[2]})" if len(shown) == 3 else shown[0] if shown else "–"
     )
@@ -258,9 +259,8 @@ def situations(runs: pd.DataFrame) -> pd.DataFrame:
         forgotten=runs["source_accuracy_before"] - runs["source_accuracy_after"],
         chance=chance.astype(float),
     )
-    made["log_cost_less_log_accuracy"] = np.log(made["seconds"].clip(lower=1e-9)) - np.log(
-        made["test_accuracy"].clip(lower=1e-9)
-    )
+    seconds, accuracy = (made[name].clip(lower=1e-9) for name in ("seconds", "test_accuracy"))
+    made["seconds_per_accuracy"] = seconds / accuracy
     frozen = made[made["approach"] == FEATURE_EXTRACTION]
     probe = frozen.groupby(SITUATION, observed=True)["test_accuracy"].mean().rename("probe")
     made = made.join(probe, on=SITUATION)

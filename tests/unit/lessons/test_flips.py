@@ -69,7 +69,8 @@ def test_the_mark_of_an_older_recipe_stands_beside_both_claims(monkeypatch, mark
     units = {one.id: one.unit for one in judge_claims(ids=[16, 17])}
     said = {claim["id"]: claim["unit"] + mark for claim in load_claims() if "flip" in claim}
     assert units == said
-    assert all(line.endswith(mark) for line in flips.findings().splitlines())
+    said = (flips.unlabelled_in_words(), flips.local_in_words())
+    assert all(line.endswith(mark) for line in said)
 
 
 def test_bad_rows_files_and_flips_are_refused(tmp_path):
@@ -142,7 +143,8 @@ def test_local_probe_and_lora_have_partners_behind_the_door(shipped):
 def test_findings_count_what_the_tables_hold():
     ahead = {name: (table["low"] > 0).sum() for name, table in flips.local_gains().items()}
     words = flips.findings()
-    assert f"*LoRA* here is clearly ahead in **{ahead['lora']}** of" in words
+    assert f"*LoRA* here is clearly ahead in **{ahead['lora']}** of" in flips.local_in_words()
+    assert f"tuned in full is clearly ahead in **{ahead['full_fine_tuning']}** of" in words
     best = flips.continued_gains()[""]
     assert f"is clearly ahead in **{(best['low'] > 0).sum()}** of {len(best)}" in words
 

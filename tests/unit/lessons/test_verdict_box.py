@@ -38,10 +38,10 @@ def test_every_part_is_shown_with_its_verdict_and_figures(monkeypatch):
     some = judged(verdict="holds for x (3 data sets)", parts=parts)
     told = box_of(monkeypatch, some).splitlines()
     assert told[2] == "> - It is so. **holds for x (3 data sets)**."
-    assert told[3] == ">   - x: **fails**: 5.000 of 5; 3 data sets, 30 runs."
-    assert told[4] == ">   - x: **holds**: 7.000 of 7; 3 data sets, 30 runs."
+    assert told[3] == ">   - x: **fails**: 5.0 of 5; 3 data sets, 30 runs."
+    assert told[4] == ">   - x: **holds**: 7.0 of 7; 3 data sets, 30 runs."
     table = claims.ledger_table([some])
-    assert "x **fails**, 5.000 of 5; x **holds**, 7.000 of 7" in table
+    assert "x **fails**, 5.0 of 5; x **holds**, 7.0 of 7" in table
 
 
 def test_figures_of_the_whole_beside_a_group_say_so(monkeypatch):
