@@ -5,7 +5,7 @@ from scipy import stats
 
 from helpers.display.figures import Picture, figure
 from helpers.lessons import crossings, pitfalls
-from helpers.lessons.claims.ledger import situations
+from helpers.lessons.claims.ledger import judge_claims, situations
 from helpers.paths import data_dir
 from helpers.results.statistics import SITUATION
 from helpers.tasks import family
@@ -63,12 +63,28 @@ def checklist() -> str:
     return text.partition("\n\n")[2].replace("](notebooks/", "](")
 
 
+TAKEAWAYS = {  # the article's, in our words, and the claim that judges each
+    "small data near the pretraining favour freezing": 12,
+    "distant data favour moving more layers": 9,
+    "large language models favour LoRA": 13,
+    "training from scratch, which is to be priced, sometimes wins": 25,
+    "a cheaper approach does as well as tuning everything": 28,
+}
+
+
+def takeaways() -> str:
+    """What the article asks to take away, each with the verdict of its claim, in a sentence."""
+    judged = {one.id: one.verdict for one in judge_claims(ids=tuple(TAKEAWAYS.values()))}
+    told = "; ".join(f"{said} (**{judged[number]}**)" for said, number in TAKEAWAYS.items())
+    return f"The article's takeaways, as judged above: {told}."
+
+
 def findings() -> str:
     """What the records say today to the questions, for the notebook's last section."""
     runs = crossings.recorded()
     pairs = ((FULL_FINE_TUNING, FEATURE_EXTRACTION), (LORA, FULL_FINE_TUNING),
              (FROM_SCRATCH, LORA), (CLASSICAL, FEATURE_EXTRACTION))  # fmt: skip
-    said = [*(duel(runs, *pair) for pair in pairs), probe_in_words(beside_probe(runs))]
+    said = [takeaways(), *(duel(runs, *pair) for pair in pairs), probe_in_words(beside_probe(runs))]
     return "\n".join(
         f"- {one}" for one in [*said, pitfalls.one_seed_in_words(pitfalls.one_seed(runs))]
     )
