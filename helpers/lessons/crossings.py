@@ -217,7 +217,7 @@ def rounds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
         )
     return (
         f"In the {len(both)} situations that both rounds of runs measured, *{label_of(ours)}* less "
-        f"*{label_of(theirs)}* was {told[0]} by the first recipe, and **{told[1]}** by the second."
+        f"*{label_of(theirs)}* was {told[0]} in the earlier one, and **{told[1]}** in the later."
     )
 
 
@@ -315,7 +315,7 @@ def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
 
     A row for each curve on which `approach` has two sizes. Columns: curve, n (examples of the
     target), examples (NaN: not reached; the smallest size that was measured: at most that),
-    smallest and largest size measured.
+    smallest and largest size measured, seeds (of `approach`, the fewest of any size).
     """
     rows = []
     for curve, own in _means(runs).groupby("curve"):
@@ -325,8 +325,8 @@ def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
             goal = goals.loc[goals["n_train"].idxmin()]
             sizes = int(line["n_train"].min()), int(line["n_train"].max())
             found = examples_to_reach(line, float(goal["mean"]))
-            rows.append((curve, int(goal["n_train"]), found, *sizes))
-    return pd.DataFrame(rows, columns=["curve", "n", "examples", "smallest", "largest"])
+            rows.append((curve, int(goal["n_train"]), found, *sizes, int(line["runs"].min())))
+    return pd.DataFrame(rows, columns=["curve", "n", "examples", "smallest", "largest", "seeds"])
 
 
 def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
@@ -349,7 +349,8 @@ def needed_table(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame
     table = needed(runs, approach, target).sort_values("examples", ignore_index=True).head(12)
     told = [_told(row) for row in table.itertuples()]
     names = {"curve": "network and task", "n": label_of(target)}
-    return table[["curve", "n"]].rename(columns=names).assign(**{label_of(approach): told})
+    shown = table[["curve", "n"]].rename(columns=names).assign(**{label_of(approach): told})
+    return shown.assign(**{f"seeds {label_of(approach)}": table["seeds"]})
 
 
 def _told(row) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.display.diagrams import plot_bill
 from helpers.display.figures import Picture, figure
-from helpers.display.plots import plot_bars
+from helpers.display.plots import log_axis, plot_bars
 from helpers.experiments.steps import Price
 from helpers.lessons.crossings import needed
 from helpers.paths import weights_dir
@@ -22,9 +22,9 @@ def plot_handfuls(accuracy: float, sizes: tuple[int, int]) -> Picture:
     tries = 2_000
     made, ax = figure("One network, judged on many small handfuls of photos", height=3.4)
     rng, bins = np.random.default_rng(0), np.arange(0, 1.03, 0.02) - 0.01
-    for n, colour in zip(sizes, ("#56b4e9", "#444444"), strict=True):
+    for n, look in looks(sizes).items():  # colours that no approach has
         found = rng.binomial(n, accuracy, tries) / n
-        ax.hist(found, bins=bins, color=colour, alpha=0.6, label=f"{n:,} photos")
+        ax.hist(found, bins=bins, color=look.colour, alpha=0.6, label=f"{n:,} photos")
     ax.axvline(accuracy, color="#333333", ls="--", label="its accuracy")
     ax.set(xlabel="accuracy on the handful", ylabel=f"how often, of {tries:,}")
     ax.set_xlim(max(0.0, accuracy - 0.25), min(1.0, accuracy + 0.25))
@@ -111,8 +111,8 @@ def plot_published() -> Picture:
         own = pairs[pairs["source"] == name]
         ax.plot(own["n_train"], own["gain"], look.marker, color=look.colour, label=name)
     ax.axhline(0, color="#333333", lw=1)
-    ax.set(xscale="log", xlabel="training examples (log scale)")
-    ax.set_ylabel("full fine-tuning minus scratch (points)")
+    log_axis(ax)
+    ax.set(xlabel="training examples (log scale)", ylabel="full fine-tuning minus scratch (points)")
     made.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
     return made
 

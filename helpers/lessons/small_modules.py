@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 import torch
+from matplotlib.ticker import NullFormatter
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
@@ -94,6 +95,8 @@ def plot_shelf(network: str, tasks: int, rank: int) -> Picture:
     )
     made = plot_curves(table, "tasks", "mb", title=title, ylabel="MB with the base", log_x=True)
     made.axes[0].set_yscale("log")
+    made.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    made.axes[0].yaxis.set_minor_formatter(NullFormatter())
     made.axes[0].axvline(tasks, color="#7f7f7f", ls=":")
     return made
 

@@ -36,8 +36,8 @@ Markdown(verdict_box(7, 11))
 # ## 1. LoRA, in ten lines
 #
 # Fine-tuning replaces a weight matrix $W$ by $W + \Delta$. LoRA (Hu et al. 2021,
-# [arXiv 2106.09685](https://arxiv.org/abs/2106.09685)) bets that a product of two thin matrices will do
-# for $\Delta$: $A$ squeezes the input into $r$ numbers, $B$ spreads these over the outputs.
+# [arXiv 2106.09685](https://arxiv.org/abs/2106.09685)) assumes that a product of two thin matrices is
+# enough for $\Delta$: $A$ squeezes the input into $r$ numbers, $B$ spreads these over the outputs.
 
 # %%
 plot_low_rank()
@@ -218,8 +218,9 @@ counted = [crossings.duels_in_words(against[name], name, full) for name in again
 Markdown("\n\n".join([*counted, *recipe_in_words().splitlines()]))
 
 # %% [markdown]
-# A lead may come from a full fine-tuning that was tuned badly. **Predict:** what did a fairer recipe do
-# to LoRA's lead on pictures? Published figures disagree too; V-PETL Bench
+# A lead may come from a full fine-tuning that was tuned badly. An earlier round of runs on pictures gave it
+# fewer updates and only three rates. **Predict:** how large was LoRA's lead then? Published figures
+# disagree too; V-PETL Bench
 # ([Xin et al. 2024](https://github.com/synbol/Parameter-Efficient-Transfer-Learning-Benchmark)) has a
 # transformer on sets of two sizes:
 

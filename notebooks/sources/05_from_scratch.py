@@ -3,8 +3,8 @@
 #
 # Mostly in labels. A step from scratch costs what a step of full fine-tuning costs, since it is the same
 # network and all of it moves. But random weights must first learn what pretrained ones bring along, and
-# that takes more steps and, above all, more examples. How many more depends on how far your task lies
-# from the pretraining data; sometimes it is none. So price it out before you assume that transfer is
+# that takes more steps and, above all, more examples. How many more differs from task to task (here
+# distance did not order it); sometimes it is none. So price it out before you assume that transfer is
 # better.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
@@ -21,9 +21,10 @@ from torch import nn
 from helpers.backbones import load_backbone, load_lite_weights
 from helpers.display import explore, plot_curves
 from helpers.experiments import measure_price
-from helpers.lessons import check, crossings, pick, scratch_prices
+from helpers.lessons import check, crossings, photos, pick, scratch_prices
 from helpers.lessons.claims import verdict_box
 from helpers.results import coverage, recipe_in_words
+from helpers.results.schema import COMPARED
 from helpers.tasks import load_task
 
 # %% [markdown]
@@ -35,7 +36,7 @@ Markdown(verdict_box(25))
 # %% [markdown]
 # ## One architecture, two beginnings
 #
-# "From scratch" keeps the architecture and throws the knowledge away. In code that is one line less:
+# "From scratch" keeps the architecture and starts from random weights. In code that is one line less:
 
 
 # %%
@@ -97,12 +98,12 @@ for name, *rates, known in (
 # %%
 curves = pd.DataFrame(curves, columns=["approach", "epoch", "mean"])
 title = f"{len(X)} photos, two beginnings"
-made = plot_curves(curves, "epoch", title=title, chance=1 / len(task.classes))
+made = plot_curves(curves, "epoch", title=title, chance=photos.guessing(truth.numpy()))
 made.axes[0].set(xticks=range(1, epochs + 1), ylim=(0, 1))
 made
 
 # %% [markdown]
-# The seconds are nearly alike. What they bought is not:
+# The seconds are nearly alike. The accuracies differ:
 
 # %%
 last = curves.groupby("approach")["mean"].last()
@@ -114,11 +115,15 @@ Markdown(
 )
 
 # %% [markdown]
-# More epochs would bring scratch further, up to what so few photos can teach.
-#
+# More epochs would bring scratch further, up to what so few photos can teach:
+
+# %%
+Markdown(photos.recorded_beside(200, "from_scratch"))
+
+# %% [markdown]
 # ## Why accuracy on few photos wobbles
 #
-# Curves like these jump from epoch to epoch. Who has 200 photos can spare perhaps fifty to validate on,
+# On few validation photos, accuracy wobbles. Who has 200 photos can spare perhaps fifty to validate on,
 # and each counts for a visible step. Judge a network of known accuracy on many random handfuls: how far
 # does luck alone carry the score? **Predict first.**
 
@@ -142,21 +147,23 @@ scratch_prices.plot_handfuls(tuned, sizes=(50, 1_000))
 runs = crossings.recorded()
 scratch, full, frozen = "from_scratch", "full_fine_tuning", "feature_extraction"
 duel = crossings.duels(runs, scratch, full)
-crossings.plot_duels(duel, scratch, full, "From scratch against full fine-tuning")
+networks = " and ".join(duel["curve"].str.partition(",")[0].unique())
+crossings.plot_duels(duel, scratch, full, f"From scratch against full fine-tuning, on {networks}")
 
 # %% [markdown]
 # Counted, and what it rests on:
 
 # %%
-compared = runs[runs["approach"].isin([scratch, full])]
+compared = runs[runs["approach"].isin([scratch, full])].merge(duel[["curve", "n_train"]])
+recipe = recipe_in_words({kind: COMPARED[kind] for kind in duel["modality"].unique()})
 Markdown(
     f"{crossings.duels_in_words(duel, scratch, full)}\n\n"
-    f"{crossings.kinds_in_words(duel, scratch, full)}\n\n{coverage(compared)} {recipe_in_words()}"
+    f"{crossings.kinds_in_words(duel, scratch, full)}\n\n{coverage(compared)} {recipe}"
 )
 
 # %% [markdown]
 # Scratch keeps up where pretraining brings little along: `pocket` is small, and was pretrained on plain
-# pictures of five kinds of product. Texts enter once scratch has its three draws on them.
+# pictures of five kinds of product. On photos and texts scratch has one draw at most, so they are left out.
 #
 # ## How many examples does it take?
 #
@@ -167,9 +174,9 @@ Markdown(
 crossings.needed_table(runs, scratch, frozen)
 
 # %% [markdown]
-# What the frozen network reaches with the examples of the middle column, scratch reaches with those on
-# the right. "Over" names the largest size that was measured; it doesn't say never. Where scratch gets by
-# with as few, freezing has bought nothing: fixed features that don't fit can be worse than none.
+# What the frozen network reaches with the examples under *feature extraction*, scratch reaches with those
+# under *from scratch*; a single seed is weak evidence. Where scratch gets by with as few, freezing has
+# bought nothing: fixed features that don't fit can be worse than none.
 
 # %%
 found = [crossings.needed_in_words(runs, scratch, target) for target in (frozen, full)]
@@ -205,7 +212,7 @@ explore(
 )
 
 # %% [markdown]
-# Somebody has paid for the pretraining. If you download weights, that isn't you. If you pretrain a
+# Somebody has paid for the pretraining. If you download weights, you don't pay for it. If you pretrain a
 # network of your own, expect this kind of bill, here on a very small scale:
 
 # %%
@@ -220,7 +227,8 @@ Markdown(scratch_prices.pretraining_in_words())
 scratch_prices.plot_published()
 
 # %% [markdown]
-# Each is a single number without an interval, and sources differ in much more than size.
+# Each is a single number without an interval, and sources differ in much more than size. *Second-hand*
+# numbers are those that another paper quotes.
 
 # %%
 Markdown(scratch_prices.published_in_words())
