@@ -20,7 +20,7 @@ from helpers.training.examples import Examples
 from helpers.training.loop import History, evaluate, train
 from helpers.vocabulary import FULL_FINE_TUNING, label_of
 
-TEST = ("test (points)", "test, low", "test, high")  # columns of `running_statistics`
+TEST = ("test (points)", "test, 95 % low", "test, 95 % high")  # columns of `running_statistics`
 
 
 class Tiny(NamedTuple):

@@ -99,6 +99,6 @@ def test_running_statistics_are_compared_draw_by_draw_at_each_ones_chosen_rate(m
     (told,) = fine_tuning.running_statistics().to_dict("records")
     assert told["draws"] == 3 and told["test (points)"] == pytest.approx(10.0)
     assert told["task and network"] == "digits on pocket"
-    bounds = {"test, low": 5.0, "test, high": 15.0}
+    bounds = {"test, 95 % low": 5.0, "test, 95 % high": 15.0}
     words = fine_tuning.running_in_words(pd.DataFrame([told | bounds]))
     assert "+10.0 to +10.0 points**, clearly up in 1 and clearly down in 0 of 1" in words
