@@ -15,6 +15,7 @@
 from IPython.display import Markdown
 
 from helpers.display import explore, image_grid, looks, plot_approaches, plot_race
+from helpers.display.plots import log_axis
 from helpers.lessons import check, photos, pick
 from helpers.lessons.claims import verdict_box
 from helpers.lessons.race import with_seconds
@@ -193,16 +194,13 @@ def draw(n_train, race):
         return f"{race}: no run with {n_train:,} examples. Recorded: {sizes} examples."
     made = plot_race(shown, "seconds", title=f"{race}, {n_train:,} examples")
     made.axes[0].set(xlim=(0.005, 3_000), ylim=(0.2, 1.0), xlabel="processor seconds (log scale)")
+    log_axis(made.axes[0])
     return made
 
 
-explore(
-    draw,
-    n_train=sorted(int(n) for n in curves.n_train.unique()),
-    race=races,
-    labels={"n_train": "training examples", "race": "network and task"},
-    start={"n_train": 200},
-)
+sizes = sorted(int(n) for n in curves.n_train.unique())
+words = {"n_train": "training examples", "race": "network and task"}
+explore(draw, n_train=sizes, race=races, labels=words, start={"n_train": 200})
 
 # %% [markdown]
 # ## What to remember
