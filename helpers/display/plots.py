@@ -144,16 +144,20 @@ def mark_sizes(ax: Axes, sizes: Iterable[int], **style: Any) -> None:
     ax.minorticks_off()
 
 
-def plot_history(history: Any, *, title: str = "", chance: float | None = None) -> Figure:
-    """Draw a training history: losses on the left, validation accuracy on the right.
+def plot_history(
+    history: Any, *, title: str = "", chance: float | None = None, train_accuracy: Sequence = ()
+) -> Figure:
+    """Draw a training history: losses on the left, accuracy on the right.
 
     history: has the lists `train_loss`, `val_loss`, `val_accuracy`, and `best_epoch`, counted
-    from 1 (0: the weights before training).
+    from 1 (0: the weights before training). train_accuracy: one an epoch, where it was measured.
     """
     made, (left, right) = figure(title, width=8.0, height=3.2, columns=2)
     epochs = range(1, len(history.train_loss) + 1)
     left.plot(epochs, history.train_loss, color="#333333", marker="o", label="training")
     left.plot(epochs, history.val_loss, color="#d55e00", marker="s", label="validation")
+    if train_accuracy:
+        right.plot(epochs, train_accuracy, color="#333333", marker="o", label="training")
     right.plot(epochs, history.val_accuracy, color="#d55e00", marker="s", label="validation")
     right.axvline(history.best_epoch, color="#7f7f7f", ls="--", label="weights kept")
     _chance(right, chance)

@@ -10,13 +10,17 @@ import torch
 from helpers.approaches import TransferModel, get_approach
 from helpers.backbones import clone, load_backbone
 from helpers.display.figures import Picture, figure
+from helpers.display.plots import log_axis
 from helpers.experiments.single_run import source_accuracy
+from helpers.lessons.photos import lead_in_words
 from helpers.results.runs import load_runs
 from helpers.results.statistics import interval_table, mean_interval
 from helpers.tasks import Task, load_task
 from helpers.training.examples import Examples
 from helpers.training.loop import History, evaluate, train
 from helpers.vocabulary import FULL_FINE_TUNING, label_of
+
+TEST = ("test (points)", "test, 95 % low", "test, 95 % high")  # columns of `running_statistics`
 
 
 class Tiny(NamedTuple):
@@ -63,8 +67,8 @@ def rates_in_words(rows: pd.DataFrame) -> str:
 def running_statistics() -> pd.DataFrame:
     """What BatchNorm's running statistics gained over held ones, in points, both at searched rates.
 
-    A row each for task, network and approach of recorded runs: validation and test (means over
-    draws), low and high (95 %, of test, draw by draw), draws.
+    A row each for task, network and approach of recorded runs: means of validation and test over
+    draws, the 95 % interval of test, draw by draw (`TEST`), draws.
     """
     runs, norm = load_runs(), r"norm=(frozen|running);?"
     runs["norm"] = runs["settings"].str.extract(norm)
@@ -78,21 +82,23 @@ def running_statistics() -> pd.DataFrame:
     )
     held, running = (wide.xs(name, axis=1, level=1) for name in ("frozen", "running"))
     gains = (100 * (running - held).dropna()).reset_index()
-    table = interval_table(gains, cell, "test_accuracy").rename(columns={"mean": "test"})
+    table = interval_table(gains, cell, "test_accuracy")
     task, network = (table[name].map(label_of) for name in ("task", "backbone"))
     table.insert(0, "task and network", task + " on " + network)
     table["approach"] = table["approach"].map(label_of)
-    table["validation"] = interval_table(gains, cell, "val_accuracy")["mean"]
-    names = ["task and network", "approach", "validation", "test", "low", "high"]
+    table["validation (points)"] = interval_table(gains, cell, "val_accuracy")["mean"]
+    names = ["task and network", "approach", "validation (points)", *TEST]
+    table = table.rename(columns=dict(zip(("mean", "low", "high"), TEST, strict=True)))
     return table[[*names, "runs"]].rename(columns={"runs": "draws"})
 
 
 def running_in_words(table: pd.DataFrame) -> str:
     """The same in a sentence."""
-    up, down = (table["low"] > 0).sum(), (table["high"] < 0).sum()
+    mean, low, high = (table[name] for name in TEST)
+    up, down = (low > 0).sum(), (high < 0).sum()
     return (
-        f"With running statistics test accuracy changed by **{table['test'].min():+.1f} to "
-        f"{table['test'].max():+.1f} points**, clearly up in {up} and clearly down in {down} of "
+        f"With running statistics test accuracy changed by **{mean.min():+.1f} to "
+        f"{mean.max():+.1f} points**, clearly up in {up} and clearly down in {down} of "
         f"{len(table)} comparisons. So they have no one sign; try both on your own validation set."
     )
 
@@ -102,7 +108,8 @@ def plot_finder(rates: Sequence[float], losses: Sequence[float]) -> Picture:
     made, ax = figure("One run, a rate that grows from step to step", height=3.2)
     ax.plot(rates, losses, ".", color="#bbbbbb", label="each step")
     ax.plot(rates, _smoothed(losses), color="#333333", label="smoothed")
-    ax.set(xscale="log", xlabel="learning rate (log scale)", ylabel="training loss")
+    log_axis(ax)
+    ax.set(xlabel="learning rate (log scale)", ylabel="training loss")
     ax.set_ylim(0, 2 * losses[0])  # beyond lies what has diverged
     ax.legend(fontsize="small")
     return made
@@ -145,7 +152,10 @@ def watch(
 def remedies(
     task: Task, *, lr: float = 3e-3, seeds: Iterable[int] = range(3), epochs: int = 9
 ) -> str:
-    """Full fine-tuning of `pocket`, plain and with two remedies: new and old task, as a table."""
+    """Full fine-tuning of `pocket`, plain and with two remedies: new and old task, as a table.
+
+    Below it, seed by seed, what each remedy changes.
+    """
     ways: dict[str, tuple[float, dict[str, Any]]] = {
         "same rate everywhere": (1.0, {}),
         "falling rates (0.5 a stage)": (0.5, {}),
@@ -159,11 +169,18 @@ def remedies(
             options = full.options(layer_decay=decay, norm="frozen")  # as recorded runs have it
             fitted = full.fit(clone(pocket), task, config, options)
             kept = source_accuracy(fitted.model.backbone, pocket, len(task.test))
-            rows.append((way, fitted.accuracy(task.test), kept))
-    table = pd.DataFrame(rows, columns=["way", "new", "old"]).groupby("way", sort=False).mean()
+            rows.append((way, seed, fitted.accuracy(task.test), kept))
+    found = pd.DataFrame(rows, columns=["approach", "seed", "new", "old"])
+    table = found.groupby("approach", sort=False)[["new", "old"]].mean()
     lines = [f"| {r.Index} | {r.new:.3f} | {r.old:.3f} |" for r in table.itertuples()]
     head = [f"| at a rate of {lr:g} | new task | old task |", "|---|---|---|"]
-    return "\n".join([*head, *lines])
+    plain, *others = ways
+    told = [
+        f"- on the {end} task, {lead_in_words(found.assign(accuracy=found[end]), way, plain)}"
+        for way in others
+        for end in ("old", "new")
+    ]
+    return "\n".join([*head, *lines, "", *told])
 
 
 def tune_tiny(n_train: int, *, epochs: int, n_validation: int) -> Tiny:
@@ -185,15 +202,19 @@ def tune_tiny(n_train: int, *, epochs: int, n_validation: int) -> Tiny:
 
 
 def overfit_in_words(tiny: Tiny) -> str:
-    """Whether validation stalled or dropped, by more than its noise; and what its loss did."""
+    """Whether validation stalled or dropped, by more than its noise; and what its loss did.
+
+    Of epochs that share the best accuracy, the one whose weights were kept is named.
+    """
     accuracy, losses = tiny.history.val_accuracy, tiny.history.val_loss
-    peak, last, low = max(accuracy), accuracy[-1], min(losses)
+    kept, last, low = tiny.history.best_epoch, accuracy[-1], min(losses)
+    peak = accuracy[kept - 1]
     noise = 2 * (peak * (1 - peak) / tiny.n_validation) ** 0.5
     word = "drops" if peak - last > noise else "stalls"
     return (
         f"Training accuracy ends at **{tiny.train_accuracy[-1]:.3f}**. Validation accuracy peaks "
-        f"at {peak:.3f} (epoch {accuracy.index(peak) + 1}) and ends at {last:.3f}: it **{word}** "
-        f"(a fall under {noise:.3f} could be noise). Validation *loss* is lowest at {low:.3f} "
-        f"(epoch {losses.index(low) + 1}) and ends at {losses[-1]:.3f}, "
+        f"at {peak:.3f} (epoch {kept}, whose weights were kept) and ends at {last:.3f}: it "
+        f"**{word}** (a fall under {noise:.3f} could be noise). Validation *loss* is lowest at "
+        f"{low:.3f} (epoch {losses.index(low) + 1}) and ends at {losses[-1]:.3f}, "
         f"{losses[-1] / low - 1:+.0%}."
     )

@@ -153,7 +153,7 @@ def plot_map(places: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> 
         if own.any():
             middle = ax.text(*places[own].mean(0), classes[number], ha="center", weight="bold")
             middle.set(size="small", path_effects=[withStroke(linewidth=3, foreground="white")])
-    ax.set(xticks=[], yticks=[], xlabel="places have no unit: only what lies near what counts")
+    ax.set(xticks=[], yticks=[], xlabel="positions have no unit; only neighbours matter")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return made
 

@@ -118,7 +118,7 @@ def vary(name: str, values: Iterable[float], *, n_train: int, epochs: int = EPOC
             try:
                 fitted = fit_live(entrant, clone(base), data, seed, epochs, **changes)
             except TrainingDiverged:
-                rows.append((value, seed, 1 / len(data.classes), 0.0, math.nan))
+                rows.append((value, seed, guessing(data.test.labels), 0.0, math.nan))
                 continue
             seconds = fitted.prepare_cpu_seconds + fitted.history.cpu_seconds
             scores = fitted.accuracy(data.test), fitted.history.best[0]
@@ -133,36 +133,69 @@ def standings(rows: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values("mean", ascending=False, ignore_index=True)
 
 
+def guessing(labels: np.ndarray) -> float:
+    """Accuracy of naming the largest class each time."""
+    return np.bincount(labels).max() / len(labels)
+
+
 def lead(rows: pd.DataFrame, ours: str, theirs: str) -> tuple[float, float, float]:
     """How far one entrant is ahead of another, seed by seed: mean, and the 95 % interval."""
     wide = rows.pivot(index="seed", columns="approach", values="accuracy")
-    return mean_interval(wide[ours] - wide[theirs])
+    return mean_interval((wide[ours] - wide[theirs]).dropna())
 
 
 def lead_in_words(rows: pd.DataFrame, ours: str, theirs: str) -> str:
     """`lead` as a sentence, in points; it says so where the interval spans zero."""
     mean, low, high = (100 * value for value in lead(rows, ours, theirs))
-    seeds = rows["seed"].nunique()
+    seeds = rows.loc[rows["approach"] == ours, "seed"].nunique()
     told = f"**{mean:+.1f} points** (95 % interval {low:+.1f} to {high:+.1f}, {seeds} seeds)"
     unsure = "" if low > 0 or high < 0 else ", which may be luck"
     return f"*{label_of(ours)}* against *{label_of(theirs)}*: {told}{unsure}."
 
 
-def recorded_beside(approach: str, n_train: int) -> str:
-    """What the second round's records say of an approach on these photos, and how they trained."""
-    runs = comparable(load_runs(schema=SCHEMA, task=PHOTOS, backbone=NETWORK), 1)
-    runs = runs[(runs["n_train"] == n_train) & (runs["image_size"] == SIDE)]
-    own = runs.loc[runs["approach"] == approach, "test_accuracy"]
-    told = f"*{label_of(approach)}* on {n_train:,} of these photos"
+def recorded(
+    n_train: int, *, task: str = PHOTOS, backbone: str = NETWORK, side: int = SIDE
+) -> pd.DataFrame:
+    """The second round's runs in one situation, with `accuracy` for `lead`."""
+    runs = comparable(load_runs(schema=SCHEMA, task=task, backbone=backbone, dial=0.0), 1)
+    runs = runs[(runs["n_train"] == n_train) & (runs["image_size"] == side)]
+    return runs.assign(accuracy=runs["test_accuracy"])
+
+
+def recorded_beside(n_train: int, *approaches: str) -> str:
+    """What the records say of approaches on these photos, and how they were trained."""
+    runs = recorded(n_train)
+    lines = [_recorded(runs, approach, n_train) for approach in approaches]
+    return "\n\n".join([*lines, recipe_in_words({"image": SCHEMA})])
+
+
+def _recorded(runs: pd.DataFrame, approach: str, n_train: int) -> str:
+    """The mean of one approach, and its lead over the frozen network where three seeds bound it."""
+    own = runs.loc[runs["approach"] == approach, "accuracy"]
+    told = f"*{label_of(approach)}* on {n_train:,} of these photos at {SIDE} pixels"
     if own.empty:
         return f"{told} is not recorded yet."
-    mean = level(runs.pivot_table("test_accuracy", index="seed", columns="approach"))[approach]
-    rests_on = f"{counted(len(own), 'seed')}, corrected for how easy its draw was"
+    mean = level(runs.pivot_table("accuracy", index="seed", columns="approach"))[approach]
+    rests_on = f"{counted(len(own), 'seed')}, corrected for how easy its draw was)."
     if len(own) > 2:
         _, low, high = mean_interval(own)
-        rests_on = f"95 % interval {low:.3f} to {high:.3f}, {counted(len(own), 'seed')}"
-    recipe = recipe_in_words({"image": SCHEMA})
-    return f"{told}, recorded: **{mean:.3f}** ({rests_on}).\n\n{recipe}"
+        rests_on = f"95 % interval {low:.3f} to {high:.3f}, {counted(len(own), 'seed')}); "
+        rests_on += lead_in_words(runs, approach, FEATURE_EXTRACTION)
+    return f"{told}, recorded: **{mean:.3f}** ({rests_on}"
+
+
+def beside_records(live: tuple[float, float, float], n_train: int = 200) -> str:
+    """What moving the top gained over freezing, live (a `lead`) and in the records."""
+    mean, low, high = (100 * value for value in live)
+    told = "gained nothing clear" if low <= 0 <= high else f"changed accuracy by {mean:+.1f} points"
+    mean, low, high = (
+        100 * value for value in lead(recorded(n_train), PARTIAL_FINE_TUNING, FEATURE_EXTRACTION)
+    )
+    return (
+        f"Live, in a few epochs at one rate, partial fine-tuning {told} against freezing. "
+        "Recorded on the same photos, mirrored and cropped, with at least 400 updates and a "
+        f"searched rate, it has **{mean:+.1f} points** ({low:+.1f} to {high:+.1f})."
+    )
 
 
 def features(backbone: Backbone, split: Split) -> Prefix:
@@ -182,19 +215,22 @@ def timed_fit(X: np.ndarray, y: np.ndarray) -> float:
 
 
 def most_confused(truth: np.ndarray, said: np.ndarray, classes: Iterable[str]) -> pd.DataFrame:
-    """Pairs of classes that were taken for each other, most often first: right, said, times."""
+    """Pairs of classes by how often one was taken for the other, both ways together.
+
+    Most often first; columns: one, other (in the order of their names), times.
+    """
     names = np.array(list(classes))
-    wrong = pd.DataFrame({"right": names[truth], "said": names[said]})[truth != said]
-    counts = wrong.value_counts().reset_index(name="times")
+    wrong = np.sort(np.stack([names[truth], names[said]], axis=1)[truth != said], axis=1)
+    counts = pd.DataFrame(wrong, columns=["one", "other"]).value_counts().reset_index(name="times")
     order = {"ascending": [False, True, True], "ignore_index": True}
-    return counts.sort_values(["times", "right", "said"], **order)
+    return counts.sort_values(["times", "one", "other"], **order)
 
 
 def plot_confusion(truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> Picture:
     """What each class was called, in per cent of its examples: a row for each right class."""
     shares = confusion_matrix(truth, said, labels=range(len(classes)), normalize="true")
     first, *_ = most_confused(truth, said, classes).itertuples()
-    title = f"Most often: {first.right} called {first.said}, {first.times} times"
+    title = f"Most often: {first.one} and {first.other}, {first.times} times, both ways together"
     made, ax = figure(title, width=7.0, height=4.6)
     ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -251,13 +287,12 @@ def controls(names: Iterable[str], *, n_train: int, n_test: int, draws: int = 3)
         described = {CLASSICAL: [flatten_pixels(part.inputs) for part in (pool.train, pool.test)]}
         for way, network in networks.items():
             described[way] = [features(network, part).arrays[0] for part in (pool.train, pool.test)]
-        guess = np.bincount(pool.test.labels).max() / len(pool.test)
         for seed in range(draws):
             drawn = np.random.default_rng(seed).permutation(len(pool.train))[:n_train]
             for way, (X, unseen) in described.items():
                 model = linear_model().fit(X[drawn], pool.train.labels[drawn])
                 rows.append((name, way, seed, model.score(unseen, pool.test.labels)))
-            rows.append((name, GUESSING, seed, guess))
+            rows.append((name, GUESSING, seed, guessing(pool.test.labels)))
     return pd.DataFrame(rows, columns=["task", "approach", "seed", "accuracy"])
 
 

@@ -66,7 +66,7 @@ print(f"after six stages {tuple(halfway.shape)}, pooled at the end {tuple(featur
 # that answer to edges of one direction only.
 
 # %%
-task = load_task("clothing", n_train=200, image_size=128, n_test=200)
+task = load_task("clothing", n_train=200, image_size=128, n_test=pick(full=None, fast=200))
 fresh = load_backbone("efficientnet_lite0", pretrained=False)
 maps = [network_inspection.loudest(net, task.test.inputs[:4], 1, 7) for net in (lite, fresh)]
 shown = [part for own in maps for part in (task.test.inputs[0], *own[0])]
@@ -107,7 +107,7 @@ explore(draw, stage=(1, 9, 1), photo=(1, 4, 1), start={"stage": 3})
 # %% [markdown]
 # ## A map of the features
 #
-# Here are 200 photos of clothing, placed so that those with like features lie near each other (t-SNE,
+# Here are the test photos of clothing, placed so that those with like features lie near each other (t-SNE,
 # which keeps neighbours and not distances). The network was never told these classes. **Predict** which
 # form islands and which run into each other.
 
@@ -117,8 +117,8 @@ places = TSNE(perplexity=20, init="pca", random_state=0).fit_transform(known)
 network_inspection.plot_map(places, task.test.labels, task.classes)
 
 # %% [markdown]
-# Classes that lie apart here are apart in the features too. Overlap in two dimensions does not show
-# overlap in all 1,280; a probe tells.
+# Islands suggest classes that a straight cut separates. Overlap in two dimensions does not show overlap in
+# all 1,280; a probe tells.
 #
 # ## The classifier it came with
 #
@@ -158,7 +158,7 @@ answered[answered.right != answered.said]
 # ### The recipe is part of the weights
 #
 # This network wants pixels scaled to −1…1. Most ImageNet networks want another mean and standard
-# deviation, some libraries deliver blue first, and nothing ever complains. So we train a probe on 200
+# deviation, some libraries deliver blue first, and no error is raised. So we train a probe on 200
 # clothing photos with the right recipe and feed it the test photos with a wrong one. **Predict:** which
 # mistakes would you notice?
 
@@ -189,9 +189,12 @@ plot_bars(
 
 # %%
 clear = costs.recipe[costs.high < 0]
+hidden = (
+    f"By {len(known)} photos {len(costs) - len(clear)} can't be told from no change, so they are"
+)
 Markdown(
     f"Clearly worse: **{', '.join(clear) or 'none'}** ({len(clear)} of {len(costs)}). "
-    f"The worst loses {-100 * costs['mean'].min():.0f} points."
+    f"The worst loses {-100 * costs['mean'].min():.0f} points. {hidden} hard to notice."
 )
 
 # %% [markdown]
@@ -202,8 +205,8 @@ Markdown(
 #
 # Besides weights, each channel holds two numbers that no gradient ever touches, its *buffers*: the
 # running mean and variance of what passed by **during pretraining**. So we can ask how far *other*
-# pictures lie from what each layer remembers. **Predict** the order of clothing, digits, fabric and solar
-# cells.
+# pictures lie from what each layer remembers. **Predict** the order of clothing, digits, simulated fabric
+# (`textile`) and solar cells.
 
 # %%
 far = []

@@ -2,8 +2,8 @@
 # # When is it enough to freeze everything?
 #
 # When a *straight cut* through the features that the network already computes separates your classes well
-# enough. To find out is cheap: a linear head on frozen features, a **probe**, trains in a moment
-# and leaves the base bit for bit what it was. The price is a ceiling, because the features
+# enough. Finding out is cheap: a linear head on frozen features, a **probe**, trains in a moment
+# and leaves the base bit for bit what it was. The price may be a ceiling, because the features
 # were made for another task and stay so. So always run the probe first, and compare it with more than
 # guessing.
 #
@@ -18,6 +18,7 @@ from torch import nn
 
 from helpers.backbones import load_backbone, load_lite_weights
 from helpers.display import explore, figure, image_grid
+from helpers.display.plots import mark_sizes
 from helpers.experiments import count_parameters
 from helpers.lessons import check, photos, pick
 from helpers.lessons.claims import verdict_box
@@ -96,7 +97,7 @@ Markdown(
 
 
 # %%
-def train_probe(X, y, n_classes, penalty=0.01):
+def train_probe(X, y, n_classes, penalty):
     mean, std = X.mean(0), X.std(0).clip(min=1e-4)
     rows, labels = torch.from_numpy((X - mean) / std), torch.from_numpy(y)
     head = nn.Linear(X.shape[1], n_classes)
@@ -116,14 +117,17 @@ def train_probe(X, y, n_classes, penalty=0.01):
 
 
 # %% [markdown]
-# scikit-learn's `LogisticRegression` solves the same problem faster, and is what we use below.
+# scikit-learn's `LogisticRegression` solves the same problem faster, and is what we use below. Its `C`
+# weighs the sum over $n$ examples, so the penalty is $1 / (2Cn)$.
 
 # %%
-said = train_probe(X, y, 10)(unseen)
-model = photos.linear_model().fit(X, y)
+C = 0.01
+penalty = 1 / (2 * C * len(X))
+said = train_probe(X, y, 10, penalty)(unseen)
+model = photos.linear_model(C).fit(X, y)
 Markdown(
-    f"Test accuracy by hand **{np.mean(said == task.test.labels):.3f}**, with scikit-learn "
-    f"**{model.score(unseen, task.test.labels):.3f}** (its penalty is scaled otherwise)."
+    f"Test accuracy by hand, with a penalty of {penalty:g}, **{np.mean(said == task.test.labels):.3f}**, "
+    f"with scikit-learn **{model.score(unseen, task.test.labels):.3f}**."
 )
 
 # %% [markdown]
@@ -145,9 +149,9 @@ named = [f"{task.classes[task.test.labels[i]]}, said {task.classes[said[i]]}" fo
 image_grid(task.test.inputs[worst], named, title="Wrong, and sure of it", columns=4)
 
 # %% [markdown]
-# **Are the classes equally many?** Seldom. Then accuracy is mostly that of the common ones, and a mean
-# over classes tells how the rare ones fare. Weights in the loss are to help the rare: do the common ones
-# pay for it? Decide beforehand, with whoever pays for errors, which number counts.
+# **Are the classes equally frequent?** Usually not. Then accuracy is mostly that of the common ones, and a
+# mean over classes tells how the rare ones fare. Weights in the loss are to help the rare: do the common
+# ones pay for it? Decide beforehand, with whoever pays for errors, which number counts.
 
 # %%
 photo_sets = (X, y), (unseen, task.test.labels)
@@ -237,12 +241,12 @@ right = {key: m.predict(unseen) == task.test.labels for key, m in fits.items()}
 def draw(n_train, penalty):
     sizes = [n for n in SIZES if n <= n_train]
     made, (left, bars) = figure(f"A probe on {n_train:,} photos", width=8.0, height=3.4, columns=2)
-    left.plot(
-        sizes, [seen[n, penalty] for n in sizes], "s-", color="#000000", label="its own photos"
-    )
+    own = [seen[n, penalty] for n in sizes]
+    left.plot(sizes, own, "s-", color="#000000", label="its own photos")
     new = [right[n, penalty].mean() for n in sizes]
     left.plot(sizes, new, "o-", color="#0072b2", label="new photos")
     left.set(xscale="log", xlim=(15, 1_400), ylim=(0.2, 1.02))
+    mark_sizes(left, SIZES)
     left.set(xlabel="training photos (log scale)", ylabel="accuracy")
     left.legend(loc="center right")
     found = [right[n_train, penalty][task.test.labels == k].mean() for k in range(10)]
@@ -273,7 +277,9 @@ explore(
 #   on your task tells.
 
 # %%
-Markdown(f"- {told}")
+recorded = photos.recorded(200, task="digits", backbone="pocket", side=28)
+behind = photos.lead_in_words(recorded, "feature_extraction", "classical")
+Markdown(f"- {told}\n- Recorded, `pocket` on digits, 200 examples: {behind}")
 
 # %% [markdown]
 # ## Exercises

@@ -219,8 +219,8 @@ Markdown("\n\n".join([*counted, *recipe_in_words().splitlines()]))
 
 # %% [markdown]
 # A lead may come from a full fine-tuning that was tuned badly. An earlier round of runs on pictures gave it
-# fewer updates, three rates and BatchNorm's statistics of small batches. **Predict:** how large was LoRA's
-# lead then? Published figures disagree too; V-PETL Bench
+# fewer updates and only three rates. **Predict:** how large was LoRA's lead then? Published figures
+# disagree too; V-PETL Bench
 # ([Xin et al. 2024](https://github.com/synbol/Parameter-Efficient-Transfer-Learning-Benchmark)) has a
 # transformer on sets of two sizes:
 

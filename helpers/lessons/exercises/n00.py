@@ -37,7 +37,7 @@ ANSWERS = {
         number(slowdown, within=0.05),
         hints=(
             "Filter curves by race, n_train and approach, then divide two values of seconds.",
-            'curves[(curves.race == "pocket on products_near, 28 px") & (curves.n_train == 200)]',
+            'curves[(curves.race == "pocket on products near, 28 px") & (curves.n_train == 200)]',
         ),
         praise="Now look up what those seconds bought: the column mean of the same two rows.",
     ),

@@ -86,6 +86,8 @@ def test_history_marks_the_epoch_that_was_kept():
     left, right = plots.plot_history(history, title="Two epochs").axes
     assert [line.get_label() for line in left.lines] == ["training", "validation"]
     assert list(right.lines[1].get_xdata()) == [2, 2]
+    right = plots.plot_history(history, train_accuracy=[0.5, 1.0]).axes[1]
+    assert list(right.lines[0].get_ydata()) == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (28, 28, 3)])

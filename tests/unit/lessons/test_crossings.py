@@ -96,7 +96,8 @@ def test_what_scratch_needs(scratch, examples, told):
     rows = runs({FROZEN: {50: 0.6, 200: 0.8}, SCRATCH: scratch})
     row = crossings.needed(rows, SCRATCH, FROZEN).iloc[0]
     assert row["n"] == 50 and row["examples"] == pytest.approx(examples, rel=0.01, nan_ok=True)
-    assert crossings.needed_table(rows, SCRATCH, FROZEN)["from scratch"].tolist() == [told]
+    shown = crossings.needed_table(rows, SCRATCH, FROZEN)
+    assert shown["from scratch"].tolist() == [told] and shown["seeds from scratch"].tolist() == [3]
     counted = crossings.needed_in_words(rows, SCRATCH, FROZEN)
     assert counted.count("**0") + counted.count("**1") == 3
 

@@ -55,11 +55,12 @@ def test_statistics_drift_unless_they_are_frozen():
 
 def test_a_fall_within_the_noise_is_a_stall():
     def told(accuracy):
-        history = History(val_accuracy=accuracy, val_loss=[0.5, 0.4, 0.6])
+        history = History(val_accuracy=accuracy, val_loss=[0.5, 0.4, 0.6], best_epoch=2)
         return fine_tuning.overfit_in_words(fine_tuning.Tiny(history, [0.9, 1.0], 100))
 
     assert "**stalls**" in told([0.7, 0.8, 0.78]) and "**drops**" in told([0.7, 0.8, 0.6])
     assert "+50%" in told([0.7, 0.8, 0.78])
+    assert "(epoch 2, whose weights were kept)" in told([0.8, 0.8, 0.8])
 
 
 def test_remedies_and_a_tiny_set_run(monkeypatch):
@@ -68,11 +69,14 @@ def test_remedies_and_a_tiny_set_run(monkeypatch):
     monkeypatch.setattr(
         fine_tuning, "source_accuracy", lambda net, *how: tuned.append(net) or kept(net, *how)
     )
-    table = fine_tuning.remedies(near, seeds=(0,), epochs=2)
+    table, told = fine_tuning.remedies(near, seeds=(0,), epochs=2).split("\n\n")
     still = dict(load_backbone("pocket").named_buffers())
     held = [torch.equal(v, still[name]) for net in tuned for name, v in net.cpu().named_buffers()]
     assert held and all(held)  # BatchNorm's statistics, as in recorded runs
     assert "gradual unfreezing" in table and table.count("\n") == 4
+    first, *_, last = told.splitlines()
+    assert first.startswith("- on the old task, *falling rates (0.5 a stage)* against *same rate")
+    assert last.startswith("- on the new task, *gradual unfreezing*") and len(_) == 2
     tiny = fine_tuning.tune_tiny(20, epochs=2, n_validation=50)
     assert len(tiny.train_accuracy) == len(tiny.history.val_loss) == 2 and tiny.n_validation == 50
 
@@ -93,7 +97,8 @@ def test_running_statistics_are_compared_draw_by_draw_at_each_ones_chosen_rate(m
     alone = make_row(approach="lp_ft", sweep="a", seed=1, settings="norm=frozen")
     monkeypatch.setattr(fine_tuning, "load_runs", lambda: pd.DataFrame([*rows, alone]))
     (told,) = fine_tuning.running_statistics().to_dict("records")
-    assert told["draws"] == 3 and told["test"] == pytest.approx(10.0)
+    assert told["draws"] == 3 and told["test (points)"] == pytest.approx(10.0)
     assert told["task and network"] == "digits on pocket"
-    words = fine_tuning.running_in_words(pd.DataFrame([told | {"low": 5.0, "high": 15.0}]))
+    bounds = {"test, 95 % low": 5.0, "test, 95 % high": 15.0}
+    words = fine_tuning.running_in_words(pd.DataFrame([told | bounds]))
     assert "+10.0 to +10.0 points**, clearly up in 1 and clearly down in 0 of 1" in words

@@ -62,14 +62,32 @@ def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):
     def recorded(*rows):
         table = pd.DataFrame([*rows, *(row | other | {"test_accuracy": 0.1} for other in others)])
         monkeypatch.setattr(photos, "load_runs", lambda **filters: asked.update(filters) or table)
-        return photos.recorded_beside(FULL, 200)
+        return photos.recorded_beside(200, FULL)
 
     monkeypatch.setattr(photos, "comparable", lambda runs, seeds: runs)
     assert "is not recorded yet" in recorded()
     assert asked["schema"] == 2 and asked["task"] == photos.PHOTOS
     assert "**0.700** (1 seed, corrected" in recorded(row)  # no interval from so few
     assert recipe_in_words({"image": 2}) in recorded(row)  # which the live race does not follow
-    assert "**0.800** (95 % interval 0.552 to 1.048, 3 seeds)" in recorded(row, *seeds)
+    frozen = [r | {"approach": FEATURE_EXTRACTION, "test_accuracy": 0.6} for r in (row, *seeds)]
+    told = recorded(row, *seeds, *frozen)
+    assert "**0.800** (95 % interval 0.552 to 1.048, 3 seeds); *full fine-tuning*" in told
+    assert "**+20.0 points** (95 % interval -4.8 to +44.8, 3 seeds), which may be luck." in told
+
+
+@pytest.mark.parametrize(
+    ("live", "told"),
+    [
+        ((0.002, -0.06, 0.07), "gained nothing clear against freezing"),
+        ((0.05, 0.01, 0.09), "by +5.0 points against"),
+        ((-0.05, -0.09, -0.01), "by -5.0 points against"),
+    ],
+)
+def test_a_live_gain_stands_beside_the_recorded_one(monkeypatch, live, told):
+    made = rows(**{PARTIAL_FINE_TUNING: [0.7, 0.8, 0.9], FEATURE_EXTRACTION: [0.6, 0.7, 0.8]})
+    monkeypatch.setattr(photos, "recorded", lambda n_train: made)
+    said = photos.beside_records(live)
+    assert told in said and "it has **+10.0 points** (+10.0 to +10.0)" in said
 
 
 def test_controls_and_who_passes_them():
@@ -84,10 +102,11 @@ def test_controls_and_who_passes_them():
     assert {text.get_text() for text in legend} >= {"feature extraction", "no network", "guessing"}
 
 
-def test_confusions_are_counted_most_often_first():
+def test_confusions_are_counted_both_ways_most_often_first():
     truth, said = np.array([0, 0, 0, 1, 2]), np.array([1, 1, 0, 0, 2])
     table = photos.most_confused(truth, said, ["hat", "shirt", "shoes"])
-    assert table.values.tolist() == [["hat", "shirt", 2], ["shirt", "hat", 1]]
+    assert table.values.tolist() == [["hat", "shirt", 3]]
+    assert photos.guessing(truth) == 0.6
 
 
 def test_one_thing_is_varied(monkeypatch):
@@ -134,7 +153,7 @@ def test_a_confusion_matrix_has_shares_of_each_row():
     made = photos.plot_confusion(truth, said, ["hat", "shoes"])
     (ax,) = made.axes
     assert [text.get_text() for text in ax.texts] == ["25", "75", "", "100"]
-    assert "hat called shoes, 3 times" in made.alt
+    assert "hat and shoes, 3 times" in made.alt
 
 
 def test_weights_help_the_rare_class():
