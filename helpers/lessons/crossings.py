@@ -217,7 +217,7 @@ def rounds_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
         )
     return (
         f"In the {len(both)} situations that both rounds of runs measured, *{label_of(ours)}* less "
-        f"*{label_of(theirs)}* was in the earlier one {told[0]}, and in the later **{told[1]}**."
+        f"*{label_of(theirs)}* was {told[0]} in the earlier round and **{told[1]}** in the later."
     )
 
 
