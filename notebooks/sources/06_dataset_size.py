@@ -52,7 +52,7 @@ told = crossings.own_crossing(rows, tuned, frozen)
 Markdown(told)
 
 # %% [markdown]
-# That is the whole method. Train both at a quarter, at half and at all of your data, over several draws.
+# Train both at a quarter, at half and at all of your data, over several draws.
 # If the gain is clear and grows, more data will pay for fine-tuning; if it shrinks, the frozen network
 # catches up. Don't extend the lines far: curves level off.
 #
@@ -83,7 +83,7 @@ fourth = ["nothing", "classical", tuned, "lp_ft", "from_scratch"]
 explore(draw, curve=crossings.curves(runs), beside=fourth, labels={"curve": "network and task"})
 
 # %% [markdown]
-# All at a glance: full fine-tuning minus frozen features, in points, coloured where one is clearly ahead,
+# Full fine-tuning minus frozen features, in points, coloured where one is clearly ahead,
 # seed by seed. **Predict first:** with how few examples is the frozen network clearly ahead?
 
 # %%

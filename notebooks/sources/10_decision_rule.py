@@ -117,7 +117,7 @@ explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "thre
 
 # %% [markdown]
 # Here each data set has one say, while the box above averages over situations. What each body of
-# evidence would choose on either side, where the rule speaks there:
+# evidence would choose on either side, where the rule speaks:
 
 # %%
 rule_trial.at_the_walls()
@@ -140,7 +140,7 @@ print(f"rule: {phrase_of(made['approach'])} ({made['rule']}); measured: {made['v
 print(*made["reasons"], sep="\n")
 
 # %% [markdown]
-# Start at your own situation and move one slider at a time. Which changes the rule's answer, and which
+# Move one slider at a time. Which changes the rule's answer, and which
 # the records'? The button trains the chosen point here and now.
 
 # %%
