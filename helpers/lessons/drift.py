@@ -115,14 +115,10 @@ def drift_in_words(rows: pd.DataFrame) -> str:
         )
     wide = rows.pivot(index="week", columns="policy", values="accuracy")
     fired = rows[(rows["policy"] == TRIGGER) & rows["retrained"]]["week"]
-    when = "never"
-    if len(fired):
-        before, then = wide[TRIGGER][:CALM].mean(), wide[TRIGGER][fired.iloc[0]]
-        fallen = "before" if then >= before else "after"
-        when = (
-            f"first after week {fired.iloc[0]}, {fallen} accuracy had fallen ({before:.3f} in the "
-            f"calm weeks, {then:.3f} in that one)"
-        )
+    when, calm = "never", wide[TRIGGER][:CALM].mean()
+    for week in fired.head(1):
+        fallen = "before" if wide[TRIGGER][week] >= calm else "after"
+        when = f"first after week {week}, {fallen} accuracy fell from {calm:.3f} in calm weeks"
     gain, low, high = (100 * one for one in mean_interval(wide[TRIGGER] - wide[CALENDAR]))
     ahead = "the trigger did" if low > 0 else "the calendar did" if high < 0 else "neither did"
     return "\n".join([

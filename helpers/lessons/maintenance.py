@@ -145,7 +145,7 @@ def plot_years(plan: Plan, prices: Prices) -> Picture:
     for row, name, size, extra in ((2, LORA, 6, news), (1, FULL, 13, [])):
         look = style_of(name)
         ax.plot(dates, [row] * len(dates), "s", color=look.colour, ms=size)
-        ax.plot(extra, [row] * len(extra), "X", color="#b2182b", ms=11)
+        ax.plot(extra, [row + 0.3] * len(extra), "X", color="#b2182b", ms=11)
         releases = len(dates) + len(extra)
         hours = plan.tasks * releases * prices.minutes / 60
         words = f"{releases} releases; {plan.tasks} tasks: {hours:,.0f} hours of people"
@@ -201,13 +201,10 @@ def check_in_words(costs: pd.DataFrame, plan: Plan, prices: Prices) -> str:
     """
     rows = bill(costs, plan, prices).set_index("approach")
     rest = (rows["disks"] + rows["computing"]) / (plan.tasks * rows["versions"])
-    told = " and ".join(
-        f"**{HOUR * rest[name] / prices.wage:.2g} seconds** with {phrase_of(name)}"
-        for name in (FULL, LORA)
-    )
+    full, lora = (HOUR * rest[[FULL, LORA]] / prices.wage).map("**{:.2g} seconds**".format)
     return (
-        f"A check of {told} would cost as much as the release's share of disks and computing, at "
-        f"{prices.wage:g} euros an hour."
+        f"At {prices.wage:g} euros an hour a release's disks and computing cost as much as a check "
+        f"of {full} with {phrase_of(FULL)} and of {lora} with {phrase_of(LORA)}."
     )
 
 

@@ -352,11 +352,10 @@ def _side(rows: pd.DataFrame, says: str) -> Side:
 
 def _said(rows: pd.DataFrame) -> pd.Series:
     """What one of the article's rules says of size and distance in each row; "" where none does."""
-    facts = rows[["n_train", "distance"]].drop_duplicates().dropna()
-    said = {(n, far): ruled(Situation(int(n), far)) for n, far in facts.itertuples(index=False)}
-    named = {place: "" if one.rule == FALLBACK else one.approach for place, one in said.items()}
-    places = zip(rows["n_train"], rows["distance"], strict=True)
-    return pd.Series([named.get(place, "") for place in places], index=rows.index, dtype=object)
+    facts = zip(rows["n_train"], rows["distance"], strict=True)
+    said = [ruled(Situation(int(examples), distance)) for examples, distance in facts]
+    named = ["" if one.rule == FALLBACK else one.approach for one in said]
+    return pd.Series(named, index=rows.index, dtype=object)
 
 
 def wall_sentence() -> str:

@@ -59,8 +59,11 @@ def test_a_situation_without_a_size_lies_on_no_side(monkeypatch):
 
 def side(gains, says, n=10):
     """What is said of a side where LoRA is ahead of the frozen network by these on data sets."""
-    rows = [(place, place, name, 0.5 + gain * (name == "lora"))
-            for place, gain in enumerate(gains) for name in ("lora", "feature_extraction")]  # fmt: skip
+    rows = [
+        (place, place, name, 0.5 + gain * (name == "lora"))
+        for place, gain in enumerate(gains)
+        for name in ("lora", "feature_extraction")
+    ]
     table = pd.DataFrame(rows, columns=["family", "case", "approach", "mean"])
     table = table.assign(seconds=1.0, stored=1.0, n_train=n, distance=0.1)
     return rule_trial._side(table, says)
