@@ -293,7 +293,7 @@ def _band(low: float, high: float) -> str:
     return f"{ends[0]} on" if high == float("inf") or high == 1.01 else f"{ends[0]} to {ends[1]}"
 
 
-SAME, OTHER, UNCLEAR = "the same", "another", "no clear winner"
+SAME, OTHER, UNCLEAR = "same", "other", "unclear"
 
 
 class Side(NamedTuple):
@@ -345,7 +345,7 @@ def _side(rows: pd.DataFrame, says: str) -> Side:
         wide = rows.pivot(index=["family", "case"], columns="approach", values="mean")
         gains = (wide[best] - wide[says]).dropna().groupby("family").mean()
         ended = OTHER if len(gains) and mean_interval(gains)[1] > 0 else UNCLEAR
-    unsure = f", {UNCLEAR}" if ended == UNCLEAR else ""
+    unsure = ", no clear winner" if ended == UNCLEAR else ""
     told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f}; {held}{unsure})"
     return Side(told, cases, ended)
 
@@ -368,7 +368,7 @@ def wall_sentence() -> str:
     return (
         f"The rule names an approach that was tried on {len(ends)} of these sides: the evidence "
         f"would choose the same on **{ends.count(SAME)}** of them, clearly another on "
-        f"**{ends.count(OTHER)}**, and **{ends.count(UNCLEAR)}** have {UNCLEAR}."
+        f"**{ends.count(OTHER)}**, and **{ends.count(UNCLEAR)}** have no clear winner."
     )
 
 
