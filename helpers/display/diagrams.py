@@ -160,6 +160,8 @@ def plot_bill(bills: Mapping[str, Mapping[str, float]], unit: str, title: str) -
     ax.grid(visible=False, axis="y")
     ax.margins(x=0.12)
     ax.set_xlabel(unit)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     sums = ", ".join(f"{name} {sum(bill.values()):,.0f}" for name, bill in bills.items())
     made.alt = f"{title}: {', '.join(items)} in {unit}. In all: {sums}."

@@ -174,9 +174,9 @@ def duels_in_words(table: pd.DataFrame, ours: str, theirs: str) -> str:
     """How often each side of `duels` was clearly ahead."""
     counts = table["ahead"].value_counts()
     return (
-        f"Of {len(table)} recorded situations, *{label_of(ours)}* was clearly ahead of "
-        f"*{label_of(theirs)}* in **{counts.get(ours, 0)}** and clearly behind in "
-        f"**{counts.get(theirs, 0)}**; {counts.get('', 0)} are too close to call."
+        f"Of {len(table)} recorded situations with both on two draws or more, *{label_of(ours)}* "
+        f"was clearly ahead of *{label_of(theirs)}* in **{counts.get(ours, 0)}** and clearly "
+        f"behind in **{counts.get(theirs, 0)}**; {counts.get('', 0)} are too close to call."
     )
 
 
@@ -247,17 +247,20 @@ def own_crossing(rows: pd.DataFrame, approach: str, baseline: str) -> str:
         where = f"did not overtake *{label_of(baseline)}* up to {largest:,} examples"
     else:
         at_most = "at most " if found <= sizes[0] else "about "
-        where = f"was ahead of *{label_of(baseline)}* from {at_most}**{found:,.0f}** examples on"
-    sure = "no size" if math.isnan(clear) else f"{clear:,.0f}"
+        number = f"{found:,.0f}" if math.isnan(clear) else f"**{found:,.0f}**"
+        where = f"was ahead of *{label_of(baseline)}* from {at_most}{number} examples on"
     steps = "; ".join(f"{100 * r.mean:+.1f} points at {r.n_train:,}" for r in table.itertuples())
-    return (
-        f"*{label_of(approach).capitalize()}* {where} ({steps}). Clearly ahead, with the whole "
-        f"interval above zero, from: **{sure}**."
-    )
+    told = f"*{label_of(approach).capitalize()}* {where} ({steps})"
+    if math.isnan(clear):
+        return f"**No crossing can be told**: at no size is the gain clear. By the mean, {told}."
+    return f"{told}. Clearly ahead, with the whole interval above zero, from: **{clear:,.0f}**."
 
 
 def gaps_in_words(runs: pd.DataFrame) -> str:
-    """Whether the approach whose training accuracy runs further away from test also loses."""
+    """How often full fine-tuning wins where its training accuracy runs further away, and where not.
+
+    Away from test accuracy, beside the frozen network; a line for each kind of data.
+    """
     names = (FULL_FINE_TUNING, FEATURE_EXTRACTION)
     sides = [runs[runs["approach"] == name] for name in names]
     both = pair(*sides, [*SITUATION, "seed"], ["train_accuracy", "test_accuracy"])
@@ -266,11 +269,15 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
     both["wider"] = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
     lines = []
     for kind, own in both.groupby("modality"):
-        won = own["won"][own["wider"]]
-        ended = f", and won **{won.mean():.0%}** of these on the test split" if len(won) else ""
+        sides = {"with it": own["won"][own["wider"]], "without": own["won"][~own["wider"]]}
+        told = " and ".join(
+            f"{which} it won **{won.sum()} of {len(won)}**"
+            for which, won in sides.items()
+            if len(won)
+        )
         lines.append(
-            f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].mean():.0%} of "
-            f"{len(own)} paired runs{ended}"
+            f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].sum()} of "
+            f"{len(own)} paired runs; {told}"
         )
     return "\n".join(lines)
 
@@ -278,8 +285,10 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
 def luck_by_size(runs: pd.DataFrame) -> pd.DataFrame:
     """How far two draws lie apart, and how far approaches do, in points, by training examples.
 
-    Deviations, the median over curves.
+    Deviations, the median over curves. Only the curves and approaches count that all sizes have.
     """
+    sizes = runs.groupby(["curve", "approach"])["n_train"].transform("nunique")
+    runs = runs[sizes == runs["n_train"].nunique()]
     cells = runs.groupby(["curve", "n_train", "approach"])["test_accuracy"].agg(["mean", "std"])
     levels = cells.groupby(["curve", "n_train"])
     table = pd.DataFrame(
@@ -308,6 +317,16 @@ def published_by_size() -> pd.DataFrame:
     table["frozen first (%)"] = 100 * table.pop("linear_first")
     names = {"data_sets": "data sets", "mean": "mean gain", "median": "median gain"}
     return table.rename(columns=names).rename_axis("examples").round(1).reset_index()
+
+
+def published_in_words() -> str:
+    """How often the frozen network came first in published cases with few examples."""
+    table = full_minus_linear(comparable_cases(), size_bands((FEW,))).iloc[0]
+    first = table["linear_first"] * table["cases"]
+    return (
+        f"Below {FEW:,} examples the frozen network came first in **{first:.0f} of "
+        f"{table['cases']:.0f}** published cases ({table['linear_first']:.0%})."
+    )
 
 
 def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:

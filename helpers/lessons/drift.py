@@ -11,6 +11,7 @@ from sklearn.model_selection import cross_val_predict
 from helpers.backbones import load_backbone
 from helpers.display.figures import Picture, figure, set_title
 from helpers.lessons.photos import features, linear_model
+from helpers.results.statistics import mean_interval
 from helpers.tasks import Split, load_task
 from helpers.vocabulary import counted, looks
 
@@ -57,7 +58,7 @@ def watched(*, weeks: int = 12, photos: int = 60, n_train: int = 200) -> pd.Data
         for week, (F, truth) in enumerate(seen):
             said = model.predict_proba(F)
             sure, right = float(said.max(1).mean()), float((said.argmax(1) == truth).mean())
-            again = asks(week, sure, limit)
+            again = week + 1 < weeks and asks(week, sure, limit)  # the last can't raise any
             rows.append((policy, week, right, sure, limit, again))
             if again:
                 X, y = np.concatenate([X, F]), np.concatenate([y, truth])
@@ -100,7 +101,10 @@ def plot_drift(rows: pd.DataFrame) -> Picture:
 
 
 def drift_in_words(rows: pd.DataFrame) -> str:
-    """Mean accuracy, retrainings and labels under each policy, and when the trigger first fired."""
+    """Mean accuracy, retrainings and labels under each policy, and when the trigger first fired.
+
+    Also whether accuracy had fallen by then, and whether a calendar did as well, week by week.
+    """
     lines = []
     for policy, own in rows.groupby("policy", sort=False):
         times = int(own["retrained"].sum())
@@ -109,6 +113,17 @@ def drift_in_words(rows: pd.DataFrame) -> str:
             f"{own['accuracy'].iloc[-1]:.3f}; {counted(times, 'retraining')}, "
             f"{counted(times * rows.attrs['photos'], 'label')}"
         )
+    wide = rows.pivot(index="week", columns="policy", values="accuracy")
     fired = rows[(rows["policy"] == TRIGGER) & rows["retrained"]]["week"]
-    when = f"first after week {fired.iloc[0]}" if len(fired) else "never"
-    return "\n".join([*lines, f"\nThe veil begins in week {CALM}; the trigger fired {when}."])
+    when, calm = "never", wide[TRIGGER][:CALM].mean()
+    for week in fired.head(1):
+        fallen = "before" if wide[TRIGGER][week] >= calm else "after"
+        when = f"first after week {week}, {fallen} accuracy fell from {calm:.3f} in calm weeks"
+    gain, low, high = (100 * one for one in mean_interval(wide[TRIGGER] - wide[CALENDAR]))
+    ahead = "the trigger did" if low > 0 else "the calendar did" if high < 0 else "neither did"
+    return "\n".join([
+        *lines,
+        f"\nThe veil begins in week {CALM}; the trigger fired {when}. Week by week {ahead} "
+        f"clearly better: the trigger less the calendar is {gain:+.1f} points ({low:+.1f} to "
+        f"{high:+.1f}).",
+    ])  # fmt: skip

@@ -135,7 +135,7 @@ def times_less(costs: pd.DataFrame, approach: str, tasks: float) -> float:
 def plot_years(plan: Plan, prices: Prices) -> Picture:
     """Draw one task through the years: its base, and a mark for each release that people check."""
     months = 12 * plan.years
-    dates = np.linspace(0, months, round(plan.trainings), endpoint=False)
+    dates = np.arange(round(plan.trainings)) * (12 / plan.retrainings if plan.retrainings else 0)
     news = [months * (i + 0.5) / plan.upgrades for i in range(plan.upgrades)]
     made, ax = figure("One task through the years: every mark is a release", width=8, height=3.2)
     ends, told = [0, *news, months], []
@@ -145,14 +145,16 @@ def plot_years(plan: Plan, prices: Prices) -> Picture:
     for row, name, size, extra in ((2, LORA, 6, news), (1, FULL, 13, [])):
         look = style_of(name)
         ax.plot(dates, [row] * len(dates), "s", color=look.colour, ms=size)
-        ax.plot(extra, [row] * len(extra), "X", color="#b2182b", ms=11)
+        ax.plot(extra, [row + 0.3] * len(extra), "X", color="#b2182b", ms=11)
         releases = len(dates) + len(extra)
         hours = plan.tasks * releases * prices.minutes / 60
         words = f"{releases} releases; {plan.tasks} tasks: {hours:,.0f} hours of people"
         ax.text(0, row - 0.42, words, size="small", va="center")
         told.append(f"{label_of(name)}: {words}")
     ax.set_yticks([3, 2, 1], ["the base", "LoRA, small files", "full copies"])
-    ax.set(xlabel="months (X: again, because the base changed)", xlim=(-1, months), ylim=(0.3, 3.6))
+    ax.set(
+        xlabel="months (X: again, because the base changed)", xlim=(-1, months + 1), ylim=(0.3, 3.6)
+    )
     ax.grid(visible=False)
     made.alt = f"{plan.years:g} years of one task, {plan.upgrades} new bases. {'. '.join(told)}"
     return made
@@ -189,6 +191,20 @@ def bill_in_words(costs: pd.DataFrame, plan: Plan, prices: Prices) -> str:
     return (
         f"{told} and adds **{more:,.0f} of people**, because {plan.upgrades} new bases send every "
         "task through the check again."
+    )
+
+
+def check_in_words(costs: pd.DataFrame, plan: Plan, prices: Prices) -> str:
+    """How short the check of a release would be that costs no more than disks and computing.
+
+    costs: of one backbone.
+    """
+    rows = bill(costs, plan, prices).set_index("approach")
+    rest = (rows["disks"] + rows["computing"]) / (plan.tasks * rows["versions"])
+    full, lora = (HOUR * rest[[FULL, LORA]] / prices.wage).map("**{:.2g} seconds**".format)
+    return (
+        f"At {prices.wage:g} euros an hour a release's disks and computing cost as much as a check "
+        f"of {full} with {phrase_of(FULL)} and of {lora} with {phrase_of(LORA)}."
     )
 
 
@@ -255,5 +271,5 @@ def findings() -> str:
         f"- {bill_in_words(largest, plan, prices)}",
         f"- A hundred tasks take so many times less with LoRA than in full copies: {told}. "
         "That depends on the network.",
-        f"- A small file is no short training. {seconds_in_words()}",
+        f"- A small file does not always mean a short training. {seconds_in_words()}",
     ])  # fmt: skip

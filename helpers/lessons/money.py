@@ -71,8 +71,11 @@ def plot_lever_costs(runs: pd.DataFrame) -> Picture:
     return made
 
 
-def levers_in_money(runs: pd.DataFrame, euro_an_hour: float) -> str:
-    """The best of pixels and the best of approaches: points, seconds, and cents for a training."""
+def levers_in_money(runs: pd.DataFrame, latencies: pd.DataFrame, euro_an_hour: float) -> str:
+    """The best of pixels and the best of approaches: points, seconds, and cents for a training.
+
+    latencies: as of `price_list`.
+    """
     table = most_measured(runs)
     if table.empty:
         return ""
@@ -85,14 +88,23 @@ def levers_in_money(runs: pd.DataFrame, euro_an_hour: float) -> str:
     ]
     pixels, way = best
     ahead = "first" if pixels.points >= way.points else "as well, though here moving gained more"
+    answer = answer_seconds(latencies)
+    slower = answer[pixels.image_size] / answer[pixels.start]
     return (
         f"With {pixels.n_train:,} photos, {pixels.image_size} pixels in place of {pixels.start} "
         f"brought **{told[0]}**; the best approach at {pixels.start} pixels, "
-        f"*{label_of(way.approach)}*, **{told[1]}**. So try larger pictures {ahead}: they need no "
-        "learning rate, no tuning and no second copy of the network. Their price comes with more "
-        "photos, each of which passes once, and with every answer: each takes "
-        f"{pixels.flops / pixels.start_flops:.0f} times the computing."
+        f"*{label_of(way.approach)}*, **{told[1]}**. So try larger pictures {ahead}. Larger "
+        "pictures need no learning rate, no tuning and no second copy of the network. Their price "
+        "comes with more photos, each of which passes once, and with every answer: each takes "
+        f"{pixels.flops / pixels.start_flops:.1f} times the computing, and took {slower:.1f} times "
+        "as long as recorded, since not all of an answer's time is computing."
     )
+
+
+def answer_seconds(latencies: pd.DataFrame) -> pd.Series:
+    """Recorded seconds of an answer by the plain network, by side in pixels: medians."""
+    plain = latencies[latencies["approach"] == FEATURE_EXTRACTION]
+    return plain.groupby("image_size")["latency_ms"].median() / 1000
 
 
 def price_list(runs: pd.DataFrame, latencies: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +112,8 @@ def price_list(runs: pd.DataFrame, latencies: pd.DataFrame) -> pd.DataFrame:
 
     runs: of the photos. latencies: runs of the same network, of any task at its sizes. Columns:
     choice; photo (seconds a training photo, for what is computed once), update (seconds an update;
-    0 for a frozen network), as recorded; answer (seconds a photo).
+    0 for a frozen network), as recorded; answer (seconds a photo by the plain network: whether an
+    adapter slows it is undecided).
     """
     table = most_measured(runs)
     if table.empty:
@@ -111,15 +124,11 @@ def price_list(runs: pd.DataFrame, latencies: pd.DataFrame) -> pd.DataFrame:
     kept = kept.sort_values(["moved", "image_size", "seconds"])
     rows = [start, *kept[["image_size", "approach"]].itertuples(index=False)]
     parts = _parts(runs[runs["n_train"] == first.n_train])
-    plain = latencies[latencies["approach"] == FEATURE_EXTRACTION]
-    answer = plain.groupby("image_size")["latency_ms"].median() / 1000
-    ratios = latency_ratios(latencies)
-    slower = typical(ratios[ratios["served"] == ADAPTER]["ratio"])
+    answer = answer_seconds(latencies)
     made = [
-        (f"{looks([name])[name].short}, {side} px", *parts.loc[(side, name)],
-         answer[side] * (slower if name == ADAPTER else 1.0))
+        (f"{looks([name])[name].short}, {side} px", *parts.loc[(side, name)], answer[side])
         for side, name in rows
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(made, columns=["choice", "photo", "update", "answer"])
 
 

@@ -1,16 +1,20 @@
 """The trial of the rules, for notebook 10 and the README: what the stored table and records say."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import pandas as pd
 
-from helpers.decision import DEFAULTS, FALLBACK
+from helpers.decision import DEFAULTS, FALLBACK, Situation, ruled
+from helpers.display.explorer.settings import AXES, Point, minutes_words
 from helpers.display.figures import Picture, figure
+from helpers.display.plots import log_axis
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
+from helpers.results.evidence import CLEAR, NONE, evidence_near
 from helpers.results.expected_regret import mean_regret, recommended
 from helpers.results.learning_curves import measured_curves
 from helpers.results.rule_cases import (
@@ -24,6 +28,7 @@ from helpers.results.rule_cases import (
     situations,
 )
 from helpers.results.runs import load_runs
+from helpers.results.statistics import mean_interval
 from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
@@ -31,23 +36,24 @@ from helpers.vocabulary import (
     KINDS,
     LORA,
     PARTIAL_FINE_TUNING,
+    counted,
     label_of,
     looks,
     phrase_of,
 )
 
 OWN, PUBLISHED = "own", "published"
-SLOPES = "hierarchical"  # the rival that lets size, distance, data set and network speak
+SLOPES = "hierarchical"  # the rival that sees size, distance, data set and network
 WHERE = {OWN: "measured here", PUBLISHED: "published"}
 SAYS = {"R1": FEATURE_EXTRACTION, "R2": LORA, "R3": PARTIAL_FINE_TUNING, "R4": FULL_FINE_TUNING}
 DRAWN = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING, LORA, ADAPTER)
 RIVALS = {  # titles of what is no approach
-    MEASURED: "what ships",
+    MEASURED: "the advisor's default",
     CONSTANT: "a constant per kind of data",
-    SLOPES: "size and distance speak",
+    SLOPES: "a model with size and distance",
     ARTICLE: "four steps, cheapest fallback",
     EFFICIENT: "four steps, LoRA or adapter",
-    f"{ARTICLE} (refitted)": "four steps, walls refitted",
+    f"{ARTICLE} (refitted)": "four steps, thresholds refitted",
     FOLK: "the 2×2 rule",
 }
 
@@ -59,6 +65,17 @@ def trial(where: str, part: str = ALL) -> pd.DataFrame:
     rows = table[(table["evidence"] == where) & (table["part"] == part)].set_index("rule")
     regrets = ["mean_regret", "low", "high", "worst_regret"]
     return rows.assign(**{name: 100 * rows[name] for name in regrets})
+
+
+@cache
+def paired(where: str, rule: str, beside: str) -> pd.Series:
+    """How many points more `rule` gives up than `beside` on the same cases: more, low and high.
+
+    The interval draws data sets anew; low is NaN where there are too few.
+    """
+    table = pd.read_csv(results_dir() / "regret_paired.csv")
+    table = table.set_index(["evidence", "rule", "beside"])
+    return 100 * table.loc[(where, rule, beside), ["more", "low", "high"]]
 
 
 @cache
@@ -89,14 +106,15 @@ def own_sentence() -> str:
     rows = trial(OWN)
     ours, free = rows.loc[MEASURED], rows.loc[SLOPES]
     fixed = rows["mean_regret"].drop([MEASURED, CONSTANT, SLOPES])
-    apart = free["high"] < ours["low"]
+    change = paired(OWN, SLOPES, MEASURED)
+    turned = _turned(change, "helped", "did harm", "made no difference that shows")
     return (
-        f"In {ours['situations']:.0f} situations measured here ({ours['data_sets']:.0f} data sets, "
-        "each left out in turn) the advisor's default, one approach for each kind of data "
+        f"In {ours['situations']:.0f} situations measured here, those with at least frozen "
+        f"features, partial and full fine-tuning and LoRA ({ours['data_sets']:.0f} data sets, "
+        "each left out in turn), the advisor's default, one approach for each kind of data "
         f"({_named(OWN)}), gives up {_points(ours)} of accuracy; the best fixed rule, "
-        f"*{_title(fixed.idxmin())}*, {fixed.min():.1f}. **Size and distance "
-        f"{'helped' if apart else 'made no difference that shows'}**: a model that lets them speak "
-        f"gives up {_points(free)}."
+        f"*{_title(fixed.idxmin())}*, {fixed.min():.1f}. **Size and distance {turned}**: a model "
+        f"that sees them gives up {_points(free)}, {_more(change)}."
     )
 
 
@@ -105,16 +123,30 @@ def _points(row: pd.Series) -> str:
     return f"{row['mean_regret']:.1f} points{ends}"
 
 
+def _more(change: pd.Series) -> str:
+    ends = f"{change['low']:+.1f} to {change['high']:+.1f}"
+    return f"{change['more']:+.1f} on the same cases ({ends})"
+
+
+def _turned(change: pd.Series, less: str, more: str, same: str) -> str:
+    """Which of three words holds, by the interval of a paired difference in points given up."""
+    return less if change["high"] < 0 else more if change["low"] > 0 else same
+
+
 def published_sentence() -> str:
     """Say what the same answer gives up on published cases, and what these would choose."""
     rows = trial(PUBLISHED)
     ours, constant = rows.loc[MEASURED], rows.loc[CONSTANT]
-    lost = "does not carry over" if ours["low"] > constant["high"] else "does about as well"
+    change, free = paired(PUBLISHED, MEASURED, CONSTANT), paired(PUBLISHED, SLOPES, CONSTANT)
+    carried = _turned(change, "does better", "does worse", "does about as well")
+    seen = _turned(free, "gives up less", "gives up more", "does about as well")
     return (
         f"On {ours['situations']:.0f} published cases ({ours['data_sets']:.0f} data sets) what our "
-        f"records choose, {_named(OWN)}, **{lost}**: it gives up {ours['mean_regret']:.1f} points, "
-        f"a constant learned from the other published data sets {constant['mean_regret']:.1f}. "
-        f"All of these together would choose {_named(PUBLISHED)}."
+        f"records choose, {_named(OWN)}, **{carried}**: it gives up {ours['mean_regret']:.1f} "
+        "points, a constant learned from the other published data sets "
+        f"{constant['mean_regret']:.1f}; difference {_more(change)}. Beside that constant a model "
+        f"with size and distance {seen}, {_more(free)}. All of these cases together would choose "
+        f"{_named(PUBLISHED)}."
     )
 
 
@@ -146,7 +178,7 @@ def rule_by_rule() -> pd.DataFrame:
     """Return each of the article's rules and both fallbacks, with a constant beside them.
 
     Points given up where the part of the rule applies, by the rule and by the constant, own and
-    published, and in how many situations its answer was tried; "" where that is none.
+    published, and in how many situations its answer was tried; both "" where that is none.
     """
     parts = [(name, name, ARTICLE, label_of(says)) for name, says in SAYS.items()]
     parts += [
@@ -157,10 +189,11 @@ def rule_by_rule() -> pd.DataFrame:
     for title, part, rule, says in parts:
         row = {"says": says}
         for where in WHERE:
+            tried = trial(where, part)["situations"].get(rule, 0)
             for name, column in ((rule, "gives up"), (CONSTANT, "constant")):
-                found = trial(where, part)["mean_regret"].get(name)
+                found = trial(where, part)["mean_regret"].get(name) if tried else None
                 row[f"{where}: {column}"] = "" if found is None else f"{found:.1f}"
-            row[f"{where}: situations"] = trial(where, part)["situations"].get(rule, 0)
+            row[f"{where}: situations"] = tried
         rows[title] = row
     return pd.DataFrame(rows).T
 
@@ -178,8 +211,10 @@ def plot_trial() -> Picture:
                 row, look = rows.loc[name], styles[name.removeprefix("always ")]
                 ax.plot([row["low"], row["high"]], [place] * 2, color=look.colour, lw=1.5)
                 ax.plot(row["mean_regret"], place, color=look.colour, marker=look.marker, ms=7)
-        counted = rows.loc[MEASURED, "situations"]
-        ax.set(xlabel="points of accuracy", xlim=(0, None), title=f"{words}, {counted} situations")
+        cases = rows.loc[MEASURED, "situations"]
+        ax.set(xlabel="points of accuracy, log scale", title=f"{words}, {cases} cases")
+        ax.set_xlim(left=0.2)
+        log_axis(ax)
     axes[0].set_yticks(range(len(order)), [_title(name) for name in order])
     return made
 
@@ -258,7 +293,22 @@ def _band(low: float, high: float) -> str:
     return f"{ends[0]} on" if high == float("inf") or high == 1.01 else f"{ends[0]} to {ends[1]}"
 
 
-def _sides() -> dict[tuple[str, str], list[tuple[str, frozenset[str], bool | None]]]:
+SAME, OTHER, UNCLEAR = "same", "other", "unclear"
+
+
+class Side(NamedTuple):
+    """A side of a threshold: what the evidence would choose there, in words, and its situations.
+
+    ended: SAME where the rule says so, too, OTHER, or UNCLEAR where the interval of their
+    difference over data sets holds zero; "" where the rule names nothing that was tried.
+    """
+
+    told: str
+    cases: frozenset[str]
+    ended: str = ""
+
+
+def _sides() -> dict[tuple[str, str], list[Side]]:
     """Each threshold and evidence with `_side` below and above."""
     found = {}
     for wall, asked in WALLS.items():
@@ -274,25 +324,38 @@ def at_the_walls() -> pd.DataFrame:
     """Return what the evidence would choose on both sides of each threshold, own and published.
 
     Each side: the approach with the lowest mean regret, data sets weighing alike, and in brackets
-    what the rule's own answer for that side gives up, where it has one and this was tried.
+    the number of data sets and, where the rule names an approach for that side that was tried, what
+    that gives up. Where it names one, only situations count in which the rule says so.
     """
-    rows = {place: [told for told, *_ in both] for place, both in _sides().items()}
+    rows = {place: [side.told for side in both] for place, both in _sides().items()}
     return pd.DataFrame(rows, index=["below", "from there on"]).T
 
 
-def _side(rows: pd.DataFrame, says: str) -> tuple[str, frozenset[str], bool | None]:
-    """What the evidence would choose, the situations it holds, and whether the rule says so.
-
-    None where the rule names nothing that was tried.
-    """
+def _side(rows: pd.DataFrame, says: str) -> Side:
+    if says:
+        rows = rows[_said(rows) == says]
     found, cases = mean_regret(rows)["regret"], frozenset(rows["case"])
     if found.empty:
-        return "nothing measured", cases, None
-    best = str(found.index[0])
+        return Side(f"nothing measured{' where the rule speaks' if says else ''}", cases)
+    best, held = str(found.index[0]), counted(rows["family"].nunique(), "data set")
     if says not in found.index:
-        return label_of(best), cases, None
-    told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f})"
-    return told, cases, best == says
+        return Side(f"{label_of(best)} ({held})", cases)
+    ended = SAME
+    if best != says:
+        wide = rows.pivot(index=["family", "case"], columns="approach", values="mean")
+        gains = (wide[best] - wide[says]).dropna().groupby("family").mean()
+        ended = OTHER if len(gains) and mean_interval(gains)[1] > 0 else UNCLEAR
+    unsure = ", no clear winner" if ended == UNCLEAR else ""
+    told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f}; {held}{unsure})"
+    return Side(told, cases, ended)
+
+
+def _said(rows: pd.DataFrame) -> pd.Series:
+    """What one of the article's rules says of size and distance in each row; "" where none does."""
+    facts = zip(rows["n_train"], rows["distance"], strict=True)
+    said = [ruled(Situation(int(examples), distance)) for examples, distance in facts]
+    named = ["" if one.rule == FALLBACK else one.approach for one in said]
+    return pd.Series(named, index=rows.index, dtype=object)
 
 
 def wall_sentence() -> str:
@@ -301,8 +364,33 @@ def wall_sentence() -> str:
     Sides of two thresholds that hold the same situations count once.
     """
     sides = [side for both in _sides().values() for side in both]
-    tried = {cases: agrees for _, cases, agrees in sides if agrees is not None}
+    ends = list({side.cases: side.ended for side in sides if side.ended}.values())
     return (
-        f"The rule names an approach that was tried on {len(tried)} of these sides, and the "
-        f"evidence would choose the same on **{sum(tried.values())}** of them."
+        f"The rule names an approach that was tried on {len(ends)} of these sides: the evidence "
+        f"would choose the same on **{ends.count(SAME)}** of them, clearly another on "
+        f"**{ends.count(OTHER)}**, and **{ends.count(UNCLEAR)}** have no clear winner."
+    )
+
+
+@cache
+def explorer_sentence() -> str:
+    """Say what the records answer for pictures at some of the explorer's stops, and what turns it.
+
+    All would take minutes.
+    """
+    held, start = measured_curves(load_runs()), Point()
+    asked = [Situation(n, far) for n in AXES.examples[1::2] for far in AXES.distance[1::4]]
+    near = [one for one in (evidence_near(each, held) for each in asked) if one.verdict != NONE]
+    takes = pd.Series([one.take for one in near]).value_counts()
+    told = " or ".join(f"**{phrase_of(name)}** ({n})" for name, n in takes.items())
+    turned = {}
+    for limit in reversed(AXES.budget_minutes[:-1]):
+        take = evidence_near(replace(start, budget_minutes=limit).situation(), held).take
+        if take and take not in (takes.index[0], *turned):
+            turned[take] = f"{phrase_of(take)} within {minutes_words(limit)}"
+    return (
+        f"Of {len(asked)} pairs of size and distance, {len(near)} have records of pictures near. "
+        f"Their answer there: {told}, clearly in {sum(one.verdict == CLEAR for one in near)}. A "
+        f"limit on training time turns it: with {start.examples} examples at a distance of "
+        f"{start.distance:g} to {', '.join(turned.values()) or 'nothing else'}."
     )

@@ -9,6 +9,7 @@ tasks; another task may lie outside of them.
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ from helpers.results.expected_regret import MARGIN, expected_regret, recommended
 from helpers.results.larger_pictures import larger_words, nearest_larger, recorded_larger
 from helpers.results.learning_curves import (
     REACH_DISTANCE,
+    WHOLE,
     CurveKey,
     Measured,
     Reading,
@@ -34,8 +36,10 @@ from helpers.results.published.cases import comparable_cases, near_situation
 from helpers.results.published.sums import standings
 from helpers.results.schema import COMPARED, withheld
 from helpers.results.statistics import t_half_width
-from helpers.vocabulary import KINDS, counted, phrase_of
+from helpers.vocabulary import ADAPTER, CLASSICAL, KINDS, SHIPPED, counted, phrase_of
 
+# What answers with the backbone and a head alone; LoRA is merged.
+PLAIN_NETWORK = frozenset(SHIPPED) - {ADAPTER, CLASSICAL}
 CLEAR, CLOSE, NONE = "clear", "too close to call", "no evidence"
 _RECIPES = {1: "the first recipe", 2: "the second recipe"}
 
@@ -149,6 +153,12 @@ def _lean(situation: Situation, held: Measured, names: list[str] | None) -> _Lea
     return _Lean(str(table.index[0]), take, float(regret), int(families))
 
 
+def among(candidates: Sequence[Candidate]) -> str:
+    """Say of a clear lead how many were compared, where not even all of WHOLE were; else ""."""
+    whole = {candidate.approach for candidate in candidates} >= WHOLE
+    return "" if whole else f" among the {len(candidates)} that were compared"
+
+
 def _judge(
     candidates: list[Candidate], readings: list[Reading], reasons: list[Reason], lean: _Lean | None
 ) -> Evidence:
@@ -161,7 +171,7 @@ def _judge(
     if not tied and (lean is None or lean.best == best.approach):
         runner = min(gains.values(), key=lambda gain: gain[0])
         told = (
-            f"Clear: {told}, {100 * runner[0]:.1f} points above the next "
+            f"Clear{among(candidates)}: {told}, {100 * runner[0]:.1f} points above the next "
             f"({100 * runner[1]:.1f} to {100 * runner[2]:.1f})."
         )
         reasons.append(Reason(ReasonKind.COMPARISON, told))
@@ -207,8 +217,15 @@ def _candidate(name: str, mean: float, readings: list[Reading]) -> Candidate:
     mean, half = float(mean), (high - low) / 2
     costs = pd.concat([reading.costs[name] for reading in readings], axis=1).median(axis=1)
     runs = sum(reading.runs[name] for reading in readings)
-    shown = [float(costs[key]) for key in ("train_seconds", "stored_mb", "latency_ms")]
+    shown = [float(costs[key]) for key in ("train_seconds", "stored_mb")]
+    shown.append(float(np.median([_latency(name, reading) for reading in readings])))
     return Candidate(name, mean, mean - half, mean + half, *shown, runs)
+
+
+def _latency(name: str, reading: Reading) -> float:
+    """Over all approaches that serve the same network: between these it differs by noise alone."""
+    alike = PLAIN_NETWORK.intersection(reading.costs) if name in PLAIN_NETWORK else [name]
+    return float(np.median([reading.costs[one]["latency_ms"] for one in alike]))
 
 
 def _difference(first: str, second: str, readings: list[Reading]) -> tuple[float, float, float]:
@@ -285,9 +302,10 @@ def _published_words(cases: pd.DataFrame) -> list[str]:
         for row in table.sort_values("regret").reset_index().to_dict("records")
     )
     sources = ", ".join(sorted(cases["source"].unique()))
+    tried = counted(cases["data_set"].nunique(), "data set")
     return [
         f"Published near here, by others and with other networks (never pooled with our records): "
-        f"{told}. Each over the cases that tried it, of {cases['data_set'].nunique()} data sets "
+        f"{told}. Each over the cases that tried it, of {tried} "
         f"({sources}; python -m helpers published shows them)."
     ]
 

@@ -52,7 +52,7 @@ told = crossings.own_crossing(rows, tuned, frozen)
 Markdown(told)
 
 # %% [markdown]
-# That is the whole method. Train both at a quarter, at half and at all of your data, over several draws.
+# Train both at a quarter, at half and at all of your data, over several draws.
 # If the gain is clear and grows, more data will pay for fine-tuning; if it shrinks, the frozen network
 # catches up. Don't extend the lines far: curves level off.
 #
@@ -83,13 +83,13 @@ fourth = ["nothing", "classical", tuned, "lp_ft", "from_scratch"]
 explore(draw, curve=crossings.curves(runs), beside=fourth, labels={"curve": "network and task"})
 
 # %% [markdown]
-# All at a glance: full fine-tuning minus frozen features, in points, coloured where one is clearly ahead,
+# Full fine-tuning minus frozen features, in points, coloured where one is clearly ahead,
 # seed by seed. **Predict first:** with how few examples is the frozen network clearly ahead?
 
 # %%
 full = "full_fine_tuning"
 duel = crossings.duels(runs, full, frozen)
-crossings.plot_duels(duel, full, frozen, "Where full fine-tuning overtakes the frozen network")
+crossings.plot_duels(duel, full, frozen, "Full fine-tuning minus the frozen network")
 
 # %% [markdown]
 # A crossing would be a row that turns from blue to orange. A sign that changes in grey may be luck; where
@@ -154,7 +154,7 @@ Markdown(crossings.rounds_in_words(small, cheap, full))
 Markdown(crossings.gaps_in_words(runs))
 
 # %% [markdown]
-# So compare test scores. The gap alone has not told who wins.
+# Choose by validation accuracy; the gap tells nothing about who wins.
 #
 # ## 4. Beyond our sizes
 #
@@ -173,14 +173,19 @@ Markdown(crossings.sizes_in_words(runs))
 crossings.published_by_size()
 
 # %% [markdown]
-# This speaks for the rule: with few examples freezing is a serious rival, though the mean gain is above
-# zero there too. But networks are mostly larger, each case is one number, and papers that compare the two
-# tend to have enough data for fine-tuning. Read a direction, not a probability.
+# The direction is the rule's, the size is not:
+
+# %%
+Markdown(crossings.published_in_words())
+
+# %% [markdown]
+# The mean gain is above zero there too. Networks are mostly larger, each case is one number, and papers
+# that compare the two tend to have enough data for fine-tuning. Read a direction, not a probability.
 #
 # ## 5. Which differences are bigger than luck?
 #
 # With few examples, two draws of the training set can differ by more than two approaches do. Standard
-# deviations in points, the median over networks and tasks:
+# deviations in points, the median over networks and tasks, of what was run at every size:
 
 # %%
 crossings.luck_by_size(runs).head(12)
@@ -193,8 +198,8 @@ crossings.luck_by_size(runs).head(12)
 #
 # - A threshold in examples is a crossing of two curves. It moves with task, network and recipe, so look
 #   for *yours* with three sizes of your data.
-# - Freezing is the cheap start with few examples, and small modules are cheap to store. How often they
-#   also win is in the box above.
+# - Freezing is the cheap start with few examples, and small modules are cheap to store. They did not
+#   win "almost always"; the count is below.
 # - Not measured here: noisy labels, networks of more than some twenty million weights, and the luck of
 #   the test split, which all seeds share.
 #

@@ -118,7 +118,7 @@ explore(
 )
 
 # %% [markdown]
-# The first and the last bar train the same head. In seconds, as recorded on one core:
+# The first and the last bar train the same head. Processor seconds, as recorded on one core:
 
 # %%
 Markdown(trade_offs.benched("probe_cached", "partial_cached"))
@@ -165,7 +165,7 @@ races = sorted(held.index, key=lambda name: ("clothing" not in name, -held[name]
 explore(draw_bills, race=races, labels={"race": "network, task, examples"})
 
 # %% [markdown]
-# Counted over all races. The cheapest approach is always on the front of its cost, so ask who else is.
+# Over all races. The cheapest approach is always on the front of its cost, so ask who else is.
 
 # %%
 Markdown(trade_offs.fronts_in_words(bill, COSTS))
@@ -228,7 +228,7 @@ pd.DataFrame(here).rename_axis("× plain network").round(2)
 # **Predict first:** what buys more points for a second, larger pictures or moved weights?
 
 # %%
-photos = product_photos.recorded()
+photos, timed = product_photos.recorded(), product_photos.of_any_task()
 money.plot_lever_costs(photos)
 
 # %% [markdown]
@@ -236,20 +236,21 @@ money.plot_lever_costs(photos)
 
 # %%
 PRICE, WAGE, WATTS = 0.05, 60, 10  # euro an hour of a core, euro an hour of a person, watts a core
-Markdown(money.levers_in_money(photos, PRICE))
+Markdown(money.levers_in_money(photos, timed, PRICE))
 
 # %% [markdown]
 # ## Try it: your prices
 #
-# Recorded seconds, by photo for what is computed once, by update for the rest: 400 updates, or eight passes
-# over more than 1,600 photos. An answer takes the recorded latency of the network at that size.
+# Computed from runs with 200 photos; larger numbers were not run. Seconds count by photo for what is
+# computed once, by update for the rest: 400 updates, or eight passes over more than 1,600 photos. An answer
+# takes the recorded latency of the plain network at that size. A busy core is taken to draw 10 watts.
 #
 # - With 200 photos and no answers, which training is dearest?
 # - Raise the answers: from where on do pixels cost more than moved weights?
 # - With 5,000 photos and no answers, which training is dearest now, and why?
 
 # %%
-prices = money.price_list(photos, product_photos.of_any_task())
+prices = money.price_list(photos, timed)
 
 
 def draw_money(euro_an_hour, photos, answers):
@@ -266,7 +267,7 @@ explore(
 )
 
 # %% [markdown]
-# Somebody reads the result of each training before it is released:
+# Somebody reads each result before its release (seconds computed as above):
 
 # %%
 Markdown(money.people_in_words(prices, 5_000, euro_an_hour=PRICE, wage=WAGE, minutes=20))

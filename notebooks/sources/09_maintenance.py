@@ -10,7 +10,7 @@
 # # What will this cost me in three years?
 #
 # Three bills come after the first training: disks for every version of every task, computing for every
-# retraining, and people who check each release. People are nearly all of it. Small files around one
+# retraining, and people who check each release. People are nearly all of the sum. Small files around one
 # shared base save disks, and how much depends on the network. A new base sends each of them back to
 # training and to the people, unless the old base is kept for them. So ask first how often you will
 # retrain, and how you would notice that you must.
@@ -49,8 +49,8 @@ Markdown(maintenance.bill_in_words(lite, plan, prices))
 # ## 1. Three years on one page
 #
 # Each task is trained again whenever its data have drifted, and a person checks each version before its
-# release. When the base changes, small files are trained again. A full copy goes on as it is, and gains
-# nothing from the better base.
+# release. We assume that small files move to a new base at once, each trained again, and that full copies
+# never move to it: they gain nothing from the better base.
 
 # %%
 maintenance.plot_years(plan, prices)
@@ -59,12 +59,12 @@ maintenance.plot_years(plan, prices)
 # **Predict first:** how short would the check of a release have to be for disks and computing to
 # matter?
 #
-# Move the sliders. When do the files decide?
+# When do the files decide?
 
 
 # %%
-def draw_bill(wage, minutes, retrainings):
-    mine = maintenance.Prices(wage=wage, minutes=minutes)
+def draw_bill(wage, seconds, retrainings):
+    mine = maintenance.Prices(wage=wage, minutes=seconds / 60)
     drifting = maintenance.Plan(plan.tasks, retrainings, upgrades=plan.upgrades)
     return maintenance.plot_costs(lite, drifting, mine)
 
@@ -72,19 +72,20 @@ def draw_bill(wage, minutes, retrainings):
 explore(
     draw_bill,
     wage=[0, 15, 30, 60, 120],
-    minutes=[0, 1, 5, 20, 60],
+    seconds=[0, 1, 2, 5, 15, 60, 300, 1_200, 3_600],
     retrainings=[0, 1, 2, 4, 12, 52],
-    labels={"wage": "euros an hour", "minutes": "minutes a release",
+    labels={"wage": "euros an hour", "seconds": "seconds a release",
             "retrainings": "drift: retrainings a year"},
-    start={"wage": 60, "minutes": 20, "retrainings": 4},
+    start={"wage": 60, "seconds": 1_200, "retrainings": 4},
 )  # fmt: skip
 
 # %% [markdown]
-# Without people, files and seconds decide, but then the whole bill is small. Nor does a small file mean
-# a short training, since each step runs the whole network:
+# Without people, files and seconds decide, but then the whole bill is small. A small file does not always
+# mean a short training, since each step runs the whole network:
 
 # %%
-Markdown(maintenance.seconds_in_words())
+check_told = maintenance.check_in_words(lite, plan, prices)
+Markdown(f"{check_told}\n\n{maintenance.seconds_in_words()}")
 
 # %% [markdown]
 # ## 2. A hundred times less storage?
@@ -136,7 +137,7 @@ library = Library(folder, base)
 for name, task in tasks.items():
     tuned = fit(name)
     library.add(tuned, task, scores={"accuracy": tuned.accuracy(task.test)})
-library.list()[["task", "approach", "settings", "classes", "accuracy", "kB", "base"]].round(3)
+library.list()[["task", "approach", "settings", "classes", "accuracy", "kB", "base"]].round(3).astype({"kB": int})
 
 # %% [markdown]
 # `library.use(name)` returns the live model with that task plugged in: only the small matrices beside

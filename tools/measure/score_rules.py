@@ -1,4 +1,4 @@
-"""Try every rule on the situations that were measured here and published, for regret.csv.
+"""Try every rule on the situations measured here and published, for regret.csv, regret_paired.csv.
 
     python -m tools.measure.score_rules [--schema N] [--runs FILE] [--print-only]
 
@@ -29,7 +29,14 @@ from helpers.decision import (
 from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.results.learning_curves import Measured, measured_curves
-from helpers.results.rule_cases import ALL, ARTICLE, MEASURED, published_table, situations
+from helpers.results.rule_cases import (
+    ALL,
+    ARTICLE,
+    CONSTANT,
+    MEASURED,
+    published_table,
+    situations,
+)
 from helpers.results.schema import COMPARED
 from tools.measure import hierarchical, rival_rules
 from tools.measure.rival_rules import RULES, Seen
@@ -109,6 +116,21 @@ def against(picks: pd.DataFrame, rule: str = MEASURED) -> pd.DataFrame:
     ]
     table = pd.DataFrame(made, columns=["rule", "less", "low", "high", "data_sets"])
     return table.assign(situations=table["rule"].map(others["rule"].value_counts()))
+
+
+def paired_table(picks: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """What is stored beside it: how much more each rule gives up than two others, where both chose.
+
+    Columns: evidence, rule, beside (the other), more (mean), low and high (over data sets),
+    data_sets, situations.
+    """
+    made = [
+        against(rows[rows["part"] == ALL], beside).assign(evidence=evidence, beside=beside)
+        for evidence, rows in picks.items()
+        for beside in (MEASURED, CONSTANT)
+    ]
+    names = ["evidence", "rule", "beside", "more", "low", "high", "data_sets", "situations"]
+    return pd.concat(made, ignore_index=True).rename(columns={"less": "more"})[names].round(5)
 
 
 def swept(table: pd.DataFrame) -> pd.DataFrame:
@@ -217,13 +239,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--schema", type=int, help="whose rows are tried: those compared")
     parser.add_argument("--runs", type=Path, help="another file of runs")
-    parser.add_argument("--print-only", action="store_true", help="leave regret.csv as it is")
+    parser.add_argument("--print-only", action="store_true", help="leave both tables as they are")
     asked = parser.parse_args(arguments)
     runs = records.load_runs(asked.runs, schema=asked.schema or COMPARED)
     picks = picks_of(runs)
     table = regret_table(picks)
     if not asked.print_only:
-        table.to_csv(results_dir() / "regret.csv", index=False, lineterminator="\n")
+        for name, made in (("regret", table), ("regret_paired", paired_table(picks))):
+            made.to_csv(results_dir() / f"{name}.csv", index=False, lineterminator="\n")
     print(table.to_string(index=False))
     for evidence, rows in picks.items():
         print(f"\n{evidence}: what each gives up more than the answer that ships, where both chose")

@@ -23,7 +23,13 @@ from helpers.display.theme import lab_colours, sheet
 from helpers.errors import UserError, first_line
 from helpers.results import runs as records
 from helpers.results.evidence import Evidence, evidence_near
-from helpers.results.learning_curves import Curve, Measured, measured_curves
+from helpers.results.learning_curves import (
+    REACH_DISTANCE,
+    REACH_SIZE,
+    Curve,
+    Measured,
+    measured_curves,
+)
 from helpers.vocabulary import style_of
 
 NO_LIMIT = "no limit"  # a slider takes None for "nothing chosen"
@@ -50,7 +56,7 @@ class Explorer:
         self.panels: dict[int, Panel] = {}
         self.dropped: dict[int, list[tuple[int, float, str]]] = {}  # live points, by curve
         self._known = functools.lru_cache(REMEMBERED)(lambda s: evidence_near(s, self.held))
-        self.controls = make_controls()
+        self.controls = make_controls(self.held)
         self.verdict, self.answer = ipywidgets.HTML(), ipywidgets.HTML()
         self.note = ipywidgets.HTML()
         self.button = ipywidgets.Button(
@@ -161,9 +167,18 @@ SLIDERS = ("examples", "distance", "budget_minutes", "latency_ms", "tasks")
 SWITCHES = ("modality", "llm", "unlabelled", "local_only")
 
 
-def make_controls() -> dict[str, ipywidgets.ValueWidget]:
-    """Return one control for each field of `Point`; sliders stop at the lattice's values."""
+def make_controls(held: Measured) -> dict[str, ipywidgets.ValueWidget]:
+    """Return one control for each field of `Point`; sliders stop at the lattice's values.
+
+    Sizes and distances that no curve of `held` reaches are marked: only the rule answers there.
+    """
     start = Point()
+    most = max((curve.whole[-1] for curve in held.curves), default=0) * REACH_SIZE
+    farthest = max((curve.distance for curve in held.curves), default=0.0) + REACH_DISTANCE
+
+    def reached(words: str, value: float, end: float) -> str:
+        return words if value <= end + 1e-9 else f"{words} (rule only)"
+
     look = {"style": {"description_width": "13em"}, "layout": {"width": "32em"}}
 
     def slider(label: str, name: str, words: Callable[[Any], str]) -> ipywidgets.SelectionSlider:
@@ -179,8 +194,10 @@ def make_controls() -> dict[str, ipywidgets.ValueWidget]:
     language = switch("for a large language model (texts)")
     language.disabled = True
     return {
-        "examples": slider("labelled examples", "examples", "{:,}".format),
-        "distance": slider("distance from pretraining", "distance", "{:.2f}".format),
+        "examples": slider("labelled examples", "examples", lambda n: reached(f"{n:,}", n, most)),
+        "distance": slider(
+            "distance from pretraining", "distance", lambda d: reached(f"{d:.2f}", d, farthest)
+        ),
         "budget_minutes": slider("training time, at most", "budget_minutes", minutes_words),
         "latency_ms": slider("one prediction, at most", "latency_ms", latency_words),
         "tasks": slider("similar tasks to keep up", "tasks", str),

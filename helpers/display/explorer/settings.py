@@ -8,7 +8,7 @@ The notebook's explorer asks point by point; the page's answers are all worked o
 from dataclasses import dataclass
 
 from helpers.decision import DEFAULTS, FALLBACK, Decision, ReasonKind, Situation
-from helpers.results.evidence import CLEAR, NONE, Evidence
+from helpers.results.evidence import CLEAR, NONE, Evidence, among
 from helpers.results.learning_curves import NEAREST, REACH_DISTANCE, SEEDS, Curve, Measured
 from helpers.vocabulary import phrase_of
 
@@ -111,7 +111,8 @@ def headline(ruled: Decision, found: Evidence) -> tuple[str, str]:
     best = next(c for c in found.candidates if c.approach == found.take)
     reached = f"{best.accuracy:.3f} ({best.low:.3f} to {best.high:.3f})"
     if found.verdict == CLEAR:
-        return rule, f"Measured near here, {phrase_of(found.take)} is clearly ahead at {reached}."
+        ahead = f"{phrase_of(found.take)} is clearly ahead{among(found.candidates)}"
+        return rule, f"Measured near here, {ahead} at {reached}."
     told = "Measured near here it is too close to call; take"
     return rule, f"{told} {phrase_of(found.take)}, {reached}."
 

@@ -67,15 +67,15 @@ ANSWERS = {
         function("my_rule", own_rule),
         hints=(
             "Start from the best constant and look where it gives up most.",
-            "One wall will do: one approach below a number of examples or a distance, one above.",
-            "Try every pair of approaches at every wall, and keep the best.",
+            "One threshold will do, of size or of distance: one approach below it, one above.",
+            "Try every pair of approaches at every threshold, and keep the best.",
         ),
         praise="It was fitted to the data that judge it. Left out in turn, they are less kind.",
     ),
     "10.4": Exercise(
         chosen("fabric", "scrambled", "shops", "letters", "nightly"),
         hints=(
-            "What has each base seen before, and what do the new pictures or words share with it?",
+            "What has each base seen before, and what do the new pictures share with it?",
             "Freezing is right here only where the budget allows little else, however close the "
             "domain. Elsewhere look at what moves weights, and at doing without a network.",
             "scenarios.options(scenarios.get_scenario('fabric')) is the whole bill, best first.",

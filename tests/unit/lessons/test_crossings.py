@@ -120,6 +120,9 @@ def test_a_crossing_of_ones_own(frozen, tuned, told):
         ]
     )
     assert told in crossings.own_crossing(rows, "partial_fine_tuning", FROZEN)
+    unsure = rows.assign(accuracy=rows["accuracy"] + rows["seed"] * (rows["approach"] == FROZEN))
+    said = crossings.own_crossing(unsure, "partial_fine_tuning", FROZEN)
+    assert said.startswith("**No crossing can be told**") and said.count("**") == 2
     made = crossings.plot_live(rows, "Live")
     assert len(made.axes[0].lines) == 2
 
@@ -149,15 +152,19 @@ def test_the_wider_gap_is_counted_pair_by_pair():
         [runs({FULL: {50: 0.5}}, train_accuracy=1.0), runs({FROZEN: {50: 0.6}}, train_accuracy=0.8)]
     )
     told = crossings.gaps_in_words(rows)
-    assert "pictures: full fine-tuning had the wider gap in 100% of 3" in told and "**0%**" in told
+    assert "had the wider gap in 3 of 3 paired runs; with it it won **0 of 3**" in told
     level = crossings.gaps_in_words(rows.assign(train_accuracy=rows["test_accuracy"]))
-    assert level.endswith("in 0% of 3 paired runs")
+    assert level.endswith("in 0 of 3 paired runs; without it won **0 of 3**")
 
 
 def test_luck_is_measured_in_points():
     rows = runs({FROZEN: {50: 0.6}, FULL: {50: 0.5}, SCRATCH: {50: 0.7}})
     row = crossings.luck_by_size(rows).iloc[0]
     assert row["between draws"] == pytest.approx(0.1) and row["between approaches"] == 10.0
+    # What was not run at every size would make two sizes compare unlike things.
+    more = pd.concat([runs({FROZEN: {50: 0.6, 200: 0.6}, FULL: {50: 0.5, 200: 0.5}}),
+                      runs({SCRATCH: {200: 0.1}})])  # fmt: skip
+    assert crossings.luck_by_size(more)["between approaches"].nunique() == 1
 
 
 # On the records that ship.
@@ -190,6 +197,7 @@ def test_published_sizes_are_counted_once(held):
     few, many = table.iloc[:2], table.iloc[2:]  # below and above 5,000 examples
     assert (few["mean gain"] > 0).all()
     assert few["frozen first (%)"].min() > 2 * many["frozen first (%)"].max()
+    assert "Below 5,000 examples the frozen network came first" in crossings.published_in_words()
     assert "1,281,167" in crossings.sizes_in_words(held)
 
 

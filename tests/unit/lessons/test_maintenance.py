@@ -82,10 +82,19 @@ def test_the_title_of_the_bill_says_what_people_are_of_it(costs):
     assert "at least 0%" in m.plot_costs(costs, plan, m.Prices(wage=0)).alt
 
 
+def test_a_check_as_short_as_is_said_costs_what_the_rest_costs(costs):
+    plan, prices = m.Plan(50, 4, 3, 2), m.Prices()
+    seconds = float(m.check_in_words(costs, plan, prices).split("**")[1].split()[0])
+    short = m.bill(costs, plan, m.Prices(minutes=seconds / 60)).set_index("approach").loc[m.FULL]
+    assert short["people"] == pytest.approx(short["disks"] + short["computing"], rel=0.05)
+
+
 def test_the_diagram_counts_releases_and_hours(costs):
     words = m.plot_years(m.Plan(50, 4, 3, 2), m.Prices(minutes=20)).alt
     assert "LoRA: 15 releases; 50 tasks: 250 hours" in words
     assert "13 releases; 50 tasks: 217 hours" in words
+    dates = m.plot_years(m.Plan(1, 4, 3), m.Prices()).axes[0].lines[0].get_xdata()
+    assert list(dates) == list(range(0, 39, 3))
     assert "0 new bases" in m.plot_years(m.Plan(1, 0, 3), m.Prices()).alt
 
 

@@ -147,7 +147,7 @@ def test_nothing_says_nan_however_thin_the_records(left, seeds):
         levers.levers_in_words(held), product_photos.beside_frozen(held).to_string(),
         product_photos.clear_gains(held),
         product_photos.to_ship(held), product_photos.findings(held),
-        money.levers_in_money(held, 0.05),
+        money.levers_in_money(held, held, 0.05),
     ]  # fmt: skip
     prices = money.price_list(held, held)
     said.append(money.people_in_words(prices, 200, euro_an_hour=1, wage=60, minutes=20))

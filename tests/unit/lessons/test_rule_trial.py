@@ -4,44 +4,38 @@ import pandas as pd
 import pytest
 
 from helpers.lessons import rule_trial
-from helpers.results.rule_cases import CONSTANT, MEASURED
 
 
 @pytest.fixture
 def planted(monkeypatch):
-    """Let a rule's row of the trial be another's: planted(rule, like, also=rule)."""
-    whole = rule_trial.trial
+    """Let every paired difference be an interval of points: planted(low, high)."""
 
-    def plant(rule, like):
-        def changed(where, part=rule_trial.ALL):
-            rows = whole(where, part).copy()
-            rows.loc[rule] = rows.loc[like]
-            return rows
-
-        monkeypatch.setattr(rule_trial, "trial", changed)
+    def plant(low, high):
+        change = pd.Series({"more": (low + high) / 2, "low": low, "high": high})
+        monkeypatch.setattr(rule_trial, "paired", lambda *asked: change)
 
     return plant
 
 
-def test_size_and_distance_help_only_where_the_model_that_sees_them_gives_up_less(planted):
-    planted(rule_trial.SLOPES, "always from_scratch")
-    assert "Size and distance made no difference that shows" in rule_trial.own_sentence()
-    planted(MEASURED, "always from_scratch")
-    assert "Size and distance helped" in rule_trial.own_sentence()
-
-
-def test_an_answer_carries_over_where_it_gives_up_no_more_than_a_constant_learned_there(planted):
-    planted(MEASURED, "always from_scratch")
-    assert "does not carry over" in rule_trial.published_sentence()
-    planted(MEASURED, CONSTANT)
-    assert "**does about as well**" in rule_trial.published_sentence()
+@pytest.mark.parametrize(
+    ("low", "high", "own", "published"),
+    [
+        (-1, 1, "made no difference that shows", "**does about as well**"),
+        (-2, -1, "helped", "**does better**"),
+        (1, 2, "did harm", "**does worse**"),
+    ],
+)
+def test_rules_are_compared_on_the_same_cases(planted, low, high, own, published):
+    planted(low, high)
+    assert f"Size and distance {own}**" in rule_trial.own_sentence()
+    assert published in rule_trial.published_sentence()
 
 
 def test_each_rule_and_both_fallbacks_have_a_row():
     table = rule_trial.rule_by_rule()
     assert list(table.index[:4]) == ["R1", "R2", "R3", "R4"] and len(table) == 6
     untried = table["published: situations"] == 0
-    assert (table.loc[untried, "published: gives up"] == "").all()
+    assert (table.loc[untried, ["published: gives up", "published: constant"]] == "").all(axis=None)
     assert (table.loc[~untried, "published: gives up"] != "").all()
 
 
@@ -63,11 +57,28 @@ def test_a_situation_without_a_size_lies_on_no_side(monkeypatch):
     assert list(wall.rows(rows)["n_train"]) == [10, 10_000]
 
 
-def test_the_sides_count_those_where_the_rule_names_what_the_evidence_would_choose():
-    rows = [("a", 0, "lora", 0.9), ("a", 0, "feature_extraction", 0.5)]
+def side(gains, says, n=10):
+    """What is said of a side where LoRA is ahead of the frozen network by these on data sets."""
+    rows = [
+        (place, place, name, 0.5 + gain * (name == "lora"))
+        for place, gain in enumerate(gains)
+        for name in ("lora", "feature_extraction")
+    ]
     table = pd.DataFrame(rows, columns=["family", "case", "approach", "mean"])
-    table = table.assign(seconds=1.0, stored=1.0)
-    assert rule_trial._side(table, "lora")[-1] is True
-    assert rule_trial._side(table, "feature_extraction")[-1] is False
-    assert rule_trial._side(table, "adapter")[-1] is None
-    assert rule_trial._side(table.head(0), "lora")[-1] is None
+    table = table.assign(seconds=1.0, stored=1.0, n_train=n, distance=0.1)
+    return rule_trial._side(table, says)
+
+
+def test_a_side_is_scored_where_the_rule_speaks_and_its_winner_is_clear():
+    assert side([0.1, 0.11, 0.12], "feature_extraction").ended == rule_trial.OTHER
+    assert side([-0.1, -0.2], "feature_extraction").ended == rule_trial.SAME
+    unsure = side([0.5, -0.1, 0.0], "feature_extraction")
+    assert unsure.ended == rule_trial.UNCLEAR and "3 data sets, no clear winner" in unsure.told
+    silent = side([0.1, 0.1], "feature_extraction", n=10_000)
+    assert silent == ("nothing measured where the rule speaks", frozenset(), "")
+    assert side([0.1, 0.1], "").told == "LoRA (2 data sets)"
+
+
+def test_what_the_explorer_shows_is_told():
+    told = rule_trial.explorer_sentence()
+    assert "Their answer there: **LoRA** (" in told and "to nothing else" not in told

@@ -13,6 +13,7 @@ import scipy.stats
 from rows import SECONDS, made, three
 from situations import random_situation
 
+from helpers.approaches import APPROACHES
 from helpers.cli import commands
 from helpers.decision import ReasonKind, Situation
 from helpers.errors import UserError
@@ -52,6 +53,9 @@ def test_at_a_measured_size_means_and_intervals_are_students_t():
         assert candidate.runs == 3
         assert candidate.train_seconds == pytest.approx(SECONDS[candidate.approach])
     assert (found.verdict, found.take) == (CLEAR, "lora")
+    assert found.reasons[-1].text.startswith("Clear among the 3 that were compared: LoRA")
+    plain = {name for name, one in APPROACHES.items() if one.serves_plain_network()}
+    assert plain == evidence.PLAIN_NETWORK
 
 
 def test_between_sizes_the_curve_is_straight_over_the_logarithm():
@@ -252,7 +256,8 @@ def test_budget_and_latency_leave_out_what_is_over_them():
     assert names() == set(SECONDS)
     assert names(budget_minutes=100 / 60 + 1e-6) == set(SECONDS)
     assert names(budget_minutes=99 / 60) == {"feature_extraction", "lora"}
-    assert names(latency_ms=1.5) == {"feature_extraction", "full_fine_tuning"}
+    assert names(latency_ms=1.5) == set(SECONDS)  # one network, so its median latency
+    assert names(latency_ms=0.5) == set()
     assert names(budget_minutes=0.01) == set()
     told = evidence_near(Situation(100, FAR, budget_minutes=99 / 60), runs, {}).reasons
     assert "left out: full fine-tuning" in told[1].text
