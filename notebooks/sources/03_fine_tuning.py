@@ -108,8 +108,7 @@ def tune(net, optimizer, X, y, epochs):
 
 
 # %% [markdown]
-# Two epochs of the partial one show that the lines work. A probe is far ahead of so few steps; section 2
-# trains longer, and recorded runs have at least 400.
+# Two epochs only show that the lines work; section 2 trains longer, recorded runs at least 400 steps.
 
 # %%
 n_train = pick(full=200, fast=40)
@@ -167,8 +166,7 @@ made
 Markdown(fine_tuning.steps_in_words(deep, "top_stages"))
 
 # %% [markdown]
-# Each further stage has a price: less is kept, more is computed and stored. So free more only while
-# validation improves. Distance alone does not tell how far to go: Lee et al. (2022,
+# So free more only while validation improves. Distance alone does not tell how far to go: Lee et al. (2022,
 # [arXiv 2210.11466](https://arxiv.org/abs/2210.11466)) found that tuning the *first* block suits a change
 # of the input, and the last one a change of the output.
 #

@@ -44,7 +44,7 @@ plot_low_rank()
 
 # %% [markdown]
 # A convolution is a matrix too, applied at every position: $A$ keeps its kernel and stride, and $B$ is
-# 1×1. (A linear layer is the same with `nn.Linear`.) **Predict first:** $B$ starts at zero. What does the
+# 1×1. **Predict first:** $B$ starts at zero. What does the
 # layer return before training?
 
 
@@ -131,7 +131,7 @@ probe = frozen.score(photos.features(lite, task.test).arrays[0], task.test.label
 Markdown(f"Right on **{right:.0%}** of {len(truth)} test photos; a probe is on {probe:.0%}.")
 
 # %% [markdown]
-# One draw and a few epochs only say that it trains. Section 3 asks who is better.
+# That it trains is all that one draw can say. Section 3 asks who is better.
 #
 # **Two settings.** The rank $r$ says how many directions an update has, and `alpha / r` how strongly it
 # counts. Keep `alpha` at twice the rank, as everywhere here, and that factor stays 2. With `alpha` fixed,

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # How far is too far?
 #
-# So far that pretraining no longer shows: the same network, trained from scratch, does about as well. Distance
-# can be measured in seconds, before any tuning. But three scores of distance disagree, and a score is
-# useful only if it foretells who wins. So we compute them, turn a dial that moves one task away from its
-# origin, and hold each score to what came out.
+# Too far is where pretraining no longer helps: the same network, trained from scratch, does about as
+# well. Distance can be measured in seconds, before any tuning. But a score of distance is useful only if
+# it foretells who wins, and in these records none does. So we compute three, turn a dial that moves one
+# task away from its origin, and hold each score to what came out.
 #
 # **Needs:** this clone; fabric and solar cells (fetched by `make lab`).
 
@@ -76,9 +76,9 @@ nearness = live.assign(**{"Fréchet": -live["Fréchet"]})
 live.round(2).join(nearness.rank(ascending=False).astype(int).add_suffix(" rank"))
 
 # %% [markdown]
-# A probe mixes in how hard a task is: digits look nothing like clothes, yet a probe separates them with
-# ease. So `distance` in this collection is built on the clouds: F / (1 + F) of the Fréchet distance F,
-# which runs from 0 to 1.
+# A probe mixes in how hard a task is: digits lie far from clothes by Fréchet, yet a probe does nearly as
+# well on them as on the near products. So `distance` in this collection is built on the clouds: F / (1 +
+# F) of the Fréchet distance F, which runs from 0 to 1.
 #
 # ## The dial
 #
@@ -134,9 +134,8 @@ explore(
 )
 
 # %% [markdown]
-# How much is pretraining still worth? Full fine-tuning minus the same network from scratch: at the line
-# nothing, and clearly below it would have done harm. **At which step does the interval first touch the
-# line?**
+# How much is pretraining still worth? Full fine-tuning minus the same network from scratch: on the line
+# it is worth nothing, below it it does harm. **At which step does the interval first touch the line?**
 
 # %%
 distances.plot_worth()
@@ -151,10 +150,10 @@ Markdown(distances.worth_sentence())
 # ## Does distance foretell who wins?
 #
 # If a distant domain wants more weights to move, the gain of tuning over a frozen probe should grow with
-# the distance. Each mark is a task or a step of the dial. What ImageNet networks were trained on isn't
-# at hand; there the distance is taken to a stand-in, clothing photos, which is an assumption, and the
-# clothing photos themselves are their own zero. Texts have no mark yet. The table leaves out networks
-# with fewer than four.
+# the distance. Each mark is a task or a step of the dial. What ImageNet networks were trained on isn't at
+# hand; there the distance is taken to a stand-in, clothing photos, which is an assumption; two samples of
+# clothing still lie a little apart. Texts have no mark. The table leaves out networks with fewer than
+# four.
 #
 # **Is there one cloud that rises, or one for each network?**
 

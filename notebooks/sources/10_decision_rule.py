@@ -116,7 +116,7 @@ pd.DataFrame(chosen).fillna("")
 explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "threshold"})
 
 # %% [markdown]
-# Here each data set has one say, while the box above averages over situations. What each body of
+# Here each data set counts once, while the box above averages over situations. What each body of
 # evidence would choose on either side, where the rule speaks:
 
 # %%
@@ -175,7 +175,7 @@ check("10.1", answer)
 # %% [markdown]
 # **10.2** Write `choose(table, unseen)`: the approach that gives up least on all data sets but
 # `unseen`. The table has the columns `data_set`, `approach` and `regret`, and several rows for a data
-# set. Each data set has one say, however many rows it has.
+# set. Each data set counts once, however many rows it has.
 
 # %%
 answer = ...

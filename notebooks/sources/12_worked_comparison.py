@@ -172,7 +172,7 @@ product_photos.by_recipe()
 
 # %% [markdown]
 # Photos, network and approaches are the same, so overfitting depends on the recipe too; on what part of
-# it, the table cannot tell. A narrow gap alone is no merit: a network that learned little has one.
+# it, the table cannot tell.
 #
 # ## 7. How carefully must the learning rate be set?
 #
@@ -184,9 +184,9 @@ with pd.option_context("display.max_colwidth", None):
     display(product_photos.rates_tried())
 
 # %% [markdown]
-# Where the best rate is the *lowest* or *highest* tried, a better one may lie beyond it. A probe that
-# is solved to its optimum has no rate, but a penalty (shown as C: a small C is a strong one). [03](03_fine_tuning.ipynb) sweeps rates with
-# several seeds.
+# Where the best rate is the *lowest* or *highest* tried, a better one may lie beyond it. A probe that is
+# solved to its optimum has no rate, but a penalty (shown as C: a small C is a strong one).
+# [03](03_fine_tuning.ipynb) sweeps rates with several seeds.
 #
 # ## 8. Photos from elsewhere
 #

@@ -118,8 +118,8 @@ Markdown(said)
 smollm2_records.adapted_shown()
 
 # %% [markdown]
-# Learned: bits per byte saved. Forgotten: bits per byte lost. Brackets are 95 % intervals over seeds; a
-# line of one seed has none. LoRA beside full fine-tuning, and what the table lacks:
+# Learned: bits per byte saved. Forgotten: bits per byte lost. Brackets are 95 % intervals over seeds.
+# LoRA beside full fine-tuning, and what the table lacks:
 
 # %%
 Markdown(smollm2_records.adapted_in_words())
@@ -227,7 +227,8 @@ Markdown(counting.files_in_words())
 published_scale.three_billion()
 
 # %% [markdown]
-# The original paper ([arXiv 2106.09685](https://arxiv.org/abs/2106.09685)) did it with GPT-3 (scores in per cent; SAMSum is ROUGE-1):
+# The original paper ([arXiv 2106.09685](https://arxiv.org/abs/2106.09685)) did it with GPT-3 (scores in
+# per cent; SAMSum is ROUGE-1):
 
 # %%
 published_scale.gpt3()

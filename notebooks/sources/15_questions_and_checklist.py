@@ -276,8 +276,7 @@ sizes = [n for n in (25, 50, 100, 200, 400) if n < right.shape[1] - 50]
 explore(draw, test_pictures=sizes, start={"test_pictures": sizes[2]})
 
 # %% [markdown]
-# The band holds nineteen teams of twenty. At one model the line lies at zero: an untouched test set is
-# fair.
+# The band holds nineteen teams of twenty.
 #
 # ## What to remember
 #
