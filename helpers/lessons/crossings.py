@@ -250,10 +250,16 @@ def own_crossing(rows: pd.DataFrame, approach: str, baseline: str) -> str:
         number = f"{found:,.0f}" if math.isnan(clear) else f"**{found:,.0f}**"
         where = f"was ahead of *{label_of(baseline)}* from {at_most}{number} examples on"
     steps = "; ".join(f"{100 * r.mean:+.1f} points at {r.n_train:,}" for r in table.itertuples())
-    told = f"*{label_of(approach).capitalize()}* {where} ({steps})"
+    told, name = f"{where} ({steps})", label_of(approach)
     if math.isnan(clear):
-        return f"**No crossing can be told**: at no size is the gain clear. By the mean, {told}."
-    return f"{told}. Clearly ahead, with the whole interval above zero, from: **{clear:,.0f}**."
+        return (
+            "**No crossing can be told**: at no size is the gain clear. By the mean, "
+            f"*{name}* {told}."
+        )
+    told = (
+        f"*{name[0].upper()}{name[1:]}* {told}. Clearly ahead, with the whole interval above zero"
+    )
+    return f"{told}, from: **{clear:,.0f}**."
 
 
 def gaps_in_words(runs: pd.DataFrame) -> str:
@@ -269,15 +275,13 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
     both["wider"] = gap > both["train_accuracy_theirs"] - both["test_accuracy_theirs"]
     lines = []
     for kind, own in both.groupby("modality"):
-        sides = {"with it": own["won"][own["wider"]], "without": own["won"][~own["wider"]]}
+        sides = {"there": own["won"][own["wider"]], "elsewhere": own["won"][~own["wider"]]}
         told = " and ".join(
-            f"{which} it won **{won.sum()} of {len(won)}**"
-            for which, won in sides.items()
-            if len(won)
+            f"**{won.sum()} of {len(won)}** {which}" for which, won in sides.items() if len(won)
         )
         lines.append(
             f"- {KINDS[kind]}: full fine-tuning had the wider gap in {own['wider'].sum()} of "
-            f"{len(own)} paired runs; {told}"
+            f"{len(own)} paired runs; it won {told}"
         )
     return "\n".join(lines)
 

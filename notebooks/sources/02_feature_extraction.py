@@ -139,7 +139,7 @@ said = model.predict(unseen)
 photos.plot_confusion(task.test.labels, said, task.classes)
 
 # %% [markdown]
-# The photos it was surest about, and wrong. Would you have labelled them as they are?
+# The photos it was surest about, and wrong:
 
 # %%
 sure = model.predict_proba(unseen).max(1)

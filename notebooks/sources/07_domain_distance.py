@@ -104,7 +104,7 @@ print(coverage(runs), recipe_in_words(), sep="\n")
 
 # %% [markdown]
 # Move the dial over the steps that were recorded. **Do all approaches fall alike, and which one is ahead at
-# the end?** (*No network* and *from scratch* nearly coincide.)
+# the end?**
 
 # %%
 steps = sorted(curves["dial"].unique())
@@ -183,8 +183,8 @@ Markdown(distances.foretold_sentence())
 # ## What to remember
 #
 # - A distance between clouds needs no labels, but it needs the pretraining data or a stand-in.
-# - A probe tells whether your classes can be separated. Whether it tells what tuning will gain, so few
-#   places can't say.
+# - A probe tells whether your classes can be separated. What tuning will gain, so few places can't tell
+#   from it.
 # - So measure the distance to know what you have, and decide by a probe and one tuned run.
 
 # %%

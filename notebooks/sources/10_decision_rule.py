@@ -58,8 +58,7 @@ print(phrase_of(told.approach), told.rule, sep=" · ")
 print(*told.reasons, sep="\n")
 
 # %% [markdown]
-# "Fallback" means that none of the four rules covers the situation, so the answer is ours. In
-# the whole map one example more can change the answer:
+# "Fallback": no rule covers the situation, so the answer is ours. One example more can change it:
 
 # %%
 sizes = {"small (500)": 500, "moderate (20,000)": 20_000, "large (500,000)": 500_000}
@@ -80,8 +79,8 @@ pd.DataFrame(boxes).map(lambda made: f"{made.rule}: {made.approach.replace('_', 
 rule_trial.rule_by_rule()
 
 # %% [markdown]
-# Where cells are empty nobody tried what the rule names; situations are those in which it was
-# tried. Where the constant's first choice was not, it takes the next best.
+# Where cells are empty nobody tried what the rule names. Where the constant's first choice was not tried,
+# it takes the next best.
 #
 # ## The rivals
 #
@@ -96,9 +95,8 @@ rule_trial.rule_by_rule()
 rule_trial.plot_trial()
 
 # %% [markdown]
-# Published networks are larger, data sets go up to a million examples, and recipes are their authors'.
-# Sources rarely tried every approach, so rules are scored on different cases there. If your network and
-# recipe are like theirs, take what published tables would choose:
+# Published networks are larger, and sources rarely tried every approach. If your network and recipe are
+# like theirs, take what published tables would choose:
 
 # %%
 names = {"own": "measured here", "published": "published"}
@@ -108,16 +106,15 @@ pd.DataFrame(chosen).fillna("")
 # %% [markdown]
 # ## Are the walls in the right place?
 #
-# The rule turns at 5,000 examples, at a distance of one third, and at 100,000 examples. What does
-# each approach give up on both sides? **Predict first:** does the lowest curve change at the dashed
+# The rule turns at 5,000 examples, at a distance of one third, and at 100,000 examples. **Predict first:** does the lowest curve change at the dashed
 # line?
 
 # %%
 explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "threshold"})
 
 # %% [markdown]
-# Here each data set counts once, while the box above averages over situations. What each body of
-# evidence would choose on either side, where the rule speaks:
+# Each data set counts once here. What each body of evidence would choose on either side, where the rule
+# speaks:
 
 # %%
 rule_trial.at_the_walls()
@@ -131,8 +128,7 @@ Markdown(rule_trial.wall_sentence())
 # %% [markdown]
 # ## Your own situation
 #
-# The nearest recorded curves, trained by today's (second) recipe, say what was reached and whether the
-# best is clear. Published cases stand beside them, and so does what would change the answer.
+# The nearest recorded curves say what was reached and whether the best is clear.
 
 # %%
 made = both_answers(Situation(examples=300, distance="distant"))
@@ -194,7 +190,7 @@ check("10.3", answer)
 # **10.4 Choose.** Five situations, told as they are brought to you. For each one name the approach
 # that you would take: `classical`, `feature_extraction`, `partial_fine_tuning`, `full_fine_tuning`,
 # `lora`, `adapter`, `from_scratch` or `lp_ft`. The check looks up what your choice would have cost in
-# points of accuracy and in minutes; what is nearly right earns part of the credit.
+# points of accuracy and in minutes.
 
 # %%
 Markdown(scenarios.tell())

@@ -231,8 +231,7 @@ Markdown(pitfalls.leak_in_words(pocket, task, few, (X_test, y_test), draws))
 Markdown(questions.checklist())
 
 # %% [markdown]
-# `python -m helpers advise PATH` checks what can be counted on your own data. Which difference does a
-# test set of a given size show, in four tries of five?
+# Which difference does a test set of a given size show, in four tries of five?
 
 # %%
 sizes = (50, 100, 200, 500, 1_000, 5_000)

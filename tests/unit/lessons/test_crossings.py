@@ -152,9 +152,9 @@ def test_the_wider_gap_is_counted_pair_by_pair():
         [runs({FULL: {50: 0.5}}, train_accuracy=1.0), runs({FROZEN: {50: 0.6}}, train_accuracy=0.8)]
     )
     told = crossings.gaps_in_words(rows)
-    assert "had the wider gap in 3 of 3 paired runs; with it it won **0 of 3**" in told
+    assert "had the wider gap in 3 of 3 paired runs; it won **0 of 3** there" in told
     level = crossings.gaps_in_words(rows.assign(train_accuracy=rows["test_accuracy"]))
-    assert level.endswith("in 0 of 3 paired runs; without it won **0 of 3**")
+    assert level.endswith("in 0 of 3 paired runs; it won **0 of 3** elsewhere")
 
 
 def test_luck_is_measured_in_points():

@@ -214,6 +214,16 @@ def test_the_stored_table_is_made_from_the_records(stored, again):
         assert same, f"{column}; run: python -m tools.measure.score_rules"
 
 
+def test_the_stored_pairs_are_made_from_the_records(again):
+    stored, made = pd.read_csv(results_dir() / "regret_paired.csv"), score_rules.paired_table(again)
+    keys = ["evidence", "rule", "beside"]
+    both = stored.merge(made, on=keys, suffixes=("", "_again"), validate="one_to_one")
+    assert len(both) == len(stored) == len(made), "run: python -m tools.measure.score_rules"
+    for column in ("more", "low", "high", "situations"):
+        same = np.allclose(both[f"{column}_again"], both[column], atol=2e-5, equal_nan=True)
+        assert same, f"{column}; run: python -m tools.measure.score_rules"
+
+
 def test_the_answer_that_ships_gives_up_no_more_than_any_rule_on_our_records(again):
     """Each on the situations where both named what was tried; data sets left out."""
     own = whole(again["own"])
