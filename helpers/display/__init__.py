@@ -8,7 +8,16 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "diagrams": ["plot_approaches", "plot_bill", "plot_low_rank"],
         "figures": ["figure"],
         "path_chooser": ["Chooser"],
-        "plots": ["image_grid", "looks", "plot_bars", "plot_curves", "plot_history", "plot_race"],
+        "plots": [
+            "image_grid",
+            "log_axis",
+            "looks",
+            "mark_sizes",
+            "plot_bars",
+            "plot_curves",
+            "plot_history",
+            "plot_race",
+        ],
         "sliders": ["explore"],
     },
 )

@@ -109,6 +109,7 @@ def _points(row) -> str:
 
 
 def draws(runs: int) -> str:
+    """Say how many draws of training photos something rests on."""
     return "one draw" if runs == 1 else f"{runs} draws"
 
 

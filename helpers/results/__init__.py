@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evidence": ["both_answers"],
         "learning_curves": ["comparable"],
         "runs": ["load_runs"],
-        "schema": ["recipe_in_words"],
+        "schema": ["COMPARED", "recipe_in_words"],
         "statistics": [
             "coverage",
             "mean_interval",

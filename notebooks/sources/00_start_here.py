@@ -14,8 +14,7 @@
 # %%
 from IPython.display import Markdown
 
-from helpers.display import explore, image_grid, looks, plot_approaches, plot_race
-from helpers.display.plots import log_axis
+from helpers.display import explore, image_grid, log_axis, looks, plot_approaches, plot_race
 from helpers.lessons import check, photos, pick
 from helpers.lessons.claims import verdict_box
 from helpers.lessons.race import with_seconds

@@ -17,8 +17,7 @@ from IPython.display import Markdown
 from torch import nn
 
 from helpers.backbones import load_backbone, load_lite_weights
-from helpers.display import explore, figure, image_grid
-from helpers.display.plots import mark_sizes
+from helpers.display import explore, figure, image_grid, mark_sizes
 from helpers.experiments import count_parameters
 from helpers.lessons import check, photos, pick
 from helpers.lessons.claims import verdict_box

@@ -23,8 +23,7 @@ from helpers.display import explore, plot_curves
 from helpers.experiments import measure_price
 from helpers.lessons import check, crossings, photos, pick, scratch_prices
 from helpers.lessons.claims import verdict_box
-from helpers.results import coverage, recipe_in_words
-from helpers.results.schema import COMPARED
+from helpers.results import COMPARED, coverage, recipe_in_words
 from helpers.tasks import load_task
 
 # %% [markdown]

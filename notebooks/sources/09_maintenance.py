@@ -137,7 +137,8 @@ library = Library(folder, base)
 for name, task in tasks.items():
     tuned = fit(name)
     library.add(tuned, task, scores={"accuracy": tuned.accuracy(task.test)})
-library.list()[["task", "approach", "settings", "classes", "accuracy", "kB", "base"]].round(3).astype({"kB": int})
+shown = ["task", "approach", "settings", "classes", "accuracy", "kB", "base"]
+library.list()[shown].round(3).astype({"kB": int})
 
 # %% [markdown]
 # `library.use(name)` returns the live model with that task plugged in: only the small matrices beside

@@ -42,8 +42,8 @@ QUESTIONS = {
         rf"more with (?P<one>{N}) photos: .*?, \+(?P<a>{N}) by the best approach",
     ],
     "frozen BatchNorm, in one line and truly": [
-        rf"After (?P<one>\d+) batches in training mode.*?scored (?P<a>{N}) on its old task, the "
-        rf"real one (?P<b>{N})",
+        rf"After (?P<one>\d+) batches of [a-z ]+ in training mode.*?scored (?P<a>{N}) on its old "
+        rf"task, the real one (?P<b>{N})",
         rf"after (?P<one>\d+) batches of [^:]*:\s+- `requires_grad = False`: \*\*(?P<a>{N})\*\*"
         rf"\s+- `freeze\(\)`: \*\*(?P<b>{N})",
     ],
@@ -59,8 +59,8 @@ QUESTIONS = {
         r"\| \d+ \| (?P<one>[A-Z].*?) \| \*\*(?P<a>[^*]+)\*\*",
     ],
     "an approach on the photos of the race": [
-        rf"{WHO} on (?P<two>[\d,]+) of these photos, recorded: \*\*(?P<a>{N})\*\*",
-        rf"\*\*(?P<two>[\d,]+) photos at 128 pixels\*\*: {WHO} has the highest mean, (?P<a>{N})",
+        rf"{WHO} on (?P<two>[\d,]+) of these photos at 128 pixels, recorded: \*\*(?P<a>{N})\*\*",
+        rf"\*\*(?P<two>[\d,]+) photos\*\*: {WHO} at 128 pixels \((?P<a>{N}) for",
     ],
 }  # fmt: skip
 
