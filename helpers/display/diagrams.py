@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from helpers.approaches import APPROACHES, Approach
 from helpers.backbones import Backbone, clone, load_backbone
-from helpers.display.figures import DPI, MAX_SIZE, Picture, figure, png_bytes
+from helpers.display.figures import DPI, MAX_SIZE, Picture, figure, plain_number, png_bytes
 from helpers.display.theme import DARK
 from helpers.vocabulary import ordered
 
@@ -161,7 +161,7 @@ def plot_bill(bills: Mapping[str, Mapping[str, float]], unit: str, title: str) -
     ax.margins(x=0.12)
     ax.set_xlabel(unit)
     ax.set_xlim(left=0)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    ax.xaxis.set_major_formatter(plain_number)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     sums = ", ".join(f"{name} {sum(bill.values()):,.0f}" for name, bill in bills.items())
     made.alt = f"{title}: {', '.join(items)} in {unit}. In all: {sums}."

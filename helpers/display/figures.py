@@ -30,6 +30,11 @@ RC = {
 }
 
 
+def plain_number(value: float, _position: int = 0) -> str:
+    """A tick as people write numbers: 20,000 and 0.00001, and not 2e+04 and 1e-05."""
+    return f"{value:,.10f}".rstrip("0").rstrip(".")
+
+
 class Picture(Figure):
     """A Figure that shows itself in a notebook, with words for those who do not see it."""
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from helpers.display.figures import MAX_SIZE, figure, set_title
+from helpers.display.figures import MAX_SIZE, figure, plain_number, set_title
 from helpers.vocabulary import looks
 
 PANELS = 6  # of small multiples
@@ -209,7 +209,7 @@ def log_axis(ax: Axes) -> None:
     # Over a few decades the powers of ten are enough, over one they are too few.
     steps = (1.0,) if high / low > 300 else (1.0, 2.0, 5.0)
     ax.xaxis.set_major_locator(LogLocator(subs=steps))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    ax.xaxis.set_major_formatter(plain_number)
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 

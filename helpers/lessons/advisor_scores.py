@@ -9,7 +9,8 @@ import pandas as pd
 from helpers.display.figures import Picture, figure
 from helpers.lessons.boxes import quoted
 from helpers.paths import results_dir
-from helpers.results.statistics import wilson_interval
+from helpers.results.statistics import mean_interval, wilson_interval
+from helpers.tasks import family
 from helpers.vocabulary import (
     FEATURE_EXTRACTION,
     FULL_FINE_TUNING,
@@ -76,12 +77,23 @@ def bought_in_words() -> str:
     table = looked()
     means = table.groupby("kind")[list(WAYS.values())].mean()
     ahead = means.columns[(means.sub(means[FIRST], axis=0) < -0.05).all()]
-    told = [f"{name[0].upper()}{name[1:]} gave up less on every kind of data." for name in ahead]
+    told = [_gave_up_less(table, name) for name in ahead]
     if (table[FIRST] == table[WAYS["constant"]]).all():
         told.insert(0, "Here every first answer was the constant of its kind.")
     if told:
         told.append("So what asking adds are checks, a price and a card, and no accuracy.")
     return " ".join(told) or "No choice that asks nothing gave up less on every kind of data."
+
+
+def _gave_up_less(table: pd.DataFrame, name: str) -> str:
+    """By how much, with the interval over data sets."""
+    less = (table[FIRST] - table[name]).groupby(table["task"].map(family)).mean()
+    mean, low, high = mean_interval(less)
+    sure = "" if low > 0 else ", which may be luck"
+    return (
+        f"{name[0].upper()}{name[1:]} gave up less on average, on every kind of data: by "
+        f"{mean:.1f} points ({low:+.1f} to {high:+.1f} over {len(less)} data sets){sure}."
+    )
 
 
 @cache

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from helpers.approaches import get_approach
 from helpers.approaches.lora import lora_layers
 from helpers.backbones import clone, load_backbone
-from helpers.display.figures import Picture
+from helpers.display.figures import Picture, plain_number
 from helpers.display.plots import plot_curves
 from helpers.experiments.timing import in_turns, timed_ms
 from helpers.lessons.photos import NETWORK, SIDE
@@ -95,7 +95,7 @@ def plot_shelf(network: str, tasks: int, rank: int) -> Picture:
     )
     made = plot_curves(table, "tasks", "mb", title=title, ylabel="MB with the base", log_x=True)
     made.axes[0].set_yscale("log")
-    made.axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    made.axes[0].yaxis.set_major_formatter(plain_number)
     made.axes[0].yaxis.set_minor_formatter(NullFormatter())
     made.axes[0].axvline(tasks, color="#7f7f7f", ls=":")
     return made

@@ -241,7 +241,7 @@ def draw(n_train, penalty):
     sizes = [n for n in SIZES if n <= n_train]
     made, (left, bars) = figure(f"A probe on {n_train:,} photos", width=8.0, height=3.4, columns=2)
     own = [seen[n, penalty] for n in sizes]
-    left.plot(sizes, own, "s-", color="#000000", label="its own photos")
+    left.plot(sizes, own, "s-", color="#333333", label="its own photos")
     new = [right[n, penalty].mean() for n in sizes]
     left.plot(sizes, new, "o-", color="#0072b2", label="new photos")
     left.set(xscale="log", xlim=(15, 1_400), ylim=(0.2, 1.02))

@@ -106,8 +106,8 @@ pd.DataFrame(chosen).fillna("")
 # %% [markdown]
 # ## Are the walls in the right place?
 #
-# The rule turns at 5,000 examples, at a distance of one third, and at 100,000 examples. **Predict first:** does the lowest curve change at the dashed
-# line?
+# The rule turns at 5,000 examples, at a distance of one third, and at 100,000 examples. **Predict
+# first:** does the lowest curve change at the dashed line?
 
 # %%
 explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "threshold"})

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from helpers.lessons import advisor_scores, crossings, distances, rule_trial, small_modules
-from helpers.lessons.claims import verdict_box
-from helpers.lessons.language_models import smollm2_records
+from helpers.lessons.claims import judge_claims, verdict_box
+from helpers.lessons.language_models import forgetting, smollm2_records
 from helpers.paths import results_dir
+from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 CALL = re.compile(r"verdict_box\(([\d, ]+)\)")
 
@@ -156,3 +157,64 @@ def test_what_is_to_be_remembered_is_what_the_records_say(root, number):
     (cell,) = [cell for cell in cells if FOUND.search(cell.source)]
     lesson = importlib.import_module(f"helpers.lessons.{FOUND.search(cell.source)[1]}")
     assert cell.outputs[-1]["data"]["text/markdown"] == lesson.findings(), "build it again"
+
+
+def said(root, number, words):
+    """Whether the prose of a notebook holds these words, however its lines are broken."""
+    (path,) = (root / "notebooks").glob(f"{number}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    prose = " ".join(" ".join(c.source for c in cells if c.cell_type == "markdown").split())
+    return words in prose
+
+
+def counts(ours, theirs):
+    """Situations, and those in which one approach is clearly ahead, and clearly behind."""
+    table = crossings.duels(crossings.recorded(), ours, theirs)
+    return len(table), (table["ahead"] == ours).sum(), (table["ahead"] == theirs).sum()
+
+
+def test_what_prose_says_of_scratch_holds(root):
+    assert said(root, "05", "On photos and texts scratch has one draw at most")
+    table = crossings.duels(crossings.recorded(), "from_scratch", FULL_FINE_TUNING)
+    assert table["curve"].str.startswith("pocket,").all()
+    assert said(root, "15", "From scratch? Not once clearly better in these records")
+    assert counts("from_scratch", LORA)[1] == 0
+
+
+def test_what_prose_says_of_full_fine_tuning_holds(root):
+    assert said(root, "15", "Is fine-tuning always better than a frozen network? Mostly, and it is")
+    every, ahead, behind = counts(FULL_FINE_TUNING, "feature_extraction")
+    assert ahead > every / 2 and behind < every / 10
+    assert said(root, "06", 'They did not win "almost always"')
+    assert judge_claims(ids=(8,))[0].verdict == "fails"
+
+
+def test_what_prose_says_of_the_rule_holds(root):
+    opening = (
+        "LoRA for pictures, full fine-tuning for texts. Size and distance changed nothing that"
+    )
+    assert said(root, "10", f"{opening} shows, and full fine-tuning everywhere does as well.")
+    assert "(LoRA for pictures and full fine-tuning for texts)" in rule_trial.own_sentence()
+    for rival in (rule_trial.SLOPES, f"always {FULL_FINE_TUNING}"):
+        change = rule_trial.paired("own", rival, rule_trial.MEASURED)
+        assert change["low"] < 0 < change["high"], rival
+
+
+def test_what_prose_says_of_distance_holds(root):
+    assert said(root, "07", "it foretells who wins, and in these records none does")
+    assert "**0 of " in distances.foretold_sentence()
+
+
+def test_what_prose_says_of_language_models_holds(root):
+    assert said(root, "13", "in what is recorded one of these came first")
+    for size in smollm2_records.SIZES:
+        table = smollm2_records.at_size(size)
+        best = table.sort_values("mean").drop_duplicates("task", keep="last")
+        assert not set(best["approach"]) & {LORA, FULL_FINE_TUNING}
+    assert said(root, "13", "LoRA learned as much as moving all weights, with less memory")
+    for row in forgetting.lora_less_full(
+        smollm2_records.beside_old(smollm2_records.load_adapted(), "newsgroups")
+    ).to_dict("records"):
+        assert row["learned_low"] < 0 < row["learned_high"]
+    peak = smollm2_records.load_adapted().groupby("approach")["peak_mb"].max()
+    assert peak[LORA] < peak[FULL_FINE_TUNING]

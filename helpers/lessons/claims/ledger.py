@@ -233,7 +233,8 @@ def in_words(verdict: Verdict) -> str:
 def effect_in_words(verdict: Verdict) -> str:
     """Such as "0.059 (-0.027 to 0.144)"; without the interval, or a dash, where there is none."""
     ends = [end for end in (verdict.effect, verdict.low, verdict.high) if end is not None]
-    digits = 3 if all(abs(end) < 2 for end in ends) else 1 if all(abs(e) < 10 for e in ends) else 0
+    largest = max(map(abs, ends), default=0.0)
+    digits = 3 if largest < 2 else 1 if largest < 10 else 0
     shown = [f"{round(end, digits) + 0.0:,.{digits}f}" for end in ends]  # + 0.0: no minus zero
     return (
         f"{shown[0]} ({shown[1]} to {shown[2]})" if len(shown) == 3 else shown[0] if shown else "–"

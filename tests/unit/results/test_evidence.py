@@ -448,3 +448,8 @@ def test_random_situations_all_get_an_answer_from_the_records_there_are():
             assert row["low"] <= row["accuracy"] <= row["high"]
             assert row["runs"] >= learning_curves.SEEDS[COMPARED[asked.modality]]
         assert told["candidates"] == sorted(told["candidates"], key=lambda row: -row["accuracy"])
+
+
+def test_the_plain_network_is_served_by_what_the_approaches_say():
+    served = {name for name, one in APPROACHES.items() if one.serves_plain_network()}
+    assert served == evidence.PLAIN_NETWORK

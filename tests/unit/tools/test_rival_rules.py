@@ -203,23 +203,23 @@ def again():
     return score_rules.picks_of(records.load_runs())
 
 
-def test_the_stored_table_is_made_from_the_records(stored, again):
-    assert list(stored) == score_rules.COLUMNS
-    table = score_rules.regret_table(again)
-    keys = ["evidence", "rule", "part"]
-    both = stored.merge(table, on=keys, suffixes=("", "_again"), validate="one_to_one")
-    assert len(both) == len(stored) == len(table), "run: python -m tools.measure.score_rules"
-    for column in ("mean_regret", "worst_regret", "mean_train_seconds", "situations"):
-        same = np.allclose(both[f"{column}_again"], both[column], atol=2e-5, equal_nan=True)
-        assert same, f"{column}; run: python -m tools.measure.score_rules"
+KEYS = ["evidence", "rule"]
+STORED = {  # each file, what makes it, its keys and the numbers that must come out again
+    "regret": (score_rules.regret_table, [*KEYS, "part"],
+               ["mean_regret", "worst_regret", "mean_train_seconds", "situations"]),
+    "regret_paired": (score_rules.paired_table, [*KEYS, "beside"],
+                      ["more", "low", "high", "situations"]),
+}  # fmt: skip
 
 
-def test_the_stored_pairs_are_made_from_the_records(again):
-    stored, made = pd.read_csv(results_dir() / "regret_paired.csv"), score_rules.paired_table(again)
-    keys = ["evidence", "rule", "beside"]
+@pytest.mark.parametrize("name", STORED)
+def test_a_stored_table_is_made_from_the_records(name, again):
+    make, keys, columns = STORED[name]
+    stored, made = pd.read_csv(results_dir() / f"{name}.csv"), make(again)
+    assert list(stored) == list(made)
     both = stored.merge(made, on=keys, suffixes=("", "_again"), validate="one_to_one")
     assert len(both) == len(stored) == len(made), "run: python -m tools.measure.score_rules"
-    for column in ("more", "low", "high", "situations"):
+    for column in columns:
         same = np.allclose(both[f"{column}_again"], both[column], atol=2e-5, equal_nan=True)
         assert same, f"{column}; run: python -m tools.measure.score_rules"
 
