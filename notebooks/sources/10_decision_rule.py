@@ -32,6 +32,8 @@ from helpers.lessons.exercises import scenarios
 from helpers.results import both_answers
 from helpers.vocabulary import phrase_of
 
+pd.set_option("display.max_colwidth", None)  # tables in full
+
 # %% [markdown]
 # Two bodies of evidence, never pooled, judge the rules: runs recorded here, and tables that others
 # published.

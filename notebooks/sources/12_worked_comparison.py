@@ -21,13 +21,15 @@
 
 # %%
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
 
 from helpers.display import explore, image_grid, plot_history
 from helpers.lessons import check, levers, pick, product_photos, trade_offs
 from helpers.lessons.claims import judge_claims, verdict_box
 from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
+
+pd.set_option("display.max_colwidth", None)  # tables in full
 
 # %% [markdown]
 # The story's three sentences and its lesson, as the records judge them:
@@ -180,8 +182,7 @@ product_photos.by_recipe()
 # which approach suffers most from a wrong rate? Each was tried at several, on one draw.
 
 # %%
-with pd.option_context("display.max_colwidth", None):
-    display(product_photos.rates_tried())
+product_photos.rates_tried()
 
 # %% [markdown]
 # Where the best rate is the *lowest* or *highest* tried, a better one may lie beyond it. A probe that is

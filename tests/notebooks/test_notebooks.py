@@ -153,6 +153,7 @@ def test_settings_and_published_numbers_may_be_typed(words):
             new_output("display_data", data={"text/markdown": "won **nan%**"}),
             "no number",
         ),
+        (new_output("display_data", data={"text/html": "<td>full fine-...</td>"}), "cut off"),
     ],
 )
 def test_each_fault_of_an_output_is_seen(output, fault):

@@ -135,6 +135,8 @@ def _output_faults(output: Any) -> Iterator[str]:
         yield "prints where a file lies on the machine that built it"
     if re.search(r"\b(nan|NaN)\b", data.get("text/markdown", "") + data.get("text/html", "")):
         yield "tells what is no number"
+    if re.search(r"\.\.\.</t[dh]>", data.get("text/html", "")):
+        yield "shows a table with words cut off"
     if data.get("text/html", "").count("<tr") > LONGEST_TABLE:
         yield "shows a table of more than twelve rows"
 

@@ -58,7 +58,7 @@ class Explorer:
         self._known = functools.lru_cache(REMEMBERED)(lambda s: evidence_near(s, self.held))
         self.controls = make_controls(self.held)
         self.verdict, self.answer = ipywidgets.HTML(), ipywidgets.HTML()
-        self.note = ipywidgets.HTML()
+        self.note = ipywidgets.HTML(layout={"flex": "1 1 20em"})  # beside the button, or below it
         self.button = ipywidgets.Button(
             description="Run this point live on pocket",
             tooltip="Trains the rule's approach here and now, in seconds",
