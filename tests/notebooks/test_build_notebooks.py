@@ -92,6 +92,8 @@ def test_a_build_is_clean_and_an_equal_run_gives_an_equal_file(collection):
 
 def test_times_navigation_and_table_are_written(collection):
     assert all(build.build(collection, source) for source in collection.sources)
+    assert not collection.minutes.exists() and not collection.memory.exists()
+    assert all(build.build(collection, source, fresh=True) for source in collection.sources)
     build.refresh(collection)
     assert build.check(collection) == []
     cells = nbformat.read(built(collection), as_version=4).cells
@@ -111,6 +113,22 @@ def test_times_navigation_and_table_are_written(collection):
         20 < megabytes < 4_000 for megabytes in taken.values()
     )
     assert f"| 00 | {seconds['00'] / 60:.1f} | {taken['00']:,.0f} | 17 | 1 | 15 | 0 |" in teaching
+
+
+def test_a_first_run_finds_what_was_fetched_alone(collection, tmp_path, monkeypatch):
+    usual = tmp_path / "cache"
+    monkeypatch.setenv("TRANSFER_CACHE", str(usual))
+    for name in ("assets/weights", "stamps/weights", "features/old"):
+        (usual / name).parent.mkdir(parents=True)
+        (usual / name).write_text("1", encoding="utf-8")
+    listing = "import os\nfrom pathlib import Path\nhere = Path(os.environ['TRANSFER_CACHE'])\n"
+    listing += "print(sorted(p.name for p in here.iterdir()))\n(here / 'assets/new').touch()\n"
+    source = collection.sources[1]
+    source.write_text(f"{SECOND}\n# %%\n{listing}", encoding="utf-8")
+    assert build.build(collection, source, fresh=True)
+    assert "['assets', 'stamps']" in built(collection, 1).read_text(encoding="utf-8")
+    found = [str(file.relative_to(usual)) for file in usual.rglob("*") if file.is_file()]
+    assert sorted(found) == ["assets/weights", "features/old", "stamps/weights"]
 
 
 def test_a_failing_cell_leaves_the_old_notebook(collection, capsys):
@@ -193,7 +211,7 @@ def test_a_page_without_marks_is_refused(collection):
 
 def test_a_busy_machine_measures_no_time(collection, monkeypatch, capsys):
     monkeypatch.setattr(build.psutil, "cpu_percent", lambda interval: 90.0)
-    assert build.build(collection, collection.sources[1])
+    assert build.build(collection, collection.sources[1], fresh=True)
     assert not collection.minutes.exists()
     assert "others used 90 %" in capsys.readouterr().out
 

@@ -3,22 +3,26 @@
     python -m tools.notebooks.build_notebooks 03            one notebook, or several
     python -m tools.notebooks.build_notebooks --all         every one
     python -m tools.notebooks.build_notebooks --check       are the two sides alike? nothing runs
-    python -m tools.notebooks.build_notebooks --refresh     navigation and the tables of README and
-    TEACHING python -m tools.notebooks.build_notebooks 03 --profile fast    a quick try, kept out of
-    git
+    python -m tools.notebooks.build_notebooks --refresh     navigation, tables of README, TEACHING
+    python -m tools.notebooks.build_notebooks 03 --fresh    with nothing cached, and timed
+    python -m tools.notebooks.build_notebooks 03 --profile fast     a quick try, kept out of git
 
 A notebook is written only when it ran to its end. Widget views, timestamps, random ids and
 progress bars are left out, so an equal run gives an equal file. The line that says how long it
 takes, the navigation at its end and the tables of README and TEACHING are written here, not typed.
+What they say of minutes and memory is that of a first run (`--fresh`), before anything is cached.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from helpers.paths import cache_dir
 from tools.notebooks.kernel_memory import watched_children
 from tools.notebooks.notebook_cleaning import KERNEL, clean
 from tools.notebooks.teaching_table import HEAD, minutes, row
@@ -39,6 +44,7 @@ MADE = "made-by-build"  # the tag of cells that no source has
 PAGES = ("README.md", "TEACHING.md")  # each has its table between MARKS
 MARKS = ("<!-- notebooks -->", "<!-- /notebooks -->")
 MINUTES = re.compile(r"\{minutes ((?:\d\d ?)+)\}")  # in a text: these notebooks, read and run
+FETCHED = ("assets", "stamps")  # of the cache: what `python -m helpers fetch` fills
 BUSY = 15  # percent of the processors that others use, over which a time says nothing
 
 
@@ -162,7 +168,20 @@ def words_for(seconds: float | None) -> str:
     return f"about {round(seconds / 60 + 0.25)} minutes" if seconds > 105 else "under two minutes"
 
 
-def execute(collection: Collection, source: Path, profile: str) -> nbformat.NotebookNode:
+@contextmanager
+def fetched_alone() -> Iterator[dict[str, str]]:
+    """Give variables that name a cache with what was fetched and no feature, picture or answer."""
+    usual = cache_dir()
+    with tempfile.TemporaryDirectory(dir=usual, prefix="first_run_") as folder:
+        for name in FETCHED:
+            if (usual / name).is_dir():
+                shutil.copytree(usual / name, Path(folder, name), copy_function=os.link)
+        yield {"TRANSFER_CACHE": folder}
+
+
+def execute(
+    collection: Collection, source: Path, profile: str, fresh: bool = False
+) -> nbformat.NotebookNode:
     """Return the executed notebook, cleaned; raises nbclient's errors where a cell fails."""
     notebook = new_notebook(cells=collection.cells(source), metadata={"kernelspec": KERNEL})
     place = {"metadata": {"path": str(collection.folder)}}
@@ -173,28 +192,33 @@ def execute(collection: Collection, source: Path, profile: str) -> nbformat.Note
         resources=place,
         record_timing=False,
     )
-    client.execute(env={**os.environ, "TL_PROFILE": profile})
+    with fetched_alone() if fresh else nullcontext({}) as variables:
+        client.execute(env={**os.environ, **variables, "TL_PROFILE": profile})
     return clean(notebook)
 
 
-def build(collection: Collection, source: Path, profile: str = "full") -> bool:
-    """Run one source and write its notebook; return whether it ran to its end."""
+def build(collection: Collection, source: Path, profile: str = "full", fresh: bool = False) -> bool:
+    """Run one source and write its notebook; return whether it ran to its end.
+
+    fresh: as a reader's first run, with nothing cached; only its minutes and memory are kept.
+    """
     busy = psutil.cpu_percent(interval=1.0)
     begun = time.perf_counter()
     try:
         with watched_children() as peak:
-            notebook = execute(collection, source, profile)
+            notebook = execute(collection, source, profile, fresh)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         print(f"{source.name} stopped, and nothing was written:\n{error}", file=sys.stderr)
         return False
     seconds = time.perf_counter() - begun
     target = collection.built(source)
     if profile == "full":
-        if busy <= BUSY:
+        if fresh and busy <= BUSY:
             collection.note(collection.minutes, source, seconds)
-        else:
+        elif fresh:
             print(f"the time is not kept: others used {busy:.0f} % of the processors")
-        collection.note(collection.memory, source, peak.megabytes)
+        if fresh:
+            collection.note(collection.memory, source, peak.megabytes)
         notebook.cells[1].source = collection.cells(source)[1].source
     else:
         target = collection.tries / target.name
@@ -263,6 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every notebook")
     parser.add_argument("--check", action="store_true", help="compare only")
     parser.add_argument("--refresh", action="store_true", help="navigation and tables only")
+    parser.add_argument("--fresh", action="store_true", help="with nothing cached, and timed")
     parser.add_argument("--profile", choices=("full", "fast"), default="full")
     options = parser.parse_args(arguments)
     collection = Collection()
@@ -273,7 +298,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = collection.sources if options.all else [collection.find(n) for n in options.names]
     if not (chosen or options.refresh):
         parser.error("name a notebook, or say --all, --check or --refresh")
-    done = [build(collection, source, options.profile) for source in chosen]
+    done = [build(collection, source, options.profile, options.fresh) for source in chosen]
     if options.profile == "full":
         refresh(collection)
     return int(not all(done))
