@@ -69,18 +69,18 @@ class Block:
         return [
             group | {"n_train": size, "seed": seed, "lr": rate}
             for size in sorted({size or pool for size in self.sizes if size <= pool})
-            for seed in self.seeds_of(group["task"], group["approach"], size)
+            for seed in self.seeds_of(group["approach"], size)
             for rate in self.rates or DEFAULT_RATE
         ]
 
-    def seeds_of(self, task: str, approach: str, size: int) -> range:
+    def seeds_of(self, approach: str, size: int) -> range:
         """The seeds that may run.
 
-        On every example of a task a solver has nothing left to draw: more seeds would repeat it.
+        On every example of a task a solver repeats itself; that each seed is run all the same
+        gives every other approach's run one to be paired with.
         """
-        solved = approach in (CLASSICAL, FEATURE_EXTRACTION) and size == train_examples(task)
         more = self.extra_seeds if size <= FEW else 0
-        return range(1 if solved or approach in self.single else self.seeds + more)
+        return range(1 if approach in self.single else self.seeds + more)
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """Yield what runs share that differ in size, seed and learning rate alone."""

@@ -175,6 +175,12 @@ def test_sizes_over_the_pool_are_left_out_and_all_is_the_pool(sweep):
     assert {c.n_train for c in sweeps.cells("toy")} == {50, train_examples("digits")}
 
 
+def test_on_every_example_a_solver_has_a_run_for_each_to_be_paired_with(sweep):
+    sweep(sizes=(ALL,), approaches=vocabulary.SHIPPED, rates=grids.DEFAULT_RATE)
+    held = Counter(cell.approach for cell in sweeps.cells("toy"))
+    assert held == dict.fromkeys(vocabulary.SHIPPED, 3)
+
+
 def test_small_sizes_come_first_then_seeds_then_the_cheap(sweep):
     sweep(approaches=vocabulary.SHIPPED, rates=grids.DEFAULT_RATE)
     listed = sweeps.cells("toy")
