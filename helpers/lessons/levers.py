@@ -13,13 +13,15 @@ NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained net
 BAR_FROM = 3  # draws; two bound next to nothing
 
 
-def levers(runs: pd.DataFrame, start_from: Callable[..., int] = max) -> pd.DataFrame:
+def levers(
+    runs: pd.DataFrame, start_from: Callable[..., int] = max, *, both: bool = False
+) -> pd.DataFrame:
     """Points gained on the frozen network: by larger pictures, or by moving weights.
 
     Both start from the largest pictures (`start_from=min`: the smallest) with weights moved and
-    larger ones beside them. A row a lever and number of photos: n_train, start (pixels),
-    image_size, approach, points, low, high (95 %, seed by seed), runs, seconds, flops,
-    start_seconds, start_flops (medians).
+    larger ones beside them. both: also rows with weights moved on larger pictures than those. A
+    row a lever and number of photos: n_train, start (pixels), image_size, approach, points, low,
+    high (95 %, seed by seed), runs, seconds, flops, start_seconds, start_flops (medians).
     """
     rows, keys = [], ["image_size", "approach"]
     for n, own in runs[~runs["approach"].isin(NO_LEVER)].groupby("n_train"):
@@ -30,8 +32,8 @@ def levers(runs: pd.DataFrame, start_from: Callable[..., int] = max) -> pd.DataF
         sides = [side for side in frozen & moved if side < max(frozen)]
         start = (start_from(sides, default=0), FEATURE_EXTRACTION)
         for lever in wide if sides else ():
-            larger = lever[1] == start[1] and lever[0] > start[0]
-            if not larger and (lever[0] != start[0] or lever == start):
+            changed = (lever[0] > start[0]) + (lever[1] != start[1])
+            if lever[0] < start[0] or not changed or (changed == 2 and not both):
                 continue
             gain = 100 * (wide[lever] - wide[start]).dropna()
             if len(gain):
@@ -43,22 +45,22 @@ def levers(runs: pd.DataFrame, start_from: Callable[..., int] = max) -> pd.DataF
 
 
 def plot_levers(runs: pd.DataFrame) -> Picture:
-    """`levers`, a panel for each number of photos: what pixels gained above what weights gained."""
-    table = levers(runs)
+    """`levers`, a panel for each number of photos: by pixels, by weights, and by both (hollow)."""
+    table = levers(runs, both=True)
     panels = list(table.groupby("n_train"))[-2:]
     title = "More points by larger pictures, or by moving weights?" if panels else "Not recorded"
     height = 1.3 + 0.3 * sum(len(own) for _, own in panels)
     made, axes = figure(title, width=8, height=min(5.0, height), rows=max(1, len(panels)),
                         squeeze=False, sharex=True)  # fmt: skip
     for ax, (n, own) in zip(axes[:, 0], panels, strict=False):
-        own = own.assign(moved=own["image_size"] == own["start"])
-        own = own.sort_values(["moved", "points"], ascending=[False, True])
+        own = own.assign(larger=own["image_size"] > own["start"], both=_both(own))
+        own = own.sort_values(["both", "larger", "points"], ascending=[False, True, True])
         for place, row in enumerate(own.itertuples()):
             look = style_of(row.approach)
             reach = (row.high - row.low) / 2 if row.runs >= BAR_FROM else 0
-            ax.errorbar(
-                row.points, place, xerr=reach, fmt=look.marker, color=look.colour, capsize=3
-            )
+            fill = "white" if row.both else look.colour
+            style = {"fmt": look.marker, "color": look.colour, "mfc": fill, "capsize": 3}
+            ax.errorbar(row.points, place, xerr=reach, **style)
         names = [f"{label_of(r.approach)}, {r.image_size} px ({r.seconds:,.0f} s)"
                  for r in own.itertuples()]  # fmt: skip
         ax.set_yticks(range(len(names)), names)
@@ -71,8 +73,8 @@ def plot_levers(runs: pd.DataFrame) -> Picture:
 
 def levers_in_words(runs: pd.DataFrame) -> str:
     """For each number of photos: what the largest pictures gained, and the best way to move."""
-    lines = []
-    for n, own in levers(runs).groupby("n_train"):
+    lines, top = [], levers(runs)
+    for n, own in top.groupby("n_train"):
         sharp, way = _best(own)
         plain = get_approach(way.approach).serves_plain_network()
         lines.append(
@@ -84,7 +86,15 @@ def levers_in_words(runs: pd.DataFrame) -> str:
             f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
             f"and {'no more' if plain else 'a little more'} with the moved weights."
         )
-    for n, own in levers(runs, min).groupby("n_train"):
+    together = levers(runs, both=True)
+    for n, own in together[_both(together)].groupby("n_train"):
+        way = own.loc[own["points"].idxmax()]
+        lines.append(
+            f"- **{n:,} photos, both together**: *{label_of(way.approach)}* at {way.image_size} "
+            f"pixels gained most, {_points(way)} for {way.seconds:,.0f} seconds."
+        )
+    low, starts = levers(runs, min), top.groupby("n_train")["start"].first()
+    for n, own in low[low["start"] != low["n_train"].map(starts)].groupby("n_train"):
         sharp, way = _best(own)
         lines.append(
             f"- **{n:,} photos, from {sharp.start} pixels**, which loses most: "
@@ -92,6 +102,11 @@ def levers_in_words(runs: pd.DataFrame) -> str:
             f"*{label_of(way.approach)}* at {way.start} pixels {_points(way)}."
         )
     return "\n".join(lines)
+
+
+def _both(table: pd.DataFrame) -> pd.Series:
+    """Which rows of `levers` change the pictures and the approach."""
+    return (table["image_size"] > table["start"]) & (table["approach"] != FEATURE_EXTRACTION)
 
 
 def _best(own: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

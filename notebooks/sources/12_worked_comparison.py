@@ -51,8 +51,8 @@ print(recipe_in_words({"image": runs["schema"].max()}), coverage(runs), sep="\n"
 levers.plot_levers(runs)
 
 # %% [markdown]
-# Zero is the frozen network on small pictures; each marker changes the pictures or the approach alone.
-# In brackets: processor seconds of a training.
+# Zero is the frozen network on small pictures; a filled marker changes the pictures or the approach, a
+# hollow one both. In brackets: processor seconds of a training.
 
 # %%
 Markdown(levers.levers_in_words(runs))
@@ -74,7 +74,7 @@ rows = [(task.train.labels == label).nonzero()[0][0] for label in range(10)]
 image_grid(task.train.inputs[rows], task.classes, title="One of each class", columns=10)
 
 # %% [markdown]
-# First the frozen network, with small and with larger pictures.
+# First the frozen network, on small and on larger pictures.
 #
 # **Predict first:** guessing is right once in ten. How far does each get?
 
@@ -160,8 +160,12 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 product_photos.plot_sizes(runs)
 
 # %% [markdown]
-# Bands are drawn from three draws on; what has none is unsure.
-#
+# Bands need three draws; what has none is unsure. Draw by draw:
+
+# %%
+Markdown(product_photos.sizes_in_words(runs))
+
+# %% [markdown]
 # ## 6. Does full fine-tuning overfit?
 #
 # A wide gap between training and test says that photos were learned by heart; whether that *hurts*, the
@@ -173,7 +177,7 @@ product_photos.plot_sizes(runs)
 product_photos.by_recipe()
 
 # %% [markdown]
-# Photos, network and approaches are the same, so overfitting depends on the recipe too; on what part of
+# All else is the same, so overfitting depends on the recipe too; on what part of
 # it, the table cannot tell.
 #
 # ## 7. How carefully must the learning rate be set?
@@ -248,10 +252,10 @@ def draw_ship(situation, minutes, points):
 explore(
     draw_ship,
     situation=list(places),
-    minutes=[0.03, 0.1, 0.3, 1, 3, 10],
+    minutes=[0.03, 0.1, 0.3, 1, 3, 10, 30],
     points=[0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0],
     labels={"points": "points not worth it", "minutes": "processor minutes"},
-    start={"situation": product_photos.busiest(runs), "minutes": 1, "points": 2.0},
+    start={"situation": product_photos.largest(runs), "minutes": 30, "points": 2.0},
 )
 
 # %% [markdown]
@@ -263,7 +267,7 @@ explore(
 # - A best rate at the edge of those tried means that the comparison is not over.
 # - Test on photos from where the model will work.
 #
-# In numbers, from the records of these photos:
+# In numbers:
 
 # %%
 Markdown(product_photos.findings())

@@ -73,6 +73,38 @@ def test_levers_start_from_the_largest_pictures_that_weights_were_moved_on(whole
     }  # fmt: skip
 
 
+def test_both_levers_together_are_asked_for_and_drawn_hollow(whole):
+    wider = runs({(200, 128, FULL): (0.78, 60.0), (200, 224, FULL): (0.88, 180.0)})
+    held = pd.concat([whole, wider])
+    alone, both = levers.levers(held), levers.levers(held, both=True)
+    added = both.merge(alone, how="left", indicator=True).query("_merge == 'left_only'")
+    assert added[["n_train", "start", "image_size", "approach"]].to_numpy().tolist() == [
+        [200, 128, 224, FULL],
+    ]  # fmt: skip
+    assert added["points"].round(6).tolist() == [18]
+    said = levers.levers_in_words(held)
+    assert "200 photos, both together**: *full fine-tuning* at 224 pixels gained most, +18" in said
+    assert "200 photos, from 64 pixels**" in said
+    markers = [
+        line for line in levers.plot_levers(held).axes[0].lines if line.get_marker() != "None"
+    ]
+    assert [line.get_markerfacecolor() for line in markers].count("white") == 1
+
+
+def test_the_smallest_start_is_not_told_twice(whole):
+    said = levers.levers_in_words(whole)  # the smallest pictures are the largest with weights moved
+    assert "which loses most" not in said
+
+
+def test_a_slider_starts_from_the_largest_situation_with_the_whole_story(whole):
+    story = {(1000, 128, name): (0.8, 9.0) for name in product_photos.STORY}
+    held = pd.concat([whole, runs(story)])
+    assert product_photos.largest(held) == "1,000 photos at 128 pixels"
+    assert product_photos.busiest(held) == "200 photos at 64 pixels"  # five approaches
+    few = held[(held["n_train"] < 1000) | (held["seed"] < 2)]
+    assert product_photos.largest(few) == "200 photos at 64 pixels"
+
+
 def test_gains_are_taken_seed_by_seed(whole):
     whole = whole[~((whole["image_size"] == 224) & (whole["seed"] == 0))]  # its unlucky seed
     table = levers.levers(whole)
@@ -85,7 +117,7 @@ def test_situations_have_a_frozen_network_and_two_others(whole):
     assert list(product_photos.situations(whole)) == [
         "200 photos at 64 pixels", "1,000 photos at 64 pixels",
     ]  # fmt: skip
-    assert product_photos.busiest(whole) == "200 photos at 64 pixels"
+    assert product_photos.largest(whole) == "200 photos at 64 pixels"
 
 
 def test_what_to_ship_is_the_cheapest_that_is_near_whatever_its_pixels(whole):
@@ -93,10 +125,22 @@ def test_what_to_ship_is_the_cheapest_that_is_near_whatever_its_pixels(whole):
     assert "*feature extraction* at 224 pixels (0.800 for 8 s) has the highest mean." in few
     assert "*LoRA* at 64 pixels (0.760 for 70 s) has the highest mean." in many
     assert "more than 1,000 photos or at more than 64 pixels" in untried
+    both = pd.concat([whole, runs({(1000, 224, FULL): (0.81, 60.0)})])
+    assert "Not recorded" not in product_photos.to_ship(both)  # at most photos and pixels
     close = pd.concat([whole, runs({(200, 128, FULL): (0.81, 60.0)})])
     told = product_photos.to_ship(close).splitlines()[0]
     assert "*full fine-tuning* at 128 pixels (0.810 for 60 s) has the highest mean; " in told
     assert "224 pixels (0.800 for 8 s) is enough, but reads 3 times the pixels" in told
+
+
+def test_gains_by_number_of_photos_stand_with_their_intervals_and_costs(whole):
+    *_, line = product_photos.sizes_in_words(whole).splitlines()
+    assert line == (
+        "- 64 pixels: **-10.0** (-10.0 to -10.0) with 200 photos, for 30 times the seconds; "
+        "**+5.0** (+5.0 to +5.0) with 1,000 photos, for 18 times the seconds"
+    )
+    thin = product_photos.sizes_in_words(whole[whole["seed"] == 0])
+    assert "**-10.0** (one draw) with 200 photos" in thin
 
 
 def test_a_wider_gap_is_told_with_what_it_cost(whole):
@@ -145,7 +189,7 @@ def test_nothing_says_nan_however_thin_the_records(left, seeds):
     held = held[held["seed"] < seeds]
     said = [
         levers.levers_in_words(held), product_photos.beside_frozen(held).to_string(),
-        product_photos.clear_gains(held),
+        product_photos.clear_gains(held), product_photos.sizes_in_words(held),
         product_photos.to_ship(held), product_photos.findings(held),
         money.levers_in_money(held, held, 0.05),
     ]  # fmt: skip
