@@ -131,8 +131,7 @@ def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     fitting = within_budget(seconds, looked.minutes, expected)
     held = {name: expected[name] for name in fitting}
     recorded = expected_regret(situation.modality, curves, list(held))
-    stored = {name: cost.stored_mb for name, cost in looked.costs.items()}
-    take = first_choice(held, fitting, stored, recorded)
+    take = first_choice(held, fitting, recorded)
     chance = rate_of_looks(situation.modality, looked.asked["exclude"])
     if take in MEASURED:  # no look on held-out data took what was measured there
         chance = chance_right(held[name].above(held[take]) for name in held if name != take)
@@ -166,10 +165,7 @@ def _rivals(take: str, expected: Mapping[str, Expected]) -> list[str]:
 
 
 def first_choice(
-    expected: Mapping[str, Expected],
-    seconds: Mapping[str, float],
-    stored: Mapping[str, float],
-    recorded: pd.DataFrame,
+    expected: Mapping[str, Expected], seconds: Mapping[str, float], recorded: pd.DataFrame
 ) -> str:
     """The approach to take before anything is trained here, of those with `seconds`.
 
@@ -177,13 +173,13 @@ def first_choice(
     them, or what is clearly cheaper within the margin of it. Taking the most accurate of all that
     is expected chose no better on data held out, at any dependence on size.
 
-    stored: megabytes for each task. recorded: of `expected_regret` for these approaches.
+    recorded: of `expected_regret` for these approaches.
     """
     lead = recommended(recorded) if len(recorded) else next(iter(seconds))
     told = {name: one.accuracy for name, one in expected.items()
             if name in seconds and (one.measured or name == lead)}  # fmt: skip
     accuracies = pd.Series(told)
-    return cheapest_credible(accuracies.max() - accuracies, seconds, stored)
+    return cheapest_credible(accuracies.max() - accuracies, seconds)
 
 
 def ruled_here(situation: Situation, *, known: bool) -> Decision:
@@ -316,7 +312,7 @@ def _recorded_reason(row: pd.Series) -> str:
     """Why what was not measured here is taken. row: of `expected_regret`."""
     return (
         f"It is taken since it gave up {100 * row.regret:.1f} points on average to the best in "
-        f"{row.families:.0f} recorded data sets: the least, or next to it and cheaper to keep."
+        f"{row.families:.0f} recorded data sets: the least, or next to it and clearly cheaper."
     )
 
 

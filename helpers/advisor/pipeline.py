@@ -42,7 +42,7 @@ from helpers.advisor.network import (
 from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.rounds import RaceResult, measure_own
-from helpers.advisor.race.runs import RaceFile, RaceRun, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.verdict import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.read.table_columns import NAMES as COLUMN_NAMES
@@ -77,14 +77,15 @@ def export_model(advice: Advice, folder: Path) -> str:
     job = RaceRun(recipe.approach, n_train, 0, recipe.lr, recipe.epochs, looked.seed)
     if advice.race is not None:
         job = advice.race.job
-    if not race.has_model(job):
-        with tqdm(desc=f"training {job.approach}", leave=False, disable=None, total=1) as bar:
-            row = execute(job, race)
-            race.append(row)
-            bar.update()
-    kept, tested = race.model_folder(job), asdict(read_test(race, job))
-    card = model_card(advice.as_dict(), read_recipe(kept), tested)
-    return write_export(kept, looked.own, tested, Path(folder), card)
+    with tqdm(desc=f"training {job.approach}", leave=False, disable=None, total=1) as bar:
+        tested = asdict(read_test(race, job))
+        bar.update()
+
+    def write(kept: Path) -> str:
+        card = model_card(advice.as_dict(), read_recipe(kept), tested)
+        return write_export(kept, looked.own, tested, Path(folder), card)
+
+    return race.use_model(job, write)
 
 
 @dataclass(frozen=True)

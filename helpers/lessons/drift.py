@@ -11,7 +11,6 @@ from sklearn.model_selection import cross_val_predict
 from helpers.backbones import load_backbone
 from helpers.display.figures import Picture, figure, set_title
 from helpers.lessons.photos import features, linear_model
-from helpers.results.statistics import mean_interval
 from helpers.tasks import Split, load_task
 from helpers.vocabulary import counted, looks
 
@@ -103,7 +102,7 @@ def plot_drift(rows: pd.DataFrame) -> Picture:
 def drift_in_words(rows: pd.DataFrame) -> str:
     """Mean accuracy, retrainings and labels under each policy, and when the trigger first fired.
 
-    Also whether accuracy had fallen by then, and whether a calendar did as well, week by week.
+    Also whether accuracy had fallen by then, and how much better the trigger did than a calendar.
     """
     lines = []
     for policy, own in rows.groupby("policy", sort=False):
@@ -119,11 +118,9 @@ def drift_in_words(rows: pd.DataFrame) -> str:
     for week in fired.head(1):
         fallen = "before" if wide[TRIGGER][week] >= calm else "after"
         when = f"first after week {week}, {fallen} accuracy fell from {calm:.3f} in calm weeks"
-    gain, low, high = (100 * one for one in mean_interval(wide[TRIGGER] - wide[CALENDAR]))
-    ahead = "the trigger did" if low > 0 else "the calendar did" if high < 0 else "neither did"
+    gain = 100 * (wide[TRIGGER] - wide[CALENDAR]).mean()
     return "\n".join([
         *lines,
-        f"\nThe veil begins in week {CALM}; the trigger fired {when}. Week by week {ahead} "
-        f"clearly better: the trigger less the calendar is {gain:+.1f} points ({low:+.1f} to "
-        f"{high:+.1f}).",
+        f"\nThe veil begins in week {CALM}; the trigger fired {when}. Over all weeks the trigger "
+        f"less the calendar is {gain:+.1f} points, in this one run.",
     ])  # fmt: skip

@@ -75,7 +75,7 @@ def levers_in_words(runs: pd.DataFrame) -> str:
     """For each number of photos: what the largest pictures gained, and the best way to move."""
     lines, top = [], levers(runs)
     for n, own in top.groupby("n_train"):
-        sharp, way = _best(own)
+        sharp, way = best_levers(own)
         plain = get_approach(way.approach).serves_plain_network()
         lines.append(
             f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
@@ -95,7 +95,7 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         )
     low, starts = levers(runs, min), top.groupby("n_train")["start"].first()
     for n, own in low[low["start"] != low["n_train"].map(starts)].groupby("n_train"):
-        sharp, way = _best(own)
+        sharp, way = best_levers(own)
         lines.append(
             f"- **{n:,} photos, from {sharp.start} pixels**, which loses most: "
             f"{sharp.image_size} pixels gave the frozen network {_points(sharp)}, "
@@ -109,7 +109,7 @@ def _both(table: pd.DataFrame) -> pd.Series:
     return (table["image_size"] > table["start"]) & (table["approach"] != FEATURE_EXTRACTION)
 
 
-def _best(own: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+def best_levers(own: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Of `levers` at one number of photos: the largest pictures, and the best way to move."""
     moved = own["image_size"] == own["start"]
     sharp = own[~moved].sort_values("image_size").iloc[-1]
@@ -142,7 +142,7 @@ def levers_compared(runs: pd.DataFrame) -> list[str]:
     lines = []
     for start_from in (min, max):
         for n, own in levers(runs, start_from).groupby("n_train"):
-            sharp, way = _best(own)
+            sharp, way = best_levers(own)
             gap = points_apart(runs, sharp, way)
             mean, low, high = mean_interval(gap)
             told = f"the one less the other {mean:+.1f} ({low:+.1f} to {high:+.1f})"

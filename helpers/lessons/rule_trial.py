@@ -28,7 +28,7 @@ from helpers.results.rule_cases import (
     situations,
 )
 from helpers.results.runs import load_runs
-from helpers.results.statistics import mean_interval
+from helpers.results.statistics import CONFIDENCE, holm, t_p_value
 from helpers.vocabulary import (
     ADAPTER,
     FEATURE_EXTRACTION,
@@ -299,8 +299,8 @@ SAME, OTHER, UNCLEAR = "same", "other", "unclear"
 class Side(NamedTuple):
     """A side of a threshold: what the evidence would choose there, in words, and its situations.
 
-    ended: SAME where the rule says so, too, OTHER, or UNCLEAR where the interval of their
-    difference over data sets holds zero; "" where the rule names nothing that was tried.
+    ended: SAME where the rule says so, too, OTHER, or UNCLEAR where nothing beats that beyond luck
+    (`_clearly_beaten`); "" where the rule names nothing that was tried.
     """
 
     told: str
@@ -342,12 +342,22 @@ def _side(rows: pd.DataFrame, says: str) -> Side:
         return Side(f"{label_of(best)} ({held})", cases)
     ended = SAME
     if best != says:
-        wide = rows.pivot(index=["family", "case"], columns="approach", values="mean")
-        gains = (wide[best] - wide[says]).dropna().groupby("family").mean()
-        ended = OTHER if len(gains) and mean_interval(gains)[1] > 0 else UNCLEAR
+        ended = OTHER if _clearly_beaten(rows, says) else UNCLEAR
     unsure = ", no clear winner" if ended == UNCLEAR else ""
     told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f}; {held}{unsure})"
     return Side(told, cases, ended)
+
+
+def _clearly_beaten(rows: pd.DataFrame, says: str) -> bool:
+    """Whether any other approach gains, on the data sets that tried both, beyond luck.
+
+    All others are looked at, and the p-values are corrected for it.
+    """
+    wide = rows.pivot(index=["family", "case"], columns="approach", values="mean")
+    gains = wide.drop(columns=says).sub(wide[says], axis=0).groupby("family").mean()
+    mean, held = gains.mean(), gains.count()
+    p_values = pd.Series(t_p_value(mean, gains.sem(), held - 1), mean.index).fillna(1.0)
+    return bool((holm(p_values)[mean > 0] < 1 - CONFIDENCE).any())
 
 
 def _said(rows: pd.DataFrame) -> pd.Series:

@@ -272,8 +272,7 @@ def both_answers(
     held = _held(runs)
     ruled, measured = decide(situation), evidence_near(situation, held)
     cases = near_situation(_published(), situation)
-    sharper = nearest_larger(recorded_larger(), situation.distance)
-    pixels = [larger_words(sharper, pixels=0)] if situation.modality == "image" else []
+    pixels = [_pixels_words(situation, held)] if situation.modality == "image" else []
     reasons = [reason.text for reason in (*ruled.reasons, *measured.reasons)]
     return {
         "approach": ruled.approach,
@@ -284,6 +283,13 @@ def both_answers(
         "candidates": [_rounded(candidate) for candidate in measured.candidates],
         "sources": _sources(measured, held, cases),
     }
+
+
+def _pixels_words(situation: Situation, held: Measured) -> str:
+    """What larger pictures gained near by; the records are searched for it once."""
+    cells = held.worked_out.get(recorded_larger) or recorded_larger()
+    held.worked_out[recorded_larger] = cells
+    return larger_words(nearest_larger(cells, situation.distance), pixels=0)
 
 
 @lru_cache(maxsize=1)

@@ -121,7 +121,7 @@ class Measured:
         With fewer than LEAST_APPROACHES a situation is still being measured, and left out.
 
         Columns: task, backbone, dial, image_size, modality, distance, recipe, family, n_train, case
-        (its number), approach, mean (`level`), seconds (of the processor), stored (MB), seeds.
+        (its number), approach, mean (`level`), seconds (of the processor), seeds.
         """
         facts = [*CURVE, "modality", "distance", "recipe", "family"]
         rows, number = [], 0
@@ -131,15 +131,15 @@ class Measured:
                 if len(table.columns) < LEAST_APPROACHES:
                     continue
                 place = known | {"n_train": size, "case": number}
-                costs = curve.costs[size].rename(
-                    columns={"train_seconds": "seconds", "stored_mb": "stored"}
+                seconds = curve.costs[size]["train_seconds"]
+                found = pd.DataFrame(
+                    {"mean": level(table), "seconds": seconds, "seeds": table.count()}
                 )
-                found = costs.assign(mean=level(table), seeds=table.count())
                 rows += [
                     place | {"approach": name} | found.loc[name].to_dict() for name in table.columns
                 ]
                 number += 1
-        columns = [*facts, "n_train", "case", "approach", "mean", "seconds", "stored", "seeds"]
+        columns = [*facts, "n_train", "case", "approach", "mean", "seconds", "seeds"]
         return pd.DataFrame(rows, columns=columns)
 
 

@@ -30,8 +30,8 @@ def situations(held: Measured) -> tuple[pd.DataFrame, int]:
     """The recorded situations that have at least the approaches of WHOLE, and how many have not.
 
     One row for each situation and approach: FACTS, `mean` (test accuracy, on equal seeds),
-    `seconds` (median processor seconds of preparation and training), `stored` (MB for each task),
-    `seeds`, `best` and `regret`. Raises UserError where none has them.
+    `seconds` (median processor seconds of preparation and training), `seeds`, `best` and `regret`.
+    Raises UserError where none has them.
     """
     table = held.situations.assign(llm=False)
     whole = whole_situations(table)
@@ -43,7 +43,7 @@ def situations(held: Measured) -> tuple[pd.DataFrame, int]:
 def published_table(published: Published | None = None) -> pd.DataFrame:
     """The published cases whose scores have points, with the columns of `situations` and domain.
 
-    `seconds` and `stored` are NaN: sources hardly state them. Pixels and the dial don't apply.
+    `seconds` are NaN: sources hardly state them. Pixels and the dial don't apply.
     """
     found = comparable_cases(published)
     found = found[found["points"]]
@@ -57,9 +57,8 @@ def published_table(published: Published | None = None) -> pd.DataFrame:
         family=found["data_set"],
         llm=found["llm"] == "yes",
         seconds=np.nan,
-        stored=np.nan,
     )
-    kept = [*FACTS, "domain", "seconds", "stored"]
+    kept = [*FACTS, "domain", "seconds"]
     long = facts.melt(kept, list(APPROACHES), "approach", "score").dropna(subset="score")
     long["mean"] = long.pop("score") / 100
     return regret(long.sort_values("case", kind="stable", ignore_index=True), ["case"])

@@ -84,8 +84,7 @@ Markdown(planted.found(told["checks"]))
 # Size and distance are measured, costs are timed, and what is kept (MB) is in the table. An accuracy that
 # was not measured is the probe's, moved by what the approach gained in recorded tasks; its interval says
 # how much tasks differ. The answer is the more accurate of what gave up least in recorded tasks and what
-# was measured here, or one within half a point that is clearly cheaper: by a third in seconds, or in
-# megabytes where seconds are alike.
+# was measured here, or one within half a point that is cheaper by a third in seconds.
 
 # %%
 print(in_words(advice))

@@ -17,7 +17,6 @@ import pandas as pd
 
 from helpers.decision import DEFAULTS, FALLBACK, Situation, Thresholds, ruled
 from helpers.results.expected_regret import mean_regret, recommended
-from helpers.results.learning_curves import Measured
 from helpers.results.rule_cases import ALL, ARTICLE, CONSTANT, EFFICIENT, FACTS, FOLK, MEASURED
 from helpers.results.statistics import CONFIDENCE
 from helpers.vocabulary import (
@@ -177,21 +176,16 @@ def cases(table: pd.DataFrame) -> list[Case]:
 
 
 def score(
-    table: pd.DataFrame,
-    held: Measured | None = None,
-    rules: Mapping[str, Rule] | None = None,
-    *,
-    apart: bool = False,
+    table: pd.DataFrame, rules: Mapping[str, Rule] | None = None, *, apart: bool = False
 ) -> pd.DataFrame:
     """Ask every rule in every situation; returns the rows it picked, with `rule` and `part`.
 
-    table: from `situations`, or another with its columns. held: the curves that rules may learn
-    from, None: the table's own. A rule never sees the data set that it is asked about. Where
-    nothing that it names was tried it has no row. part: "all"; with `apart` also each of the
+    table: from `situations`, or another with its columns. A rule learns from it, as what ships
+    does, and never sees the data set that it is asked about. Where nothing that it names was tried
+    it has no row. part: "all"; with `apart` also each of the
     article's rules that matches (there the article is asked for that rule alone), or "fallback".
     """
-    known = table if held is None else held.situations
-    seen = {name: Seen(known[known["family"] != name]) for name in table["family"].unique()}
+    seen = {name: Seen(table[table["family"] != name]) for name in table["family"].unique()}
     return ask(table, lambda case: seen[case.family], RULES if rules is None else rules, apart)
 
 

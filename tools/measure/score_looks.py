@@ -64,13 +64,12 @@ def expected_of(
 
 def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, Any]]:
     """A row for each answer to one situation. held: the records without its data set."""
-    means, costs = curve.accuracy[n_train].mean(), curve.costs[n_train]
-    seconds = costs["train_seconds"]
+    means, seconds = curve.accuracy[n_train].mean(), curve.costs[n_train]["train_seconds"]
     expected = expected_of(curve, n_train, held, means, min(MOST, n_train + VALIDATION))
     names = [name for name in expected if name in means]
     recorded = expected_regret(curve.modality, held, names)
     taken_in = {name: max(1e-3, float(seconds[name])) for name in names}
-    chosen = first_choice(expected, taken_in, costs["stored_mb"], recorded)
+    chosen = first_choice(expected, taken_in, recorded)
     taken = {LOOK: chosen, **FIXED, "constant": recommended(recorded)}
     told = [expected[name] for name in names if name not in MEASURED]
     inside = [one.low <= means[one.approach] <= one.high for one in told]

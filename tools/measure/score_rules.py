@@ -28,7 +28,7 @@ from helpers.decision import (
 )
 from helpers.paths import results_dir
 from helpers.results import runs as records
-from helpers.results.learning_curves import Measured, measured_curves
+from helpers.results.learning_curves import measured_curves
 from helpers.results.rule_cases import (
     ALL,
     ARTICLE,
@@ -49,25 +49,24 @@ HIERARCHICAL = "hierarchical"
 PARTS = ("R1", "R2", "R3", "R4", "fallback", ALL)
 
 
-def transferred(table: pd.DataFrame, held: Measured) -> pd.DataFrame:
-    """The answer that ships, from our records alone, on published situations: as `score`, apart."""
-    seen = Seen(held.situations)
+def transferred(table: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+    """The answer that ships, from our situations alone, on published ones: as `score`, apart."""
+    seen = Seen(own)
     return rival_rules.ask(table, lambda _: seen, {MEASURED: RULES[MEASURED]}, True)
 
 
 def picks_of(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """What every rule picks in each situation, by evidence: own and published."""
-    held = measured_curves(runs)
-    table, _ = situations(held)
+    table, _ = situations(measured_curves(runs))
     rules = RULES | {HIERARCHICAL: hierarchical.rule}
-    own = [rival_rules.score(table, held, rules, apart=True)]
+    own = [rival_rules.score(table, rules, apart=True)]
     if len(rival_rules.cases(table)) > 1 and table["family"].nunique() > 1:
         own.append(refit(table)[0])
     published = published_table()
     learning = {name: rule for name, rule in rules.items() if name != MEASURED}
     others = [
-        rival_rules.score(published, rules=learning, apart=True),
-        transferred(published, held),
+        rival_rules.score(published, learning, apart=True),
+        transferred(published, table),
     ]
     return {"own": pd.concat(own), "published": pd.concat(others)}
 

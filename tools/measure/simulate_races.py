@@ -113,7 +113,7 @@ def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[d
     names, rng = list(truth.index), np.random.default_rng(0)
     modality = BACKBONES[case.backbone].modality
     costs = curve_of(case, held).costs[case.n_train]
-    seconds, stored = costs["train_seconds"].clip(lower=1e-3), costs["stored_mb"]
+    seconds = costs["train_seconds"].clip(lower=1e-3)
     noise, pool = RUN_NOISE[modality] / np.sqrt(case.n_train), case.n_train + JUDGED
     for draw in range(asked.draws):
         folds = Folds(np.arange(pool) % 2, case.n_train, seed=draw)
@@ -123,7 +123,7 @@ def regrets(case: Case, held: Measured, asked: argparse.Namespace) -> Iterator[d
         expected = str(expected_in(case, held, pd.concat(once)).idxmax())
         for runs, place in zip(sorted(asked.runs), raced(right, names, folds, asked.runs),
                                strict=True):  # fmt: skip
-            taken = {"records": expected, "race": place.take(seconds, stored),
+            taken = {"records": expected, "race": place.take(seconds),
                      "leader": place.leader}  # fmt: skip
             for way, name in taken.items():
                 points = 100 * (truth.max() - truth[name])

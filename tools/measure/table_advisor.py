@@ -25,7 +25,7 @@ import pandas as pd
 
 from helpers.advisor.answer import held_records
 from helpers.advisor.pipeline import Advice, Request, advise
-from helpers.advisor.race.runs import RaceFile, RaceRun, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.verdict import Test, read_test
 from helpers.advisor.verdicts import FILE as NAME
 from helpers.advisor.verdicts import LOOK, RACE
@@ -120,7 +120,6 @@ def trained(advice: Advice, name: str) -> Test:
     race = RaceFile(looked.own, looked.backbone, looked.image_size)
     recipe = looked.recipes[name]
     job = RaceRun(name, len(looked.own.task.train), 0, recipe.lr, recipe.epochs, looked.seed)
-    race.append(execute(job, race))
     return read_test(race, job)
 
 

@@ -213,12 +213,12 @@ def build(collection: Collection, source: Path, profile: str = "full", fresh: bo
     seconds = time.perf_counter() - begun
     target = collection.built(source)
     if profile == "full":
-        if fresh and busy <= BUSY:
-            collection.note(collection.minutes, source, seconds)
-        elif fresh:
-            print(f"the time is not kept: others used {busy:.0f} % of the processors")
         if fresh:
             collection.note(collection.memory, source, peak.megabytes)
+            if busy <= BUSY:
+                collection.note(collection.minutes, source, seconds)
+            else:
+                print(f"the time is not kept: others used {busy:.0f} % of the processors")
         notebook.cells[1].source = collection.cells(source)[1].source
     else:
         target = collection.tries / target.name

@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.experiments.audit import audit
 from helpers.lessons import product_photos
 from helpers.lessons.crossings import duels, published_by_size, recorded
-from helpers.lessons.levers import BAR_FROM, levers, points_apart
+from helpers.lessons.levers import BAR_FROM, best_levers, levers, points_apart
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.paths import results_dir
@@ -50,11 +50,9 @@ def _pixels() -> str:
     runs = product_photos.recorded()
     table, told, from_on = levers(runs), [], None
     for n, own in table[table["runs"] >= BAR_FROM].groupby("n_train"):
-        moved = own[own["image_size"] == own["start"]]
-        larger = own.drop(moved.index)
-        if moved.empty or larger.empty:
+        if own["image_size"].nunique() < 2:
             continue
-        way, sharp = (part.loc[part["points"].idxmax()] for part in (moved, larger))
+        sharp, way = best_levers(own)
         gap = dict(zip(ENDS, mean_interval(points_apart(runs, sharp, way)), strict=True))
         word = "" if gap["low"] > 0 or gap["high"] < 0 else ", too close to call"
         from_on = n if from_on is None and gap["high"] < 0 else from_on

@@ -172,7 +172,7 @@ def _finish(race: Race, answer: Answer, minutes: float, bar: tqdm) -> RaceResult
         raise UserError(f"nothing could be measured within {minutes:g} minutes ({told})")
     place = standing(arms)
     seconds = {name: race.predicted(name, anew=True) for name in arms}
-    take = place.take(seconds, {name: race.looked.costs[name].stored_mb for name in arms})
+    take = place.take(seconds)
     job = race.job(take, 0)
     if not (race.done(job) and race.file.has_model(job)):
         bar.set_description_str(f"{take}: every training example")

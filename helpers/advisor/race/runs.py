@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from helpers.advisor.model_folder import is_kept
 from helpers.advisor.task import OwnTask, own_folder
 from helpers.approaches import Fitted, get_approach, parse_options
 from helpers.backbones import Backbone, clone, load_backbone
+from helpers.errors import UserError
 from helpers.experiments.single_run import environment
 from helpers.runtime import pick_device
 from helpers.storage.results_file import RowFile
@@ -31,10 +32,13 @@ from helpers.tasks.splits import stratified_order
 from helpers.training.loop import bfloat16_pays
 
 VERSION = 3  # raised when a run of the same settings would come out otherwise
+TRIALS = 4  # to use a model before somebody deletes the cache
 PARTS = 10  # of the examples that judge a run, for choosing its epoch
 COLUMNS = ("run_id", "approach", "n_train", "fold", "lr", "epochs", "seed", "n_judged", "accuracy",
            "loss", "right", "best_epoch", "seconds", "prepare_seconds", "train_cpu_seconds",
            "device", "threads", "torch", "git", "created")  # fmt: skip
+
+Used = TypeVar("Used")
 
 
 class OutOfTime(Exception):
@@ -112,6 +116,23 @@ class RaceFile:
     def has_model(self, job: RaceRun) -> bool:
         """Whether the trained model is there, whole."""
         return is_kept(self.model_folder(job))
+
+    def use_model(self, job: RaceRun, use: Callable[[Path], Used]) -> Used:
+        """What `use` makes of the folder of a job's trained model; trains it where none is kept.
+
+        Whoever deletes the cache meanwhile takes the model along, and it is trained again.
+        """
+        for left in reversed(range(TRIALS)):
+            if not self.has_model(job):
+                row = execute(job, self)
+                if row["run_id"] not in set(self.load()["run_id"]):
+                    self.append(row)
+            try:
+                return use(self.model_folder(job))
+            except UserError:
+                if not left or self.has_model(job):
+                    raise
+        raise AssertionError("the last trial returns or raises")
 
     def _file(self) -> RowFile:
         return RowFile(self.path, COLUMNS, checked=True)

@@ -82,9 +82,9 @@ class Standing:
     p_values: Mapping[str, float]
     rivals: list[str]
 
-    def take(self, seconds: Mapping[str, float], stored: Mapping[str, float]) -> str:
-        """The leader, or what is clearly cheaper and gives up next to nothing. stored: in MB."""
-        return cheapest_credible(self.shortfall, seconds, stored)
+    def take(self, seconds: Mapping[str, float]) -> str:
+        """The leader, or what is clearly cheaper and gives up next to nothing."""
+        return cheapest_credible(self.shortfall, seconds)
 
 
 def standing(arms: Mapping[str, Arm]) -> Standing:

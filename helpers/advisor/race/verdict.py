@@ -36,14 +36,14 @@ TEST = Form[Test](read=lambda facts: Test(**facts), write=asdict)
 
 
 def read_test(race: RaceFile, job: RaceRun) -> Test:
-    """Predict the test split with a kept model; what was read once is not read again."""
+    """Predict the test split with a trained model; what was read once is not read again."""
     key = f"models/{race.run_id(job)}/test"
     return remembered(race.own.name, key, TEST, lambda: _tested(race, job))
 
 
 def _tested(race: RaceFile, job: RaceRun) -> Test:
     split = race.own.task.test
-    predicted = load_model(race.model_folder(job)).predict(split.inputs)
+    predicted = race.use_model(job, lambda folder: load_model(folder).predict(split.inputs))
     share = share_right(predicted == split.labels)
     return Test(job.approach, **share, n_train=job.n_train, run_id=race.run_id(job))
 

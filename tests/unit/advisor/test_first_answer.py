@@ -34,7 +34,6 @@ from helpers.results.evidence import NONE
 from helpers.tasks import Split
 
 SECONDS = {"classical": 0.1, "feature_extraction": 5.0, "lora": 100.0}
-STORED = {"classical": 0.1, "feature_extraction": 0.1, "lora": 1.0, "lp_ft": 10.0}
 
 
 def expected(name, accuracy, low=None, high=None, measured=False):
@@ -53,28 +52,28 @@ def sized(size, accuracy, n=300, *, part=False):
 
 
 RECORDED = pd.DataFrame(
-    {"regret": [0.01, 0.08], "cost": [1.0, 0.05], "stored": [1.0, 0.1]},
+    {"regret": [0.01, 0.08], "cost": [1.0, 0.05]},
     index=["lora", "feature_extraction"],
 )
 
 
 def test_a_better_and_cheaper_measured_result_is_not_overridden():
     news = prior(classical=0.692, feature_extraction=0.58, lora=0.60)
-    assert first_choice(news, SECONDS, STORED, RECORDED) == "classical"
+    assert first_choice(news, SECONDS, RECORDED) == "classical"
     masks = prior(classical=0.7, feature_extraction=0.958, lora=0.962)
-    assert first_choice(masks, SECONDS, STORED, RECORDED) == "feature_extraction"
+    assert first_choice(masks, SECONDS, RECORDED) == "feature_extraction"
     close = prior(classical=0.7, feature_extraction=0.90, lora=0.93)
-    assert first_choice(close, SECONDS, STORED, RECORDED) == "lora"
-    unrecorded = first_choice(close, SECONDS, STORED, RECORDED[:0])
+    assert first_choice(close, SECONDS, RECORDED) == "lora"
+    unrecorded = first_choice(close, SECONDS, RECORDED[:0])
     assert unrecorded == "feature_extraction"
     # Data sets that do not share the gain make the verdict unsure, not the choice.
     wide = replace(close["lora"], low=0.5, high=0.99)
-    assert first_choice(close | {"lora": wide}, SECONDS, STORED, RECORDED) == "lora"
+    assert first_choice(close | {"lora": wide}, SECONDS, RECORDED) == "lora"
 
 
 def test_what_gave_up_least_is_taken_not_what_is_expected_highest():
     told = prior(classical=0.7, feature_extraction=0.8, lora=0.85, lp_ft=0.87)
-    assert first_choice(told, {**SECONDS, "lp_ft": 100.0}, STORED, RECORDED) == "lora"
+    assert first_choice(told, {**SECONDS, "lp_ft": 100.0}, RECORDED) == "lora"
 
 
 def test_a_look_is_as_sure_as_looks_at_such_data_were_right():

@@ -67,9 +67,8 @@ def test_equal_arms_stay_open_and_the_clearly_cheaper_is_taken():
     right = np.arange(100) % 4 > 0
     place = standing(arms_of(lora=right, feature_extraction=right))
     assert place.rivals == ["feature_extraction"]
-    stored = {"lora": 1.0, "feature_extraction": 0.9}
-    assert place.take({"lora": 30.0, "feature_extraction": 1.0}, stored) == "feature_extraction"
-    assert place.take({"lora": 30.0, "feature_extraction": 29.0}, stored) == "lora"
+    assert place.take({"lora": 30.0, "feature_extraction": 1.0}) == "feature_extraction"
+    assert place.take({"lora": 30.0, "feature_extraction": 29.0}) == "lora"
 
 
 def test_what_is_better_and_cheaper_is_taken():
@@ -78,7 +77,7 @@ def test_what_is_better_and_cheaper_is_taken():
 
     def take(**right):
         place = standing(arms_of(**{n: many < count for n, count in right.items()}))
-        return place.take(seconds, dict.fromkeys(seconds, 1.0))
+        return place.take(seconds)
 
     assert take(lora=900, feature_extraction=901, classical=600) == "feature_extraction"
     assert take(lora=900, feature_extraction=896, classical=600) == "feature_extraction"

@@ -65,7 +65,7 @@ def side(gains, says, n=10):
         for name in ("lora", "feature_extraction")
     ]
     table = pd.DataFrame(rows, columns=["family", "case", "approach", "mean"])
-    table = table.assign(seconds=1.0, stored=1.0, n_train=n, distance=0.1)
+    table = table.assign(seconds=1.0, n_train=n, distance=0.1)
     return rule_trial._side(table, says)
 
 

@@ -80,7 +80,7 @@ def test_costs_are_relative_and_the_cheapest_within_the_margin_is_taken():
     table = expected(two_tasks(second=(0.6, 0.8, 0.7)))
     ratio = table.loc["full_fine_tuning", "cost"] / table.loc["feature_extraction", "cost"]
     assert ratio == pytest.approx(SECONDS["full_fine_tuning"] / SECONDS["feature_extraction"])
-    take = functools.partial(cheapest_credible, table["regret"], table["cost"], table["stored"])
+    take = functools.partial(cheapest_credible, table["regret"], table["cost"])
     assert take() == "lora"
     assert take(margin=0.2) == "feature_extraction"
     assert take(margin=0.19) == "lora"
