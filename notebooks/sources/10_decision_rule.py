@@ -27,7 +27,7 @@ from IPython.display import Markdown
 from helpers.decision import Situation, decide
 from helpers.display import explore
 from helpers.display.explorer import explorer
-from helpers.lessons import check, rule_trial
+from helpers.lessons import check, rule_thresholds, rule_trial
 from helpers.lessons.exercises import scenarios
 from helpers.results import both_answers
 from helpers.vocabulary import phrase_of
@@ -106,26 +106,26 @@ chosen = {title: rule_trial.constants(where).map(phrase_of) for where, title in 
 pd.DataFrame(chosen).fillna("")
 
 # %% [markdown]
-# ## Are the walls in the right place?
+# ## Are the thresholds in the right place?
 #
 # The rule turns at 5,000 examples, at a distance of one third, and at 100,000 examples. **Predict
 # first:** does the lowest curve change at the dashed line?
 
 # %%
-explore(rule_trial.plot_wall, wall=list(rule_trial.WALLS), labels={"wall": "threshold"})
+explore(rule_thresholds.plot_threshold, threshold=list(rule_thresholds.THRESHOLDS))
 
 # %% [markdown]
 # Each data set counts once here. What each body of evidence would choose on either side, where the rule
 # speaks:
 
 # %%
-rule_trial.at_the_walls()
+rule_thresholds.at_the_thresholds()
 
 # %% [markdown]
 # How often is that what the rule says? Sides that hold the same situations count once.
 
 # %%
-Markdown(rule_trial.wall_sentence())
+Markdown(rule_thresholds.threshold_sentence())
 
 # %% [markdown]
 # ## Your own situation

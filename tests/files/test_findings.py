@@ -7,7 +7,14 @@ import nbformat
 import pandas as pd
 import pytest
 
-from helpers.lessons import advisor_scores, crossings, distances, rule_trial, small_modules
+from helpers.lessons import (
+    advisor_scores,
+    crossings,
+    distances,
+    rule_thresholds,
+    rule_trial,
+    small_modules,
+)
 from helpers.lessons.claims import judge_claims, verdict_box
 from helpers.lessons.language_models import forgetting, smollm2_records
 from helpers.paths import results_dir
@@ -61,7 +68,7 @@ def test_notebook_13_remembers_what_the_records_say(root):
 def test_notebook_10_says_what_the_trial_of_the_rules_says(root):
     shown = markdown_outputs(root, "10")
     assert shown[0] == rule_trial.verdict_box(), "build it again"
-    assert rule_trial.wall_sentence() in shown
+    assert rule_thresholds.threshold_sentence() in shown
     remembered = "".join(shown[1:])
     assert rule_trial.own_sentence() in remembered
     assert rule_trial.published_sentence() in remembered
