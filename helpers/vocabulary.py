@@ -8,6 +8,7 @@ it leaves out is worked out here, unlike all others.
 
 import itertools
 import math
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -169,6 +170,12 @@ def in_words(name: Any) -> str:
 def counted(number: int, what: str) -> str:
     """Return a number of things in words, such as "1 data set" or "3 data sets"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def wrapped(text: str, width: int = 100) -> str:
+    """The text with line breaks between words: JupyterLab breaks long printed lines within them."""
+    return "\n".join(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+                     for line in text.splitlines())  # fmt: skip
 
 
 def label_of(name: Any) -> str:

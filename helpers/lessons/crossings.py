@@ -93,7 +93,7 @@ def plot_lines(runs: pd.DataFrame, curve: str, beside: str = "") -> Picture:
         told = f"Full is ahead at the one size, {'not ' * math.isnan(row.clear)}clearly"
     else:
         about = "" if row.examples <= row.smallest else "about "
-        sure = "nowhere clearly" if math.isnan(row.clear) else f"clearly from {row.clear:,.0f}"
+        sure = "nowhere clearly" if math.isnan(row.clear) else f"first clearly at {row.clear:,.0f}"
         told = f"Full is ahead from {about}{row.examples:,.0f}, {sure}"
     return _over_sizes(three_lines(own, beside), f"{curve}. {told}")
 
@@ -289,8 +289,11 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
 def luck_by_size(runs: pd.DataFrame) -> pd.DataFrame:
     """How far two draws lie apart, and how far approaches do, in points, by training examples.
 
-    Deviations, the median over curves. Only the curves and approaches count that all sizes have.
+    Deviations, the median over curves. Of sizes that several curves have, only the curves and
+    approaches count that all of these sizes have.
     """
+    several = runs.groupby("n_train")["curve"].transform("nunique") > 1
+    runs = runs[several] if several.any() else runs
     sizes = runs.groupby(["curve", "approach"])["n_train"].transform("nunique")
     runs = runs[sizes == runs["n_train"].nunique()]
     cells = runs.groupby(["curve", "n_train", "approach"])["test_accuracy"].agg(["mean", "std"])
@@ -363,7 +366,7 @@ def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
         f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "
         f"**{as_few} of {len(table)}** curves, with more on "
         f"**{len(table) - as_few - len(missed)}**, and at no size that was measured on "
-        f"**{len(missed)}**{beyond}."
+        f"**{len(missed)}**{beyond}. {(table['seeds'] == 1).sum()} of them rest on one draw."
     )
 
 

@@ -99,7 +99,7 @@ def running_in_words(table: pd.DataFrame) -> str:
     return (
         f"With running statistics test accuracy changed by **{mean.min():+.1f} to "
         f"{mean.max():+.1f} points**, clearly up in {up} and clearly down in {down} of "
-        f"{len(table)} comparisons. So they have no one sign; try both on your own validation set."
+        f"{len(table)} comparisons. So no one sign shows; try both on your own validation set."
     )
 
 

@@ -13,8 +13,9 @@ from helpers.display.figures import Picture, figure, set_title
 from helpers.display.plots import log_axis
 from helpers.experiments.steps import first_step
 from helpers.experiments.timing import in_turns, latency_ms
-from helpers.lessons.levers import levers
+from helpers.lessons.levers import levers, points_apart
 from helpers.lessons.trade_offs import SERVING, typical
+from helpers.results.statistics import mean_interval
 from helpers.tasks import Task
 from helpers.vocabulary import (
     ADAPTER,
@@ -87,7 +88,10 @@ def levers_in_money(runs: pd.DataFrame, latencies: pd.DataFrame, euro_an_hour: f
         for row in best
     ]
     pixels, way = best
-    ahead = "first" if pixels.points >= way.points else "as well, though here moving gained more"
+    _, low, high = mean_interval(points_apart(runs, pixels, way))
+    ahead = "as well; which gains more is open"
+    if low > 0 or high < 0:
+        ahead = "first" if low > 0 else "as well, though here moving gained more"
     answer = answer_seconds(latencies)
     slower = answer[pixels.image_size] / answer[pixels.start]
     return (

@@ -184,17 +184,19 @@ def _recorded(runs: pd.DataFrame, approach: str, n_train: int) -> str:
     return f"{told}, recorded: **{mean:.3f}** ({rests_on}"
 
 
-def beside_records(live: tuple[float, float, float], n_train: int = 200) -> str:
-    """What moving the top gained over freezing, live (a `lead`) and in the records."""
+def beside_records(
+    live: tuple[float, float, float], moved: str = "partial fine-tuning", n_train: int = 200
+) -> str:
+    """What `moved` gained over freezing, live (a `lead`), and partial fine-tuning as recorded."""
     mean, low, high = (100 * value for value in live)
     told = "gained nothing clear" if low <= 0 <= high else f"changed accuracy by {mean:+.1f} points"
     mean, low, high = (
         100 * value for value in lead(recorded(n_train), PARTIAL_FINE_TUNING, FEATURE_EXTRACTION)
     )
     return (
-        f"Live, in a few epochs at one rate, partial fine-tuning {told} against freezing. "
-        "Recorded on the same photos, mirrored and cropped, with at least 400 updates and a "
-        f"searched rate, it has **{mean:+.1f} points** ({low:+.1f} to {high:+.1f})."
+        f"Live, in a few epochs at one rate, {moved} {told} against freezing. Recorded on the same "
+        "photos, mirrored and cropped, with at least 400 updates and a searched rate, partial "
+        f"fine-tuning has **{mean:+.1f} points** ({low:+.1f} to {high:+.1f})."
     )
 
 

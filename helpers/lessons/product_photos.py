@@ -113,8 +113,11 @@ def beside_frozen(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_recipe() -> pd.DataFrame:
-    """`beside_frozen` of the first round and of the second, where both were run."""
-    rounds = [beside_frozen(recorded(schema=one)).assign(recipe=one) for one in (1, SCHEMA)]
+    """`beside_frozen` of the first round and of the second, on the draws that both have."""
+    draw = [*PLACE, "approach", "seed"]
+    runs = pd.concat([recorded(schema=one).assign(recipe=one) for one in (1, SCHEMA)])
+    runs = runs[runs.duplicated(draw, keep=False)]
+    rounds = [beside_frozen(own).assign(recipe=one) for one, own in runs.groupby("recipe")]
     both, place = pd.concat(rounds), ["photos", "pixels", "approach"]
     both = both[both.duplicated(place, keep=False)].sort_values([*place, "recipe"])
     shown = [*place, "recipe", "gap wider by", "points gained", "95 % interval", "draws"]
@@ -351,8 +354,8 @@ def untried(runs: pd.DataFrame) -> list[str]:
         return []
     return [
         f"- **Not recorded**: weights moved on more than {moved['n_train'].max():,} photos or at "
-        f"more than {moved['image_size'].max()} pixels; the frozen network has up to {n:,} and "
-        f"{side}."
+        f"more than {moved['image_size'].max()} pixels; the frozen network has up to "
+        f"{n:,} photos, and up to {side} pixels."
     ]
 
 

@@ -120,7 +120,7 @@ def _points(row: pd.Series) -> str:
 
 def _more(change: pd.Series) -> str:
     ends = f"{change['low']:+.1f} to {change['high']:+.1f}"
-    return f"{change['more']:+.1f} on the same cases ({ends})"
+    return f"{change['more']:+z.1f} on the same cases ({ends})"
 
 
 def _turned(change: pd.Series, less: str, more: str, same: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from helpers.errors import UserError
 from helpers.registry import unknown_name
-from helpers.vocabulary import KINDS
+from helpers.vocabulary import KINDS, wrapped
 
 SCHEMA = 2  # the recipe a run followed, part of its identity: 1 the first round's, 2 the second's
 # Whose rows figures, rules and verdicts read, by kind of data; 0: none, until a round speaks.
@@ -49,10 +49,11 @@ RECIPES = {  # by kind of data and schema
 
 
 def recipe_in_words(compared: Mapping[str, int] | None = None) -> str:
-    """A line for each kind of data on how its recorded runs were trained."""
+    """A paragraph for each kind of data on how its recorded runs were trained."""
     compared = COMPARED if compared is None else compared
     return "\n".join(
-        f"Recorded {KINDS[kind]}: {RECIPES[kind][recipe]}." for kind, recipe in compared.items()
+        wrapped(f"Recorded {KINDS[kind]}: {RECIPES[kind][recipe]}.")
+        for kind, recipe in compared.items()
     )
 
 

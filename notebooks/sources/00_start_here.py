@@ -24,9 +24,9 @@ from helpers.vocabulary import label_of
 
 # %% [markdown]
 # The verdicts below come from recorded runs on many data sets; notebook 15 has all 28. Brackets are 95 %
-# intervals over data sets, a hundredth of accuracy is one point, and *can happen* shows the clearest
-# single situation. The last one says why each step is measured: stopping at the frozen network costs
-# points on average.
+# intervals over data sets, a hundredth of accuracy is one point, and *where that is highest* names one
+# situation, without a bracket. The last one says why each step is measured: stopping at the frozen
+# network costs points on average.
 
 # %%
 Markdown(verdict_box(22, 26, 25, 28))
@@ -88,7 +88,7 @@ image_grid(task.train.inputs[first], task.classes, title="One photo of each clas
 
 # %%
 bet = "feature_extraction"
-print({name: look.label for name, look in looks(photos.entrants()).items()})
+{name: look.label for name, look in looks(photos.entrants()).items()}
 
 # %% [markdown]
 # The first race takes a minute or so; what the frozen stages return for each photo is then kept on disk.

@@ -21,6 +21,7 @@ from helpers.backbones import Recipe, load_backbone, prepare_images
 from helpers.display import explore, image_grid, plot_bars, plot_curves
 from helpers.lessons import check, network_inspection, photos, pick
 from helpers.tasks import load_task
+from helpers.vocabulary import label_of
 
 # %% [markdown]
 # ## Stages
@@ -228,7 +229,7 @@ plot_curves(
     "layer",
     "shift",
     by="task",
-    title=f"{order.index[0]} is most familiar, {order.index[-1]} is strangest",
+    title="Nearest first: " + ", ".join(map(label_of, order.index)),
     xlabel="BatchNorm layer, in the order they run",
     ylabel="shift of the mean (stored standard deviations)",
 )

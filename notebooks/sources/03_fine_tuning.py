@@ -260,14 +260,14 @@ for lr in (3e-4, 0.02, 1e3):
         kept = source_accuracy(fitted.model.backbone, pocket, n_test)
         print(f"rate {lr:g}: test {fitted.accuracy(near.test):.3f}, old task {kept:.3f}")
     except TrainingDiverged as error:
-        print(f"rate {lr:g}: stopped, because {error}.")
+        print(f"stopped: {error}.")
 
 # %% [markdown]
 # Only the absurd rate ends in `nan`. The middle one is dangerous: clipping caps each step, so the loss
-# stays finite and falls, and what it did to the pretrained features shows only in the old task. When a
+# stays finite and falls, and what it did to pretrained features shows mostly in the old task. When a
 # fine-tuned model is no better than one from scratch, suspect the rate first.
 #
-# **Slower at the bottom, later at the bottom.** Two remedies protect the lower stages: falling rates
+# **Slower at the bottom, later at the bottom.** Two remedies should protect lower stages: falling rates
 # (section 1), and *gradual unfreezing*, which trains the head and frees one stage after another. At a
 # rate found by a sweep:
 
@@ -330,8 +330,8 @@ running.round(1).set_index(["task and network", "approach"])
 Markdown(fine_tuning.running_in_words(running))
 
 # %% [markdown]
-# Runs that are compared hold them, so where running ones are ahead, fine-tuning's figures are a little too
-# low.
+# Runs that are compared hold them, so where running ones are ahead, fine-tuning's figures are that much
+# too low.
 #
 # ## 5. Overfitting on tiny data
 #
@@ -440,7 +440,7 @@ told = "\n".join(f"- {crossings.duels_in_words(*pair)}" for pair in pairs)
 live = photos.lead(deep.rename(columns={"top_stages": "approach"}), 2, 0)
 last = max(moments)
 Markdown(
-    f"- {photos.beside_records(live)}\n{told}\n"
+    f"- {photos.beside_records(live, 'moving two stages')}\n{told}\n"
     f"- After {last} batches of simulated fabric in training mode, without training, the one-line "
     f"freeze scored {found['one-line freeze, fabric'][last]:.3f} on its old task, the real one "
     f"{found['freeze(), fabric'][last]:.3f}."

@@ -215,12 +215,12 @@ crossings.plot_duels(against["lora"], "lora", full, "LoRA against full fine-tuni
 
 # %%
 counted = [crossings.duels_in_words(against[name], name, full) for name in against]
-Markdown("\n\n".join([*counted, *recipe_in_words().splitlines()]))
+Markdown("\n\n".join([*counted, recipe_in_words()]))
 
 # %% [markdown]
-# A lead may come from a full fine-tuning that was tuned badly. An earlier round of runs on pictures gave it
-# fewer updates and only three rates. **Predict:** how large was LoRA's lead then? Published figures
-# disagree too; V-PETL Bench
+# A lead may come from a full fine-tuning that was tuned badly. An earlier round of runs on pictures
+# gave it fewer updates, three rates and running statistics. **Predict:** how large was LoRA's lead
+# then? Published figures disagree too; V-PETL Bench
 # ([Xin et al. 2024](https://github.com/synbol/Parameter-Efficient-Transfer-Learning-Benchmark)) has a
 # transformer on sets of two sizes:
 

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # What does training from scratch really cost?
 #
-# Mostly in labels. A step from scratch costs what a step of full fine-tuning costs, since it is the same
-# network and all of it moves. But random weights must first learn what pretrained ones bring along, and
-# that takes more steps and, above all, more examples. How many more differs from task to task (here
-# distance did not order it); sometimes it is none. So price it out before you assume that transfer is
+# Mostly in labels. A step from scratch costs what a step of full fine-tuning costs, since it is the
+# same network and all of it moves. But random weights must first learn what pretrained ones bring
+# along, and that takes more steps and, above all, more examples. How many more differs from task to
+# task; to match a frozen network, often none. So price it out before you assume that transfer is
 # better.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
@@ -134,7 +134,7 @@ scratch_prices.plot_handfuls(tuned, sizes=(50, 1_000))
 # Whoever picks the best of twenty epochs also picks the luckiest. So each record below reads the test set
 # once, after all choices, and each comparison is made over several seeds.
 #
-# ## When scratch keeps up
+# ## Does scratch keep up?
 #
 # Scratch minus full fine-tuning in points, paired by seed, where two seeds have both. A square is
 # coloured where one side is clearly ahead: the whole 95 % interval over draws is on its side, which by
@@ -161,8 +161,8 @@ Markdown(
 )
 
 # %% [markdown]
-# Scratch keeps up where pretraining brings little along: `pocket` is small, and was pretrained on plain
-# pictures of five kinds of product. On photos and texts scratch has one draw at most, so they are left out.
+# Most are too close to call. Perhaps pretraining brings little along: `pocket` is small, and saw only
+# plain pictures of five products. Both sides got equal updates. Photos and texts have too few draws.
 #
 # ## How many examples does it take?
 #

@@ -154,7 +154,7 @@ Markdown(crossings.rounds_in_words(small, cheap, full))
 Markdown(crossings.gaps_in_words(runs))
 
 # %% [markdown]
-# Choose by validation accuracy; the gap tells nothing about who wins.
+# Choose by validation accuracy; here the gap told nothing.
 #
 # ## 4. Beyond our sizes
 #

@@ -84,7 +84,7 @@ Markdown(trade_offs.parts_in_words(parts))
 
 # %% [markdown]
 # The probe (`freeze`) and partial fine-tuning leave the lower network out. LoRA and adapters leave
-# nothing out and add small products, so they save less time. In larger networks wide products outweigh
+# nothing out; what they save depends on batch and network. In larger networks wide products outweigh
 # the calls: in
 # [Raschka's runs](https://github.com/rasbt/LLMs-from-scratch/tree/main/ch06/02_bonus_additional-experiments)
 # LoRA was slower than full fine-tuning on GPT-2 with 124 million weights and faster at 1.5 billion. A
@@ -204,8 +204,8 @@ Markdown(f"{trade_offs.duel_in_words(duel)}\n{trade_offs.modules_in_words(runs)}
 money.plot_latency(runs)
 
 # %% [markdown]
-# A mark in the grey band tells nothing by itself. The box at the top averages over data sets, where
-# noise cancels out, so it can be surer than any mark.
+# A mark in the grey band tells nothing by itself. The box at the top averages over data sets, so
+# it is surer than any mark, and not free of noise.
 
 # %%
 Markdown(money.latency_in_words(runs))
@@ -247,7 +247,7 @@ Markdown(money.levers_in_money(photos, timed, PRICE))
 #
 # - With 200 photos and no answers, which training is dearest?
 # - Raise the answers: from where on do pixels cost more than moved weights?
-# - With 5,000 photos and no answers, which training is dearest now, and why?
+# - With 5,000 photos and no answers, is it still?
 
 # %%
 prices = money.price_list(photos, timed)

@@ -243,7 +243,7 @@ Markdown(drift.drift_in_words(weeks))
 # ## What to remember
 #
 # - Count people first: their checks cost more than any format of file saves. A trigger without labels
-#   helps, and doesn't replace a few labels every month.
+#   doesn't replace a few labels every month.
 # - Small files are bound to their base. Store its hash with them, and let the machine refuse another.
 # - Compare the sizes of two files before you promise a factor.
 #

@@ -57,10 +57,10 @@ Markdown(rule_trial.verdict_box())
 # %%
 told = decide(Situation(examples=800, distance="distant"))
 print(phrase_of(told.approach), told.rule, sep=" · ")
-print(*told.reasons, sep="\n")
+Markdown("\n".join(f"- {reason}" for reason in told.reasons))
 
 # %% [markdown]
-# "Fallback": no rule covers the situation, so the answer is ours. One example more can change it:
+# "Fallback": no rule covers the situation, so the answer is ours. Size and distance change it:
 
 # %%
 sizes = {"small (500)": 500, "moderate (20,000)": 20_000, "large (500,000)": 500_000}
@@ -135,7 +135,7 @@ Markdown(rule_thresholds.threshold_sentence())
 # %%
 made = both_answers(Situation(examples=300, distance="distant"))
 print(f"rule: {phrase_of(made['approach'])} ({made['rule']}); measured: {made['verdict']}")
-print(*made["reasons"], sep="\n")
+Markdown("\n".join(f"- {reason}" for reason in made["reasons"]))
 
 # %% [markdown]
 # Move one slider at a time. Which changes the rule's answer, and which

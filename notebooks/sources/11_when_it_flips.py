@@ -152,7 +152,7 @@ Markdown(flips.unlabelled_in_words())
 #
 # A hosted model is larger than what you could run, but you only get its embeddings: it is a frozen
 # network behind a door. `hosted` is such a door, a small HTTP server on this machine. The network
-# behind it isn't large as hosted models go, but over ten times the size of `pocket`.
+# behind it isn't large, and reads 64 pixels, not 224.
 
 # %%
 one = load_task("digits", n_train=50, n_test=1).train.inputs[:1]

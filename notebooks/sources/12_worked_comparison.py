@@ -12,8 +12,8 @@
 # A team has a few hundred to a few thousand photos of products and an ImageNet network. The usual
 # story: a frozen network is strong within minutes, partial fine-tuning adds a few
 # points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may matter
-# more than the approach, and how each was trained, which can turn the order round. So feed the frozen
-# network larger pictures first. Then measure one dearer approach beside it, with as much care, on
+# more than the approach, and how each was trained, which can turn the order round. So try larger
+# pictures early. Then measure one dearer approach beside it, with as much care, on
 # several draws of *your* photos, and pay only for a clear gain.
 #
 # **Needs:** EfficientNet-Lite0, the clothing photos (a sample is in this clone) and the groceries
@@ -177,7 +177,7 @@ Markdown(product_photos.sizes_in_words(runs))
 product_photos.by_recipe()
 
 # %% [markdown]
-# All else is the same, so overfitting depends on the recipe too; on what part of
+# Photos and draws are the same, so overfitting depends on the recipe too; on what part of
 # it, the table cannot tell.
 #
 # ## 7. How carefully must the learning rate be set?

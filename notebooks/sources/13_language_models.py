@@ -9,8 +9,8 @@
 # %% [markdown]
 # # A language model: is LoRA always the answer?
 #
-# No, though the rule says so. To name classes, count words, ask in a prompt or fit a probe first: in
-# what is recorded one of these came first. To write in another manner, LoRA learned as much as moving
+# No, though the rule says so. To name classes, count words, ask in a prompt or fit a probe first: of
+# SmolLM2 nothing dearer is recorded yet. To write in another manner, LoRA learned as much as moving
 # all weights, with less memory. To learn something new from much text, others found it behind. The
 # records are of SmolLM2, 135 million weights; what others measured has 3 to 175 billion.
 #
@@ -34,6 +34,7 @@ from helpers.lessons.language_models import (
     smollm2_records,
     tuning,
 )
+from helpers.vocabulary import wrapped
 
 # %% [markdown]
 # What the article says of language models, as the records judge it:
@@ -58,7 +59,7 @@ Markdown(said)
 # %%
 question = "What do you think about the election?"
 before = causal_lm.sample(lm, tuning.asked(lm, question), tokens=40, seed=1)
-print(before)
+print(wrapped(before))
 
 # %% [markdown]
 # Now we show it tweets by two candidates of 2016. This is all of LoRA training on a language model:
@@ -89,7 +90,7 @@ print(f"{len(losses)} updates moved {sum(p.numel() for p in moving):,} weights")
 
 # %%
 after = causal_lm.sample(adapted, tuning.asked(lm, question), tokens=40, seed=1)
-print(f"after {len(losses)} updates: {after}")
+print(wrapped(f"after {len(losses)} updates: {after}"))
 
 # %% [markdown]
 # One answer proves nothing. **Bits per byte** measure how well the model foresees a text: 8 are no
@@ -132,7 +133,7 @@ Markdown(smollm2_records.adapted_in_words())
 Markdown(forgetting.told())
 
 # %% [markdown]
-# What learns less usually forgets less, too. Look for what learns as much *and* forgets less.
+# Published figures (section 5) need not agree. Look for what learns as much *and* forgets less.
 #
 # ## 3. Do you have to train at all?
 #
@@ -147,7 +148,7 @@ Markdown(forgetting.told())
 # %%
 def draw_ways(n_train):
     return plots.plot_ways(
-        smollm2_records.at_size(n_train), f"{n_train:,} labelled texts; dotted: the highest so far"
+        smollm2_records.at_size(n_train), f"{n_train:,} labelled texts; dotted: the highest"
     )
 
 
@@ -155,7 +156,7 @@ explore(draw_ways, n_train=list(smollm2_records.SIZES), labels={"n_train": "labe
 
 # %% [markdown]
 # Bars are 95 % intervals, over seeds or, with fewer than three runs, from the number of test texts.
-# Prompts are drawn at both sizes: they use few labels, if any. What each costs:
+# SmolLM2 answers 400 test texts, the others all. What each costs:
 
 # %%
 smollm2_records.classified_shown(200)

@@ -32,6 +32,7 @@ from helpers.advisor import Request, advise, export_model, in_words, load_model
 from helpers.display import Chooser, explore
 from helpers.lessons import advisor_scores, check, example_data, pick
 from helpers.paths import cache_dir
+from helpers.vocabulary import wrapped
 
 # %% [markdown]
 # Can it be trusted? It was scored on recorded situations, with their data set held out from its
@@ -126,7 +127,7 @@ Markdown("\n".join(f"- {sentence}" for sentence in (turned, *headline)))
 
 # %%
 folder = cache_dir() / "example_model"
-print(export_model(raced, folder).replace(str(folder), folder.name))
+print(wrapped(export_model(raced, folder).replace(str(folder), folder.name)))
 model = load_model(folder)
 print(f"the test, worked out again: {model.test_accuracy():.4f}")
 Markdown(example_data.onnx_in_words(model, sorted(own_path.glob("test/*/*.png"))))
@@ -135,7 +136,7 @@ Markdown(example_data.onnx_in_words(model, sorted(own_path.glob("test/*/*.png"))
 # The card says what the model is for, what it reached, and its limits:
 
 # %%
-print((folder / "README.md").read_text(encoding="utf-8"))
+print(wrapped((folder / "README.md").read_text(encoding="utf-8")))
 
 # %% [markdown]
 # It names the licence of the weights; add the one of your data, and an owner. **Privacy:** a model can

@@ -14,8 +14,8 @@
 # # What do people ask, what goes wrong, and what should I check before I start?
 #
 # Is fine-tuning always better than a frozen network? Mostly, and it is dearer. Is my domain too distant?
-# Compare with a control, not with chance. Why LoRA? It trains and stores little. From scratch? Not once
-# clearly better in these records, so price it. What does the choice change most? The bill. Seven
+# Compare with a control, not with chance. Why LoRA? It trains and stores little. From scratch? Never
+# clearly ahead of LoRA here, so price it. What does it cost? See the bill. Seven
 # mistakes raise no error and change such answers, so each is committed below, with its cost.
 #
 # **Needs:** this clone; the fabric images come through pip the first time.
@@ -107,7 +107,7 @@ Markdown(questions.duel(runs, "from_scratch", "lora"))
 # %% [markdown]
 # ### How much does the choice affect cost?
 #
-# More than it affects accuracy: the box above has the seconds, [08](08_compute_and_latency.ipynb) the
+# Much, as the box's seconds show; [08](08_compute_and_latency.ipynb) has the
 # money and the milliseconds.
 #
 # ## 2. Seven mistakes, each committed on purpose
@@ -194,9 +194,9 @@ anchors = ("classical", "from_scratch")
 Markdown("\n\n".join(questions.duel(runs, name, "feature_extraction") for name in anchors))
 
 # %% [markdown]
-# ### Mistake 6: a learning rate for random weights
+# ### Mistake 6: a learning rate far too high
 #
-# Full fine-tuning at its default rate, and at one for a network that starts from nothing. The last
+# Full fine-tuning at its default rate, and at one far too high. The last
 # column shows what is left of the pretraining.
 
 # %%

@@ -181,10 +181,10 @@ def counts(ours, theirs):
 
 
 def test_what_prose_says_of_scratch_holds(root):
-    assert said(root, "05", "On photos and texts scratch has one draw at most")
+    assert said(root, "05", "Photos and texts have too few draws")
     table = crossings.duels(crossings.recorded(), "from_scratch", FULL_FINE_TUNING)
     assert table["curve"].str.startswith("pocket,").all()
-    assert said(root, "15", "From scratch? Not once clearly better in these records")
+    assert said(root, "15", "From scratch? Never clearly ahead of LoRA here")
     assert counts("from_scratch", LORA)[1] == 0
 
 
@@ -208,7 +208,7 @@ def test_what_prose_says_of_the_rule_holds(root):
 
 
 def test_what_prose_says_of_distance_holds(root):
-    assert said(root, "07", "it foretells who wins, and in these records none does")
+    assert said(root, "07", "it foretells what tuning gains; so few places show none")
     assert "**0 of " in distances.foretold_sentence()
 
 

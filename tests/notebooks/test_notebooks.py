@@ -146,6 +146,7 @@ def test_settings_and_published_numbers_may_be_typed(words):
         (new_output("error", ename="ValueError", evalue="", traceback=[]), "failed: ValueError"),
         (new_output("stream", name="stderr", text="UserWarning"), "warned"),
         (new_output("stream", name="stdout", text="<A at 0x7f00aa11>"), "memory address"),
+        (new_output("stream", name="stdout", text="a word " * 16), "breaks within words"),
         (picture(alt=""), "without alt text"),
         (table(20), "more than twelve rows"),
         (new_output("display_data", data={VIEW: {}}), "widget's view"),
@@ -154,6 +155,7 @@ def test_settings_and_published_numbers_may_be_typed(words):
             "no number",
         ),
         (new_output("display_data", data={"text/html": "<td>full fine-...</td>"}), "cut off"),
+        (new_output("display_data", data={"text/plain": "Empty DataFrame"}), "empty table"),
     ],
 )
 def test_each_fault_of_an_output_is_seen(output, fault):

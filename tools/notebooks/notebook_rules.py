@@ -11,6 +11,7 @@ from typing import Any
 LONGEST_CELL = 15  # lines that are not blank
 LARGEST_FILE = 1_000_000  # bytes
 LARGEST_FIGURE = (800, 500)  # pixels: 8 by 5 inches at 100 dpi
+LONGEST_LINE = 110  # characters of print, in JupyterLab on a laptop
 LONGEST_TABLE = 14  # rows in HTML: twelve and the header's
 LAST_SECTIONS = ["## What to remember", "## Exercises"]
 FORBIDDEN = ("sys.path", "os.environ", "TL_PROFILE", "pyplot", "import *")
@@ -129,12 +130,16 @@ def _output_faults(output: Any) -> Iterator[str]:
         if width > LARGEST_FIGURE[0] or height > LARGEST_FIGURE[1]:
             yield f"shows a picture of {width} by {height} pixels"
     text = output.get("text", "") + data.get("text/plain", "") + data.get("text/html", "")
+    if max(map(len, output.get("text", "").splitlines()), default=0) > LONGEST_LINE:
+        yield f"prints a line of more than {LONGEST_LINE} characters, which breaks within words"
     if re.search(r"\bat 0x[0-9a-f]{6,}", text):
         yield "prints a memory address"
     if re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|opt|mnt)/", text):
         yield "prints where a file lies on the machine that built it"
     if re.search(r"\b(nan|NaN)\b", data.get("text/markdown", "") + data.get("text/html", "")):
         yield "tells what is no number"
+    if "Empty DataFrame" in text or re.search(r"<tbody>\s*</tbody>", text):
+        yield "shows an empty table"
     if re.search(r"\.\.\.</t[dh]>", data.get("text/html", "")):
         yield "shows a table with words cut off"
     if data.get("text/html", "").count("<tr") > LONGEST_TABLE:

@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.experiments.audit import audit
 from helpers.lessons import product_photos
 from helpers.lessons.crossings import duels, published_by_size, recorded
-from helpers.lessons.levers import BAR_FROM, best_levers, levers, points_apart
+from helpers.lessons.levers import BAR_FROM, best_levers, cheapest_clear, levers, points_apart
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.paths import results_dir
@@ -61,13 +61,24 @@ def _pixels() -> str:
             f"frozen network {_interval(sharp)} for {sharp['seconds']:.0f} processor seconds; the "
             f"best way to move weights at {way['start']} pixels, {phrase_of(way['approach'])}, "
             f"{_interval(way)} for {way['seconds']:.0f}; the one less the other "
-            f"{_interval(gap)}{word}"
+            f"{_interval(gap)}{word}{_cheap(own, way)}"
         )
     more = "" if from_on is None else f"; with {from_on:,} photos moved weights gained more"
     return (
         f"**Photos: give the network the size of pictures that it was made for{more}.** Measured "
         f"on clothing, three draws or more. {'. '.join(told)} "
         "([12](notebooks/12_worked_comparison.ipynb))."
+    )
+
+
+def _cheap(own: pd.DataFrame, way: pd.Series) -> str:
+    """The cheapest way to move weights that is clearly ahead, where it is not the best one."""
+    cheap = cheapest_clear(own)
+    if cheap is None or cheap["approach"] == way["approach"]:
+        return ""
+    return (
+        f"; {phrase_of(cheap['approach'])}, the cheapest that is clearly ahead, "
+        f"{_interval(cheap)} for {cheap['seconds']:.0f}"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.lessons.exercises.grading import Exercise, Score
+from helpers.vocabulary import wrapped
 
 _tries: dict[str, int] = {}
 
@@ -25,7 +26,7 @@ def check(exercise: str, answer: Any) -> None:
     verdict = judge(exercise, answer, _tries.get(exercise, 0))
     if answer is not ... and not verdict.right:
         _tries[exercise] = _tries.get(exercise, 0) + 1
-    print(verdict.message)
+    print(wrapped(verdict.message))
 
 
 def grade(exercise: str, answer: Any, points: float = 1.0) -> float:

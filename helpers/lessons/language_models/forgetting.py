@@ -154,7 +154,7 @@ def in_words(row: dict) -> str:
     return (
         f"{row['domain']}: {row['arm']} learned {_side(row, 'learned')} and forgot "
         f"{_side(row, 'forgotten')} full fine-tuning "
-        f"({row['learned']:+.3f} and {row['forgotten']:+.3f} bits per byte, "
+        f"({row['learned']:+z.3f} and {row['forgotten']:+z.3f} bits per byte, "
         f"{counted(row['runs'], 'seed')})"
     )
 

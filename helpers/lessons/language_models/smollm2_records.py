@@ -261,7 +261,7 @@ def classified_in_words(rows: pd.DataFrame | None = None) -> str:
         best = table.sort_values("mean").drop_duplicates("task", keep="last")
         firsts = [f"{row.task} {row.way} ({row.mean:.3f})" for row in best.itertuples()]
         if firsts:
-            told.append(f"- **{size:,} labelled texts**, highest so far: {'; '.join(firsts)}.")
+            told.append(f"- **{size:,} labelled texts**, highest of these: {'; '.join(firsts)}.")
         held = set(table[["task", "way"]].itertuples(index=False, name=None))
         asked = [
             way for (_, approach), way in WAYS.items() if size == SIZES[0] or approach not in SMALL

@@ -87,7 +87,7 @@ def test_a_live_gain_stands_beside_the_recorded_one(monkeypatch, live, told):
     made = rows(**{PARTIAL_FINE_TUNING: [0.7, 0.8, 0.9], FEATURE_EXTRACTION: [0.6, 0.7, 0.8]})
     monkeypatch.setattr(photos, "recorded", lambda n_train: made)
     said = photos.beside_records(live)
-    assert told in said and "it has **+10.0 points** (+10.0 to +10.0)" in said
+    assert told in said and "fine-tuning has **+10.0 points** (+10.0 to +10.0)" in said
 
 
 def test_controls_and_who_passes_them():

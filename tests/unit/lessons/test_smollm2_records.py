@@ -50,7 +50,7 @@ def test_ways_stand_in_their_order_and_a_missing_one_is_told():
     shown = smollm2_records.classified_shown(200, rows)
     assert shown.loc["word counts", "tweets"].startswith("0.720 (0.")
     said = smollm2_records.classified_in_words(rows)
-    assert "highest so far: tweets SmolLM2, LoRA (0.810)" in said
+    assert "highest of these: tweets SmolLM2, LoRA (0.810)" in said
     assert "reaches tweets 0.600 (word counts 0.720)" in said
     assert re.search(r"Not recorded yet with 200: .*SmolLM2, probe \(all tasks\)", said)
     assert "word counts (product_reviews, reuters8)" in said
