@@ -1,0 +1,21 @@
+"""Notebook 15: what is said of a correlation over a handful of data sets."""
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from helpers.lessons import questions
+
+
+def test_the_p_value_counts_every_order():
+    x, y = pd.Series([3.0, 1.0, 4.0, 2.0]), pd.Series([30.0, 10.0, 40.0, 20.0])
+    rho, p = questions._rank_correlation(x, y)
+    assert rho == pytest.approx(1) and p == pytest.approx(2 / 24)
+    assert stats.spearmanr(x, y).pvalue < p, "the approximation is too sure of itself"
+
+
+def test_with_many_values_it_is_the_usual_one():
+    x = pd.Series(range(30), dtype=float)
+    y = x.sample(frac=1, random_state=3).reset_index(drop=True) + x / 2
+    _, p = questions._rank_correlation(x, y)
+    assert p == pytest.approx(stats.spearmanr(x, y).pvalue, abs=0.01)
