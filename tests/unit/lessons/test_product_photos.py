@@ -91,6 +91,19 @@ def test_both_levers_together_are_asked_for_and_drawn_hollow(whole):
     assert [line.get_markerfacecolor() for line in markers].count("white") == 1
 
 
+def test_the_cheapest_clear_gain_is_told_beside_the_best_and_only_where_it_is_another():
+    places = {(200, 64, FROZEN): (0.6, 1.0), (200, 128, FROZEN): (0.7, 2.0),
+              (200, 64, FULL): (0.75, 90.0), (200, 64, LORA): (0.7, 20.0)}  # fmt: skip
+    own = levers.levers(runs(places))
+    assert levers.cheapest_clear(own).approach == LORA
+    assert "clearly ahead, *LoRA*, gained **+10.0 points" in levers.levers_in_words(runs(places))
+    few = runs(places).query("seed < 2")  # two draws bound nothing
+    assert levers.cheapest_clear(levers.levers(few)) is None
+    worse = runs(places | {(200, 64, LORA): (0.5, 20.0)})
+    assert levers.cheapest_clear(levers.levers(worse)).approach == FULL
+    assert "The cheapest" not in levers.levers_in_words(worse)
+
+
 def test_the_smallest_start_is_not_told_twice(whole):
     said = levers.levers_in_words(whole)  # the smallest pictures are the largest with weights moved
     assert "which loses most" not in said
