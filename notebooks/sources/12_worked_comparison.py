@@ -13,8 +13,8 @@
 # story: a frozen network is strong within minutes, partial fine-tuning adds a few
 # points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may matter
 # more than the approach, and how each was trained, which can turn the order round. So try larger
-# pictures early. Then measure one dearer approach beside it, with as much care, on
-# several draws of *your* photos, and pay only for a clear gain.
+# pictures early. Then measure one dearer approach beside it, with as much care, on several draws of
+# *your* photos, and pay only for a clear gain.
 #
 # **Needs:** EfficientNet-Lite0, the clothing photos (a sample is in this clone) and the groceries
 # (fetched by `make lab`).
@@ -252,10 +252,10 @@ def draw_ship(situation, minutes, points):
 explore(
     draw_ship,
     situation=list(places),
-    minutes=[0.03, 0.1, 0.3, 1, 3, 10, 30],
+    minutes=[0.03, 0.1, 0.3, 1, 3, 10, 30, 60],
     points=[0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0],
     labels={"points": "points not worth it", "minutes": "processor minutes"},
-    start={"situation": product_photos.largest(runs), "minutes": 30, "points": 2.0},
+    start={"situation": product_photos.largest(runs), "minutes": 60, "points": 2.0},
 )
 
 # %% [markdown]

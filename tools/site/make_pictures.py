@@ -143,8 +143,10 @@ def write_block(page: Path, name: str, text: str) -> None:
     if not (found and closed):
         raise UserError(f"{page.name} lacks {marks[0]} and {marks[1]}")
     lines = [
-        textwrap.fill(line, 104, subsequent_indent="  " * line.startswith("- "),
-                      break_on_hyphens=False, break_long_words=False)
+        line if "|" in line[:3] else textwrap.fill(
+            line, 104, subsequent_indent="  " * line.startswith("- "), break_on_hyphens=False,
+            break_long_words=False,
+        )
         for line in text.splitlines()
     ]  # fmt: skip
     made = "\n".join([head + marks[0], *lines, marks[1] + tail])

@@ -13,7 +13,14 @@ import pandas as pd
 from helpers.experiments.audit import audit
 from helpers.lessons import product_photos
 from helpers.lessons.crossings import duels, published_by_size, recorded
-from helpers.lessons.levers import BAR_FROM, best_levers, cheapest_clear, levers, points_apart
+from helpers.lessons.levers import (
+    BAR_FROM,
+    best_levers,
+    cheapest_clear,
+    draws,
+    levers,
+    points_apart,
+)
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
 from helpers.paths import results_dir
@@ -34,6 +41,8 @@ from helpers.vocabulary import (
 )
 
 ENDS = ("points", "low", "high")
+HEAD = ("photos", "larger pictures", "moved weights, cheapest clear gain", "moved weights, best",
+        "larger pictures less best")  # fmt: skip
 OURS = "pocket"
 UNITS = {"image": "pixels", "text": "tokens"}
 FEW = 20_000  # examples up to which scratch is priced
@@ -46,9 +55,9 @@ def short_answer() -> str:
 
 
 def _pixels() -> str:
-    """The two levers for photos, a part for each number of photos that has both at three draws."""
-    runs = product_photos.recorded()
-    table, told, from_on = levers(runs), [], None
+    """The two levers for photos, a row for each number of photos that has both at three draws."""
+    runs, rows, from_on = product_photos.recorded(), [], None
+    table = levers(runs)
     for n, own in table[table["runs"] >= BAR_FROM].groupby("n_train"):
         if own["image_size"].nunique() < 2:
             continue
@@ -56,34 +65,43 @@ def _pixels() -> str:
         gap = dict(zip(ENDS, mean_interval(points_apart(runs, sharp, way)), strict=True))
         word = "" if gap["low"] > 0 or gap["high"] < 0 else ", too close to call"
         from_on = n if from_on is None and gap["high"] < 0 else from_on
-        told.append(
-            f"With {n:,} photos {sharp['image_size']} pixels in place of {sharp['start']} gave a "
-            f"frozen network {_interval(sharp)} for {sharp['seconds']:.0f} processor seconds; the "
-            f"best way to move weights at {way['start']} pixels, {phrase_of(way['approach'])}, "
-            f"{_interval(way)} for {way['seconds']:.0f}; the one less the other "
-            f"{_interval(gap)}{word}{_cheap(own, way)}"
-        )
+        frozen = f"{_interval(sharp)}, {sharp['start']} to {sharp['image_size']} pixels"
+        cells = f"{n:,}", _timed(sharp, frozen), _way(cheapest_clear(own)), _way(way)
+        rows.append(f"  | {' | '.join(cells)} | {_interval(gap)}{word} |")
     more = "" if from_on is None else f"; with {from_on:,} photos moved weights gained more"
-    return (
-        f"**Photos: give the network the size of pictures that it was made for{more}.** Measured "
-        f"on clothing, three draws or more. {'. '.join(told)} "
-        "([12](notebooks/12_worked_comparison.ipynb))."
-    )
+    return "\n".join([
+        f"**Photos: give the network the size of pictures that it was made for{more}.** Points "
+        "gained on a frozen network that reads small pictures, on clothing, over three draws or "
+        f"more (95 % interval), and processor seconds of a training{_together(runs)} "
+        "([12](notebooks/12_worked_comparison.ipynb)):", "",
+        f"  | {' | '.join(HEAD)} |", f"  |{' --- |' * len(HEAD)}", *rows, "",
+    ])  # fmt: skip
 
 
-def _cheap(own: pd.DataFrame, way: pd.Series) -> str:
-    """The cheapest way to move weights that is clearly ahead, where it is not the best one."""
-    cheap = cheapest_clear(own)
-    if cheap is None or cheap["approach"] == way["approach"]:
+def _together(runs: pd.DataFrame) -> str:
+    """The best of moved weights on larger pictures, where that was run."""
+    both = levers(runs, both=True)
+    both = both[(both["image_size"] > both["start"]) & (both["approach"] != FEATURE_EXTRACTION)]
+    if both.empty:
         return ""
+    best = both.loc[both["points"].idxmax()]
     return (
-        f"; {phrase_of(cheap['approach'])}, the cheapest that is clearly ahead, "
-        f"{_interval(cheap)} for {cheap['seconds']:.0f}"
+        f"; both together, {phrase_of(best['approach'])} at {best['image_size']} pixels with "
+        f"{best['n_train']:,} photos, {best['points']:+.1f} for {best['seconds']:,.0f} s "
+        f"({draws(best['runs'])})"
     )
+
+
+def _way(row: pd.Series | None) -> str:
+    return "" if row is None else _timed(row, f"{phrase_of(row['approach'])} {_interval(row)}")
+
+
+def _timed(row: pd.Series, words: str) -> str:
+    return f"{words}, {row['seconds']:,.0f} s"
 
 
 def _interval(row: Mapping[str, float]) -> str:
-    return f"{row['points']:+.1f} points (95 % interval {row['low']:+.1f} to {row['high']:+.1f})"
+    return f"{row['points']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
 
 
 def _fair(ours: str, theirs: str) -> str:
@@ -131,8 +149,8 @@ def _late() -> str:
     return (
         f"The best weights of {phrase_of(worst['approach'])} stood in the last tenth of the "
         f"updates in {100 * worst['share']:.0f} % of its runs (of all runs "
-        f"{100 * late['share']:.1f} %). Twice the updates, tried on {len(twice)} runs of small "
-        f"pictures and texts, changed accuracy by {mean:+.1f} points on average ({low:+.1f} to "
+        f"{100 * late['share']:.1f} %). Twice the updates, tried on {len(twice)} runs of pictures "
+        f"and texts, changed accuracy by {mean:+.1f} points on average ({low:+.1f} to "
         f"{high:+.1f})."
     )
 
