@@ -289,11 +289,18 @@ def gaps_in_words(runs: pd.DataFrame) -> str:
 def luck_by_size(runs: pd.DataFrame) -> pd.DataFrame:
     """How far two draws lie apart, and how far approaches do, in points, by training examples.
 
-    Deviations, the median over curves. Of sizes that several curves have, only the curves and
-    approaches count that all of these sizes have.
+    Deviations, the median over curves. Only the curves and approaches count that all sizes have;
+    where none has all, the size that fewest curves have is left out.
     """
-    several = runs.groupby("n_train")["curve"].transform("nunique") > 1
-    runs = runs[several] if several.any() else runs
+    while (table := _deviations(runs)).empty and runs["n_train"].nunique() > 1:
+        rarest = runs.groupby("n_train")["curve"].nunique()[::-1].idxmin()  # the largest of these
+        runs = runs[runs["n_train"] != rarest]
+    ratio = table["between approaches"] / table["between draws"]
+    table = table.assign(**{"approaches / draws": ratio}).round(1)
+    return table.rename_axis("training examples").reset_index()
+
+
+def _deviations(runs: pd.DataFrame) -> pd.DataFrame:
     sizes = runs.groupby(["curve", "approach"])["n_train"].transform("nunique")
     runs = runs[sizes == runs["n_train"].nunique()]
     cells = runs.groupby(["curve", "n_train", "approach"])["test_accuracy"].agg(["mean", "std"])
@@ -301,10 +308,7 @@ def luck_by_size(runs: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(
         {"between draws": levels["std"].median(), "between approaches": levels["mean"].std()}
     )
-    table = (100 * table.dropna()).groupby("n_train").median()
-    ratio = table["between approaches"] / table["between draws"]
-    table = table.assign(**{"approaches / draws": ratio}).round(1)
-    return table.rename_axis("training examples").reset_index()
+    return (100 * table.dropna()).groupby("n_train").median()
 
 
 def sizes_in_words(runs: pd.DataFrame) -> str:

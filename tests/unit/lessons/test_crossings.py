@@ -165,6 +165,13 @@ def test_luck_is_measured_in_points():
     more = pd.concat([runs({FROZEN: {50: 0.6, 200: 0.6}, FULL: {50: 0.5, 200: 0.5}}),
                       runs({SCRATCH: {200: 0.1}})])  # fmt: skip
     assert crossings.luck_by_size(more)["between approaches"].nunique() == 1
+    # A size that no curve has beside the others leaves the others.
+    alone = runs({FROZEN: {3_000: 0.6}, FULL: {3_000: 0.5}}).assign(curve="another")
+    assert list(crossings.luck_by_size(pd.concat([more, alone]))["training examples"]) == [50, 200]
+
+
+def test_luck_is_told_of_what_is_recorded(held):
+    assert len(crossings.luck_by_size(held)) >= 3
 
 
 # On the records that ship.
