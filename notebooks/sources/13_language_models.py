@@ -34,7 +34,6 @@ from helpers.lessons.language_models import (
     smollm2_records,
     tuning,
 )
-from helpers.vocabulary import wrapped
 
 # %% [markdown]
 # What the article says of language models, as the records judge it:
@@ -58,8 +57,8 @@ Markdown(said)
 
 # %%
 question = "What do you think about the election?"
-before = causal_lm.sample(lm, tuning.asked(lm, question), tokens=40, seed=1)
-print(wrapped(before))
+before = tuning.answer(lm, question, tokens=40, seed=1)
+print(before)
 
 # %% [markdown]
 # Now we show it tweets by two candidates of 2016. This is all of LoRA training on a language model:
@@ -89,8 +88,8 @@ print(f"{len(losses)} updates moved {sum(p.numel() for p in moving):,} weights")
 # The same question and random seed, after training:
 
 # %%
-after = causal_lm.sample(adapted, tuning.asked(lm, question), tokens=40, seed=1)
-print(wrapped(f"after {len(losses)} updates: {after}"))
+after = tuning.answer(adapted, question, tokens=40, seed=1)
+print(f"after {len(losses)} updates:\n{after}")
 
 # %% [markdown]
 # One answer proves nothing. **Bits per byte** measure how well the model foresees a text: 8 are no

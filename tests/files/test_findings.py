@@ -213,7 +213,7 @@ def test_what_prose_says_of_distance_holds(root):
 
 
 def test_what_prose_says_of_language_models_holds(root):
-    assert said(root, "13", "in what is recorded one of these came first")
+    assert said(root, "13", "of SmolLM2 nothing dearer is recorded yet")
     for size in smollm2_records.SIZES:
         table = smollm2_records.at_size(size)
         best = table.sort_values("mean").drop_duplicates("task", keep="last")

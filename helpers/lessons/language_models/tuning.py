@@ -20,6 +20,7 @@ from helpers.lessons.language_models.causal_lm import (
     load_causal_lm,
     perplexity,
     rows_of,
+    sample,
     summed_loss,
 )
 from helpers.lessons.language_models.decoder import plug
@@ -34,7 +35,7 @@ from helpers.training.loop import (
     trainable,
     update,
 )
-from helpers.vocabulary import LORA
+from helpers.vocabulary import LORA, wrapped
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,11 @@ def reachable() -> tuple[CausalLM, Task | None, str]:
         return lm, load_task("tweets"), told
     except UserError as error:
         return lm, None, f"{told} Nothing is trained here, for want of the tweets: {error}"
+
+
+def answer(lm: CausalLM, question: str, *, tokens: int, seed: int) -> str:
+    """What a model answers, or goes on with, in so many tokens at most, in lines to be printed."""
+    return wrapped(sample(lm, asked(lm, question), tokens=tokens, seed=seed))
 
 
 def asked(lm: CausalLM, question: str) -> str:
