@@ -244,7 +244,7 @@ pd.DataFrame(parts)[["claim", "about", "verdict", "effect", "unit", "data_sets",
 
 
 # %%
-def draw_ship(situation, minutes, points):
+def draw_ship(situation, points, minutes):
     own = product_photos.at(bill, places[situation])
     return trade_offs.plot_ship(own, 60 * minutes, points)
 
@@ -252,8 +252,8 @@ def draw_ship(situation, minutes, points):
 explore(
     draw_ship,
     situation=list(places),
-    minutes=[0.03, 0.1, 0.3, 1, 3, 10, 30, 60],
     points=[0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0],
+    minutes=[0.03, 0.1, 0.3, 1, 3, 10, 30, 60],
     labels={"points": "points not worth it", "minutes": "processor minutes"},
     start={"situation": product_photos.largest(runs), "minutes": 60, "points": 2.0},
 )

@@ -155,7 +155,7 @@ def test_settings_and_published_numbers_may_be_typed(words):
             "no number",
         ),
         (new_output("display_data", data={"text/html": "<td>full fine-...</td>"}), "cut off"),
-        (new_output("display_data", data={"text/plain": "Empty DataFrame"}), "empty table"),
+        (new_output("display_data", data={"text/html": "<tbody>\n </tbody>"}), "empty table"),
     ],
 )
 def test_each_fault_of_an_output_is_seen(output, fault):
