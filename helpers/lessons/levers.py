@@ -86,8 +86,7 @@ def levers_in_words(runs: pd.DataFrame) -> str:
             f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
             f"and {'no more' if plain else 'a little more'} with the moved weights."
         )
-    together = levers(runs, both=True)
-    for n, own in together[_both(together)].groupby("n_train"):
+    for n, own in together(runs).groupby("n_train"):
         way = own.loc[own["points"].idxmax()]
         lines.append(
             f"- **{n:,} photos, both together**: *{label_of(way.approach)}* at {way.image_size} "
@@ -112,6 +111,12 @@ def _cheapest_words(own: pd.DataFrame, way: pd.Series) -> str:
         f" The cheapest that is clearly ahead, *{label_of(cheap.approach)}*, gained "
         f"**{_points(cheap)}** for {cheap.seconds:,.0f}."
     )
+
+
+def together(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `levers` with weights moved on larger pictures."""
+    table = levers(runs, both=True)
+    return table[_both(table)]
 
 
 def _both(table: pd.DataFrame) -> pd.Series:

@@ -20,6 +20,7 @@ from helpers.lessons.levers import (
     draws,
     levers,
     points_apart,
+    together,
 )
 from helpers.lessons.scratch_prices import published_pairs
 from helpers.lessons.small_modules import published_means
@@ -80,8 +81,7 @@ def _pixels() -> str:
 
 def _together(runs: pd.DataFrame) -> str:
     """The best of moved weights on larger pictures, where that was run."""
-    both = levers(runs, both=True)
-    both = both[(both["image_size"] > both["start"]) & (both["approach"] != FEATURE_EXTRACTION)]
+    both = together(runs)
     if both.empty:
         return ""
     best = both.loc[both["points"].idxmax()]
