@@ -370,7 +370,8 @@ def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
         f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "
         f"**{as_few} of {len(table)}** curves, with more on "
         f"**{len(table) - as_few - len(missed)}**, and at no size that was measured on "
-        f"**{len(missed)}**{beyond}. {(table['seeds'] == 1).sum()} of them rest on one draw."
+        f"**{len(missed)}**{beyond}. {(table['seeds'] == 1).sum()} of these curves rest on one "
+        "draw."
     )
 
 
