@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from helpers.advisor.answer import FIRST_ROUND, Answer, Looked
-from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, Skipped, execute
+from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, Skipped
 from helpers.advisor.race.schedule import CHEAP, OVERRUN, Race
 from helpers.advisor.race.standings import (
     Arm,
@@ -174,13 +174,8 @@ def _finish(race: Race, answer: Answer, minutes: float, bar: tqdm) -> RaceResult
     seconds = {name: race.predicted(name, anew=True) for name in arms}
     take = place.take(seconds)
     job = race.job(take, 0)
-    if not (race.done(job) and race.file.has_model(job)):
-        bar.set_description_str(f"{take}: every training example")
-        row = execute(job, race.file, race.backbone)  # whatever the minutes
-        if not race.done(job):
-            race.keep(row, bar)
     bar.set_description_str(f"{take}: the test split, once")
-    test = read_test(race.file, job)
+    test = read_test(race.file, job)  # trains it on every example where nothing did, at any cost
     spent = race.rows.groupby("approach")["seconds"].mean()
     measured = tuple(
         measured_row(arms[name], place, spent[name], race.n_full) for name in place.shortfall.index
