@@ -82,10 +82,13 @@ def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
     sample = runs["origin"] != "full"
     compared = runs["modality"].map(schema.COMPARED).astype(int)
     new = (runs["created"] > records.admitted_until()) & ~sample
-    read = (runs["schema"] == compared) & ~sample & ~new
+    wanted = (runs["schema"] == compared) & ~sample & ~new
+    own, timed = records.machines(runs[wanted])
+    read = wanted & timed.reindex(runs.index, fill_value=False)
     left_out = {"a sample of the data": int(sample.sum())}
     left_out["measured since the last scoring"] = int(new.sum())
-    others = runs.assign(later=runs["schema"] == schema.SCHEMA)[~sample & ~new & ~read]
+    left_out["timed on another machine alone"] = int((~timed).sum())
+    others = runs.assign(later=runs["schema"] == schema.SCHEMA)[~sample & ~new & ~wanted]
     for (recipe, later), rows in others.groupby(["schema", "later"]):
         why = "not whole yet" if later else "given up for a later one"
         left_out[f"recipe {recipe}, {why}"] = len(rows)
@@ -93,6 +96,7 @@ def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
         "schema": dict(schema.COMPARED),
         "read": int(read.sum()),
         "trials_among_them": int(runs.loc[read, "sweep"].str.endswith(TUNING).sum()),
+        "without_times": int((timed & ~own).sum()),
         "left_out": {why: count for why, count in left_out.items() if count},
     }
 
@@ -291,6 +295,8 @@ def _check_lines(made: Mapping[str, Any]) -> Iterator[str]:
     read, trials_read = held["read"], held["trials_among_them"]
     recipes = ", ".join(f"{recipe} for {KINDS[kind]}" for kind, recipe in held["schema"].items())
     yield f"compared: {read} rows of recipe {recipes}, of them {trials_read} trials"
+    if lent := held["without_times"]:
+        yield f"of them {lent} rows without their times, which are another machine's"
     yield from (f"not compared: {n} rows, {why}" for why, n in held["left_out"].items())
 
 

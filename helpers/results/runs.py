@@ -5,6 +5,7 @@ lock that processes on one machine share, so that a kill or a second writer can'
 """
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -15,11 +16,13 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.paths import results_dir
+from helpers.results import statistics
 from helpers.results.schema import (
     COLUMNS,
     COMPARED,
     IDENTITY,
     NAMES,
+    TIMES,
     cells,
     check_columns,
     run_id,
@@ -78,7 +81,8 @@ def load_runs(
     """Return the recorded runs as a DataFrame with the schema's columns and dtypes.
 
     schema: rows of one recipe only, for every kind of data or by kind, since rows of two can't be
-    compared; None gives all.
+    compared; None gives all. By kind, times are those of one machine (`machines`): NaN in the rows
+    of another, and those of what it alone measured are left out.
     sweep: only rows that this sweep, or these sweeps, recorded; learning-rate trials bear the name
     SWEEP/tuning. filters: column=value or column=[values].
     Rows measured since the last scoring (`admitted_until`) are among those of None alone: what is
@@ -94,7 +98,20 @@ def load_runs(
         runs = runs[runs["created"] <= admitted_until(held.path)]
     if isinstance(schema, Mapping):
         runs, schema = runs[runs["schema"] == runs["modality"].map(schema)], None
+        own, timed = machines(runs)
+        runs.loc[~own, list(TIMES)] = math.nan
+        runs = runs[timed]
     return matching(runs, sweep=sweep, schema=schema, **filters).reset_index(drop=True)
+
+
+def machines(runs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Which rows the machine of most rows measured, and of which it timed the approach there.
+
+    Seconds of two machines can't be compared, while accuracies can.
+    """
+    own = runs["device"].isin(runs["device"].mode().head(1))
+    places = [runs[name] for name in (*statistics.SITUATION, "approach")]
+    return own, own.groupby(places, observed=True).transform("any").astype(bool)
 
 
 def matching(rows: pd.DataFrame, **wanted: Any) -> pd.DataFrame:

@@ -209,6 +209,7 @@ BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 NAMES: tuple[str, ...] = tuple(BY_NAME)
 IDENTITY: tuple[str, ...] = tuple(column.name for column in COLUMNS if column.identity)
 COSTS: tuple[str, ...] = NAMES[NAMES.index("prepare_seconds") : NAMES.index("device")]
+TIMES: tuple[str, ...] = tuple(name for name in COSTS if name.endswith(("_seconds", "_ms")))
 
 
 def run_id(config: Mapping[str, Any]) -> str:

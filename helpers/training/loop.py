@@ -271,10 +271,11 @@ def snapshot(model: nn.Module, names: list[str]) -> dict[str, Tensor]:
 def bfloat16_pays(modality: str) -> bool:
     """Whether this machine's processor trains this modality faster in bfloat16.
 
-    Measured on one thread of a processor with AMX: texts 1.6 times as fast. Photos stay in float32:
+    Measured on one thread: texts 1.6 times as fast with AMX, and a layer of theirs 3.3 times slower
+    with AVX-512 alone, which torch calls supported and which emulates it. Photos stay in float32:
     full fine-tuning lost 3 points in it (eight pairs, `data/results/precisions.csv`).
     """
-    return modality == "text" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return modality == "text" and torch.cpu._is_amx_tile_supported()
 
 
 def autocast(device: torch.device, amp: bool | None) -> contextlib.AbstractContextManager:

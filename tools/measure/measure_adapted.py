@@ -5,7 +5,7 @@ a trained prompt, all with the same updates and batches (columns:
 `helpers.lessons.language_models.smollm2_records`). Rates are tried with seed 0, a factor of three
 apart, until the best on the new domain's validation text is inside, four at most; what is forgotten
 plays no part in the choice. Test texts, of the new domain and of two old ones, are read once before
-training and once at the end of a run. bfloat16 where the processor has it; one thread.
+training and once at the end of a run. bfloat16 where that pays; one thread.
 
 Rows with another number of updates than `STEPS` are left alone: raise it for a larger grid.
 

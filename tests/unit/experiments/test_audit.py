@@ -180,7 +180,8 @@ def test_what_is_compared_and_what_not(measure, monkeypatch):
     left_out = {"a sample of the data": 1, f"recipe {schema.SCHEMA}, not whole yet": RUNS}
     monkeypatch.setattr(schema, "COMPARED", {"image": 1, "text": 0})
     assert audit.audit(runs)["comparison"] == {
-        "schema": {"image": 1, "text": 0}, "read": 1, "trials_among_them": 0, "left_out": left_out
+        "schema": {"image": 1, "text": 0}, "read": 1, "trials_among_them": 0, "without_times": 0,
+        "left_out": left_out,
     }  # fmt: skip
     monkeypatch.setattr(schema, "COMPARED", {"image": 2, "text": 1})
     made = audit.audit(runs)
@@ -188,6 +189,7 @@ def test_what_is_compared_and_what_not(measure, monkeypatch):
         "schema": {"image": 2, "text": 1},
         "read": RUNS,
         "trials_among_them": 10,
+        "without_times": 0,
         "left_out": {"a sample of the data": 1, "recipe 1, given up for a later one": 1},
     }
     assert (made["rows"], made["rows_of_this_recipe"]) == (RUNS + 2, RUNS)
@@ -197,6 +199,20 @@ def test_what_is_compared_and_what_not(measure, monkeypatch):
     assert made["left_out"] == {
         "a sample of the data": 1, "measured since the last scoring": RUNS + 1
     }  # fmt: skip
+
+
+def test_another_machines_rows_lend_their_accuracies(measure):
+    runs = measure()
+    last = runs.index[runs["seed"] == runs["seed"].max()]  # its situation was timed by the first
+    runs.loc[last, "device"] = "cpu: Another"
+    held = audit.audit(runs)["comparison"]
+    assert (held["read"], held["without_times"]) == (RUNS, len(last))
+    runs.loc[runs["approach"] == "lora", "device"] = "cpu: Another"
+    made = audit.audit(runs)
+    alone = int((runs["approach"] == "lora").sum())
+    assert made["comparison"]["left_out"]["timed on another machine alone"] == alone
+    assert made["comparison"]["read"] == RUNS - alone
+    assert "rows without their times, which are another machine's" in audit.report(made)
 
 
 def test_hours_on_a_graphics_card_are_no_core_hours(measure):

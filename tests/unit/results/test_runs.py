@@ -425,3 +425,17 @@ def test_what_is_withheld_is_said_of_the_kind_that_is():
     assert schema.withheld({"image": 2, "text": 2}) == ""
     assert "withheld: the records of pictures and texts" in schema.withheld({"image": 1, "text": 0})
     assert "withheld: the records of texts" in schema.withheld({"image": 2, "text": 0})
+
+
+def test_times_are_those_of_one_machine(tmp_path):
+    path = tmp_path / "runs.csv"
+    for seed, device in enumerate(["cpu: A", "cpu: A", "cpu: B"]):
+        records.append(make_row(seed=seed, device=device, train_cpu_seconds=9.0), path)
+    records.append(make_row(n_train=7, device="cpu: B"), path)  # nothing of A to stand beside
+    rows = records.load_runs(path)
+    assert rows["device"].tolist() == ["cpu: A", "cpu: A", "cpu: B"]
+    assert rows["train_cpu_seconds"].fillna(-1).tolist() == [9.0, 9.0, -1]
+    assert rows.loc[2, list(schema.TIMES)].isna().all() and rows.loc[2, "test_accuracy"] >= 0
+    assert rows["peak_memory_mb"].notna().all(), "memory is no time"
+    assert len(records.load_runs(path, schema=None)) == 4
+    assert records.load_runs(path, schema=None)["train_cpu_seconds"].notna().all()
