@@ -177,7 +177,7 @@ SECOND_ROUND = (
         "native",
         "block 2: photos at the network's own 224 pixels, at rates tuned for 128",
         (
-            _native(("clothing",), (ALL,), approaches=(*_NATIVE, *_SCRATCH)),
+            _native(("clothing",), (ALL,), approaches=(*_NATIVE, *_SCRATCH), seeds=3),
             # What pixels alone buy, beside blocks 0 and 1 with fewer of them.
             _native(("clothing",), (200, 1_000), approaches=(FEATURE_EXTRACTION,), seeds=3),
             _native(("grocery",), (1_000,)),

@@ -146,7 +146,7 @@ def _parts(runs: pd.DataFrame) -> pd.DataFrame:
     seconds = runs["train_cpu_seconds"]
     parts = runs[["image_size", "approach"]].assign(
         photo=seconds * once / runs["n_train"],
-        update=(seconds * (1 - once) / runs["updates"]).fillna(0.0),
+        update=(seconds * (1 - once) / runs["updates"]).where(runs["updates"].notna(), 0.0),
     )
     return parts.groupby(["image_size", "approach"], observed=True).median()
 

@@ -82,7 +82,7 @@ def held_out_errors(runs: pd.DataFrame) -> pd.DataFrame:
     Columns: those of KIND, task, n_train, `seconds` (as recorded), `predicted`, and `error`, the
     factor between the two, at least 1. Only what is known before a run goes into its prediction.
     """
-    parts = []
+    parts, runs = [], runs.dropna(subset=["train_cpu_seconds"])
     for task in sorted(runs["task"].unique()):
         own, others = runs[runs["task"] == task], runs[runs["task"] != task]
         known = set(zip(others["backbone"], others["approach"], strict=True))

@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 from rows import make_row
 
 from helpers.display.figures import png_bytes
 from helpers.errors import DataNotFound
 from helpers.lessons import levers, money, product_photos, trade_offs
 from helpers.lessons.exercises import check
+from helpers.results.schema import TIMES
 from helpers.tasks import Split, Task
 
 FROZEN, LORA, FULL = "feature_extraction", "lora", "full_fine_tuning"
@@ -238,6 +240,10 @@ def test_money_is_seconds_times_a_price(whole):
     assert prices["photo"]["partial, 64 px"] == pytest.approx(7.5 / 200)
     assert prices["answer"]["freeze, 224 px"] == pytest.approx(0.0224)
     assert prices.index[0] == "freeze, 64 px"
+    # Draws of another machine have no times, which are no seconds of 0.
+    untimed = held.assign(**dict.fromkeys(TIMES, np.nan), seed=held["seed"] + 10)
+    held = pd.concat([held, untimed, untimed.assign(seed=untimed["seed"] + 10)])
+    assert_frame_equal(money.price_list(held, held).set_index("choice"), prices)
     # 50 photos get as many updates as 200; 3,200 get 8 passes of 100.
     for photos, frozen, partial, full in ((50, 0.25, 9.375, 30), (3_200, 16, 135, 60)):
         seconds = money.training_seconds(prices, photos)
