@@ -23,6 +23,7 @@ from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING, LORA, label
 
 QUESTION = ["flip", "task", "backbone", "variant", "approach", "n_labelled", "n_unlabelled",
             "seed", "dial", "schema"]  # fmt: skip
+ARM = ["task", "variant", "approach", "n_labelled", "seed", "dial"]
 NUMBERS = ["lr", "val_accuracy", "test_accuracy", "n_test", "pretrain_cpu_seconds",
            "train_cpu_seconds", "bytes_sent", "latency_ms"]  # fmt: skip
 COLUMNS = [*QUESTION, *NUMBERS, "created", "git"]
@@ -39,13 +40,19 @@ EARLY = " These runs are of a first round that undersold fine-tuning."
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     """Each flip's rows of its newest recipe, of one flip or of all; none where there are none.
 
-    Raises UserError for a file with other columns, or a flip that is not there.
+    A recipe that has not answered all that the one before it did is still being measured, and is
+    not read. Raises UserError for a file with other columns, or a flip that is not there.
     """
     if flip is not None and flip not in VARIANTS:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
     table = FILE.load(path)
-    newest = table.groupby("flip")["schema"].transform("max")
-    wanted = (table["schema"] == newest) & (True if flip is None else table["flip"] == flip)
+    asked = table.assign(question=list(map(tuple, table[ARM].to_numpy())))
+    wanted = pd.Series(False, index=table.index)
+    for _, own in asked.groupby("flip"):
+        recipes = [rows for _, rows in own.groupby("schema")]
+        whole = [rows for rows in recipes if set(rows["question"]) >= set(recipes[0]["question"])]
+        wanted[whole[-1].index] = True
+    wanted &= True if flip is None else table["flip"] == flip
     return table[wanted].reset_index(drop=True)
 
 

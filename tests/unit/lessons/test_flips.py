@@ -47,8 +47,11 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
     assert flips.FILE.question(a_row(seed=2)) not in flips.FILE.recorded(path)
     assert flips.load("local", path).empty
     flips.FILE.append(a_row(flip="local"), path)
-    flips.FILE.append(a_row(seed=2, schema=2), path)  # a newer recipe
-    assert flips.load("unlabelled", path)["seed"].tolist() == [2]
+    flips.FILE.append(a_row(dial=1 / 3, schema=2), path)  # a newer recipe, not yet whole
+    assert flips.load("unlabelled", path)["schema"].tolist() == [1, 1]
+    for more in ({"seed": 1}, {"seed": 2}):
+        flips.FILE.append(a_row(**more, schema=2), path)
+    assert flips.load("unlabelled", path)["schema"].tolist() == [2, 2, 2]
     assert flips.load("local", path)["seed"].tolist() == [0]
 
 
