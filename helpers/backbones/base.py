@@ -145,13 +145,11 @@ class BackboneInfo:
     """
 
     name: str
-    title: str
     modality: str
     build: Callable[[bool, int | None], Backbone]
     pretrained_on: str
     licence: str
     default_size: int
-    asset: str = ""
     overlaps: tuple[str, ...] = field(default=())
     source_task: str = ""
     stand_in: str = ""

@@ -1,8 +1,8 @@
 """`minilm` and other BERT-like encoders, cut into embeddings and layers."""
 
 import contextlib
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from helpers.storage.install import asset_path
 
 PRETRAINED_ON = "English web text, then 1 billion sentence pairs (all-MiniLM-L6-v2)"
 DEFAULT_LENGTH = 64
-LISTS_KEPT = 12  # of token ids: three splits of four tasks, a few megabytes
+LISTS_KEPT = 12  # of texts with their token ids: three splits of four tasks, some megabytes
 
 
 class EmbeddingStage(nn.Module):
@@ -69,34 +69,17 @@ def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
     if tokenizer.pad_token_id != 0:
         raise UserError(f"{path}: padding id is {tokenizer.pad_token_id}; only 0 is supported")
 
-    held: dict[bytes, np.ndarray] = {}  # the one used longest ago first
-
-    def encode(texts: list[str], longest: int) -> np.ndarray:
-        key = _content(texts, longest)
-        ids = held.pop(key) if key in held else token_ids(tokenizer, texts, longest)
-        held[key] = ids
-        if len(held) > LISTS_KEPT:
-            del held[next(iter(held))]
-        return ids.copy()  # nobody may write into what is kept
-
-    return encode
+    kept = lru_cache(LISTS_KEPT)(partial(token_ids, tokenizer))
+    return lambda texts, longest: kept(tuple(texts), longest).copy()  # nobody writes into it
 
 
-def token_ids(tokenizer: Any, texts: list[str], longest: int) -> np.ndarray:
+def token_ids(tokenizer: Any, texts: Sequence[str], longest: int) -> np.ndarray:
     """Token ids (int32 N,L) of texts cut to `longest` tokens, padded with zeros."""
-    rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+    rows = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
     ids = np.zeros((len(rows), max(map(len, rows), default=1)), dtype=np.int32)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
     return ids
-
-
-def _content(texts: list[str], longest: int) -> bytes:
-    """Hash of a list of texts and of what they are cut to."""
-    digest = hashlib.blake2b(f"{longest}".encode(), digest_size=16)
-    for text in texts:
-        digest.update(f"{len(text)} {text}".encode("utf-8", "surrogatepass"))
-    return digest.digest()
 
 
 def encoder_backbone(name: str, model: nn.Module, path: str | Path, size: int | None) -> Backbone:
@@ -152,13 +135,11 @@ register_backbone(
     BackboneInfo(
         name="minilm",
         label="MiniLM",
-        title="MiniLM-L6 sentence encoder",
         modality="text",
         build=build_minilm,
         pretrained_on=PRETRAINED_ON,
         licence="Apache-2.0",
         default_size=DEFAULT_LENGTH,
-        asset="minilm",
         # A billion sentence pairs are out of reach: mails on many subjects stand for them.
         stand_in="newsgroups",
         advised=True,

@@ -85,13 +85,11 @@ register_backbone(
     BackboneInfo(
         name="smollm2",
         label="SmolLM2",
-        title="SmolLM2-135M, 4-bit weights dequantised",
         modality="text",
         build=build_smollm2,
         pretrained_on=PRETRAINED_ON,
         licence="Apache-2.0",
         default_size=DEFAULT_LENGTH,
-        asset="smollm2",
         # Two trillion tokens are out of reach: mails on many subjects stand for them.
         stand_in="newsgroups",
         relative_cost=250.0,
