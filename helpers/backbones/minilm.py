@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.backbones.base import Backbone, BackboneInfo, Recipe, register_backbone
+from helpers.backbones.base import Backbone, BackboneInfo, Recipe, Stage, register_backbone
 from helpers.errors import UserError
 from helpers.storage.install import asset_path
 
@@ -19,40 +19,26 @@ DEFAULT_LENGTH = 64
 LISTS_KEPT = 12  # of texts with their token ids: three splits of four tasks, some megabytes
 
 
-class EmbeddingStage(nn.Module):
+def _embedded(ids: Tensor, embeddings: nn.Module) -> tuple[Tensor, Tensor]:
     """Token ids (N,L), 0 = padding → (hidden (N,L,width), mask (N,L) of bool)."""
-
-    def __init__(self, embeddings: nn.Module) -> None:
-        super().__init__()
-        self.embeddings = embeddings
-
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return self.embeddings(input_ids=ids), ids != 0
+    return embeddings(input_ids=ids), ids != 0
 
 
-class LayerStage(nn.Module):
+def _through_layer(state: tuple[Tensor, Tensor], layer: nn.Module) -> tuple[Tensor, Tensor]:
     """One transformer layer on (hidden, mask)."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        hidden, mask = state
-        # Attention adds this to its scores: nothing for words, −∞ (nearly) for padding.
-        bias = torch.zeros_like(mask, dtype=hidden.dtype)
-        bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]
-        output = self.layer(hidden, attention_mask=bias)
-        return (output[0] if isinstance(output, tuple) else output), mask
+    hidden, mask = state
+    # Attention adds this to its scores: nothing for words, −∞ (nearly) for padding.
+    bias = torch.zeros_like(mask, dtype=hidden.dtype)
+    bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]
+    output = layer(hidden, attention_mask=bias)
+    return (output[0] if isinstance(output, tuple) else output), mask
 
 
-class MeanPool(nn.Module):
+def mean_pool(state: tuple[Tensor, Tensor]) -> Tensor:
     """(hidden (N,L,width), mask) → mean over the words (N,width), as Sentence-BERT pools."""
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> Tensor:
-        hidden, mask = state
-        weights = mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+    hidden, mask = state
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
@@ -93,8 +79,11 @@ def encoder_backbone(name: str, model: nn.Module, path: str | Path, size: int | 
     return Backbone(
         name,
         "text",
-        [EmbeddingStage(model.embeddings), *(LayerStage(layer) for layer in layers)],
-        MeanPool(),
+        [
+            Stage(_embedded, embeddings=model.embeddings),
+            *(Stage(_through_layer, layer=layer) for layer in layers),
+        ],
+        mean_pool,
         model.config.hidden_size,
         Recipe(size=size or DEFAULT_LENGTH),
         tokenizer=make_tokenizer(path),
