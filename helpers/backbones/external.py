@@ -107,7 +107,11 @@ def build_timm(name: str, pretrained: bool, size: int | None) -> Backbone:
         stages[-1] = nn.Sequential(*stages[-1], model.norm)
         # The blocks are stages of their own; inside `embed` they would be counted twice.
         model.blocks, model.norm = nn.Identity(), nn.Identity()
-        pool = _class_token if model.cls_token is not None else _token_mean
+        has_class_token = model.cls_token is not None
+
+        def pool(tokens: Tensor) -> Tensor:  # (N, tokens, width) → (N, width)
+            return tokens[:, 0] if has_class_token else tokens.mean(1)
+
         return Backbone(f"timm:{name}", "image", stages, pool, model.num_features, recipe)
     skipped = {"global_pool", "classifier", "fc", "head", "head_drop"}
     stages = _chain([child for key, child in model.named_children() if key not in skipped])
@@ -120,16 +124,6 @@ def build_timm(name: str, pretrained: bool, size: int | None) -> Backbone:
 def _embed_patches(x: Tensor, module: nn.Module) -> Tensor:
     tokens = module.patch_drop(module._pos_embed(module.patch_embed(x)))
     return module.norm_pre(tokens)
-
-
-def _class_token(tokens: Tensor) -> Tensor:
-    """(N, tokens, width) → (N, width)."""
-    return tokens[:, 0]
-
-
-def _token_mean(tokens: Tensor) -> Tensor:
-    """The same where there is no class token."""
-    return tokens.mean(1)
 
 
 def build_torchvision(name: str, pretrained: bool, size: int | None) -> Backbone:

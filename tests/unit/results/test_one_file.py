@@ -457,7 +457,7 @@ def test_the_number_of_examples_is_counted_once_where_no_entry_says_it(as_before
         asked.append(size)
         return TASKS["digits_of_doors"].loader(8)
 
-    register_task(_task(name="counted", modality="image", image_size=8, channels=1, loader=load))
+    register_task(_task(name="counted", modality="image", image_size=8, loader=load))
     assert train_examples("counted") == train_examples("counted") == 200
     assert asked == [8]
     assert train_examples("digits") == TASKS["digits"].train_examples == 3_500
