@@ -45,7 +45,6 @@ class ReasonKind(StrEnum):
     CHOICE = "choice"  # which approach to take where none is
     ABSENCE = "absence"  # why there is no evidence
     LEAN = "lean"  # where more distant curves point
-    PUBLISHED = "published"  # what others published of situations near by
 
 
 @dataclass(frozen=True)

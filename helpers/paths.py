@@ -1,6 +1,7 @@
 """Where things lie. Every path is worked out when asked for, never at import.
 
 `$TRANSFER_DATA`   a folder with data sets laid out as their archives are (optional)
+`$TRANSFER_WHEELS` a folder with packages that were copied by hand (optional)
 `$TRANSFER_CACHE`  where downloads, decoded images and features go (default: `data/cache/`)
 """
 
@@ -51,20 +52,20 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def transfer_data() -> Path | None:
-    """Return the folder that `$TRANSFER_DATA` names, or None when it is unset or empty.
+def given_folder(variable: str) -> Path | None:
+    """Return the folder that an environment variable names, or None when it is unset or empty.
 
     Raises UserError when it names something that is not a folder.
     """
-    return _folder_from("TRANSFER_DATA")
-
-
-def transfer_wheels() -> Path | None:
-    """Return the folder that `$TRANSFER_WHEELS` names (wheels copied by hand), or None.
-
-    Raises UserError when it names something that is not a folder.
-    """
-    return _folder_from("TRANSFER_WHEELS")
+    value = os.environ.get(variable, "")
+    if not value:
+        return None
+    folder = expanded(value)
+    if not folder.is_dir():
+        raise UserError(
+            f"{variable} names {value!r}, which is not a folder; correct it or unset it"
+        )
+    return folder.resolve()
 
 
 def expanded(path: str | Path) -> Path:
@@ -103,18 +104,6 @@ def cache_dirs() -> list[Path]:
 
 def _user_cache() -> Path:
     return platformdirs.user_cache_path("freeze-tune-adapt", appauthor=False)
-
-
-def _folder_from(variable: str) -> Path | None:
-    value = os.environ.get(variable, "")
-    if not value:
-        return None
-    folder = expanded(value)
-    if not folder.is_dir():
-        raise UserError(
-            f"{variable} names {value!r}, which is not a folder; correct it or unset it"
-        )
-    return folder.resolve()
 
 
 def _made(folder: Path, mend: str) -> Path:

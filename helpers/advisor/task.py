@@ -75,17 +75,7 @@ def make_own_task(data: OwnData, side: int | None, channels: int = 3) -> OwnTask
         "provenance": str(data.root),
     }
     if name not in TASKS:
-        register_task(
-            TaskInfo(
-                **facts,
-                title=f"Which of {len(data.classes)} classes is it?",
-                citation="",
-                split="as the data says, or drawn here",
-                loader=lambda _size: Source(**parts),
-                image_size=side,
-                channels=channels,
-            )
-        )
+        register_task(TaskInfo(**facts, loader=lambda _size: Source(**parts), image_size=side))
     return OwnTask(data, Task(**facts, origin="full", **parts), name, rows)
 
 

@@ -4,6 +4,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class Backbone(nn.Module):
         name: str,
         modality: str,
         stages: list[nn.Module],
-        pool: nn.Module,
+        pool: Callable[[State], Tensor],
         feature_size: int,
         recipe: Recipe,
         *,
@@ -121,6 +122,22 @@ def prepare_images(batch: Tensor, recipe: Recipe) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
+class Stage(nn.Module):
+    """A function of modules and a state as a stage: `function(state, **modules)`.
+
+    Each module is registered by its name here, so that its weights are found under it.
+    """
+
+    def __init__(self, function: Callable[..., Any], **modules: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, state: Any) -> Any:
+        return self.function(state, **dict(self.named_children()))
+
+
 class GlobalAveragePool(nn.Module):
     """(N,C,H,W) → (N,C)."""
 
@@ -145,13 +162,11 @@ class BackboneInfo:
     """
 
     name: str
-    title: str
     modality: str
     build: Callable[[bool, int | None], Backbone]
     pretrained_on: str
     licence: str
     default_size: int
-    asset: str = ""
     overlaps: tuple[str, ...] = field(default=())
     source_task: str = ""
     stand_in: str = ""

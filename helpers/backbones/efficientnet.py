@@ -81,14 +81,12 @@ for _name, _size in DEFAULT_SIZES.items():
         BackboneInfo(
             name=_name,
             label=f"EfficientNet-Lite{_name[-1]}",
-            title=f"EfficientNet-Lite{_name[-1]}, ImageNet",
             modality="image",
             build=partial(build_lite, _name),
             pretrained_on=PRETRAINED_ON,
             licence="Apache-2.0",
             default_size=_size,
             native_size=NATIVE_SIZES[_name],
-            asset=_name,
             # ImageNet is out of reach here: photos of everyday things stand for it.
             stand_in="clothing",
             advised=_name == "efficientnet_lite0",

@@ -1,39 +1,16 @@
 """`timm:NAME`, `torchvision:NAME` and `hf:NAME`: thousands of models for readers who are online."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from helpers.backbones.base import BACKBONES, PREFIXES, Backbone, GlobalAveragePool, Recipe
+from helpers.backbones.base import BACKBONES, PREFIXES, Backbone, GlobalAveragePool, Recipe, Stage
 from helpers.backbones.minilm import encoder_backbone
 from helpers.errors import UserError, first_line
 from helpers.registry import unknown_name
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class Apply(nn.Module):
-    """A module's method as a stage; the module is registered, so its weights are found."""
-
-    def __init__(self, module: nn.Module, function: Callable[[nn.Module, Any], Any]) -> None:
-        super().__init__()
-        self.module, self.function = module, function
-
-    def forward(self, state: Any) -> Any:
-        return self.function(self.module, state)
-
-
-class TokenPool(nn.Module):
-    """A vision transformer's output (N, tokens, width) → its class token, else the mean."""
-
-    def __init__(self, has_class_token: bool) -> None:
-        super().__init__()
-        self.has_class_token = has_class_token
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return tokens[:, 0] if self.has_class_token else tokens.mean(1)
 
 
 def _download(what: str, load: Callable[[], nn.Module]) -> nn.Module:
@@ -126,12 +103,15 @@ def build_timm(name: str, pretrained: bool, size: int | None) -> Backbone:
         size or info["input_size"][-1], info["input_size"][0], info["mean"], info["std"]
     )
     if hasattr(model, "blocks") and hasattr(model, "_pos_embed"):
-        embed = Apply(model, _embed_patches)
-        stages = [embed, *_grouped(list(model.blocks), 6)]
+        stages = [Stage(_embed_patches, module=model), *_grouped(list(model.blocks), 6)]
         stages[-1] = nn.Sequential(*stages[-1], model.norm)
         # The blocks are stages of their own; inside `embed` they would be counted twice.
         model.blocks, model.norm = nn.Identity(), nn.Identity()
-        pool: nn.Module = TokenPool(model.cls_token is not None)
+        has_class_token = model.cls_token is not None
+
+        def pool(tokens: Tensor) -> Tensor:  # (N, tokens, width) → (N, width)
+            return tokens[:, 0] if has_class_token else tokens.mean(1)
+
         return Backbone(f"timm:{name}", "image", stages, pool, model.num_features, recipe)
     skipped = {"global_pool", "classifier", "fc", "head", "head_drop"}
     stages = _chain([child for key, child in model.named_children() if key not in skipped])
@@ -141,9 +121,9 @@ def build_timm(name: str, pretrained: bool, size: int | None) -> Backbone:
     return _check_split(backbone, model.forward_features)
 
 
-def _embed_patches(model: nn.Module, x: Tensor) -> Tensor:
-    tokens = model.patch_drop(model._pos_embed(model.patch_embed(x)))
-    return model.norm_pre(tokens)
+def _embed_patches(x: Tensor, module: nn.Module) -> Tensor:
+    tokens = module.patch_drop(module._pos_embed(module.patch_embed(x)))
+    return module.norm_pre(tokens)
 
 
 def build_torchvision(name: str, pretrained: bool, size: int | None) -> Backbone:

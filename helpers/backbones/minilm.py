@@ -1,8 +1,8 @@
 """`minilm` and other BERT-like encoders, cut into embeddings and layers."""
 
 import contextlib
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,49 +10,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from helpers.backbones.base import Backbone, BackboneInfo, Recipe, register_backbone
+from helpers.backbones.base import Backbone, BackboneInfo, Recipe, Stage, register_backbone
 from helpers.errors import UserError
 from helpers.storage.install import asset_path
 
 PRETRAINED_ON = "English web text, then 1 billion sentence pairs (all-MiniLM-L6-v2)"
 DEFAULT_LENGTH = 64
-LISTS_KEPT = 12  # of token ids: three splits of four tasks, a few megabytes
+LISTS_KEPT = 12  # of texts with their token ids: three splits of four tasks, some megabytes
 
 
-class EmbeddingStage(nn.Module):
+def _embedded(ids: Tensor, embeddings: nn.Module) -> tuple[Tensor, Tensor]:
     """Token ids (N,L), 0 = padding → (hidden (N,L,width), mask (N,L) of bool)."""
-
-    def __init__(self, embeddings: nn.Module) -> None:
-        super().__init__()
-        self.embeddings = embeddings
-
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return self.embeddings(input_ids=ids), ids != 0
+    return embeddings(input_ids=ids), ids != 0
 
 
-class LayerStage(nn.Module):
+def _through_layer(state: tuple[Tensor, Tensor], layer: nn.Module) -> tuple[Tensor, Tensor]:
     """One transformer layer on (hidden, mask)."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        hidden, mask = state
-        # Attention adds this to its scores: nothing for words, −∞ (nearly) for padding.
-        bias = torch.zeros_like(mask, dtype=hidden.dtype)
-        bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]
-        output = self.layer(hidden, attention_mask=bias)
-        return (output[0] if isinstance(output, tuple) else output), mask
+    hidden, mask = state
+    # Attention adds this to its scores: nothing for words, −∞ (nearly) for padding.
+    bias = torch.zeros_like(mask, dtype=hidden.dtype)
+    bias = bias.masked_fill(~mask, torch.finfo(hidden.dtype).min)[:, None, None, :]
+    output = layer(hidden, attention_mask=bias)
+    return (output[0] if isinstance(output, tuple) else output), mask
 
 
-class MeanPool(nn.Module):
+def mean_pool(state: tuple[Tensor, Tensor]) -> Tensor:
     """(hidden (N,L,width), mask) → mean over the words (N,width), as Sentence-BERT pools."""
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> Tensor:
-        hidden, mask = state
-        weights = mask.unsqueeze(-1).to(hidden.dtype)
-        return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+    hidden, mask = state
+    weights = mask.unsqueeze(-1).to(hidden.dtype)
+    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
@@ -69,34 +55,17 @@ def make_tokenizer(path: str | Path) -> Callable[[list[str], int], np.ndarray]:
     if tokenizer.pad_token_id != 0:
         raise UserError(f"{path}: padding id is {tokenizer.pad_token_id}; only 0 is supported")
 
-    held: dict[bytes, np.ndarray] = {}  # the one used longest ago first
-
-    def encode(texts: list[str], longest: int) -> np.ndarray:
-        key = _content(texts, longest)
-        ids = held.pop(key) if key in held else token_ids(tokenizer, texts, longest)
-        held[key] = ids
-        if len(held) > LISTS_KEPT:
-            del held[next(iter(held))]
-        return ids.copy()  # nobody may write into what is kept
-
-    return encode
+    kept = lru_cache(LISTS_KEPT)(partial(token_ids, tokenizer))
+    return lambda texts, longest: kept(tuple(texts), longest).copy()  # nobody writes into it
 
 
-def token_ids(tokenizer: Any, texts: list[str], longest: int) -> np.ndarray:
+def token_ids(tokenizer: Any, texts: Sequence[str], longest: int) -> np.ndarray:
     """Token ids (int32 N,L) of texts cut to `longest` tokens, padded with zeros."""
-    rows = tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+    rows = tokenizer(list(texts), truncation=True, max_length=longest)["input_ids"]
     ids = np.zeros((len(rows), max(map(len, rows), default=1)), dtype=np.int32)
     for i, row in enumerate(rows):
         ids[i, : len(row)] = row
     return ids
-
-
-def _content(texts: list[str], longest: int) -> bytes:
-    """Hash of a list of texts and of what they are cut to."""
-    digest = hashlib.blake2b(f"{longest}".encode(), digest_size=16)
-    for text in texts:
-        digest.update(f"{len(text)} {text}".encode("utf-8", "surrogatepass"))
-    return digest.digest()
 
 
 def encoder_backbone(name: str, model: nn.Module, path: str | Path, size: int | None) -> Backbone:
@@ -110,8 +79,11 @@ def encoder_backbone(name: str, model: nn.Module, path: str | Path, size: int | 
     return Backbone(
         name,
         "text",
-        [EmbeddingStage(model.embeddings), *(LayerStage(layer) for layer in layers)],
-        MeanPool(),
+        [
+            Stage(_embedded, embeddings=model.embeddings),
+            *(Stage(_through_layer, layer=layer) for layer in layers),
+        ],
+        mean_pool,
         model.config.hidden_size,
         Recipe(size=size or DEFAULT_LENGTH),
         tokenizer=make_tokenizer(path),
@@ -152,13 +124,11 @@ register_backbone(
     BackboneInfo(
         name="minilm",
         label="MiniLM",
-        title="MiniLM-L6 sentence encoder",
         modality="text",
         build=build_minilm,
         pretrained_on=PRETRAINED_ON,
         licence="Apache-2.0",
         default_size=DEFAULT_LENGTH,
-        asset="minilm",
         # A billion sentence pairs are out of reach: mails on many subjects stand for them.
         stand_in="newsgroups",
         advised=True,

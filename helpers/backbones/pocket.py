@@ -78,7 +78,6 @@ def build_pocket(pretrained: bool, size: int | None = None) -> base.Backbone:
 base.register_backbone(
     base.BackboneInfo(
         name="pocket",
-        title="pocket residual network, 28 px grey",
         modality="image",
         build=build_pocket,
         pretrained_on=PRETRAINED_ON,

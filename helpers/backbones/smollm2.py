@@ -9,9 +9,9 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from helpers.backbones.base import Backbone, BackboneInfo, Recipe, register_backbone
+from helpers.backbones.base import Backbone, BackboneInfo, Recipe, Stage, register_backbone
 from helpers.backbones.gguf_file import PADDING, GGUFFile, load_decoder
-from helpers.backbones.minilm import MeanPool, token_ids
+from helpers.backbones.minilm import mean_pool, token_ids
 from helpers.storage.install import asset_path
 
 ROUNDED = "its weights are the 4-bit ones of the file, dequantised, and not the original"
@@ -25,40 +25,23 @@ def smollm2_file() -> GGUFFile:
     return GGUFFile(next(asset_path("smollm2").rglob("*.gguf")))
 
 
-class WordStage(nn.Module):
+def _embedded(ids: Tensor, words: nn.Embedding) -> tuple[Tensor, Tensor]:
     """Token ids (N,L), 0 = padding at the end -> (hidden (N,L,width), mask (N,L) of bool)."""
-
-    def __init__(self, words: nn.Embedding) -> None:
-        super().__init__()
-        self.words = words
-
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return self.words(ids), ids != PADDING
+    return words(ids), ids != PADDING
 
 
-class DecoderStage(nn.Module):
+def _through_layer(
+    state: tuple[Tensor, Tensor], layer: nn.Module, rotary: nn.Module
+) -> tuple[Tensor, Tensor]:
     """One decoder layer on (hidden, mask). A token sees those before it alone, so no padding."""
-
-    def __init__(self, layer: nn.Module, rotary: nn.Module) -> None:
-        super().__init__()
-        self.layer, self.rotary = layer, rotary
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        hidden, mask = state
-        places = torch.arange(hidden.shape[1], device=hidden.device)[None]
-        turned = self.rotary(hidden, places)
-        return self.layer(hidden, position_ids=places, position_embeddings=turned), mask
+    hidden, mask = state
+    places = torch.arange(hidden.shape[1], device=hidden.device)[None]
+    return layer(hidden, position_ids=places, position_embeddings=rotary(hidden, places)), mask
 
 
-class NormStage(nn.Module):
+def _normalised(state: tuple[Tensor, Tensor], norm: nn.Module) -> tuple[Tensor, Tensor]:
     """The last normalisation, on (hidden, mask)."""
-
-    def __init__(self, norm: nn.Module) -> None:
-        super().__init__()
-        self.norm = norm
-
-    def forward(self, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        return self.norm(state[0]), state[1]
+    return norm(state[0]), state[1]
 
 
 def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
@@ -68,12 +51,18 @@ def build_smollm2(pretrained: bool, size: int | None = None) -> Backbone:
     file = smollm2_file()
     decoder = load_decoder(file).model if pretrained else LlamaModel(file.config)
     tokenizer = file.tokenizer()
-    layers = [DecoderStage(layer, decoder.rotary_emb) for layer in decoder.layers]
+    layers = [
+        Stage(_through_layer, layer=layer, rotary=decoder.rotary_emb) for layer in decoder.layers
+    ]
     return Backbone(
         "smollm2",
         "text",
-        [WordStage(decoder.embed_tokens), *layers, NormStage(decoder.norm)],
-        MeanPool(),
+        [
+            Stage(_embedded, words=decoder.embed_tokens),
+            *layers,
+            Stage(_normalised, norm=decoder.norm),
+        ],
+        mean_pool,
         file.config.hidden_size,
         Recipe(size=size or DEFAULT_LENGTH),
         # A function: clones share it, and with it the tokenizer. PADDING is 0.
@@ -85,13 +74,11 @@ register_backbone(
     BackboneInfo(
         name="smollm2",
         label="SmolLM2",
-        title="SmolLM2-135M, 4-bit weights dequantised",
         modality="text",
         build=build_smollm2,
         pretrained_on=PRETRAINED_ON,
         licence="Apache-2.0",
         default_size=DEFAULT_LENGTH,
-        asset="smollm2",
         # Two trillion tokens are out of reach: mails on many subjects stand for them.
         stand_in="newsgroups",
         relative_cost=250.0,

@@ -140,13 +140,11 @@ register_backbone(
     BackboneInfo(
         name="squeezenet",
         label="SqueezeNet 1.1",
-        title="SqueezeNet 1.1, ImageNet",
         modality="image",
         build=build_squeezenet,
         pretrained_on=PRETRAINED_ON,
         licence="not stated for the weights; the package around them is MIT",
         default_size=DEFAULT_SIZE,
-        asset="squeezenet",
         stand_in="clothing",  # for ImageNet, as of the other networks that saw it
     )
 )

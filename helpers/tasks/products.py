@@ -2,7 +2,8 @@
 
 `products_source` holds the five classes that the `pocket` network was pretrained on,
 `products_near` the five that it never saw. Both are cut from the splits of `products`, so no test
-image of one is a training image of another.
+image of one is a training image of another. Validation is the last tenth of a fixed stratified
+shuffle of the published 60,000; the sample is the beginning of each split.
 """
 
 import gzip
@@ -119,10 +120,6 @@ def _pictures(images: Images, rows: np.ndarray, size: int, key: list) -> np.ndar
     return array_memmap(lambda: images()[rows][..., None], size, [*key, digest])
 
 
-_SPLIT = (
-    "published 60,000 / 10,000; validation is the last tenth of a fixed stratified shuffle of the "
-    "60,000; the sample is the beginning of each split"
-)
 _info = partial(
     TaskInfo,
     family="products",
@@ -131,34 +128,26 @@ _info = partial(
     licence="MIT",
     provenance="Fashion-MNIST, product images of Zalando, "
     "https://github.com/zalandoresearch/fashion-mnist",
-    citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747 (2017)",
     image_size=28,
-    channels=1,
 )
 TASKS = (
     _info(
         "products",
-        "Which product is it?",
         classes=CLASSES,
         loader=partial(_load, CLASSES),
-        split=_SPLIT,
         train_examples=54_000,
         judged={"efficientnet_lite0": "medium"},  # things, but grey and 28 pixels wide
     ),
     _info(
         "products_source",
-        "Which of five products is it? (the classes `pocket` was pretrained on)",
         classes=SOURCE_CLASSES,
         loader=partial(_load, SOURCE_CLASSES),
-        split=_SPLIT + "; five classes of each",
         train_examples=27_000,
     ),
     _info(
         "products_near",
-        "Which of five products is it? (classes `pocket` never saw)",
         classes=NEAR_CLASSES,
         loader=partial(_load, NEAR_CLASSES),
-        split=_SPLIT + "; five classes of each",
         train_examples=27_000,
         judged={"pocket": "close"},  # other products, same photographer
     ),

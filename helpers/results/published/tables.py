@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -68,21 +67,22 @@ def _load(folder: Path) -> Published:
 
 def _figures(
     path: Path, sources: dict[str, None], data_sets: dict[str, None]
-) -> Iterator[dict[str, Any]]:
-    """Yield the figures of one source, each checked against the names that are known."""
+) -> list[dict[str, Any]]:
+    """The figures of one source, each checked against the names that are known."""
     seen: dict[tuple, int] = {}
-    for line, row in _rows(path, schema.FIGURE_COLUMNS):
-        with _placed(path, line):
-            find("source", row["source"], sources)
-            find("data set", row["data_set"], data_sets)
-            find("metric", row["metric"], schema.METRICS)
-            if row["approach"]:
-                find("approach", row["approach"], APPROACH_STYLE)
-            _check(row, path.stem)
-            first = seen.setdefault(tuple(row[name] for name in schema.IDENTITY), line)
-            if first != line:
-                raise UserError(f"it says what line {first} says; leave one of them out")
-        yield row
+
+    def check(row: dict[str, Any], line: int) -> None:
+        find("source", row["source"], sources)
+        find("data set", row["data_set"], data_sets)
+        find("metric", row["metric"], schema.METRICS)
+        if row["approach"]:
+            find("approach", row["approach"], APPROACH_STYLE)
+        _check(row, path.stem)
+        first = seen.setdefault(tuple(row[name] for name in schema.IDENTITY), line)
+        if first != line:
+            raise UserError(f"it says what line {first} says; leave one of them out")
+
+    return _rows(path, schema.FIGURE_COLUMNS, check)
 
 
 def _check(row: dict[str, Any], source: str) -> None:
@@ -106,17 +106,20 @@ def _check(row: dict[str, Any], source: str) -> None:
 
 def _table(path: Path, columns: Sequence[Column], key: str) -> pd.DataFrame:
     """Return a table by its key, each of which stands there once."""
-    rows = []
-    for line, row in _rows(path, columns):
-        with _placed(path, line):
-            if row[key] in [other[key] for other in rows]:
-                raise UserError(f"{row[key]!r} stands there twice")
-        rows.append(row)
-    return _frame(rows, columns).set_index(key)
+    seen: set[str] = set()
+
+    def check(row: dict[str, Any], _: int) -> None:
+        if row[key] in seen:
+            raise UserError(f"{row[key]!r} stands there twice")
+        seen.add(row[key])
+
+    return _frame(_rows(path, columns, check), columns).set_index(key)
 
 
-def _rows(path: Path, columns: Sequence[Column]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line and cleaned cells of each row."""
+def _rows(
+    path: Path, columns: Sequence[Column], check: Callable[[dict[str, Any], int], None]
+) -> list[dict[str, Any]]:
+    """Cleaned cells of each row; an error of `check(row, line)`, too, says where it is."""
     names = [column.name for column in columns]
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -125,24 +128,19 @@ def _rows(path: Path, columns: Sequence[Column]) -> Iterator[tuple[int, dict[str
         raise UserError(f"cannot read {path} ({error}); take it back from git") from error
     if head != names:
         raise UserError(f"{path} must have the columns {', '.join(names)}, not {', '.join(head)}")
+    rows = []
     for line, cells in enumerate(lines, 2):
-        with _placed(path, line):
+        try:
             if len(cells) != len(names):
                 raise UserError(f"it has {len(cells)} cells, and the head has {len(names)}")
-            row = {c.name: c.parse(cell) for c, cell in zip(columns, cells, strict=True)}
-        yield line, row
+            rows.append({c.name: c.parse(cell) for c, cell in zip(columns, cells, strict=True)})
+            check(rows[-1], line)
+        except UserError as error:
+            raise UserError(f"{path.name}, line {line}: {error}") from error
+    return rows
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:
     """Rows as a table: text as str, numbers as float (NaN where nothing is stated)."""
     frame = pd.DataFrame(rows, columns=[column.name for column in columns])
     return frame.astype({c.name: "str" if c.kind == "text" else "float64" for c in columns})
-
-
-@contextmanager
-def _placed(path: Path, line: int) -> Iterator[None]:
-    """Say in which line of which file a check failed."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{path.name}, line {line}: {error}") from error

@@ -6,6 +6,7 @@ import os
 import struct
 import zlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -614,6 +615,7 @@ def test_a_report_goes_into_pipes_and_through_links(tmp_path):
 def test_the_home_of_nobody_is_one_sentence(variable, monkeypatch):
     if variable:
         monkeypatch.setenv(variable, "~nobody-here/x")
-    read = {"TRANSFER_CACHE": paths.cache_dir, "TRANSFER_DATA": paths.transfer_data}
+    data_folder = partial(paths.given_folder, "TRANSFER_DATA")
+    read = {"TRANSFER_CACHE": paths.cache_dir, "TRANSFER_DATA": data_folder}
     with pytest.raises(UserError, match="write the path in full"):
         read.get(variable, lambda: read_data("~nobody-here/x"))()

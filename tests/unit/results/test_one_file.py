@@ -57,9 +57,8 @@ def _load(size):
 
 def _info(name, side, **more):
     return TaskInfo(
-        name=name, title="Where is it?", modality="image", image_size=side, channels=1,
-        classes=("left", "right"), loader=_load, licence="CC0-1.0", provenance="drawn here",
-        citation="none", split="ours", **more,
+        name=name, modality="image", image_size=side, classes=("left", "right"), loader=_load,
+        licence="CC0-1.0", provenance="drawn here", **more,
     )
 
 
@@ -80,7 +79,7 @@ def _build(pretrained, size=None):
 
 
 register_backbone(BackboneInfo(
-    name="pocket_half", title="pocket, first three stages", modality="image", build=_build,
+    name="pocket_half", modality="image", build=_build,
     pretrained_on=PRETRAINED_ON, licence="MIT", default_size=28, overlaps=SEEN,
     source_task=SOURCE_TASK,
 ))
@@ -433,7 +432,7 @@ def _approach(name, **fields):
 
 
 def _task(**changes):
-    facts = dict.fromkeys(("title", "licence", "provenance", "citation", "split"), "")
+    facts = dict.fromkeys(("licence", "provenance"), "")
     facts |= {"name": "a_task", "modality": "text", "classes": ("a", "b"), "loader": None}
     return TaskInfo(**(facts | changes))
 
@@ -448,9 +447,7 @@ def test_entries_that_cannot_be_told_apart_are_refused(as_before):
     with pytest.raises(UserError, match="judged 'near' from pocket; use one of close"):
         _task(judged={"pocket": "near"})
     with pytest.raises(UserError, match="takes minilm for texts already"):
-        register_backbone(
-            BackboneInfo("other", "?", "text", lambda *_: None, "", "", 64, advised=True)
-        )
+        register_backbone(BackboneInfo("other", "text", lambda *_: None, "", "", 64, advised=True))
 
 
 def test_the_number_of_examples_is_counted_once_where_no_entry_says_it(as_before):
@@ -460,7 +457,7 @@ def test_the_number_of_examples_is_counted_once_where_no_entry_says_it(as_before
         asked.append(size)
         return TASKS["digits_of_doors"].loader(8)
 
-    register_task(_task(name="counted", modality="image", image_size=8, channels=1, loader=load))
+    register_task(_task(name="counted", modality="image", image_size=8, loader=load))
     assert train_examples("counted") == train_examples("counted") == 200
     assert asked == [8]
     assert train_examples("digits") == TASKS["digits"].train_examples == 3_500

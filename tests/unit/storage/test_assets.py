@@ -522,12 +522,11 @@ def test_a_named_cache_must_be_writable(place, monkeypatch):
 
 @pytest.mark.parametrize("variable", ["TRANSFER_DATA", "TRANSFER_WHEELS"])
 def test_a_named_folder_must_exist(variable, monkeypatch):
-    read = {"TRANSFER_DATA": paths.transfer_data, "TRANSFER_WHEELS": paths.transfer_wheels}
     monkeypatch.setenv(variable, "")
-    assert read[variable]() is None
+    assert paths.given_folder(variable) is None
     monkeypatch.setenv(variable, "/no/such/folder")
     with pytest.raises(UserError, match=f"{variable} names '/no/such/folder'.*unset"):
-        read[variable]()
+        paths.given_folder(variable)
 
 
 # --- fetch --------------------------------------------------------------------------------------

@@ -72,6 +72,7 @@ SAMPLED = {
     "products_near": (2250, 250, 500, 5),
     "clothing": (1000, 200, 372, 10),
 }
+COLOUR = {"clothing", "grocery", "grocery_fine", "sign_digits"}  # the other pictures are grey
 NOT_VALIDATED = {"grocery": 6, "grocery_fine": 21}  # classes that the published list leaves out
 
 
@@ -214,7 +215,7 @@ def check_sizes(name, sizes):
     task = load_task(name)
     assert (len(task.train), len(task.validation), len(task.test), len(task.classes)) == sizes
     info = TASKS[name]
-    assert task.classes == info.classes and task.licence and task.provenance and info.split
+    assert task.classes == info.classes and task.licence and task.provenance
     for split_name, split in splits_of(task).items():
         assert split.labels.dtype == np.int64
         absent = np.sum(np.bincount(split.labels, minlength=sizes[3]) == 0)
@@ -225,7 +226,7 @@ def check_sizes(name, sizes):
         else:
             side = info.image_size
             assert split.inputs.dtype == np.uint8
-            assert split.inputs.shape == (len(split), side, side, info.channels)
+            assert split.inputs.shape == (len(split), side, side, 3 if name in COLOUR else 1)
             assert split.inputs[:50].std() > 5, "they show something"
     return task
 
@@ -958,16 +959,12 @@ def info(monkeypatch):
     split = Split(np.zeros((6, 8, 8, 1), np.uint8), np.array([0, 1] * 3))
     yield TaskInfo(
         name="own",
-        title="Own?",
         modality="image",
         classes=("no", "yes"),
         licence="ours",
         provenance="here",
-        citation="none",
-        split="none",
         loader=lambda size: Source(split, split, split),
         image_size=8,
-        channels=1,
     )
     TASKS.pop("own", None)
 
@@ -978,7 +975,7 @@ def test_a_new_task_is_one_entry(info):
     assert len(load_task("own", n_train=4).train) == 4
     register_task(info)  # the same entry again, as when a notebook cell is run twice
     with pytest.raises(UserError, match="a task 'own' already"):
-        register_task(replace(info, title="Another?"))
+        register_task(replace(info, licence="another's"))
 
 
 @pytest.mark.parametrize(
