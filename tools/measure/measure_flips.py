@@ -23,14 +23,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from helpers.approaches import get_approach
+from helpers.approaches.feature_extraction import FeatureExtraction, StandardisedHead
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.experiments.costs import sample_batch
 from helpers.experiments.single_run import RunConfig, task_for
 from helpers.experiments.timing import median_ms, serving_latency
 from helpers.lessons import flips
-from helpers.lessons.hosted_model.client import EmbeddingClient, fit_probe
+from helpers.lessons.hosted_model.client import EmbeddingClient
 from helpers.lessons.hosted_model.service import serve, to_npy
 from helpers.lessons.unlabelled_data.pretraining import (
     PretextConfig,
@@ -41,7 +43,7 @@ from helpers.paths import commit
 from helpers.results.schema import SCHEMA
 from helpers.tasks import Split, Task
 from helpers.training.examples import Examples
-from helpers.training.loop import predict
+from helpers.training.loop import History, predict, train
 from tools.measure.masked_words import predict_words
 
 PROBE, NAIVE = flips.PROBE, flips.NAIVE
@@ -50,6 +52,29 @@ ARMS = (("plain", PROBE), ("plain", NAIVE), ("statistics", PROBE), ("continued",
 LOCAL_ARMS = (("local", NAIVE), ("hosted", PROBE))
 LARGER, LARGER_SIZE = "efficientnet_lite0", 64
 REPEATS = 30
+
+
+def fit_probe(
+    train_set: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    n_classes: int,
+    *,
+    lr: float | None = None,
+    seed: int = 0,
+) -> tuple[nn.Module, History]:
+    """Train a linear head on embeddings, just as the approach `feature_extraction` does.
+
+    train_set, validation: embeddings (N, F) and int64 labels (N,). lr: its default when None.
+    """
+    features, labels = train_set
+    config = FeatureExtraction().config("image", len(labels), lr=lr, seed=seed)
+    linear = nn.Linear(features.shape[1], n_classes)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    mean, std = torch.from_numpy(features.mean(0)), torch.from_numpy(features.std(0))
+    head = StandardisedHead(linear, mean, std.clamp(min=1e-4))
+    history = train(head, Examples.raw(features, labels), Examples.raw(*validation), config)
+    return head, history
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from helpers.approaches import get_approach
 from helpers.backbones import Backbone, Recipe, load_backbone
 from helpers.errors import UserError
 from helpers.lessons.hosted_model import service
-from helpers.lessons.hosted_model.client import EmbeddingClient, fit_probe, hosted
+from helpers.lessons.hosted_model.client import EmbeddingClient, hosted
 from helpers.lessons.hosted_model.service import JSON, NPY, read_npy, serve, to_npy
 from helpers.training.examples import Examples
 from helpers.training.feature_cache import extract_features
 from helpers.training.loop import predict
+from tools.measure.measure_flips import fit_probe
 
 
 @pytest.fixture(scope="module")
