@@ -34,7 +34,7 @@ from helpers.experiments.timing import median_ms, serving_latency
 from helpers.lessons import flips
 from helpers.lessons.hosted_model.client import EmbeddingClient
 from helpers.lessons.hosted_model.service import serve, to_npy
-from helpers.lessons.unlabelled_data.pretraining import (
+from helpers.lessons.unlabelled_data import (
     PretextConfig,
     contrast,
     refresh_statistics,

@@ -33,6 +33,11 @@ class Score:
     credit: float
     message: str
 
+    @property
+    def right(self) -> bool:
+        """Whether all of it is."""
+        return self.credit >= 1
+
 
 Rule = Callable[[Any], bool | str | Score]
 
