@@ -118,8 +118,8 @@ def answers(
 
 def _same(got: Any, wanted: Any, within: float) -> bool:
     if isinstance(wanted, list):
-        pairs = zip(got, wanted, strict=False)
-        return len(got) == len(wanted) and all(_same(*one, within) for one in pairs)
+        alike = hasattr(got, "__len__") and len(got) == len(wanted)
+        return alike and all(_same(*one, within) for one in zip(got, wanted, strict=True))
     if isinstance(wanted, float) and got is not None:
         return not isinstance(got, bool) and abs(got - wanted) < 1e-6 + within * abs(wanted)
     return not isinstance(got, bool) and got == wanted
