@@ -13,7 +13,7 @@ from helpers.display.plots import plot_curves
 from helpers.lessons.flips import LOCAL
 from helpers.lessons.hosted_model.client import hosted
 from helpers.lessons.photos import fit_live, lead, lead_in_words, linear_model
-from helpers.lessons.unlabelled_data.pretraining import (
+from helpers.lessons.unlabelled_data import (
     PretextConfig,
     contrast,
     refresh_statistics,

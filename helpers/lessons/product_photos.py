@@ -82,12 +82,9 @@ def largest(runs: pd.DataFrame) -> str:
     Before all others come those with the story's approaches on draws enough for an interval.
     """
     places = situations(runs)
-
-    def rank(name: str) -> tuple[bool, int, int]:
-        held = at(runs, places[name])["approach"].value_counts().reindex(STORY, fill_value=0)
-        return bool((held >= BAR_FROM).all()), *places[name]
-
-    return max(places, key=rank)
+    held = {name: at(runs, where)["approach"].value_counts() for name, where in places.items()}
+    return max(places, key=lambda name: (
+        (held[name].reindex(STORY, fill_value=0) >= BAR_FROM).all(), *places[name]))  # fmt: skip
 
 
 def beside_frozen(runs: pd.DataFrame) -> pd.DataFrame:

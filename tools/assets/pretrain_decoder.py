@@ -27,9 +27,9 @@ from helpers.lessons.language_models.causal_lm import (
     read,
     untrained_tiny,
 )
-from helpers.lessons.language_models.tuning import TuneConfig, adapt
 from helpers.paths import weights_dir
 from helpers.tasks import load_task
+from tools.measure.adapting import TuneConfig, adapt
 
 TEST_TOKENS = 100_000
 STORED = torch.float16

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from helpers.backbones import Backbone
 from helpers.errors import UserError
-from helpers.lessons.unlabelled_data.pretraining import (
+from helpers.lessons.unlabelled_data import (
     Continued,
     PretextConfig,
     descend,

@@ -29,10 +29,10 @@ from helpers.lessons.language_models.causal_lm import (
     perplexity,
     read,
 )
-from helpers.lessons.language_models.tuning import TuneConfig, adapt
 from helpers.paths import commit
 from helpers.storage.results_file import ResultsFile
 from helpers.tasks import Task, load_task
+from tools.measure.adapting import TuneConfig, adapt
 
 MODEL, SOURCE = "tiny", "newsgroups"
 DOMAINS = ("tweets", "reuters8")

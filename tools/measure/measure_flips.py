@@ -38,11 +38,7 @@ from helpers.lessons import flips
 from helpers.lessons.hosted_model.client import EmbeddingClient
 from helpers.lessons.hosted_model.service import serve, to_npy
 from helpers.lessons.photos import linear_model
-from helpers.lessons.unlabelled_data.pretraining import (
-    PretextConfig,
-    contrast,
-    refresh_statistics,
-)
+from helpers.lessons.unlabelled_data import PretextConfig, contrast, refresh_statistics
 from helpers.paths import commit
 from helpers.results.schema import SCHEMA
 from helpers.tasks import Split, Task, load_task

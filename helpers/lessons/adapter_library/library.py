@@ -15,16 +15,14 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from helpers.approaches import Fitted, LoRAConv2d, LoRALinear, TransferModel
-from helpers.approaches.adapter import Adapted
+from helpers.approaches import Fitted, TransferModel, freeze, merge_lora
 from helpers.approaches.lora import lora_layers
-from helpers.backbones import Backbone, weights_hash
+from helpers.backbones import Backbone, clone, weights_hash
 from helpers.errors import UserError
 from helpers.lessons.adapter_library.server import Server
 from helpers.lessons.adapter_library.task_file import LOCK, Entry, read, read_entry, write
-from helpers.lessons.adapter_library.task_parts import BASE, Plug, adapter_widths, shared_copy
+from helpers.lessons.adapter_library.task_parts import BASE, Plug, frame
 from helpers.registry import unknown_name
 from helpers.storage.files import locked
 from helpers.tasks import Task
@@ -46,7 +44,6 @@ class Library:
         self.base = base
         self.base_hash = weights_hash(base.state_dict())
         self.server = Server(base)
-        self._widths = adapter_widths(base)
         self._seen: dict[str, tuple[int, ...]] = {}  # what the files of plugs in memory looked like
 
     # The shelf -----------------------------------------------------------------------------
@@ -81,7 +78,7 @@ class Library:
         own = {key.removeprefix(BASE) for key in state}
         # LoRA's alpha over its rank is the same in every layer; 1 where there is no LoRA.
         scale = next((float(layer.scale) for *_, layer in lora_layers(model)), 1.0)
-        plug = Plug.from_state(widened(state), scale)
+        plug = Plug(widened(state), scale)
         entry = Entry(
             task=name,
             approach=fitted.approach.name,
@@ -139,10 +136,10 @@ class Library:
         entry, state = read(path)
         if entry.task != name:
             raise UserError(f"{path} holds the task {entry.task!r}; give it back that file name")
-        plug = Plug.from_state(widened(state), entry.scale)
+        plug = Plug(widened(state), entry.scale)
         # Whether it needs no base is for its tensors to say, not for its description.
         self._check_base(
-            dataclasses.replace(entry, whole=self.base.state_dict().keys() <= plug.own.keys()), name
+            dataclasses.replace(entry, whole=self.base.state_dict().keys() <= plug.own), name
         )
         self._check_fit(plug, entry, name)
         return plug
@@ -175,7 +172,12 @@ class Library:
 
         Raises UserError for adapters, which have a ReLU inside, and as `load` does.
         """
-        return self.load(name).onto(self.base)
+        plug = self.load(name)
+        if plug.bottlenecks:
+            raise UserError("adapters can't be merged into the base; serve the task with `use`")
+        model = frame(clone(self.base), plug)
+        model.load_state_dict(plug.state, strict=False)
+        return freeze(merge_lora(model))
 
     # Checks --------------------------------------------------------------------------------
 
@@ -211,29 +213,20 @@ class Library:
     def _check_frozen(self, model: TransferModel, moved: set[str], name: str) -> None:
         """Raise UserError where what the model left frozen is not this library's base."""
         state = self.base.state_dict()
-        frozen = {key: v for key, v in _unwrapped(model.backbone).items() if key not in moved}
-        if frozen.keys() - state.keys() or not all(
-            torch.equal(value.to(state[key].device), state[key]) for key, value in frozen.items()
-        ):
-            raise UserError(
-                f"the model of {name!r} was trained on another base than {self.base.name} "
-                f"{self.base_hash}; open a library on the base that it was trained on"
-            )
+        for key, value in model.backbone.state_dict().items():
+            ours = state.get(
+                key, state.get(key.replace(".base.", "."))
+            )  # of a layer that is wrapped
+            if key not in moved and (ours is None or not torch.equal(value.to(ours.device), ours)):
+                raise UserError(
+                    f"the model of {name!r} was trained on another base than {self.base.name} "
+                    f"{self.base_hash}; open a library on the base that it was trained on"
+                )
 
     def _check_fit(self, plug: Plug, entry: Entry, name: str) -> None:
         """Raise UserError where a task's tensors do not fit the base or its classes."""
-        fault = plug.misfits(self.base, self._widths)
+        fault = plug.misfit(self.server.frame(plug))
         if not fault and entry.classes and len(entry.classes) != len(plug.head[1]):
             fault = f"it names {len(entry.classes)} classes and has outputs for {len(plug.head[1])}"
         if fault:
             raise UserError(f"the task {name!r} does not fit {self.base.name}: {fault}")
-
-
-def _unwrapped(backbone: Backbone) -> dict[str, Tensor]:
-    """The state of what was there before anything was inserted, by the base's own names."""
-    bare = shared_copy(backbone)
-    for parent in list(bare.modules()):
-        for name, part in list(parent.named_children()):
-            if isinstance(part, Adapted | LoRALinear | LoRAConv2d):
-                setattr(parent, name, part.base)
-    return bare.state_dict()

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Hashable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from helpers.approaches import TransferModel
 from helpers.backbones import Backbone
-from helpers.lessons.adapter_library.task_parts import Plug, shared_copy
+from helpers.lessons.adapter_library.task_parts import BASE, Plug, frame, shared_copy
 from helpers.registry import find
 
 
 class Server(nn.Module):
     """A frozen base and the plugs of its tasks; called with a raw batch, it answers the one in use.
 
-    What tasks insert is added by hooks on layers of a copy that shares the base's tensors, so the
-    base itself is neither changed nor copied, and swapping a task is setting one reference.
+    What tasks insert runs beside layers of copies that share the base's tensors, so the base itself
+    is neither changed nor copied. Tasks of one kind share a copy: to swap them is to set one
+    reference.
     """
 
     def __init__(self, base: Backbone) -> None:
@@ -26,23 +27,18 @@ class Server(nn.Module):
         self.base = shared_copy(base)
         self.plugs: dict[str, Plug] = {}
         self.using = ""
-        self._answering: Plug | None = None
-        self._hooked: set[str] = set()
+        self._frames: dict[Hashable, TransferModel] = {}
 
     def plug_in(self, name: str, plug: Plug) -> None:
-        """Hold a task in memory; it must fit the base (`Plug.misfits`)."""
-        state = self.base.state_dict()
+        """Hold a task in memory; it must fit the base (`Plug.misfit`)."""
+        state = {BASE + key: value for key, value in self.base.state_dict().items()}
         device = next(iter(state.values())).device
         plug.move(lambda tensor: tensor.to(device))
         # A kernel is chosen by the layout too, and other kernels round otherwise.
         last = torch.channels_last
-        for key, value in plug.own.items():
-            if value.ndim == 4 and state[key].is_contiguous(memory_format=last):
-                plug.own[key] = value.contiguous(memory_format=last)
-        layers = dict(self.base.named_modules())
-        for site in plug.parts.keys() - self._hooked:
-            layers[site].register_forward_hook(functools.partial(self._hook, site))
-            self._hooked.add(site)
+        for key, value in plug.state.items():
+            if value.ndim == 4 and key in state and state[key].is_contiguous(memory_format=last):
+                plug.state[key] = value.contiguous(memory_format=last)
         self.plugs[name] = plug
 
     def unplug(self, name: str) -> None:
@@ -56,21 +52,18 @@ class Server(nn.Module):
         self.using = name
         return self
 
+    def frame(self, plug: Plug) -> TransferModel:
+        """The layers that a task's tensors run through, the same for all tasks of its kind."""
+        places = plug.places
+        if places not in self._frames:
+            self._frames[places] = frame(shared_copy(self.base), plug)
+        return self._frames[places]
+
     @torch.no_grad()
     def forward(self, batch: Tensor) -> Tensor:
         """Logits (N, classes) of the task in use, for a raw batch."""
         plug = self._plug(self.using)
-        state = self.base.prepare(batch)
-        self._answering = plug
-        try:
-            state = functional_call(self.base, plug.own, (state,)) if plug.own else self.base(state)
-        finally:
-            self._answering = None
-        return F.linear(self.base.pool(state), *plug.head)
-
-    def _hook(self, site: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor):
-        part = self._answering.parts.get(site) if self._answering else None
-        return part.alone(layer, inputs[0], output) if part else None
+        return functional_call(self.frame(plug), plug.state, (batch,))
 
     def _plug(self, name: str) -> Plug:
         return find("task in memory", name, self.plugs)
@@ -82,6 +75,7 @@ class Server(nn.Module):
     def _apply(self, fn, recurse: bool = True) -> Server:
         """Move the plugs along when the base is moved to another device."""
         super()._apply(fn, recurse)
+        self._frames.clear()  # they share the base's tensors, which are others now
         for plug in self.plugs.values():
             plug.move(fn)
         return self

@@ -1,198 +1,133 @@
 """What one task adds to a base: its head, and low-rank updates, bottlenecks or weights of its own.
 
-A `Plug` is built from the tensors that `checkpoints.task_state` gives. Each of its parts answers as
-the trained model does, bit for bit.
+A `Plug` holds the tensors that `checkpoints.task_state` gives. `frame` builds the layers that they
+run through, the very ones that training ran on, so that a task answers as it did, bit for bit.
 """
 
-from __future__ import annotations
-
 import copy
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.approaches import TransferModel, add_adapters, freeze
+from helpers.approaches import LoRAConv2d, LoRALinear, TransferModel, add_adapters, freeze
 from helpers.approaches.adapter import Adapted
-from helpers.backbones import Backbone, clone
+from helpers.backbones import Backbone
 from helpers.errors import UserError
 
 BASE = "backbone."  # begins the names of a model's tensors that lie outside the head
-BOTTLENECK = ("down.weight", "down.bias", "up.weight", "up.bias")
-
-
-@dataclass
-class LowRank:
-    """A LoRA update of one layer: A (rank, in, …), B (out, rank, …), and the scale of both."""
-
-    tensors: tuple[Tensor, ...]  # A and B
-    scale: float
-
-    def alone(self, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """The layer's output `y` for inputs `x`, updated: the sums that training ran on."""
-        A, B = self.tensors
-        if isinstance(layer, nn.Linear):
-            return y + self.scale * (x @ A.T @ B.T)
-        hidden = F.conv2d(x, A, None, layer.stride, layer.padding, layer.dilation)
-        return y + self.scale * F.conv2d(hidden, B)
-
-    def update(self, weight: Tensor) -> Tensor:
-        """What merging adds to the layer's weight."""
-        A, B = self.tensors
-        return self.scale * (B.flatten(1) @ A.flatten(1)).view_as(weight)
-
-    def misfit(self, layer: nn.Module | None) -> bool:
-        """Whether the update can't be one of this layer."""
-        if not isinstance(layer, nn.Linear | nn.Conv2d) or getattr(layer, "groups", 1) != 1:
-            return True
-        (out, *wide), (A, B) = layer.weight.shape, self.tensors
-        ones = (1,) * (len(wide) - 1)
-        return A.shape != (len(A), *wide) or B.shape != (out, len(A), *ones)
-
-
-@dataclass
-class Bottleneck:
-    """An adapter behind one layer or block: x + up(relu(down(x)))."""
-
-    tensors: tuple[Tensor, ...]  # weights and biases in the order of BOTTLENECK
-
-    def alone(self, layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """The output `y` adapted: the sums that training ran on."""
-        apply = F.linear if self.tensors[0].ndim == 2 else F.conv2d
-        hidden = torch.relu(apply(y, *self.tensors[:2]))
-        return y + apply(hidden, *self.tensors[2:])
-
-    def misfit(self, width: int | None) -> bool:
-        """Whether the adapter can't stand behind an output of so many channels or features."""
-        down, down_bias, up, up_bias = (tuple(tensor.shape) for tensor in self.tensors)
-        ones = (1,) * (len(down) - 2)
-        wanted = (down[0], width, *ones), down[:1], (width, down[0], *ones), (width,)
-        return (down, down_bias, up, up_bias) != wanted
-
-
-Part = LowRank | Bottleneck
+HEAD = ("head.weight", "head.bias")
+INSERTED = re.compile(r".+\.(?:[AB]|adapter\.(?:down|up)\.(?:weight|bias))")
+BOTTLENECK = ".adapter.down.weight"  # ends the name of an adapter's first tensor
 
 
 @dataclass
 class Plug:
-    """One task's tensors. Names lie below the backbone, such as `stages.1.conv1`.
+    """One task's tensors by the names that they have in its model, such as `head.bias`.
 
-    parts: what is inserted, by the layer or block it belongs to. own: tensors that replace the
-    base's. head: weight (classes, features) and bias.
+    scale: LoRA's alpha over its rank. Raises UserError for tensors without a head.
     """
 
-    head: tuple[Tensor, ...]
-    parts: dict[str, Part] = field(default_factory=dict)
-    own: dict[str, Tensor] = field(default_factory=dict)
+    state: dict[str, Tensor]
+    scale: float = 1.0
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Tensor], scale: float = 1.0) -> Plug:
-        """Sort a model's `task_state` by what each tensor is; `scale` is LoRA's alpha over rank.
-
-        Raises UserError for a state without a head, or half a part.
-        """
-        rest = {name.removeprefix(BASE): state[name] for name in state if name.startswith(BASE)}
-        parts: dict[str, Part] = {}
-        try:
-            head = state["head.weight"], state["head.bias"]
-            for name in [name for name in rest if name.endswith(".A")]:
-                site = name.removesuffix(".A")
-                parts[site] = LowRank((rest.pop(name), rest.pop(f"{site}.B")), scale)
-            for name in [name for name in rest if name.endswith(".adapter.down.weight")]:
-                site = name.removesuffix(".adapter.down.weight")
-                held = tuple(rest.pop(f"{site}.adapter.{part}") for part in BOTTLENECK)
-                parts[site] = Bottleneck(held)
-        except KeyError as error:
-            raise UserError(
-                f"the task's tensors lack {error.args[0]}; save the task again"
-            ) from error
-        return cls(head, parts, rest)
+    def __post_init__(self) -> None:
+        for name in HEAD:
+            if name not in self.state:
+                raise UserError(f"the task's tensors lack {name}; save the task again")
 
     @property
-    def tensors(self) -> Iterator[Tensor]:
-        """Everything it holds in memory."""
-        yield from self.head
-        yield from self.own.values()
-        for part in self.parts.values():
-            yield from part.tensors
+    def head(self) -> tuple[Tensor, ...]:
+        """Weight (classes, features) and bias (classes,)."""
+        return tuple(self.state[name] for name in HEAD)
+
+    @property
+    def own(self) -> set[str]:
+        """Names, below the backbone, of the tensors that replace the base's."""
+        return {n.removeprefix(BASE) for n in self.state if n not in HEAD and not _inserted(n)}
+
+    @property
+    def places(self) -> frozenset:
+        """What tasks have alike that run through the same layers: what is inserted, and where."""
+        found = ((name, tuple(t.shape)) for name, t in self.state.items() if _inserted(name))
+        return frozenset([*found, self.scale])
+
+    @property
+    def bottlenecks(self) -> int:
+        """How many adapters it inserts."""
+        return sum(name.endswith(BOTTLENECK) for name in self.state)
 
     def settings(self, n_stages: int) -> str:
         """What the tensors tell of the approach's settings, as `key=value;key=value`."""
-        part = next(iter(self.parts.values()), None)
-        if isinstance(part, LowRank):
-            rank = len(part.tensors[0])
-            return f"rank={rank};alpha={part.scale * rank:g}"
-        if part is not None:
-            return f"places={len(self.parts)}"
+        for name, tensor in self.state.items():
+            if name.endswith(".A"):
+                return f"rank={len(tensor)};alpha={self.scale * len(tensor):g}"
+        if self.bottlenecks:
+            return f"places={self.bottlenecks}"
         lowest = min((int(name.split(".")[1]) for name in self.own), default=n_stages)
         return f"top_stages={n_stages - lowest}" if lowest < n_stages else ""
 
-    def move(self, change) -> None:
+    def move(self, change: Callable[[Tensor], Tensor]) -> None:
         """Apply a function such as `lambda t: t.to(device)` to every tensor, in place."""
-        self.head = tuple(change(tensor) for tensor in self.head)
-        self.own = {name: change(tensor) for name, tensor in self.own.items()}
-        for part in self.parts.values():
-            part.tensors = tuple(change(tensor) for tensor in part.tensors)
+        self.state = {name: change(tensor) for name, tensor in self.state.items()}
 
-    def misfits(self, base: Backbone, widths: Mapping[str, int]) -> str:
-        """The first tensor that does not fit the base, in words; empty where all do.
+    def misfit(self, model: TransferModel) -> str:
+        """The first tensor that does not fit a model of `frame`, in words; empty where all do."""
+        (weight, bias), size = self.head, model.head.in_features
+        if weight.shape != (len(bias), size) or bias.ndim != 1:
+            return f"its head reads {tuple(weight.shape)[1:]} features, the base {size}"
+        places = model.state_dict() | dict(zip(HEAD, self.head, strict=True))
+        for name, tensor in self.state.items():
+            if name not in places or places[name].shape != tensor.shape:
+                return f"there is no place for its tensor {name} of shape {tuple(tensor.shape)}"
+        lacking = [name for name in places if _inserted(name) and name not in self.state]
+        return f"its tensors lack {lacking[0]}" if lacking else ""
 
-        widths: outputs behind which an adapter can stand, from `adapter_widths`.
-        """
-        layers, state = dict(base.named_modules()), base.state_dict()
-        weight, bias = self.head
-        if (
-            weight.ndim != 2
-            or weight.shape[1] != base.feature_size
-            or bias.shape != weight.shape[:1]
-        ):
-            return (
-                f"its head reads {tuple(weight.shape)[1:]} features, the base {base.feature_size}"
-            )
-        for name, tensor in self.own.items():
-            if name not in state or state[name].shape != tensor.shape:
-                return f"the base has no tensor {name} of shape {tuple(tensor.shape)}"
-        for site, part in self.parts.items():
-            low_rank = isinstance(part, LowRank)
-            if part.misfit(layers.get(site)) if low_rank else part.misfit(widths.get(site)):
-                return f"what it inserts at {site} does not fit there"
-        return ""
 
-    def onto(self, base: Backbone) -> TransferModel:
-        """A model of its own, with low-rank updates added to the weights: nothing is inserted.
+def _inserted(name: str) -> bool:
+    return INSERTED.fullmatch(name) is not None
 
-        Raises UserError for adapters, which can't be merged, since a ReLU lies inside.
-        """
-        if any(isinstance(part, Bottleneck) for part in self.parts.values()):
-            raise UserError("adapters can't be merged into the base; serve the task with `use`")
-        backbone = clone(base)
-        backbone.load_state_dict(self.own, strict=False)
-        layers = dict(backbone.named_modules())
-        with torch.no_grad():
-            for site, part in self.parts.items():
-                layers[site].weight += part.update(layers[site].weight)
-        model = TransferModel(backbone, len(self.head[1]))
-        model.head.load_state_dict(dict(zip(("weight", "bias"), self.head, strict=True)))
-        return freeze(model)
+
+def frame(base: Backbone, plug: Plug) -> TransferModel:
+    """A frozen model with the layers that a task inserts, and nothing in them yet.
+
+    base: is built into the model; give a copy. Where it has no such layer none is made, which
+    `Plug.misfit` tells. Raises UserError for adapters where the base has no place for any.
+    """
+    with torch.random.fork_rng(devices=[]):  # layers begin with random weights
+        layers = dict(base.named_modules())
+        for name, A in plug.state.items():
+            site = name.removeprefix(BASE).removesuffix(".A")
+            layer, (parent, _, key) = layers.get(site), site.rpartition(".")
+            plain = isinstance(layer, nn.Linear | nn.Conv2d) and getattr(layer, "groups", 1) == 1
+            if name.endswith(".A") and plain:
+                wrap = LoRALinear if isinstance(layer, nn.Linear) else LoRAConv2d
+                setattr(layers[parent], key, made := wrap(layer, len(A), alpha=1.0))
+                made.scale = plug.scale
+        if plug.bottlenecks:
+            _adapt(base, plug)
+        return freeze(TransferModel(base, len(plug.head[1])))
+
+
+def _adapt(base: Backbone, plug: Plug) -> None:
+    """Insert the adapters that a task has, each as wide as its tensors are."""
+    add_adapters(base)
+    for site, part in list(base.named_modules()):
+        if isinstance(part, Adapted):
+            adapter, first = part.adapter, plug.state.get(f"{BASE}{site}{BOTTLENECK}")
+            if first is None:
+                parent, _, key = site.rpartition(".")
+                setattr(base.get_submodule(parent), key, part.base)
+                continue
+            width, also = len(adapter.up.bias), {} if first.ndim == 2 else {"kernel_size": 1}
+            adapter.down = type(adapter.down)(width, len(first), **also)
+            adapter.up = type(adapter.up)(len(first), width, **also)
 
 
 def shared_copy(base: Backbone) -> Backbone:
-    """New modules around the very same tensors: no weight is copied, hooks stay on this side."""
-    held: Iterable[object] = [*base.parameters(), *base.buffers(), *base.source_head]
-    return copy.deepcopy(base, {id(one): one for one in held}).eval()
-
-
-def adapter_widths(base: Backbone) -> dict[str, int]:
-    """Where `add_adapters` puts adapters, and how wide the output is there."""
-    adapted = shared_copy(base)
-    try:
-        add_adapters(adapted)
-    except UserError:  # a network without a place for one
-        return {}
-    return {
-        name: len(module.adapter.up.bias)
-        for name, module in adapted.named_modules()
-        if isinstance(module, Adapted)
-    }
+    """New modules around the very same numbers: no weight is copied, changes stay on this side."""
+    held: dict[int, object] = {id(p): nn.Parameter(p.data, False) for p in base.parameters()}
+    kept: Iterable[object] = [*base.buffers(), *base.source_head]
+    return copy.deepcopy(base, held | {id(one): one for one in kept}).eval()

@@ -3,22 +3,12 @@
 import contextlib
 import importlib
 import io
-from dataclasses import dataclass
 from typing import Any
 
 from helpers.lessons.exercises.grading import Exercise, Score
 from helpers.vocabulary import wrapped
 
 _tries: dict[str, int] = {}
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What `check` has to say about an answer; credit: its right share, from 0 to 1."""
-
-    right: bool
-    message: str
-    credit: float = 0.0
 
 
 def check(exercise: str, answer: Any) -> None:
@@ -42,27 +32,27 @@ def grade(exercise: str, answer: Any, points: float = 1.0) -> float:
     return round(points * verdict.credit, 2)
 
 
-def judge(exercise: str, answer: Any, tries: int = 0) -> CheckResult:
+def judge(exercise: str, answer: Any, tries: int = 0) -> Score:
     """Return the verdict on an answer after `tries` wrong ones. It never raises."""
     known = find(exercise)
     if known is None:
-        return CheckResult(False, f"There is no exercise {exercise}: look at its number again.")
+        return Score(0.0, f"There is no exercise {exercise}: look at its number again.")
     hint = known.hints[min(tries, len(known.hints) - 1)]
     if answer is ...:
-        return CheckResult(False, f"Exercise {exercise}: not answered yet. Hint: {hint}")
+        return Score(0.0, f"Exercise {exercise}: not answered yet. Hint: {hint}")
     try:
         result = known.rule(answer)
     except Exception as error:  # a reader's answer can be anything, and a check must not stop them
         result = f"This answer cannot be judged ({type(error).__name__}: {error})."
-    if isinstance(result, Score) and result.credit < 1:
+    if isinstance(result, Score) and not result.right:
         said = f"Exercise {exercise}: {result.credit:.0%} of the credit."
-        return CheckResult(False, _joined(said, result.message, f"Hint: {hint}"), result.credit)
+        return Score(result.credit, _joined(said, result.message, f"Hint: {hint}"))
     if isinstance(result, str):
-        return CheckResult(False, f"Exercise {exercise}: not yet. {result} Hint: {hint}")
+        return Score(0.0, f"Exercise {exercise}: not yet. {result} Hint: {hint}")
     if not result:
-        return CheckResult(False, f"Exercise {exercise}: not yet. Hint: {hint}")
+        return Score(0.0, f"Exercise {exercise}: not yet. Hint: {hint}")
     said = result.message if isinstance(result, Score) else ""
-    return CheckResult(True, _joined(f"Exercise {exercise}: right.", said, known.praise), 1.0)
+    return Score(1.0, _joined(f"Exercise {exercise}: right.", said, known.praise))
 
 
 def _joined(*parts: str) -> str:

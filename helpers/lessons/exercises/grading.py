@@ -33,6 +33,11 @@ class Score:
     credit: float
     message: str
 
+    @property
+    def right(self) -> bool:
+        """Whether all of it is."""
+        return self.credit >= 1
+
 
 Rule = Callable[[Any], bool | str | Score]
 
@@ -89,24 +94,35 @@ def function(name: str, tried: Callable[[Callable[..., Any]], bool | str]) -> Ru
     return rule
 
 
-def answers(name: str, cases: Iterable[tuple[tuple, Any]], says: str = "") -> Rule:
+def answers(
+    name: str, cases: Iterable[tuple[tuple, Any]], says: str = "", *, within: float = 0.0
+) -> Rule:
     """Accept a function that returns what is wanted in each case: (arguments, what is wanted).
 
-    Floats need only be near. says: of a missed case, in place of the call, as for `str.format`.
+    Floats need only be near, or `within` a fraction of what is wanted. Where a list is wanted, any
+    sequence will do. says: of a missed case, in place of the call, as for `str.format`.
     """
 
     def tried(reader: Callable[..., Any]) -> bool | str:
         for given, wanted in cases:
             got = reader(*copy.deepcopy(given))
-            near = isinstance(wanted, float) and abs(got - wanted) < 1e-6
-            if isinstance(got, bool) or not (near or got == wanted):
+            if not _same(got, wanted, within):
                 if says:
-                    return says.format(*given, wanted=wanted)
+                    return says.format(*given, wanted=wanted, got=got)
                 shown = ", ".join(f"{v:g}" if isinstance(v, float) else repr(v) for v in given)
                 return f"{name}({shown}) is {wanted!r}, and yours says {got!r}."
         return True
 
     return function(name, tried)
+
+
+def _same(got: Any, wanted: Any, within: float) -> bool:
+    if isinstance(wanted, list):
+        alike = hasattr(got, "__len__") and len(got) == len(wanted)
+        return alike and all(_same(*one, within) for one in zip(got, wanted, strict=True))
+    if isinstance(wanted, float) and got is not None:
+        return not isinstance(got, bool) and abs(got - wanted) < 1e-6 + within * abs(wanted)
+    return not isinstance(got, bool) and got == wanted
 
 
 def predicted(

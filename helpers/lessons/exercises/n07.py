@@ -1,22 +1,13 @@
 """Answers to notebook 07: distance from the pretraining data."""
 
-from collections.abc import Callable
-
 from helpers.lessons.distances import on_the_dial
-from helpers.lessons.exercises.grading import Exercise, function, number, predicted
+from helpers.lessons.exercises.grading import Exercise, answers, number, predicted
 from helpers.results.statistics import pair
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH
 
 # Second rows of five, beside 1 to 5, and how many of the 120 orders are as strong, either way.
 ORDERS = {(1, 2, 3, 4, 5): 2, (50, 30, 20, 15, 10): 2, (1, 2, 3, 5, 4): 10, (2, 1, 4, 3, 5): 16}
-
-
-def counts_orders(reader: Callable) -> bool | str:
-    """Judge `luck` on rows of five numbers."""
-    for row, strong in ORDERS.items():
-        if not abs(reader([1, 2, 3, 4, 5], list(row)) - strong / 120) < 1e-6:
-            return f"Beside 1 to 5, {list(row)} is as strong as {strong} of 120 orders."
-    return True
+LUCK = [(([1, 2, 3, 4, 5], list(row)), strong / 120) for row, strong in ORDERS.items()]
 
 
 def lost_on_the_dial() -> dict[str, float]:
@@ -38,7 +29,7 @@ ANSWERS = {
         praise="And 1/2 is a cloud as far off as the source is wide.",
     ),
     "07.2": Exercise(
-        function("luck", counts_orders),
+        answers("luck", LUCK, "Beside 1 to 5, {1} is as strong as {wanted:.1%} of all orders."),
         hints=(
             "itertools.permutations(y) gives all 120 orders; compare absolute correlations.",
             "Ranks first: scipy.stats.spearmanr(x, order).statistic does both.",

@@ -1,12 +1,11 @@
 """Answers to notebook 11: when the rule does not apply."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
 from helpers.lessons import flips
-from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.lessons.exercises.grading import Exercise, answers, number
 
 
 def digits_gain() -> float:
@@ -17,20 +16,14 @@ def digits_gain() -> float:
     return float(table["mean"].iloc[0])
 
 
-def finds_changed_answers(reader: Callable) -> bool | str:
-    """Ask the reader's function for embeddings of which some were turned, scaled or moved."""
+def embeddings() -> list[tuple[tuple, list[int]]]:
+    """Embeddings of which some were turned, scaled or moved, and which of them have changed."""
     before = np.random.default_rng(0).normal(size=(6, 40))
     today = before + 0.01
     today[0] *= 1e-3  # shorter, and of the same direction
     today[2] = before[2] + before[3]  # turned, and longer
     today[4] = -before[4]
-    for new, wanted in ((today, [2, 4]), (before, [])):
-        got = reader(before.copy(), new.copy(), 0.9)
-        if not isinstance(got, (list, tuple, np.ndarray)):
-            return f"A list of positions is wanted, and this is {type(got).__name__}."
-        if list(got) != wanted:
-            return f"It says {list(got)}, where {wanted} have changed."
-    return True
+    return [((before, today, 0.9), [2, 4]), ((before, before, 0.9), [])]
 
 
 ANSWERS = {
@@ -51,7 +44,7 @@ ANSWERS = {
         praise="Now compare with what ten times the labels would have cost you.",
     ),
     "11.3": Exercise(
-        function("changed", finds_changed_answers),
+        answers("changed", embeddings(), "It says {got}, where {wanted} have changed."),
         hints=(
             "Divide each row by its length; then the cosine is the sum of products, row by row.",
             "np.flatnonzero(cosine < least) gives the positions.",

@@ -1,11 +1,9 @@
 """Answers to notebook 12: the worked comparison on product photos."""
 
-from collections.abc import Callable
-
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.lessons.exercises.grading import Exercise, function, number
+from helpers.lessons.exercises.grading import Exercise, answers, number
 from helpers.lessons.product_photos import recorded
 from helpers.vocabulary import FEATURE_EXTRACTION
 
@@ -21,30 +19,19 @@ def pixels_gain() -> float:
     return 100 * float((wide[sides.max()] - wide[sides.min()]).mean())
 
 
-def chooses(reader: Callable) -> bool | str:
-    """Try the reader's choice on a table, with budgets that bind and one that is too small."""
-    table = pd.DataFrame(
-        {"approach": ["slow", "middle", "quick"], "minutes": [9.0, 3.0, 0.5],
-         "accuracy": [0.80, 0.785, 0.70]}
-    )  # fmt: skip
-    cases = {
-        (10, 0): "slow",
-        (10, 1): "slow",
-        (10, 2): "middle",
-        (10, 20): "quick",
-        (5, 0): "middle",
-        (3, 0): "middle",
-        (5, 9): "quick",
-        (1, 0): "quick",
-        (0.1, 5): None,
-    }
-    for (minutes, points), wanted in cases.items():
-        for rows in (table, table.iloc[::-1]):
-            found = reader(rows.copy(), minutes, points)
-            if found != wanted:
-                asked = f"With {minutes} minutes and {points} points"
-                return f"{asked} it should be {wanted!r}, not {found!r}."
-    return True
+# (minutes, points) and what to choose, with budgets that bind and one that is too small.
+BUDGETS = {
+    (10, 0): "slow", (10, 1): "slow", (10, 2): "middle", (10, 20): "quick", (5, 0): "middle",
+    (3, 0): "middle", (5, 9): "quick", (1, 0): "quick", (0.1, 5): None,
+}  # fmt: skip
+
+
+def budgets() -> list[tuple[tuple, str | None]]:
+    """Each of BUDGETS with a table, in either order of its rows."""
+    rows = [("slow", 9.0, 0.80), ("middle", 3.0, 0.785), ("quick", 0.5, 0.70)]
+    tables = [pd.DataFrame(own, columns=["approach", "minutes", "accuracy"])
+              for own in (rows, rows[::-1])]  # fmt: skip
+    return [((own, *asked), wanted) for asked, wanted in BUDGETS.items() for own in tables]
 
 
 ANSWERS = {
@@ -62,7 +49,9 @@ ANSWERS = {
         praise="Means over unlike seeds would have mixed other photos into it.",
     ),
     "12.3": Exercise(
-        function("choose", chooses),
+        answers(
+            "choose", budgets(), "With {1} minutes and {2} points choose {wanted!r}, not {got!r}."
+        ),
         hints=(
             "First keep what fits into the minutes; the best of *these* sets the mark.",
             "Then keep what reaches the mark minus points / 100, and take the fewest minutes.",

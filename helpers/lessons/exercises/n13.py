@@ -1,11 +1,10 @@
 """Answers to notebook 13: language models."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
-from helpers.lessons.exercises.grading import Exercise, answers, function, number
+from helpers.lessons.exercises.grading import Exercise, answers, number
 from helpers.lessons.language_models import counting
 
 
@@ -29,19 +28,14 @@ CARDS = (
 )
 
 
-def foresees(reader: Callable) -> bool | str:
-    """Try the reader's function on drawn log probabilities."""
-    rng = np.random.default_rng(0)
+def drawn_texts() -> list[tuple[tuple, list[float]]]:
+    """(log probabilities, bytes) as drawn, and (perplexity per token, bits per byte)."""
+    rng, cases = np.random.default_rng(0), []
     for tokens, per_token in ((1, 1), (7, 3), (200, 4)):
-        logs = np.log(rng.uniform(0.01, 0.9, tokens))
-        found = reader(logs.copy(), tokens * per_token)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            return "A pair is wanted: (perplexity per token, bits per byte)."
-        wanted = math.exp(-logs.mean()), -logs.sum() / math.log(2) / (tokens * per_token)
-        for what, got, right in zip(("perplexity", "bits per byte"), found, wanted, strict=True):
-            if not math.isclose(float(got), right, rel_tol=1e-6):
-                return f"On {tokens} tokens the {what} is {right:.4f}, and yours {float(got):.4f}."
-    return True
+        logs, size = np.log(rng.uniform(0.01, 0.9, tokens)), tokens * per_token
+        wanted = [math.exp(-logs.mean()), -float(logs.sum()) / math.log(2) / size]
+        cases.append(((logs, size), wanted))
+    return cases
 
 
 ANSWERS = {
@@ -70,7 +64,7 @@ ANSWERS = {
         praise="The frozen base decides: what LoRA trains hardly shows.",
     ),
     "13.4": Exercise(
-        function("foresight", foresees),
+        answers("foresight", drawn_texts(), "Perplexity and bits are {wanted}, and yours {got}."),
         hints=(
             "Perplexity is e to the mean of the negative logarithms.",
             "Bits: the sum of the negative logarithms over log 2, shared out over the bytes.",

@@ -1,4 +1,4 @@
-"""The other side of `service`: ask for embeddings, and train a head on them."""
+"""The other side of `service`: ask for embeddings."""
 
 import contextlib
 import http.client
@@ -8,16 +8,11 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import numpy as np
-import torch
-from torch import nn
 
-from helpers.approaches.feature_extraction import FeatureExtraction, StandardisedHead
 from helpers.backbones import Backbone
 from helpers.errors import UserError
 from helpers.experiments.timing import median_ms
 from helpers.lessons.hosted_model.service import NPY, read_npy, serve, to_npy
-from helpers.training.examples import Examples
-from helpers.training.loop import History, train
 
 
 class EmbeddingClient(contextlib.AbstractContextManager):
@@ -86,26 +81,3 @@ def _sentence(answer: bytes) -> str:
         return str(json.loads(answer)["error"])
     except (ValueError, KeyError, TypeError):
         return "no reason given"
-
-
-def fit_probe(
-    train_set: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    n_classes: int,
-    *,
-    lr: float | None = None,
-    seed: int = 0,
-) -> tuple[nn.Module, History]:
-    """Train a linear head on embeddings, just as the approach `feature_extraction` does.
-
-    train_set, validation: embeddings (N, F) and int64 labels (N,). lr: its default when None.
-    """
-    features, labels = train_set
-    config = FeatureExtraction().config("image", len(labels), lr=lr, seed=seed)
-    linear = nn.Linear(features.shape[1], n_classes)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    mean, std = torch.from_numpy(features.mean(0)), torch.from_numpy(features.std(0))
-    head = StandardisedHead(linear, mean, std.clamp(min=1e-4))
-    history = train(head, Examples.raw(features, labels), Examples.raw(*validation), config)
-    return head, history

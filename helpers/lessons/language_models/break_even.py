@@ -1,24 +1,7 @@
 """Recorded steps of every method on decoders of growing size, and where LoRA starts to pay.
 
 `data/results/break_even.csv` holds one line per turn; whole lines are appended by
-`tools/measure/measure_break_even.py` and never edited. Its columns:
-
-    model                name in tools.measure.step_costs.MODELS; random weights, float32
-    approach, setting    the method: LoRA's rank and targets (none: every linear layer), an
-                         adapter's reduction
-    batch, seq           texts in a step, and tokens of each
-    turn                 in a turn every method takes one step, one after the other
-    trainable_params, total_params
-    weight_bytes, gradient_bytes, optimizer_bytes   in memory; optimizer: AdamW, after a step
-    passing_bytes        by formula: gradients and activations at the worst moment
-    peak_bytes           counted (helpers.experiments.costs.TensorMemory) in the second step
-    formula_bytes, formula_error   tools.measure.memory_formula, and formula / counted − 1
-    checkpoint_bytes     on disk, of what was trained
-    step_ms              processor milliseconds, over threads, of one training step
-    step_wall_ms         the same by the clock
-    merged_ms, unmerged_ms   processor milliseconds of a forward pass on the batch; empty for
-                         many long texts, and for long ones of the largest models
-    threads, torch, created, git
+`tools/measure/measure_break_even.py` and never edited. Its columns are told in `data/README.md`.
 """
 
 import math

@@ -9,9 +9,11 @@ from functools import partial
 import pandas as pd
 import torch
 
+from helpers.approaches import freeze
+from helpers.approaches.lora import add_lora
 from helpers.backbones.gguf_file import BLOCK, BLOCK_BYTES
 from helpers.experiments.costs import count_parameters
-from helpers.lessons.language_models.decoder import Shape, build_decoder, plug
+from helpers.lessons.language_models.decoder import Shape, build_decoder
 from helpers.vocabulary import FULL_FINE_TUNING, LORA
 
 ATTENTION = ("q_proj", "v_proj")  # where Hu et al. 2021 put LoRA
@@ -46,7 +48,8 @@ def count_lora(architecture: Architecture, rank: int = 8) -> tuple[int, int]:
     """(trainable, total) parameters of a decoder with LoRA on its attention; no memory is taken."""
     model = build_decoder(architecture.shape, device="meta")
     with torch.device("meta"):
-        return count_parameters(plug(model, LORA, rank=rank, targets=ATTENTION))
+        add_lora(freeze(model).base_model, rank, 2.0 * rank, ATTENTION)
+    return count_parameters(model)
 
 
 def training_bytes(trainable: int, total: int, *, mixed: bool = False) -> int:

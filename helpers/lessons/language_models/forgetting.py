@@ -2,21 +2,7 @@
 
 `data/results/decoder.csv` holds one line per adaptation, measured step and corpus; the lines of an
 adaptation are appended by `tools/measure/measure_decoder.py` when it is done, and never edited.
-Columns:
-
-    model, source        the decoder, and the domain that it was pretrained on
-    domain               what it was adapted to
-    approach, rank, lr   rank: 0 where there is none
-    embeddings           1: the word vectors move too, besides LoRA; full fine-tuning moves them too
-    seed                 draws the order of rows and LoRA's start; the text is the same
-    role                 `trial`: one of the rates tried with seed 0, `run`: at the best of them
-    steps, tokens_seen   of the whole adaptation
-    trainable_params, cpu_seconds   of the whole adaptation, measuring left out
-    corpus               `new` (domain, held out) or `old` (source, held out)
-    split                validation at steps on the way, test at step 0 and at the end (runs alone)
-    step                 0: before training
-    loss, per_token, per_word, bits_per_byte   helpers.lessons.language_models.causal_lm.Perplexity
-    created, git
+Their columns are told in `data/README.md`.
 
 The decoder has a million weights, so what holds here is evidence about decoders, and none about
 billions of weights.

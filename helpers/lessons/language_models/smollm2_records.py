@@ -1,42 +1,7 @@
 """What was measured with SmolLM2: adapted to a domain, and classified with. Rows, never edited.
 
-`data/results/smollm2_adapted.csv`, by `tools/measure/measure_adapted.py`: the columns of
-`decoder.csv` (`forgetting`), one line per adaptation, measured step and corpus, and besides
-
-    corpus               `new`, or the name of one of the old domains
-    source               the old domains, joined by +
-    precision            of the training and of the measuring
-    peak_mb              live tensors at the worst moment of a step, weights among them
-    stored_bytes         of the file that holds what was trained
-    written              what the model writes after `BEGINNING`: at step 0 and at the end of runs
-
-`data/results/smollm2_classified.csv`, by `tools/measure/measure_classified.py`: one line per model
-
-    task, n_train, seed  as in runs.csv, and so the same texts
-    model                smollm2, minilm, or none (word counts)
-    approach             a name of the registry, or zero_shot, few_shot
-    settings             of a prompt: shots a class, and whether scores are calibrated
-    lr                   C where a solver is at work; empty for a prompt
-    role                 `trial`: validation alone, to choose rate or settings; `run`: test as well
-    n_labels             labels used, those of validation among them where something was chosen
-    val_accuracy, val_loss, test_accuracy, macro_f1, n_test   empty where training diverged
-    updates              of the optimizer
-    train_cpu_seconds    processor seconds of preparing and training
-    predict_ms           processor milliseconds for one test text
-    trainable_params, stored_bytes, precision, threads, created, git
-
-`data/results/four_bit.csv`, by `tools/measure/measure_four_bit.py`: one line per step under LoRA
-
-    base                 `dequantised` (float32), or `blocks` (`tools.measure.four_bit`)
-    rank, batch, seq, turn
-    base_bytes           in memory, word vectors among them
-    peak_bytes           live tensors at the worst moment of a step
-    formula_bytes        what `tools.measure.memory_formula` says of the dequantised base
-    gap                  largest difference of the two models' logits
-    step_ms              processor milliseconds
-    threads, torch, created, git
-
-What is asked stands here too, so that what lacks can be told.
+`data/README.md` tells the columns of `smollm2_adapted.csv`, `smollm2_classified.csv` and
+`four_bit.csv`. What is asked stands here too, so that what lacks can be told.
 """
 
 from pathlib import Path

@@ -19,10 +19,11 @@ from helpers.lessons.language_models.causal_lm import (
     rows_of,
     sample,
 )
-from helpers.lessons.language_models.tuning import TuneConfig, adapt
 from helpers.paths import weights_dir
 from helpers.training.checkpoints import task_state
 from helpers.training.loop import TrainingDiverged
+from tools.measure.adapting import TuneConfig, adapt
+from tools.measure.decoder_parts import APPROACHES, IA3, PROMPT_TUNING, plug
 
 TEXTS = ["the cat sat on the mat", "", "Größe: 5 € http://t.co/x", "the dog sat on the cat"] * 6
 
@@ -82,7 +83,7 @@ def test_the_loss_is_that_of_transformers(lm):
     assert got.loss == pytest.approx(theirs, rel=1e-5)
 
 
-OURS = [one for one in decoder.APPROACHES if one not in (decoder.IA3, decoder.PROMPT_TUNING)]
+OURS = [one for one in APPROACHES if one not in (IA3, PROMPT_TUNING)]
 
 
 @pytest.mark.parametrize("approach", OURS)
@@ -90,7 +91,7 @@ def test_plugging_starts_where_the_base_was_and_leaves_no_trace(small, approach)
     model, ids = causal_lm.copied(small).model, torch.arange(8)[None]
     with torch.inference_mode():
         before, expected = tensors(model), model(input_ids=ids).logits
-        decoder.plug(model, approach, rank=2)
+        plug(model, approach, rank=2)
         assert torch.equal(model(input_ids=ids).logits, expected)
     moving, total = count_parameters(model)
     assert 0 < moving <= total
@@ -101,7 +102,7 @@ def test_plugging_starts_where_the_base_was_and_leaves_no_trace(small, approach)
 
 def test_unknown_approaches_and_shapes_are_refused(small):
     with pytest.raises(UserError, match="approach for a decoder"):
-        decoder.plug(causal_lm.copied(small).model, "prayer")
+        plug(causal_lm.copied(small).model, "prayer")
     with pytest.raises(UserError, match="do not divide"):
         decoder.build_decoder(decoder.Shape(30, 1, 4, 8))
 
@@ -124,7 +125,7 @@ def test_adapting_moves_a_copy_and_only_what_is_trained(small, approach):
 
 
 @pytest.mark.parametrize(
-    ("approach", "moving"), [(decoder.IA3, 2 * (32 + 32 + 48)), (decoder.PROMPT_TUNING, 3 * 32)]
+    ("approach", "moving"), [(IA3, 2 * (32 + 32 + 48)), (PROMPT_TUNING, 3 * 32)]
 )
 def test_methods_of_peft_learn_and_leave_the_base_alone(small, approach, moving):
     corpus, config = read(small, TEXTS), TuneConfig(approach, rank=3, lr=0.1, steps=12)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from helpers.lessons import example_data
-from helpers.lessons.exercises.n14 import defends, is_mended
+from helpers.lessons.exercises.n14 import ANSWERS, is_mended
 
 
 @pytest.fixture(scope="module")
@@ -69,4 +69,4 @@ def test_only_a_mended_folder_is_right(planted):
     ],
 )
 def test_a_choice_that_cannot_be_defended_is_told(reader):
-    assert "is what to defend" in defends(reader)
+    assert "is what to defend" in ANSWERS["14.3"].rule(reader)

@@ -12,8 +12,8 @@ from torch import nn
 from helpers.approaches.model import freeze
 from helpers.backbones import Backbone, Recipe, load_backbone
 from helpers.errors import UserError
-from helpers.lessons.unlabelled_data import pretraining
-from helpers.lessons.unlabelled_data.pretraining import PretextConfig
+from helpers.lessons import unlabelled_data as pretraining
+from helpers.lessons.unlabelled_data import PretextConfig
 from tools.measure import masked_words
 
 QUICK = PretextConfig(steps=3, batch_size=16)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from helpers.approaches.model import unfreeze
 from helpers.backbones import Backbone, clone
@@ -125,20 +126,11 @@ def refresh_statistics(backbone: Backbone, images: np.ndarray, config: PretextCo
     at most steps · batch_size of them.
     """
     made = movable_copy(backbone, images, "image")
-    watch = Stopwatch()
-    norms = [part for part in made.backbone.modules() if isinstance(part, nn.BatchNorm2d)]
-    usual = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches
-    order = np.random.default_rng(config.seed).permutation(len(images))
-    with torch.no_grad():
-        for rows in _cut(order, config.batch_size)[: config.steps]:
-            batch = torch.from_numpy(np.ascontiguousarray(images[rows]))
-            made.backbone(made.backbone.prepare(batch))
-            made.examples_seen += len(rows)
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
+    watch, order = Stopwatch(), np.random.default_rng(config.seed).permutation(len(images))
+    batches = _cut(order, config.batch_size)[: config.steps]
+    shown = (torch.from_numpy(np.ascontiguousarray(images[rows])) for rows in batches)
+    update_bn(map(made.backbone.prepare, shown), made.backbone)
+    made.examples_seen = sum(map(len, batches))
     return _finished(made, watch)
 
 
