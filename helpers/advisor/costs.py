@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from helpers.advisor.hyperparameters import BATCH_SIZE, Hyperparameters
-from helpers.advisor.task import Form, OwnTask
+from helpers.advisor.task import Form, OwnTask, key_of
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone
 from helpers.experiments.costs import count_parameters, measure, run_prefix, sample_batch
@@ -65,15 +64,14 @@ class Cost:
         return self.prepare * missing + self.fit * n_train + epochs * each + 0.3
 
 
-def _kept(costs: dict[str, Cost]) -> dict[str, Any] | None:
-    """What was timed beside other programs is timed again the next time."""
-    if any(cost.busy for cost in costs.values()):
-        return None
-    return {name: asdict(cost) for name, cost in costs.items()}
-
-
-COSTS = Form[dict[str, Cost]](
-    read=lambda held: {name: Cost(**cost) for name, cost in held.items()}, write=_kept
+# What was timed beside other programs is timed again the next time.
+COSTS = Form(
+    read=lambda held: {name: Cost(**cost) for name, cost in held.items()},
+    write=lambda costs: (
+        None
+        if any(cost.busy for cost in costs.values())
+        else {name: asdict(cost) for name, cost in costs.items()}
+    ),
 )
 
 
@@ -81,8 +79,7 @@ def costs_key(backbone: Backbone, names: Iterable[str]) -> str:
     """What costs depend on beside the data, this machine for one, as the name of a file."""
     facts = environment(pick_device())
     machine = [facts[name] for name in ("device", "threads", "torch")]
-    known = [_VERSION, *machine, backbone.name, backbone.recipe.size, *names]
-    return f"costs-{hashlib.blake2b(repr(known).encode(), digest_size=6).hexdigest()}"
+    return key_of("costs", _VERSION, *machine, backbone.name, backbone.recipe.size, *names)
 
 
 def own_costs(

@@ -191,13 +191,3 @@ def chance_right(gaps: Iterable[tuple[float, float]]) -> float:
     independent.
     """
     return float(np.prod([norm.cdf(WITHIN, gap, deviation) for gap, deviation in gaps]))
-
-
-def within_budget(
-    seconds: Mapping[str, float], minutes: float | None, names: Iterable[str]
-) -> dict[str, float]:
-    """Of these approaches those whose training fits the minutes, with its seconds; else all."""
-    known = {name: seconds[name] for name in names}
-    if minutes is None:
-        return known
-    return {name: taken for name, taken in known.items() if taken <= 60 * minutes} or known

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from helpers.advisor.checks.near_duplicates import alike
 from helpers.advisor.checks.pictures import thumbnails
 from helpers.advisor.data import Copies, OwnData
-from helpers.advisor.task import Form, remembered
+from helpers.advisor.task import Form, key_of, remembered
 from helpers.storage.seals import digests
 from helpers.tasks.splits import connected, joined, near_duplicate_groups
 from helpers.tasks.words import spaced, without_marks
 
-_KEPT = Form[Copies](
+_KEPT = Form(
     read=lambda held: Copies(*(np.array(held[name], dtype=np.int64) for name in ("exact", "near"))),
     write=lambda found: {"exact": found.exact.tolist(), "near": found.near.tolist()},
 )
@@ -43,12 +43,13 @@ def find_copies(data: OwnData, side: int | None, channels: int) -> Copies:
         pairs = near_pairs(thumbnails(data, side, channels))
         return Copies(exact, joined([exact, connected(len(data), pairs)]))
 
-    return remembered("copies", _stamp(data), _KEPT, find)
+    content = digests(data.items) if data.modality == "image" else list(data.items)
+    return remembered("copies", key_of(data.modality, 6, content), _KEPT, find)
 
 
 def _text_copies(texts: Sequence[str]) -> Copies:
     plain = [" ".join(text.lower().split()) for text in texts]
-    exact = np.unique(np.array(plain, dtype=object), return_inverse=True)[1]
+    exact = pd.factorize(np.array(plain, dtype=object))[0]
     said = _beginnings([" ".join(words_of(text)) for text in plain])
     return Copies(exact, joined([exact, near_duplicate_groups(said, words=str.split)]))
 
@@ -59,18 +60,9 @@ def words_of(text: str) -> list[str]:
     return _LETTERS.findall(spaced(without_marks(text)))
 
 
-def _stamp(data: OwnData) -> str:
-    """The files' content, or the texts."""
-    stamp = hashlib.blake2b(b"copies 6 ", digest_size=12)
-    for item in digests(data.items) if data.modality == "image" else data.items:
-        stamp.update(item.encode("utf-8", "replace") + b"\0")
-    return stamp.hexdigest()
-
-
 def equal_files(files: Sequence[Path]) -> np.ndarray:
     """Number the sets of files that are equal byte for byte, int64 (N,)."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(d, len(numbers)) for d in digests(files)], dtype=np.int64)
+    return pd.factorize(np.array(digests(files), dtype=object))[0]
 
 
 def near_pairs(thumbnails: np.ndarray) -> np.ndarray:

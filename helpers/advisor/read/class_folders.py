@@ -75,7 +75,7 @@ def list_examples(layout: Layout) -> Listed:
     listed, odd = _listed(layout)
     odd |= _not_examples(layout, odd["outside"])
     if len(odd["unknown"]) >= len(listed.items):
-        one, names = _one(layout), [shown(path.name) for path in odd["unknown"]]
+        one, names = layout.one, [shown(path.name) for path in odd["unknown"]]
         raise UserError(
             f"{layout.base}: {len(names):,} of {len(names) + len(listed.items):,} {one}s are of a "
             f"kind that is not read here ({listing(names)}); convert them to {_KNOWN[one]}"
@@ -85,18 +85,9 @@ def list_examples(layout: Layout) -> Listed:
     return listed
 
 
-def _depth(layout: Layout) -> int:
-    """How many folders below the base a class folder lies; 1: right in it."""
-    return max(layout.split_at, layout.class_at) + 1
-
-
-def _one(layout: Layout) -> str:
-    return "text" if layout.modality == "text" else "picture"
-
-
 def _listed(layout: Layout) -> tuple[Listed, dict[str, list[Path]]]:
     """Return the examples, and the files of their kind that are none, by why."""
-    base, files, depth = layout.base, layout.files, _depth(layout)
+    base, files, depth = layout.base, layout.files, layout.depth
     splits, split_at, class_at = layout.splits, layout.split_at, layout.class_at
     below = {path: path.relative_to(base).parts for path in files if path.is_relative_to(base)}
     odd: dict[str, list[Path]] = {"outside": [], "unlabelled": []}
@@ -110,7 +101,7 @@ def _listed(layout: Layout) -> tuple[Listed, dict[str, list[Path]]]:
         else:
             kept.append(path)
     if not kept:
-        one = _one(layout)
+        one = layout.one
         item = "paths" if one == "picture" else "texts"
         raise UserError(
             f"{base}: its {counted(len(files), one)} lie in no class folder; put each class in a "
@@ -137,10 +128,10 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[str, list[Path]]:
 
     outside: examples in no class folder; files about the texts are no longer among them.
     """
-    is_text, depth = layout.modality == "text", _depth(layout)
+    is_text, depth = layout.modality == "text", layout.depth
     about = {path for path in outside if is_text and is_about(path)}
     examples = set(layout.files) - about
-    others = [path for path in layout.everything if path not in examples]
+    others = [path for path in layout.walk.files if path not in examples]
     kinds = UNREAD_TEXTS if is_text else UNREAD_PICTURES
     unknown = {path for path in others if path.suffix.lower() in kinds}
     pictured = set() if is_text else {path.with_suffix("") for path in layout.files}
@@ -153,8 +144,8 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[str, list[Path]]:
     return {
         "empty": [p for p in below if 0 < len(p.relative_to(layout.base).parts) <= depth],
         "outside": [path for path in outside if path not in about],
-        "closed": layout.closed,
-        "loop": layout.loops,
+        "closed": layout.walk.closed,
+        "loop": layout.walk.loops,
         "caption": [path for path in others if path in captions],
         "unknown": [path for path in others if path in unknown],
         "name": [path for path in layout.files if HALF.search(str(path))],
@@ -164,7 +155,7 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[str, list[Path]]:
 
 def _findings(layout: Layout, odd: dict[str, list[Path]]) -> list[Finding]:
     """Tell what lies below the root and is no example, and why."""
-    findings, one = [], _one(layout)
+    findings, one = [], layout.one
     for why, wording in _WORDINGS.items():
         if paths := odd[why]:
             examples = tuple(shown(p.relative_to(layout.root)) for p in paths[:MOST_EXAMPLES])
@@ -176,7 +167,7 @@ def _findings(layout: Layout, odd: dict[str, list[Path]]) -> list[Finding]:
 
 
 def _deeper(layout: Layout, items: Sequence[Path]) -> list[Finding]:
-    base, levels = layout.base, _depth(layout) + 1
+    base, levels = layout.base, layout.depth + 1
     deeper = [path for path in items if len(path.relative_to(base).parts) > levels]
     if not deeper:
         return []
@@ -185,7 +176,7 @@ def _deeper(layout: Layout, items: Sequence[Path]) -> list[Finding]:
         Finding(
             "folders inside class folders",
             "warning" if len(deeper) < len(items) else "note",
-            f"{counted(len(deeper), _one(layout))} of {len(items):,} lie in folders inside a class "
+            f"{counted(len(deeper), layout.one)} of {len(items):,} lie in folders inside a class "
             "folder and count for the class of the outer folder.",
             names,
             "If the inner folders are the classes, point at the folder right above them.",

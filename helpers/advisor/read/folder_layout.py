@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from helpers.advisor.data import counted
-from helpers.advisor.read.build import SPLIT_NAMES, most_common
+from helpers.advisor.read.build import SPLIT_NAMES
 from helpers.errors import UserError
 
 PICTURE_SUFFIXES = frozenset(
@@ -31,29 +31,46 @@ _FEW = 0.2  # of the other kind: notes among pictures, or drawings among texts, 
 _RARE = 0.1  # of all examples: what is rarer than that is not how the data is laid out
 
 
+@dataclass
+class Walk:
+    """What lies below one folder, in order of names, and what was in the way."""
+
+    files: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
+    loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
+    leaves: list[Path] = field(default_factory=list)  # folders without folders in them
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a look at the names below a folder shows; no file is opened for it.
 
-    modality: "image" or "text". files: the examples, in order of names. everything: all files.
+    modality: "image" or "text". files: the examples, in order of names. walk: all that lies there.
     base: the folder that holds the class folders, or the split folders around them.
     splits: names of folders that stand for a split, and the split. split_at, class_at: which part
         of a path below `base` names the split (-1: none does) and the class.
-    empty, closed, loops: folders without an example, folders that cannot be opened, and links that
-        lead back to where they are.
+    empty: folders without an example.
     """
 
     root: Path
     modality: str
     files: list[Path]
-    everything: list[Path]
+    walk: Walk
     base: Path
     splits: dict[str, str]
     split_at: int
     class_at: int
     empty: list[Path]
-    closed: list[Path]
-    loops: list[Path]
+
+    @property
+    def one(self) -> str:
+        """What an example is called."""
+        return "text" if self.modality == "text" else "picture"
+
+    @property
+    def depth(self) -> int:
+        """How many folders below the base a class folder lies; 1: right in it."""
+        return max(self.split_at, self.class_at) + 1
 
 
 def lay_out(root: Path, prefer: str | None = None) -> Layout:
@@ -67,8 +84,9 @@ def lay_out(root: Path, prefer: str | None = None) -> Layout:
     walk = _walk(root)
     kind, files = _chosen(root, walk, prefer)
     if not files:
-        names = [path.suffix.lower() or "without suffix" for path in walk.files]
-        content = f"files: {most_common(names)}" if names else "it is empty"
+        names = Counter(path.suffix.lower() or "without suffix" for path in walk.files)
+        common = ", ".join(f"{n:,} {name}" for name, n in names.most_common(5))
+        content = f"files: {common}" if names else "it is empty"
         raise UserError(
             f"{root} holds no pictures or texts ({content}); point at a folder that has one folder "
             "of pictures or texts for each class"
@@ -77,23 +95,12 @@ def lay_out(root: Path, prefer: str | None = None) -> Layout:
     empty = [path for path in walk.leaves if path not in holding]
     base = _base_folder(root, files, empty)
     below = [path.relative_to(base).parts for path in files if path.is_relative_to(base)]
-    levels = _levels(below)
-    return Layout(root, kind, files, walk.files, base, *levels, empty, walk.closed, walk.loops)
+    return Layout(root, kind, files, walk, base, *_levels(below), empty)
 
 
-@dataclass
-class _Walk:
-    """What lies below one folder, in order of names, and what was in the way."""
-
-    files: list[Path] = field(default_factory=list)
-    closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
-    loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
-    leaves: list[Path] = field(default_factory=list)  # folders without folders in them
-
-
-def _walk(root: Path) -> _Walk:
+def _walk(root: Path) -> Walk:
     """Go down in order of names; links to folders are followed, but never in a circle."""
-    walk, above = _Walk(), {str(root): frozenset()}
+    walk, above = Walk(), {str(root): frozenset()}
 
     def closed(error: OSError) -> None:
         if str(error.filename) == str(root):
@@ -136,7 +143,7 @@ def is_about(file: Path) -> bool:
     return file.stem.lower().startswith(_ABOUT)
 
 
-def _chosen(root: Path, walk: _Walk, prefer: str | None) -> tuple[str, list[Path]]:
+def _chosen(root: Path, walk: Walk, prefer: str | None) -> tuple[str, list[Path]]:
     """The modality and its files."""
     pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
     named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]

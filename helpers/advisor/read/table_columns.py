@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import NoReturn
 
 from helpers.advisor.read.build import Table
@@ -80,14 +81,11 @@ def _check_named_columns(table: Table) -> None:
             or (name and name in values[:_LOOK_AT])
         )
         if is_data:
+            short = name if len(name) <= 40 else name[:39] + "…"
             raise UserError(
-                f"{table.file} has no header: its first line holds {_short(name)!r}; add a line "
+                f"{table.file} has no header: its first line holds {short!r}; add a line "
                 "with the names of the columns, such as text,label or image,label"
             )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _plain(name: str) -> str:
@@ -120,30 +118,25 @@ def _pictures(table: Table, names: Sequence[str]) -> list[str]:
 
 def _text(table: Table, names: Sequence[str]) -> str:
     """A column by its name, else the one with the longest texts of several words."""
-    named = _by_name(names, "text")
-    if named:
+    if named := _by_name(names, "text"):
         return named
-    words = {}
-    for name in names:
-        values = [v for v in _sample(table, name) if isinstance(v, str)]
-        if values:
-            words[name] = sum(len(value.split()) for value in values) / len(values)
+    texts = {name: [v for v in _sample(table, name) if isinstance(v, str)] for name in names}
+    words = {name: mean(len(v.split()) for v in held) for name, held in texts.items() if held}
     best = max(words, key=words.__getitem__, default="")
     return best if words.get(best, 0) >= 2 else _refuse(table, "text", table.columns)
 
 
 def _label(table: Table, names: Sequence[str], item: str) -> str:
     """A column by its name, else the only one that repeats few values."""
-    named = _by_name(names, "label")
-    if named:
+    if named := _by_name(names, "label"):
         return named
-    found = []
-    for name in [name for name in names if name not in table.picture_columns]:
-        values = table.columns[name]
-        if any(isinstance(value, list | dict) for value in values):
-            continue
-        if 2 <= len(set(values)) <= len(values) / 2:
-            found.append(name)
+    plain = {name: table.columns[name] for name in names if name not in table.picture_columns}
+    found = [
+        name
+        for name, values in plain.items()
+        if not any(isinstance(value, list | dict) for value in values)
+        and 2 <= len(set(values)) <= len(values) / 2
+    ]
     rest = [name for name in table.columns if name != item]
     return _only(table, found, "label") or _refuse(table, "label", rest)
 
@@ -152,13 +145,12 @@ def _only(table: Table, found: Sequence[str], role: str) -> str | None:
     """The one column that was found; of several, the one with a usual name."""
     if len(found) <= 1:
         return found[0] if found else None
-    named = _by_name(found, role)
-    if named is None:
-        raise UserError(
-            f"{table.file}: {' and '.join(map(repr, found))} could each be the {role}; name one "
-            f"with --{role}-column"
-        )
-    return named
+    if named := _by_name(found, role):
+        return named
+    raise UserError(
+        f"{table.file}: {' and '.join(map(repr, found))} could each be the {role}; name one "
+        f"with --{role}-column"
+    )
 
 
 def _refuse(table: Table, role: str, names: Iterable[str]) -> NoReturn:

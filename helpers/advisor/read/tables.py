@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -17,19 +18,14 @@ from helpers.errors import UserError
 
 _LONGEST_FIELD = 16_000_000  # characters: a whole book in one cell is a text, 131,072 is not enough
 _SEPARATOR = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
-_BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 def read_table(file: Path) -> Table:
-    """Read a table. Raises UserError where its kind, encoding, header or rows are not usable."""
-    suffix = file.suffix.lower()
-    if suffix not in READERS:
-        known = ", ".join(sorted(READERS))
-        raise UserError(f"{file} is no table that can be read; save it as one of {known}")
+    """Read a table. Raises UserError where its encoding, header or rows are not usable."""
     try:
         if file.stat().st_size == 0:
             raise UserError(f"{file} is empty; it needs a header and labelled rows")
-        table = READERS[suffix](file)
+        table = READERS[file.suffix.lower()](file)
     except UnicodeDecodeError as error:
         raise _wrong_encoding(file) from error
     except OSError as error:
@@ -58,9 +54,8 @@ def _check_text(file: Path) -> None:
     """Refuse what is no UTF-8 text by its first bytes."""
     with file.open("rb") as handle:
         start = handle.read(4096)
-    for mark, name in _BYTE_ORDER_MARKS.items():
-        if start.startswith(mark):
-            raise UserError(f"{file} is {name}, as Excel's 'Unicode text' is; save it as UTF-8")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{file} is UTF-16, as Excel's 'Unicode text' is; save it as UTF-8")
     if b"\0" in start:
         raise UserError(
             f"{file} is no text file, whatever its name says; export it as CSV in UTF-8"

@@ -92,7 +92,8 @@ def _read_all(files: Sequence[Path], most: int) -> tuple[list[str], dict[int, st
         try:
             texts.append(read_text(file, most))
         except (OSError, ValueError) as error:
-            unreadable[row] = _why(error)
+            is_closed = isinstance(error, OSError)
+            unreadable[row] = f"cannot be opened: {error.strerror}" if is_closed else str(error)
             texts.append("")
     return texts, unreadable
 
@@ -115,10 +116,6 @@ def read_text(file: Path, most: int = LONGEST) -> str:
     if "\0" in text:
         raise ValueError("is no text file: it holds bytes of 0")
     return text
-
-
-def _why(error: Exception) -> str:
-    return f"cannot be opened: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _refuse(

@@ -23,7 +23,7 @@ from helpers.advisor.answer import (
     ruled_here,
 )
 from helpers.advisor.data import lasting
-from helpers.advisor.out_of_fold import SizedProbe, strength_of
+from helpers.advisor.folds import SizedProbe, strength_of
 from helpers.advisor.prior import Expected
 from helpers.advisor.probe import affordable_part, probe_own
 from helpers.advisor.report.as_json import sure_in_words
