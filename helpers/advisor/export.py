@@ -19,13 +19,13 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from helpers.advisor.hyperparameters import settings_of
+from helpers.advisor.costs import settings_of
 from helpers.advisor.model_folder import RECIPE, read_part, read_recipe, told_by, write_model
 from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.build import read_each
+from helpers.advisor.read.class_folders import read_text
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
-from helpers.advisor.read.text_files import read_text
 from helpers.advisor.task import OwnTask
 from helpers.approaches import Fitted, TransferModel, get_approach, merge_lora, parse_options
 from helpers.backbones import load_backbone

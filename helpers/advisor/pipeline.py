@@ -26,10 +26,9 @@ from helpers.advisor.checks.catalogue import (
 )
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.costs import COSTS, costs_key, own_costs
+from helpers.advisor.costs import COSTS, costs_key, own_costs, recipes
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
-from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.model_folder import read_recipe
 from helpers.advisor.network import (
     choose_backbone,
@@ -44,7 +43,7 @@ from helpers.advisor.race.rounds import RaceResult, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import read_test
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.read.table_columns import NAMES as COLUMN_NAMES
+from helpers.advisor.read.tables import NAMES as COLUMN_NAMES
 from helpers.advisor.report.as_html import model_card, report
 from helpers.advisor.report.as_json import as_json, in_words, refused_json
 from helpers.advisor.splits import draw_splits

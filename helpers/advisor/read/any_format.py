@@ -11,7 +11,7 @@ from pathlib import Path
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
 from helpers.advisor.read import arrow_files
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble, read_each
-from helpers.advisor.read.class_folders import list_examples
+from helpers.advisor.read.class_folders import list_examples, read_texts
 from helpers.advisor.read.folder_layout import (
     PICTURE_SUFFIXES,
     TEXT_SUFFIXES,
@@ -19,9 +19,7 @@ from helpers.advisor.read.folder_layout import (
     lay_out,
 )
 from helpers.advisor.read.labels import HALF
-from helpers.advisor.read.table_columns import choose_columns
-from helpers.advisor.read.tables import READERS, read_table
-from helpers.advisor.read.text_files import read_texts
+from helpers.advisor.read.tables import READERS, choose_columns, read_table
 from helpers.errors import UserError
 from helpers.paths import expanded
 

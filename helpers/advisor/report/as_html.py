@@ -19,6 +19,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from helpers.advisor.data import lasting
+from helpers.advisor.prior import LEANING
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
 from helpers.advisor.report.as_json import (
     REFUSED,
@@ -31,7 +32,6 @@ from helpers.advisor.report.as_json import (
     sure_in_words,
     warnings_of,
 )
-from helpers.advisor.verdicts import LEANING
 from helpers.approaches import get_approach
 from helpers.backbones import BACKBONES
 from helpers.display.advice_charts import accuracy_figure, cost_figure

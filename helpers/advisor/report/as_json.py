@@ -15,8 +15,8 @@ from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.checks.catalogue import RefusedData
 from helpers.advisor.checks.features import SHIFT
 from helpers.advisor.data import SPLITS, Finding, OwnData, lasting, listing
+from helpers.advisor.prior import LOOK, RACE, WITHIN, kept
 from helpers.advisor.splits import TOGETHER
-from helpers.advisor.verdicts import LOOK, RACE, WITHIN, kept
 from helpers.decision import FALLBACK, distance_word
 from helpers.errors import printable
 from helpers.results.evidence import NONE
