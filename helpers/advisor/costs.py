@@ -178,16 +178,14 @@ def own_costs(
     size = min(few, len(own.task.train))
     steps = {name: first_step(backbone, own.task, name, few) for name in trained}
     seconds, busy = undisturbed(_timers(steps, own, size), REPEATS)
-    costs, plain_latency = {}, 0.0
+    costs, latency = {}, {}
+    one = sample_batch(backbone.encode(own.task.train.inputs[:1]), 1)
     with one_thread() if busy else nullcontext():
         for name, step in steps.items():
-            is_plain = entries[name].serves_plain_network()
-            latency = plain_latency if is_plain else 0.0
-            if not latency:
-                one = sample_batch(backbone.encode(own.task.train.inputs[:1]), 1)
-                latency, _ = serving_latency(step[0], one)
-            plain_latency = latency if is_plain else plain_latency
-            costs[name] = _stepped(name, step, size, seconds, latency)
+            served = "plain" if entries[name].serves_plain_network() else name
+            if served not in latency:
+                latency[served], _ = serving_latency(step[0], one)
+            costs[name] = _stepped(name, step, size, seconds, latency[served])
         costs |= {name: _fitted(name, own) for name, e in entries.items() if not e.uses_network}
     probe = costs.get(FEATURE_EXTRACTION)
     if probe and fit:

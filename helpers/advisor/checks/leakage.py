@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer
 
 from helpers.advisor.checks.context import Check, Context
@@ -230,10 +229,15 @@ def _one_word(context: Context) -> Iterator[Finding]:
     told = {}
     for label, name in enumerate(data.classes):
         own = labels == label
-        column, inside, outside = _most_telling(holds, own, ~np.isin(words, _words(name).split()))
-        if own.sum() >= _FEWEST and inside >= _SHARE and outside * _RARER <= inside:
-            shown = f"{words[column]!r} {name} ({100 * inside:.0f} % of its texts)"
-            told[shown] = inside, rows[own & (holds[:, [column]].toarray()[:, 0] > 0)][:3]
+        inside = np.asarray(holds[own].sum(axis=0)).ravel() / max(1, own.sum())
+        others = np.asarray(holds[~own].sum(axis=0)).ravel()
+        outside = (others + 1) / ((~own).sum() + 1)  # one more: few show nothing
+        allowed = ~np.isin(words, _words(name).split())
+        best = int(np.where(allowed, inside - _RARER * outside, -np.inf).argmax())
+        share = float(inside[best])
+        if own.sum() >= _FEWEST and share >= _SHARE and outside[best] * _RARER <= share:
+            shown = f"{words[best]!r} {name} ({100 * share:.0f} % of its texts)"
+            told[shown] = share, rows[own & (holds[:, [best]].toarray()[:, 0] > 0)][:3]
     if told:
         sentences = sorted(told, key=lambda shown: -told[shown][0])
         yield Finding(
@@ -244,18 +248,6 @@ def _one_word(context: Context) -> Iterator[Finding]:
             "Where the word is no part of the subject (a signature, a template, a source), take it "
             "out: what comes later may lack it.",
         )
-
-
-def _most_telling(holds: csr_matrix, own: np.ndarray, allowed: np.ndarray) -> tuple:
-    """Return a class's most telling word: its column, its share of own and of other texts.
-
-    holds: N x words, 1 where a text holds the word. own: bool (N,). allowed: bool (words,).
-    The share of the others counts one text more than there is, so that few show nothing.
-    """
-    inside = np.asarray(holds[own].sum(axis=0)).ravel() / max(1, own.sum())
-    outside = (np.asarray(holds[~own].sum(axis=0)).ravel() + 1) / ((~own).sum() + 1)
-    column = int(np.where(allowed, inside - _RARER * outside, -np.inf).argmax())
-    return column, float(inside[column]), float(outside[column])
 
 
 CHECKS = (

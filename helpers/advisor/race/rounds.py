@@ -12,7 +12,6 @@ split is read once, at the end, by the one that was chosen.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -172,7 +171,15 @@ class Race:
 
         Raises UserError when a cluster goes away; the rows so far are kept.
         """
-        allowed = functools.partial(self._allowed, bar=bar)
+
+        def allowed(job: RaceRun) -> float | Skipped:
+            """Seconds after which a run is given up, or why it is not begun."""
+            needed, left = self.predicted(job.approach), self.left
+            if needed > left:
+                return Skipped(SkipKind.NO_TIME, f"no time left: it takes {needed:.0f} s")
+            bar.set_description_str(f"{job.approach}, fold {job.fold}")
+            return min(max(left, OVERRUN * needed), left + self.reserve / 2)
+
         ask = self.cluster.rows if self.cluster else self._local
         with closing(ask(jobs, allowed)) as outcomes:
             for job, came in outcomes:
@@ -203,14 +210,6 @@ class Race:
             except UserError as error:  # such as a loss that became NaN
                 came = Skipped(SkipKind.FAILED, str(error))
             yield job, came
-
-    def _allowed(self, job: RaceRun, bar: tqdm) -> float | Skipped:
-        """Seconds after which a run is given up, or why it is not begun."""
-        needed, left = self.predicted(job.approach), self.left
-        if needed > left:
-            return Skipped(SkipKind.NO_TIME, f"no time left: it takes {needed:.0f} s")
-        bar.set_description_str(f"{job.approach}, fold {job.fold}")
-        return min(max(left, OVERRUN * needed), left + self.reserve / 2)
 
     def waiting(self) -> list[str]:
         """Approaches without a run, for want of time, of which the records tell something."""

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
@@ -148,13 +149,11 @@ def _table_below(file: Path) -> Table:
 def _hold_examples(folders: Sequence[Path]) -> bool:
     """Whether folders hold pictures or, two or more of them, several texts: fewer are notes."""
     texts: Counter[Path] = Counter()
-    for folder in folders:
-        for pattern in ("*", "*/*"):  # two levels down are enough to see it
-            for file in folder.glob(pattern):
-                if file.suffix.lower() in PICTURE_SUFFIXES:
-                    return True
-                if file.suffix.lower() in TEXT_SUFFIXES:
-                    texts[file.parent] += 1
+    for folder, pattern in product(folders, ("*", "*/*")):  # two levels down are enough to see it
+        for file in folder.glob(pattern):
+            if file.suffix.lower() in PICTURE_SUFFIXES:
+                return True
+            texts[file.parent] += file.suffix.lower() in TEXT_SUFFIXES
     return sum(n > 1 for n in texts.values()) > 1
 
 
@@ -210,14 +209,13 @@ def _class_name(names: Sequence[str], label: object) -> str:
 def _joined(root: Path, parts: Sequence[Listed]) -> Listed:
     """The examples of several tables as one. Refuses tables of which other columns were taken."""
     first = parts[0].columns
-    for part in parts[1:]:
-        for role in first.keys() - {"ignored"}:
-            one, other = first[role], part.columns[role]
-            if one != other:
-                raise UserError(
-                    f"{root}: the {role} is the column {one!r} in one table and {other!r} in "
-                    "another; give the columns the same names in every table"
-                )
+    for part, role in product(parts[1:], first.keys() - {"ignored"}):
+        one, other = first[role], part.columns[role]
+        if one != other:
+            raise UserError(
+                f"{root}: the {role} is the column {one!r} in one table and {other!r} in another; "
+                "give the columns the same names in every table"
+            )
 
     def all_of(name: str) -> list | None:
         values = [getattr(part, name) for part in parts]
@@ -257,7 +255,8 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     listed.leave_out(
         gone,
         "files that do not exist",
-        f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not exist",
+        f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not exist "
+        "and were left out.",
         "Correct the paths; they are taken from the folder of the table.",
         [f"{listed.where[r]}: {table.columns[column][r]!s:.120}" for r in gone[:MOST_EXAMPLES]],
     )
@@ -275,8 +274,7 @@ def _is_there(file: Path | None) -> bool:
 
 
 def _picture(table: Path, value: object) -> Path | None:
-    name = str(value or "").strip()
-    if not name:
+    if not (name := str(value or "").strip()):
         return None
     file = table.parent / name
     return file if "\\" not in name or _is_there(file) else table.parent / name.replace("\\", "/")
@@ -311,5 +309,5 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
     gone = [row for row, value in enumerate(listed.items) if not (value and value.strip())]
     if len(gone) == len(listed.items):
         raise UserError(f"{table.file}: every text in {column!r} is empty; name another column")
-    found = f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text"
+    found = f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text and were left out."
     listed.leave_out(gone, "empty texts", found, "Fill them in, or remove the rows.")

@@ -46,24 +46,13 @@ class Listed:
         return self.where[row] if self.where else str(self.items[row])
 
     def leave_out(
-        self,
-        gone: Sequence[int],
-        check: str,
-        found: str,
-        mend: str,
-        examples: Sequence[str] | None = None,
-        more: str = "",
+        self, gone: Sequence[int], check: str, found: str, mend: str, shown: Sequence[str] = ()
     ) -> None:
-        """Leave some of the examples out, and tell it. found: how many, and what they lack.
-
-        examples: what shows it; None: their places. more: ends the sentence.
-        """
+        """Leave some of the examples out, and tell it. shown: what shows it, else their places."""
         if not gone:
             return
-        told = f"{found} and were left out{more}."
-        if examples is None:
-            examples = [self.place(row) for row in gone[:MOST_EXAMPLES]]
-        self.findings.append(Finding(check, "warning", told, tuple(examples), mend))
+        shown = shown or [self.place(row) for row in gone[:MOST_EXAMPLES]]
+        self.findings.append(Finding(check, "warning", found, tuple(shown), mend))
         left = sorted(set(range(len(self.items))) - set(gone))
         for name in ("items", "labels", "splits", "groups", "where"):
             values = getattr(self, name)
@@ -114,7 +103,9 @@ def _name_labels(root: Path, listed: Listed) -> None:
     if named and len(gone) == len(named):
         raise UserError(f"{root}: no example has a label; name the column that holds them")
     listed.labels = named
-    found = f"{counted(len(gone), 'example')} of {len(named):,} have an empty label"
+    found = (
+        f"{counted(len(gone), 'example')} of {len(named):,} have an empty label and were left out."
+    )
     mend = "Give them a label, or count them as unlabelled examples."
     listed.leave_out(gone, "examples without a label", found, mend)
 

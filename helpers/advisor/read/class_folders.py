@@ -86,8 +86,7 @@ def read_texts(root: Path, listed: Listed) -> None:
     """
     files, names = [Path(item) for item in listed.items], listed.where
     most = _most([_size(file) for file in files])
-    texts, unreadable = _read_all(files, most + 1)
-    _refuse(root, names, unreadable, texts)
+    texts, unreadable = _read_all(root, files, names, most + 1)
     listed.items = [text[:most] for text in texts]
     before, n = set(listed.labels), f"{len(names):,}"
     cut = [row for row, text in enumerate(texts) if len(text) > most]
@@ -100,12 +99,14 @@ def read_texts(root: Path, listed: Listed) -> None:
         examples = tuple(names[row] for row in cut[:MOST_EXAMPLES])
         listed.findings.append(Finding("texts cut short", "note", found, examples, mend))
     if unreadable:
-        found = f"{counted(len(unreadable), 'text')} of {n} cannot be read"
-        first = f"; the first {next(iter(unreadable.values()))}"
+        found = (
+            f"{counted(len(unreadable), 'text')} of {n} cannot be read and were left out; the "
+            f"first {next(iter(unreadable.values()))}."
+        )
         mend = "Save them anew as UTF-8."
-        listed.leave_out(list(unreadable), "unreadable files", found, mend, more=first)
+        listed.leave_out(list(unreadable), "unreadable files", found, mend)
     empty = [row for row, text in enumerate(listed.items) if not text.strip()]
-    found = f"{counted(len(empty), 'file')} of {n} hold no text"
+    found = f"{counted(len(empty), 'file')} of {n} hold no text and were left out."
     listed.leave_out(empty, "empty texts", found, "Fill them in, or remove them.")
     lost = sorted(before - set(listed.labels))
     if lost:
@@ -132,7 +133,9 @@ def _most(sizes: Sequence[int]) -> int:
     return most
 
 
-def _read_all(files: Sequence[Path], most: int) -> tuple[list[str], dict[int, str]]:
+def _read_all(
+    root: Path, files: Sequence[Path], names: Sequence[str], most: int
+) -> tuple[list[str], dict[int, str]]:
     """The texts, "" for what can't be read, and what is wrong with those by row."""
     texts: list[str] = []
     unreadable: dict[int, str] = {}
@@ -143,6 +146,16 @@ def _read_all(files: Sequence[Path], most: int) -> tuple[list[str], dict[int, st
             is_closed = isinstance(error, OSError)
             unreadable[row] = f"cannot be opened: {error.strerror}" if is_closed else str(error)
             texts.append("")
+    if len(unreadable) > len(names) / 2:
+        broken, why = [names[row] for row in unreadable], next(iter(unreadable.values()))
+        raise UserError(
+            f"{root}: {len(broken):,} of {len(names):,} texts cannot be read ({listing(broken)}), "
+            f"the first {why}; save them as UTF-8"
+        )
+    if not any(text.strip() for text in texts):
+        raise UserError(
+            f"{root}: none of its {counted(len(names), 'file')} holds a text; fill them"
+        )
     return texts, unreadable
 
 
@@ -164,21 +177,6 @@ def read_text(file: Path, most: int = LONGEST) -> str:
     if "\0" in text:
         raise ValueError("is no text file: it holds bytes of 0")
     return text
-
-
-def _refuse(
-    root: Path, names: Sequence[str], unreadable: dict[int, str], texts: Sequence[str]
-) -> None:
-    if len(unreadable) > len(names) / 2:
-        broken, why = [names[row] for row in unreadable], next(iter(unreadable.values()))
-        raise UserError(
-            f"{root}: {len(broken):,} of {len(names):,} texts cannot be read ({listing(broken)}), "
-            f"the first {why}; save them as UTF-8"
-        )
-    if not any(text.strip() for text in texts):
-        raise UserError(
-            f"{root}: none of its {counted(len(names), 'file')} holds a text; fill them"
-        )
 
 
 def shown(name: str | Path) -> str:
@@ -203,7 +201,18 @@ def list_examples(layout: Layout) -> Listed:
             f"kind that is not read here ({listing(names)}); convert them to {_KNOWN[one]}"
         )
     listed.findings += _findings(layout, odd)
-    listed.findings += _deeper(layout, listed.items)
+    levels = layout.depth + 1
+    deeper = [p for p in listed.items if len(p.relative_to(layout.base).parts) > levels]
+    if deeper:
+        finding = Finding(
+            "folders inside class folders",
+            "warning" if len(deeper) < len(listed.items) else "note",
+            f"{counted(len(deeper), layout.one)} of {len(listed.items):,} lie in folders inside a "
+            "class folder and count for the class of the outer folder.",
+            tuple(shown(path.relative_to(layout.base)) for path in deeper[:MOST_EXAMPLES]),
+            "If the inner folders are the classes, point at the folder right above them.",
+        )
+        listed.findings.append(finding)
     return listed
 
 
@@ -250,28 +259,27 @@ def _not_examples(layout: Layout, outside: list[Path]) -> dict[str, list[Path]]:
 
     outside: examples in no class folder; files about the texts are no longer among them.
     """
-    is_text, depth = layout.modality == "text", layout.depth
+    is_text = layout.modality == "text"
     about = {path for path in outside if is_text and is_about(path)}
     examples = set(layout.files) - about
-    others = [path for path in layout.walk.files if path not in examples]
     kinds = UNREAD_TEXTS if is_text else UNREAD_PICTURES
-    unknown = {path for path in others if path.suffix.lower() in kinds}
     pictured = set() if is_text else {path.with_suffix("") for path in layout.files}
-    captions = {
-        path
-        for path in others
-        if path.suffix.lower() in TEXT_SUFFIXES and path.with_suffix("") in pictured
-    }
+    others: dict[str, list[Path]] = {"caption": [], "unknown": [], "other": []}
+    for path in layout.walk.files:
+        suffix, why = path.suffix.lower(), "other"
+        if suffix in kinds:
+            why = "unknown"
+        elif suffix in TEXT_SUFFIXES and path.with_suffix("") in pictured:
+            why = "caption"
+        if path not in examples:
+            others[why].append(path)
     below = [path for path in layout.empty if path.is_relative_to(layout.base)]
-    return {
-        "empty": [p for p in below if 0 < len(p.relative_to(layout.base).parts) <= depth],
+    return others | {
+        "empty": [p for p in below if 0 < len(p.relative_to(layout.base).parts) <= layout.depth],
         "outside": [path for path in outside if path not in about],
         "closed": layout.walk.closed,
         "loop": layout.walk.loops,
-        "caption": [path for path in others if path in captions],
-        "unknown": [path for path in others if path in unknown],
         "name": [path for path in layout.files if HALF.search(str(path))],
-        "other": [path for path in others if path not in captions | unknown],
     }
 
 
@@ -286,21 +294,3 @@ def _findings(layout: Layout, odd: dict[str, list[Path]]) -> list[Finding]:
             check, severity, found, mend = (text.format(**words) for text in wording)
             findings.append(Finding(check, severity, found, examples, mend))
     return findings
-
-
-def _deeper(layout: Layout, items: Sequence[Path]) -> list[Finding]:
-    base, levels = layout.base, layout.depth + 1
-    deeper = [path for path in items if len(path.relative_to(base).parts) > levels]
-    if not deeper:
-        return []
-    names = tuple(shown(path.relative_to(base)) for path in deeper[:MOST_EXAMPLES])
-    return [
-        Finding(
-            "folders inside class folders",
-            "warning" if len(deeper) < len(items) else "note",
-            f"{counted(len(deeper), layout.one)} of {len(items):,} lie in folders inside a class "
-            "folder and count for the class of the outer folder.",
-            names,
-            "If the inner folders are the classes, point at the folder right above them.",
-        )
-    ]

@@ -94,17 +94,17 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
 
 def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
     """What was found in the data itself, whatever the answer."""
-    rows = {split: data.labels[data.splits == split] for split in SPLITS}
-    counts = {split: np.bincount(rows[split], minlength=len(data.classes)) for split in SPLITS}
+    n, held = len(data.classes), {split: data.labels[data.splits == split] for split in SPLITS}
+    counts = {split: np.bincount(rows, minlength=n).tolist() for split, rows in held.items()}
     shift = next((f.figures for f in findings if f.check == SHIFT and f.figures), None)
     together = next((f.found for f in findings if f.check == TOGETHER), "")
     return {
         "checks": [asdict(finding) for finding in findings],
         "n_examples": len(data),
-        "n_classes": len(data.classes),
-        **{f"n_{split}": len(rows[split]) for split in SPLITS},
+        "n_classes": n,
+        **{f"n_{split}": len(rows) for split, rows in held.items()},
         "classes": [
-            {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
+            {"name": name, **{split: counts[split][i] for split in SPLITS}}
             for i, name in enumerate(data.classes)
         ],
         "columns": data.columns,
