@@ -152,12 +152,8 @@ def _chosen(root: Path, walk: Walk, prefer: str | None) -> tuple[str, list[Path]
     captioned = {path.with_suffix("") for path in pictures}
     inside = [path for path in pictures if path.parent != root]
     texts = [p for p in named if p.parent != root and p.with_suffix("") not in captioned]
-    if (
-        not inside
-        and (texts or bare or (named and not pictures))
-        or not texts
-        and len(inside) < _FEW * len(bare)
-    ):
+    no_picture = not inside and (texts or bare or (named and not pictures))
+    if no_picture or (not texts and len(inside) < _FEW * len(bare)):
         kind = "text"
     elif len(texts) <= _FEW * len(inside):
         kind = "image"
