@@ -104,7 +104,7 @@ class Looked:
 class Answer:
     """What to take, how sure that is, and why. `expected`: approach → accuracy to expect here.
 
-    chance: of lying within `verdicts.WITHIN` of the best, which the verdict follows.
+    chance: of lying within `WITHIN` of the best, which the verdict follows.
     """
 
     approach: str
