@@ -229,7 +229,9 @@ class Cluster:
         try:
             return self.client.submit(_sealed(function, mine), *more, key=key, workers=[on])
         except Exception as error:  # it may have closed since `_look`
-            raise error if self.client.status == "running" else self._gone() from error
+            if self.client.status == "running":
+                raise
+            raise self._gone() from error
 
     def _cancel(self, futures: Sequence[Any]) -> None:
         if futures and self.client.status == "running":
