@@ -6,6 +6,7 @@ here may lie above the probe.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,20 +14,19 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.advisor.costs import Cost
+from helpers.advisor.costs import Cost, Hyperparameters
 from helpers.advisor.data import BALANCE, Finding, lasting
-from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior import (
     MEASURED,
     Expected,
     chance_right,
     expected_accuracies,
+    rate_of_looks,
     recorded_gains,
-    within_budget,
+    verdict_of,
 )
 from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, TRANSFERRED, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
-from helpers.advisor.verdicts import rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret, recommended
@@ -104,7 +104,7 @@ class Looked:
 class Answer:
     """What to take, how sure that is, and why. `expected`: approach → accuracy to expect here.
 
-    chance: of lying within `verdicts.WITHIN` of the best, which the verdict follows.
+    chance: of lying within `WITHIN` of the best, which the verdict follows.
     """
 
     approach: str
@@ -120,27 +120,31 @@ class Answer:
 
 def first_answer(looked: Looked, runs: pd.DataFrame) -> Answer:
     """The answer from the probe, the records without the excluded tasks, and the costs here."""
-    situation = looked.situation
-    seconds = {name: looked.seconds(name) for name in looked.costs}
+    situation, seconds = looked.situation, {name: looked.seconds(name) for name in looked.costs}
     curves = held_records(runs, looked.asked["exclude"])
     ruled = ruled_here(situation, known=looked.probing.distance is not None)
     per_class = situation.examples / len(looked.own.data.classes)
     gains = recorded_gains(situation.modality, curves, per_class)
-    expected = expected_accuracies(looked.probing, gains)
-    expected = {name: one for name, one in expected.items() if name in seconds}
-    fitting = within_budget(seconds, looked.minutes, expected)
-    held = {name: expected[name] for name in fitting}
+    told = expected_accuracies(looked.probing, gains)
+    expected = {name: one for name, one in told.items() if name in seconds}
+    late = {name for name in expected if looked.minutes and seconds[name] > 60 * looked.minutes}
+    held = {name: one for name, one in expected.items() if name not in late} or expected
     recorded = expected_regret(situation.modality, curves, list(held))
-    take = first_choice(held, fitting, recorded)
+    take = first_choice(held, seconds, recorded)
     chance = rate_of_looks(situation.modality, looked.asked["exclude"])
     if take in MEASURED:  # no look on held-out data took what was measured there
         chance = chance_right(held[name].above(held[take]) for name in held if name != take)
     verdict = verdict_of(chance) if gains.of else NONE
-    probed = _pixel_reasons(looked.probing.sizes)
-    probed = (*probed, *_probe_reasons(looked.probing, looked.image_size, looked.tells_macro_f1))
+    told = _probe_reasons(looked.probing, looked.image_size, looked.tells_macro_f1)
+    probed = (*_pixel_reasons(looked.probing.sizes), *told)
     rivals = [] if verdict == NONE else _rivals(take, held)
     because = [_take_reason(take, expected, seconds[take], bool(gains.of))]
-    because += [] if held[take].measured else [_recorded_reason(recorded.loc[take])]
+    if not held[take].measured:
+        because.append(
+            f"It is taken since it gave up {100 * recorded.regret[take]:.1f} points on average to "
+            f"the best in {recorded.families[take]:.0f} recorded data sets: the least, or next to "
+            "it and clearly cheaper."
+        )
     because += _open_reasons(rivals)
     because += _unknown_reasons([n for n in held if n != take], expected, seconds)
     because += _late_reasons(expected.keys() - held.keys(), seconds, looked.minutes)
@@ -207,10 +211,7 @@ def ruled_here(situation: Situation, *, known: bool) -> Decision:
 
 def held_records(runs: pd.DataFrame, exclude: Sequence[str]) -> Measured:
     """Comparable curves without the families of the excluded tasks."""
-    curves = measured_curves(runs)
-    for name in {family(task) for task in exclude}:
-        curves = curves.without(name)
-    return curves
+    return functools.reduce(Measured.without, {*map(family, exclude)}, measured_curves(runs))
 
 
 _CAUSES = {
@@ -305,14 +306,6 @@ def _take_reason(
     return (
         f"What {named} reaches here the records can't say ({one.low:.2f} to {one.high:.2f}); "
         f"on average it lay above the probe. It takes {cost} to see."
-    )
-
-
-def _recorded_reason(row: pd.Series) -> str:
-    """Why what was not measured here is taken. row: of `expected_regret`."""
-    return (
-        f"It is taken since it gave up {100 * row.regret:.1f} points on average to the best in "
-        f"{row.families:.0f} recorded data sets: the least, or next to it and clearly cheaper."
     )
 
 

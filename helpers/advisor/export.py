@@ -19,13 +19,13 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from helpers.advisor.hyperparameters import settings_of
+from helpers.advisor.costs import settings_of
 from helpers.advisor.model_folder import RECIPE, read_part, read_recipe, told_by, write_model
 from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.build import read_each
+from helpers.advisor.read.class_folders import read_text
 from helpers.advisor.read.folder_layout import TEXT_SUFFIXES
 from helpers.advisor.read.tables import long_cells
-from helpers.advisor.read.text_files import read_text
 from helpers.advisor.task import OwnTask
 from helpers.approaches import Fitted, TransferModel, get_approach, merge_lora, parse_options
 from helpers.backbones import load_backbone
@@ -103,8 +103,7 @@ class OwnModel:
 
     def about(self) -> str:
         """What it is, in two lines; the scripts of earlier exports print it."""
-        r = self.recipe
-        tested = r.get("test") or {}
+        r, tested = self.recipe, self.recipe.get("test")
         said = f"{r['approach']} on {r['backbone']}: {', '.join(r['classes'])}"
         if not tested:
             return said
@@ -130,14 +129,13 @@ class OwnModel:
         """What was given on a command line: names of files as paths, other words as texts."""
         if self.recipe["modality"] != "text":
             return list(given)
-        named = []
-        for words in given:
-            path = Path(words)
-            if path.suffix.lower() in TEXT_SUFFIXES and len(words.split()) == 1:
-                named.append(path)  # a text file, there or not
-            else:  # os.path: Path.exists raises for what is too long to be a name
-                named.append(path if os.path.exists(words) else words)  # noqa: PTH110
-        return named
+
+        def is_file(words: str) -> bool:
+            if Path(words).suffix.lower() in TEXT_SUFFIXES and len(words.split()) == 1:
+                return True  # a text file, there or not
+            return os.path.exists(words)  # noqa: PTH110  (Path.exists raises for a long text)
+
+        return [Path(words) if is_file(words) else words for words in given]
 
     def probabilities(self, inputs: Sequence[str | Path]) -> np.ndarray:
         """Probabilities (N, classes) for picture files, or for texts; a `Path` is a text's file."""
@@ -170,9 +168,8 @@ class OwnModel:
     def _encoded(self, inputs: Sequence[str | Path]) -> Any:
         if self.recipe["modality"] == "text":
             return read_each(lambda one: _text(one) if isinstance(one, Path) else str(one), inputs)
-        side, channels = self.recipe["side"], self.recipe["channels"]
-        scale = self.recipe.get("scale")
-        pixels = partial(read_image, size=side, channels=channels, scale=scale)
+        form = {"size": self.recipe["side"], "channels": self.recipe["channels"]}
+        pixels = partial(read_image, **form, scale=self.recipe.get("scale"))
         return np.stack(read_each(pixels, [Path(file) for file in inputs]))
 
     def _logits(self, inputs: Any) -> torch.Tensor:

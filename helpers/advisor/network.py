@@ -33,8 +33,11 @@ def choose_backbone(name: str | None, image_size: int | None, data: OwnData) -> 
         info = BACKBONES[name]
         _check_modality(name, info.modality, data)  # before any weights are fetched
         advised_size = info.advised_size or info.default_size
-    _check_size(image_size or advised_size, data.modality)
-    backbone = load_backbone(name, size=image_size or advised_size)
+    size, (least, most) = image_size or advised_size, SIZES[data.modality]
+    if not least <= size <= most:
+        unit = "pixels a side" if data.modality == "image" else "tokens"
+        raise UserError(f"--image-size {size:,} is not from {least} to {most:,} {unit}; name one")
+    backbone = load_backbone(name, size=size)
     _check_modality(name, backbone.modality, data)
     return backbone
 
@@ -87,13 +90,6 @@ def letters_a_piece(backbone: Backbone, data: OwnData) -> np.ndarray | None:
         ids = backbone.tokenizer([" ".join(words[row]) for row in rows], SIZES["text"][1])
         found[rows] = letters[rows] / np.maximum(1, (ids != 0).sum(axis=1) - 2)  # both ends
     return found
-
-
-def _check_size(size: int, modality: str) -> None:
-    least, most = SIZES[modality]
-    if not least <= size <= most:
-        unit = "pixels a side" if modality == "image" else "tokens"
-        raise UserError(f"--image-size {size:,} is not from {least} to {most:,} {unit}; name one")
 
 
 def _check_modality(name: str, modality: str, data: OwnData) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,9 @@ from helpers.advisor.checks.catalogue import (
 )
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.costs import COSTS, costs_key, own_costs
+from helpers.advisor.costs import COSTS, costs_key, own_costs, recipes
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
-from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.model_folder import read_recipe
 from helpers.advisor.network import (
     choose_backbone,
@@ -43,14 +41,13 @@ from helpers.advisor.probe import PROBING, frozen_features, probe_key, probe_own
 from helpers.advisor.race.cluster import check_cluster
 from helpers.advisor.race.rounds import RaceResult, measure_own
 from helpers.advisor.race.runs import RaceFile, RaceRun
-from helpers.advisor.race.verdict import read_test
+from helpers.advisor.race.standings import read_test
 from helpers.advisor.read.any_format import read_data
-from helpers.advisor.read.table_columns import NAMES as COLUMN_NAMES
-from helpers.advisor.report.as_json import as_json, refused_json
-from helpers.advisor.report.as_text import in_words
-from helpers.advisor.report.templates import model_card
+from helpers.advisor.read.tables import NAMES as COLUMN_NAMES
+from helpers.advisor.report.as_html import model_card, report
+from helpers.advisor.report.as_json import as_json, in_words, refused_json
 from helpers.advisor.splits import draw_splits
-from helpers.advisor.task import OwnTask, make_own_task, remembered
+from helpers.advisor.task import make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone, load_backbone
 from helpers.errors import UserError, printable
 from helpers.experiments.single_run import environment
@@ -168,8 +165,13 @@ def advise(request: Request) -> Advice:
     if request.ignore_splits:
         data = replace(data, splits=np.full_like(data.splits, ""))
     backbone = choose_backbone(request.backbone, request.image_size, data)
-    with _with_evidence(data):
+    try:
         looked = look(request, runs, data, backbone)
+    except UserError as error:
+        if type(error) is not UserError:  # not about these data, or with evidence already
+            raise
+        refused = Finding("data that can be judged", "refused", str(error))
+        raise RefusedData(str(error), data, (refused, *data.findings)) from error
     answer = first_answer(looked, runs)
     if not request.measure:
         return Advice(looked, answer)
@@ -183,15 +185,14 @@ def advise(request: Request) -> Advice:
 def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone) -> Looked:
     """Decode, split, probe, check and price; nothing is trained but linear models."""
     seed = request.seed
-    with _stages() as stage:
-        stage("decoding")
+    with tqdm(leave=False, disable=None, bar_format="{desc}") as bar:
+        bar.set_description_str("decoding (1/4)")
         shape = picture_shape(data, request.image_size or largest_size(backbone))
         data = readable(data, *shape)
-        copies = find_copies(data, *shape)
-        data = draw_splits(data, copies, seed)
+        data = draw_splits(data, find_copies(data, *shape), seed)
         own = make_own_task(data, *shape)
         kept = functools.partial(remembered, own.name)
-        stage("frozen features and probe")
+        bar.set_description_str("frozen features and probe (2/4)")
         features = frozen_features(backbone, own)
         cut = cut_off(backbone, data)
         native = native_backbone(backbone, shape[0])
@@ -201,10 +202,17 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         )  # fmt: skip
         found = probing.sizes[0]
         taken = native if native and found.image_size == native.recipe.size else backbone
-        stage("checks")
-        findings = _checked(backbone, own, features, shape, cut)
+        bar.set_description_str("checks (3/4)")
+        known = {"features": features, "side": backbone.recipe.size, "decoded": shape, "cut": cut}
+        findings = kept(
+            checks_key(data, backbone.name, backbone.recipe.size), FINDINGS,
+            lambda: run_checks(
+                data, **known, channels=backbone.recipe.channels,
+                letters=letters_a_piece(backbone, data),
+            ),
+        )  # fmt: skip
         refuse(data, findings)
-        stage("timing a few steps of each approach")
+        bar.set_description_str("timing a few steps of each approach (4/4)")
         chosen = recipes(
             runs, backbone.name, data.modality, len(own.task.train), request.exclude, found.strength
         )
@@ -215,25 +223,6 @@ def look(request: Request, runs: pd.DataFrame, data: OwnData, backbone: Backbone
         own, findings, probing, chosen, costs, backbone.name, found.image_size,
         backbone.pretrained_on, seed, asked=asdict(request), machine=_machine(),
     )  # fmt: skip
-
-
-def _checked(
-    backbone: Backbone,
-    own: OwnTask,
-    features: np.ndarray,
-    shape: tuple[int | None, int],
-    cut: np.ndarray | None,
-) -> tuple[Finding, ...]:
-    data, size = own.data, backbone.recipe.size
-    key = f"{checks_key(data)}-{backbone.name}-{size}".replace("/", "-")
-
-    def check() -> tuple[Finding, ...]:
-        return run_checks(
-            data, features=features, side=size, channels=backbone.recipe.channels, decoded=shape,
-            cut=cut, letters=letters_a_piece(backbone, data),
-        )  # fmt: skip
-
-    return remembered(own.name, key, FINDINGS, check)
 
 
 def advise_command(
@@ -276,21 +265,7 @@ def _write_files(told: dict[str, Any], json_file: Path | None, html_file: Path |
     if json_file is not None:
         _write(json_file, json.dumps(told, indent=2, allow_nan=False) + "\n")
     if html_file is not None:
-        from helpers.advisor.report.as_html import report
-
         _write(html_file, report(told))
-
-
-@contextlib.contextmanager
-def _with_evidence(data: OwnData) -> Iterator[None]:
-    """What refuses data takes along what was found in them."""
-    try:
-        yield
-    except UserError as error:
-        if type(error) is not UserError:  # not about these data, or with evidence already
-            raise
-        refused = Finding("data that can be judged", "refused", str(error))
-        raise RefusedData(str(error), data, (refused, *data.findings)) from error
 
 
 def _write(file: Path, text: str) -> None:
@@ -323,15 +298,3 @@ def _machine() -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         **{name: facts[name] for name in ("device", "torch", "git", "created")},
     }
-
-
-@contextlib.contextmanager
-def _stages() -> Iterator[Callable[[str], None]]:
-    """A bar over the stages of looking; it keeps quiet where nobody watches a terminal."""
-    with tqdm(total=4, leave=False, disable=None, bar_format="{desc} ({n_fmt}/4)") as bar:
-
-        def stage(name: str) -> None:
-            bar.set_description_str(name)
-            bar.update()
-
-        yield stage

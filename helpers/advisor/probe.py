@@ -6,7 +6,6 @@ and the network's own (`BackboneInfo.native_size`). What follows works at the be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -16,18 +15,18 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from helpers.advisor.data import SPLITS
-from helpers.advisor.folds import cut_folds, sets_of_class
-from helpers.advisor.out_of_fold import (
+from helpers.advisor.folds import (
     TIMED,
-    Probed,
     ProbeScore,
     SizedProbe,
+    cut_folds,
     out_of_fold,
     probed,
     score_of,
     seconds_each,
+    sets_of_class,
 )
-from helpers.advisor.task import Form, OwnTask
+from helpers.advisor.task import Form, OwnTask, key_of
 from helpers.approaches import get_approach
 from helpers.backbones import Backbone, reference_of
 from helpers.decision import distance_word
@@ -161,8 +160,7 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
     """Pooled features, float32 (N, F) in the order of the data; each split is cached by content."""
     whole = None
     for name in tqdm(SPLITS, desc="features", unit="split", leave=False, disable=None):
-        split = getattr(own.task, name)
-        part = feature_cache.extract_features(backbone, split.inputs)
+        part = feature_cache.extract_features(backbone, getattr(own.task, name).inputs)
         if whole is None:
             whole = np.full((len(own.data), part.shape[1]), np.nan, dtype=np.float32)
         whole[own.rows[name]] = part
@@ -171,8 +169,8 @@ def frozen_features(backbone: Backbone, own: OwnTask) -> np.ndarray:
 
 def probe_key(backbone: Backbone, native: Backbone | None, seed: int) -> str:
     """What a probe's result depends on beside the data, as the name of a file."""
-    sizes = "-".join(str(one.recipe.size) for one in (backbone, native) if one is not None)
-    return f"probe-8-{backbone.name}-{sizes}-{seed}-{MOST}-{SOLVER_STEPS}".replace("/", "-")
+    sizes = [one.recipe.size for one in (backbone, native) if one is not None]
+    return key_of("probe", 8, backbone.name, sizes, seed, MOST, SOLVER_STEPS)
 
 
 def _from_facts(facts: dict[str, Any]) -> Probing:
@@ -181,12 +179,8 @@ def _from_facts(facts: dict[str, Any]) -> Probing:
     return Probing(**scores, **facts, sizes=sizes)
 
 
-def _facts(probing: Probing) -> dict[str, Any] | None:
-    """Without a distance it is asked for again, since the reference may be fetched until then."""
-    return None if probing.distance is None else asdict(probing)
-
-
-PROBING = Form(_from_facts, _facts)
+# Without a distance it is asked for again, since the reference may be fetched until then.
+PROBING = Form(_from_facts, lambda found: None if found.distance is None else asdict(found))
 
 
 def probe_own(
@@ -207,13 +201,13 @@ def probe_own(
     cuts, labels = _cuts(own, rows, split.labels, seed), split.labels
     named = _classical(own, split, cuts, seed)
     classical = named == labels
-    main, part, sizes = _probed_sizes(backbone, native, own, features[rows], rows, split, seed)
+    part, found, sizes = _probed_sizes(backbone, native, own, features[rows], rows, split, seed)
     distance, how = _distance(backbone, features[own.rows["train"]])
     told = Probing(
-        probe=score_of(main.named, labels[part]),
+        probe=score_of(found, labels[part]),
         classical=score_of(named, labels),
         chance=float(np.bincount(labels).max() / len(labels)),
-        p_value=mcnemar(main.named == labels[part], classical[part]),
+        p_value=mcnemar(found == labels[part], classical[part]),
         distance=distance,
         how=how,
         log_me=log_me(features[rows[:EXAMPLES]], labels[:EXAMPLES]),
@@ -223,10 +217,15 @@ def probe_own(
     )
     if own.task.modality != "text" or told.cause not in (Cause.FAR, Cause.UNKNOWN, Cause.REPEATED):
         return told
-    read = Pool(Split(_as_read(backbone, split.inputs), labels)).part(np.arange(len(labels)))
+    # Each text as the numbers of the tokens that the backbone reads of it, as words.
+    ids = backbone.tokenizer(list(split.inputs), backbone.recipe.size)
+    read = [" ".join(f"t{number}" for number in row if number) for row in ids]
     if told.cause == Cause.REPEATED:
-        return replace(told, unseen=len(set(read.inputs)) < len(set(split.inputs)))
-    return replace(told, unseen=_lost(told, _classical(own, read, cuts, seed) == labels, classical))
+        return replace(told, unseen=len(set(read)) < len(set(split.inputs)))
+    read = Pool(Split(read, labels)).part(np.arange(len(labels)))
+    right = _classical(own, read, cuts, seed) == labels
+    lost = right.mean() < (told.classical.accuracy + told.chance) / 2  # most of what words tell
+    return replace(told, unseen=bool(lost and mcnemar(right, classical) < SIGNIFICANT))
 
 
 def _probed_sizes(
@@ -237,45 +236,30 @@ def _probed_sizes(
     rows: np.ndarray,
     split: Split,
     seed: int,
-) -> tuple[Probed, np.ndarray, list[SizedProbe]]:
-    """The probe to go on with, the rows of the split it was judged on, and each size, it first.
+) -> tuple[np.ndarray, np.ndarray, list[SizedProbe]]:
+    """Of the probe to go on with the rows of the split and the classes named; each size, it first.
 
     features: of the split at the backbone's own size.
     """
 
-    def probe_at(network: Backbone, found: np.ndarray, part: np.ndarray) -> Probed:
+    def probe_at(network: Backbone, found: np.ndarray, part: np.ndarray) -> tuple:
         labels, each = split.labels[part], seconds_each(network, few)
         cuts = _cuts(own, rows[part], labels, seed)
         return probed(network.recipe.size, each, found, labels, cuts)
 
     everything, few = np.arange(len(rows)), split.take(slice(TIMED)).inputs
-    whole = probe_at(backbone, features, everything)
+    small, named = probe_at(backbone, features, everything)
     if native is None:
-        return whole, everything, [whole.sized]
+        return everything, named, [small]
     part = affordable_part(split.labels, seconds_each(native, few), seed)
-    is_whole = len(part) == len(rows)
-    small = whole if is_whole else probe_at(backbone, features[part], part)
-    large = probe_at(native, _pooled(native, split.take(part)), part)
-    if large.sized.accuracy > small.sized.accuracy + MARGIN:
-        return large, part, [large.sized, small.sized]
-    return whole, everything, [small.sized, large.sized]
-
-
-def _pooled(backbone: Backbone, part: Part) -> np.ndarray:
-    """Pooled features, float32 (n, F); of a part of a pool some at a time, which a race finds."""
-    return np.asarray(prefix(backbone, part, backbone.n_stages).arrays[0])
-
-
-def _lost(told: Probing, right: np.ndarray, whole: np.ndarray) -> bool:
-    """Whether most of what the words tell is lost in the tokens; right on tokens, on the whole."""
-    half = (told.classical.accuracy + told.chance) / 2
-    return bool(right.mean() < half and mcnemar(right, whole) < SIGNIFICANT)
-
-
-def _as_read(backbone: Backbone, texts: Sequence[str]) -> list[str]:
-    """Each text as the numbers of the tokens that the backbone reads of it, as words."""
-    ids = backbone.tokenizer(list(texts), backbone.recipe.size)
-    return [" ".join(f"t{number}" for number in row if number) for row in ids]
+    if len(part) < len(rows):
+        small, _ = probe_at(backbone, features[part], part)
+    # Of a part of a pool some at a time, which a race finds.
+    found = np.asarray(prefix(native, split.take(part), native.n_stages).arrays[0])
+    large, also = probe_at(native, found, part)
+    if large.accuracy > small.accuracy + MARGIN:
+        return part, also, [large, small]
+    return everything, named, [small, large]
 
 
 def affordable_part(labels: np.ndarray, each: float, seed: int) -> np.ndarray:
@@ -320,15 +304,15 @@ def _cuts(own: OwnTask, rows: np.ndarray, labels: np.ndarray, seed: int) -> list
 
 def _classical(own: OwnTask, split: Part, cuts: list, seed: int) -> np.ndarray:
     """Predictions (n,) of the classical pipeline out of fold."""
-    approach, modality = get_approach(CLASSICAL), own.task.modality
+    approach, modality, characters = get_approach(CLASSICAL), own.task.modality, False
+    if modality == "text":
+        raw = np.array(split.inputs, dtype=object)
+        # Of the parts that it is fitted to: one with no word at all would leave nothing to count.
+        characters = any(lack_words(raw[rows]) for rows, _ in cuts)
+    else:  # read some at a time: large ones are not all in memory at once
+        raw = split.pool.gathered(split.rows)
     strength = approach.config(modality, len(split)).lr
-    # Of the parts that it is fitted to: one with no word at all would leave nothing to count.
-    parts = [[split.inputs[row] for row in rows] for rows, _ in cuts] if modality == "text" else []
-    characters = any(map(lack_words, parts))
     pipeline = approach.pipeline(modality, strength, seed, SOLVER_STEPS, characters=characters)
-    # Pictures are read some at a time: large ones are not all in memory at once.
-    is_text = modality == "text"
-    raw = np.array(split.inputs, dtype=object) if is_text else split.pool.gathered(split.rows)
     raw, pipeline = prepared(pipeline, raw)
     split.pool.release()
     return out_of_fold(pipeline, raw, split.labels, cuts)
@@ -336,8 +320,7 @@ def _classical(own: OwnTask, split: Part, cuts: list, seed: int) -> np.ndarray:
 
 def _distance(backbone: Backbone, features: np.ndarray) -> tuple[float | None, str]:
     """How far at most EXAMPLES training features lie from the backbone's reference; from which."""
-    name = reference_of(backbone.name)
-    if not name:
+    if not (name := reference_of(backbone.name)):
         return None, f"no reference stands for what {backbone.name} was pretrained on"
     try:
         reference = reference_features(backbone.name, backbone.recipe.size, EXAMPLES)

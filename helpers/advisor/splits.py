@@ -42,13 +42,14 @@ def draw_splits(data: OwnData, copies: Copies, seed: int = 0) -> OwnData:
     are drawn its examples no longer count as near copies, which a finding tells.
     Raises UserError where examples are too few.
     """
-    _check_classes(data)
-    if not data.has_splits:
-        copies, data = _tell_large_sets(data, copies)
-    data = keep_together(data, copies)
     splits = data.splits.copy()
     if not data.has_splits:
         splits[:] = "train"
+    if (n := len(np.unique(data.labels[splits == "train"]))) < 2:
+        raise UserError(f"{data.root}: examples of {n} class can be read; two or more are needed")
+    if not data.has_splits:
+        copies, data = _tell_large_sets(data, copies)
+    data = keep_together(data, copies)
     drawn = []
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if not (splits == split).any():
@@ -72,15 +73,6 @@ def draw_splits(data: OwnData, copies: Copies, seed: int = 0) -> OwnData:
         f"{counts}.",
     )
     return replace(data, splits=splits, drawn=tuple(drawn)).found(finding)
-
-
-def _check_classes(data: OwnData) -> None:
-    """Refuse data of which a single class can be read."""
-    labels = np.unique(data.labels if not data.has_splits else data.labels[data.splits == "train"])
-    if len(labels) < 2:
-        raise UserError(
-            f"{data.root}: examples of {len(labels)} class can be read; two or more are needed"
-        )
 
 
 def _tell_large_sets(data: OwnData, copies: Copies) -> tuple[Copies, OwnData]:
@@ -117,8 +109,8 @@ def keep_together(data: OwnData, copies: Copies) -> OwnData:
         words = ("series of file names", "series of file names")
     counts = {"groups": 0, "series": 0, "copies": _several(links[0])}
     if named is not None:
-        links.append(np.unique(named, return_inverse=True)[1])
-        names, sizes = np.unique(named, return_counts=True)
+        names, codes, sizes = np.unique(named, return_inverse=True, return_counts=True)
+        links.append(codes)
         examples = [f"{name} ({n})" for name, n in zip(names, sizes, strict=True) if n > 1]
         counts[by] = len(examples)
         shown = [str(name) for name in names[sizes > 1]]
@@ -200,7 +192,9 @@ def find_series(data: OwnData) -> np.ndarray | None:
     counting = [re.fullmatch(r"(.*?)(\d{1,9})(\D*)", name) for name in names]
     keys = np.array([m[1] if m else data.name(row) for row, m in enumerate(counting)])
     numbers = np.array([float(m[2]) if m else 0.0 for m in counting])
-    if _are_series(data, keys) and _count_up(keys, numbers):
+    series = pd.Series(numbers).groupby(keys)
+    counts_up = series.max() - series.min() <= _DENSE * series.size()  # numbers lie close together
+    if _are_series(data, keys) and counts_up.mean() > _COVERED:
         return keys
     parts = [re.fullmatch(r"(.*\d[^/]*)[-_. ]([^-_. /]+)", name) for name in names]
     keys = np.array([m[1] if m else data.name(row) for row, m in enumerate(parts)])
@@ -221,10 +215,3 @@ def _are_series(data: OwnData, keys: np.ndarray) -> bool:
         return False
     pairs = np.unique(np.stack([data.labels, codes], axis=1), axis=0)
     return np.bincount(pairs[:, 0], minlength=len(data.classes)).min() >= _PER_CLASS
-
-
-def _count_up(keys: np.ndarray, numbers: np.ndarray) -> bool:
-    """Whether the numbers of most series lie close together."""
-    series = pd.Series(numbers).groupby(keys)
-    span = series.max() - series.min()
-    return bool((span <= _DENSE * series.size()).mean() > _COVERED)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -155,8 +155,7 @@ def own_folder(name: str) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Form(Generic[Result]):
+class Form(NamedTuple):
     """How the result of a stage is kept as JSON.
 
     read: makes a result of what JSON holds; ValueError, TypeError or KeyError where that is of an
@@ -164,15 +163,23 @@ class Form(Generic[Result]):
         out again the next time.
     """
 
-    read: Callable[[Any], Result]
-    write: Callable[[Result], Any]
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
 
 
-def remembered(name: str, key: str, form: Form[Result], make: Callable[[], Result]) -> Result:
+def key_of(stage: str, *known: object) -> str:
+    """What the result of a stage depends on, as the name of its file; lists are read in pieces."""
+    digest = hashlib.blake2b(digest_size=12)
+    for part in known:
+        for one in part if isinstance(part, list | tuple) else (part,):
+            digest.update(repr(one).encode() + b"\0")
+    return f"{stage}-{digest.hexdigest()}"
+
+
+def remembered(name: str, key: str, form: Form, make: Callable[[], Result]) -> Result:
     """What `make` returns for a data set: worked out once, then read from its folder of the cache.
 
-    name: of the task. key: the file's name without its ending; it says everything that the result
-    depends on beside the data.
+    name: of the task. key: see `key_of`; the file's name without its ending.
     """
     file = own_folder(name) / f"{key}.json"
     try:
@@ -182,7 +189,6 @@ def remembered(name: str, key: str, form: Form[Result], make: Callable[[], Resul
     except (OSError, ValueError, TypeError, KeyError):
         pass  # there is none, or it is of an older version
     result = make()
-    content = form.write(result)
-    if content is not None:
+    if (content := form.write(result)) is not None:
         write_kept(file, sealed(content))
     return result

@@ -122,7 +122,7 @@ def _models(place: Path, data: Path) -> list[Target]:
         )
 
     return [
-        Target("race", lambda: [race.path], rows, frozenset.issubset),
+        Target("race", lambda: [race.table.path], rows, frozenset.issubset),
         Target("model", lambda: _below(model), kept, lambda now, before: now in ([], before)),
         Target("export", lambda: _below(folder), use),
         Target("recipe", lambda: [folder / RECIPE], use),

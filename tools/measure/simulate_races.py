@@ -25,8 +25,7 @@ from tqdm import tqdm
 
 from helpers.advisor.folds import Folds
 from helpers.advisor.prior import MEASURED
-from helpers.advisor.race.rounds import ROUNDS
-from helpers.advisor.race.schedule import CHEAP
+from helpers.advisor.race.rounds import CHEAP, ROUNDS
 from helpers.advisor.race.standings import Standing, arm_of, standing, turns
 from helpers.backbones import BACKBONES
 from helpers.results import runs as records

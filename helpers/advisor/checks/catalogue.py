@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from tqdm import tqdm
 
-from helpers.advisor.checks import (
-    duplicates,
-    inputs,
-    label_errors,
-    leakage,
-    shift,
-    sizes,
-)
+from helpers.advisor.checks import features, inputs, leakage
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
-from helpers.advisor.task import Form
+from helpers.advisor.task import Form, key_of
 from helpers.errors import UserError
 from helpers.storage.seals import digests
 
 _VERSION = 6  # raise it when a check finds something else in the same data
 
-CHECKS: tuple[Check, ...] = (
-    *shift.CHECKS,
-    *sizes.CHECKS,
-    *inputs.CHECKS,
-    *duplicates.CHECKS,
-    *leakage.CHECKS,
-    *label_errors.CHECKS,
-)
+CHECKS: tuple[Check, ...] = (*features.CHECKS, *inputs.CHECKS, *leakage.CHECKS)
 
-
-FINDINGS = Form[tuple[Finding, ...]](
+FINDINGS = Form(
     read=lambda rows: tuple(Finding(**row | {"examples": tuple(row["examples"])}) for row in rows),
     write=lambda findings: [asdict(finding) for finding in findings],
 )
@@ -59,20 +43,17 @@ def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
             raise RefusedData(message, data, findings)
 
 
-def checks_key(data: OwnData) -> str:
+def checks_key(data: OwnData, *looked_at: object) -> str:
     """What findings depend on, as the name of a file: they hold while the files stay as they are.
 
-    It hashes the names of the checks, what the data says, and names and content of its files.
+    It hashes the names of the checks, what the data says, names and content of its files, and what
+    else they are `looked_at` with.
     """
-    names = [_VERSION, *(check.name for check in CHECKS)]
-    digest = hashlib.blake2b(repr(names).encode(), digest_size=6)
-    for array in (data.labels, data.splits, data.groups, data.together):
-        digest.update(repr(None if array is None else array.tolist()).encode("utf-8"))
-    digest.update(repr([asdict(finding) for finding in data.findings]).encode("utf-8"))
-    files = digests(data.items) if data.modality == "image" else [""] * len(data)
-    for item, content in zip(data.items, files, strict=True):
-        digest.update(f"{item}\0{content}\0".encode("utf-8", "replace"))
-    return f"checks-{digest.hexdigest()}"
+    said = (data.labels, data.splits, data.groups, data.together)
+    said = [None if array is None else array.tolist() for array in said]
+    files = digests(data.items) if data.modality == "image" else ()
+    checks = [check.name for check in CHECKS]
+    return key_of("checks", checks, said, data.findings, data.items, files, _VERSION, *looked_at)
 
 
 def run_checks(data: OwnData, **known: Any) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted
+from helpers.advisor.data import Finding, OwnData, counted
 from helpers.advisor.task import decoded
 from helpers.errors import UserError
 from helpers.runtime import release_pages
@@ -70,29 +70,25 @@ def readable(data: OwnData, side: int | None, channels: int) -> OwnData:
     good = np.isin(rows, array.kept)
     if good.all():
         return data
-    _check_splits(data, good)
-    kept, gone = np.flatnonzero(good), np.flatnonzero(~good)
-    unread = np.setdiff1d(np.arange(len(array.kept) + len(array.skipped)), array.kept)
-    skipped = dict(zip(unread.tolist(), array.skipped, strict=True))
-    finding = Finding(
-        "unreadable files",
-        "warning",
-        f"{counted(len(gone), 'picture')} of {len(data):,} cannot be read and were left out: "
-        f"it {skipped[int(rows[gone[0]])].problem} for one.",
-        data.names(gone[:MOST_EXAMPLES]),
-        "Replace them or save them anew; a picture that is cut off was often not copied whole.",
-    )
-    return data.take(kept).found(finding)
-
-
-def _check_splits(data: OwnData, good: np.ndarray) -> None:
-    """Refuse data of which a whole split cannot be read: another would be drawn in its place."""
+    # Another would be drawn in the place of a split that cannot be read at all.
     named = np.unique(data.splits[data.splits != ""])
     if lost := [str(split) for split in named if not good[data.splits == split].any()]:
         raise UserError(
             f"{data.root}: no picture of the {' and '.join(lost)} split can be read; mend them, or "
             "leave the split out to have one drawn from train"
         )
+    gone = np.flatnonzero(~good)
+    unread = np.setdiff1d(np.arange(len(array.kept) + len(array.skipped)), array.kept)
+    problem = array.skipped[np.searchsorted(unread, rows[gone[0]])].problem
+    finding = Finding(
+        "unreadable files",
+        "warning",
+        f"{counted(len(gone), 'picture')} of {len(data):,} cannot be read and were left out: "
+        f"it {problem} for one.",
+        data.names(gone),
+        "Replace them or save them anew; a picture that is cut off was often not copied whole.",
+    )
+    return data.take(np.flatnonzero(good)).found(finding)
 
 
 def thumbnails(data: OwnData, side: int, channels: int) -> np.ndarray:
@@ -102,7 +98,15 @@ def thumbnails(data: OwnData, side: int, channels: int) -> np.ndarray:
     """
     large = decoded(data, side, channels).images
     key = ["thumbnails", large.shape, side, channels, *digests(data.items)]
-    return array_memmap(lambda: _shrunk(large), THUMBNAIL, key)[..., 0]
+
+    def shrunk() -> np.ndarray:
+        grey = (Image.fromarray(picture.squeeze()).convert("L") for picture in large)
+        size = (THUMBNAIL, THUMBNAIL)
+        small = np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
+        release_pages(large)
+        return small
+
+    return array_memmap(shrunk, THUMBNAIL, key)[..., 0]
 
 
 def read_headers(data: OwnData) -> pd.DataFrame:
@@ -136,12 +140,3 @@ def _header(file: object) -> tuple | None:
 
 def _text(value: object) -> str:
     return " ".join(str(value).replace("\0", "").split()) if value else ""
-
-
-def _shrunk(images: np.ndarray) -> np.ndarray:
-    """uint8 (N, S, S, C) -> uint8 (N, 32, 32, 1), grey."""
-    grey = (Image.fromarray(picture.squeeze()).convert("L") for picture in images)
-    size = (THUMBNAIL, THUMBNAIL)
-    small = np.stack([one.resize(size, Image.Resampling.BICUBIC) for one in grey])[..., None]
-    release_pages(images)
-    return small

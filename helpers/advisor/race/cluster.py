@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from helpers.experiments.workers import dask_client, limited_threads, one_line
 # Seconds that workers have at the start to show that they see the data, which they decode for it.
 PATIENCE, LEAST_PATIENCE = 300.0, 30.0
 Outcome = dict[str, Any] | Skipped  # a row, or why there is none
-TICK = 0.5  # seconds between looks at the cluster, where nothing ends
+TICK = 0.1  # seconds between looks at the cluster
 ABSENCE = 30.0  # seconds without any worker after which a race ends: a nanny takes some to restart
 ANSWER = 30.0  # seconds that the scheduler has to answer
 DELIVERY = 60.0  # seconds that a row and its model may take to come here
@@ -68,12 +68,6 @@ def _connected(address: str, consequence: str = "") -> Iterator[Any]:
         yield client
 
 
-class _Flight(NamedTuple):
-    job: RaceRun
-    worker: str
-    ends: float
-
-
 class Cluster:
     """The workers behind a scheduler, as a race uses them: one run at a time on each.
 
@@ -101,7 +95,7 @@ class Cluster:
                         f"no worker of {self.address} answers within {seconds:.0f} s; wait until "
                         "they have ended other work, or start more"
                     )
-                self._wait()
+                self._look()
         return self
 
     def rows(
@@ -119,10 +113,12 @@ class Cluster:
                     seconds = allowed(job)
                     if isinstance(seconds, Skipped):
                         yield job, seconds
-                    else:
-                        self._start(job, worker, seconds)
+                        continue
+                    asked = (asdict(job), *self.about, seconds)
+                    future = self._submit(execute_remotely, *asked, data=self.data, on=worker)
+                    self.flying[future] = job, worker, time.monotonic() + seconds + OVERTIME
                 if self.flying or waiting:
-                    self._wait()
+                    self._look()
                 yield from self._ended(waiting)
                 if waiting and not self.flying:
                     why = allowed(waiting[0])
@@ -134,9 +130,8 @@ class Cluster:
         """Be connected; what goes on at its end is cancelled, which takes an epoch at most."""
         with _connected(self.address, consequence) as self.client:
             self.asked: dict[str, Any] = {}  # worker → future of its look around
-            self.flying: dict[Any, _Flight] = {}
+            self.flying: dict[Any, tuple[RaceRun, str, float]] = {}  # to its job, worker and end
             self.strikes: Counter[RaceRun] = Counter()
-            self.news = threading.Event()  # something has ended
             self.last_seen = time.monotonic()
             # Sent once, and again where its holder dies.
             with warnings.catch_warnings():
@@ -150,44 +145,31 @@ class Cluster:
 
     def _idle(self) -> list[str]:
         """Workers that see the data and have nothing of ours to do."""
-        busy = {flight.worker for flight in self.flying.values()}
-        return sorted((self.checked & self.present) - busy)
-
-    def _start(self, job: RaceRun, worker: str, seconds: float) -> None:
-        """Run a job on a worker, which gives it up after so many seconds."""
-        future = self._submit(
-            execute_remotely, asdict(job), *self.about, seconds, data=self.data, on=worker
-        )
-        self.flying[future] = _Flight(job, worker, time.monotonic() + seconds + OVERTIME)
-
-    def _wait(self) -> None:
-        """Wait a moment, or less where something ends; then look who is there."""
-        self.news.wait(TICK)
-        self.news.clear()
-        self._look()
+        return sorted((self.checked & self.present) - {w for _, w, _ in self.flying.values()})
 
     def _ended(self, waiting: list[RaceRun]) -> Iterator[tuple[RaceRun, Outcome]]:
         """Yield what has ended or is given up; whose worker died for the first time waits again."""
         for future, (job, worker, ends) in list(self.flying.items()):
-            if future.done():
-                came = self._outcome(future, job)
-            elif worker not in self.present:
-                self.strikes[job] += 1
-                came = DIED if self.strikes[job] >= STRIKES else None
-            elif time.monotonic() > ends:
-                came = LATE
-            else:
+            done = future.done()
+            if not done and worker in self.present and time.monotonic() <= ends:
                 continue
             del self.flying[future]
-            if not future.done():
-                self._cancel([future])
-            if came is None:
-                waiting.insert(0, job)
+            if done:
+                yield job, self._outcome(future, job)
                 continue
-            yield job, came
+            self._cancel([future])
+            if worker in self.present:
+                yield job, LATE
+                continue
+            self.strikes[job] += 1
+            if self.strikes[job] < STRIKES:
+                waiting.insert(0, job)
+            else:
+                yield job, DIED
 
     def _look(self) -> None:
-        """See which workers are there; new ones are asked what they see."""
+        """Wait a moment, then see which workers are there; new ones are asked what they see."""
+        time.sleep(TICK)
         if self.client.status != "running":
             raise self._gone()
         try:
@@ -201,23 +183,20 @@ class Cluster:
         for worker in self.present - self.checked - set(self.asked):
             self.asked[worker] = self._submit(look_around, *self.about, data=self.data, on=worker)
         for worker, future in list(self.asked.items()):
-            if worker not in self.present or future.done():
+            if worker not in self.present:
                 del self.asked[worker]
-                if worker in self.present:
-                    self._check(worker, future)
+            elif future.done():
+                del self.asked[worker]
+                error = self._error(future)
+                if isinstance(error, UserError):
+                    raise UserError(f"the worker at {worker} cannot take part: {error}")
+                if error is not None:
+                    raise UserError(
+                        f"the worker at {worker} cannot take part ({one_line(error)}); install "
+                        "this version of the package there"
+                    )
+                self.checked.add(worker)
         self.count = max(1, len(self.checked & self.present))
-
-    def _check(self, worker: str, future: Any) -> None:
-        error = self._error(future)
-        if error is None:
-            self.checked.add(worker)
-        elif isinstance(error, UserError):
-            raise UserError(f"the worker at {worker} cannot take part: {error}")
-        else:
-            raise UserError(
-                f"the worker at {worker} cannot take part ({one_line(error)}); install this "
-                "version of the package there"
-            )
 
     def _outcome(self, future: Any, job: RaceRun) -> Outcome:
         error = self._error(future)
@@ -246,20 +225,13 @@ class Cluster:
 
     def _submit(self, function: Callable, *mine: Any, on: str, data: Any = None) -> Any:
         """Call a function with `mine`, then `data` (a future), on a worker."""
+        key, more = f"{function.__name__}-{uuid.uuid4().hex}", [] if data is None else [data]
         try:
-            future = self.client.submit(
-                _sealed(function, mine),
-                *([] if data is None else [data]),
-                key=f"{function.__name__}-{uuid.uuid4().hex}",
-                workers=[on],
-            )
-        except Exception as error:
-            # It may have closed since `_look`.
+            return self.client.submit(_sealed(function, mine), *more, key=key, workers=[on])
+        except Exception as error:  # it may have closed since `_look`
             if self.client.status == "running":
                 raise
             raise self._gone() from error
-        future.add_done_callback(lambda _: self.news.set())
-        return future
 
     def _cancel(self, futures: Sequence[Any]) -> None:
         if futures and self.client.status == "running":
@@ -334,9 +306,16 @@ def execute_remotely(
     name, data: see `look_around`, and for UserError. Returns the row, and the files of the model
     where one is kept. Raises OutOfTime, too when nobody wants it any more.
     """
-    deadline = time.monotonic() + seconds
-    threads, wanted = _place()
-    with _turn, limited_threads(threads):
+    from distributed import get_worker
+
+    deadline, worker = time.monotonic() + seconds, get_worker()
+    key = worker.get_current_task()
+
+    def wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state not in ("cancelled", "released", "forgotten")
+
+    with _turn, limited_threads(worker.state.nthreads):
         own, network = _seen(name, backbone, image_size, data)
         race, run = RaceFile(own, backbone, image_size), RaceRun(**job)
         row = execute(run, race, network, deadline, wanted)
@@ -354,17 +333,3 @@ def _seen(name: str, backbone: str, image_size: int, data: str) -> tuple[OwnTask
             "with it, at the same path"
         )
     return own, load_backbone(backbone, size=image_size)
-
-
-def _place() -> tuple[int, Callable[[], bool]]:
-    """How many threads this worker has, and whether the task at hand is still wanted."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    key = worker.get_current_task()
-
-    def wanted() -> bool:
-        task = worker.state.tasks.get(key)
-        return task is not None and task.state not in ("cancelled", "released", "forgotten")
-
-    return worker.state.nthreads, wanted

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from helpers.advisor.costs import BATCH_SIZE, settings_of
 from helpers.advisor.export import model_facts, save_fitted
 from helpers.advisor.folds import folds_of, part_of
-from helpers.advisor.hyperparameters import BATCH_SIZE, settings_of
 from helpers.advisor.model_folder import is_kept
 from helpers.advisor.task import OwnTask, own_folder
 from helpers.approaches import Fitted, get_approach, parse_options
@@ -87,10 +87,11 @@ class RaceFile:
     image_size: int
 
     @property
-    def path(self) -> Path:
-        """Where the rows are: in the cache, by content."""
+    def table(self) -> RowFile:
+        """The rows, in the cache by content."""
         plain = self.backbone.replace(":", "_").replace("/", "_")
-        return own_folder(self.own.name) / f"race-{VERSION}-{plain}-{self.image_size}.csv"
+        name = f"race-{VERSION}-{plain}-{self.image_size}.csv"
+        return RowFile(own_folder(self.own.name) / name, COLUMNS, checked=True)
 
     def run_id(self, job: RaceRun) -> str:
         """Hash of everything that was asked."""
@@ -100,14 +101,13 @@ class RaceFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a finished run; it is on the disk when this returns."""
-        self._file().append_row({name: row[name] for name in COLUMNS}, key=True)
+        self.table.append_row({name: row[name] for name in COLUMNS}, key=True)
 
     def load(self) -> pd.DataFrame:
         """Every finished run, `right` as text of hexadecimal digits."""
         kinds = {"right": str, "run_id": str, "git": str}
-        return pd.read_csv(
-            io.BytesIO(self._file().read()), encoding="utf-8", dtype=kinds, keep_default_na=False
-        )
+        rows = io.BytesIO(self.table.read())
+        return pd.read_csv(rows, encoding="utf-8", dtype=kinds, keep_default_na=False)
 
     def model_folder(self, job: RaceRun) -> Path:
         """Where the trained model of a job is kept; it is whole where it has a recipe."""
@@ -122,7 +122,8 @@ class RaceFile:
 
         Whoever deletes the cache meanwhile takes the model along, and it is trained again.
         """
-        for left in reversed(range(TRIALS)):
+        left = TRIALS
+        while True:
             if not self.has_model(job):
                 row = execute(job, self)
                 if row["run_id"] not in set(self.load()["run_id"]):
@@ -130,12 +131,9 @@ class RaceFile:
             try:
                 return use(self.model_folder(job))
             except UserError:
+                left -= 1
                 if not left or self.has_model(job):
                     raise
-        raise AssertionError("the last trial returns or raises")
-
-    def _file(self) -> RowFile:
-        return RowFile(self.path, COLUMNS, checked=True)
 
 
 def execute(

@@ -1,4 +1,4 @@
-"""Which approach leads a race, and which may yet be better: on the examples that both judged.
+"""Where a race stands, and what it says: on the examples that both judged, and on the test split.
 
 Measurements speak alone here. What the records let expect chose who has a turn; weighing it in, or
 the covariances of everything, gave up no less in simulated races
@@ -7,18 +7,23 @@ the covariances of everything, gave up no less in simulated races
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.advisor.folds import Folds
+from helpers.advisor.answer import Answer
+from helpers.advisor.export import load_model
+from helpers.advisor.folds import Folds, share_right
+from helpers.advisor.prior import Expected, chance_right, verdict_of
 from helpers.advisor.probe import mcnemar
-from helpers.advisor.race.runs import right_of
-from helpers.results.expected_regret import cheapest_credible
+from helpers.advisor.race.runs import RaceFile, RaceRun, right_of
+from helpers.advisor.task import Form, remembered
+from helpers.results.expected_regret import MARGIN, cheapest_credible
 from helpers.results.statistics import wilson_interval
+from helpers.vocabulary import phrase_of
 
 SURE = 0.05  # a p-value below which two approaches differ
 
@@ -56,11 +61,11 @@ class Arm:
 
 def arms_of(rows: pd.DataFrame, folds: Folds) -> dict[str, Arm]:
     """The approaches that have runs, as rows of the race's file."""
-    arms = {}
-    for name, of_approach in rows.groupby("approach"):
-        runs = {int(row.fold): right_of(row) for row in of_approach.itertuples()}
-        arms[str(name)] = arm_of(str(name), runs, folds)
-    return arms
+    runs = {
+        str(name): {int(row.fold): right_of(row) for row in own.itertuples()}
+        for name, own in rows.groupby("approach")
+    }
+    return {name: arm_of(name, own, folds) for name, own in runs.items()}
 
 
 def arm_of(name: str, runs: Mapping[int, np.ndarray], folds: Folds) -> Arm:
@@ -128,12 +133,10 @@ def paired_p(one: Arm, other: Arm) -> float:
 
 def measured_row(arm: Arm, place: Standing, seconds: float, n_train: int) -> dict[str, Any]:
     """One approach of a race, as `advise --json` tells it."""
-    low, high = arm.interval
+    shares = zip(("accuracy", "low", "high"), (arm.accuracy, *arm.interval), strict=True)
     return {
         "approach": arm.approach,
-        "accuracy": round(arm.accuracy, 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
+        **{name: round(share, 4) for name, share in shares},
         "n_train": n_train,
         "runs": len(arm.runs),
         "judged": len(arm.share),
@@ -141,3 +144,106 @@ def measured_row(arm: Arm, place: Standing, seconds: float, n_train: int) -> dic
         "p_value": float(f"{place.p_values[arm.approach]:.3g}"),
         "seconds": float(f"{seconds:.4g}"),
     }
+
+
+@dataclass(frozen=True)
+class Test:
+    """Accuracy on the test split, read once: 95 % Wilson interval, and what it was trained on."""
+
+    approach: str
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    n_train: int
+    run_id: str
+
+    __test__ = False  # for pytest: this is no test
+
+
+def read_test(race: RaceFile, job: RaceRun) -> Test:
+    """Predict the test split with a trained model; what was read once is not read again."""
+    split, run_id = race.own.task.test, race.run_id(job)
+
+    def tested() -> Test:
+        predicted = race.use_model(job, lambda folder: load_model(folder).predict(split.inputs))
+        share = share_right(predicted == split.labels)
+        return Test(job.approach, **share, n_train=job.n_train, run_id=run_id)
+
+    form = Form(read=lambda facts: Test(**facts), write=asdict)
+    return remembered(race.own.name, f"models/{run_id}/test", form, tested)
+
+
+def measured_answer(
+    before: Answer,
+    arms: Mapping[str, Arm],
+    waiting: Sequence[Expected],
+    take: str,
+    test: Test,
+    spent: Mapping[str, float],
+) -> Answer:
+    """The answer with what was measured in it, first.
+
+    waiting: what had no turn for want of time. spent: seconds of a run, by approach.
+    """
+    place = standing(arms)
+    still_open, next_measurement = _open_words(arms, waiting, place, take)
+    arm, own = arms[take], _measured(arms[take], test.n_train)
+    gaps = [other.above(arm) for name, other in arms.items() if name != take]
+    chance = chance_right([*gaps, *(one.above(own) for one in waiting)])
+    runs = "1 run" if len(arm.runs) == 1 else f"{len(arm.runs)} runs"
+    told = [
+        f"Measured on your data: {phrase_of(take)} gets {arm.accuracy:.3f} of "
+        f"{len(arm.share):,} held-out examples right ({own.low:.3f} to {own.high:.3f}; {runs}, "
+        f"{spent[take]:.0f} s each).",
+        still_open,
+        f"On the test split, read once at the end, {phrase_of(take)} trained on all "
+        f"{test.n_train:,} training examples gets {test.accuracy:.3f} ({test.low:.3f} to "
+        f"{test.high:.3f}, n = {test.n:,}).",
+    ]
+    overtaken = {*before.headline} - {*before.about_probe}  # what the look expected
+    return replace(
+        before,
+        approach=take,
+        verdict=verdict_of(chance),
+        chance=chance,
+        expected={name: _measured(one, test.n_train) for name, one in arms.items()},
+        reasons=(*told, *(one for one in before.reasons if one not in overtaken)),
+        headline=(*told, *before.about_probe),
+        next_measurement=next_measurement,
+    )
+
+
+def _open_words(
+    arms: Mapping[str, Arm], waiting: Sequence[Expected], place: Standing, take: str
+) -> tuple[str, str]:
+    """Who may yet be better, the best first, and what would tell: a sentence for each.
+
+    That is rivals, and who waits and whose interval allows it.
+    """
+    best = arms[place.leader].accuracy
+    reach = {name: best - place.shortfall[name] for name in (place.leader, *place.rivals)}
+    reach |= {one.approach: one.accuracy for one in waiting if one.high > best + MARGIN}
+    names = [name for name in sorted(reach, key=lambda name: -reach[name]) if name != take]
+    if not names:
+        return "No other approach that was raced can be expected to do better.", ""
+    how = {name: f"{arms[name].accuracy:.3f}" if name in arms else "not measured" for name in names}
+    told = ", ".join(f"{phrase_of(name)} ({how[name]})" for name in names)
+    why = "the best of them, and none that is clearly cheaper comes as near"
+    if take != place.leader:
+        why = f"the cheapest of those within {100 * MARGIN:.1f} points of the best"
+    first, said = names[0], f"Not settled against {told}; {phrase_of(take)} is {why}."
+    if first not in arms:
+        return said, f"Give the race more minutes: {phrase_of(first)} had no turn for want of time."
+    p_value = place.p_values[first if first != place.leader else take]
+    return said, (
+        f"More labelled examples to judge by: {phrase_of(first)} against {phrase_of(take)} is open "
+        f"(McNemar p = {p_value:.2g}), and a longer race on the same examples adds little once "
+        "each has been judged."
+    )
+
+
+def _measured(arm: Arm, n_train: int) -> Expected:
+    low, high = arm.interval
+    told = f"measured here on {len(arm.share):,} held-out examples, {n_train:,} to train on"
+    return Expected(arm.approach, arm.accuracy, low, high, len(arm.runs), told, True)

@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 from helpers.advisor.data import MOST_EXAMPLES, Finding, OwnData, counted, listing
 from helpers.advisor.read import arrow_files
 from helpers.advisor.read.build import SPLIT_NAMES, Listed, Table, assemble, read_each
-from helpers.advisor.read.class_folders import list_examples
+from helpers.advisor.read.class_folders import list_examples, read_texts
 from helpers.advisor.read.folder_layout import (
     PICTURE_SUFFIXES,
     TEXT_SUFFIXES,
@@ -19,16 +20,19 @@ from helpers.advisor.read.folder_layout import (
     lay_out,
 )
 from helpers.advisor.read.labels import HALF
-from helpers.advisor.read.table_columns import choose_columns
-from helpers.advisor.read.tables import READERS, read_table
-from helpers.advisor.read.text_files import read_texts
+from helpers.advisor.read.tables import READERS, choose_columns, read_table
 from helpers.errors import UserError
 from helpers.paths import expanded
 
-_PACKED = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+_MENDS = {  # of files of kinds that hold no labelled examples
+    PICTURE_SUFFIXES: "name the folder that has one folder of pictures for each class",
+    TEXT_SUFFIXES: "name the folder that has one folder of texts for each class, or a table",
+    (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"): "unpack it and name the folder",
+    (".xlsx", ".xls", ".ods", ".numbers"): "export the sheet as CSV in UTF-8",
+}
 _ABOUT_DATA = {"dataset_infos.json", "dataset_info.json"}  # what the Hub keeps beside tables
+_ADDRESS = re.compile(r"\s*(https?|s3|gs)://", re.IGNORECASE)
 _SHARD = re.compile(r"\d+|.*-\d+-of-\d+")
-_SHEETS = {".xlsx", ".xls", ".ods", ".numbers"}
 
 
 def read_data(
@@ -53,20 +57,18 @@ def read_data(
     """
     named, root = columns or {}, _existing(path)
     tables = _tables(root)
-    if tables is None:
-        given = [f"--{role}-column" for role, name in named.items() if name]
-        if given:
-            raise UserError(
-                f"{root} is a folder of class folders, where {given[0]} means nothing; point at a "
-                "table to choose columns"
-            )
-        layout = lay_out(root, prefer)
-        kind, listed = layout.modality, list_examples(layout)
-        if kind == "text":
-            read_texts(root, listed)
-    else:
-        kind, listed = _from_tables(root, tables, named)
-    return assemble(root, kind, listed)
+    if tables is not None:
+        return assemble(root, *_from_tables(root, tables, named))
+    if given := [f"--{role}-column" for role, name in named.items() if name]:
+        raise UserError(
+            f"{root} is a folder of class folders, where {given[0]} means nothing; point at a "
+            "table to choose columns"
+        )
+    layout = lay_out(root, prefer)
+    listed = list_examples(layout)
+    if layout.modality == "text":
+        read_texts(root, listed)
+    return assemble(root, layout.modality, listed)
 
 
 def _existing(path: str | Path) -> Path:
@@ -80,17 +82,9 @@ def _existing(path: str | Path) -> Path:
         raise UserError(f"{str(root)!r} cannot be opened ({error}); check the path") from error
     if is_folder or (is_file and root.suffix.lower() in {*READERS, ".arrow"}):
         return root
-    suffix = root.suffix.lower()
-    if suffix in PICTURE_SUFFIXES:
-        mend = "name the folder that has one folder of pictures for each class"
-    elif suffix in TEXT_SUFFIXES:
-        mend = "name the folder that has one folder of texts for each class, or a table"
-    elif suffix in _PACKED:
-        mend = "unpack it and name the folder"
-    elif suffix in _SHEETS:
-        mend = "export the sheet as CSV in UTF-8"
-    else:
-        mend = f"use a folder of class folders, or one of {', '.join(sorted(READERS))}"
+    suffix, others = root.suffix.lower(), ", ".join(sorted(READERS))
+    mends = (mend for kinds, mend in _MENDS.items() if suffix in kinds)
+    mend = next(mends, f"use a folder of class folders, or one of {others}")
     what = f"a file of kind {suffix or 'unknown'}" if is_file else "neither file nor folder"
     raise UserError(f"{root} is {what}; {mend}")
 
@@ -112,21 +106,19 @@ def _tables(root: Path) -> list[tuple[str | None, Table]] | None:
     folders = [file for file in seen if file.is_dir()]
     if not tables:
         return None if _hold_examples(folders) else _tables_below(root, folders)
-    by_split = [(_split_of(file), file) for file in tables]
-    metadata = [file for file in tables if file.stem == "metadata"]
-    if metadata and len(tables) == 1:
-        return [(None, _table_below(metadata[0]))]
-    if _hold_examples(folders):
+    names = [file.stem for file in tables]
+    if names != ["metadata"] and _hold_examples(folders):
         return None
-    if all(split for split, _ in by_split):
-        splits = [split for split, _ in by_split]
-        return list(zip(splits, read_each(_table_below, tables), strict=True))
-    if len(tables) == 1 or all(_SHARD.fullmatch(file.stem) for file in tables):
-        return [(None, table) for table in read_each(_table_below, tables)]
-    raise UserError(
-        f"{root} holds several tables ({', '.join(file.name for file in tables[:5])}); name one of "
-        "them, or call them train, validation and test"
-    )
+    # A table's name begins with its split: train.csv, test-00000-of-00001.parquet.
+    splits = [SPLIT_NAMES.get(re.split("[-_.]", name.lower())[0]) for name in names]
+    if not all(splits):
+        if len(tables) > 1 and not all(map(_SHARD.fullmatch, names)):
+            raise UserError(
+                f"{root} holds several tables ({', '.join(file.name for file in tables[:5])}); "
+                "name one of them, or call them train, validation and test"
+            )
+        splits = [None] * len(tables)
+    return list(zip(splits, read_each(_table_below, tables), strict=True))
 
 
 def _is_table(file: Path) -> bool:
@@ -157,20 +149,12 @@ def _table_below(file: Path) -> Table:
 def _hold_examples(folders: Sequence[Path]) -> bool:
     """Whether folders hold pictures or, two or more of them, several texts: fewer are notes."""
     texts: Counter[Path] = Counter()
-    for folder in folders:
-        for pattern in ("*", "*/*"):  # two levels down are enough to see it
-            for file in folder.glob(pattern):
-                if file.suffix.lower() in PICTURE_SUFFIXES:
-                    return True
-                if file.suffix.lower() in TEXT_SUFFIXES:
-                    texts[file.parent] += 1
+    for folder, pattern in product(folders, ("*", "*/*")):  # two levels down are enough to see it
+        for file in folder.glob(pattern):
+            if file.suffix.lower() in PICTURE_SUFFIXES:
+                return True
+            texts[file.parent] += file.suffix.lower() in TEXT_SUFFIXES
     return sum(n > 1 for n in texts.values()) > 1
-
-
-def _split_of(file: Path) -> str | None:
-    """The split that a table's name begins with: train.csv, test-00000-of-00001.parquet."""
-    start = file.stem.lower().replace("_", "-").replace(".", "-").partition("-")[0]
-    return SPLIT_NAMES.get(start)
 
 
 def _from_tables(
@@ -192,8 +176,7 @@ def _listed(table: Table, split: str | None, asked: Mapping[str, str | None]) ->
     modality, taken = choose_columns(table, asked)
     item, group = taken[modality], taken["group"]
     labels = table.columns[taken["label"]]
-    names = table.class_names.get(taken["label"])
-    if names:
+    if names := table.class_names.get(taken["label"]):
         labels = [_class_name(names, label) for label in labels]
     ignored = [name for name in table.columns if name not in taken.values()]
     if split:
@@ -226,14 +209,13 @@ def _class_name(names: Sequence[str], label: object) -> str:
 def _joined(root: Path, parts: Sequence[Listed]) -> Listed:
     """The examples of several tables as one. Refuses tables of which other columns were taken."""
     first = parts[0].columns
-    for part in parts[1:]:
-        for role in first.keys() - {"ignored"}:
-            one, other = first[role], part.columns[role]
-            if one != other:
-                raise UserError(
-                    f"{root}: the {role} is the column {one!r} in one table and {other!r} in "
-                    "another; give the columns the same names in every table"
-                )
+    for part, role in product(parts[1:], first.keys() - {"ignored"}):
+        one, other = first[role], part.columns[role]
+        if one != other:
+            raise UserError(
+                f"{root}: the {role} is the column {one!r} in one table and {other!r} in another; "
+                "give the columns the same names in every table"
+            )
 
     def all_of(name: str) -> list | None:
         values = [getattr(part, name) for part in parts]
@@ -251,7 +233,9 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     if column in table.picture_columns:
         arrow_files.unpack_pictures(table, column, listed)
     else:
-        addresses = [row for row, name in enumerate(listed.items) if _is_address(name)]
+        addresses = [
+            row for row, name in enumerate(listed.items) if _ADDRESS.match(str(name or ""))
+        ]
         if addresses:
             raise UserError(
                 f"{table.file}: {len(addresses):,} of {len(listed.items):,} names in {column!r} "
@@ -271,7 +255,8 @@ def _find_pictures(table: Table, column: str, listed: Listed) -> None:
     listed.leave_out(
         gone,
         "files that do not exist",
-        f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not exist",
+        f"{counted(len(gone), 'row')} of {len(listed.items):,} name a picture that does not exist "
+        "and were left out.",
         "Correct the paths; they are taken from the folder of the table.",
         [f"{listed.where[r]}: {table.columns[column][r]!s:.120}" for r in gone[:MOST_EXAMPLES]],
     )
@@ -288,14 +273,8 @@ def _is_there(file: Path | None) -> bool:
     return False
 
 
-def _is_address(value: object) -> bool:
-    scheme, separator, _ = str(value or "").strip().lower().partition("://")
-    return bool(separator) and scheme in ("http", "https", "s3", "gs")
-
-
 def _picture(table: Path, value: object) -> Path | None:
-    name = str(value or "").strip()
-    if not name:
+    if not (name := str(value or "").strip()):
         return None
     file = table.parent / name
     return file if "\\" not in name or _is_there(file) else table.parent / name.replace("\\", "/")
@@ -313,27 +292,22 @@ def _check_texts(table: Table, column: str, listed: Listed) -> None:
             f"{table.file}: {len(others):,} of {counted(len(listed.items), 'row')} hold no text in "
             f"{column!r} ({listing(others)}); name the column of texts with --text-column"
         )
-    _mend_halves(listed)
-    gone = [row for row, value in enumerate(listed.items) if not (value and value.strip())]
-    if len(gone) == len(listed.items):
-        raise UserError(f"{table.file}: every text in {column!r} is empty; name another column")
-    found = f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text"
-    listed.leave_out(gone, "empty texts", found, "Fill them in, or remove the rows.")
-
-
-def _mend_halves(listed: Listed) -> None:
-    """Put U+FFFD in place of halves of characters, which JSON can hold and nothing can write."""
     texts = [value and HALF.sub("\ufffd", value) for value in listed.items]
-    rows = [row for row, value in enumerate(listed.items) if value != texts[row]]
-    if rows:
+    halves = [row for row, value in enumerate(listed.items) if value != texts[row]]
+    if halves:  # which JSON can hold and nothing can write
         listed.items = texts
         listed.findings.append(
             Finding(
                 "halves of characters",
                 "note",
-                f"{counted(len(rows), 'text holds', 'texts hold')} one half of a character alone; "
-                "U+FFFD was read in its place.",
-                tuple(listed.where[row] for row in rows[:MOST_EXAMPLES]),
+                f"{counted(len(halves), 'text holds', 'texts hold')} one half of a character "
+                "alone; U+FFFD was read in its place.",
+                tuple(listed.where[row] for row in halves[:MOST_EXAMPLES]),
                 "Write these texts anew: something cut an emoji in two.",
             )
         )
+    gone = [row for row, value in enumerate(listed.items) if not (value and value.strip())]
+    if len(gone) == len(listed.items):
+        raise UserError(f"{table.file}: every text in {column!r} is empty; name another column")
+    found = f"{counted(len(gone), 'row')} of {len(listed.items):,} have no text and were left out."
+    listed.leave_out(gone, "empty texts", found, "Fill them in, or remove the rows.")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from io import BytesIO
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from PIL import Image
@@ -64,19 +64,17 @@ def read_saved_dataset(folder: Path) -> list[tuple[str | None, Table]]:
 
     Raises UserError where its own lists name files that are not there.
     """
-    if (folder / "dataset_dict.json").is_file():
-        splits = _json(folder / "dataset_dict.json").get("splits", [])
-        known = [split for split in splits if SPLIT_NAMES.get(split.lower())]
-        if len(splits) == 1:
-            return [(None, table) for table in _shards(folder / splits[0])]
-        if len(known) < len(splits):
-            strange = listing([repr(split) for split in splits if split not in known])
-            raise UserError(
-                f"{folder} has other splits ({strange}); save the data set with train, validation "
-                "and test alone"
-            )
-        return [(split, table) for split in splits for table in _shards(folder / split, split)]
-    return [(None, table) for table in _shards(folder)]
+    if not (folder / "dataset_dict.json").is_file():
+        return [(None, table) for table in _shards(folder)]
+    splits = _json(folder / "dataset_dict.json").get("splits", [])
+    if len(splits) == 1:
+        return [(None, table) for table in _shards(folder / splits[0])]
+    if strange := [repr(split) for split in splits if split.lower() not in SPLIT_NAMES]:
+        raise UserError(
+            f"{folder} has other splits ({listing(strange)}); save the data set with train, "
+            "validation and test alone"
+        )
+    return [(split, table) for split in splits for table in _shards(folder / split, split)]
 
 
 def _shards(folder: Path, split: str = "") -> list[Table]:
@@ -92,11 +90,9 @@ def _shards(folder: Path, split: str = "") -> list[Table]:
             f"{folder} lacks {len(missing):,} of {counted(len(files), 'file')} that its state.json "
             f"names ({listing(missing)}); copy the whole folder"
         )
-    tables = [read_arrow(file) for file in files]
-    before = 0
+    tables, rows = [read_arrow(file) for file in files], count(1)
     for table in tables:
-        table.where = [f"{split} row {before + n + 1}".strip() for n in range(len(table))]
-        before += len(table)
+        table.where = [f"{split} row {next(rows)}".strip() for _ in table.where]
     return tables
 
 
@@ -128,12 +124,12 @@ def _table(file: Path, schema: object, n: int, batches: Callable) -> Table:
         if features.get(field.name, {}).get("_type") == "Image"
         or _holds_pictures(field.type, cells(field.name))
     )
-    columns: dict[str, list] = {}
-    for name in schema.names:
-        inside = name in pictures
-        columns[name] = (
-            _Pictures(n, partial(cells, name)) if inside else _values(file, name, batches([name]))
-        )
+    columns = {
+        name: _Pictures(n, partial(cells, name))
+        if name in pictures
+        else _values(file, name, batches([name]))
+        for name in schema.names
+    }
     names = {
         name: feature["names"]
         for name, feature in features.items()
@@ -199,29 +195,26 @@ def unpack_pictures(table: Table, column: str, listed: Listed) -> None:
     A file is named by its content, so that an unpacked picture is never written twice.
     """
     folder = paths.cache_dir() / "advisor" / "pictures"
-    files: list[Path | None] = []
+
+    def unpacked(wrong: Collection[Path] = ()) -> list[Path | None]:
+        batches = table.columns[column].batches()
+        return [_unpacked(cell, folder, table.file.parent, wrong) for b in batches for cell in b]
+
     try:
-        for batch in table.columns[column].batches():
-            files += [_unpacked(cell, folder, table.file.parent) for cell in batch]
-        inside = [file for file in files if file and folder in file.parents]
-        now = dict(zip(inside, digests(inside, folder), strict=True))
-        wrong = {file for file in inside if now[file] != file.stem}
-        if wrong:
+        listed.items = unpacked()
+        inside = [file for file in listed.items if file and folder in file.parents]
+        now = zip(inside, digests(inside, folder), strict=True)
+        if wrong := {file for file, digest in now if digest != file.stem}:
             print(f"{len(wrong)} pictures in {folder} are damaged: unpacked again", file=sys.stderr)
-            for batch in table.columns[column].batches():
-                for cell in batch:
-                    _unpacked(cell, folder, table.file.parent, wrong)
+            unpacked(wrong)
     except OSError as error:
         raise disk_error(f"unpacking the pictures in {table.file}", folder, error) from error
-    listed.items = files
 
 
-def _unpacked(
-    cell: object, folder: Path, beside: Path, wrong: Collection[Path] = ()
-) -> Path | None:
+def _unpacked(cell: object, folder: Path, beside: Path, wrong: Collection[Path]) -> Path | None:
     """The file of a picture, written where it is missing or one of those that are `wrong`."""
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    name = cell.get("path") if isinstance(cell, dict) else None
+    held = cell if isinstance(cell, dict) else {"bytes": cell}
+    content, name = held.get("bytes"), held.get("path")
     if content is None:
         return beside / name if name else None
     digest = hashlib.sha256(content).hexdigest()

@@ -46,24 +46,13 @@ class Listed:
         return self.where[row] if self.where else str(self.items[row])
 
     def leave_out(
-        self,
-        gone: Sequence[int],
-        check: str,
-        found: str,
-        mend: str,
-        examples: Sequence[str] | None = None,
-        more: str = "",
+        self, gone: Sequence[int], check: str, found: str, mend: str, shown: Sequence[str] = ()
     ) -> None:
-        """Leave some of the examples out, and tell it. found: how many, and what they lack.
-
-        examples: what shows it; None: their places. more: ends the sentence.
-        """
+        """Leave some of the examples out, and tell it. shown: what shows it, else their places."""
         if not gone:
             return
-        told = f"{found} and were left out{more}."
-        if examples is None:
-            examples = [self.place(row) for row in gone[:MOST_EXAMPLES]]
-        self.findings.append(Finding(check, "warning", told, tuple(examples), mend))
+        shown = shown or [self.place(row) for row in gone[:MOST_EXAMPLES]]
+        self.findings.append(Finding(check, "warning", found, tuple(shown), mend))
         left = sorted(set(range(len(self.items))) - set(gone))
         for name in ("items", "labels", "splits", "groups", "where"):
             values = getattr(self, name)
@@ -78,6 +67,9 @@ def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
     classes = sorted(set(listed.labels), key=natural)
     _check_classes(root, classes, listed)
     index = {name: i for i, name in enumerate(classes)}
+    named, groups = [as_label(name) for name in listed.groups or ()], None
+    if len(set(named)) not in (0, 1, len(named)):  # all in one or each alone: it says nothing
+        groups = np.array([name or f"alone {row}" for row, name in enumerate(named)])
     data = OwnData(
         root=root,
         modality=modality,
@@ -85,7 +77,7 @@ def assemble(root: Path, modality: str, listed: Listed) -> OwnData:
         labels=np.array([index[name] for name in listed.labels], dtype=np.int64),
         classes=tuple(classes),
         splits=np.array(listed.splits if listed.splits else [""] * len(listed.items), dtype="U10"),
-        groups=_groups(listed),
+        groups=groups,
         findings=tuple(listed.findings),
         where=listed.where,
         columns=listed.columns,
@@ -111,7 +103,9 @@ def _name_labels(root: Path, listed: Listed) -> None:
     if named and len(gone) == len(named):
         raise UserError(f"{root}: no example has a label; name the column that holds them")
     listed.labels = named
-    found = f"{counted(len(gone), 'example')} of {len(named):,} have an empty label"
+    found = (
+        f"{counted(len(gone), 'example')} of {len(named):,} have an empty label and were left out."
+    )
     mend = "Give them a label, or count them as unlabelled examples."
     listed.leave_out(gone, "examples without a label", found, mend)
 
@@ -165,22 +159,24 @@ def _check_classes(root: Path, classes: Sequence[str], listed: Listed) -> None:
         )
 
 
-def _groups(listed: Listed) -> np.ndarray | None:
-    """Name the group of each example; an example whose group is empty stands alone."""
-    if listed.groups is None:
-        return None
-    names = [as_label(name) for name in listed.groups]
-    if len(set(names)) in (1, len(names)):  # all in one or each alone: it says nothing
-        return None
-    return np.array([name or f"alone {row}" for row, name in enumerate(names)])
-
-
 def _learnable(data: OwnData) -> OwnData:
     """Leave out classes that a given train split has no example of: nothing can learn them."""
     if not data.has_splits:
         return data
     held = {split: set(data.labels[data.splits == split].tolist()) for split in SPLITS}
-    data = _tell_unseen(data, held)
+    unseen = [
+        f"{data.classes[c]} (not in {split})"
+        for split in ("validation", "test")
+        if held[split]
+        for c in sorted(held["train"] - held[split])
+    ]
+    if unseen:
+        found = (
+            f"{counted(len(unseen), 'class is', 'classes are')} in train and not in another "
+            f"split: {listing(unseen)}."
+        )
+        mend = "Check the names of the classes, or draw the splits anew."
+        data = data.found(Finding("classes differ between splits", "warning", found, (), mend))
     strange = sorted(set(range(len(data.classes))) - held["train"])
     if not strange:
         return data
@@ -202,9 +198,8 @@ def _learnable(data: OwnData) -> OwnData:
         "Check the names of the classes, or put examples of them into train.",
     )
     left, labels = np.unique(data.labels[~lost], return_inverse=True)
-    kept = data.take(np.flatnonzero(~lost))
-    classes = tuple(data.classes[c] for c in left)
-    return replace(kept, classes=classes, labels=labels, listed=None, rows=None).found(finding)
+    kept = replace(data.take(np.flatnonzero(~lost)), labels=labels, listed=None, rows=None)
+    return replace(kept, classes=tuple(data.classes[c] for c in left)).found(finding)
 
 
 def _check_spellings(data: OwnData, lost: np.ndarray) -> None:
@@ -228,27 +223,6 @@ def _check_spellings(data: OwnData, lost: np.ndarray) -> None:
         )
 
 
-def _tell_unseen(data: OwnData, held: dict[str, set[int]]) -> OwnData:
-    unseen = [
-        f"{data.classes[c]} (not in {split})"
-        for split in ("validation", "test")
-        if held[split]
-        for c in sorted(held["train"] - held[split])
-    ]
-    if not unseen:
-        return data
-    return data.found(
-        Finding(
-            "classes differ between splits",
-            "warning",
-            f"{counted(len(unseen), 'class is', 'classes are')} in train and not in another "
-            f"split: {listing(unseen)}.",
-            (),
-            "Check the names of the classes, or draw the splits anew.",
-        )
-    )
-
-
 def read_each(read: Callable[[Any], Held], given: Sequence[Any]) -> list[Held]:
     """What `read` makes of each; raises one UserError that names the files it can't read."""
     held, broken = [], []
@@ -266,11 +240,6 @@ def read_each(read: Callable[[Any], Held], given: Sequence[Any]) -> list[Held]:
     if broken:
         raise broken[0][1]
     return held
-
-
-def most_common(names: Sequence[str]) -> str:
-    """Return "31 .txt, 2 .xml", the most frequent first."""
-    return ", ".join(f"{n:,} {name}" for name, n in Counter(names).most_common(5))
 
 
 @dataclass

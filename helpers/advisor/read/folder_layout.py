@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from helpers.advisor.data import counted
-from helpers.advisor.read.build import SPLIT_NAMES, most_common
+from helpers.advisor.read.build import SPLIT_NAMES
 from helpers.errors import UserError
 
 PICTURE_SUFFIXES = frozenset(
@@ -27,33 +28,51 @@ UNREAD_TEXTS = frozenset(
 TEXT_SUFFIXES = frozenset([".txt", ".text", ".md"])
 _JUNK = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "__pycache__"}
 _ABOUT = ("readme", "license", "licence", "copying", "notice", "citation", "changelog")
+_NO_KIND = re.compile(r"(\.(\d+|[0-9a-f]{16,}))?")
 _FEW = 0.2  # of the other kind: notes among pictures, or drawings among texts, mix no kinds
 _RARE = 0.1  # of all examples: what is rarer than that is not how the data is laid out
+
+
+@dataclass
+class Walk:
+    """What lies below one folder, in order of names, and what was in the way."""
+
+    files: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
+    loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
+    leaves: list[Path] = field(default_factory=list)  # folders without folders in them
 
 
 @dataclass(frozen=True)
 class Layout:
     """What a look at the names below a folder shows; no file is opened for it.
 
-    modality: "image" or "text". files: the examples, in order of names. everything: all files.
+    modality: "image" or "text". files: the examples, in order of names. walk: all that lies there.
     base: the folder that holds the class folders, or the split folders around them.
     splits: names of folders that stand for a split, and the split. split_at, class_at: which part
         of a path below `base` names the split (-1: none does) and the class.
-    empty, closed, loops: folders without an example, folders that cannot be opened, and links that
-        lead back to where they are.
+    empty: folders without an example.
     """
 
     root: Path
     modality: str
     files: list[Path]
-    everything: list[Path]
+    walk: Walk
     base: Path
     splits: dict[str, str]
     split_at: int
     class_at: int
     empty: list[Path]
-    closed: list[Path]
-    loops: list[Path]
+
+    @property
+    def one(self) -> str:
+        """What an example is called."""
+        return "text" if self.modality == "text" else "picture"
+
+    @property
+    def depth(self) -> int:
+        """How many folders below the base a class folder lies; 1: right in it."""
+        return max(self.split_at, self.class_at) + 1
 
 
 def lay_out(root: Path, prefer: str | None = None) -> Layout:
@@ -67,8 +86,9 @@ def lay_out(root: Path, prefer: str | None = None) -> Layout:
     walk = _walk(root)
     kind, files = _chosen(root, walk, prefer)
     if not files:
-        names = [path.suffix.lower() or "without suffix" for path in walk.files]
-        content = f"files: {most_common(names)}" if names else "it is empty"
+        names = Counter(path.suffix.lower() or "without suffix" for path in walk.files)
+        common = ", ".join(f"{n:,} {name}" for name, n in names.most_common(5))
+        content = f"files: {common}" if names else "it is empty"
         raise UserError(
             f"{root} holds no pictures or texts ({content}); point at a folder that has one folder "
             "of pictures or texts for each class"
@@ -77,23 +97,12 @@ def lay_out(root: Path, prefer: str | None = None) -> Layout:
     empty = [path for path in walk.leaves if path not in holding]
     base = _base_folder(root, files, empty)
     below = [path.relative_to(base).parts for path in files if path.is_relative_to(base)]
-    levels = _levels(below)
-    return Layout(root, kind, files, walk.files, base, *levels, empty, walk.closed, walk.loops)
+    return Layout(root, kind, files, walk, base, *_levels(below), empty)
 
 
-@dataclass
-class _Walk:
-    """What lies below one folder, in order of names, and what was in the way."""
-
-    files: list[Path] = field(default_factory=list)
-    closed: list[Path] = field(default_factory=list)  # folders that cannot be opened
-    loops: list[Path] = field(default_factory=list)  # links that lead back to where they are
-    leaves: list[Path] = field(default_factory=list)  # folders without folders in them
-
-
-def _walk(root: Path) -> _Walk:
+def _walk(root: Path) -> Walk:
     """Go down in order of names; links to folders are followed, but never in a circle."""
-    walk, above = _Walk(), {str(root): frozenset()}
+    walk, above = Walk(), {str(root): frozenset()}
 
     def closed(error: OSError) -> None:
         if str(error.filename) == str(root):
@@ -125,61 +134,45 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
 
 
-def _has_no_ending(file: Path) -> bool:
-    """Whether a name has no ending that says a kind: 49960, post.17, 00001.7c53336b37003a92."""
-    ending = file.suffix[1:].lower()
-    return not ending or re.fullmatch(r"\d+|[0-9a-f]{16,}", ending) is not None
-
-
 def is_about(file: Path) -> bool:
     """Whether a file outside class folders is there to be read by people: README, LICENSE."""
     return file.stem.lower().startswith(_ABOUT)
 
 
-def _chosen(root: Path, walk: _Walk, prefer: str | None) -> tuple[str, list[Path]]:
-    """The modality and its files."""
-    pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
-    named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]
-    bare = {path for path in walk.files if path.parent != root and _has_no_ending(path)}
-    kind = _told_by_names(root, pictures, named, bare, prefer)
-    if kind == "image":
-        return kind, pictures
-    texts = set(named)
-    if len(bare) > _RARE * (len(bare) + len(named)):
-        texts |= bare
-    return kind, [path for path in walk.files if path in texts]
+def _chosen(root: Path, walk: Walk, prefer: str | None) -> tuple[str, list[Path]]:
+    """The modality, by what lies in folders, and its files.
 
-
-def _told_by_names(
-    root: Path,
-    pictures: Sequence[Path],
-    named: Sequence[Path],
-    bare: Collection[Path],
-    prefer: str | None,
-) -> str:
-    """Return "image" or "text", by what lies in folders.
-
-    named: texts by their ending, bare: files without one, which count where there is little else.
     prefer: what to take where neither is rare beside the other; without it UserError is raised.
     """
+    pictures = [path for path in walk.files if path.suffix.lower() in PICTURE_SUFFIXES]
+    named = [path for path in walk.files if path.suffix.lower() in TEXT_SUFFIXES]
+    # Names without an ending that says a kind, which count where there is little else: 49960,
+    # post.17, 00001.7c53336b37003a92.
+    bare = {p for p in walk.files if p.parent != root and _NO_KIND.fullmatch(p.suffix.lower())}
     captioned = {path.with_suffix("") for path in pictures}
     inside = [path for path in pictures if path.parent != root]
     texts = [p for p in named if p.parent != root and p.with_suffix("") not in captioned]
-    if not inside and (texts or bare or (named and not pictures)):
-        return "text"
-    if not texts and len(inside) < _FEW * len(bare):
-        return "text"
-    if len(texts) <= _FEW * len(inside):
-        return "image"
-    if len(inside) <= _FEW * len(texts):
-        return "text"
-    if prefer is not None:
-        return prefer
-    raise UserError(
-        f"{root} mixes {counted(len(inside), 'picture')} ({inside[0].relative_to(root)}) and "
-        f"{counted(len(texts), 'text')} ({texts[0].relative_to(root)}), and one kind is learned at "
-        "a time; move the other kind to a folder of its own, or name the backbone that reads one"
-    )
+    no_picture = not inside and (texts or bare or (named and not pictures))
+    if no_picture or (not texts and len(inside) < _FEW * len(bare)):
+        kind = "text"
+    elif len(texts) <= _FEW * len(inside):
+        kind = "image"
+    elif len(inside) <= _FEW * len(texts):
+        kind = "text"
+    elif prefer is None:
+        raise UserError(
+            f"{root} mixes {counted(len(inside), 'picture')} ({inside[0].relative_to(root)}) and "
+            f"{counted(len(texts), 'text')} ({texts[0].relative_to(root)}), and one kind is "
+            "learned at a time; move the other kind to a folder of its own, or name the backbone "
+            "that reads one"
+        )
+    else:
+        kind = prefer
+    if kind == "image":
+        return kind, pictures
+    wanted = bare if len(bare) > _RARE * (len(bare) + len(named)) else set()
+    wanted = wanted.union(named)
+    return kind, [path for path in walk.files if path in wanted]
 
 
 def _base_folder(root: Path, files: Sequence[Path], empty: Sequence[Path]) -> Path:
@@ -227,15 +220,11 @@ def _split_folders(names: set[str]) -> dict[str, str]:
     plain = {name: SPLIT_NAMES[name.lower()] for name in names if name.lower() in SPLIT_NAMES}
     if plain:
         return plain
-    alike: dict[tuple[bool, str], dict[str, str]] = defaultdict(dict)
-    for name in sorted(names):
-        for pattern in (
-            r"(?P<word>[a-z]+)[\W_]+(?P<rest>.+)",
-            r"(?P<rest>.+)[\W_](?P<word>[a-z]+)",
-        ):
-            match = re.fullmatch(pattern, name.lower())
-            if match and match["word"] in SPLIT_NAMES:
-                key = (pattern.startswith("(?P<word>"), match["rest"])
-                alike[key][name] = SPLIT_NAMES[match["word"]]
+    alike: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    patterns = (r"(?P<word>[a-z]+)[\W_]+(?P<rest>.+)", r"(?P<rest>.+)[\W_](?P<word>[a-z]+)")
+    for name, pattern in product(sorted(names), patterns):
+        match = re.fullmatch(pattern, name.lower())
+        if match and match["word"] in SPLIT_NAMES:
+            alike[pattern, match["rest"]][name] = SPLIT_NAMES[match["word"]]
     several = (splits for splits in alike.values() if len(set(splits.values())) > 1)
     return max(several, key=len, default={})

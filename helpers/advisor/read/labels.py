@@ -107,7 +107,13 @@ def alike(name: str) -> str:
     A sign at either end counts, and so do signs between digits and the case of a single letter.
     The width of letters does not, nor do marks that join them.
     """
-    name = "".join(map(_narrow, _JOINERS.sub("", name)))
+    variants = ("<wide>", "<narrow>")  # of East Asian letters
+    name = "".join(
+        unicodedata.normalize("NFKC", letter)
+        if unicodedata.decomposition(letter).startswith(variants)
+        else letter
+        for letter in _JOINERS.sub("", name)
+    )
     letters = name.strip("_ ").casefold() if len(name) > 1 else name
 
     def without(found: re.Match) -> str:
@@ -115,12 +121,6 @@ def alike(name: str) -> str:
         return found[0] if before.isdigit() and after.isdigit() else ""
 
     return _BETWEEN.sub(without, letters) or name
-
-
-def _narrow(letter: str) -> str:
-    """A letter of East Asian full or half width as it is commonly written."""
-    is_variant = unicodedata.decomposition(letter).startswith(("<wide>", "<narrow>"))
-    return unicodedata.normalize("NFKC", letter) if is_variant else letter
 
 
 def spellings(names: Iterable[str]) -> list[list[str]]:

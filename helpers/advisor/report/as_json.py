@@ -1,8 +1,9 @@
-"""The answer for own data as `advise --json` writes it, and as the page and the words read it."""
+"""The answer for own data as `advise --json` writes it, and what the terminal shows of it."""
 
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,10 +13,10 @@ import numpy as np
 
 from helpers.advisor.answer import Answer, Looked
 from helpers.advisor.checks.catalogue import RefusedData
-from helpers.advisor.checks.shift import SHIFT
+from helpers.advisor.checks.features import SHIFT
 from helpers.advisor.data import SPLITS, Finding, OwnData, lasting, listing
+from helpers.advisor.prior import LOOK, RACE, WITHIN, kept
 from helpers.advisor.splits import TOGETHER
-from helpers.advisor.verdicts import LOOK, RACE, WITHIN, kept
 from helpers.decision import FALLBACK, distance_word
 from helpers.errors import printable
 from helpers.results.evidence import NONE
@@ -24,6 +25,11 @@ from helpers.vocabulary import phrase_of
 REFUSED = "refused"  # the verdict where no answer can be trusted
 MILLION = 1_000_000  # predictions that costs are told for
 BUSY = "Other programs were running while it was timed: seconds may be too high."
+WIDTH = 100  # characters of a line on a terminal
+_HEAD = (
+    f"  {'approach':24}{'accuracy':>9}  {'95 % interval':16}{'train s':>9}{'memory MB':>11}"
+    f"{'stored MB':>11}{'ms each':>9}"
+)
 _UNASKED = {"tasks": 1, "seed": 0, "exclude": ()}  # what a command need not say
 
 
@@ -80,7 +86,7 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
         "verdict": REFUSED,
         "refused": str(refusal),
         **about_data(refusal.data, refusal.findings),
-        "settings": _plain(asked),
+        "settings": dict(asked),
         "command": command_of(asked),
     }
     return _fit_to_print(told)
@@ -88,17 +94,17 @@ def refused_json(refusal: RefusedData, asked: Mapping[str, Any]) -> dict[str, An
 
 def about_data(data: OwnData, findings: Sequence[Finding]) -> dict[str, Any]:
     """What was found in the data itself, whatever the answer."""
-    rows = {split: data.labels[data.splits == split] for split in SPLITS}
-    counts = {split: np.bincount(rows[split], minlength=len(data.classes)) for split in SPLITS}
+    n, held = len(data.classes), {split: data.labels[data.splits == split] for split in SPLITS}
+    counts = {split: np.bincount(rows, minlength=n).tolist() for split, rows in held.items()}
     shift = next((f.figures for f in findings if f.check == SHIFT and f.figures), None)
     together = next((f.found for f in findings if f.check == TOGETHER), "")
     return {
         "checks": [asdict(finding) for finding in findings],
         "n_examples": len(data),
-        "n_classes": len(data.classes),
-        **{f"n_{split}": len(rows[split]) for split in SPLITS},
+        "n_classes": n,
+        **{f"n_{split}": len(rows) for split, rows in held.items()},
         "classes": [
-            {"name": name, **{split: int(counts[split][i]) for split in SPLITS}}
+            {"name": name, **{split: counts[split][i] for split in SPLITS}}
             for i, name in enumerate(data.classes)
         ],
         "columns": data.columns,
@@ -126,9 +132,9 @@ def believe(looked: Looked, shift: Mapping[str, Any] | None) -> str:
 
 
 def _fit_to_print(told: Any) -> Any:
-    """The same with every string as it can be shown: the page and the terminal read this, too."""
-    if isinstance(told, str):
-        return printable(told)
+    """The same as JSON holds it, with every string as page and terminal can show it."""
+    if isinstance(told, str | Path):
+        return printable(str(told))
     if isinstance(told, Mapping):
         return {key: _fit_to_print(value) for key, value in told.items()}
     return [_fit_to_print(one) for one in told] if isinstance(told, list | tuple) else told
@@ -137,11 +143,6 @@ def _fit_to_print(told: Any) -> Any:
 def warnings_of(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The checks that warn. told: what `advise --json` writes."""
     return [check for check in told["checks"] if check["severity"] == "warning"]
-
-
-def changes_of(told: Mapping[str, Any]) -> list[str]:
-    """What would change the answer of the article's rule."""
-    return [flip["why"] for flip in told["flips"] if not flip["applied"]]
 
 
 def rule_in_words(told: Mapping[str, Any]) -> str:
@@ -194,15 +195,11 @@ def costs_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         "to train it on this machine, and each time again": taken["train_seconds"],
         "for a million predictions, one by one": taken["latency_ms"] / 1000 * MILLION,
     }
-    return [(_cost(s, price), what) for what, s in seconds.items()]
-
-
-def _cost(seconds: float, price: float | None) -> str:
-    """A time, with what it costs where an hour has a price."""
     if price is None:
-        return lasting(seconds)
-    money = seconds / 3600 * price
-    return f"{lasting(seconds)} · {f'{money:,.2f}' if money >= 0.01 else 'below 0.01'}"
+        return [(lasting(s), what) for what, s in seconds.items()]
+    money = {what: s / 3600 * price for what, s in seconds.items()}
+    paid = {what: f"{one:,.2f}" if one >= 0.01 else "below 0.01" for what, one in money.items()}
+    return [(f"{lasting(s)} · {paid[what]}", what) for what, s in seconds.items()]
 
 
 def steps_of(told: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -240,7 +237,7 @@ def columns_in_words(columns: Mapping[str, Any]) -> str:
 def settings_of(looked: Looked) -> dict[str, Any]:
     """What somebody needs to get the same answer again."""
     task = looked.own.task
-    return _plain(looked.asked) | {
+    return dict(looked.asked) | {
         "backbone": looked.backbone,
         "pretrained_on": looked.pretrained_on,
         "image_size": looked.image_size,
@@ -250,32 +247,18 @@ def settings_of(looked: Looked) -> dict[str, Any]:
     }
 
 
-def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a request as JSON holds them."""
-    held = {name: list(v) if isinstance(v, tuple) else v for name, v in asked.items()}
-    return {name: str(v) if isinstance(v, Path) else v for name, v in held.items()}
-
-
 def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
     """A row for each approach, best expected accuracy first; costs are of this machine."""
     rows = []
-    order = sorted(answer.expected.values(), key=lambda one: -one.accuracy)
-    for one in order:
+    for one in sorted(answer.expected.values(), key=lambda one: -one.accuracy):
         cost, recipe = looked.costs[one.approach], looked.recipes[one.approach]
+        spent = {name: getattr(cost, name) for name in ("stored_mb", "latency_ms", "memory_mb")}
+        spent["train_seconds"] = looked.seconds(one.approach)
         rows.append(
             {
-                "approach": one.approach,
-                "accuracy": round(one.accuracy, 4),
-                "low": round(one.low, 4),
-                "high": round(one.high, 4),
-                "train_seconds": _digits(looked.seconds(one.approach)),
-                "stored_mb": _digits(cost.stored_mb),
-                "latency_ms": _digits(cost.latency_ms),
-                "runs": one.runs,
-                "memory_mb": _digits(cost.memory_mb),
-                "origin": one.origin,
-                "measured": one.measured,
-                "known": one.known,
+                **{name: round(getattr(one, name), 4) for name in ("accuracy", "low", "high")},
+                **{name: float(f"{value:.4g}") for name, value in spent.items()},
+                **{n: getattr(one, n) for n in ("approach", "runs", "origin", "measured", "known")},
                 "lr": recipe.lr,
                 "epochs": recipe.epochs,
                 "lr_origin": recipe.origin,
@@ -284,5 +267,61 @@ def candidate_rows(looked: Looked, answer: Answer) -> list[dict[str, Any]]:
     return rows
 
 
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
+def heading(name: str) -> str:
+    """An approach's name as it begins a line."""
+    words = phrase_of(name)
+    return f"{words[0].upper()}{words[1:]}"
+
+
+def in_words(advice: Any) -> str:
+    """Return the answer, the warnings, the candidates and what to do next, for a terminal."""
+    told = advice.as_dict()
+    lines = [f"{heading(told['approach'])} ({told['verdict']})", ""]
+    lines += _bullets(_short(told))
+    if warnings := warnings_of(told):
+        lines += ["", "Look at these first:"]
+        lines += _bullets([f"{one['check']}: {one['found']} {one['mend']}" for one in warnings])
+    lines += ["", _HEAD]
+    lines += [_row(row, told["approach"]) for row in told["candidates"]]
+    lines += ["", "What to do next:", *_bullets([" ".join(step) for step in steps_of(told)])]
+    if changes := [flip["why"] for flip in told["flips"] if not flip["applied"]]:
+        lines += ["", "What would change the rule's answer:", *_bullets(changes)]
+    return "\n".join(lines)
+
+
+def _short(told: dict[str, Any]) -> list[str]:
+    """The reasons that a reader of a terminal needs; all of them stand in the JSON and the page."""
+    said = [
+        f"{told['n_examples']:,} examples of {told['n_classes']} classes: {told['n_train']:,} "
+        f"train, {told['n_validation']:,} validation, {told['n_test']:,} test.",
+        told["kept_together"]["found"],
+        *([told["believe"]] if told["believe"] else []),
+        sure_in_words(told),
+        f"It costs {'; '.join(map(' '.join, costs_of(told)))}. {told['costs_doubt']}",
+        *told["headline"],
+    ]
+    if told["columns"]:
+        said.insert(1, f"Columns: {columns_in_words(told['columns'])}.")
+    return [*said, distance_in_words(told), rule_in_words(told)]
+
+
+def _bullets(sentences: list[str]) -> list[str]:
+    """Wrapped between words alone: a command or a path is copied whole."""
+    lines = []
+    for sentence in sentences:
+        lines += textwrap.wrap(sentence.strip(), WIDTH - 2, initial_indent="- ",
+                               subsequent_indent="  ", break_on_hyphens=False,
+                               break_long_words=False)  # fmt: skip
+    return lines
+
+
+def _row(row: dict[str, Any], taken: str) -> str:
+    accuracy, interval = "not known", ""
+    if row["known"]:
+        accuracy, interval = f"{row['accuracy']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}"
+    mark = "> " if row["approach"] == taken else "  "
+    return (
+        f"{mark}{phrase_of(row['approach']):24}{accuracy:>9}  "
+        f"{interval:16}{row['train_seconds']:9.1f}{row['memory_mb']:11.0f}{row['stored_mb']:11.2f}"
+        f"{row['latency_ms']:9.2f}"
+    )

@@ -9,8 +9,7 @@ from PIL import Image
 
 from helpers.advisor.checks import copies
 from helpers.advisor.checks.catalogue import run_checks
-from helpers.advisor.checks.copies import near_pairs
-from helpers.advisor.checks.near_duplicates import COARSE, FINE, align, blurred, lay
+from helpers.advisor.checks.copies import COARSE, FINE, align, blurred, lay, near_pairs
 from helpers.advisor.read.any_format import read_data
 from helpers.tasks import load_task, splits
 from helpers.tasks.images import square

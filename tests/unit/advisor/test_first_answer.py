@@ -10,7 +10,8 @@ import torch
 from tiny import tiny_task
 from torch import nn
 
-from helpers.advisor import probe, verdicts
+from helpers.advisor import prior as verdicts
+from helpers.advisor import probe
 from helpers.advisor.answer import (
     FIRST_ROUND,
     MEASURE_MINUTES,
@@ -23,7 +24,7 @@ from helpers.advisor.answer import (
     ruled_here,
 )
 from helpers.advisor.data import lasting
-from helpers.advisor.out_of_fold import SizedProbe, strength_of
+from helpers.advisor.folds import SizedProbe, strength_of
 from helpers.advisor.prior import Expected
 from helpers.advisor.probe import affordable_part, probe_own
 from helpers.advisor.report.as_json import sure_in_words

@@ -21,9 +21,9 @@ from helpers.advisor.export import load_model
 from helpers.advisor.pipeline import Request, advise
 from helpers.advisor.race import cluster as cluster_module
 from helpers.advisor.race.cluster import Cluster
+from helpers.advisor.race.rounds import Race
 from helpers.advisor.race.runs import RaceFile, RaceRun, SkipKind, execute
-from helpers.advisor.race.schedule import Race
-from helpers.advisor.race.verdict import read_test
+from helpers.advisor.race.standings import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.task import make_own_task
 from helpers.backbones import load_backbone

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from helpers.advisor.pipeline import Request, advise
 from helpers.advisor.prior import Expected
-from helpers.advisor.race import rounds, schedule
+from helpers.advisor.race import rounds
+from helpers.advisor.race.rounds import Race
 from helpers.advisor.race.runs import SkipKind
-from helpers.advisor.race.schedule import Race
 from helpers.backbones import load_backbone
 
 STEP = {"feature_extraction": 0.0, "partial_fine_tuning": 0.01}
@@ -32,9 +32,8 @@ class Made:
     def __init__(self, monkeypatch, looked, minutes, tmp_path):
         self.now, self.ran = 0.0, []
         clock = SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr(schedule, "time", clock)
         monkeypatch.setattr(rounds, "time", clock)
-        monkeypatch.setattr(schedule, "execute", self.execute)
+        monkeypatch.setattr(rounds, "execute", self.execute)
         monkeypatch.setattr("helpers.advisor.race.runs.own_folder", lambda name: tmp_path)
         own = looked.looked
         epochs = {n: replace(r, epochs=10, share=1.0) for n, r in own.recipes.items()}

@@ -13,7 +13,7 @@ from tiny import tiny_text_task
 from helpers.advisor.checks.catalogue import run_checks
 from helpers.advisor.export import load_model
 from helpers.advisor.pipeline import Request
-from helpers.advisor.read import text_files
+from helpers.advisor.read import class_folders as text_files
 from helpers.advisor.read.any_format import read_data
 from helpers.cli.commands import main
 from helpers.errors import UserError

@@ -16,8 +16,7 @@ import helpers.tasks
 from helpers import vocabulary
 from helpers.advisor.answer import first_answer
 from helpers.advisor.pipeline import Request, _check_excluded, advise, look
-from helpers.advisor.race.rounds import credible
-from helpers.advisor.race.schedule import Race
+from helpers.advisor.race.rounds import Race, credible
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import candidate_rows
