@@ -366,26 +366,35 @@ def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
     missed = table[table["examples"].isna()]
     least = (missed["largest"] / missed["n"]).min()
     beyond = f", though {least:.0f} times as many or more were tried" if len(missed) else ""
+    gaps = _with_one_size(runs, approach, target)
+    ends = f"{gaps.min():+.0f} to {gaps.max():+.0f} points with as many examples"
+    lone = f" On {len(gaps)} further curves it has one size, and came out at {ends}."
     return (
         f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "
         f"**{as_few} of {len(table)}** curves, with more on "
         f"**{len(table) - as_few - len(missed)}**, and at no size that was measured on "
         f"**{len(missed)}**{beyond}. {(table['seeds'] == 1).sum()} of these curves rest on one "
-        "draw."
+        f"draw.{lone if len(gaps) else ''}"
     )
+
+
+def _with_one_size(runs: pd.DataFrame, approach: str, target: str) -> pd.Series:
+    """Points of `approach` over `target` on the curves that `needed` leaves out: one size each."""
+    means = _means(runs).pivot_table("mean", ["curve", "n_train"], "approach")
+    sizes = means[approach].groupby("curve").transform("count")
+    return 100 * (means[approach] - means[target])[sizes == 1].dropna()
 
 
 def needed_table(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
     """`needed` to be shown: the curves where it was reached first."""
     table = needed(runs, approach, target).sort_values("examples", ignore_index=True).head(12)
-    told = [_told(row) for row in table.itertuples()]
     names = {"curve": "network and task", "n": label_of(target)}
-    shown = table[["curve", "n"]].rename(columns=names).assign(**{label_of(approach): told})
+    shown = table[["curve", "n"]].rename(columns=names)
+    shown[label_of(approach)] = [_told(row) for row in table.itertuples()]
     return shown.assign(**{f"seeds {label_of(approach)}": table["seeds"]})
 
 
 def _told(row) -> str:
     if math.isnan(row.examples):
         return f"over {row.largest:,}"
-    at_most = "at most " if row.examples <= row.smallest else ""
-    return f"{at_most}{row.examples:,.0f}"
+    return f"{'at most ' if row.examples <= row.smallest else ''}{row.examples:,.0f}"

@@ -25,6 +25,7 @@ from helpers.vocabulary import (
     FULL_FINE_TUNING,
     LORA,
     PARTIAL_FINE_TUNING,
+    counted,
     label_of,
     phrase_of,
     style_of,
@@ -136,7 +137,8 @@ def plot_years(plan: Plan, prices: Prices) -> Picture:
     """Draw one task through the years: its base, and a mark for each release that people check."""
     months = 12 * plan.years
     dates = np.arange(round(plan.trainings)) * (12 / plan.retrainings if plan.retrainings else 0)
-    news = [months * (i + 0.5) / plan.upgrades for i in range(plan.upgrades)]
+    between = 6 / plan.retrainings if plan.retrainings else 0  # half of what parts two releases
+    news = [months * (i + 0.5) / plan.upgrades + between for i in range(plan.upgrades)]
     made, ax = figure("One task through the years: every mark is a release", width=8, height=3.2)
     ends, told = [0, *news, months], []
     for place, (start, end) in enumerate(zip(ends, ends[1:], strict=False)):
@@ -240,13 +242,19 @@ def files_in_words(costs: pd.DataFrame) -> str:
 
 
 def seconds_in_words() -> str:
-    """How the seconds of a training with LoRA stand to full fine-tuning's, on each network."""
+    """How the seconds of a training with LoRA stand to full fine-tuning's, on each network.
+
+    `bill` rests on fewer: on the situations of one size in which all approaches were run.
+    """
     table = cost_ratios(recorded(), LORA, FULL)
     told = ", ".join(
-        f"{typical(own['ratio']):.2f} on {label_of(name)}"
+        f"{typical(own['ratio']):.2f} on {label_of(name)} ({counted(len(own), 'situation')})"
         for name, own in table.groupby("backbone")
     )
-    return f"One training with LoRA takes so many times the seconds of {phrase_of(FULL)}: {told}."
+    return (
+        "Over all sizes and tasks that were recorded with both, one training with LoRA takes so "
+        f"many times the seconds of {phrase_of(FULL)}: {told}."
+    )
 
 
 def served_in_words() -> str:

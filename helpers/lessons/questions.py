@@ -16,13 +16,29 @@ from helpers.vocabulary import (
     FROM_SCRATCH,
     FULL_FINE_TUNING,
     LORA,
+    label_of,
     looks,
 )
 
 
 def duel(runs: pd.DataFrame, ours: str, theirs: str) -> str:
-    """How often one approach was clearly ahead of another; runs: `crossings.recorded`."""
-    return crossings.duels_in_words(crossings.duels(runs, ours, theirs), ours, theirs)
+    """How often one approach was clearly ahead of another; runs: `crossings.recorded`.
+
+    It says where all that was compared is one network's, and what single draws show elsewhere.
+    """
+    both = crossings.duels(runs, ours, theirs)
+    told, networks = crossings.duels_in_words(both, ours, theirs), both["backbone"].unique()
+    if len(networks) != 1:
+        return told
+    others = runs[(runs["backbone"] != networks[0]) & (runs["seed"] == 0)]
+    means = others.pivot_table("test_accuracy", list(SITUATION), "approach")
+    means = means.reindex(columns=[ours, theirs])
+    gaps = 100 * (means[ours] - means[theirs]).dropna()
+    alone = (
+        f" On other networks, one draw in each of {len(gaps)} situations, it came out at "
+        f"{gaps.min():+.0f} to {gaps.max():+.0f} points, ahead in {(gaps > 0).sum()}."
+    )
+    return f"{told} All are of {label_of(networks[0])}.{alone if len(gaps) else ''}"
 
 
 def beside_probe(runs: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +67,7 @@ def probe_in_words(table: pd.DataFrame) -> str:
     """Whether a high probe goes with little left to gain, over data sets."""
     means = table.groupby(table["task"].map(family))[["above_chance", "points"]].mean()
     rho, p = _rank_correlation(means["above_chance"], means["points"])
-    sure = "more than luck" if p < 0.05 else "no more than luck"
+    sure = "more than luck" if p < 0.05 else "not clearly more than luck"
     return (
         f"Over {len(means)} data sets the rank correlation of the probe's height with what full "
         f"fine-tuning gained is **{rho:+.2f}** (p = {p:.3f}: {sure})."

@@ -143,7 +143,9 @@ def _side(rows: pd.DataFrame, says: str) -> Side:
     if best != says:
         ended = OTHER if _clearly_beaten(rows, says) else UNCLEAR
     unsure = ", no clear winner" if ended == UNCLEAR else ""
-    told = f"{label_of(best)} (the rule's gives up {100 * found[says]:.1f}; {held}{unsure})"
+    told = (
+        f"{label_of(best)} (what the rule names gives up {100 * found[says]:.1f}; {held}{unsure})"
+    )
     return Side(told, cases, ended)
 
 

@@ -194,21 +194,30 @@ def rule_by_rule() -> pd.DataFrame:
 
 
 def plot_trial() -> Picture:
-    """Draw what each rule gives up, own and published, with intervals over data sets."""
+    """Draw what each rule gives up, own and published, with intervals over data sets.
+
+    A rule is tried where what it names was run. Its cases stand beside its mark, which is hollow
+    where they are fewer than half: rules that were tried elsewhere can't be compared by the eye.
+    """
     order = list(trial(OWN).index)[::-1]
     styles = looks(name.removeprefix("always ") for name in order)
-    made, axes = figure("What each rule gives up: left is better", width=8.0, height=4.8,
-                        columns=2, sharey=True)  # fmt: skip
+    title = "What each rule gives up where it was tried (at the right: its cases)"
+    made, axes = figure(title, width=8.0, height=4.8, columns=2, sharey=True)
     for ax, (where, words) in zip(axes, WHERE.items(), strict=True):
         rows = trial(where)
+        cases = rows.loc[MEASURED, "situations"]
         for place, name in enumerate(order):
             if name in rows.index:
                 row, look = rows.loc[name], styles[name.removeprefix("always ")]
                 ax.plot([row["low"], row["high"]], [place] * 2, color=look.colour, lw=1.5)
-                ax.plot(row["mean_regret"], place, color=look.colour, marker=look.marker, ms=7)
-        cases = rows.loc[MEASURED, "situations"]
-        ax.set(xlabel="points of accuracy, log scale", title=f"{words}, {cases} cases")
-        ax.set_xlim(left=0.2)
+                few = row["situations"] < cases / 2
+                face = {"markerfacecolor": "none"} if few else {}
+                at, style = row["mean_regret"], {"color": look.colour, "marker": look.marker}
+                ax.plot(at, place, ms=7, **style, **face)
+                ax.annotate(f"{row['situations']:.0f}", (1.0, place), ha="right", va="center",
+                            xycoords=("axes fraction", "data"), size="x-small")  # fmt: skip
+        ax.set(xlabel="points of accuracy, log scale", title=f"{words}, {cases:.0f} cases")
+        ax.set_xlim(0.2, 100)
         log_axis(ax)
     axes[0].set_yticks(range(len(order)), [_title(name) for name in order])
     return made

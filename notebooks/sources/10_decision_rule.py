@@ -89,7 +89,8 @@ rule_trial.rule_by_rule()
 # Every rule answers for data sets that it has not seen. The advisor's default is the constant, or a
 # cheaper approach expected to do as well. On published cases it knows only what was measured here, the
 # other learners only other published data sets. "Thresholds refitted" takes them from the other data
-# sets; "the 2×2 rule" looks at size and distance alone. Lines are 95 % intervals over data sets.
+# sets; "the 2×2 rule" looks at size and distance alone. Lines are 95 % intervals over data sets; a mark
+# is hollow where fewer than half of the cases tried what the rule names.
 #
 # **Predict first:** will what was learned here hold on published cases?
 

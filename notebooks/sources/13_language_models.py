@@ -243,8 +243,8 @@ Markdown(published_scale.large_models())
 # %% [markdown]
 # ## 6. When LoRA, when full fine-tuning, when neither
 #
-# - **Neither**, while word counts, a prompt or a probe does what you need. They take seconds, and show
-#   what training has to beat.
+# - **Neither**, while word counts, a prompt or a probe does what you need. They train in seconds or not at
+#   all, though a prompt is the slowest to answer, and show what training has to beat.
 # - **LoRA**, when the model must write in your manner, the task lies near what it knows, and memory or
 #   many tasks on one base count. Tune its rate: it wants a higher one than full fine-tuning.
 # - **QLoRA**, when the base does not fit otherwise and you can wait.

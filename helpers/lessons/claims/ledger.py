@@ -235,10 +235,17 @@ def effect_in_words(verdict: Verdict) -> str:
     ends = [end for end in (verdict.effect, verdict.low, verdict.high) if end is not None]
     largest = max(map(abs, ends), default=0.0)
     digits = 3 if largest < 2 else 1 if largest < 10 else 0
-    shown = [f"{round(end, digits) + 0.0:,.{digits}f}" for end in ends]  # + 0.0: no minus zero
+    shown = [_rounded(end, digits) for end in ends]
     return (
         f"{shown[0]} ({shown[1]} to {shown[2]})" if len(shown) == 3 else shown[0] if shown else "–"
     )
+
+
+def _rounded(end: float, digits: int) -> str:
+    """So many digits, or as many as give two that count: a ratio's low end is not 0."""
+    least = 1 - math.floor(math.log10(abs(end))) if end else 0
+    digits = min(3, max(digits, least))
+    return f"{round(end, digits) + 0.0:,.{digits}f}"  # + 0.0: no minus zero
 
 
 def situations(runs: pd.DataFrame) -> pd.DataFrame:

@@ -44,7 +44,7 @@ ANSWERS = {
         praise="An accuracy of 85 % can be a quarter of the way.",
     ),
     "07.4": Exercise(
-        predicted(lost_on_the_dial, full=2.0, nothing=10.0, unit="points"),
+        predicted(lost_on_the_dial, full=1.0, nothing=4.0, unit="points"),
         hints=(
             "Which of the three can tell one order of the pixels from another?",
             "Raw pixels in another order are as good as before; what then of a probe, and of "

@@ -173,7 +173,7 @@ def classified_table(rows: pd.DataFrame | None = None) -> pd.DataFrame:
     own = rows[rows["role"] == "run"]
     by = ["task", "n_train", "model", "approach", "settings"]
     made = interval_table(own, by, "test_accuracy")
-    costs = ["n_labels", "train_cpu_seconds", "stored_bytes"]
+    costs = ["n_labels", "train_cpu_seconds", "predict_ms", "stored_bytes"]
     made = made.join(own.groupby(by)[[*costs, "n_test"]].median(), on=by)
     few = made["runs"] < 3
     ends = [
@@ -203,13 +203,14 @@ def at_size(n_train: int, rows: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def classified_shown(n_train: int, rows: pd.DataFrame | None = None) -> pd.DataFrame:
-    """`at_size` for readers: ways down, tasks across, and the median labels and seconds."""
+    """`at_size` for readers: ways down, tasks across, median labels, seconds, ms of an answer."""
     table = at_size(n_train, rows)
     table["accuracy"] = [_bracketed(*one) for one in table[["mean", "low", "high"]].to_numpy()]
     cells = table.pivot(index="way", columns="task", values="accuracy")
-    costs = table.groupby("way", observed=True)[["n_labels", "train_cpu_seconds"]].median().round(1)
+    names = {"n_labels": "labels", "train_cpu_seconds": "seconds to train",
+             "predict_ms": "ms a text"}  # fmt: skip
+    costs = table.groupby("way", observed=True)[list(names)].median().round(1)
     costs["n_labels"] = costs["n_labels"].astype(int)
-    names = {"n_labels": "labels", "train_cpu_seconds": "seconds to train"}
     return cells.fillna("not recorded").join(costs.rename(columns=names)).rename_axis(None)
 
 
@@ -265,7 +266,10 @@ def findings() -> str:
     """What to remember, as a list: from the records and the published tables of today."""
     table, small = at_size(SIZES[0]), SIZES[0]
     best = table.sort_values("mean").drop_duplicates("task", keep="last").sort_values("task")
-    led = ", ".join(f"{row.task} by {row.way}" for row in best.itertuples())
+    led = ", ".join(
+        f"{row.task} by {row.way}, {_bracketed(row.mean, row.low, row.high)}"
+        for row in best.itertuples()
+    )
     moved = table["approach"].isin([LORA, FULL_FINE_TUNING]).any()
     unknown = "" if moved else " SmolLM2 with LoRA or with all weights moved is not recorded there."
     ran = forgetting.runs(load_adapted())["arm"].nunique()

@@ -102,6 +102,15 @@ def test_what_scratch_needs(scratch, examples, told):
     assert counted.count("**0") + counted.count("**1") == 3
 
 
+def test_curves_with_one_size_are_not_passed_over():
+    rows = runs({FROZEN: {50: 0.6, 200: 0.8}, SCRATCH: {200: 0.4}})
+    assert crossings.needed(rows, SCRATCH, FROZEN).empty
+    other = {"task": "other", "curve": "b, 64 px: other"}
+    both = pd.concat([rows, runs({FROZEN: {50: 0.6}, SCRATCH: {50: 0.6, 200: 0.7}}, **other)])
+    told = crossings.needed_in_words(both, SCRATCH, FROZEN)
+    assert "On 1 further curves it has one size, and came out at -40 to -40 points" in told
+
+
 @pytest.mark.parametrize(
     ("frozen", "tuned", "told"),
     [

@@ -92,9 +92,11 @@ def test_what_is_remembered_says_that_no_way_which_moves_weights_is_known(monkey
     known = [classified("classical", [0.7, 0.8], model="none")]
     monkeypatch.setattr(ResultsFile, "load", lambda self, path=None, held=ResultsFile.load: (
         pd.concat(known) if self is CLASSIFIED else held(self, path)))  # fmt: skip
-    assert "tweets by word counts. SmolLM2 with LoRA" in smollm2_records.findings()
+    led = "tweets by word counts, 0.750 (0.705 to 0.790). SmolLM2 with LoRA"
+    assert led in smollm2_records.findings()
     known.append(classified("lora", [0.8, 0.9]))
-    assert "tweets by SmolLM2, LoRA.\n" in smollm2_records.findings()
+    told = smollm2_records.findings().splitlines()[0]
+    assert "tweets by SmolLM2, LoRA, 0.850 (" in told and told.endswith(").")
 
 
 def test_nothing_recorded_is_told_and_is_no_error(tmp_path):

@@ -52,3 +52,12 @@ def test_figures_of_the_whole_beside_a_group_say_so(monkeypatch):
 def test_what_was_counted_rests_on_no_run(monkeypatch):
     told = box_of(monkeypatch, judged(data_sets=0, tasks=0, runs=0))
     assert told.splitlines()[2].endswith("points; counted.")
+
+
+def test_a_ratios_low_end_is_not_rounded_to_nothing():
+    told = ledger.effect_in_words(judged(effect=8.04, low=0.459, high=126.3))
+    assert told == "8.0 (0.46 to 126)"
+    assert ledger.effect_in_words(judged(effect=-0.0001, low=-0.03, high=0.0)) == (
+        "0.000 (-0.030 to 0.000)"
+    )
+    assert ledger.effect_in_words(judged(effect=1_608.2, low=0.0, high=None)) == "1,608"
