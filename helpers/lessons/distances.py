@@ -62,9 +62,10 @@ def plot_worth() -> Picture:
     """Draw what pretraining is worth along the dial, a line for each number of examples."""
     made, ax = figure("What pretraining is worth along the dial", height=3.6)
     table = worth_of_pretraining()
-    for n, look in looks(table["n_train"]).items():
+    for place, (n, look) in enumerate(looks(table["n_train"]).items()):
         own = table[table["n_train"] == n]
-        ax.errorbar(own["dial"], own["mean"], [own["mean"] - own["low"], own["high"] - own["mean"]],
+        beside = own["dial"] + 0.015 * place  # bars on one place would cover each other
+        ax.errorbar(beside, own["mean"], [own["mean"] - own["low"], own["high"] - own["mean"]],
                     color=look.colour, marker=look.marker, capsize=2,
                     label=f"{n:,} examples")  # fmt: skip
     ax.axhline(0, color="#333333", lw=1)

@@ -20,7 +20,8 @@ NEVER, TRIGGER, CALENDAR = "never retrained", "retrained by the trigger", "every
 POLICIES: dict[str, Callable[[int, float, float], bool]] = {
     NEVER: lambda week, sure, limit: False,
     TRIGGER: lambda week, sure, limit: sure < limit,
-    CALENDAR: lambda week, sure, limit: week % 4 == 3,
+    # Not in the week in which the veil begins, which no calendar knows.
+    CALENDAR: lambda week, sure, limit: week % 4 == 1,
 }
 STRONGEST, CALM = 0.5, 3  # share of white at the end, and weeks before the veil begins
 
@@ -116,8 +117,10 @@ def drift_in_words(rows: pd.DataFrame) -> str:
     fired = rows[(rows["policy"] == TRIGGER) & rows["retrained"]]["week"]
     when, calm = "never", wide[TRIGGER][:CALM].mean()
     for week in fired.head(1):
-        fallen = "before" if wide[TRIGGER][week] >= calm else "after"
+        now = wide[TRIGGER][week]
+        fallen = "before" if now >= calm else "after"
         when = f"first after week {week}, {fallen} accuracy fell from {calm:.3f} in calm weeks"
+        when += f" to {now:.3f}" if now < calm else ""
     gain = 100 * (wide[TRIGGER] - wide[CALENDAR]).mean()
     return "\n".join([
         *lines,

@@ -130,6 +130,7 @@ explore(
     turn,
     dial=[round(d, 2) for d in steps],
     n_train=sorted(int(size) for size in curves["n_train"].unique()),
+    labels={"n_train": "training examples"},
     start={"dial": 0.5, "n_train": 1000},
 )
 
@@ -162,6 +163,7 @@ explore(
     distances.plot_gains,
     approach=list(distances.TUNED),
     n_train=distances.sizes(),
+    labels={"n_train": "training examples"},
     start={"n_train": 200},
 )
 

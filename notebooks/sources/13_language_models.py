@@ -10,8 +10,8 @@
 # # A language model: is LoRA always the answer?
 #
 # No, though the rule says so. To name classes, count words, ask in a prompt or fit a probe first: of
-# SmolLM2 nothing dearer is recorded yet. To write in another manner, LoRA learned as much as moving
-# all weights, with less memory. To learn something new from much text, others found it behind. The
+# SmolLM2 nothing dearer is recorded yet. To write in another manner, LoRA learned not clearly less than
+# all weights moved, with less memory. To learn something new from much text, others found it behind. The
 # records are of SmolLM2, 135 million weights; what others measured has 3 to 175 billion.
 #
 # **Needs:** SmolLM2 and the text sets (fetched by `make lab`). Where they are out of reach the records

@@ -218,7 +218,9 @@ def test_what_prose_says_of_language_models_holds(root):
         table = smollm2_records.at_size(size)
         best = table.sort_values("mean").drop_duplicates("task", keep="last")
         assert not set(best["approach"]) & {LORA, FULL_FINE_TUNING}
-    assert said(root, "13", "LoRA learned as much as moving all weights, with less memory")
+    assert said(
+        root, "13", "LoRA learned not clearly less than all weights moved, with less memory"
+    )
     for row in forgetting.lora_less_full(
         smollm2_records.beside_old(smollm2_records.load_adapted(), "newsgroups")
     ).to_dict("records"):

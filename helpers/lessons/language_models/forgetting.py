@@ -154,4 +154,4 @@ def told(rows: pd.DataFrame | None = None) -> str:
 def _side(row: dict, name: str) -> str:
     if row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0:
         return f"clearly {'more' if row[name] > 0 else 'less'} than"
-    return "about as much as"
+    return "not clearly more or less than"

@@ -35,7 +35,7 @@ def test_policies_share_the_stream_until_one_retrains(rows):
     assert not never["retrained"].any()
     assert never["limit"].nunique() == 1
     calendar = rows[rows["policy"] == drift.CALENDAR]
-    assert calendar.loc[calendar["retrained"], "week"].tolist() == [3]
+    assert calendar.loc[calendar["retrained"], "week"].tolist() == [1]
 
 
 def test_the_trigger_fires_where_confidence_is_below_its_limit(rows):
