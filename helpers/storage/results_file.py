@@ -20,7 +20,7 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.paths import results_dir
-from helpers.storage.files import locked, write_whole
+from helpers.storage.files import TRIES, Result, locked, write_whole
 
 
 def csv_line(values: Sequence[object]) -> bytes:
@@ -65,8 +65,7 @@ class RowFile:
 
     def prepare(self) -> None:
         """Make the file where it is missing and mend its end. Raises UserError as `append` does."""
-        with self._opened() as file:
-            self._mended(file)
+        self._in_file(self._mended)
 
     def append(self, cells: Sequence[object], *, key: bool = False) -> bool:
         """Append one line, which is on the disk when this returns.
@@ -74,14 +73,17 @@ class RowFile:
         key: the first cell is one; False is returned, and nothing changed, where it is there.
         Raises UserError for a folder that can't be written to, a full disk, or other columns.
         """
-        with self._opened() as file:
+
+        def add(file: BinaryIO) -> bool:
             held = self._mended(file)
             first = str(cells[0]).encode()
             if key and any(line.split(b",", 1)[0] == first for line in held.splitlines()[1:]):
                 return False
             line = csv_line(cells)
             self._write(file, _with_check(line[:-1]) if self.checked else line)
-        return True
+            return True
+
+        return self._in_file(add)
 
     def append_row(self, row: Mapping[str, object], *, key: bool = False) -> bool:
         """`append` of named cells: numbers to six digits, NaN as an empty cell.
@@ -94,6 +96,17 @@ class RowFile:
                 f"a row of {self.path.name} has the columns of its header; these differ: {odd}"
             )
         return self.append([_cell(row[name]) for name in self.columns], key=key)
+
+    def _in_file(self, do: Callable[[BinaryIO], Result]) -> Result:
+        """What `do` returns of the opened file; again where its folder was deleted meanwhile."""
+        for left in reversed(range(TRIES)):
+            try:
+                with self._opened() as file:
+                    return do(file)
+            except UserError as error:
+                if not left or not isinstance(error.__cause__, FileNotFoundError):
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:

@@ -20,6 +20,7 @@ from helpers.lessons.language_models.causal_lm import (
     rows_of,
     summed_loss,
 )
+from helpers.lessons.language_models.decoder import plug
 from helpers.runtime import Stopwatch, keep_freed_memory
 from helpers.training.loop import (
     TrainConfig,
@@ -31,14 +32,13 @@ from helpers.training.loop import (
     update,
 )
 from helpers.vocabulary import LORA
-from tools.measure.decoder_parts import plug
 
 
 @dataclass(frozen=True)
 class TuneConfig:
     """Settings of one adaptation, checked when built."""
 
-    approach: str = LORA  # one of tools.measure.decoder_parts.APPROACHES
+    approach: str = LORA  # one of helpers.lessons.language_models.decoder.APPROACHES
     rank: int = 8  # of LoRA; trained word vectors of prompt tuning
     targets: tuple[str, ...] = ()  # of LoRA: endings of layer names; empty: every linear layer
     embeddings: bool = False  # word vectors move too, where the approach would freeze them

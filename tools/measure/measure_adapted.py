@@ -39,6 +39,7 @@ from helpers.lessons.language_models.causal_lm import (
     sample,
     summed_loss,
 )
+from helpers.lessons.language_models.decoder import plug
 from helpers.lessons.language_models.smollm2_records import (
     ADAPTED,
     ARMS,
@@ -53,7 +54,6 @@ from helpers.tasks import load_task
 from helpers.training.checkpoints import task_bytes
 from helpers.training.loop import TrainingDiverged, autocast, bfloat16_pays
 from tools.measure.adapting import TuneConfig, Tuned, adapt
-from tools.measure.decoder_parts import plug
 from tools.measure.measure_decoder import chosen_lr, measure_missing
 
 STEPS, BATCH, MOST_TRIALS = 400, 2, 4  # batches of rows of 128 tokens

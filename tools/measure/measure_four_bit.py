@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from helpers.backbones.gguf_file import load_decoder
 from helpers.backbones.smollm2 import smollm2_file
 from helpers.experiments.timing import timed_ms
-from helpers.lessons.language_models.decoder import Shape
+from helpers.lessons.language_models.decoder import Shape, plug
 from helpers.lessons.language_models.smollm2_records import FOUR_BIT
 from helpers.paths import commit
 from helpers.vocabulary import LORA
 from tools.measure import four_bit
-from tools.measure.decoder_parts import plug
 from tools.measure.memory_formula import Method, step_memory
 from tools.measure.step_costs import Variant, step_peak, token_ids
 

@@ -25,9 +25,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from helpers.lessons.language_models.counting import MOMENTS
-from helpers.lessons.language_models.decoder import Shape
+from helpers.lessons.language_models.decoder import TOP, Shape
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
-from tools.measure.decoder_parts import TOP
 
 FLOAT = 4  # bytes
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -58,7 +57,7 @@ class Method:
 
     @property
     def settings(self) -> dict[str, object]:
-        """Arguments of `decoder_parts.plug`."""
+        """Arguments of `decoder.plug`."""
         return {"rank": self.rank, "targets": self.targets, "reduction": self.reduction}
 
 

@@ -23,11 +23,10 @@ from helpers.approaches.lora import lora_layers
 from helpers.experiments.costs import TensorMemory, count_parameters
 from helpers.experiments.timing import resting_optimizer, timed_ms
 from helpers.lessons.language_models.counting import ATTENTION
-from helpers.lessons.language_models.decoder import Shape, build_decoder
+from helpers.lessons.language_models.decoder import Shape, build_decoder, plug
 from helpers.training.checkpoints import task_state
 from helpers.training.loop import trainable
 from helpers.vocabulary import ADAPTER, FULL_FINE_TUNING, LORA, PARTIAL_FINE_TUNING
-from tools.measure.decoder_parts import plug
 from tools.measure.memory_formula import Method, step_memory
 
 METHODS = (

@@ -22,11 +22,14 @@ RUNS = 3 + 3 + 4 + 3 * 2 * 3  # lp_ft starts lower and needs a fourth trial
 
 
 @pytest.fixture(autouse=True)
-def sweep(monkeypatch):
-    """A toy sweep is the only one."""
-    for name in list(SWEEPS):
-        monkeypatch.delitem(SWEEPS, name)
-    monkeypatch.setitem(SWEEPS, "toy", toy(approaches=("lora", "adapter", "lp_ft")))
+def sweep():
+    """A toy sweep is the only one; afterwards the others are there again, in their order."""
+    held = dict(SWEEPS)
+    SWEEPS.clear()
+    SWEEPS["toy"] = toy(approaches=("lora", "adapter", "lp_ft"))
+    yield
+    SWEEPS.clear()
+    SWEEPS.update(held)
 
 
 def good(config) -> dict:

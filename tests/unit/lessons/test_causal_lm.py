@@ -19,11 +19,11 @@ from helpers.lessons.language_models.causal_lm import (
     rows_of,
     sample,
 )
+from helpers.lessons.language_models.decoder import APPROACHES, IA3, PROMPT_TUNING, plug
 from helpers.paths import weights_dir
 from helpers.training.checkpoints import task_state
 from helpers.training.loop import TrainingDiverged
 from tools.measure.adapting import TuneConfig, adapt
-from tools.measure.decoder_parts import APPROACHES, IA3, PROMPT_TUNING, plug
 
 TEXTS = ["the cat sat on the mat", "", "Größe: 5 € http://t.co/x", "the dog sat on the cat"] * 6
 

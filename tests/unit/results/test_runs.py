@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -439,3 +440,24 @@ def test_times_are_those_of_one_machine(tmp_path):
     assert rows["peak_memory_mb"].notna().all(), "memory is no time"
     assert len(records.load_runs(path, schema=None)) == 4
     assert records.load_runs(path, schema=None)["train_cpu_seconds"].notna().all()
+
+
+def test_a_folder_deleted_while_a_row_is_written_is_made_again(tmp_path, monkeypatch):
+    path, left = tmp_path / "cache" / "rows.csv", [2]
+    write = results_file.write_whole
+
+    def deleted(*given):
+        if left[0]:
+            left[0] -= 1
+            shutil.rmtree(path.parent)
+        write(*given)
+
+    monkeypatch.setattr(results_file, "write_whole", deleted)
+    file = results_file.RowFile(path, ("key", "value"), checked=True)
+    assert file.append(["a", 1], key=True) and left == [0]
+    assert b"a,1," in path.read_bytes()
+    monkeypatch.setattr(results_file, "TRIES", 2)
+    path.unlink()
+    left[0] = 2
+    with pytest.raises(UserError, match="cannot write to"):
+        file.append(["b", 1])

@@ -10,10 +10,9 @@ from helpers.approaches.lora import LoRALinear
 from helpers.backbones.gguf_file import GGUFFile, load_decoder
 from helpers.experiments.costs import TensorMemory, count_parameters
 from helpers.lessons.language_models import counting
-from helpers.lessons.language_models.decoder import Shape
+from helpers.lessons.language_models.decoder import Shape, plug
 from helpers.training.loop import trainable
 from tools.measure import four_bit
-from tools.measure.decoder_parts import plug
 
 
 @pytest.fixture

@@ -243,7 +243,7 @@ def test_equal_texts_have_equal_marks_however_they_are_padded():
 
 def test_a_first_run_on_everything_leaves_no_prefix_to_be_computed():
     folds = Folds(np.arange(60) % 3, 40)
-    first, other = (set(np.concatenate(folds.part(fold, 40))) for fold in (0, 2))
+    first, other = (set(np.concatenate(folds.rows(fold))) for fold in (0, 2))
     assert first == set(range(60)) and other <= first
 
 
