@@ -88,7 +88,7 @@ def answers(texts, name):
         for pattern in QUESTIONS[name]:
             for match in re.finditer(pattern, text):
                 told = match.groupdict()
-                asked = [told["one"].replace("_", " "), told.get("two") or ""]
+                asked = [told["one"].replace("_", " ").strip(), told.get("two") or ""]
                 answer = [told["a"], told.get("b") or ""]
                 if name == "duel":
                     asked[1] = asked[1] or "feature extraction"
