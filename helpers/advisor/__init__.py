@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "export": ["load_model"],
         "pipeline": ["Request", "advise", "export_model"],
-        "report.as_json": ["in_words"],
+        "report.as_text": ["in_words"],
     },
 )

@@ -14,19 +14,19 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.advisor.costs import Cost, Hyperparameters
+from helpers.advisor.costs import Cost
 from helpers.advisor.data import BALANCE, Finding, lasting
+from helpers.advisor.hyperparameters import Hyperparameters
 from helpers.advisor.prior import (
     MEASURED,
     Expected,
     chance_right,
     expected_accuracies,
-    rate_of_looks,
     recorded_gains,
-    verdict_of,
 )
 from helpers.advisor.probe import AT_CHANCE, DOUBTFUL, TRANSFERRED, Cause, Probing, SizedProbe
 from helpers.advisor.task import OwnTask
+from helpers.advisor.verdicts import rate_of_looks, verdict_of
 from helpers.decision import LOCAL_ONLY, Decision, Flip, Reason, ReasonKind, Situation, decide
 from helpers.results.evidence import NONE
 from helpers.results.expected_regret import MARGIN, cheapest_credible, expected_regret, recommended

@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from sklearn.pipeline import Pipeline
 from torch import Tensor
 
-from helpers.advisor.costs import settings_of
+from helpers.advisor.hyperparameters import settings_of
 from helpers.advisor.model_folder import RECIPE, read_part, read_recipe, told_by, write_model
 from helpers.advisor.onnx_file import as_onnx
 from helpers.advisor.read.build import read_each

@@ -26,9 +26,10 @@ from helpers.advisor.checks.catalogue import (
 )
 from helpers.advisor.checks.copies import find_copies
 from helpers.advisor.checks.pictures import picture_shape, readable
-from helpers.advisor.costs import COSTS, costs_key, own_costs, recipes
+from helpers.advisor.costs import COSTS, costs_key, own_costs
 from helpers.advisor.data import Finding, OwnData
 from helpers.advisor.export import write_export
+from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.model_folder import read_recipe
 from helpers.advisor.network import (
     choose_backbone,
@@ -45,7 +46,8 @@ from helpers.advisor.race.standings import read_test
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.read.tables import NAMES as COLUMN_NAMES
 from helpers.advisor.report.as_html import model_card, report
-from helpers.advisor.report.as_json import as_json, in_words, refused_json
+from helpers.advisor.report.as_json import as_json, refused_json
+from helpers.advisor.report.as_text import in_words
 from helpers.advisor.splits import draw_splits
 from helpers.advisor.task import make_own_task, remembered
 from helpers.backbones import BACKBONES, Backbone, load_backbone

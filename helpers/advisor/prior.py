@@ -8,19 +8,12 @@ too little of pictures where it is worse than raw pixels (digits of 28 pixels).
 Gains grow with the examples a class, at a rate that is taken within curves, and each data set has
 one say. Data sets are few, so how much they differ is known badly too: each approach's spread is
 drawn towards that of all, and is as wide as a t interval.
-
-How sure an answer is, one word says. An answer is right where the approach that it names lies
-within WITHIN of the best, and the word follows the chance of that: of a look a plain rate, of a
-race what its measurements leave open. What the words are worth is counted over data held out from
-the records, for a look by `tools.measure.score_looks`, for a race by
-`tools.measure.table_advisor`: a promise that nobody has counted is told as such.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,18 +22,11 @@ from scipy.stats import t as student
 
 from helpers.advisor.data import counted
 from helpers.advisor.probe import Probing
-from helpers.paths import results_dir
-from helpers.results.evidence import CLEAR, CLOSE
 from helpers.results.expected_regret import WITHIN
 from helpers.results.learning_curves import Measured
-from helpers.tasks import TASKS, family
+from helpers.tasks import TASKS
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION
 
-LEANING = "leaning"
-SURE_ENOUGH = {CLEAR: 0.95, LEANING: 0.6}  # the least chance of being right
-FILE = "advisor_table.csv"
-LOOKS = "looks.csv"
-LOOK, RACE = "look", "race"
 MEASURED = [FEATURE_EXTRACTION, CLASSICAL]  # on own data: the records need not be asked
 # Whose better one gains are over. Where words are counted better than a network reads them, the
 # network does not know the language or what matters in it, and tuning it on few texts is no mend.
@@ -53,57 +39,6 @@ LEAST_SPREAD = 0.01  # of the angle; data sets that agree by luck do not make a 
 UNREGISTERED = 2  # classes of a recorded task that nothing is known of
 Z = float(norm.ppf(0.975))
 TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says as much
-
-
-def verdict_of(chance: float) -> str:
-    """The word for a chance of being right."""
-    for verdict, least in SURE_ENOUGH.items():
-        if chance >= least:
-            return verdict
-    return CLOSE
-
-
-def rate_of_looks(modality: str, exclude: Sequence[str] = ()) -> float:
-    """How often a look at data held out from the records was right, for one kind of data.
-
-    One more is counted on either side, since they are few. On held-out data nothing that hung on
-    the approach or on the data told more. With 25 looks the rate is right on average (0.62 stated,
-    0.64 seen) and tells these apart no better than a coin (log loss 0.74 and 0.69).
-    exclude: recorded tasks whose families have no say.
-    """
-    return smoothed_rate(_scored(LOOK), modality, {family(task) for task in exclude})
-
-
-def smoothed_rate(looks: pd.DataFrame, modality: str, gone: Collection[str]) -> float:
-    """The same, of scored looks with the columns modality, task and regret_points."""
-    rows = looks[(looks["modality"] == modality) & ~looks["task"].map(family).isin(gone)]
-    return (int(_right(rows).sum()) + 1) / (len(rows) + 2)
-
-
-def kept(verdict: str, kind: str) -> Mapping[str, Any] | None:
-    """How many held-out answers of a kind (look, race) had this verdict, and how many were right.
-
-    None where none was scored.
-    """
-    rows = _scored(kind)
-    rows = rows[rows["verdict"] == verdict].dropna(subset="regret_points")
-    if rows.empty:
-        return None
-    right = int(_right(rows).sum())
-    return {"right": right, "cases": len(rows), "within_points": 100 * WITHIN}
-
-
-def _scored(kind: str) -> pd.DataFrame:
-    """The held-out answers of a kind that were scored; none where the file is not there."""
-    path = results_dir() / (LOOKS if kind == LOOK else FILE)
-    if not path.exists():
-        return pd.DataFrame(columns=["answer", "verdict", "modality", "task", "regret_points"])
-    rows = pd.read_csv(path, encoding="utf-8")
-    return rows[rows["answer"] == kind]
-
-
-def _right(rows: pd.DataFrame) -> pd.Series:
-    return rows["regret_points"] <= 100 * WITHIN + 1e-9
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ this kind of data. regret_points: what the best recorded approach has more.
 seconds: processor seconds of training what is named. intervals: how many accuracies were expected,
 not measured; held: how many of their 95 % intervals hold what is recorded; width: their median
 width. chance_right is the share of looks at other data sets of the kind that were right
-(`helpers.advisor.prior.smoothed_rate`). The file is written anew each time.
+(`helpers.advisor.verdicts.smoothed_rate`). The file is written anew each time.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ from sklearn.metrics import log_loss
 
 from helpers.advisor.answer import first_choice
 from helpers.advisor.prior import (
-    LOOK,
-    LOOKS,
     MEASURED,
     WITHIN,
     Expected,
     classes_of,
     expected_accuracies,
     recorded_gains,
+)
+from helpers.advisor.probe import MOST, ProbeScore
+from helpers.advisor.verdicts import (
+    LOOK,
+    LOOKS,
     smoothed_rate,
     verdict_of,
 )
-from helpers.advisor.probe import MOST, ProbeScore
 from helpers.paths import results_dir
 from helpers.results import runs as records
 from helpers.results.expected_regret import expected_regret, recommended

@@ -25,10 +25,10 @@ import pandas as pd
 
 from helpers.advisor.answer import held_records
 from helpers.advisor.pipeline import Advice, Request, advise
-from helpers.advisor.prior import FILE as NAME
-from helpers.advisor.prior import LOOK, RACE
 from helpers.advisor.race.runs import RaceFile, RaceRun
 from helpers.advisor.race.standings import Test, read_test
+from helpers.advisor.verdicts import FILE as NAME
+from helpers.advisor.verdicts import LOOK, RACE
 from helpers.backbones import BACKBONES
 from helpers.errors import UserError
 from helpers.paths import commit

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from helpers.advisor.checks import features, inputs, leakage
+from helpers.advisor.checks import duplicates, inputs, label_errors, leakage, shift
 from helpers.advisor.checks.context import Check, Context
 from helpers.advisor.data import SEVERITIES, Finding, OwnData
 from helpers.advisor.task import Form, key_of
@@ -17,7 +17,13 @@ from helpers.storage.seals import digests
 
 _VERSION = 6  # raise it when a check finds something else in the same data
 
-CHECKS: tuple[Check, ...] = (*features.CHECKS, *inputs.CHECKS, *leakage.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *shift.CHECKS,
+    *inputs.CHECKS,
+    *duplicates.CHECKS,
+    *leakage.CHECKS,
+    *label_errors.CHECKS,
+)
 
 FINDINGS = Form(
     read=lambda rows: tuple(Finding(**row | {"examples": tuple(row["examples"])}) for row in rows),

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from helpers.advisor.costs import BATCH_SIZE, settings_of
 from helpers.advisor.export import model_facts, save_fitted
 from helpers.advisor.folds import folds_of, part_of
+from helpers.advisor.hyperparameters import BATCH_SIZE, settings_of
 from helpers.advisor.model_folder import is_kept
 from helpers.advisor.task import OwnTask, own_folder
 from helpers.approaches import Fitted, get_approach, parse_options

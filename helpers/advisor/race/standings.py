@@ -17,10 +17,11 @@ import pandas as pd
 from helpers.advisor.answer import Answer
 from helpers.advisor.export import load_model
 from helpers.advisor.folds import Folds, share_right
-from helpers.advisor.prior import Expected, chance_right, verdict_of
+from helpers.advisor.prior import Expected, chance_right
 from helpers.advisor.probe import mcnemar
 from helpers.advisor.race.runs import RaceFile, RaceRun, right_of
 from helpers.advisor.task import Form, remembered
+from helpers.advisor.verdicts import verdict_of
 from helpers.results.expected_regret import MARGIN, cheapest_credible
 from helpers.results.statistics import wilson_interval
 from helpers.vocabulary import phrase_of

@@ -19,7 +19,6 @@ from markupsafe import Markup
 from PIL import Image
 
 from helpers.advisor.data import lasting
-from helpers.advisor.prior import LEANING
 from helpers.advisor.read.folder_layout import PICTURE_SUFFIXES
 from helpers.advisor.report.as_json import (
     REFUSED,
@@ -32,6 +31,7 @@ from helpers.advisor.report.as_json import (
     sure_in_words,
     warnings_of,
 )
+from helpers.advisor.verdicts import LEANING
 from helpers.approaches import get_approach
 from helpers.backbones import BACKBONES
 from helpers.display.advice_charts import accuracy_figure, cost_figure

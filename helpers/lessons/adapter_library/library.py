@@ -214,9 +214,8 @@ class Library:
         """Raise UserError where what the model left frozen is not this library's base."""
         state = self.base.state_dict()
         for key, value in model.backbone.state_dict().items():
-            ours = state.get(
-                key, state.get(key.replace(".base.", "."))
-            )  # of a layer that is wrapped
+            plain = key.replace(".base.", ".")  # what a layer was called before it was wrapped
+            ours = state.get(key, state.get(plain))
             if key not in moved and (ours is None or not torch.equal(value.to(ours.device), ours)):
                 raise UserError(
                     f"the model of {name!r} was trained on another base than {self.base.name} "

@@ -10,10 +10,10 @@ from own import write_texts
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers.advisor.answer import _open_reasons, held_records
-from helpers.advisor.costs import recipes
 from helpers.advisor.data import OwnData
 from helpers.advisor.export import load_model
 from helpers.advisor.folds import Folds, part_of
+from helpers.advisor.hyperparameters import recipes
 from helpers.advisor.pipeline import Request, advise, export_model
 from helpers.advisor.prior import expected_accuracies, recorded_gains
 from helpers.advisor.probe import (

@@ -12,12 +12,8 @@ from sklearn.datasets import load_digits
 from helpers.advisor.checks import catalogue
 from helpers.advisor.checks.catalogue import CHECKS, run_checks
 from helpers.advisor.checks.copies import equal_files, near_pairs
-from helpers.advisor.checks.features import (
-    chances_out_of_fold,
-    label_suspects,
-    suspects_from,
-)
 from helpers.advisor.checks.inputs import ACCURACY, EXAMPLES_TO_SEE
+from helpers.advisor.checks.label_errors import chances_out_of_fold, label_suspects, suspects_from
 from helpers.advisor.checks.leakage import tells, told_by
 from helpers.advisor.data import SEVERITIES, OwnData
 from helpers.advisor.read.any_format import read_data

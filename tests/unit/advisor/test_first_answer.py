@@ -10,8 +10,7 @@ import torch
 from tiny import tiny_task
 from torch import nn
 
-from helpers.advisor import prior as verdicts
-from helpers.advisor import probe
+from helpers.advisor import probe, verdicts
 from helpers.advisor.answer import (
     FIRST_ROUND,
     MEASURE_MINUTES,

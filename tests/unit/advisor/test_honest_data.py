@@ -20,7 +20,7 @@ from tiny import tiny_task
 from helpers.advisor import onnx_file
 from helpers.advisor.answer import first_answer
 from helpers.advisor.checks.catalogue import RefusedData, run_checks
-from helpers.advisor.checks.features import SHIFT, compare
+from helpers.advisor.checks.shift import SHIFT, compare
 from helpers.advisor.costs import COSTS
 from helpers.advisor.data import BALANCE, Finding, OwnData
 from helpers.advisor.folds import cut_folds, folds_of, out_of_fold
@@ -29,7 +29,7 @@ from helpers.advisor.pipeline import Request, advise, advise_command, export_mod
 from helpers.advisor.probe import _cuts
 from helpers.advisor.read.any_format import read_data
 from helpers.advisor.report.as_html import report
-from helpers.advisor.report.as_json import in_words
+from helpers.advisor.report.as_text import in_words
 from helpers.advisor.splits import find_series
 from helpers.approaches import TransferModel
 from helpers.backbones import load_backbone

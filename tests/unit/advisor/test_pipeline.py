@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from helpers.advisor.export import load_model
 from helpers.advisor.pipeline import Request, advise, advise_command, export_model
-from helpers.advisor.prior import LOOK, kept
 from helpers.advisor.race.rounds import Race, measure_own
 from helpers.advisor.race.runs import SkipKind, Skipped
 from helpers.advisor.read.any_format import read_data
@@ -27,10 +26,11 @@ from helpers.advisor.report.as_html import report
 from helpers.advisor.report.as_json import (
     command_of,
     costs_of,
-    in_words,
     rule_in_words,
     sure_in_words,
 )
+from helpers.advisor.report.as_text import in_words
+from helpers.advisor.verdicts import LOOK, kept
 from helpers.backbones import load_backbone
 from helpers.cli.commands import build_parser, main
 from helpers.display.advice_charts import LETTER, _overlap, _placed, accuracy_figure, cost_figure

@@ -11,9 +11,10 @@ import torch
 from own import write_pictures
 from tiny import tiny_task, tiny_text_task
 
-from helpers.advisor.costs import Cost, settings_of
+from helpers.advisor.costs import Cost
 from helpers.advisor.data import OwnData
 from helpers.advisor.folds import Folds, folds_of, part_of
+from helpers.advisor.hyperparameters import settings_of
 from helpers.advisor.probe import frozen_features
 from helpers.advisor.race.runs import RaceFile, RaceRun, execute, judged, right_of
 from helpers.advisor.task import make_own_task

@@ -1,9 +1,6 @@
-"""What frozen features show: labels that may be wrong, and a test of another kind.
+"""Whether the test that the data brings resembles the training data.
 
-Labels are doubted where a probe, out of fold, is confident to call an example otherwise.
-
-Whether the test that the data brings resembles the training data is asked so:
-each example is called test or training by its nearest neighbours of the same class, on frozen
+Each example is called test or training by its nearest neighbours of the same class, on frozen
 features. How well that works is compared with how well it works when the sides are dealt anew by
 luck, so that a test drawn at random from the same examples passes (Schilling 1986, JASA 81:799).
 Test photos from another shop lie elsewhere in each class by its own way, which a linear classifier
@@ -13,7 +10,6 @@ neighbours 0.76.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,95 +17,16 @@ from scipy.stats import rankdata
 from sklearn.preprocessing import StandardScaler
 
 from helpers.advisor.checks.context import Check, Context
-from helpers.advisor.data import MOST_EXAMPLES, Finding
+from helpers.advisor.data import Finding
 from helpers.advisor.folds import cut_folds, out_of_fold, share_right
-from helpers.errors import UserError
 from helpers.tasks.splits import stratified_order
 from helpers.training.linear import linear_probe, one_blas_thread
 
-_DOUBT = 0.3  # of the probability that a class usually gets: its label is doubted below
-_DOUBTED = 10_000  # examples whose labels are asked about; more would take minutes and find no more
-SHIFT, LABELS = "test against training data", "label suspects"
+SHIFT = "test against training data"
 LUCK, APART = 0.02, 0.6  # a p-value and an AUC from which on the test is of another kind
 _SHUFFLES, _NEAREST = 199, 3
 _MOST, _FEWEST = 1_000, 20  # examples of a side
 _PROBED, _FOLDS = 1_500, 5  # training examples of the probe that is judged on the test; folds
-
-
-def suspects_from(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find confident disagreement in out-of-fold probabilities, float (N, C), with labels (N,).
-
-    Returns the rows of the examples, int64 (M,), the likeliest errors first, and the labels that
-    the probe would give them, int64 (M,).
-    Confident learning (Northcutt, Jiang, Chuang, 2021): an example is suspect where another class
-    than its own is likeliest and is given at least the probability that examples labelled so get
-    on average. Its own class must also be given far less than usual: on photos with errors planted
-    among them that left out most false alarms, and put as many errors first.
-    """
-    own, best = probabilities[np.arange(len(labels)), labels], probabilities.argmax(axis=1)
-    usual = np.full(probabilities.shape[1], np.inf)
-    for label in np.unique(labels):
-        usual[label] = own[labels == label].mean()
-    confidence = probabilities.max(axis=1)
-    doubted = (confidence >= usual[best]) & (own <= _DOUBT * usual[labels])
-    rows = np.flatnonzero((best != labels) & doubted)
-    rows = rows[np.argsort(own[rows] / confidence[rows], kind="stable")]
-    return rows, best[rows]
-
-
-def chances_out_of_fold(
-    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None
-) -> np.ndarray:
-    """Return probabilities (N, C) from probes that did not see the example, nor one of its group.
-
-    A class that a fold's probe has not seen gets probability 0; C is labels.max() + 1.
-    Raises UserError where examples are too few.
-    """
-    cuts = cut_folds(labels, together, _FOLDS)
-    # Held short: a probe must not learn the very labels that it is asked to doubt.
-    probe = linear_probe(1 / features.shape[1], 200, tol=1e-3)
-    found = np.zeros((len(labels), int(labels.max()) + 1))
-    found[:, np.unique(labels)] = out_of_fold(probe, features, labels, cuts, "predict_proba")
-    return found
-
-
-def label_suspects(
-    features: np.ndarray, labels: np.ndarray, together: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find examples whose labels may be wrong, as `suspects_from` returns them.
-
-    features: float (N, F) of a frozen backbone. labels: int64 (N,). together: (N,), equal where
-    examples must not judge each other, such as copies. Of more than 10,000 examples a stratified
-    draw is looked at.
-    """
-    rows = np.sort(stratified_order(labels, 0)[:_DOUBTED])
-    part, own = None if together is None else together[rows], labels[rows]
-    try:
-        probabilities = chances_out_of_fold(features[rows], own, part)
-    except UserError:  # too few to doubt any
-        return rows[:0], own[:0]
-    found, rather = suspects_from(probabilities, own)
-    return rows[found], rather
-
-
-def _suspects(context: Context) -> Iterator[Finding]:
-    data = context.data
-    rows, rather = label_suspects(context.features, data.labels, data.together)
-    if not len(rows):
-        return
-    n, names = min(len(data), _DOUBTED), data.classes
-    shown = zip(rows[:MOST_EXAMPLES], rather[:MOST_EXAMPLES], strict=True)
-    yield Finding(
-        LABELS,
-        "warning" if len(rows) > 0.05 * n else "note",
-        f"A probe that did not see them confidently calls {len(rows):,} of {n:,} examples "
-        f"({100 * len(rows) / n:.1f} %) another class; the likeliest errors come first.",
-        tuple(
-            f"{data.name(int(row))} ({names[data.labels[row]]}, rather {names[other]})"
-            for row, other in shown
-        ),
-        "Look at the first of them: if half are mislabelled, go through the rest.",
-    )
 
 
 @dataclass(frozen=True)
@@ -234,9 +151,4 @@ def _probed(context: Context) -> dict[str, float]:
     return {"probe_out_of_fold": inside, "probe_on_test": told["accuracy"], **ends}
 
 
-CHECKS = (
-    Check(SHIFT, _shift, "The test resembles the training data.", needs="features"),
-    Check(
-        "label suspects", _suspects, "A probe doubts no label with confidence.", needs="features"
-    ),
-)
+CHECKS = (Check(SHIFT, _shift, "The test resembles the training data.", needs="features"),)
