@@ -138,8 +138,8 @@ def lora_less_full(rows: pd.DataFrame | None = None) -> pd.DataFrame:
 def in_words(row: dict) -> str:
     """A line of `lora_less_full` as a sentence; "clearly" where the interval leaves out zero."""
     return (
-        f"{row['domain']}: {row['arm']} learned {_side(row, 'learned')} and forgot "
-        f"{_side(row, 'forgotten')} full fine-tuning "
+        f"{row['domain']}: {row['arm']} learned {_side(row, 'learned')}, and forgot "
+        f"{_side(row, 'forgotten')}, than full fine-tuning "
         f"({row['learned']:+z.3f} and {row['forgotten']:+z.3f} bits per byte, "
         f"{counted(row['runs'], 'seed')})"
     )
@@ -153,5 +153,5 @@ def told(rows: pd.DataFrame | None = None) -> str:
 
 def _side(row: dict, name: str) -> str:
     if row[f"{name}_low"] > 0 or row[f"{name}_high"] < 0:
-        return f"clearly {'more' if row[name] > 0 else 'less'} than"
-    return "not clearly more or less than"
+        return f"clearly {'more' if row[name] > 0 else 'less'}"
+    return "neither clearly more nor less"

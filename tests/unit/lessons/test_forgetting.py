@@ -46,14 +46,14 @@ def test_a_rank_is_picked_by_validation_and_seeds_are_paired():
     assert row["learned"] == pytest.approx(-0.1) and row["learned_high"] < 0
     assert row["forgotten"] == pytest.approx(-0.201) and row["runs"] == 3
     words = decoder_evidence.in_words(row)
-    assert "LoRA rank 64 learned clearly less than and forgot clearly less than full" in words
+    assert "LoRA rank 64 learned clearly less, and forgot clearly less, than full" in words
 
 
 def test_what_is_too_close_says_so_and_nothing_is_no_error():
     names = [name + end for name in decoder_evidence.CHANGES for end in ("", "_low", "_high")]
     row = dict.fromkeys(names, 0.1) | {"learned_low": -0.1, "runs": 3}
     words = decoder_evidence.in_words(row | {"domain": "news", "arm": "LoRA rank 8"})
-    assert "learned not clearly more or less than and forgot clearly more than full" in words
+    assert "learned neither clearly more nor less, and forgot clearly more, than full" in words
     assert decoder_evidence.compared(records().iloc[:0]).empty
     assert decoder_evidence.lora_less_full(records().iloc[:0]).empty
 

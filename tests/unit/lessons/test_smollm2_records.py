@@ -68,7 +68,7 @@ def test_adaptations_are_told_beside_each_old_domain_and_lacking_arms_named():
     assert shown.loc["LoRA rank 8", "forgotten of newsgroups"] == "0.100 (0.100 to 0.100)"
     assert shown["seeds"].tolist()[:2] == [3, 3] and shown["file MB"].tolist()[:2] == [2.0, 2.0]
     said = smollm2_records.adapted_in_words(rows)
-    assert said.count("learned clearly less than and forgot clearly less than full") == 2
+    assert said.count("learned clearly less, and forgot clearly less, than full") == 2
     assert "Not recorded yet: prompt tuning, 16 tokens" in said and "IA³" in said
 
 
