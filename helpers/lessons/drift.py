@@ -32,8 +32,12 @@ def veiled(images: np.ndarray, share: float) -> np.ndarray:
 
 
 def stream(weeks: int, photos: int) -> list[Split]:
-    """Pictures of a test split, so many a week; the veil grows after some calm weeks."""
-    pool = load_task(TASK, n_test=weeks * photos).test
+    """Pictures of a test split, at most so many a week; the veil grows after some calm weeks.
+
+    The sample of a clone has fewer than the whole data set, and every week gets its share of them.
+    """
+    pool = load_task(TASK).test
+    photos = min(photos, len(pool) // weeks)
     shares = STRONGEST * np.clip((np.arange(weeks) - CALM + 1) / (weeks - CALM), 0, 1)
     parts = [slice(i * photos, (i + 1) * photos) for i in range(weeks)]
     return [
@@ -50,7 +54,9 @@ def watched(*, weeks: int = 12, photos: int = 60, n_train: int = 200) -> pd.Data
     """
     base, first = load_backbone(NETWORK), load_task(TASK, n_train=n_train).train
     start = features(base, first).arrays[0], first.labels
-    seen = [(features(base, week).arrays[0], week.labels) for week in stream(weeks, photos)]
+    parts = stream(weeks, photos)
+    photos = len(parts[0].labels)
+    seen = [(features(base, week).arrays[0], week.labels) for week in parts]
     rows = []
     for policy, asks in POLICIES.items():
         (X, y), newest = start, n_train

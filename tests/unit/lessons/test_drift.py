@@ -28,6 +28,12 @@ def test_the_first_weeks_are_calm_and_none_comes_twice():
     assert np.concatenate([week.labels for week in weeks]).tolist() == pool.labels.tolist()
 
 
+def test_a_clones_sample_gives_every_week_its_share(monkeypatch):
+    task = drift.load_task(drift.TASK, n_test=50)
+    monkeypatch.setattr(drift, "load_task", lambda name: task)
+    assert [len(week) for week in drift.stream(12, 60)] == [4] * 12
+
+
 def test_policies_share_the_stream_until_one_retrains(rows):
     wide = rows.pivot(index="week", columns="policy", values="accuracy")
     assert wide.iloc[0].nunique() == 1
