@@ -113,6 +113,7 @@ def tune(net, optimizer, X, y, epochs):
 # %%
 n_train = pick(full=200, fast=40)
 task = load_task("clothing", n_train=n_train, image_size=128, n_test=pick(full=100, fast=40))
+print(task)
 lite = load_backbone("efficientnet_lite0", size=128)
 X, unseen = (lite.prepare(torch.tensor(part.inputs)) for part in (task.train, task.test))
 y = torch.tensor(task.train.labels)

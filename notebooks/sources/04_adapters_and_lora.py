@@ -96,6 +96,7 @@ def pretrained_network(n_classes):
 
 
 task = load_task("clothing", n_train=pick(200, 40), image_size=128, n_test=pick(100, 40))
+print(task)
 lite = load_backbone("efficientnet_lite0", size=128)
 X, unseen = (lite.prepare(torch.tensor(part.inputs)) for part in (task.train, task.test))
 y, truth = torch.tensor(task.train.labels), torch.tensor(task.test.labels)

@@ -77,6 +77,7 @@ def train(net, lr, head_lr, epochs, learns):
 # %%
 epochs = pick(full=4, fast=1)
 task = load_task("clothing", n_train=pick(200, 40), image_size=96, n_test=pick(200, 40))
+print(task)
 lite = load_backbone("efficientnet_lite0", size=96)
 X, unseen = (lite.prepare(torch.tensor(part.inputs)) for part in (task.train, task.test))
 y, truth = torch.tensor(task.train.labels), torch.tensor(task.test.labels)

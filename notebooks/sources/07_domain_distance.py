@@ -48,7 +48,9 @@ Markdown(verdict_box(5, 9))
 # %%
 n = pick(full=500, fast=150)
 pocket = load_backbone("pocket")
-source = extract_features(pocket, load_task("products_source", n_test=n).test.inputs)
+seen = load_task("products_source", n_test=n)
+print(seen)
+source = extract_features(pocket, seen.test.inputs)
 names = ["products_source", "products_near", "digits", "textile", "solar_cells"]
 parts = {name: load_task(name, n_train=n, image_size=28).train for name in names}
 features = {name: extract_features(pocket, part.inputs) for name, part in parts.items()}

@@ -64,6 +64,7 @@ def one_step(model, X, y, optimizer):
 approaches = ["feature_extraction", "partial_fine_tuning", "adapter", "lora", "full_fine_tuning"]
 near = load_task("products_near", n_train=60, n_test=60)
 tweets = load_task("tweets", n_train=60, n_test=60)
+print(near, tweets, sep="\n")
 networks = {
     "efficientnet_lite0": (load_backbone("efficientnet_lite0", size=64), near, pick(16, 4)),
     "minilm": (load_backbone("minilm"), tweets, pick(8, 2)),

@@ -119,6 +119,7 @@ base, folder = load_backbone("pocket"), paths.cache_dir() / "notebook_09"
 n_train, epochs = pick(full=200, fast=50), pick(full=None, fast=2)
 tasks = {name: load_task(name, n_train=n_train, image_size=28, n_test=pick(500, 100))
          for name in ("digits", "products_near", "textile")}  # fmt: skip
+print(*tasks.values(), sep="\n")
 
 
 def fit(name, approach="lora", network=base):

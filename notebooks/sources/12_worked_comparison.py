@@ -70,6 +70,7 @@ Markdown(levers.levers_in_words(runs))
 n_train, epochs = pick(full=(200, 8), fast=(40, 1))
 sizes = {"n_train": n_train, "epochs": epochs, "n_test": pick(full=None, fast=60)}
 task = load_task("clothing", n_train=n_train, image_size=128)
+print(task)
 rows = [(task.train.labels == label).nonzero()[0][0] for label in range(10)]
 image_grid(task.train.inputs[rows], task.classes, title="One of each class", columns=10)
 

@@ -118,6 +118,7 @@ Markdown(questions.duel(runs, "from_scratch", "lora"))
 n_train, n_test = pick(full=300, fast=100), pick(full=500, fast=200)
 pocket = load_backbone("pocket")
 task = load_task("products_near", n_train=n_train, n_test=n_test)
+print(task)
 X, y = extract_features(pocket, task.train.inputs), task.train.labels
 X_test, y_test = extract_features(pocket, task.test.inputs), task.test.labels
 

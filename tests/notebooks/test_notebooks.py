@@ -118,6 +118,7 @@ def test_a_good_notebook_has_no_fault():
         ("explore", "!ls explore(", "shell"),
         ("explore", "os.environ['A']; explore(draw)", "os.environ"),
         ("explore", "draw(1)", "no explore()"),
+        ("explore", 'explore(load_task("clothing", n_train=60))', "print the task"),
         ("exercise", "answer = 1", "no check()"),
         ("look", "Which one is higher?", "predicted"),
         ("look", "Predict. It reached 0.731 here.", "types '0.731'"),
@@ -161,6 +162,13 @@ def test_settings_and_published_numbers_may_be_typed(words):
 def test_each_fault_of_an_output_is_seen(output, fault):
     found = rules.faults(with_output(output))
     assert any(fault in one for one in found), found
+
+
+def test_a_notebook_that_says_which_data_it_read_has_no_fault():
+    cells = good_cells(explore='explore(load_task("clothing", n_train=60))')
+    text = "clothing: 10 classes, 60 train, 100 validation, 372 test (the shipped sample)\n"
+    cells[3].outputs = [new_output("stream", name="stdout", text=text)]
+    assert rules.faults(cells) == []
 
 
 def test_large_pictures_are_seen():

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,7 @@ from tools.measure.score_advisor import Case, empty_cache, write_out
 COLUMNS = ("key", "task", "n_train", "answer", "backbone", "image_size", "recommended", "verdict",
            "chance_right", "low", "high", "accuracy", "best", "best_accuracy", "regret_points",
            "seconds", "cpu_seconds", "minutes", "threads", "device", "git", "created")  # fmt: skip
+Row = dict[str, Any]
 TABLE = ResultsFile(NAME, COLUMNS, ["key"])
 PROBE, CONSTANT = "probe", "constant"
 FIXED = {PROBE: FEATURE_EXTRACTION, "lora": LORA, "full": FULL_FINE_TUNING}
@@ -64,47 +68,116 @@ def case_of(task: str, n: int) -> Case:
     return Case(f"{task}-{n or 'all'}", task, n or None, backbone, PHOTOS.get(task, 64))
 
 
-def measure(key: str, minutes: float, runs: pd.DataFrame) -> dict[str, Any]:
-    """One cell's row, but for its regret; nothing of another cell is in the cache."""
-    task, n, answer = CELLS[key]
+class Asked:
+    """A task at a size as a user has it: what `advise` says of it, and each approach trained once.
+
+    Several answers name the same approach at the same size in pixels, and it is trained for the
+    first of them. The folder and the cache are the caller's to remove.
+    """
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        self.case, self.path = case, write_out(case, folder)
+        self.advice = functools.cache(self._advice)  # size in pixels, or None -> Timed
+        self.trained = functools.cache(self._trained)
+
+    def _advice(self, image_size: int | None) -> Timed:
+        asked = Request(self.path, exclude=(self.case.task,), image_size=image_size)
+        return timed(lambda: advise(asked))
+
+    def _trained(self, name: str, image_size: int | None) -> Timed:
+        """Train an approach on every training example, as it is handed over, and test it.
+
+        With an empty cache: features that a look has left would be time for nothing.
+        """
+        looked = self.advice(image_size).value.looked
+        race = RaceFile(looked.own, looked.backbone, looked.image_size)
+        recipe = looked.recipes[name]
+        job = RaceRun(name, len(looked.own.task.train), 0, recipe.lr, recipe.epochs, looked.seed)
+        with empty_cache():
+            return timed(lambda: read_test(race, job))
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What was worked out, in seconds of the clock and of the processor."""
+
+    value: Any
+    seconds: float
+    cpu_seconds: float
+
+
+def timed(work: Callable[[], Any]) -> Timed:
+    """Work something out and time it."""
+    started, cpu = time.monotonic(), time.process_time()
+    return Timed(work(), time.monotonic() - started, time.process_time() - cpu)
+
+
+def measure(task: str, n: int, answers: Collection[str], runs: pd.DataFrame) -> Iterator[Row]:
+    """The rows of several answers on one task and size, but for their regret.
+
+    seconds: of a look, the look and the training of what it names; of a baseline, its training.
+    """
+    case = case_of(task, n)
+    with tempfile.TemporaryDirectory() as folder, empty_cache():
+        asked = Asked(case, Path(folder))
+        for answer in answers:
+            size = BACKBONES[case.backbone].native_size or None if answer == PROBE else None
+            advice = asked.advice(size)
+            name = FIXED.get(answer) or advice.value.as_dict()["approach"]
+            if answer == CONSTANT:
+                name = constant(advice.value, runs)
+            test = asked.trained(name, size)
+            spent = [advice, test] if answer == LOOK else [test]
+            yield row_of(case, answer, advice.value.as_dict(), name, test.value, spent)
+
+
+def measure_race(task: str, n: int, minutes: float) -> Row:
+    """The row of a race, in an empty cache: what a look left would be time for nothing."""
     case = case_of(task, n)
     with tempfile.TemporaryDirectory() as folder, empty_cache():
         path = write_out(case, Path(folder))
-        raced = answer == RACE
-        started, cpu = time.monotonic(), time.process_time()
-        size = BACKBONES[case.backbone].native_size or None if answer == PROBE else None
-        limits = {"minutes": minutes if raced else None, "measure": raced, "image_size": size}
-        advice = advise(Request(path, exclude=(task,), **limits))
-        told = advice.as_dict()
-        name = told["approach"]
-        if answer not in (LOOK, RACE):
-            name = FIXED.get(answer) or constant(advice, runs)
-        test = advice.race.test if raced else trained(advice, name)
-        row = next((one for one in told["candidates"] if one["approach"] == name), {})
-    return {
-        "key": key,
-        "task": task,
+        asked = Request(path, exclude=(task,), measure=True, minutes=minutes)
+        raced = timed(lambda: advise(asked))
+        told = raced.value.as_dict()
+        test = raced.value.race.test
+        return row_of(case, RACE, told, told["approach"], test, [raced]) | {"minutes": minutes}
+
+
+def rows_of(
+    task: str, n: int, answers: Sequence[str], minutes: float, runs: pd.DataFrame
+) -> Iterator[Row]:
+    """The rows of any answers on one task and size, races last."""
+    yield from measure(task, n, [one for one in answers if one != RACE], runs)
+    if RACE in answers:
+        yield measure_race(task, n, minutes)
+
+
+def row_of(
+    case: Case, answer: str, told: dict[str, Any], name: str, test: Test, spent: Sequence[Timed]
+) -> Row:
+    """The row of an answer: the approach that it names, what that reached, what it took."""
+    own = next((one for one in told["candidates"] if one["approach"] == name), {})
+    judged = told if answer in (LOOK, RACE) else {}
+    return dict.fromkeys(COLUMNS, "") | {
+        "key": f"{case.name}/{answer}",
+        "task": case.task,
         "n_train": told["n_train"],
         "answer": answer,
         "backbone": case.backbone,
         "image_size": told["settings"]["image_size"],
         "recommended": name,
-        "verdict": told["verdict"] if answer in (LOOK, RACE) else "",
-        "chance_right": told["chance_right"] if answer in (LOOK, RACE) else "",
-        "low": row.get("low", ""),
-        "high": row.get("high", ""),
+        "verdict": judged.get("verdict", ""),
+        "chance_right": judged.get("chance_right", ""),
+        "low": own.get("low", ""),
+        "high": own.get("high", ""),
         "accuracy": round(test.accuracy, 4),
-        "best": "",
-        "best_accuracy": "",
-        "regret_points": "",
-        "seconds": round(time.monotonic() - started, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "minutes": minutes if raced else "",
+        "seconds": round(sum(one.seconds for one in spent), 1),
+        "cpu_seconds": round(sum(one.cpu_seconds for one in spent), 1),
         **_measured_by(told["settings"]),
     }
 
 
-def _measured_by(settings: dict[str, Any]) -> dict[str, Any]:
+def _measured_by(settings: dict[str, Any]) -> Row:
     """The machine, the code and the time of a row."""
     return {
         "threads": settings["torch_threads"],
@@ -112,15 +185,6 @@ def _measured_by(settings: dict[str, Any]) -> dict[str, Any]:
         "git": commit(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def trained(advice: Advice, name: str) -> Test:
-    """Train an approach on every training example, as it is handed over, and test it."""
-    looked = advice.looked
-    race = RaceFile(looked.own, looked.backbone, looked.image_size)
-    recipe = looked.recipes[name]
-    job = RaceRun(name, len(looked.own.task.train), 0, recipe.lr, recipe.epochs, looked.seed)
-    return read_test(race, job)
 
 
 def constant(advice: Advice, runs: pd.DataFrame) -> str:
@@ -178,15 +242,18 @@ def main() -> int:
     if asked.list:
         print(*missing, sep="\n")
         return 0
+    groups: dict[tuple[str, int], list[str]] = {}
     for key in [] if asked.refresh else missing:
+        task, n, answer = CELLS[key]
+        groups.setdefault((task, n), []).append(answer)
+    for (task, n), answers in groups.items():
         try:
-            row = measure(key, asked.minutes, runs)
+            for row in rows_of(task, n, answers, asked.minutes, runs):
+                TABLE.append(row)
+                print(f"{row['key']}: {row['recommended']} {row['accuracy']} in {row['seconds']} s")
         except UserError as error:
-            print(f"{key}: {error}", file=sys.stderr)
+            print(f"{task} at {n or 'all'}: {error}", file=sys.stderr)
             failed += 1
-            continue
-        TABLE.append(row)
-        print(f"{key}: {row['recommended']} {row['accuracy']} in {row['seconds']} s", flush=True)
     if TABLE.rows().path.exists():
         refresh(TABLE.rows().path, runs)
     return int(failed > 0)

@@ -21,13 +21,16 @@ INSIDE = re.compile(r"helpers\.(?!lessons\.|display\.explorer$)\w+\.\w+")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 RAW_HTML = re.compile(r"</?(div|span|table|tr|td|img|br|details|summary|style|font|p|b)\b[^>]*>")
 MEASURED = re.compile(r"\b0\.\d{2,}\b|\b\d+(\.\d+)?\s?(%|points?\b|seconds?\b|ms\b)")
+# Data that a clone has a sample of, and what a printed task says of it.
+SAMPLED = re.compile(r"load_(?:task|or_fallback)\([^)]*\"(?:clothing|products)")
+WHICH_DATA = re.compile(r"\((?:the full data|the shipped sample)\)")
 SOURCED = re.compile(r"\]\(http|arXiv|\bdoi\b|\(\w[^()]*\b(19|20)\d\d\)")
 
 
 def faults(cells: list[Any]) -> list[str]:
     """Return what is wrong with a notebook's cells, as they are saved."""
     found = []
-    for rule in (code_faults, import_faults, text_faults, order_faults, output_faults):
+    for rule in (code_faults, import_faults, text_faults, order_faults, output_faults, data_faults):
         found += [f"{rule.__name__[:-7]}: {fault}" for fault in rule(cells)]
     return found
 
@@ -113,6 +116,17 @@ def output_faults(cells: list[Any]) -> Iterator[str]:
             yield f"cell {place} was not run"
         for output in cell["outputs"]:
             yield from (f"cell {place} {fault}" for fault in _output_faults(output))
+
+
+def data_faults(cells: list[Any]) -> Iterator[str]:
+    """Yield the first cell that loads what may be a sample, where no output says which it was."""
+    printed = (str(output.get("text", "")) for cell in cells for output in cell.get("outputs", ()))
+    if any(WHICH_DATA.search(text) for text in printed):
+        return
+    for place, cell in enumerate(cells):
+        if is_code(cell) and SAMPLED.search(cell["source"]):
+            yield f"cell {place} loads data that may be a clone's sample; print the task"
+            return
 
 
 def _output_faults(output: Any) -> Iterator[str]:
