@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "log_axis",
             "looks",
             "mark_sizes",
+            "name_marks",
             "plot_bars",
             "plot_curves",
             "plot_history",

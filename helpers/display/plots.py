@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from helpers.display.figures import MAX_SIZE, figure, plain_number, set_title
 from helpers.vocabulary import looks
 
 PANELS = 6  # of small multiples
+# Points from a mark to its name, the nearest first.
+AROUND = [(7, 0), (-7, 0), *((right, up) for up in (9, -9, 18, -18, 27) for right in (0, 7, -7))]
 
 
 def plot_curves(
@@ -231,3 +235,28 @@ def legend_beside(ax: Axes, title: str = "") -> None:
     """Name what is drawn beside the axes, again where something was added."""
     place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     ax.legend(title=title or None, fontsize="small", title_fontsize="small", frameon=False, **place)
+
+
+def name_marks(ax: Axes, names: Sequence[str], x: Sequence[float], y: Sequence[float]) -> None:
+    """Write a name beside each mark, where it covers no other name and no other mark.
+
+    To be called last, when limits and scales stand: boxes are in pixels. A name for which nothing
+    is free stands at the last place of AROUND.
+    """
+    renderer = FigureCanvasAgg(ax.figure).get_renderer()
+    ax.figure.get_layout_engine().execute(ax.figure)
+    ax.figure.set_layout_engine("none")  # names lie inside, and once is enough
+    inside = ax.get_window_extent()
+    places = list(zip(x, y, strict=True))
+    marks = ax.transData.transform(places)
+    taken = [Bbox.from_bounds(left - 5, low - 5, 10, 10) for left, low in marks]
+    for name, place in zip(names, places, strict=True):
+        words = {"textcoords": "offset points", "va": "center", "size": "x-small"}
+        text = ax.annotate(name, place, (0, 0), **words)
+        for right, up in AROUND:
+            text.xyann = right, up
+            text.set_ha("left" if right > 0 else "right" if right < 0 else "center")
+            box = text.get_window_extent(renderer)
+            if inside.x0 < box.x0 and box.x1 < inside.x1 and not box.count_overlaps(taken):
+                break
+        taken.append(box)

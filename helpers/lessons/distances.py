@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.display.figures import Picture, figure
-from helpers.display.plots import log_axis
+from helpers.display.plots import log_axis, name_marks
 from helpers.experiments.domain_distance import SIGNS, beside, gains_by_distance
 from helpers.results.learning_curves import DISTANCES_FILE, comparable, on_equal_seeds
 from helpers.results.runs import load_runs
@@ -111,6 +111,9 @@ def plot_gains(approach: str, n_train: int) -> Picture:
     log_axis(ax)
     ax.set(xlabel="Fréchet distance (log scale)", ylabel="gain (points)")
     ax.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    steps = [f", dial {dial:g}" if dial else "" for dial in rows["dial"]]
+    names = [label_of(task) + step for task, step in zip(rows["task"], steps, strict=True)]
+    name_marks(ax, names, rows["frechet"], 100 * rows["mean"])
     return made
 
 

@@ -29,7 +29,7 @@ from helpers.display import explore, figure, image_grid, plot_curves
 from helpers.experiments import frechet_distance, log_me, probe
 from helpers.lessons import check, distances, pick
 from helpers.lessons.claims import verdict_box
-from helpers.results import coverage, recipe_in_words
+from helpers.results import COMPARED, coverage, recipe_in_words
 from helpers.tasks import DIAL_STEPS, load_task
 from helpers.training import extract_features
 
@@ -102,7 +102,7 @@ image_grid(pictures, titles, title="One photo along the dial", columns=7)
 # %%
 runs = distances.on_the_dial()
 curves = distances.dial_curves()
-print(coverage(runs), recipe_in_words(), sep="\n")
+print(coverage(runs), recipe_in_words({"image": COMPARED["image"]}), sep="\n")
 
 # %% [markdown]
 # Move the dial over the steps that were recorded. **Do all approaches fall alike, and which one is ahead at

@@ -202,11 +202,11 @@ Markdown(flips.local_in_words())
 # **Predict first:** adapters or LoRA, which is clearly behind full copies more often?
 
 # %%
-recorded, told = crossings.recorded(), []
-for name in ("adapter", "lora"):
-    lost = crossings.duels(recorded, name, "full_fine_tuning")
-    told.append("- " + crossings.duels_in_words(lost, name, "full_fine_tuning"))
-Markdown("\n".join(told))
+runs, full = crossings.recorded(), "full_fine_tuning"
+against = {name: crossings.duels(runs, name, full) for name in ("adapter", "lora")}
+both = against["adapter"][["curve", "n_train"]]  # where adapters and LoRA were tried
+told = [crossings.duels_in_words(lost.merge(both), name, full) for name, lost in against.items()]
+Markdown("\n\n".join(told))
 
 # %% [markdown]
 # And the base has to stay in place as long as any of its tasks.

@@ -130,3 +130,21 @@ def test_rows_of_a_single_run_keep_their_marker(table):
     for drawn in (plots.plot_race(table, x="cost"), plots.plot_bars(table)):
         drawn.draw_without_rendering()
         assert len(drawn.axes[0].containers) >= 1
+
+
+def test_names_of_marks_cover_neither_each_other_nor_a_mark():
+    rng = np.random.default_rng(0)
+    x, y = 1 + rng.random(6), 5 + 5 * rng.random(6)  # crowded, beside one far away
+    x, y = np.append(x, 0.1), np.append(y, 20.0)
+    _, ax = plots.figure("Crowded")
+    ax.plot(x, y, "o")
+    plots.log_axis(ax)
+    names = [f"task {step}" for step in range(7)]
+    plots.name_marks(ax, names, x, y)
+    assert [text.get_text() for text in ax.texts] == names
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(box.count_overlaps(boxes[:step]) for step, box in enumerate(boxes))
+    marks = ax.transData.transform(np.column_stack([x, y]))
+    assert not any(box.contains(*mark) for box in boxes for mark in marks)
+    frame = ax.get_window_extent()
+    assert all(frame.x0 < box.x0 and box.x1 < frame.x1 for box in boxes)
