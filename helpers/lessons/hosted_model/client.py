@@ -56,10 +56,16 @@ class EmbeddingClient(contextlib.AbstractContextManager):
         self._connection.close()
 
     def _ask(self, body: bytes) -> bytes:
+        kept = self._connection.sock is not None
         try:
-            self._connection.request("POST", "/embed", body, {"Content-Type": NPY})
-            response = self._connection.getresponse()
-            answer = response.read()
+            try:
+                response, answer = self._post(body)
+            except ConnectionError:
+                if not kept:
+                    raise
+                # The service hangs up on whoever was silent for long: ask on a new connection.
+                self._connection.close()
+                response, answer = self._post(body)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise UserError(f"{self.url} can't be reached ({error}); is it serving?") from error
@@ -67,6 +73,11 @@ class EmbeddingClient(contextlib.AbstractContextManager):
             self._connection.close()
             raise UserError(f"{self.url} answered {response.status}: {_sentence(answer)}")
         return answer
+
+    def _post(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request("POST", "/embed", body, {"Content-Type": NPY})
+        response = self._connection.getresponse()
+        return response, response.read()
 
 
 @contextlib.contextmanager

@@ -253,6 +253,16 @@ def test_the_server_stops_with_its_block_open_connections_included(pocket):
         EmbeddingClient(url).embed(images)
 
 
+def test_a_client_that_was_silent_for_long_asks_on_a_new_connection(pocket, monkeypatch):
+    monkeypatch.setattr(service._Handler, "timeout", 0.2)
+    pictures = np.zeros((2, 28, 28, 1), np.uint8)
+    with hosted(pocket) as client:
+        first = client.embed(pictures)
+        time.sleep(1.0)  # the service hangs up meanwhile
+        assert np.array_equal(client.embed(pictures), first)
+        assert client.requests == 2
+
+
 def test_the_client_passes_the_services_sentence_on(url):
     with pytest.raises(UserError, match="400: send 1 to 16 inputs"):
         EmbeddingClient(url, batch_size=32).embed(tiny_task(32).train.inputs)
