@@ -12,7 +12,7 @@ drawn towards that of all, and is as wide as a t interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,17 +45,17 @@ TOO_WIDE = 0.3  # an interval of accuracies that tells nothing: "not known" says
 class Gains:
     """Expected gain of each approach on one more data set, in angles.
 
-    of: approach → (gain, spread), such that Z spreads are a 95 % interval. families: data sets.
-    runs: recorded runs by approach. over: what is measured, whose better one they are gains over.
+    of: approach → (gain, spread), such that Z spreads are a 95 % interval. families: data sets, and
+    runs: recorded runs, by approach. over: what is measured, whose better one they are gains over.
     """
 
     of: Mapping[str, tuple[float, float]]
-    families: int
+    families: Mapping[str, int]
     runs: Mapping[str, int]
     over: Sequence[str] = (FEATURE_EXTRACTION,)
 
 
-NOTHING = Gains({}, 0, {})
+NOTHING = Gains({}, {}, {})
 
 
 def angle(share: np.ndarray | float) -> np.ndarray | float:
@@ -80,11 +80,11 @@ def recorded_gains(modality: str, measured: Measured, per_class: float) -> Gains
     """
     key = ("gains", modality)
     if key not in measured.worked_out:
-        columns = ["approach", "gain", "size", "curve", "family", "runs"]
-        measured.worked_out[key] = pd.DataFrame(_cells(modality, measured), columns=columns)
-    cells = measured.worked_out[key].copy()
+        measured.worked_out[key] = _cells(modality, measured)
+    cells, over = measured.worked_out[key]
     if cells.empty:
         return NOTHING
+    cells = cells.copy()
     both = ["gain", "size"]
     own = cells[both] - cells.groupby(["curve", "approach"])[both].transform("mean")
     products = pd.DataFrame({"gain": own["gain"] * own["size"], "size": own["size"] ** 2})
@@ -93,38 +93,52 @@ def recorded_gains(modality: str, measured: Measured, per_class: float) -> Gains
     further = np.clip(np.log(per_class), cells["size"].min(), cells["size"].max()) - cells["size"]
     cells["gain"] += cells["approach"].map(rate) * further
     table = cells.groupby(["family", "approach"])["gain"].mean().unstack()
-    table = table.fillna(table.mean())
     runs = cells.groupby("approach")["runs"].sum().astype(int).to_dict()
     pairs = zip(table.mean(), _spread(table), strict=True)
-    return Gains(dict(zip(table.columns, pairs, strict=True)), len(table), runs, OVER[modality])
+    of = dict(zip(table.columns, pairs, strict=True))
+    return Gains(of, table.count().to_dict(), runs, over)
 
 
-def _cells(modality: str, measured: Measured) -> Iterator[tuple]:
-    for curve in measured.curves:
-        if curve.modality != modality or curve.dial:
-            continue
-        for n, table in curve.accuracy.items():
-            held = table.columns.intersection(OVER[modality])
-            for name in table.columns.difference(MEASURED) if len(held) else ():
-                both = table[[name, *held]].dropna()  # the seeds that all ran on
-                if len(both):
-                    means = angle(both.mean())
-                    gain, size = means[name] - means[held].max(), np.log(n / classes_of(curve.task))
-                    yield name, gain, size, curve.name, curve.family, len(both)
+def _cells(modality: str, measured: Measured) -> tuple[pd.DataFrame, list[str]]:
+    """Gains by approach, curve and size, and what they are over: the same in every cell.
+
+    A cell that lacks one of these is left out, for a gain over the probe alone is another quantity.
+    """
+    tables = [
+        (curve, n, table)
+        for curve in measured.curves
+        if curve.modality == modality and not curve.dial
+        for n, table in curve.accuracy.items()
+    ]
+    over = [name for name in OVER[modality] if any(name in table for *_, table in tables)]
+    rows = []
+    for curve, n, table in tables if over else ():
+        for name in table.columns.difference(MEASURED) if {*over} <= {*table.columns} else ():
+            both = table[[name, *over]].dropna()  # the seeds that all ran on
+            if len(both):
+                means = angle(both.mean())
+                gain, size = means[name] - means[over].max(), np.log(n / classes_of(curve.task))
+                rows.append((name, gain, size, curve.name, curve.family, len(both)))
+    columns = ["approach", "gain", "size", "curve", "family", "runs"]
+    return pd.DataFrame(rows, columns=columns), over
 
 
 def _spread(gains: pd.DataFrame) -> pd.Series:
-    """Deviation of the gains on one more data set, (A,), from those on some (data sets, A)."""
-    number = len(gains)
-    if number < 2:  # a single data set shows no spread
+    """Deviation of the gains on one more data set, (A,), from those on some (data sets, A).
+
+    Each approach has the data sets that it was run on; the others are missing in its column.
+    """
+    number, own = gains.count(), gains.var()
+    seen = own[number > 1]
+    if seen.empty:  # a single data set shows no spread
         return pd.Series(LONE_SPREAD, gains.columns)
     # A variance of n - 1 degrees of freedom, drawn towards the geometric mean of all approaches'.
-    own = gains.var()
-    shared = np.exp(np.log(own + LEAST_SPREAD**2).mean())
+    shared = np.exp(np.log(seen + LEAST_SPREAD**2).mean())
     freedom = SHARED + number - 1
-    drawn = (SHARED * shared + (number - 1) * own) / freedom + LEAST_SPREAD**2
+    drawn = (SHARED * shared + (number - 1) * own.fillna(0.0)) / freedom + LEAST_SPREAD**2
     # One more data set lies off by its own deviation, and by that of the mean: V + V / n.
-    return np.sqrt(drawn * (1 + 1 / number)) * student.ppf(0.975, freedom) / Z
+    spread = np.sqrt(drawn * (1 + 1 / number)) * student.ppf(0.975, freedom) / Z
+    return spread.where(number > 1, np.maximum(spread, LONE_SPREAD))
 
 
 @dataclass(frozen=True)
@@ -173,11 +187,11 @@ def expected_accuracies(probing: Probing, gains: Gains) -> dict[str, Expected]:
     start = angle((classical if ahead else probe).accuracy)
     # The probe's own noise comes on top of how far gains differ between data sets.
     noise = 1 / (4 * probe.n)
-    count = counted(gains.families, "recorded data set")
     base = "the result without a network" if ahead else "your probe"
     better = "the better of probe and no network" if CLASSICAL in gains.over else "the probe"
-    origin = f"{base}, and the gain over {better} in {count}"
     for name, (gain, spread) in gains.of.items():
+        count = counted(gains.families[name], "recorded data set")
+        origin = f"{base}, and the gain over {better} in {count}"
         width = np.sqrt(noise + spread**2)
         ends = [float(share_at(start + gain + side * width)) for side in (0, -Z, Z)]
         expected[name] = Expected(name, *ends, gains.runs[name], origin)

@@ -53,10 +53,10 @@ def larger_pictures(runs: pd.DataFrame) -> tuple[Larger, ...]:
     own = matching(runs, modality="image", approach=FEATURE_EXTRACTION, origin="full", dial=0.0)
     cells, distances, made = ["task", "backbone", "n_train"], recorded_distances(), []
     for (task, backbone, examples), rows in own.groupby(cells, observed=True):
-        distance = task_distance(task, backbone, 0.0, distances)
+        distance = task_distance(task, backbone, 0.0, int(rows["image_size"].min()), distances)
         sizes = tuple(filter(None, (_sized(*part) for part in rows.groupby("image_size"))))
         if distance is not None and len(sizes) > 1:
-            made.append(Larger(task, backbone, int(examples), distance, sizes))
+            made.append(Larger(task, backbone, int(examples), distance[0], sizes))
     return tuple(sorted(made, key=lambda one: (one.distance, one.examples)))
 
 

@@ -41,6 +41,8 @@ VARIANT = ["lr", "epochs", "batch_size", "settings"]
 COSTS = ["train_seconds", "stored_mb", "latency_ms"]
 SCORES = ["probe", "low", "high", "chance", "above_chance", "frechet", "log_me", "distance"]
 PLACE = ["backbone", "task", "dial", "image_size"]
+# (task, backbone, dial, pixels or tokens) → distance
+Distances = Mapping[tuple[str, str, float, int], float]
 DISTANCES_FILE = ResultsFile("distances.csv", [*PLACE, *SCORES, "n", "seed", "reference"], PLACE)
 
 
@@ -67,7 +69,7 @@ class Curve:
     image_size: int
     modality: str
     distance: float
-    how: str  # the distance is measured or judged
+    how: str  # the distance is measured, measured at another size (which it names), or judged
     accuracy: dict[int, pd.DataFrame]
     costs: dict[int, pd.DataFrame]
     recipe: int = 1  # the schema of its rows
@@ -91,11 +93,15 @@ class Curve:
         return sorted(n for n, names in held.items() if len(names) == most or names >= WHOLE)
 
     @property
+    def unit(self) -> str:
+        """What `image_size` counts."""
+        return "tokens" if self.modality == "text" else "pixels"
+
+    @property
     def name(self) -> str:
         """The curve in words."""
         dialled = f", dial {self.dial:.2f}" if self.dial else ""
-        unit = "tokens" if self.modality == "text" else "pixels"
-        place = f"{self.task}{dialled} on {self.backbone} at {self.image_size} {unit}"
+        place = f"{self.task}{dialled} on {self.backbone} at {self.image_size} {self.unit}"
         return f"{place} (distance {self.how}: {self.distance:.2f})"
 
 
@@ -249,21 +255,18 @@ def comparable(runs: pd.DataFrame, least_seeds: int | None = None) -> pd.DataFra
     return runs.merge(best[[*cell, *VARIANT]], on=[*cell, *VARIANT])
 
 
-def measured_curves(
-    runs: pd.DataFrame, distances: Mapping[tuple[str, str, float], float] | None = None
-) -> Measured:
+def measured_curves(runs: pd.DataFrame, distances: Distances | None = None) -> Measured:
     """Return the comparable curves of recorded runs whose task has a distance.
 
-    distances: (task, backbone, dial) → distance; None: what is recorded in `distances.csv`.
+    distances: None: what is recorded in `distances.csv`.
     """
     distances = recorded_distances() if distances is None else distances
     held = []
     for (task, backbone, dial, size), rows in comparable(runs).groupby(CURVE, observed=True):
-        distance = task_distance(task, backbone, dial, distances)
+        distance = task_distance(task, backbone, dial, int(size), distances)
         if distance is None:
             continue
-        how = "measured" if (task, backbone, round(dial, 4)) in distances else "judged"
-        facts = (task, backbone, dial, int(size), rows["modality"].iloc[0], distance, how)
+        facts = (task, backbone, dial, int(size), rows["modality"].iloc[0], *distance)
         held.append(Curve(*facts, *_tables(rows), int(rows["schema"].iloc[0])))
     return Measured(tuple(held))
 
@@ -332,24 +335,30 @@ def _read(curve: Curve, examples: int) -> Reading | None:
 
 
 def task_distance(
-    task: str, backbone: str, dial: float, distances: Mapping[tuple[str, str, float], float]
-) -> float | None:
-    """Return a task's distance from a backbone: measured, else judged (`TaskInfo`), else None.
+    task: str, backbone: str, dial: float, size: int, distances: Distances
+) -> tuple[float, str] | None:
+    """Return a task's distance from a backbone and whether it was measured; None where neither is.
 
-    The domain dial moves a judged distance on towards 1, evenly.
+    Measured at this size of input, else at the nearest, which is then named; else judged
+    (`TaskInfo`). The domain dial moves a judged distance on towards 1, evenly.
     """
-    measured = distances.get((task, backbone, round(dial, 4)))
-    if measured is not None:
-        return measured
+    known = {own: value for (*place, own), value in distances.items()
+             if place == [task, backbone, round(dial, 4)]}  # fmt: skip
+    if known:
+        nearest_size = min(known, key=lambda own: abs(np.log(own / size)))
+        how = "measured" if nearest_size == size else f"measured at {nearest_size}"
+        return known[nearest_size], how
     judged = TASKS[task].judged.get(backbone) if task in TASKS else None
-    return None if judged is None else DISTANCES[judged] + dial * (1 - DISTANCES[judged])
+    if judged is None:
+        return None
+    return DISTANCES[judged] + dial * (1 - DISTANCES[judged]), "judged"
 
 
-def recorded_distances() -> dict[tuple[str, str, float], float]:
-    """Return the measured distances by (task, backbone, dial); none where there is no file."""
+def recorded_distances() -> Distances:
+    """Return the measured distances; none where there is no file."""
     table = DISTANCES_FILE.load()
-    keys = zip(table["task"], table["backbone"], table["dial"].round(4), strict=True)
-    return dict(zip(keys, table["distance"].astype(float), strict=True))
+    keys = (table["task"], table["backbone"], table["dial"].round(4), table["image_size"])
+    return dict(zip(zip(*keys, strict=True), table["distance"].astype(float), strict=True))
 
 
 def recorded_chances() -> dict[str, float]:

@@ -87,7 +87,7 @@ def answers(curve: Curve, n_train: int, held: Measured) -> Iterator[dict[str, An
         "width": round(float(pd.Series([one.high - one.low for one in told]).median()), 3),
     }
     for answer, name in taken.items():
-        regret = 100 * float(means[names].max() - means[name])
+        regret = 100 * float(means.max() - means[name])
         yield {
             "task": curve.task,
             "modality": curve.modality,

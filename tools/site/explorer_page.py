@@ -243,15 +243,14 @@ def _source(runs: pd.DataFrame, held: Measured, commit: str) -> str:
     used = comparable(runs)
     seeds = used.groupby("backbone")["seed"].nunique() if len(used) else pd.Series(dtype=int)
     commits = list(dict.fromkeys(used.sort_values("created")["git"]))
-    how = sum(curve.how == "measured" for curve in held.curves)
+    how = pd.Series([curve.how for curve in held.curves], dtype=str).value_counts()
     facts = {
         "Rows": f"{len(used):,} of {len(runs):,} recorded runs: those that compare approaches on "
         "equal terms, with three seeds or more",
         "Tasks": ", ".join(sorted(set(used["task"]))),
         "Networks": ", ".join(f"{name} ({n} seeds)" for name, n in seeds.items()),
         "Examples": ", ".join(f"{n:,}" for n in sorted(set(used["n_train"]))),
-        "Distances": f"measured for {how} of {len(held.curves)} curves"
-        + (", judged for the others" if how < len(held.curves) else ""),
+        "Distances": ", ".join(f"{words} for {count} curves" for words, count in how.items()),
         "Measured at": f"commits {commits[0]} to {commits[-1]} ({len(commits)}), on "
         f"{'; '.join(sorted(set(used['device'])))}"
         if commits

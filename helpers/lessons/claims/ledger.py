@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from helpers.errors import UserError
@@ -256,11 +255,12 @@ def situations(runs: pd.DataFrame) -> pd.DataFrame:
     largest class) to 1; NaN where the classes of the task were not counted.
     """
     distances = recorded_distances()
-    keys = zip(runs["task"], runs["backbone"], runs["dial"], strict=True)
-    known = [task_distance(*key, distances) for key in keys]
+    place = ["task", "backbone", "dial", "image_size"]
+    known = {key: task_distance(*key, distances) for key in runs.groupby(place).groups}
+    found = [known[key] for key in runs[place].itertuples(index=False, name=None)]
     chance = runs["task"].map(recorded_chances())
     made = runs.assign(
-        distance=np.array(known, dtype=float),
+        distance=[float("nan") if one is None else one[0] for one in found],
         seconds=runs["train_cpu_seconds"],
         overfit=runs["train_accuracy"] - runs["test_accuracy"],
         kept=runs["source_accuracy_after"],

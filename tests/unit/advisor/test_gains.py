@@ -26,6 +26,7 @@ from helpers.results.learning_curves import Curve, Measured, measured_curves
 
 def at(gains, base=0.6):
     """Seeds x approaches: every approach this much above feature extraction, in angles."""
+    gains = {"classical": -0.2} | gains
     made = {name: share_at(angle(base) + gain) for name, gain in gains.items()}
     return pd.DataFrame([{MEASURED[0]: base} | made] * 3)
 
@@ -46,16 +47,16 @@ def test_nothing_recorded_is_nothing_known():
 
 def test_one_family_gives_its_gain_and_a_wide_interval():
     found = gains_of(curve("one", {"lora": 0.07, "adapter": -0.02}))
-    assert found.families == 1 and found.runs == {"lora": 3, "adapter": 3}
+    assert found.families == {"lora": 1, "adapter": 1} and found.runs == {"lora": 3, "adapter": 3}
     assert found.of["lora"] == (pytest.approx(0.07), pytest.approx(LONE_SPREAD))
 
 
 def test_families_are_told_apart_by_name_whatever_it_holds():
     found = gains_of(*(curve(f"my {i}", {"lora": 0.07}) for i in range(3)))
-    assert found.families == 3
+    assert found.families == {"lora": 3}
     other = curve("one", {"lora": 0.07})
     twice = gains_of(other, replace(other, backbone="minilm"))
-    assert twice.families == 1  # one family of tasks, though on two backbones
+    assert twice.families == {"lora": 1}  # one family of tasks, though on two backbones
 
 
 def test_families_that_agree_by_luck_are_no_certainty():
@@ -80,9 +81,24 @@ def test_more_families_make_surer():
     assert gains_of(*many).of["lora"][1] < gains_of(*few).of["lora"][1] / 1.5
 
 
-def test_an_approach_that_a_family_lacks_is_filled_with_what_others_show():
-    found = gains_of(curve("one", {"lora": 0.02, "full": 0.05}), curve("two", {"lora": 0.04}))
-    assert found.of["full"][0] == pytest.approx(0.05)
+def test_a_family_that_lacks_an_approach_says_nothing_of_it():
+    own = [curve("one", {"lora": 0.02, "full": 0.05}), curve("two", {"lora": 0.04, "full": 0.15})]
+    others = [curve(f"t{step}", {"lora": 0.03}) for step in range(6)]
+    found, alone = gains_of(*own, *others), gains_of(*own)
+    assert found.families == {"lora": 8, "full": 2}
+    assert found.of["full"][0] == pytest.approx(0.10) == alone.of["full"][0]
+    assert found.of["full"][1] > 3 * found.of["lora"][1]
+    assert found.of["full"][1] == pytest.approx(alone.of["full"][1], rel=0.3)
+    lone = gains_of(own[0], *(curve(f"t{step}", {"lora": 0.02}) for step in range(6)))
+    assert lone.of["full"][1] >= LONE_SPREAD > lone.of["lora"][1]
+
+
+def test_a_cell_without_one_of_what_is_measured_is_left_out():
+    """A gain over the probe alone is another quantity than one over the better of both."""
+    made = curve("digits", {"classical": 0.1, "lora": 0.15})
+    lacking = {50: at({"lora": 0.3}).drop(columns="classical")}
+    both = replace(made, accuracy=made.accuracy | lacking)
+    assert gains_of(both, per_class=5) == gains_of(made, per_class=5)
 
 
 def test_a_gain_grows_with_the_examples_a_class_as_within_curves():

@@ -121,7 +121,7 @@ def test_only_near_tasks_of_the_same_kind_are_read():
     assert first("close", {}) == "feature_extraction" and first("far", {}) == "lora"
     assert evidence_near(Situation(100, "medium"), runs, {}).verdict == NONE
     assert evidence_near(Situation(100, "far", "text"), runs, {}).verdict == NONE
-    moved = {("digits", "pocket", 0.0): 0.5}
+    moved = {("digits", "pocket", 0.0, 28): 0.5}
     assert first("medium", moved) == "lora"
     assert evidence_near(Situation(100, "far"), runs, moved).verdict == NONE
 
@@ -130,7 +130,7 @@ def test_at_most_three_curves_the_nearest_first():
     runs = pd.concat(
         made(three(0.6, 0.8, 0.7), task="products_near", dial=step) for step in grids.DIALS
     )
-    places = {("products_near", "pocket", round(d, 4)): d for d in grids.DIALS}
+    places = {("products_near", "pocket", round(d, 4), 28): d for d in grids.DIALS}
     found = evidence_near(Situation(100, 0.5), runs, places)
     assert found.candidates[0].runs == 9
     assert all(f"dial {dial}" in found.reasons[0].text for dial in ("0.33", "0.50", "0.67"))
@@ -274,19 +274,31 @@ def test_distances_come_from_the_file_where_it_has_them(tmp_path, monkeypatch):
     monkeypatch.setattr(results_file, "results_dir", lambda: tmp_path)
     assert learning_curves.recorded_distances() == {}
     file = learning_curves.DISTANCES_FILE
-    for task, dial, distance in (("digits", 0.0, 0.4), ("products_near", 1 / 6, 0.3)):
-        place = {"task": task, "backbone": "pocket", "dial": dial, "distance": distance}
-        file.append(dict.fromkeys(file.columns, 0.5) | place)
+    places = (
+        ("digits", 0.0, 64, 0.4),
+        ("digits", 0.0, 128, 0.5),
+        ("products_near", 1 / 6, 28, 0.3),
+    )
+    for task, dial, size, distance in places:
+        place = {"task": task, "backbone": "pocket", "dial": dial, "image_size": size}
+        file.append(dict.fromkeys(file.columns, 0.5) | place | {"distance": distance})
     held = learning_curves.recorded_distances()
-    assert learning_curves.task_distance("digits", "pocket", 0.0, held) == 0.4
-    assert learning_curves.task_distance("products_near", "pocket", 1 / 6, held) == 0.3
-    assert learning_curves.task_distance("textile", "pocket", 0.0, held) == FAR
-    assert learning_curves.task_distance("elsewhere", "pocket", 0.0, held) is None
+
+    def at(task, dial, size):
+        return learning_curves.task_distance(task, "pocket", dial, size, held)
+
+    assert at("digits", 0.0, 64) == (0.4, "measured")
+    assert at("digits", 0.0, 128) == (0.5, "measured")
+    assert at("digits", 0.0, 224) == (0.5, "measured at 128")
+    assert at("products_near", 1 / 6, 28) == (0.3, "measured")
+    assert at("textile", 0.0, 28) == (FAR, "judged")
+    assert at("elsewhere", 0.0, 28) is None
 
 
 def test_the_dial_moves_a_judged_distance_to_one():
     steps = [
-        learning_curves.task_distance("products_near", "pocket", d, {}) for d in (0.0, *grids.DIALS)
+        learning_curves.task_distance("products_near", "pocket", d, 28, {})[0]
+        for d in (0.0, *grids.DIALS)
     ]
     assert steps[0] == pytest.approx(1 / 6) and steps[-1] == 1.0 and steps == sorted(steps)
 
