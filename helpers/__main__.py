@@ -53,6 +53,11 @@ if __name__ == "__main__":
 
         status = main()
         settle()
+    except ModuleNotFoundError as error:
+        if (error.name or "helpers").startswith("helpers"):
+            raise
+        told = f"{sys.executable} lacks the package {error.name}; take the environment's Python, "
+        sys.exit(f"{told}.venv/bin/python (`make lab` makes it), or activate that environment")
     except BaseException:
         if not interrupted:
             raise

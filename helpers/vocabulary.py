@@ -158,7 +158,7 @@ def parse_distance(distance: float | str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if isinstance(distance, bool) or not 0 <= value <= 1:
-        raise UserError(f"distance must be {', '.join(DISTANCE_OF)} or 0 to 1, not {distance!r}")
+        raise UserError(f"distance must be {', '.join(DISTANCES)} or 0 to 1, not {distance!r}")
     return value
 
 

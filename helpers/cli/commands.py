@@ -1,8 +1,8 @@
 """`python -m helpers COMMAND`: what a notebook does, for scripts and terminals.
 
 A command imports its module when it runs, so `--help` and `decide` never load torch.
-Exit status: 0 when done, 1 where runs failed, 2 for bad input (one line on stderr), 130 when
-interrupted.
+Exit status: 0 when done, 1 where runs failed or `audit` finds a limit broken, 2 for bad input (one
+line on stderr), 130 when interrupted.
 """
 
 import argparse
@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(printable(" ".join(str(error).split())), file=sys.stderr)
         return 2
+    except PermissionError as error:
+        print(f"{error.filename} cannot be opened or written: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         return 130
@@ -66,14 +69,23 @@ def _fetch_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _fetch(names: list[str]) -> None:
+    from helpers.storage.assets import all_assets
     from helpers.storage.fetch import fetch
+    from helpers.tasks import TASKS
 
-    fetch(names)
+    assets = all_assets()
+    known = {*assets, *(task for asset in assets.values() for task in asset.tasks)}
+    for name in (alone := [name for name in names if name in TASKS and name not in known]):
+        print(f"{name}: its module brings the data, so there is nothing to fetch")
+    if not names or len(alone) < len(names):
+        fetch([name for name in names if name not in alone])
 
 
 def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", metavar="NAME", help="an open sweep, all, or a task, backbone or approach"
+        "name",
+        metavar="NAME",
+        help="an open sweep, all, or a task, backbone or approach that no closed sweep is named as",
     )
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="processes (1)")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster's address")

@@ -112,6 +112,9 @@ class TaskInfo:
                 )
 
 
+ORIGINS = {"full": "the full data", "sample": "the shipped sample"}  # in words
+
+
 @dataclass(frozen=True)
 class Task:
     """A task ready for training: what `load_task` returns."""
@@ -128,8 +131,7 @@ class Task:
 
     def __str__(self) -> str:
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test"
-        data = "the shipped sample" if self.origin == "sample" else "the full data"
-        return f"{self.name}: {len(self.classes)} classes, {sizes} ({data})"
+        return f"{self.name}: {len(self.classes)} classes, {sizes} ({ORIGINS[self.origin]})"
 
 
 TASKS: dict[str, TaskInfo] = {}

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from helpers.tasks.registry import ORIGINS
+
 LONGEST_CELL = 15  # lines that are not blank
 LARGEST_FILE = 1_000_000  # bytes
 LARGEST_FIGURE = (800, 500)  # pixels: 8 by 5 inches at 100 dpi
@@ -21,9 +23,8 @@ INSIDE = re.compile(r"helpers\.(?!lessons\.|display\.explorer$)\w+\.\w+")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 RAW_HTML = re.compile(r"</?(div|span|table|tr|td|img|br|details|summary|style|font|p|b)\b[^>]*>")
 MEASURED = re.compile(r"\b0\.\d{2,}\b|\b\d+(\.\d+)?\s?(%|points?\b|seconds?\b|ms\b)")
-# Data that a clone has a sample of, and what a printed task says of it.
+# Data that a clone has a sample of; a printed task says which was read.
 SAMPLED = re.compile(r"load_(?:task|or_fallback)\([^)]*\"(?:clothing|products)")
-WHICH_DATA = re.compile(r"\((?:the full data|the shipped sample)\)")
 SOURCED = re.compile(r"\]\(http|arXiv|\bdoi\b|\(\w[^()]*\b(19|20)\d\d\)")
 
 
@@ -120,8 +121,8 @@ def output_faults(cells: list[Any]) -> Iterator[str]:
 
 def data_faults(cells: list[Any]) -> Iterator[str]:
     """Yield the first cell that loads what may be a sample, where no output says which it was."""
-    printed = (str(output.get("text", "")) for cell in cells for output in cell.get("outputs", ()))
-    if any(WHICH_DATA.search(text) for text in printed):
+    printed = [str(output.get("text", "")) for cell in cells for output in cell.get("outputs", ())]
+    if any(f"({words})" in text for words in ORIGINS.values() for text in printed):
         return
     for place, cell in enumerate(cells):
         if is_code(cell) and SAMPLED.search(cell["source"]):

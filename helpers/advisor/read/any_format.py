@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,8 @@ def _existing(path: str | Path) -> Path:
         is_folder, is_file = root.is_dir(), root.is_file()
     except (OSError, ValueError) as error:
         raise UserError(f"{str(root)!r} cannot be opened ({error}); check the path") from error
+    if is_folder and not os.access(root, os.R_OK | os.X_OK):
+        raise UserError(f"{root} cannot be opened; ask for the right to read it")
     if is_folder or (is_file and root.suffix.lower() in {*READERS, ".arrow"}):
         return root
     suffix, others = root.suffix.lower(), ", ".join(sorted(READERS))

@@ -10,8 +10,8 @@ from own import with_splits
 from PIL import Image
 from pyarrow import parquet
 
+from helpers.advisor.read import any_format, folder_layout
 from helpers.advisor.read import class_folders as folders
-from helpers.advisor.read import folder_layout
 from helpers.advisor.read.any_format import read_data
 from helpers.errors import UserError
 
@@ -724,3 +724,24 @@ def test_what_can_be_read_is_decoded_once(tmp_path):
     found = decoded(data, 16, 3)
     assert isinstance(found.images, np.memmap) and len(found.images) == len(data) == 15
     assert np.array_equal(found.kept, data.rows)
+
+
+def test_a_folder_without_the_right_to_read_it_is_refused(tmp_path, monkeypatch):
+    class_folders(tmp_path)
+    monkeypatch.setattr(any_format.os, "access", lambda *_: False)  # the tests' user may be root
+    with pytest.raises(UserError, match="cannot be opened; ask for the right to read it"):
+        read_data(tmp_path)
+
+
+def test_a_single_class_is_told_with_the_folders_that_cannot_be_opened(tmp_path, monkeypatch):
+    class_folders(tmp_path, ("cat", "dog"))
+    real = os.scandir
+
+    def closed(place):
+        if str(place).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(UserError, match="single class, 'cat'.*1 folder cannot be opened"):
+        read_data(tmp_path)

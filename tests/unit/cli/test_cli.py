@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,9 @@ from helpers.errors import UserError
 from helpers.experiments import audit, grids, sweeps
 from helpers.results.published import command
 from helpers.storage import fetch
+from helpers.tasks import TASKS
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(*arguments):
@@ -62,6 +66,11 @@ def test_bad_input_is_one_line_and_status_two(arguments):
     ("error", "status", "line"),
     [
         (UserError("the folder is missing:\nmake it"), 2, "the folder is missing: make it"),
+        (
+            PermissionError(13, "Permission denied", "a/b"),
+            2,
+            "a/b cannot be opened or written: Permission denied",
+        ),
         (KeyboardInterrupt(), 130, "stopped; what was finished is kept"),
     ],
 )
@@ -80,6 +89,23 @@ def test_fetch_passes_names_on(monkeypatch):
     assert commands.main(["fetch"]) == 0
     assert commands.main(["fetch", "digits", "textile"]) == 0
     assert seen == [[], ["digits", "textile"]]
+
+
+def test_a_task_that_brings_its_data_has_nothing_to_fetch(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(fetch, "fetch", seen.append)
+    monkeypatch.setitem(TASKS, "tiny_shapes", TASKS["digits"])
+    assert commands.main(["fetch", "tiny_shapes"]) == 0
+    assert seen == [] and "tiny_shapes: its module brings the data" in capsys.readouterr().out
+    assert commands.main(["fetch", "tiny_shapes", "textile"]) == 0
+    assert seen == [["textile"]]
+
+
+def test_a_python_without_the_packages_is_told_which_to_take():
+    command = [sys.executable, "-S", "-m", "helpers", "decide", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "lacks the package" in done.stderr and ".venv/bin/python" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no closed pipes of this kind")
