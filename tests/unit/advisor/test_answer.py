@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from own import write_texts
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -84,6 +85,18 @@ def test_an_epoch_that_is_best_everywhere_judges():
     )
     split = Split([""] * 40, np.arange(40) % 2)
     assert (judged(Fitted(None, None, history), split, 0) == best).all()
+
+
+def test_weights_from_before_training_are_judged_where_they_are_kept():
+    """No epoch is as good as the start, which is what a run then keeps."""
+    right, worse = np.arange(40) > 1, np.arange(40) % 2 == 0
+    history = History()
+    history.record_start(torch.full((40,), 0.1), torch.from_numpy(right))
+    for _ in range(5):
+        history.record_validation(torch.full((40,), 9.0), torch.from_numpy(worse))
+    split = Split([""] * 40, np.arange(40) % 2)
+    assert history.best[0] == pytest.approx(0.95)
+    assert (judged(Fitted(None, None, history), split, 0) == right).all()
 
 
 @pytest.mark.parametrize("modality", [kind for kind, recipe in COMPARED.items() if recipe])
