@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from own import write_texts
+from rows import made
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers.advisor.answer import _open_reasons, held_records
@@ -168,6 +169,18 @@ def test_recipes_cover_every_approach_and_fall_back_on_defaults():
         default = APPROACHES[name].config("image", 200).lr
         assert one.lr == (0.1 if name == "feature_extraction" else default)  # the probe's strength
         assert one.other > one.lr or name == "feature_extraction"
+
+
+@pytest.mark.parametrize("best", [0, 5, 20, 58])
+def test_epochs_foreseen_are_those_to_the_best_and_the_patience_of_the_race(best):
+    """Records run all of their epochs; a race stops when its own patience is over."""
+    values = {name: [0.9] * 3 for name in ("full_fine_tuning", "feature_extraction", "lora")}
+    how = {"backbone": "efficientnet_lite0", "image_size": 64, "epochs": 58, "best_epoch": best}
+    held = recipes(made(values, 200, **how), "efficientnet_lite0", "image", 200)
+    found, config = held["full_fine_tuning"], APPROACHES["full_fine_tuning"].config("image", 200)
+    assert (found.epochs, config.patience) == (24, 8)
+    assert found.share * 24 == pytest.approx(min(24, 24 * best / 58 + 8))
+    assert held["adapter"].share == held["classical"].share == 1.0  # nothing is recorded of them
 
 
 @pytest.mark.parametrize("grouped", [False, True])
