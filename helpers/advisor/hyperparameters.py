@@ -27,7 +27,9 @@ class Hyperparameters:
     """How an approach is trained here. lr: C for `classical`; epochs: its solver's iterations.
 
     other: the rate that a race tries beside it; 0 where there is none.
-    share: of the epochs, how many ran in the records before early stopping, 1 where none is known.
+    share: of the epochs, how many are expected to run before early stopping: the best epoch lies
+        as far into a run as it did in the records, and this run's own patience follows, which the
+        records' runs of a fixed length lack. At most 1; 1 where no record tells.
     origin: where the learning rate comes from, in words.
     """
 
@@ -77,9 +79,8 @@ def _recipe(name: str, rows: pd.DataFrame, modality: str, n_train: int) -> Hyper
     told = (
         f"best in {votes.max()} of {votes.sum()} recorded situations on {rows['backbone'].iloc[0]}"
     )
-    patience = rows["n_train"].map(lambda n: approach.config(modality, int(n)).patience)
-    ran = ((rows["best_epoch"] + patience) / rows["epochs"]).clip(upper=1.0)
-    share = float(ran.mean()) if approach.uses_network else 1.0
+    ran = rows["best_epoch"] / rows["epochs"] + default.patience / default.epochs
+    share = float(ran.clip(upper=1.0).mean()) if approach.uses_network else 1.0
     rest = votes.drop(lr, errors="ignore")
     other = float(rest.index[0]) if len(rest) else _next_rate(name, lr)
     return Hyperparameters(name, lr, default.epochs, share, told, other)

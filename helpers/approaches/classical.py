@@ -123,7 +123,7 @@ class Classical(Approach):
         history.steps = int(np.max(model[-1].n_iter_))
         history.best_epoch = history.steps
         history.examples_seen = history.steps * len(task.train)
-        fitted = Fitted(self, model, history)
+        fitted = Fitted(self, model, history, extra={"classes": len(task.classes)})
         logits = self.predict(fitted, task.validation)
         labels = torch.from_numpy(task.validation.labels)
         history.val_accuracy = [float((logits.argmax(1) == labels).double().mean())]
@@ -131,11 +131,13 @@ class Classical(Approach):
         return fitted
 
     def predict(self, fitted: Fitted, split) -> Tensor:
-        """Log-probabilities; a class the training set lacks gets −∞ (it can't be predicted)."""
+        """Log-probabilities (N, classes), of every class of the task that it was fitted to.
+
+        A class the training set lacks gets −1e9, a probability of 0: it can't be predicted.
+        """
         with np.errstate(divide="ignore"):  # the log of a probability that rounds to zero
             scores = fitted.model.predict_log_proba(split.inputs)
-        n_classes = int(max(fitted.model[-1].classes_.max(), split.labels.max())) + 1
-        logits = np.full((len(scores), n_classes), -1e9, dtype=np.float32)
+        logits = np.full((len(scores), fitted.extra["classes"]), -1e9, dtype=np.float32)
         logits[:, fitted.model[-1].classes_] = np.maximum(scores, -1e9)
         return torch.from_numpy(logits)
 

@@ -57,7 +57,8 @@ class History:
     """What one run of `train` did: an entry per epoch of training, per look at validation.
 
     example_losses, example_right: of each validation example, (N,) float32 and bool.
-    start: validation accuracy and loss before training, where they were asked for.
+    start: validation accuracy and loss before training, where they were asked for; start_losses and
+    start_right: the like of each validation example.
     """
 
     train_loss: list[float] = field(default_factory=list)
@@ -67,6 +68,8 @@ class History:
     example_losses: list[np.ndarray] = field(default_factory=list, repr=False)
     example_right: list[np.ndarray] = field(default_factory=list, repr=False)
     start: tuple[float, float] | None = None
+    start_losses: np.ndarray | None = field(default=None, repr=False)
+    start_right: np.ndarray | None = field(default=None, repr=False)
     best_epoch: int = 0  # counted from 1; 0: the untrained weights
     examples_seen: int = 0
     best_update: int = 0  # the update after which the best weights stood
@@ -82,6 +85,17 @@ class History:
         tried += [] if self.start is None else [self.start]
         return max(tried, key=lambda pair: (pair[0], -pair[1]))
 
+    @property
+    def looks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Right, bool, and losses, float32, of each example at each look, (looks, N) each.
+
+        The weights before training come first, where they may be the best ones.
+        """
+        start = [] if self.start_right is None else [(self.start_right, self.start_losses)]
+        looks = [*start, *zip(self.example_right, self.example_losses, strict=True)]
+        right, losses = zip(*looks, strict=True)
+        return np.stack(right), np.stack(losses)
+
     def record_training(self, loss: float, n: int, schedule: LRScheduler) -> None:
         """Add an epoch's mean loss over n examples, its updates and the rate it ended with."""
         self.train_loss.append(loss)
@@ -92,6 +106,7 @@ class History:
     def record_start(self, losses: Tensor, right: Tensor) -> tuple[float, float]:
         """Keep `score_examples` of the weights before training; returns what is compared."""
         self.start = float(right.float().mean()), float(losses.mean())
+        self.start_losses, self.start_right = losses.numpy(), right.numpy()
         return self.start[0], -self.start[1]
 
     def record_validation(self, losses: Tensor, right: Tensor) -> tuple[float, float]:

@@ -52,11 +52,13 @@ def refuse(data: OwnData, findings: Sequence[Finding]) -> None:
 def checks_key(data: OwnData, *looked_at: object) -> str:
     """What findings depend on, as the name of a file: they hold while the files stay as they are.
 
-    It hashes the names of the checks, what the data says, names and content of its files, and what
-    else they are `looked_at` with.
+    It hashes the names of the checks, what the data says and where (which is how examples are
+    named), which splits were drawn, names and content of its files, and what else they are
+    `looked_at` with.
     """
     said = (data.labels, data.splits, data.groups, data.together)
     said = [None if array is None else array.tolist() for array in said]
+    said += [data.where, data.drawn]
     files = digests(data.items) if data.modality == "image" else ()
     checks = [check.name for check in CHECKS]
     return key_of("checks", checks, said, data.findings, data.items, files, _VERSION, *looked_at)

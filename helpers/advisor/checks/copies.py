@@ -263,8 +263,11 @@ def find_copies(data: OwnData, side: int | None, channels: int) -> Copies:
         pairs = near_pairs(thumbnails(data, side, channels))
         return Copies(exact, joined([exact, connected(len(data), pairs)]))
 
-    content = digests(data.items) if data.modality == "image" else list(data.items)
-    return remembered("copies", key_of(data.modality, 6, content), _FORM, find)
+    if data.modality == "text":
+        key = key_of(data.modality, 6, list(data.items))
+    else:  # thumbnails are made of the decoded pictures: another size may show other copies
+        key = key_of(data.modality, 6, side, channels, digests(data.items))
+    return remembered("copies", key, _FORM, find)
 
 
 def _text_copies(texts: Sequence[str]) -> Copies:

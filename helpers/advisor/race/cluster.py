@@ -259,7 +259,8 @@ def _sealed(function: Callable, mine: Sequence[Any]) -> Callable:
 # One run at a time in a process: seeds and thread numbers are the process's, and runs share them.
 _turn = threading.Lock()
 _ARRAYS = ("labels", "splits", "rows", "together")
-_SENT = ("root", "modality", "items", "listed", "classes", "together_by", *_ARRAYS)
+_TUPLES = ("classes", "scale")
+_SENT = ("root", "modality", "items", "listed", "together_by", *_TUPLES, *_ARRAYS)
 
 
 def as_text(own: OwnTask) -> str:
@@ -285,8 +286,9 @@ def from_text(text: str) -> tuple[OwnData, list]:
     if held["modality"] == "image":
         for name in ("items", "listed"):
             held[name] = held[name] and [Path(item) for item in held[name]]
-    classes, root = tuple(held["classes"]), Path(held["root"])
-    return OwnData(**held | {"classes": classes, "root": root}), shape
+    for name in _TUPLES:
+        held[name] = None if held[name] is None else tuple(held[name])
+    return OwnData(**held | {"root": Path(held["root"])}), shape
 
 
 def look_around(name: str, backbone: str, image_size: int, data: str) -> None:

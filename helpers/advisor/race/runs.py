@@ -31,7 +31,7 @@ from helpers.tasks import Split
 from helpers.tasks.splits import stratified_order
 from helpers.training.loop import bfloat16_pays
 
-VERSION = 3  # raised when a run of the same settings would come out otherwise
+VERSION = 4  # raised when a run of the same settings would come out otherwise
 TRIALS = 4  # to use a model before somebody deletes the cache
 PARTS = 10  # of the examples that judge a run, for choosing its epoch
 COLUMNS = ("run_id", "approach", "n_train", "fold", "lr", "epochs", "seed", "n_judged", "accuracy",
@@ -184,16 +184,16 @@ def execute(
 
 
 def judged(fitted: Fitted, split: Split, seed: int) -> np.ndarray:
-    """Which validation examples were got right, bool (N,), each at an epoch that others chose.
+    """Which validation examples were got right, bool (N,), each at a look that others chose.
 
     The best epoch on the very examples that judge it flatters whatever jumps from epoch to epoch,
     and full fine-tuning jumps more than a probe. So each tenth is judged at the epoch that is best
-    on the other nine.
+    on the other nine. The weights before training are one of the looks where they may be kept.
     """
     history = fitted.history
     if not history.example_right or len(split) < 2:  # no epochs, or nobody else to choose them
         return fitted.predict(split).argmax(1).numpy() == split.labels
-    right, losses = np.stack(history.example_right), np.stack(history.example_losses)
+    right, losses = history.looks
     parts = min(PARTS, len(split))
     part = np.empty(len(split), dtype=np.int64)
     part[stratified_order(split.labels, seed)] = np.arange(len(split)) % parts

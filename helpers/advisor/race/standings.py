@@ -33,11 +33,12 @@ SURE = 0.05  # a p-value below which two approaches differ
 class Arm:
     """What a race knows of one approach.
 
-    runs: fold → right (n_judged,). share: pool row → share of the runs that got it right.
+    runs: fold → pool row → whether it was got right. share: pool row → share of the runs that
+    judged it which got it right.
     """
 
     approach: str
-    runs: Mapping[int, np.ndarray]
+    runs: Mapping[int, pd.Series]
     share: pd.Series
 
     @property
@@ -71,8 +72,9 @@ def arms_of(rows: pd.DataFrame, folds: Folds) -> dict[str, Arm]:
 
 def arm_of(name: str, runs: Mapping[int, np.ndarray], folds: Folds) -> Arm:
     """An approach with its runs, fold → right (n_judged,)."""
-    parts = [pd.Series(right, folds.rows(fold)[1]) for fold, right in sorted(runs.items())]
-    return Arm(name, runs, pd.concat(parts).astype(float).groupby(level=0).mean())
+    by_row = {fold: pd.Series(right, folds.rows(fold)[1]) for fold, right in sorted(runs.items())}
+    share = pd.concat(by_row.values()).astype(float).groupby(level=0).mean()
+    return Arm(name, by_row, share)
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,16 @@ def turns(
 
 
 def paired_p(one: Arm, other: Arm) -> float:
-    """McNemar's exact p-value over the first time that both judged an example."""
-    pairs = [(one.runs[f], other.runs[f]) for f in sorted(set(one.runs) & set(other.runs))]
-    if not pairs:
+    """McNemar's exact p-value over the first time that both judged an example.
+
+    Later judgements of the same example are left out: they mostly repeat the first, and pairs that
+    are counted again make luck look significant.
+    """
+    folds = sorted(set(one.runs) & set(other.runs))
+    if not folds:
         return 1.0
-    right, also = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    sides = (pd.concat([arm.runs[fold] for fold in folds]) for arm in (one, other))
+    right, also = (side[~side.index.duplicated()].to_numpy() for side in sides)
     return mcnemar(right, also)
 
 

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from own import write_texts
+from rows import made
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from helpers.advisor.answer import _open_reasons, held_records
@@ -86,6 +88,18 @@ def test_an_epoch_that_is_best_everywhere_judges():
     assert (judged(Fitted(None, None, history), split, 0) == best).all()
 
 
+def test_weights_from_before_training_are_judged_where_they_are_kept():
+    """No epoch is as good as the start, which is what a run then keeps."""
+    right, worse = np.arange(40) > 1, np.arange(40) % 2 == 0
+    history = History()
+    history.record_start(torch.full((40,), 0.1), torch.from_numpy(right))
+    for _ in range(5):
+        history.record_validation(torch.full((40,), 9.0), torch.from_numpy(worse))
+    split = Split([""] * 40, np.arange(40) % 2)
+    assert history.best[0] == pytest.approx(0.95)
+    assert (judged(Fitted(None, None, history), split, 0) == right).all()
+
+
 @pytest.mark.parametrize("modality", [kind for kind, recipe in COMPARED.items() if recipe])
 def test_runs_scatter_as_the_records_do(modality):
     """RUN_NOISE: the deviation between seeds of a network's runs, times the root of their size."""
@@ -155,6 +169,18 @@ def test_recipes_cover_every_approach_and_fall_back_on_defaults():
         default = APPROACHES[name].config("image", 200).lr
         assert one.lr == (0.1 if name == "feature_extraction" else default)  # the probe's strength
         assert one.other > one.lr or name == "feature_extraction"
+
+
+@pytest.mark.parametrize("best", [0, 5, 20, 58])
+def test_epochs_foreseen_are_those_to_the_best_and_the_patience_of_the_race(best):
+    """Records run all of their epochs; a race stops when its own patience is over."""
+    values = {name: [0.9] * 3 for name in ("full_fine_tuning", "feature_extraction", "lora")}
+    how = {"backbone": "efficientnet_lite0", "image_size": 64, "epochs": 58, "best_epoch": best}
+    held = recipes(made(values, 200, **how), "efficientnet_lite0", "image", 200)
+    found, config = held["full_fine_tuning"], APPROACHES["full_fine_tuning"].config("image", 200)
+    assert (found.epochs, config.patience) == (24, 8)
+    assert found.share * 24 == pytest.approx(min(24, 24 * best / 58 + 8))
+    assert held["adapter"].share == held["classical"].share == 1.0  # nothing is recorded of them
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -1,6 +1,7 @@
 """Each pre-flight check finds what was put there, and nothing where nothing was put."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,21 @@ def names(data, **options):
 
 
 # The whole
+
+
+def test_findings_are_looked_for_anew_where_a_check_would_say_something_else():
+    """Moved lines, and a drawn split that the data now brings, leave the task as it is."""
+    data = texts()
+    lines = [f"line {row + 2}" for row in range(len(data))]
+    others = [
+        replace(data, where=lines),
+        replace(data, where=[f"line {row + 3}" for row in range(len(data))]),
+        replace(data, drawn=("test",)),
+        replace(data, labels=1 - data.labels),
+    ]
+    keys = [catalogue.checks_key(one) for one in (data, *others)]
+    assert len(set(keys)) == len(keys)
+    assert catalogue.checks_key(replace(data, where=list(lines))) == keys[1]
 
 
 def test_clean_pictures_pass_everything_but_the_size_of_the_test(tmp_path):

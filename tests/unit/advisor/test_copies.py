@@ -133,6 +133,25 @@ def test_augmentations_of_one_picture_stay_in_one_split(tmp_path, textile):
     assert "mirrored" in finding.found
 
 
+def test_copies_are_looked_for_at_each_size(tmp_path, textile, monkeypatch):
+    """What is remembered of one size and number of channels does not stand for another."""
+    for i, picture in enumerate(textile[:24]):
+        folder = tmp_path / "own" / ("plain", "broken")[i % 2]
+        folder.mkdir(exist_ok=True, parents=True)
+        picture.save(folder / f"{i:02}.png")
+    data, made = read_data(tmp_path / "own"), []
+
+    def thumbnails(data, *shape):
+        made.append(shape)
+        return thumbnails_of(data, *shape)
+
+    thumbnails_of = copies.thumbnails
+    monkeypatch.setattr(copies, "thumbnails", thumbnails)
+    for shape in ((32, 3), (64, 3), (64, 1), (64, 3), (32, 3)):
+        copies.find_copies(data, *shape)
+    assert made == [(32, 3), (64, 3), (64, 1)]
+
+
 SAID = {
     "German": (
         "Die Größe der Hütte überraschte die müden Gäste, als sie über den Hügel spät kamen",

@@ -3,17 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
+from helpers.advisor.folds import Folds
 from helpers.advisor.prior import Expected, chance_right
-from helpers.advisor.race.standings import Arm, Standing, standing, turns
+from helpers.advisor.race.standings import Arm, Standing, arm_of, paired_p, standing, turns
 from helpers.results.expected_regret import WITHIN
+from helpers.results.statistics import wilson_interval
 
 
 def arm(name, right, first=0):
     """An arm of one run, on the examples from `first` on."""
-    right = np.asarray(right, dtype=float)
-    return Arm(name, {0: right > 0}, pd.Series(right, range(first, first + len(right))))
+    right = pd.Series(np.asarray(right, dtype=float), range(first, first + len(right)))
+    return Arm(name, {0: right > 0}, right)
 
 
 def arms_of(**right):
@@ -34,7 +36,8 @@ def test_who_judged_fewer_is_compared_on_what_both_judged():
     both = np.arange(100) % 10 < 8
     behind = both & (np.arange(100) % 20 != 1)
     hard = np.arange(100) % 4 == 2
-    lora = Arm("lora", {0: both, 1: hard}, pd.Series([*both, *hard], dtype=float))
+    share = pd.Series([*both, *hard], dtype=float)
+    lora = Arm("lora", {0: share[:100] > 0, 1: share[100:] > 0}, share)
     adapter = arm("adapter", behind)
     assert lora.accuracy < 0.53 < adapter.accuracy
     place = standing({"adapter": adapter, "lora": lora})
@@ -83,6 +86,36 @@ def test_what_is_better_and_cheaper_is_taken():
     assert take(lora=900, feature_extraction=896, classical=600) == "feature_extraction"
     assert take(lora=900, feature_extraction=890, classical=600) == "lora"
     assert take(lora=900, feature_extraction=897, classical=895) == "classical"
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 6])
+def test_an_example_that_is_judged_again_is_counted_once(rounds):
+    """Each example is judged alike every time, so that further rounds tell nothing new."""
+    folds = Folds(np.arange(200) % 2, 160)
+    drawn, made = np.random.default_rng(1).permutation(200), {}
+    for name, wrong in {"lora": drawn[:20], "adapter": drawn[10:40]}.items():
+        right = ~np.isin(np.arange(200), wrong)
+        own = {fold: right[folds.rows(fold)[1]] for fold in range(1 + rounds * folds.count)}
+        made[name] = arm_of(name, own, folds)
+    lora, adapter = made.values()
+    assert paired_p(lora, adapter) == pytest.approx(binomtest(10, 30).pvalue)
+    assert standing(made).rivals == ["adapter"]
+    assert lora.interval == wilson_interval(180, 200)
+    gap, deviation = lora.above(adapter)
+    variance = (30 / 200 - 0.05**2) / 199 + 1 / (2 * 200**2)
+    assert (gap, deviation) == pytest.approx((0.05, np.sqrt(variance)))
+
+
+def test_the_first_judgement_that_both_have_is_the_one_that_counts():
+    """Fold 1 alone is common to both; what fold 0 said of one of them is nobody's pair."""
+    folds = Folds(np.arange(20) % 2, 10)
+    rows = {fold: folds.rows(fold)[1] for fold in range(4)}
+    alike = {fold: np.ones(len(own), dtype=bool) for fold, own in rows.items()}
+    lora = arm_of("lora", {1: alike[1], 2: alike[2], 3: ~alike[3]}, folds)
+    adapter = {0: ~alike[0], 1: ~alike[1], 2: ~alike[2], 3: alike[3]}  # fold 3: the other way round
+    adapter = arm_of("adapter", adapter, folds)
+    assert paired_p(lora, adapter) == pytest.approx(2 * 0.5**20)
+    assert paired_p(lora, arm_of("adapter", {0: ~alike[0]}, folds)) == 1.0
 
 
 def place_of(leader, *rivals):

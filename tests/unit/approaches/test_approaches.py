@@ -1,6 +1,7 @@
 """Approaches: frozen is frozen to the bit, LoRA is peft's, merged is unmerged, files are small."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,25 @@ def test_each_approach_learns_the_tiny_task(name):
     fitted = approach.fit(pocket(), task, config)
     assert fitted.accuracy(task.test) >= 0.9
     assert fitted.predict(task.test).shape == (40, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("classical", ""), ("feature_extraction", ""), ("feature_extraction", "solver=lbfgs")],
+)
+def test_predictions_have_every_class_whatever_the_labels(name, options):
+    """Classes 2 and 3 lack examples in training, class 3 in what is predicted as well."""
+    task, approach = tiny_task(32, 4), get_approach(name)
+    seen, lower = task.train.labels < 2, task.validation.labels < 3
+    few = replace(task, train=task.train.take(seen), validation=task.validation.take(lower))
+    chosen = parse_options(approach.options, options)
+    fitted = approach.fit(pocket(), few, short(name), chosen)
+    for split in (task.test, few.validation, few.train, few.train.take(few.train.labels == 0)):
+        assert fitted.predict(split).shape == (len(split), 4)
+    chances = torch.softmax(fitted.predict(task.test), dim=1)
+    assert torch.isfinite(chances).all()
+    if name == "classical":
+        assert (chances[:, 2:] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["feature_extraction", "lora", "adapter"])

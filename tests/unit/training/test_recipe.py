@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from tiny import tiny_task, tiny_text_task
 from torch import nn
 
+from helpers.advisor.race.runs import judged
 from helpers.approaches import APPROACHES, get_approach, parse_options
 from helpers.approaches.base import PASSES, UPDATES, protocol_updates
 from helpers.approaches.feature_extraction import STRENGTHS, ProbeOptions, fit_probe
@@ -120,6 +121,7 @@ def test_lp_ft_keeps_the_probe_where_training_ruins_it():
     fitted, task = probe_then_tune(1.0)
     assert fitted.history.best_epoch == 0
     assert max(fitted.history.val_accuracy) <= fitted.history.start[0]
+    assert judged(fitted, task.validation, 0).mean() == pytest.approx(fitted.history.start[0])
     probing, config = get_approach("feature_extraction"), TrainConfig(lr=1.0)
     start = fit_probe(probing, pocket(), task, STRENGTHS, config, LBFGS).model.state_dict()
     kept = fitted.model.state_dict()
