@@ -9,6 +9,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ import pandas as pd
 from helpers.errors import UserError
 from helpers.paths import results_dir
 from helpers.storage.files import TRIES, Result, locked, write_whole
+
+DAMAGED = 2  # bytes of a header that may be wrong before it counts as that of other columns
 
 
 def csv_line(values: Sequence[object]) -> bytes:
@@ -61,6 +64,8 @@ class RowFile:
         data = _normal(self.path.read_bytes()) if self.path.exists() else self.header
         whole, tail = _split(data)
         data = (data + b"\n" if self._is_row(tail) else whole) or self.header
+        if self.checked:
+            self._refuse_other(data)
         if self.checked and self._as_checked(data) != data:
             self.prepare()
             return self._as_checked(self.path.read_bytes())
@@ -125,6 +130,7 @@ class RowFile:
     def _drop_damaged(self) -> None:
         data = _normal(self.path.read_bytes())
         whole = data[: data.rfind(b"\n") + 1]
+        self._refuse_other(whole)
         kept = self._as_checked(whole)
         if kept != whole:
             gone = whole.count(b"\n") - kept.count(b"\n")
@@ -168,6 +174,18 @@ class RowFile:
         except (UnicodeDecodeError, ValueError, csv.Error):
             return False
         return len(cells) == len(self.columns) and self.complete(cells)
+
+    def _refuse_other(self, data: bytes) -> None:
+        """Raise UserError where the header of a checked file names other columns.
+
+        What names no columns, or differs in at most DAMAGED bytes, is a damaged header instead.
+        """
+        header, _, _ = data.partition(b"\n")
+        alike = len(header) + 1 == len(self.header)
+        if alike and sum(a != b for a, b in zip(header, self.header, strict=False)) <= DAMAGED:
+            return
+        if re.fullmatch(rb"(?:[A-Za-z_]\w*,)+check", header):
+            self._check(header + b"\n")
 
     def _check(self, data: bytes) -> None:
         header = _normal(data[: data.find(b"\n") + 1])

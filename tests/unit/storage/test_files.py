@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -150,6 +151,17 @@ def test_a_checked_file_gives_its_rows_back(checked):
     checked.append(["a, b", 1], key=True)
     lines = checked.read().decode().splitlines()
     assert lines[0] == "name,value,check" and lines[1].startswith('"a, b",1,')
+
+
+def test_a_checked_file_of_other_columns_is_refused_unharmed(checked):
+    checked.append(["a", 1])
+    before = checked.path.read_bytes()
+    for columns in (["name", "size"], ["value", "name"], ["name"], ["name", "value", "more"]):
+        other = RowFile(checked.path, columns, checked=True)
+        for ask in (other.read, other.prepare, partial(other.append, columns)):
+            with pytest.raises(UserError, match="other columns"):
+                ask()
+    assert checked.path.read_bytes() == before
 
 
 @pytest.mark.parametrize("place", range(40))
