@@ -61,7 +61,10 @@ def diverged(path: Path | None = None) -> frozenset[str]:
 
 
 def _diverged(path: Path | None) -> RowFile:
-    return RowFile((path or runs_path()).with_name("diverged.csv"), ("run_id", "sweep"))
+    # The id is all that is read, so a last line that has it is a row, whatever its end.
+    whole = re.compile(COLUMNS[NAMES.index("run_id")].pattern).fullmatch
+    beside = (path or runs_path()).with_name("diverged.csv")
+    return RowFile(beside, ("run_id", "sweep"), lambda cells: bool(whole(cells[0])))
 
 
 def prepare(path: Path | None = None) -> None:

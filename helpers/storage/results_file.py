@@ -9,6 +9,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ import pandas as pd
 from helpers.errors import UserError
 from helpers.paths import results_dir
 from helpers.storage.files import TRIES, Result, locked, write_whole
+
+DAMAGED = 2  # bytes of a header that may be wrong before it counts as that of other columns
 
 
 def csv_line(values: Sequence[object]) -> bytes:
@@ -35,7 +38,8 @@ class RowFile:
     """A CSV file that only grows, by one whole line at a time.
 
     columns: its header. complete: tells whether the cells of a last line without its end are a
-    whole row (an editor took the line break away); what a kill left of a line is cut off.
+    whole row (an editor took the line break away); what a kill left of a line is cut off. kept:
+    nothing is cut off, and a file whose last line is no whole row is refused instead.
     checked: every line ends with a hash of itself, for files that no git watches over; damaged
     lines are said to be so and dropped.
     """
@@ -44,6 +48,7 @@ class RowFile:
     columns: Sequence[str]
     complete: Callable[[list[str]], bool] = lambda cells: False
     checked: bool = False
+    kept: bool = False
 
     @property
     def header(self) -> bytes:
@@ -53,10 +58,14 @@ class RowFile:
     def read(self) -> bytes:
         """The header and the whole lines, ends as LF; the header where there is no file.
 
-        No lock is taken: an unfinished last line is left out. Raises UserError for other columns.
+        No lock is taken: an unfinished last line is left out, unless it is a whole row. Raises
+        UserError for other columns.
         """
         data = _normal(self.path.read_bytes()) if self.path.exists() else self.header
-        data = data[: data.rfind(b"\n") + 1] or self.header
+        whole, tail = _split(data)
+        data = (data + b"\n" if self._is_row(tail) else whole) or self.header
+        if self.checked:
+            self._refuse_other(data)
         if self.checked and self._as_checked(data) != data:
             self.prepare()
             return self._as_checked(self.path.read_bytes())
@@ -121,6 +130,7 @@ class RowFile:
     def _drop_damaged(self) -> None:
         data = _normal(self.path.read_bytes())
         whole = data[: data.rfind(b"\n") + 1]
+        self._refuse_other(whole)
         kept = self._as_checked(whole)
         if kept != whole:
             gone = whole.count(b"\n") - kept.count(b"\n")
@@ -138,23 +148,44 @@ class RowFile:
         """The file's bytes, ending in a whole line; the file is mended where it does not."""
         data = file.read()
         self._check(data)
-        whole = data.rfind(b"\n") + 1
-        tail = data[whole:]
+        whole, tail = _split(data)
         if not tail:
             return data
         if self._is_row(tail):
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
             return data + b"\n"
-        file.truncate(whole)
-        return data[:whole]
+        if self.kept:
+            raise UserError(
+                f"the last line of {self.path} is no whole row; complete or delete it, or take the "
+                "file back from git"
+            )
+        file.truncate(len(whole))
+        return whole
 
     def _is_row(self, line: bytes) -> bool:
+        """Whether a last line without its end is a row all the same."""
+        if not line:
+            return False
+        if self.checked:
+            return line + b"\n" == _with_check(line.rpartition(b",")[0])
         try:
             (cells,) = csv.reader([line.decode("utf-8")], strict=True)
         except (UnicodeDecodeError, ValueError, csv.Error):
             return False
         return len(cells) == len(self.columns) and self.complete(cells)
+
+    def _refuse_other(self, data: bytes) -> None:
+        """Raise UserError where the header of a checked file names other columns.
+
+        What names no columns, or differs in at most DAMAGED bytes, is a damaged header instead.
+        """
+        header, _, _ = data.partition(b"\n")
+        alike = len(header) + 1 == len(self.header)
+        if alike and sum(a != b for a, b in zip(header, self.header, strict=False)) <= DAMAGED:
+            return
+        if re.fullmatch(rb"(?:[A-Za-z_]\w*,)+check", header):
+            self._check(header + b"\n")
 
     def _check(self, data: bytes) -> None:
         header = _normal(data[: data.find(b"\n") + 1])
@@ -198,7 +229,9 @@ class ResultsFile:
 
     def rows(self, path: Path | None = None) -> RowFile:
         """The file as lines."""
-        return RowFile(results_dir() / self.name if path is None else path, self.columns)
+        path = results_dir() / self.name if path is None else path
+        # Nothing tells a shortened last cell from a whole one, so as many cells as columns are one.
+        return RowFile(path, self.columns, complete=lambda cells: True, kept=True)
 
     def load(self, path: Path | None = None) -> pd.DataFrame:
         """The recorded rows; none where nothing is recorded yet.
@@ -213,8 +246,8 @@ class ResultsFile:
         """Append one whole line: numbers to six digits, NaN as an empty cell.
 
         Where the first column alone is the key, False is returned, and nothing changed, if the row
-        is there. Raises UserError for a row with other columns, or a place that can't be written
-        to.
+        is there. Raises UserError for a row with other columns, a place that can't be written to,
+        or a file whose last line is no whole row.
         """
         alone = list(self.key) == list(self.columns[:1])
         return self.rows(path).append_row(row, key=alone)
@@ -236,6 +269,12 @@ class ResultsFile:
         """Those of the rows asked for, which need the columns of the key, that have no answer."""
         known = self.recorded(path)
         return [row for row in asked if self.question(row) not in known]
+
+
+def _split(data: bytes) -> tuple[bytes, bytes]:
+    """The lines that have their end, and what follows the last of them."""
+    whole = data.rfind(b"\n") + 1
+    return data[:whole], data[whole:]
 
 
 def _with_check(body: bytes) -> bytes:

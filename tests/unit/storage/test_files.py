@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -100,6 +101,40 @@ def test_a_key_in_the_first_column_alone_stands_once(tmp_path):
     assert keyed.load(path).to_dict("records") == [{"key": "a", "value": 1}]
 
 
+@pytest.mark.parametrize("read_first", [True, False])
+def test_a_last_row_without_its_line_end_is_kept(tmp_path, read_first):
+    path = tmp_path / "results.csv"
+    for task in "xy":
+        DECLARED.append(row(task=task), path)
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    if read_first:
+        assert DECLARED.load(path)["task"].tolist() == ["x", "y"]
+    DECLARED.append(row(task="z"), path)
+    assert DECLARED.load(path)["task"].tolist() == ["x", "y", "z"]
+
+
+def test_a_last_line_that_is_no_row_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "results.csv"
+    DECLARED.append(row(task="x"), path)
+    with path.open("ab") as file:
+        file.write(b"y,0.3")
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="last line.*no whole row"):
+        DECLARED.append(row(task="z"), path)
+    assert path.read_bytes() == before
+    assert DECLARED.load(path)["task"].tolist() == ["x"]
+
+
+def test_a_last_checked_row_without_its_line_end_is_kept(checked):
+    for name in ("a", "b"):
+        checked.append([name, 1])
+    whole = checked.path.read_bytes()
+    checked.path.write_bytes(whole.rstrip(b"\n"))
+    assert checked.read() == whole
+    checked.append(["c", 1])
+    assert checked.path.read_bytes().startswith(whole)
+
+
 def test_a_declared_file_lies_with_the_results():
     assert DECLARED.rows().path.parts[-3:] == ("data", "results", "none.csv")
 
@@ -116,6 +151,17 @@ def test_a_checked_file_gives_its_rows_back(checked):
     checked.append(["a, b", 1], key=True)
     lines = checked.read().decode().splitlines()
     assert lines[0] == "name,value,check" and lines[1].startswith('"a, b",1,')
+
+
+def test_a_checked_file_of_other_columns_is_refused_unharmed(checked):
+    checked.append(["a", 1])
+    before = checked.path.read_bytes()
+    for columns in (["name", "size"], ["value", "name"], ["name"], ["name", "value", "more"]):
+        other = RowFile(checked.path, columns, checked=True)
+        for ask in (other.read, other.prepare, partial(other.append, columns)):
+            with pytest.raises(UserError, match="other columns"):
+                ask()
+    assert checked.path.read_bytes() == before
 
 
 @pytest.mark.parametrize("place", range(40))
