@@ -123,9 +123,12 @@ class Situation:
                 raise UserError(f"{name} must be a number above 0, not {value!r}")
 
     def allows(self, minutes: float, latency_ms: float) -> bool:
-        """Tell whether what training and one prediction take lies within both limits."""
+        """Tell whether what training and one prediction take lies within both limits.
+
+        A cost that is not known (NaN) rules nothing out.
+        """
         spent = ((minutes, self.budget_minutes), (latency_ms, self.latency_ms))
-        return all(limit is None or cost <= limit for cost, limit in spent)
+        return not any(limit is not None and cost > limit for cost, limit in spent)
 
 
 def size_word(examples: int, thresholds: Thresholds = DEFAULTS) -> SizeWord:

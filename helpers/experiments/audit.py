@@ -159,11 +159,12 @@ def _edges(searches: list[tuple[str, Tuning, Search]]) -> dict[str, Any]:
 def _late(runs: pd.DataFrame) -> dict[str, Any]:
     """Runs by gradient whose best weights stood in the last tenth of the updates; the worst kind.
 
-    Where that is often so, runs were cut off before they were done. Where accuracy no longer
-    changes, one run in ten is late by luck: two of its 20 looks at validation lie there.
+    A row that does not tell is late. Where that is often so, runs were cut off before they were
+    done. Where accuracy no longer changes, one run in ten is late by luck: two of its 20 looks at
+    validation lie there.
     """
     own = runs[trains_by_gradient(runs)]
-    late = own["updates"] - own["best_update"] < LATE * own["updates"]
+    late = ~(own["updates"] - own["best_update"] >= LATE * own["updates"])
     table = late.groupby(own["approach"]).agg(share="mean", runs="size").reset_index()
     worst = table.sort_values(["share", "approach"], ascending=[False, True]).round(4)
     return {

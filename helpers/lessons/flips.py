@@ -40,8 +40,9 @@ EARLY = " These runs are of a first round that undersold fine-tuning."
 def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     """Each flip's rows of its newest recipe, of one flip or of all; none where there are none.
 
-    A recipe that has not answered all that the one before it did is still being measured, and is
-    not read. Raises UserError for a file with other columns, or a flip that is not there.
+    A recipe that has not answered all that the last whole one before it did is still being
+    measured, and is not read. Raises UserError for a file with other columns, or a flip that is not
+    there.
     """
     if flip is not None and flip not in VARIANTS:
         raise UserError(f"there is no flip {flip!r}; choose one of {', '.join(VARIANTS)}")
@@ -50,8 +51,10 @@ def load(flip: str | None = None, path: Path | None = None) -> pd.DataFrame:
     wanted = pd.Series(False, index=table.index)
     for _, own in asked.groupby("flip"):
         recipes = [rows for _, rows in own.groupby("schema")]
-        whole = [rows for rows in recipes if set(rows["question"]) >= set(recipes[0]["question"])]
-        wanted[whole[-1].index] = True
+        whole = recipes[0]
+        for rows in recipes[1:]:
+            whole = rows if set(rows["question"]) >= set(whole["question"]) else whole
+        wanted[whole.index] = True
     wanted &= True if flip is None else table["flip"] == flip
     return table[wanted].reset_index(drop=True)
 

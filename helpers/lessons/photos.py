@@ -140,14 +140,19 @@ def guessing(labels: np.ndarray) -> float:
 
 def lead(rows: pd.DataFrame, ours: str, theirs: str) -> tuple[float, float, float]:
     """How far one entrant is ahead of another, seed by seed: mean, and the 95 % interval."""
+    return mean_interval(_leads(rows, ours, theirs))
+
+
+def _leads(rows: pd.DataFrame, ours: str, theirs: str) -> pd.Series:
+    """The leads of the seeds that both have."""
     wide = rows.pivot(index="seed", columns="approach", values="accuracy")
-    return mean_interval((wide[ours] - wide[theirs]).dropna())
+    return (wide[ours] - wide[theirs]).dropna()
 
 
 def lead_in_words(rows: pd.DataFrame, ours: str, theirs: str) -> str:
     """`lead` as a sentence, in points; it says so where the interval spans zero."""
     mean, low, high = (100 * value for value in lead(rows, ours, theirs))
-    seeds = rows.loc[rows["approach"] == ours, "seed"].nunique()
+    seeds = len(_leads(rows, ours, theirs))
     told = f"**{mean:+.1f} points** (95 % interval {low:+.1f} to {high:+.1f}, {seeds} seeds)"
     unsure = "" if low > 0 or high < 0 else ", which may be luck"
     return f"*{label_of(ours)}* against *{label_of(theirs)}*: {told}{unsure}."

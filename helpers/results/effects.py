@@ -197,7 +197,7 @@ def _arms(runs: pd.DataFrame, query: dict[str, Any]) -> pd.DataFrame:
     both.insert(0, "data_set", both["task"].map(family))
     if query.get("examples") == "most":
         both = _largest(both, ["data_set"], "n_train")
-    return _largest(both, [*NETWORK, "dial", "n_train"], "image_size")
+    return _largest(both, ["task", *NETWORK, "dial", "n_train"], "image_size")
 
 
 def _largest(table: pd.DataFrame, by: list[str], name: str) -> pd.DataFrame:

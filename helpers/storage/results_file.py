@@ -38,8 +38,7 @@ class RowFile:
     """A CSV file that only grows, by one whole line at a time.
 
     columns: its header. complete: tells whether the cells of a last line without its end are a
-    whole row (an editor took the line break away); what a kill left of a line is cut off. kept:
-    nothing is cut off, and a file whose last line is no whole row is refused instead.
+    whole row (an editor took the line break away); what a kill left of a line is cut off.
     checked: every line ends with a hash of itself, for files that no git watches over; damaged
     lines are said to be so and dropped.
     """
@@ -48,7 +47,6 @@ class RowFile:
     columns: Sequence[str]
     complete: Callable[[list[str]], bool] = lambda cells: False
     checked: bool = False
-    kept: bool = False
 
     @property
     def header(self) -> bytes:
@@ -155,11 +153,6 @@ class RowFile:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
             return data + b"\n"
-        if self.kept:
-            raise UserError(
-                f"the last line of {self.path} is no whole row; complete or delete it, or take the "
-                "file back from git"
-            )
         file.truncate(len(whole))
         return whole
 
@@ -231,7 +224,7 @@ class ResultsFile:
         """The file as lines."""
         path = results_dir() / self.name if path is None else path
         # Nothing tells a shortened last cell from a whole one, so as many cells as columns are one.
-        return RowFile(path, self.columns, complete=lambda cells: True, kept=True)
+        return RowFile(path, self.columns, complete=lambda cells: True)
 
     def load(self, path: Path | None = None) -> pd.DataFrame:
         """The recorded rows; none where nothing is recorded yet.
@@ -246,8 +239,8 @@ class ResultsFile:
         """Append one whole line: numbers to six digits, NaN as an empty cell.
 
         Where the first column alone is the key, False is returned, and nothing changed, if the row
-        is there. Raises UserError for a row with other columns, a place that can't be written to,
-        or a file whose last line is no whole row.
+        is there. Raises UserError for a row with other columns, or a place that can't be written
+        to.
         """
         alone = list(self.key) == list(self.columns[:1])
         return self.rows(path).append_row(row, key=alone)

@@ -263,6 +263,11 @@ def test_late_epochs_are_counted_by_approach():
     assert found["worst"] == {"approach": "lora", "share": 0.5, "runs": 2}
 
 
+def test_a_row_that_does_not_tell_its_best_update_is_late():
+    rows = [stored(updates=20, best_update=None), stored(updates=None, best_update=3)]
+    assert audit._late(pd.concat(rows))["late"] == 2
+
+
 def test_what_a_solver_fits_has_no_late_epoch():
     rows = {
         ("classical", ""): False,

@@ -53,6 +53,10 @@ def test_rows_are_appended_whole_and_known_again(tmp_path):
         flips.FILE.append(a_row(**more, schema=2), path)
     assert flips.load("unlabelled", path)["schema"].tolist() == [2, 2, 2]
     assert flips.load("local", path)["seed"].tolist() == [0]
+    # Of a third recipe, all that the first answered is not all that the second did.
+    for more in ({"dial": 1 / 3}, {"seed": 1}):
+        flips.FILE.append(a_row(**more, schema=3), path)
+    assert flips.load("unlabelled", path)["schema"].tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ def test_a_lead_is_taken_seed_by_seed():
     assert "+5.3 points" in told and "luck" not in told
     unclear = rows(lora=[0.3, 0.5, 0.7], classical=[0.4, 0.4, 0.8])
     assert "luck" in photos.lead_in_words(unclear, "lora", CLASSICAL)
+    more = pd.concat([found, found[found["approach"] == "lora"].assign(seed=[7, 8, 9])])
+    assert photos.lead_in_words(more, "lora", CLASSICAL) == told  # three pairs, not six seeds
 
 
 def test_what_is_recorded_beside_a_race_is_of_its_own_situation(monkeypatch):

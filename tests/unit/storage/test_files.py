@@ -113,16 +113,14 @@ def test_a_last_row_without_its_line_end_is_kept(tmp_path, read_first):
     assert DECLARED.load(path)["task"].tolist() == ["x", "y", "z"]
 
 
-def test_a_last_line_that_is_no_row_is_refused_and_left_as_it_is(tmp_path):
+def test_what_a_kill_left_of_a_line_is_cut_off(tmp_path):
     path = tmp_path / "results.csv"
     DECLARED.append(row(task="x"), path)
     with path.open("ab") as file:
         file.write(b"y,0.3")
-    before = path.read_bytes()
-    with pytest.raises(UserError, match="last line.*no whole row"):
-        DECLARED.append(row(task="z"), path)
-    assert path.read_bytes() == before
     assert DECLARED.load(path)["task"].tolist() == ["x"]
+    DECLARED.append(row(task="z"), path)
+    assert DECLARED.load(path)["task"].tolist() == ["x", "z"]
 
 
 def test_a_last_checked_row_without_its_line_end_is_kept(checked):
