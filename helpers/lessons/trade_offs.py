@@ -1,7 +1,7 @@
 """What accuracy costs: bills, fronts, ratios and budgets over recorded runs; a step timed live."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from helpers.display.plots import log_axis, plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
 from helpers.experiments.steps import Price, first_step, step_timer
-from helpers.experiments.timing import in_turns, timed_ms
+from helpers.experiments.timing import in_turns, processor_laps
 from helpers.paths import results_dir
 from helpers.results.learning_curves import comparable, on_equal_seeds
 from helpers.results.runs import load_runs
@@ -273,10 +273,8 @@ def step_parts(
     """
     held = {name: first_step(backbone, task, name, size) for name in approaches}
 
-    def laps(*parts: Callable[[], object]) -> list[float]:  # the clock's hold other processes
-        return [timed_ms(part)[0] / 1000 for part in parts]
-
-    times = in_turns({name: step_timer(step, laps) for name, step in held.items()}, repeats)
+    timers = {name: step_timer(step, processor_laps) for name, step in held.items()}
+    times = in_turns(timers, repeats)
     rows = []
     for name, (model, inputs, labels) in held.items():
         with _Calls() as counter:
