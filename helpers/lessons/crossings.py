@@ -365,7 +365,7 @@ def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
     if len(lone):
         tasks = ", ".join(dict.fromkeys(curve.split(": ")[1] for curve, _ in lone.index))
         ends = f"{lone['gap'].min():+.0f} to {lone['gap'].max():+.0f} points"
-        beyond += f"; on {len(lone)} it has one size ({tasks}), and as many brought it to {ends}"
+        beyond += f"; on **{len(lone)}** ({tasks}) it has one size, where as many left it at {ends}"
     once = (table["seeds"] == 1).sum() + (lone["runs"] == 1).sum()
     return (
         f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "

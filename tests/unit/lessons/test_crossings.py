@@ -108,9 +108,10 @@ def test_curves_with_one_size_are_not_passed_over():
     other = {"task": "other", "curve": "b, 64 px: other"}
     both = pd.concat([rows, runs({FROZEN: {50: 0.6}, SCRATCH: {50: 0.6, 200: 0.7}}, **other)])
     told = crossings.needed_in_words(both, SCRATCH, FROZEN)
-    assert "**1 of 2** curves" in told and "**0**; on 1 it has one size (" in told
+    assert "**1 of 2** curves" in told and "**0**; on **1** (" in told
     assert told.endswith(
-        ", and as many brought it to -40 to -40 points. 0 of these curves rest on one draw."
+        ") it has one size, where as many left it at -40 to -40 points. "
+        "0 of these curves rest on one draw."
     )
 
 

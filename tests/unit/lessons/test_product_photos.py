@@ -10,7 +10,7 @@ from rows import make_row
 
 from helpers.display.figures import png_bytes
 from helpers.errors import DataNotFound
-from helpers.lessons import levers, money, product_photos, trade_offs
+from helpers.lessons import learning_rates, levers, money, product_photos, trade_offs
 from helpers.lessons.exercises import check
 from helpers.results.schema import TIMES
 from helpers.tasks import Split, Task
@@ -183,10 +183,36 @@ def test_rates_are_those_of_the_place_with_most_approaches(monkeypatch):
         for place, mean in places.items()
         for lr in (0.1, 0.2)
     )
-    monkeypatch.setattr(product_photos, "load_runs", lambda **_: tried)
-    told = product_photos.rates_tried().set_index("approach").iloc[:, 0]
+    monkeypatch.setattr(learning_rates, "load_runs", lambda **_: tried)
+    told = learning_rates.rates_tried().set_index("approach").iloc[:, 0]
     assert told.to_dict() == dict.fromkeys(["full", "LoRA"], "0.1: 0.53, 0.2: 0.53")
     assert "200 photos at 64 pixels" in told.name
+
+
+def test_a_wrong_rate_costs_the_same_factor_for_all(monkeypatch):
+    reached = {FULL: {0.001: 0.5, 0.003: 0.7, 0.01: 0.2, 0.03: 0.1}, LORA: {0.01: 0.6, 0.1: 0.1}}
+    tried = pd.concat(
+        runs({(200, 64, name): (0.5, 1.0)}).head(1).assign(lr=lr, val_accuracy=value)
+        for name, line in reached.items()
+        for lr, value in line.items()
+    )
+    monkeypatch.setattr(learning_rates, "load_runs", lambda **_: tried)
+    table = learning_rates.rates_tried().set_index("approach")[learning_rates.LOST]
+    assert table.loc["full"].tolist() == [0.2, 0.5]
+    assert table.loc["LoRA"].tolist() == ["", ""]  # its grid has steps of ten
+
+
+def test_the_whole_training_list_leaves_nothing_to_draw(whole):
+    assert [levers.draws(1, 200), levers.draws(3, 3068)] == ["one draw", "3 trainings"]
+    places = {(3068, side, name): (0.7 + side / 1000, 9.0)
+              for side in (64, 128) for name in (FROZEN, FULL)}  # fmt: skip
+    held = runs(places | {(3068, 224, FROZEN): (0.9, 9.0)})
+    assert "interval over trainings" in levers.levers_in_words(held)
+    assert "These are all photos of the training list" in levers.levers_in_words(held)
+    assert set(product_photos.beside_frozen(held)["rests on"]) == {"3 trainings"}
+    assert "(2 of them over trainings of all photos)" in product_photos.clear_gains(held)
+    assert "over trainings) with 3,068" in product_photos.sizes_in_words(held)
+    assert "over trainings" not in levers.levers_in_words(whole)
 
 
 def test_the_frozen_network_on_larger_pictures_is_dashed(whole):
@@ -297,8 +323,8 @@ def test_photos_of_another_kind_are_told(monkeypatch):
     said = product_photos.elsewhere_in_words(rows).splitlines()
     assert f"**{points:+.1f} points** (95 % interval over 3 classes" in said[0]
     assert said[1].endswith(
-        "in points: *feature extraction* -5.0 (12 runs), *full fine-tuning* -5.0 (6 runs), "
-        "*partial fine-tuning* -5.0 (3 runs)."
+        "over draws): *feature extraction* -5.0 (-5.0 to -5.0, 12 runs), *full fine-tuning* -5.0 "
+        "(-5.0 to -5.0, 6 runs), *partial fine-tuning* -5.0 (-5.0 to -5.0, 3 runs)."
     )
 
 
