@@ -84,10 +84,10 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         plain = get_approach(way.approach).serves_plain_network()
         lines.append(
             f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
-            f"frozen network **{_points(sharp)}** for {sharp.seconds:,.0f} processor seconds in "
-            f"place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
-            f"pixels, by the mean, *{label_of(way.approach)}* gained most: **{_points(way)}** for "
-            f"{way.seconds:,.0f} seconds{_level_with(runs, own, way)}."
+            f"frozen network **{points_in_words(sharp)}** for {sharp.seconds:,.0f} processor "
+            f"seconds in place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
+            f"pixels, by the mean, *{label_of(way.approach)}* gained most: "
+            f"**{points_in_words(way)}** for {way.seconds:,.0f} seconds{_level_with(runs, own, way)}."
             f"{_cheapest_words(runs, own, sharp, way)} Each answer later takes "
             f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
             f"and {'no more' if plain else 'a little more'} with the moved weights."
@@ -97,7 +97,7 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         way = own.loc[own["points"].idxmax()]
         lines.append(
             f"- **{n:,} photos, both together**: *{label_of(way.approach)}* at {way.image_size} "
-            f"pixels gained most, {_points(way)} for {way.seconds:,.0f} seconds"
+            f"pixels gained most, {points_in_words(way)} for {way.seconds:,.0f} seconds"
             f"{_level_with(runs, own, way)}."
         )
     low, starts = levers(runs, min), top.groupby("n_train")["start"].first()
@@ -105,8 +105,8 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         sharp, way = best_levers(own)
         lines.append(
             f"- **{n:,} photos, from {sharp.start} pixels**, which loses most: "
-            f"{sharp.image_size} pixels gave the frozen network {_points(sharp)}, "
-            f"*{label_of(way.approach)}* at {way.start} pixels {_points(way)}."
+            f"{sharp.image_size} pixels gave the frozen network {points_in_words(sharp)}, "
+            f"*{label_of(way.approach)}* at {way.start} pixels {points_in_words(way)}."
         )
     return "\n".join(lines)
 
@@ -134,14 +134,14 @@ def _cheapest_words(runs: pd.DataFrame, own: pd.DataFrame, sharp: pd.Series, way
     if cheap.approach != way.approach:
         told = (
             f" The cheapest that is clearly ahead, *{label_of(cheap.approach)}*, gained "
-            f"**{_points(cheap)}** for {cheap.seconds:,.0f}."
+            f"**{points_in_words(cheap)}** for {cheap.seconds:,.0f}."
         )
     if gap.empty:
         return told
     apart = pd.Series(dict(zip(ENDS, mean_interval(gap), strict=True)) | {"runs": len(gap)})
     apart["n_train"] = cheap.n_train
     name = label_of(cheap.approach)
-    return f"{told} Beside the larger pictures *{name}* gained {_points(apart)}."
+    return f"{told} Beside the larger pictures *{name}* gained {points_in_words(apart)}."
 
 
 def _same_photos(n_train: int) -> str:
@@ -178,7 +178,7 @@ def cheapest_clear(own: pd.DataFrame) -> pd.Series | None:
     return None if clear.empty else clear.loc[clear["seconds"].idxmin()]
 
 
-def _points(row) -> str:
+def points_in_words(row) -> str:
     """Points gained with their interval, or how few draws there are."""
     if row.runs < BAR_FROM:
         return f"{row.points:+.1f} points ({draws(int(row.runs), row.n_train)})"

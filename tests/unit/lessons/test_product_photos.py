@@ -261,7 +261,9 @@ def test_money_is_seconds_times_a_price(whole):
     held = with_adapter.assign(
         updates=np.where(solved, np.nan, 400), train_seconds=1.0, prepare_seconds=1.0 * half
     )
-    prices = money.price_list(held, held).set_index("choice")
+    both = money.price_list(held, held)
+    assert money.nearest_size(both, 900).set_index("choice")["n_train"]["full, 64 px"] == 1000
+    prices = both[both["n_train"] == 200].set_index("choice")
     assert prices["update"]["full, 64 px"] == pytest.approx(30 / 400)
     assert prices["photo"]["partial, 64 px"] == pytest.approx(7.5 / 200)
     assert prices["answer"]["freeze, 224 px"] == pytest.approx(0.0224)
@@ -269,7 +271,7 @@ def test_money_is_seconds_times_a_price(whole):
     # Draws of another machine have no times, which are no seconds of 0.
     untimed = held.assign(**dict.fromkeys(TIMES, np.nan), seed=held["seed"] + 10)
     held = pd.concat([held, untimed, untimed.assign(seed=untimed["seed"] + 10)])
-    assert_frame_equal(money.price_list(held, held).set_index("choice"), prices)
+    assert_frame_equal(money.price_list(held, held), both)
     # 50 photos get as many updates as 200; 3,200 get 8 passes of 100.
     for photos, frozen, partial, full in ((50, 0.25, 9.375, 30), (3_200, 16, 135, 60)):
         seconds = money.training_seconds(prices, photos)
