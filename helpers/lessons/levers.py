@@ -85,9 +85,10 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         lines.append(
             f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
             f"frozen network **{points_in_words(sharp)}** for {sharp.seconds:,.0f} processor "
-            f"seconds in place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
-            f"pixels, by the mean, *{label_of(way.approach)}* gained most: "
-            f"**{points_in_words(way)}** for {way.seconds:,.0f} seconds{_level_with(runs, own, way)}."
+            f"seconds in place of {sharp.start_seconds:,.0f}. Of all ways to move weights at "
+            f"{sharp.start} pixels, by the mean, *{label_of(way.approach)}* gained most: "
+            f"**{points_in_words(way)}** for {way.seconds:,.0f} seconds"
+            f"{_level_with(runs, own, way)}."
             f"{_cheapest_words(runs, own, sharp, way)} Each answer later takes "
             f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
             f"and {'no more' if plain else 'a little more'} with the moved weights."

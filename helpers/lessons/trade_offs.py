@@ -157,9 +157,9 @@ def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str], runs: pd.Data
     told = ", ".join(f"*{label_of(name)}* in {n}" for name, n in won.value_counts().items())
     said = f" ({told})" if told else ""
     return (
-        f"Of {len(places)} situations with {least} approaches or more, the most accurate is clearly "
-        f"ahead of the second, seed by seed, in **{len(won)}**{said}; {len(places) - len(won)} are "
-        "too close to call. On the front (some by luck, since means are compared):\n\n"
+        f"Of {len(places)} situations with {least} approaches or more, the most accurate is "
+        f"clearly ahead of the second, seed by seed, in **{len(won)}**{said}; "
+        f"{len(places) - len(won)} are too close to call. On the front (some by luck, since means are compared):\n\n"
         + "\n".join(lines)
     )
 
@@ -186,8 +186,9 @@ def duel_in_words(duel: pd.DataFrame) -> str:
     for name, own in duel.groupby("backbone"):
         ten, ratio = int((own["ratio"] >= 10).sum()), own["ratio"]
         lines.append(
-            f"- {label_of(name)}: typically **{typical(ratio):.0f} times** (from {ratio.min():.0f} to "
-            f"{ratio.max():.0f} over situations); ten times or more in {ten} of {len(own)} situations"
+            f"- {label_of(name)}: typically **{typical(ratio):.0f} times** (from {ratio.min():.0f} "
+            f"to {ratio.max():.0f} over situations); ten times or more in {ten} of {len(own)} "
+            "situations"
         )
     sure = duel[duel["runs"] > 2]
     up, down = int((sure["low"] > 0).sum()), int((sure["high"] < 0).sum())

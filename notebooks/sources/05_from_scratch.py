@@ -164,7 +164,7 @@ Markdown(
 
 # %% [markdown]
 # Most are too close to call. Perhaps pretraining brings little along: `pocket` is small, and saw only
-# plain pictures of five products. Both sides got equal updates. Photos and texts have too few draws.
+# plain pictures of five products. Photos and texts have too few draws.
 #
 # ## How many examples does it take?
 #
@@ -228,7 +228,7 @@ Markdown(scratch_prices.pretraining_in_words())
 scratch_prices.plot_published()
 
 # %% [markdown]
-# Each is a single number without an interval, and sources differ in much more than size. *Second-hand*
+# Each number lacks an interval, and sources differ in more than size. *Second-hand*
 # numbers are those that another paper quotes.
 
 # %%

@@ -62,15 +62,13 @@ def test_a_ratio_is_geometric_and_paired():
 def test_ratios_are_told_for_each_network():
     held = runs(THREE | {"adapter": [(0.6, 5.0)] * 3})
     duel = cost_ratios(held, "full_fine_tuning", "feature_extraction")
-    assert (
-        "- pocket: typically **20 times** (from 20 to 20 over situations); ten times or more in 1 of 1"
-        in (duel_in_words(duel))
-    )
+    typically = "- pocket: typically **20 times** (from 20 to 20 over situations)"
+    assert f"{typically}; ten times or more in 1 of 1" in duel_in_words(duel)
     assert "clearly ahead in 0 and clearly behind in 1" in duel_in_words(duel)
     assert "*LoRA* over full fine-tuning: pocket 0.60 (dearer in 0 of 1)" in modules_in_words(held)
     assert findings(held).splitlines() == [
-        "- Full fine-tuning takes 20 times the seconds of a frozen network on pocket, from 20 to 20 "
-        "over situations.",
+        "- Full fine-tuning takes 20 times the seconds of a frozen network on pocket, from 20 to "
+        "20 over situations.",
         "- Small modules take 0.60 times (LoRA; slower in 0 of 1 situations) and 0.25 times "
         "(adapter; slower in 0 of 1 situations) the seconds of full fine-tuning.",
     ]
