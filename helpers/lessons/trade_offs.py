@@ -159,8 +159,8 @@ def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str], runs: pd.Data
     return (
         f"Of {len(places)} situations with {least} approaches or more, the most accurate is "
         f"clearly ahead of the second, seed by seed, in **{len(won)}**{said}; "
-        f"{len(places) - len(won)} are too close to call. On the front (some by luck, since means are compared):\n\n"
-        + "\n".join(lines)
+        f"{len(places) - len(won)} are too close to call. On the front (some by luck, "
+        "since means are compared):\n\n" + "\n".join(lines)
     )
 
 
