@@ -148,6 +148,15 @@ def test_what_to_ship_is_the_cheapest_that_is_near_whatever_its_pixels(whole):
     assert "224 pixels (0.800 for 8 s) is enough, but reads 3 times the pixels" in told
 
 
+def test_no_order_is_told_where_runs_do_not_show_it(whole):
+    close = pd.concat([whole, runs({(200, 224, LORA): (0.81, 60.0)})])
+    luck = close["seed"].map({0: 0.05, 1: -0.06, 2: 0.01}) * (close["approach"] == LORA)
+    first = product_photos.to_ship(close.assign(test_accuracy=close["test_accuracy"] + luck))
+    assert "within two points by the mean, not shown: -1.0 (-" in first.splitlines()[0]
+    once = product_photos.to_ship(close[close["seed"] == 0]).splitlines()[0]
+    assert once.endswith("by the mean, not shown (one draw each).")
+
+
 def test_gains_by_number_of_photos_stand_with_their_intervals_and_costs(whole):
     *_, line = product_photos.sizes_in_words(whole).splitlines()
     assert line == (
