@@ -83,7 +83,6 @@ def plot_bars(
     title: str = "",
     xlabel: str = "test accuracy",
     by: str = "approach",
-    log_x: bool = False,
 ) -> Figure:
     """Draw one horizontal bar per row of `table`, first row on top, with its interval."""
     ax = _axes(None, title)
@@ -97,8 +96,6 @@ def plot_bars(
     ax.barh(places, table[y], xerr=reach, color=colours, alpha=0.85, capsize=3, height=0.7)
     ax.set_yticks(places, [found[name].label for name in table[by]])
     ax.grid(visible=False, axis="y")
-    if log_x:
-        log_axis(ax)
     ax.set_xlabel(xlabel)
     return ax.figure
 

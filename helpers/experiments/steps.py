@@ -20,7 +20,13 @@ from helpers.approaches.folding import fold
 from helpers.backbones import Backbone, clone, load_backbone
 from helpers.errors import UserError
 from helpers.experiments import costs
-from helpers.experiments.timing import laps, repeated, resting_optimizer
+from helpers.experiments.timing import (
+    in_turns,
+    laps,
+    one_thread,
+    processor_laps,
+    resting_optimizer,
+)
 from helpers.tasks import Task
 from helpers.training.loop import trainable
 
@@ -90,7 +96,7 @@ def step_timer(step: Step, timed: Callable[..., list[float]] = laps) -> Callable
 
 @dataclass(frozen=True)
 class Price:
-    """What one example costs on this machine, seconds and FLOPs.
+    """What one example costs on this machine, processor seconds and FLOPs.
 
     prepare: once per example, the frozen stages below what is trained (0 where nothing is cached).
     step: each time a training step sees an example.
@@ -104,7 +110,7 @@ class Price:
     step_flops: float
 
     def minutes(self, n: int, epochs: float) -> float:
-        """Minutes to train on n examples for so many epochs; validation is not in it."""
+        """Processor minutes to train on n examples for so many epochs, without validation."""
         return n * (self.prepare_seconds + epochs * self.step_seconds) / 60
 
     def flops(self, n: int, epochs: float) -> float:
@@ -118,7 +124,8 @@ def measure_price(
     """Time a forward pass of the frozen stages and a training step, on noise of the right shape.
 
     What a picture shows changes neither. size: image side in pixels, the backbone's own when None.
-    The fastest of `repeats` steps after one that warms up: other processes only ever add. Image
+    As for the records: processor seconds of one thread, and frozen BatchNorm folded. The fastest of
+    `repeats` steps after one that warms up, since what else runs still takes caches. Image
     backbones only; UserError else.
     """
     chosen = get_approach(approach)
@@ -135,13 +142,18 @@ def measure_price(
     if model.start:
         model.eval()
         prefix = partial(_prefix, model, batch)
-        prepare_seconds, prepare_flops = min(repeated(prefix, repeats)), costs.forward_flops(prefix)
+        once = partial(processor_laps, prefix)
+        prepare_seconds, prepare_flops = _least(once, repeats), costs.forward_flops(prefix)
         inputs = prefix()
     flops = costs.step_flops(model, inputs, labels)
-    working = copy.deepcopy(model).train()
-    step = partial(costs.training_step, working, inputs, labels)
-    per_batch = (prepare_seconds, min(repeated(step, repeats)), prepare_flops, flops)
+    step = step_timer((model.train(), inputs, labels), processor_laps)
+    per_batch = (prepare_seconds, _least(step, repeats), prepare_flops, flops)
     return Price(approach, backbone, *(value / batch_size for value in per_batch))
+
+
+def _least(timer: Callable[[], list[float]], repeats: int) -> float:
+    with one_thread():
+        return min(map(sum, in_turns({"": timer}, repeats)[""]))
 
 
 @torch.no_grad()

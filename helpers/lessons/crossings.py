@@ -252,14 +252,10 @@ def own_crossing(rows: pd.DataFrame, approach: str, baseline: str) -> str:
     steps = "; ".join(f"{100 * r.mean:+.1f} points at {r.n_train:,}" for r in table.itertuples())
     told, name = f"{where} ({steps})", label_of(approach)
     if math.isnan(clear):
-        return (
-            "**No crossing can be told**: at no size is the gain clear. By the mean, "
-            f"*{name}* {told}."
-        )
-    told = (
-        f"*{name[0].upper()}{name[1:]}* {told}. Clearly ahead, with the whole interval above zero"
-    )
-    return f"{told}, from: **{clear:,.0f}**."
+        unsure = "**No crossing can be told**: at no size is the gain clear. By the mean,"
+        return f"{unsure} *{name}* {told}."
+    sure = f"Clearly ahead, with the whole interval above zero, from: **{clear:,.0f}**."
+    return f"*{name[0].upper()}{name[1:]}* {told}. {sure}"
 
 
 def gaps_in_words(runs: pd.DataFrame) -> str:
@@ -360,29 +356,31 @@ def needed(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
 
 
 def needed_in_words(runs: pd.DataFrame, approach: str, target: str) -> str:
-    """How often `needed` found as few examples, more, and no size that was enough."""
-    table = needed(runs, approach, target)
+    """How often, of all curves, as few examples were enough, more were, and no size was."""
+    table, lone = needed(runs, approach, target), _with_one_size(runs, approach, target)
     as_few = int((table["examples"] <= table["n"]).sum())
     missed = table[table["examples"].isna()]
     least = (missed["largest"] / missed["n"]).min()
     beyond = f", though {least:.0f} times as many or more were tried" if len(missed) else ""
-    gaps = _with_one_size(runs, approach, target)
-    ends = f"{gaps.min():+.0f} to {gaps.max():+.0f} points with as many examples"
-    lone = f" On {len(gaps)} further curves it has one size, and came out at {ends}."
+    if len(lone):
+        tasks = ", ".join(dict.fromkeys(curve.split(": ")[1] for curve, _ in lone.index))
+        ends = f"{lone['gap'].min():+.0f} to {lone['gap'].max():+.0f} points"
+        beyond += f"; on **{len(lone)}** ({tasks}) it has one size, where as many left it at {ends}"
+    once = (table["seeds"] == 1).sum() + (lone["runs"] == 1).sum()
     return (
         f"*{label_of(approach).capitalize()}* matched *{label_of(target)}* with as few examples on "
-        f"**{as_few} of {len(table)}** curves, with more on "
-        f"**{len(table) - as_few - len(missed)}**, and at no size that was measured on "
-        f"**{len(missed)}**{beyond}. {(table['seeds'] == 1).sum()} of these curves rest on one "
-        f"draw.{lone if len(gaps) else ''}"
+        f"**{as_few} of {len(table) + len(lone)}** curves, with more on "
+        f"**{len(table) - as_few - len(missed)}**, at no size that was measured on "
+        f"**{len(missed)}**{beyond}. {once} of these curves rest on one draw."
     )
 
 
-def _with_one_size(runs: pd.DataFrame, approach: str, target: str) -> pd.Series:
-    """Points of `approach` over `target` on the curves that `needed` leaves out: one size each."""
-    means = _means(runs).pivot_table("mean", ["curve", "n_train"], "approach")
-    sizes = means[approach].groupby("curve").transform("count")
-    return 100 * (means[approach] - means[target])[sizes == 1].dropna()
+def _with_one_size(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:
+    """The curves that `needed` leaves out: `gap` in points, `runs` of `approach`; by curve."""
+    wide = _means(runs).pivot(index=["curve", "n_train"], columns="approach")
+    lone = wide["mean"].groupby("curve")[approach].transform("count") == 1
+    gap = 100 * (wide["mean", approach] - wide["mean", target])
+    return pd.DataFrame({"gap": gap, "runs": wide["runs", approach]})[lone].dropna()
 
 
 def needed_table(runs: pd.DataFrame, approach: str, target: str) -> pd.DataFrame:

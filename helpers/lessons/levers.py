@@ -6,11 +6,15 @@ import pandas as pd
 
 from helpers.approaches import get_approach
 from helpers.display.figures import Picture, figure
+from helpers.lessons.photos import PHOTOS
 from helpers.results.statistics import mean_interval
+from helpers.tasks import TASKS
 from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH, label_of, style_of
 
+ENDS = ("points", "low", "high")
 NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained network
 BAR_FROM = 3  # draws; two bound next to nothing
+SAME_PHOTOS = " (all there are: bars over trainings)"
 
 
 def levers(
@@ -65,7 +69,8 @@ def plot_levers(runs: pd.DataFrame) -> Picture:
                  for r in own.itertuples()]  # fmt: skip
         ax.set_yticks(range(len(names)), names)
         ax.axvline(0, color="#333333", lw=1)
-        words = f"{n:,} photos, beside feature extraction at {own['start'].iloc[0]} px"
+        words = f"{n:,} photos{SAME_PHOTOS if whole_list(n) else ''}, "
+        words += f"beside feature extraction at {own['start'].iloc[0]} px"
         ax.set_title(words, loc="left", size="medium", weight="normal")
     axes[-1, 0].set_xlabel("points gained (bar: 95 % interval, from three draws on)")
     return made
@@ -79,37 +84,73 @@ def levers_in_words(runs: pd.DataFrame) -> str:
         plain = get_approach(way.approach).serves_plain_network()
         lines.append(
             f"- **{n:,} photos.** {sharp.image_size} pixels in place of {sharp.start} gave the "
-            f"frozen network **{_points(sharp)}** for {sharp.seconds:,.0f} processor seconds in "
-            f"place of {sharp.start_seconds:,.0f}. Of all ways to move weights at {sharp.start} "
-            f"pixels, *{label_of(way.approach)}* gained most: **{_points(way)}** for "
-            f"{way.seconds:,.0f} seconds.{_cheapest_words(own, way)} Each answer later takes "
+            f"frozen network **{points_in_words(sharp)}** for {sharp.seconds:,.0f} processor "
+            f"seconds in place of {sharp.start_seconds:,.0f}. Of all ways to move weights at "
+            f"{sharp.start} pixels, by the mean, *{label_of(way.approach)}* gained most: "
+            f"**{points_in_words(way)}** for {way.seconds:,.0f} seconds"
+            f"{_level_with(runs, own, way)}."
+            f"{_cheapest_words(runs, own, sharp, way)} Each answer later takes "
             f"{sharp.flops / sharp.start_flops:.0f} times the computing with the larger pictures, "
             f"and {'no more' if plain else 'a little more'} with the moved weights."
+            f"{_same_photos(n)}"
         )
     for n, own in together(runs).groupby("n_train"):
         way = own.loc[own["points"].idxmax()]
         lines.append(
             f"- **{n:,} photos, both together**: *{label_of(way.approach)}* at {way.image_size} "
-            f"pixels gained most, {_points(way)} for {way.seconds:,.0f} seconds."
+            f"pixels gained most, {points_in_words(way)} for {way.seconds:,.0f} seconds"
+            f"{_level_with(runs, own, way)}."
         )
     low, starts = levers(runs, min), top.groupby("n_train")["start"].first()
     for n, own in low[low["start"] != low["n_train"].map(starts)].groupby("n_train"):
         sharp, way = best_levers(own)
         lines.append(
             f"- **{n:,} photos, from {sharp.start} pixels**, which loses most: "
-            f"{sharp.image_size} pixels gave the frozen network {_points(sharp)}, "
-            f"*{label_of(way.approach)}* at {way.start} pixels {_points(way)}."
+            f"{sharp.image_size} pixels gave the frozen network {points_in_words(sharp)}, "
+            f"*{label_of(way.approach)}* at {way.start} pixels {points_in_words(way)}."
         )
     return "\n".join(lines)
 
 
-def _cheapest_words(own: pd.DataFrame, way: pd.Series) -> str:
+def _level_with(runs: pd.DataFrame, own: pd.DataFrame, way: pd.Series) -> str:
+    """The approach that comes second on the same pictures, unless `way` is clearly ahead of it."""
+    others = own[(own["image_size"] == way.image_size) & (own["approach"] != way.approach)]
+    others = others[others["approach"] != FEATURE_EXTRACTION]
+    if others.empty:
+        return ""
+    second = others.loc[others["points"].idxmax()]
+    if clearly_ahead(runs, way, second):
+        return ""
+    few = min(way.runs, second.runs) < BAR_FROM
+    word = "level with" if few else "not clearly ahead of"
+    return f", {word} *{label_of(second.approach)}* ({second.points:+.1f})"
+
+
+def _cheapest_words(runs: pd.DataFrame, own: pd.DataFrame, sharp: pd.Series, way: pd.Series) -> str:
+    """The cheapest clear gain, where `way` is another one, and what larger pictures leave of it."""
     cheap = cheapest_clear(own)
-    if cheap is None or cheap.approach == way.approach:
+    if cheap is None:
+        return ""
+    gap, told = points_apart(runs, cheap, sharp), ""
+    if cheap.approach != way.approach:
+        told = (
+            f" The cheapest that is clearly ahead, *{label_of(cheap.approach)}*, gained "
+            f"**{points_in_words(cheap)}** for {cheap.seconds:,.0f}."
+        )
+    if gap.empty:
+        return told
+    apart = pd.Series(dict(zip(ENDS, mean_interval(gap), strict=True)) | {"runs": len(gap)})
+    apart["n_train"] = cheap.n_train
+    name = label_of(cheap.approach)
+    return f"{told} Beside the larger pictures *{name}* gained {points_in_words(apart)}."
+
+
+def _same_photos(n_train: int) -> str:
+    if not whole_list(n_train):
         return ""
     return (
-        f" The cheapest that is clearly ahead, *{label_of(cheap.approach)}*, gained "
-        f"**{_points(cheap)}** for {cheap.seconds:,.0f}."
+        " These are all photos of the training list, so trainings differ in their random numbers "
+        "alone, and a frozen network's not even in these."
     )
 
 
@@ -138,16 +179,32 @@ def cheapest_clear(own: pd.DataFrame) -> pd.Series | None:
     return None if clear.empty else clear.loc[clear["seconds"].idxmin()]
 
 
-def _points(row) -> str:
+def points_in_words(row) -> str:
     """Points gained with their interval, or how few draws there are."""
     if row.runs < BAR_FROM:
-        return f"{row.points:+.1f} points ({draws(row.runs)})"
-    return f"{row.points:+.1f} points (95 % interval {row.low:+.1f} to {row.high:+.1f})"
+        return f"{row.points:+.1f} points ({draws(int(row.runs), row.n_train)})"
+    over = " over trainings" if whole_list(row.n_train) else ""
+    return f"{row.points:+.1f} points (95 % interval{over} {row.low:+.1f} to {row.high:+.1f})"
 
 
-def draws(runs: int) -> str:
-    """Say how many draws of training photos something rests on."""
-    return "one draw" if runs == 1 else f"{runs} draws"
+def whole_list(n_train: float) -> bool:
+    """Tell whether so many are all photos of the training list, which leaves none to draw."""
+    return n_train >= TASKS[PHOTOS].train_examples
+
+
+def draws(runs: int, n_train: int = 0) -> str:
+    """Say how many draws of training photos something rests on; of all photos, how many trainings.
+
+    Without n_train: draws.
+    """
+    kind = "training" if whole_list(n_train) else "draw"
+    return f"one {kind}" if runs == 1 else f"{runs} {kind}s"
+
+
+def clearly_ahead(runs: pd.DataFrame, first: pd.Series, second: pd.Series) -> bool:
+    """Tell whether three seeds or more put one row of `levers` ahead of another, by interval."""
+    gap = points_apart(runs, first, second)
+    return len(gap) >= BAR_FROM and mean_interval(gap)[1] > 0
 
 
 def points_apart(runs: pd.DataFrame, first: pd.Series, second: pd.Series) -> pd.Series:
@@ -168,9 +225,10 @@ def levers_compared(runs: pd.DataFrame) -> list[str]:
             gap = points_apart(runs, sharp, way)
             mean, low, high = mean_interval(gap)
             told = f"the one less the other {mean:+.1f} ({low:+.1f} to {high:+.1f})"
+            few = f"too few {'trainings' if whole_list(n) else 'draws'} to compare"
             lines.append(
                 f"- {n:,} photos, from {sharp.start} pixels: {sharp.points:+.1f} points by "
                 f"{sharp.image_size} pixels, {way.points:+.1f} by {label_of(way.approach)}; "
-                f"{told if len(gap) >= BAR_FROM else 'too few draws to compare'}."
+                f"{told if len(gap) >= BAR_FROM else few}."
             )
     return list(dict.fromkeys(lines))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.display.diagrams import plot_bill
 from helpers.display.figures import Picture, figure
-from helpers.display.plots import log_axis, plot_bars
+from helpers.display.plots import log_axis
 from helpers.experiments.steps import Price
 from helpers.lessons.crossings import needed
 from helpers.paths import weights_dir
@@ -64,18 +64,24 @@ def plot_label_bill(
 def plot_price_list(
     prices: Mapping[str, Price], n_train: int, epochs: int, hour_cents: float
 ) -> Picture:
-    """Minutes that each approach trains on this machine, and what they cost beside each bar."""
+    """Minutes that each approach keeps a core of this machine busy, and what they cost.
+
+    A dot each: on a log scale a bar's length would hang on where the axis begins.
+    """
     minutes = {name: price.minutes(n_train, epochs) for name, price in prices.items()}
-    table = pd.DataFrame({"approach": list(minutes), "minutes": list(minutes.values())})
-    title = f"{n_train:,} photos, {epochs} epochs, on this machine"
-    made = plot_bars(table, "minutes", title=title, xlabel="minutes (log scale)", log_x=True)
-    ax = made.axes[0]
-    for bar, taken in zip(ax.patches, table["minutes"], strict=True):
+    made, ax = figure(f"{n_train:,} photos, {epochs} epochs, on this machine", width=8.0)
+    found = looks(minutes)
+    for place, (name, taken) in enumerate(minutes.items()):
+        ax.plot(taken, place, found[name].marker, color=found[name].colour, ms=10)
         time = f"{taken * 60:.1f} s" if taken < 1 else f"{taken:.0f} min"
         time = time if taken < 120 else f"{taken / 60:.0f} h"
-        words = f" {time}, €{taken / 60 * hour_cents / 100:.2g}"
-        ax.annotate(words, (taken, bar.get_y() + bar.get_height() / 2), va="center", size=9)
-    ax.set_xlim(table["minutes"].min() / 3, table["minutes"].max() * 12)
+        words = f"{time}, €{taken / 60 * hour_cents / 100:.2g}"
+        ax.annotate(words, (taken, place), (10, 0), textcoords="offset points", va="center", size=9)
+    ax.set_yticks(range(len(minutes)), [found[name].label for name in minutes])
+    ax.set_ylim(len(minutes) - 0.5, -0.5)
+    ax.set_xlim(min(minutes.values()) / 3, max(minutes.values()) * 12)
+    log_axis(ax)
+    ax.set_xlabel("processor minutes (log scale)")
     return made
 
 

@@ -1,7 +1,7 @@
 """What accuracy costs: bills, fronts, ratios and budgets over recorded runs; a step timed live."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from helpers.display.plots import log_axis, plot_race
 from helpers.errors import UserError
 from helpers.experiments.costs import count_parameters, step_flops
 from helpers.experiments.steps import Price, first_step, step_timer
-from helpers.experiments.timing import in_turns, timed_ms
+from helpers.experiments.timing import in_turns, processor_laps
 from helpers.paths import results_dir
 from helpers.results.learning_curves import comparable, on_equal_seeds
 from helpers.results.runs import load_runs
@@ -126,10 +126,24 @@ def plot_front(
     return made
 
 
-def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str]) -> str:
-    """How often each approach is on the front of each cost, and how often it is most accurate.
+def clear_winners(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Of each situation of `bill` the most accurate, or "" where it isn't clearly the first.
 
-    table: from `bill`.
+    Clearly: the whole 95 % interval of its lead over the second, seed by seed, is above zero.
+    """
+    winners = []
+    for place, own in table.groupby(PLACE, observed=True):
+        first, second = own.nlargest(2, "mean")["approach"]
+        here = runs[(runs[PLACE] == list(place)).all(axis=1)]
+        lead = paired_gain(here, first, second)
+        winners.append(first if (lead["low"] > 0).any() else "")
+    return winners
+
+
+def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str], runs: pd.DataFrame) -> str:
+    """How often each approach is on the front of each cost, and is clearly most accurate.
+
+    table: from `bill` of the runs.
     """
     places = list(table.groupby(PLACE, observed=True))
     lines = []
@@ -139,13 +153,14 @@ def fronts_in_words(table: pd.DataFrame, costs: Mapping[str, str]) -> str:
         told = ", ".join(f"*{label_of(name)}* {n}" for name, n in counts.items())
         lines.append(f"- {label}: {told}")
     least = min(len(own) for _, own in places)
-    best = pd.Series([own.loc[own["mean"].idxmax(), "approach"] for _, own in places])
-    told = ", ".join(f"*{label_of(name)}* in {n}" for name, n in best.value_counts().items())
-    said = "Not the same approach wins everywhere" if best.nunique() > 1 else "The same one wins"
+    won = pd.Series([name for name in clear_winners(table, runs) if name], dtype=object)
+    told = ", ".join(f"*{label_of(name)}* in {n}" for name, n in won.value_counts().items())
+    said = f" ({told})" if told else ""
     return (
-        f"{said}; most accurate is {told}. On the front, of {len(places)} situations with {least} "
-        "approaches or more (some are there by luck, since means are compared):\n\n"
-        + "\n".join(lines)
+        f"Of {len(places)} situations with {least} approaches or more, the most accurate is "
+        f"clearly ahead of the second, seed by seed, in **{len(won)}**{said}; "
+        f"{len(places) - len(won)} are too close to call. On the front (some by luck, "
+        "since means are compared):\n\n" + "\n".join(lines)
     )
 
 
@@ -171,8 +186,9 @@ def duel_in_words(duel: pd.DataFrame) -> str:
     for name, own in duel.groupby("backbone"):
         ten, ratio = int((own["ratio"] >= 10).sum()), own["ratio"]
         lines.append(
-            f"- {label_of(name)}: typically **{typical(ratio):.0f} times** ({ratio.min():.0f} to "
-            f"{ratio.max():.0f}); ten times or more in {ten} of {len(own)} situations"
+            f"- {label_of(name)}: typically **{typical(ratio):.0f} times** (from {ratio.min():.0f} "
+            f"to {ratio.max():.0f} over situations); ten times or more in {ten} of {len(own)} "
+            "situations"
         )
     sure = duel[duel["runs"] > 2]
     up, down = int((sure["low"] > 0).sum()), int((sure["high"] < 0).sum())
@@ -203,7 +219,8 @@ def findings(runs: pd.DataFrame | None = None) -> str:
     duel = cost_ratios(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)
     lines = [
         f"- Full fine-tuning takes {typical(own['ratio']):.0f} times the seconds of a frozen "
-        f"network on {label_of(name)}, {own['ratio'].min():.0f} to {own['ratio'].max():.0f}."
+        f"network on {label_of(name)}, from {own['ratio'].min():.0f} to "
+        f"{own['ratio'].max():.0f} over situations."
         for name, own in duel.groupby("backbone")
     ]
     told = [
@@ -273,10 +290,8 @@ def step_parts(
     """
     held = {name: first_step(backbone, task, name, size) for name in approaches}
 
-    def laps(*parts: Callable[[], object]) -> list[float]:  # the clock's hold other processes
-        return [timed_ms(part)[0] / 1000 for part in parts]
-
-    times = in_turns({name: step_timer(step, laps) for name, step in held.items()}, repeats)
+    timers = {name: step_timer(step, processor_laps) for name, step in held.items()}
+    times = in_turns(timers, repeats)
     rows = []
     for name, (model, inputs, labels) in held.items():
         with _Calls() as counter:

@@ -3,9 +3,9 @@
 #
 # Mostly in labels. A step from scratch costs what a step of full fine-tuning costs, since it is the
 # same network and all of it moves. But random weights must first learn what pretrained ones bring
-# along, and that takes more steps and, above all, more examples. How many more differs from task to
-# task; to match a frozen network, often none. So price it out before you assume that transfer is
-# better.
+# along, and that takes more steps and, above all, more examples. How many more to match a frozen
+# network differs: on small grey pictures often none, while on photos and texts as many left it far
+# behind. So price it out.
 #
 # **Needs:** this clone and EfficientNet-Lite0 (fetched by `make lab`).
 
@@ -115,7 +115,8 @@ Markdown(
 )
 
 # %% [markdown]
-# More epochs would bring scratch further, up to what so few photos can teach:
+# More epochs would bring scratch further. The mean of few seeds is corrected by how far off the other
+# approaches were on these draws.
 
 # %%
 Markdown(photos.recorded_beside(200, "from_scratch"))
@@ -163,7 +164,7 @@ Markdown(
 
 # %% [markdown]
 # Most are too close to call. Perhaps pretraining brings little along: `pocket` is small, and saw only
-# plain pictures of five products. Both sides got equal updates. Photos and texts have too few draws.
+# plain pictures of five products. Photos and texts have too few draws.
 #
 # ## How many examples does it take?
 #
@@ -175,7 +176,7 @@ crossings.needed_table(runs, scratch, frozen)
 
 # %% [markdown]
 # What the frozen network reaches with the examples under *feature extraction*, scratch reaches with those
-# under *from scratch*; a single seed is weak evidence. Where scratch gets by with as few, freezing has
+# under *from scratch*. Where scratch gets by with as few, freezing has
 # bought nothing: fixed features that don't fit can be worse than none.
 
 # %%
@@ -227,7 +228,7 @@ Markdown(scratch_prices.pretraining_in_words())
 scratch_prices.plot_published()
 
 # %% [markdown]
-# Each is a single number without an interval, and sources differ in much more than size. *Second-hand*
+# Each number lacks an interval, and sources differ in more than size. *Second-hand*
 # numbers are those that another paper quotes.
 
 # %%
@@ -240,19 +241,19 @@ Markdown(scratch_prices.published_in_words())
 #
 # ## Try it: a price list for this machine
 #
-# One photo's price (forward, backward and update) is measured here and multiplied. Validation and loading
-# come on top.
+# One photo's price (forward, backward and update) is measured here, on one core, and multiplied.
+# Validation and loading come on top.
 
 # %%
 prices = {
-    name: measure_price(name, "efficientnet_lite0", size=128, batch_size=16, repeats=pick(3, 1))
+    name: measure_price(name, "efficientnet_lite0", size=128, batch_size=16, repeats=pick(9, 1))
     for name in (frozen, "partial_fine_tuning", full)
 }
 prices[scratch] = prices[full]  # the same step
 
 # %% [markdown]
 # - How many photos can you fine-tune in a coffee break? How many can you probe?
-# - With more epochs, which bars grow and which hardly move? Why?
+# - With more epochs, which marks move and which hardly? Why?
 # - At how many photos does scratch last overnight, and what does that night cost?
 
 

@@ -11,8 +11,8 @@
 #
 # Freezing is cheapest to train, because the network runs once for all epochs. Every other approach runs
 # at least a part of it in each. LoRA and adapters store little, but their steps run all of it, forward
-# and back. Small models on small data cost cents either way, so ask first what answers and people cost,
-# and try larger pictures before dearer training.
+# and back. Small models on small data cost cents either way, so ask first what answers and people cost.
+# With few photos and few answers, try larger pictures before dearer training.
 #
 # **Needs:** this clone, EfficientNet-Lite0, MiniLM and the tweets (fetched by `make lab`).
 
@@ -85,8 +85,8 @@ Markdown(trade_offs.parts_in_words(parts))
 
 # %% [markdown]
 # The probe (`freeze`) and partial fine-tuning leave the lower network out. LoRA and adapters leave
-# nothing out; what they save depends on batch and network. In larger networks wide products outweigh
-# the calls: in
+# nothing out, but their frozen BatchNorm is folded into the convolutions, which shortens forward. In
+# larger networks wide products outweigh the calls: in
 # [Raschka's runs](https://github.com/rasbt/LLMs-from-scratch/tree/main/ch06/02_bonus_additional-experiments)
 # LoRA was slower than full fine-tuning on GPT-2 with 124 million weights and faster at 1.5 billion. A
 # GPU changes times, not counts; none was measured here. What small modules save at any size is storage
@@ -147,7 +147,7 @@ print(coverage(runs), recipe_in_words(), sep="\n")
 
 
 # %% [markdown]
-# Start with photos of clothing, then take a small network (`pocket`). Does the same approach win?
+# Start with photos of clothing, then take a small network (`pocket`). Is the same approach ahead?
 
 
 # %%
@@ -166,10 +166,10 @@ races = sorted(held.index, key=lambda name: ("clothing" not in name, -held[name]
 explore(draw_bills, race=races, labels={"race": "network, task, examples"})
 
 # %% [markdown]
-# Over all races. The cheapest approach is always on the front of its cost, so ask who else is.
+# Over all races. The cheapest is always on its front, so ask who else is.
 
 # %%
-Markdown(trade_offs.fronts_in_words(bill, COSTS))
+Markdown(trade_offs.fronts_in_words(bill, COSTS, runs))
 
 # %% [markdown]
 # ## 4. "Ten times cheaper"
@@ -218,13 +218,13 @@ Markdown(money.latency_in_words(runs))
 here = {name: money.timed_against_itself(networks[name][0], networks[name][1],
                                          turns=pick(5, 1), repeats=pick(10, 2))
         for name in ("pocket", "minilm")}  # fmt: skip
+print(money.turns_in_words(here))
 pd.DataFrame(here).rename_axis("× plain network").round(2)
 
 # %% [markdown]
 # ## 6. Seconds for pixels or for the approach
 #
-# Seconds can be spent on the approach or on larger pictures ([12](12_worked_comparison.ipynb) has the
-# intervals).
+# Seconds can be spent on the approach or on larger pictures ([12](12_worked_comparison.ipynb)).
 #
 # **Predict first:** what buys more points for a second, larger pictures or moved weights?
 
@@ -242,13 +242,12 @@ Markdown(money.levers_in_money(photos, timed, PRICE))
 # %% [markdown]
 # ## Try it: your prices
 #
-# Computed for any number of photos from the runs of section 6. Seconds count by photo for what is
+# Computed for any number of photos from the recorded size nearest to it. Seconds count by photo for what is
 # computed once, by update for the rest: 400 updates, or eight passes over more than 1,600 photos. An answer
 # takes the recorded latency of the plain network at that size. A busy core is taken to draw 10 watts.
 #
-# - With 200 photos and no answers, which training is dearest?
+# - With no answers, which training is dearest: with 200 photos, with 5,000?
 # - Raise the answers: from where on do pixels cost more than moved weights?
-# - With 5,000 photos and no answers, is it still?
 
 # %%
 prices = money.price_list(photos, timed)

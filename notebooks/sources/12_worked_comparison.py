@@ -12,9 +12,9 @@
 # A team has a few hundred to a few thousand photos of products and an ImageNet network. The usual
 # story: a frozen network is strong within minutes, partial fine-tuning adds a few
 # points, and full fine-tuning overfits. The story leaves out the size of the pictures, which may matter
-# more than the approach, and how each was trained, which can turn the order round. So try larger
-# pictures early. Then measure one dearer approach beside it, with as much care, on several draws of
-# *your* photos, and pay only for a clear gain.
+# more than the approach, and how each was trained, which can turn the order round. So with few photos
+# and few answers try larger pictures first. Then measure one dearer approach beside them, with as much
+# care, on several draws of *your* photos, and pay only for a clear gain.
 #
 # **Needs:** EfficientNet-Lite0, the clothing photos (a sample is in this clone) and the groceries
 # (fetched by `make lab`).
@@ -24,7 +24,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from helpers.display import explore, image_grid, plot_history
-from helpers.lessons import check, levers, pick, product_photos, trade_offs
+from helpers.lessons import check, learning_rates, levers, photos, pick, product_photos, trade_offs
 from helpers.lessons.claims import judge_claims, verdict_box
 from helpers.results import coverage, recipe_in_words
 from helpers.tasks import load_task
@@ -75,9 +75,9 @@ rows = [(task.train.labels == label).nonzero()[0][0] for label in range(10)]
 image_grid(task.train.inputs[rows], task.classes, title="One of each class", columns=10)
 
 # %% [markdown]
-# First the frozen network, on small and on larger pictures.
+# First the frozen network, on small and larger pictures.
 #
-# **Predict first:** guessing is right once in ten. How far does each get?
+# **Predict first:** how far does each get beyond naming the largest class?
 
 # %%
 probe = product_photos.live("feature_extraction", 64, **sizes)
@@ -97,7 +97,8 @@ Markdown(f"{partial} That is **{partial.seconds / probe.seconds:.0f} times** the
 
 # %%
 full = product_photos.live("full_fine_tuning", 64, **sizes)
-plot_history(full.history, title=f"Full fine-tuning on {n_train} photos, one run", chance=0.1)
+chance = photos.guessing(task.test.labels)
+plot_history(full.history, title=f"Full fine-tuning on {n_train} photos, one run", chance=chance)
 
 # %% [markdown]
 # The dashed line marks the epoch whose weights were kept.
@@ -114,17 +115,17 @@ Markdown(product_photos.beside_each_other(probe, sharper, partial, full))
 # %% [markdown]
 # ## 3. The same three over several draws
 #
-# Recorded by the recipe of section 1; the live runs were shorter and their photos not augmented. Each
-# seed draws other training photos, so gains over the frozen network are taken seed by seed. **Predict
-# first:** will you see the story's order?
+# Recorded by the recipe of section 1; the live runs were shorter, without augmentation. Each
+# seed draws other training photos, so gains are taken seed by seed. Where all photos are taken, only
+# trainings differ: no second draw. **Predict first:** will you see the story's order?
 
 # %%
 table = product_photos.beside_frozen(runs)
 table.drop(columns="gap wider by")
 
 # %% [markdown]
-# An interval that spans zero is too close to call; where there is none, draws were too few. Counted
-# over every way to move weights:
+# An interval that spans zero is too close to call; where there is none, runs were too few. Over every
+# way to move weights:
 
 # %%
 Markdown(product_photos.clear_gains(runs))
@@ -145,7 +146,7 @@ bill = trade_offs.bill(runs)
 
 def draw_race(situation):
     own = product_photos.at(bill, places[situation])
-    return trade_offs.plot_front(own, "seconds", title=situation, xlabel="processor seconds")
+    return trade_offs.plot_front(own, "seconds", title=situation, xlabel="processor seconds (log scale)")
 
 
 explore(draw_race, situation=list(places), start={"situation": product_photos.busiest(runs)})
@@ -154,14 +155,14 @@ explore(draw_race, situation=list(places), start={"situation": product_photos.bu
 # ## 5. More photos
 #
 # Full fine-tuning, so the story ends, is for ten times the data. **Predict first:** with how many photos
-# has it passed the frozen network, and the one that reads larger pictures (dashed)? A marker of one
-# draw is corrected by how far the frozen network was off its mean on that draw.
+# has it passed the frozen network, and the one that reads larger pictures (dashed)? Markers of few
+# draws are corrected by how far the others were off on these.
 
 # %%
 product_photos.plot_sizes(runs)
 
 # %% [markdown]
-# Bands need three draws; what has none is unsure. Draw by draw:
+# Bars need three runs; what has none is unsure. Paired:
 
 # %%
 Markdown(product_photos.sizes_in_words(runs))
@@ -184,14 +185,15 @@ product_photos.by_recipe()
 # ## 7. How carefully must the learning rate be set?
 #
 # "Needs no special tuning" is said of the probe, "careful tuning" of fine-tuning. **Predict first:**
-# which approach suffers most from a wrong rate? Each was tried at several, on one draw.
+# which approach suffers most from a rate three times too high? Tried on one draw.
 
 # %%
-product_photos.rates_tried()
+learning_rates.rates_tried()
 
 # %% [markdown]
 # Where the best rate is the *lowest* or *highest* tried, a better one may lie beyond it. A probe that is
-# solved to its optimum has no rate, but a penalty (shown as C: a small C is a strong one).
+# solved to its optimum has no rate, but a penalty (C: a small C is a strong one) in steps of ten: no
+# rank.
 # [03](03_fine_tuning.ipynb) sweeps rates with several seeds.
 #
 # ## 8. Photos from elsewhere
@@ -208,7 +210,7 @@ away = product_photos.elsewhere(["clothing", "grocery"], **pick(
 Markdown(product_photos.elsewhere_in_words(away))
 
 # %% [markdown]
-# Accuracies are means over classes, so that another mix of classes does not count as a shift. A random
+# Live accuracies are means over classes, so that another mix of classes is no shift. A random
 # split hides such a fall.
 #
 # Moving more weights may make the fall larger, as others measured:
@@ -262,7 +264,7 @@ explore(
 # %% [markdown]
 # ## What to remember
 #
-# - Give the network the size of pictures that it was made for, then compare approaches at equal pixels,
+# - Try the size of pictures that the network was made for, and compare approaches at equal pixels,
 #   draw by draw.
 # - A wide gap between training and test is no verdict: another recipe may close it.
 # - A best rate at the edge of those tried means that the comparison is not over.

@@ -38,7 +38,7 @@ ANSWERS = {
     "12.1": Exercise(
         number(1.96 * (0.60 * 0.40 / 372) ** 0.5, within=0.02),
         hints=("Put p = 0.60 and n = 372 into the formula.", "The root of 0.24 / 372, times 1.96."),
-        praise="Two approaches on the same photos differ by less than that, hence paired draws.",
+        praise="Two approaches on the same photos can differ by less, hence paired draws.",
     ),
     "12.2": Exercise(
         number(pixels_gain, within=0.02),

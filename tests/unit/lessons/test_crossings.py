@@ -108,7 +108,11 @@ def test_curves_with_one_size_are_not_passed_over():
     other = {"task": "other", "curve": "b, 64 px: other"}
     both = pd.concat([rows, runs({FROZEN: {50: 0.6}, SCRATCH: {50: 0.6, 200: 0.7}}, **other)])
     told = crossings.needed_in_words(both, SCRATCH, FROZEN)
-    assert "On 1 further curves it has one size, and came out at -40 to -40 points" in told
+    assert "**1 of 2** curves" in told and "**0**; on **1** (" in told
+    assert told.endswith(
+        ") it has one size, where as many left it at -40 to -40 points. "
+        "0 of these curves rest on one draw."
+    )
 
 
 @pytest.mark.parametrize(

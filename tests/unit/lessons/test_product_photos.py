@@ -10,7 +10,7 @@ from rows import make_row
 
 from helpers.display.figures import png_bytes
 from helpers.errors import DataNotFound
-from helpers.lessons import levers, money, product_photos, trade_offs
+from helpers.lessons import learning_rates, levers, money, product_photos, trade_offs
 from helpers.lessons.exercises import check
 from helpers.results.schema import TIMES
 from helpers.tasks import Split, Task
@@ -148,6 +148,15 @@ def test_what_to_ship_is_the_cheapest_that_is_near_whatever_its_pixels(whole):
     assert "224 pixels (0.800 for 8 s) is enough, but reads 3 times the pixels" in told
 
 
+def test_no_order_is_told_where_runs_do_not_show_it(whole):
+    close = pd.concat([whole, runs({(200, 224, LORA): (0.81, 60.0)})])
+    luck = close["seed"].map({0: 0.05, 1: -0.06, 2: 0.01}) * (close["approach"] == LORA)
+    first = product_photos.to_ship(close.assign(test_accuracy=close["test_accuracy"] + luck))
+    assert "within two points by the mean, not shown: -1.0 (-" in first.splitlines()[0]
+    once = product_photos.to_ship(close[close["seed"] == 0]).splitlines()[0]
+    assert once.endswith("by the mean, not shown (one draw each).")
+
+
 def test_gains_by_number_of_photos_stand_with_their_intervals_and_costs(whole):
     *_, line = product_photos.sizes_in_words(whole).splitlines()
     assert line == (
@@ -183,10 +192,36 @@ def test_rates_are_those_of_the_place_with_most_approaches(monkeypatch):
         for place, mean in places.items()
         for lr in (0.1, 0.2)
     )
-    monkeypatch.setattr(product_photos, "load_runs", lambda **_: tried)
-    told = product_photos.rates_tried().set_index("approach").iloc[:, 0]
+    monkeypatch.setattr(learning_rates, "load_runs", lambda **_: tried)
+    told = learning_rates.rates_tried().set_index("approach").iloc[:, 0]
     assert told.to_dict() == dict.fromkeys(["full", "LoRA"], "0.1: 0.53, 0.2: 0.53")
     assert "200 photos at 64 pixels" in told.name
+
+
+def test_a_wrong_rate_costs_the_same_factor_for_all(monkeypatch):
+    reached = {FULL: {0.001: 0.5, 0.003: 0.7, 0.01: 0.2, 0.03: 0.1}, LORA: {0.01: 0.6, 0.1: 0.1}}
+    tried = pd.concat(
+        runs({(200, 64, name): (0.5, 1.0)}).head(1).assign(lr=lr, val_accuracy=value)
+        for name, line in reached.items()
+        for lr, value in line.items()
+    )
+    monkeypatch.setattr(learning_rates, "load_runs", lambda **_: tried)
+    table = learning_rates.rates_tried().set_index("approach")[learning_rates.LOST]
+    assert table.loc["full"].tolist() == [0.2, 0.5]
+    assert table.loc["LoRA"].tolist() == ["", ""]  # its grid has steps of ten
+
+
+def test_the_whole_training_list_leaves_nothing_to_draw(whole):
+    assert [levers.draws(1, 200), levers.draws(3, 3068)] == ["one draw", "3 trainings"]
+    places = {(3068, side, name): (0.7 + side / 1000, 9.0)
+              for side in (64, 128) for name in (FROZEN, FULL)}  # fmt: skip
+    held = runs(places | {(3068, 224, FROZEN): (0.9, 9.0)})
+    assert "interval over trainings" in levers.levers_in_words(held)
+    assert "These are all photos of the training list" in levers.levers_in_words(held)
+    assert set(product_photos.beside_frozen(held)["rests on"]) == {"3 trainings"}
+    assert "(2 of them over trainings of all photos)" in product_photos.clear_gains(held)
+    assert "over trainings) with 3,068" in product_photos.sizes_in_words(held)
+    assert "over trainings" not in levers.levers_in_words(whole)
 
 
 def test_the_frozen_network_on_larger_pictures_is_dashed(whole):
@@ -235,7 +270,9 @@ def test_money_is_seconds_times_a_price(whole):
     held = with_adapter.assign(
         updates=np.where(solved, np.nan, 400), train_seconds=1.0, prepare_seconds=1.0 * half
     )
-    prices = money.price_list(held, held).set_index("choice")
+    both = money.price_list(held, held)
+    assert money.nearest_size(both, 900).set_index("choice")["n_train"]["full, 64 px"] == 1000
+    prices = both[both["n_train"] == 200].set_index("choice")
     assert prices["update"]["full, 64 px"] == pytest.approx(30 / 400)
     assert prices["photo"]["partial, 64 px"] == pytest.approx(7.5 / 200)
     assert prices["answer"]["freeze, 224 px"] == pytest.approx(0.0224)
@@ -243,7 +280,7 @@ def test_money_is_seconds_times_a_price(whole):
     # Draws of another machine have no times, which are no seconds of 0.
     untimed = held.assign(**dict.fromkeys(TIMES, np.nan), seed=held["seed"] + 10)
     held = pd.concat([held, untimed, untimed.assign(seed=untimed["seed"] + 10)])
-    assert_frame_equal(money.price_list(held, held).set_index("choice"), prices)
+    assert_frame_equal(money.price_list(held, held), both)
     # 50 photos get as many updates as 200; 3,200 get 8 passes of 100.
     for photos, frozen, partial, full in ((50, 0.25, 9.375, 30), (3_200, 16, 135, 60)):
         seconds = money.training_seconds(prices, photos)
@@ -297,8 +334,8 @@ def test_photos_of_another_kind_are_told(monkeypatch):
     said = product_photos.elsewhere_in_words(rows).splitlines()
     assert f"**{points:+.1f} points** (95 % interval over 3 classes" in said[0]
     assert said[1].endswith(
-        "in points: *feature extraction* -5.0 (12 runs), *full fine-tuning* -5.0 (6 runs), "
-        "*partial fine-tuning* -5.0 (3 runs)."
+        "over draws): *feature extraction* -5.0 (-5.0 to -5.0, 12 runs), *full fine-tuning* -5.0 "
+        "(-5.0 to -5.0, 6 runs), *partial fine-tuning* -5.0 (-5.0 to -5.0, 3 runs)."
     )
 
 

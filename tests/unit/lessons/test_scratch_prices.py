@@ -53,6 +53,8 @@ def test_a_price_list_says_time_and_money():
     made = scratch_prices.plot_price_list(prices, 1_000, 240, 100)
     told = [one.get_text().strip() for one in made.axes[0].texts]
     assert told == ["1 min, €0.017", "4 h, €4"]
+    assert not made.axes[0].patches  # no bars on a log scale, which has no zero
+    assert made.axes[0].get_xlabel() == "processor minutes (log scale)"
 
 
 def test_handfuls_scatter_as_the_formula_says():

@@ -62,13 +62,13 @@ def test_a_ratio_is_geometric_and_paired():
 def test_ratios_are_told_for_each_network():
     held = runs(THREE | {"adapter": [(0.6, 5.0)] * 3})
     duel = cost_ratios(held, "full_fine_tuning", "feature_extraction")
-    assert "- pocket: typically **20 times** (20 to 20); ten times or more in 1 of 1" in (
-        duel_in_words(duel)
-    )
+    typically = "- pocket: typically **20 times** (from 20 to 20 over situations)"
+    assert f"{typically}; ten times or more in 1 of 1" in duel_in_words(duel)
     assert "clearly ahead in 0 and clearly behind in 1" in duel_in_words(duel)
     assert "*LoRA* over full fine-tuning: pocket 0.60 (dearer in 0 of 1)" in modules_in_words(held)
     assert findings(held).splitlines() == [
-        "- Full fine-tuning takes 20 times the seconds of a frozen network on pocket, 20 to 20.",
+        "- Full fine-tuning takes 20 times the seconds of a frozen network on pocket, from 20 to "
+        "20 over situations.",
         "- Small modules take 0.60 times (LoRA; slower in 0 of 1 situations) and 0.25 times "
         "(adapter; slower in 0 of 1 situations) the seconds of full fine-tuning.",
     ]
@@ -128,8 +128,14 @@ def test_a_bill_compares_equal_seeds_and_whole_situations():
 
 
 def test_fronts_are_counted():
-    said = fronts_in_words(bill(runs(THREE)), {"seconds": "processor seconds"})
-    assert said.startswith("The same one wins; most accurate is *LoRA* in 1. On the front, of 1 ")
+    said = fronts_in_words(bill(runs(THREE)), {"seconds": "processor seconds"}, runs(THREE))
+    assert said.startswith(
+        "Of 1 situations with 3 approaches or more, the most accurate is clearly"
+    )
+    assert "seed by seed, in **1** (*LoRA* in 1); 0 are too close to call." in said
+    near = runs(THREE | {"lora": [(0.62, 12.0), (0.69, 12.0), (0.67, 12.0)]})
+    told = fronts_in_words(bill(near), {"seconds": "processor seconds"}, near)
+    assert "in **0**; 1 are too close to call." in told
     assert said.endswith("- processor seconds: *feature extraction* 1, *LoRA* 1")
     made = plot_front(bill(runs(THREE)), "seconds", title="One front")
     line = made.axes[0].lines[-1]
