@@ -56,7 +56,7 @@ ANSWERS = {
         hints=(
             "`paired_gain` takes the runs and two names of approaches.",
             "Keep the rows of digits with 200 examples, then "
-            "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its column is `mean`, times 100.",
+            "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its `mean`, times 100.",
         ),
         praise="Digits are far from products: here the frozen base leaves much unseen.",
     ),

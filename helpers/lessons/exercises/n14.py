@@ -71,7 +71,7 @@ ANSWERS = {
     "14.3": Exercise(
         answers("defended", drawn_races(), "In this table {wanted} is what to defend:\n{0}\n"),
         hints=(
-            "Keep the rows with a p-value of 0.05 or more and `expected_below_best` of at most 0.005.",
+            "Keep rows with a p-value of 0.05 or more and `expected_below_best` at most 0.005.",
             "Of these the one with the fewest `seconds`; return its `approach`.",
         ),
         praise="'Not shown to be worse, near it, and cheaper' is a choice that you can defend.",
