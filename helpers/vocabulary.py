@@ -105,8 +105,17 @@ SPARE_COLOURS = (
     ("#b2182b", "#f0717f"),
 )
 SPARE_MARKERS = ("<", ">", "p", "h", "d", "8")
-# What tasks and backbones say of themselves: name → the fields of Style that they fill.
-_GIVEN: dict[str, dict[str, str]] = {}
+# What tasks and backbones say of themselves: name → the fields of Style that they fill. Controls
+# stand here, so that each looks the same in every figure.
+_GIVEN: dict[str, dict[str, str]] = {
+    name: {"colour": colour, "marker": marker, "on_dark": on_dark}
+    for names, (colour, on_dark), marker in (
+        (("random_weights", "random"), SPARE_COLOURS[0], SPARE_MARKERS[0]),
+        (("guessing",), SPARE_COLOURS[1], SPARE_MARKERS[1]),
+        (("pretrained",), SPARE_COLOURS[2], SPARE_MARKERS[2]),
+    )
+    for name in names
+}
 
 
 def register(name: str, **given: str) -> Style:

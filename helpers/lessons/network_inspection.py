@@ -151,11 +151,18 @@ def plot_map(places: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> 
         taken.add(look.colour)
         ax.scatter(*places[own].T, s=28, facecolors=inside, **style)
         if own.any():
-            middle = ax.text(*places[own].mean(0), classes[number], ha="center", weight="bold")
-            middle.set(size="small", path_effects=[withStroke(linewidth=3, foreground="white")])
+            name = ax.text(*_densest(places[own]), classes[number], ha="center", weight="bold")
+            name.set(size="small", path_effects=[withStroke(linewidth=3, foreground="white")])
     ax.set(xticks=[], yticks=[], xlabel="positions have no unit; only neighbours matter")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     return made
+
+
+def _densest(points: np.ndarray, neighbours: int = 5) -> np.ndarray:
+    """The point, (2,), that has its nearest `neighbours` closest to it."""
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    near = np.sort(apart, axis=1)[:, : neighbours + 1]  # with itself, at 0
+    return points[near.mean(1).argmin()]
 
 
 def recipe_costs(

@@ -258,7 +258,8 @@ def balance_in_words(
 ) -> str:
     """Accuracy and the mean over classes of `linear_model`, as it is and with weighted classes.
 
-    train, test: features (N, width) and labels. Weighted, each class counts alike in training.
+    train, test: features (N, width) and labels. Weighted, each class counts alike in training. Of
+    the most and the least common class it tells how many test photos are found.
     """
     counts = np.bincount(train[1], minlength=len(classes))
     most, least = counts.argmax(), counts.argmin()
@@ -268,8 +269,10 @@ def balance_in_words(
         model = linear_model().set_params(logisticregression__class_weight=weights)
         said = model.fit(*train).predict(test[0])
         alike = balanced_accuracy_score(test[1], said)
+        found = (f"{np.sum((said == label) & (test[1] == label))} of {np.sum(test[1] == label)} "
+                 f"found of {classes[label]}" for label in (most, least))  # fmt: skip
         lines.append(f"- {words}: accuracy **{np.mean(said == test[1]):.3f}**, mean over classes "
-                     f"**{alike:.3f}**")  # fmt: skip
+                     f"**{alike:.3f}**; {', '.join(found)}")  # fmt: skip
     return "\n".join(lines)
 
 

@@ -41,5 +41,5 @@ check("02.3", answer)
 # %%
 runs = comparable(load_runs(backbone="pocket", task="digits", dial=0.0, n_train=200))
 gains = paired_gain(runs, "full_fine_tuning", "feature_extraction")
-answer = gains["mean"].iloc[0]
+answer = 100 * gains["mean"].iloc[0]
 check("02.4", answer)

@@ -24,9 +24,9 @@ from helpers.vocabulary import label_of
 
 # %% [markdown]
 # The verdicts below come from recorded runs on many data sets; notebook 15 has all 28. Brackets are 95 %
-# intervals over data sets, a hundredth of accuracy is one point, and *where that is highest* names one
-# situation, without a bracket. The last one says why each step is measured: stopping at the frozen
-# network costs points on average.
+# intervals over data sets, a hundredth of accuracy is one point. **Holds** and **fails**: the interval lies
+# on one side of the claim's margin; **undecided**: it spans the margin. *Where that is highest* names the
+# situation with the largest value: below zero, the claim fits nowhere.
 
 # %%
 Markdown(verdict_box(22, 26, 25, 28))
@@ -192,7 +192,11 @@ def draw(n_train, race):
         sizes = ", ".join(f"{n:,}" for n in sorted(curves.n_train[curves.race == race].unique()))
         return f"{race}: no run with {n_train:,} examples. Recorded: {sizes} examples."
     made = plot_race(shown, "seconds", title=f"{race}, {n_train:,} examples")
-    made.axes[0].set(xlim=(0.005, 3_000), ylim=(0.2, 1.0), xlabel="processor seconds (log scale)")
+    every = curves[curves.race == race]  # its limits hold still while the slider moves
+    ends = every.seconds.min() / 2, every.seconds.max() * 2
+    bottom, top = every[["mean", "low"]].min().min(), every[["mean", "high"]].max().max()
+    made.axes[0].set(xlim=ends, ylim=(bottom - 0.03, top + 0.03))
+    made.axes[0].set_xlabel("processor seconds (log scale)")
     log_axis(made.axes[0])
     return made
 
@@ -234,8 +238,8 @@ answer = ...
 check("00.1", answer)
 
 # %% [markdown]
-# **00.2** In the recorded race of `pocket on products near` with 200 examples: how many times as
-# long as feature extraction did full fine-tuning take? (`curves` has a row for each; use `seconds`.)
+# **00.2** In the race `"pocket on products near, 28 px"` with 200 examples: how many times as
+# long as feature extraction did full fine-tuning take? (`curves` has both rows; use `seconds`.)
 
 # %%
 answer = ...

@@ -367,8 +367,8 @@ check("01.3", answer)
 
 # %% [markdown]
 # **01.4** Feed the twenty ImageNet pictures **upside down** (`images[:, ::-1].copy()`) to
-# `log_probabilities` with `judge.recipe`. By how much does the mean log-probability of the right class
-# (`scores[range(20), labels]`) change?
+# `log_probabilities` with `judge.recipe`. How much does the mean log-probability of the right class
+# (`scores[range(20), labels]`) change? A fall is negative.
 
 # %%
 answer = ...

@@ -149,8 +149,8 @@ image_grid(task.test.inputs[worst], named, title="Wrong, and sure of it", column
 
 # %% [markdown]
 # **Are the classes equally frequent?** Usually not. Then accuracy is mostly that of the common ones, and a
-# mean over classes tells how the rare ones fare. Weights in the loss are to help the rare: do the common
-# ones pay for it? Decide beforehand, with whoever pays for errors, which number counts.
+# mean over classes tells how the rare ones fare. Weights in the loss are to help them: do the common
+# ones pay? Decide beforehand, with whoever pays for errors, which number counts.
 
 # %%
 photo_sets = (X, y), (unseen, task.test.labels)
@@ -217,7 +217,7 @@ print(f"{len(moved)} of {len(before)} tensors moved: {', '.join(moved)}")
 # ## Try it
 #
 # Move *training photos* to the right: where does the curve on **new** photos flatten? Then take few
-# photos and a stronger penalty. Does it close the gap between the curves, and does that help? Which class
+# photos and a larger 1 / C. Does it close the gap between the curves, and does that help? Which class
 # stays hard with all photos?
 
 # %%
@@ -227,7 +227,7 @@ SIZES = [n for n in (20, 50, 200, 1_000) if n <= len(P)]
 fits = {
     (n, penalty): photos.linear_model(1 / penalty).fit(P[:n], pool.train.labels[:n])
     for n in SIZES
-    for penalty in (10, 100, 1_000)
+    for penalty in (10, 100, 1_000)  # 1 / C
 }
 seen = {key: m.score(P[: key[0]], pool.train.labels[: key[0]]) for key, m in fits.items()}
 right = {key: m.predict(unseen) == task.test.labels for key, m in fits.items()}
@@ -262,7 +262,7 @@ explore(
     draw,
     n_train=SIZES,
     penalty=[10, 100, 1_000],
-    labels={"n_train": "training photos", "penalty": "penalty on weights"},
+    labels={"n_train": "training photos", "penalty": "1 / C, the pull towards zero"},
     start={"n_train": SIZES[-1], "penalty": 100},
     alt="Accuracy of a probe by number of training photos, and by class",
 )
@@ -310,8 +310,8 @@ check("02.3", answer)
 
 # %% [markdown]
 # **02.4** From the recorded runs (`comparable(load_runs(backbone="pocket", dial=0.0))`, both of
-# `helpers.results`): how much does full fine-tuning gain over the probe on `digits` with 200
-# examples, averaged over the seeds that both have?
+# `helpers.results`): how many points does full fine-tuning gain over the probe on `digits` with
+# 200 examples, averaged over seeds that both have?
 
 # %%
 answer = ...

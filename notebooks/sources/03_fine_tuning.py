@@ -355,7 +355,7 @@ Markdown(fine_tuning.overfit_in_words(tiny))
 
 # %% [markdown]
 # When accuracy stands still while the loss rises, the network is wrong more *confidently*, not more
-# often. That matters if you use its probabilities, and is why the best weights are kept and not the last.
+# often. If you use its probabilities, choose the epoch by validation *loss*; here accuracy chooses.
 # Whether overfitting costs more than moving the network gains, only a comparison tells:
 # [06](06_dataset_size.ipynb).
 #
@@ -399,8 +399,8 @@ words = {"n_train": "training examples"}
 explore(draw_forgetting, task=tasks, n_train=sizes, labels=words, start={"n_train": 1000})
 
 # %% [markdown]
-# LoRA often loses most, because the old task is measured *through* the plug-in. But LoRA can be removed.
-# Live, on digits, in a few epochs:
+# LoRA often loses most here, measured *through* its plug-in; why is not tested ([13](13_language_models.ipynb):
+# less, on texts). But it can be removed. Live, on digits, in a few epochs:
 
 # %%
 task = load_task("digits", n_train=pick(full=200, fast=60), image_size=28)
@@ -428,7 +428,7 @@ Markdown(
 # - Sweep the learning rate in decades first. One that is far too high need not diverge.
 # - `requires_grad=False` does not freeze BatchNorm. Evaluation mode does, and must survive
 #   `model.train()`.
-# - On tiny data watch the validation *loss* as well, and keep the best weights.
+# - On tiny data watch validation *loss* too; probabilities need the epoch it chooses.
 # - Fine-tuning overwrites the base. LoRA and adapters change behaviour too, and can be unplugged.
 #
 # In numbers:
@@ -480,7 +480,7 @@ check("03.2", answer)
 # %% [markdown]
 # **03.3** Sometimes all weights should move while the BatchNorm statistics stay: with small batches,
 # for instance. Write `keep_statistics(model)`, to be called after `model.train()`, so that no running
-# statistic changes and everything else still trains. Hand in the function itself.
+# statistic changes, training uses them, and the rest still trains. Hand in the function itself.
 
 # %%
 answer = ...

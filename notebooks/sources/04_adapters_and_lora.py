@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Can a few small matrices do the work of a whole network?
 #
-# For storage yes, and the wider the network, the more they save. For accuracy mostly, LoRA more than
-# adapters. For the time and memory of training much less than the word *efficient* promises. LoRA and
+# For storage yes, and the wider the network, the more they save. For accuracy mostly: LoRA more than
+# adapters in our records, less in published ones on large networks. For the time and memory of training much less than the word *efficient* promises. LoRA and
 # adapters leave every pretrained weight as it is and train small matrices beside or behind the layers. A
 # task becomes a small file, and without it the base is bit for bit what it was.
 #
@@ -203,7 +203,7 @@ print(f"{count_parameters(adapted)[0]:,} numbers move")
 # Each square is a recorded situation: LoRA minus full fine-tuning, in points, paired by seed. It is
 # coloured where one is clearly ahead.
 #
-# **Predict first:** how many squares of ten are coloured at all?
+# **Predict first:** what share is coloured?
 
 # %%
 runs = crossings.recorded()
@@ -253,7 +253,7 @@ Markdown(
 # %% [markdown]
 # A shelf of many tasks needs the base as well, once. So the first task costs *more* than a full copy, and
 # each further one less. **Predict first:** on MiniLM, how many times smaller is the shelf with a hundred
-# tasks? Then choose `pocket`, a small network of our own, and raise the rank: **when does LoRA stop
+# tasks? Then choose `pocket`, a small network of our own, two tasks, and raise the rank: **when does LoRA stop
 # paying?**
 
 # %%
@@ -276,18 +276,18 @@ explore(
 # product to the weight, once, and it costs nothing. An adapter can't be merged, because its ReLU stands
 # between the two matrices.
 #
-# **Predict first:** which of the four is slowest on a single photo?
+# **Predict first:** which is slowest on a single photo?
 
 # %%
 merged = copy.deepcopy(library).merge_and_unload()
-served = {"plain": plain, "LoRA": net, "LoRA, merged": merged, "adapters": adapted}
+served = {"plain": plain, "plain again": plain, "LoRA": net, "LoRA, merged": merged, "adapters": adapted}
 repeats = pick(full=15, fast=3)
 speed = small_modules.latencies(served, X[:1], repeats).round(2)
 speed
 
 # %% [markdown]
-# Merged LoRA *is* the plain network with other numbers in it, so what those two rows differ by is noise.
-# Does it answer as the unmerged one does?
+# Merged LoRA *is* the plain network with other numbers. What the plain rows differ by is noise, and
+# [08](08_compute_and_latency.ipynb) has seen more. Does it answer as the unmerged one does?
 
 # %%
 gap = small_modules.difference(library, merged, unseen)

@@ -91,7 +91,8 @@ Markdown(planted.found(told["checks"]))
 print(in_words(advice))
 
 # %% [markdown]
-# "What to do next" names the race that would most likely change the answer, and its minutes.
+# *Out of fold*: by models that did not train on it. *AUC*: how well test is told from training, 0.5 by
+# chance. "What to do next" names the most telling race.
 #
 # ## 4. Measure, where it matters
 #
@@ -102,11 +103,12 @@ print(in_words(advice))
 # %%
 raced = advise(replace(request, measure=True, minutes=pick(full=1.5, fast=0.3)))
 measured = pd.DataFrame(raced.as_dict()["measured"])
-measured[["approach", "accuracy", "low", "high", "runs", "judged", "p_value", "seconds"]].round(3)
+columns = ["approach", "accuracy", "low", "high", "judged", "expected_below_best", "p_value"]
+measured[[*columns, "seconds"]].round(3)
 
 # %% [markdown]
-# `p_value` is McNemar's, against the leader, on the examples that both judged. Where it is large, these
-# can't tell the two apart. The race takes the most accurate on these examples, or a
+# `p_value` is McNemar's, from the shared examples on which only one of the two is right. A large one
+# can't tell them apart. The race takes the most accurate on these examples, or a
 # clearly cheaper one within half a point of it. The probe's number differs from section 3's, whose
 # folds train on more examples.
 
@@ -160,9 +162,8 @@ Markdown(advisor_scores.bought_in_words())
 # %% [markdown]
 # ## Try it
 #
-# Bars are 95 % intervals for one accuracy each; approaches judged on the same examples can be told
-# apart sooner. **From which size on is the best told from feature extraction? Does any size tell the
-# best two apart?**
+# Only approaches judged on as many examples as the leader are drawn: the same ones. Bars are 95 %
+# intervals. **From which size on do no bars overlap?**
 
 
 # %%
@@ -214,7 +215,8 @@ check("14.2", answer)
 
 # %% [markdown]
 # **14.3 Defend the choice.** Write `defended(measured)`: of a race's table, the name of the cheapest
-# approach (`seconds`) whose `p_value` is `0.05` or more. The leader's own is 1.
+# approach (`seconds`) whose `p_value` is `0.05` or more and whose `expected_below_best` (on shared
+# examples) is at most `0.005`, half a point.
 
 # %%
 answer = ...

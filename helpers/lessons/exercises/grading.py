@@ -71,6 +71,32 @@ def number(value: float | Callable[[], float], *, within: float = 0.0) -> Rule:
     return rule
 
 
+def points(value: Callable[[], float], *, within: float) -> Rule:
+    """Accept a number of points as `number` does; of its hundredth, a fraction, say so."""
+    exact, fraction = number(value, within=within), number(lambda: value() / 100, within=within)
+
+    def rule(answer: Any) -> bool | str:
+        verdict = exact(answer)
+        if verdict is False and fraction(answer) is True:
+            return "That is a fraction of one; points are wanted, a hundred times as many."
+        return verdict
+
+    return rule
+
+
+def signed(value: Callable[[], float], *, within: float) -> Rule:
+    """Accept a change as `number` does; where only the sign is wrong, say so."""
+    exact, turned = number(value, within=within), number(lambda: -value(), within=within)
+
+    def rule(answer: Any) -> bool | str:
+        verdict = exact(answer)
+        if verdict is False and turned(answer) is True:
+            return "The size is right, the sign is not: afterwards minus before, so a fall is < 0."
+        return verdict
+
+    return rule
+
+
 def choice(value: str | Callable[[], str]) -> Rule:
     """Accept a word or a letter, whatever its case and the space around it."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from helpers.backbones import load_backbone
-from helpers.lessons.exercises.grading import Exercise, number
+from helpers.lessons.exercises.grading import Exercise, number, signed
 from helpers.lessons.network_inspection import imagenet_samples, stage_table
 
 LITE = "efficientnet_lite0"
@@ -53,7 +53,7 @@ ANSWERS = {
         praise="So a network frozen by requires_grad alone drifts. Notebook 03 shows the damage.",
     ),
     "01.4": Exercise(
-        number(upside_down, within=0.03),
+        signed(upside_down, within=0.03),
         hints=(
             "Call log_probabilities twice and take the column of the right class for each picture.",
             "The mean over each of wrong[each, labels] − scores[each, labels].",

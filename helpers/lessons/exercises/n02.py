@@ -3,15 +3,15 @@
 from typing import Any
 
 from helpers.backbones import load_backbone
-from helpers.lessons.exercises.grading import Exercise, choice, number, recorded
+from helpers.lessons.exercises.grading import Exercise, choice, number, points, recorded
 from helpers.results.statistics import paired_gain
 from helpers.vocabulary import FEATURE_EXTRACTION, FULL_FINE_TUNING
 
 
 def recorded_gain() -> float:
-    """Gain of full fine-tuning over the probe on digits at 200 examples, from the records."""
+    """Points that full fine-tuning gains on the probe, digits, 200 examples, from the records."""
     runs = recorded(backbone="pocket", task="digits", n_train=200)
-    return paired_gain(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)["mean"].iloc[0]
+    return 100 * paired_gain(runs, FULL_FINE_TUNING, FEATURE_EXTRACTION)["mean"].iloc[0]
 
 
 def all_statistics(names: Any) -> bool | str:
@@ -52,11 +52,11 @@ ANSWERS = {
         praise="Statistics only, and no weight: that is the trap.",
     ),
     "02.4": Exercise(
-        number(recorded_gain, within=0.02),
+        points(recorded_gain, within=0.02),
         hints=(
             "`paired_gain` takes the runs and two names of approaches.",
             "Keep the rows of digits with 200 examples, then "
-            "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its column is `mean`.",
+            "`paired_gain(runs, 'full_fine_tuning', 'feature_extraction')`; its `mean`, times 100.",
         ),
         praise="Digits are far from products: here the frozen base leaves much unseen.",
     ),
