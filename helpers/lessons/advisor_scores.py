@@ -151,10 +151,10 @@ def after_the_race(first: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if other is None:
         said += f" *{names[0]}* was not measured in these minutes."
     else:
-        p = other["p_value"]
+        p, both = other["p_value"], min(lead["judged"], other["judged"])  # judged in one order
         said += (
             f" Measured, they get {lead['accuracy']:.3f} and {other['accuracy']:.3f} right. On the "
-            f"{other['judged']} examples that both judged, the difference "
+            f"{both} examples that both judged, the difference "
             f"{'is clear' if p < 0.05 else 'may be luck'} (p = {p:.2g})."
         )
     return f"{said} What was expected came from other tasks, what was measured from yours."
@@ -164,9 +164,11 @@ def plot_test_size(measured: pd.DataFrame, n: int) -> Picture:
     """Draw the 95 % interval that n test examples leave around each measured accuracy.
 
     measured: a race's table, the leader first. Only approaches judged on as many examples as the
-    leader are drawn: every race judges them in the same order, so they are the same examples.
+    leader are drawn: every race judges them in the same order, so they are the same examples. Where
+    the leader is alone with its number, all are drawn.
     """
-    measured = measured[measured["judged"] == measured["judged"].iloc[0]]
+    alike = measured[measured["judged"] == measured["judged"].iloc[0]]
+    measured = alike if len(alike) > 1 else measured
     made, ax = figure(f"What {n:,} test examples can tell", height=3.6)
     styles = looks(measured["approach"])
     for place, row in enumerate(measured.itertuples()):

@@ -270,7 +270,7 @@ def balance_in_words(
         said = model.fit(*train).predict(test[0])
         alike = balanced_accuracy_score(test[1], said)
         found = (f"{np.sum((said == label) & (test[1] == label))} of {np.sum(test[1] == label)} "
-                 f"found of {classes[label]}" for label in (most, least))  # fmt: skip
+                 f"test photos of {classes[label]} found" for label in (most, least))  # fmt: skip
         lines.append(f"- {words}: accuracy **{np.mean(said == test[1]):.3f}**, mean over classes "
                      f"**{alike:.3f}**; {', '.join(found)}")  # fmt: skip
     return "\n".join(lines)

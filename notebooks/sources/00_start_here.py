@@ -25,8 +25,8 @@ from helpers.vocabulary import label_of
 # %% [markdown]
 # The verdicts below come from recorded runs on many data sets; notebook 15 has all 28. Brackets are 95 %
 # intervals over data sets, a hundredth of accuracy is one point. **Holds** and **fails**: the interval lies
-# on one side of the claim's margin; **undecided**: it spans the margin. *Where that is highest* names the
-# situation with the largest value: below zero, the claim fits nowhere.
+# on one side of the claim's margin; **undecided**: it spans it. *Where that is highest* names the
+# situation with the largest value, without a bracket; below zero, none has a gain.
 
 # %%
 Markdown(verdict_box(22, 26, 25, 28))
@@ -61,8 +61,8 @@ plot_approaches()
 # ## The photos
 #
 # Ten kinds of clothing, photographed by volunteers; we train on 200 photos. The network,
-# EfficientNet-Lite0, was trained on a million photos of ImageNet. The line below says whether this
-# machine has all the photos or the sample of the clone.
+# EfficientNet-Lite0, was trained on a million photos of ImageNet. The first line printed says which photos
+# are here.
 
 # %%
 n_train = pick(full=200, fast=60)

@@ -2,7 +2,8 @@
 # # Can a few small matrices do the work of a whole network?
 #
 # For storage yes, and the wider the network, the more they save. For accuracy mostly: LoRA more than
-# adapters in our records, less in published ones on large networks. For the time and memory of training much less than the word *efficient* promises. LoRA and
+# adapters in our records, less in published ones on large networks. For the time and memory of training
+# much less than the word *efficient* promises. LoRA and
 # adapters leave every pretrained weight as it is and train small matrices beside or behind the layers. A
 # task becomes a small file, and without it the base is bit for bit what it was.
 #
@@ -253,8 +254,8 @@ Markdown(
 # %% [markdown]
 # A shelf of many tasks needs the base as well, once. So the first task costs *more* than a full copy, and
 # each further one less. **Predict first:** on MiniLM, how many times smaller is the shelf with a hundred
-# tasks? Then choose `pocket`, a small network of our own, two tasks, and raise the rank: **when does LoRA stop
-# paying?**
+# tasks? Then choose `pocket`, a small network of our own, two tasks, and raise the rank: **when does LoRA
+# stop paying?**
 
 # %%
 networks = ["minilm", "efficientnet_lite0", "pocket"]
@@ -280,7 +281,8 @@ explore(
 
 # %%
 merged = copy.deepcopy(library).merge_and_unload()
-served = {"plain": plain, "plain again": plain, "LoRA": net, "LoRA, merged": merged, "adapters": adapted}
+served = {"plain": plain, "plain again": plain, "LoRA": net, "LoRA, merged": merged,
+          "adapters": adapted}  # fmt: skip
 repeats = pick(full=15, fast=3)
 speed = small_modules.latencies(served, X[:1], repeats).round(2)
 speed

@@ -82,10 +82,8 @@ lite = load_backbone("efficientnet_lite0", size=96)
 X, unseen = (lite.prepare(torch.tensor(part.inputs)) for part in (task.train, task.test))
 y, truth = torch.tensor(task.train.labels), torch.tensor(task.test.labels)
 curves, seconds = [], {}
-for name, *rates, known in (
-    ("full_fine_tuning", 2e-4, 2e-3, True),
-    ("from_scratch", 3e-3, 3e-3, False),
-):
+for name, *rates, known in (("full_fine_tuning", 2e-4, 2e-3, True),
+                            ("from_scratch", 3e-3, 3e-3, False)):  # fmt: skip
     torch.manual_seed(0)
     started = time.process_time()
     reached = train(network(10, known), *rates, epochs, learns=not known)

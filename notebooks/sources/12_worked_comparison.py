@@ -146,7 +146,8 @@ bill = trade_offs.bill(runs)
 
 def draw_race(situation):
     own = product_photos.at(bill, places[situation])
-    return trade_offs.plot_front(own, "seconds", title=situation, xlabel="processor seconds (log scale)")
+    words = {"title": situation, "xlabel": "processor seconds (log scale)"}
+    return trade_offs.plot_front(own, "seconds", **words)
 
 
 explore(draw_race, situation=list(places), start={"situation": product_photos.busiest(runs)})

@@ -162,8 +162,7 @@ Markdown(advisor_scores.bought_in_words())
 # %% [markdown]
 # ## Try it
 #
-# Only approaches judged on as many examples as the leader are drawn: the same ones. Bars are 95 %
-# intervals. **From which size on do no bars overlap?**
+# Drawn are approaches judged on the leader's examples. **From which size on do no bars overlap?**
 
 
 # %%
