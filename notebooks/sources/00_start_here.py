@@ -187,16 +187,15 @@ print(coverage(runs))
 
 # %%
 def draw(n_train, race):
-    shown = curves[(curves.n_train == n_train) & (curves.race == race)]
+    every = curves[curves.race == race]  # limits hold still while the slider moves
+    shown = every[every.n_train == n_train]
     if shown.empty:
-        sizes = ", ".join(f"{n:,}" for n in sorted(curves.n_train[curves.race == race].unique()))
+        sizes = ", ".join(f"{n:,}" for n in sorted(every.n_train.unique()))
         return f"{race}: no run with {n_train:,} examples. Recorded: {sizes} examples."
     made = plot_race(shown, "seconds", title=f"{race}, {n_train:,} examples")
-    every = curves[curves.race == race]  # its limits hold still while the slider moves
-    ends = every.seconds.min() / 2, every.seconds.max() * 2
     bottom, top = every[["mean", "low"]].min().min(), every[["mean", "high"]].max().max()
-    made.axes[0].set(xlim=ends, ylim=(bottom - 0.03, top + 0.03))
-    made.axes[0].set_xlabel("processor seconds (log scale)")
+    made.axes[0].set(xlim=(every.seconds.min() / 2, every.seconds.max() * 2),
+                     ylim=(bottom - 0.03, top + 0.03), xlabel="processor seconds (log scale)")  # fmt: skip
     log_axis(made.axes[0])
     return made
 
