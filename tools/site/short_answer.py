@@ -72,7 +72,8 @@ def _pixels() -> str:
         rows.append(f"  | {' | '.join(cells)} | {_interval(gap)}{word} |")
     more = "" if from_on is None else f"; with {from_on:,} photos moved weights gained more"
     return "\n".join([
-        f"**Photos: give the network the size of pictures that it was made for{more}.** Points "
+        "**Photos: while they are few, pictures of the size that the network was made for are the "
+        f"cheapest gain{more}.** Points "
         "gained on a frozen network that reads small pictures, on clothing, over three draws or "
         f"more (95 % interval), and processor seconds of a training{_together(runs)} "
         "([12](notebooks/12_worked_comparison.ipynb)):", "",
@@ -89,7 +90,7 @@ def _together(runs: pd.DataFrame) -> str:
     return (
         f"; both together, {phrase_of(best['approach'])} at {best['image_size']} pixels with "
         f"{best['n_train']:,} photos, {best['points']:+.1f} for {best['seconds']:,.0f} s "
-        f"({draws(best['runs'])})"
+        f"({draws(best['runs'], best['n_train'])})"
     )
 
 
