@@ -102,10 +102,13 @@ def _comparison(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _block(name: str, own: pd.DataFrame) -> dict[str, Any]:
-    """A sweep with its trials. Runs are declared as far as the records tell which are wanted."""
+    """A sweep with its trials. Runs are declared as far as the records tell which are wanted.
+
+    One that diverged is done.
+    """
     steps = sweeps.steps_of(name)
     asked = {sweeps.identity(config) for step in steps for config in sweeps.cells(step, own)}
-    done = asked & set(own["run_id"])
+    done = asked & {*own["run_id"], *records.diverged()}
     rows = own[own["sweep"].isin(steps)]
     waited = rows["prepare_seconds"] + rows["train_seconds"]
     on_cpu = rows["device"].str.startswith("cpu")

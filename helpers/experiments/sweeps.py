@@ -59,11 +59,16 @@ def cells(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
     return _ordered((plan.ready | plan.waiting).values())
 
 
-def missing(name: str, runs: pd.DataFrame | None = None) -> list[RunConfig]:
-    """List the sweep's runs that are not recorded, in the order they are run."""
-    scores = scores_of(runs)
-    plan = make_plan(name, scores, records.diverged())
-    open_runs = [config for run, config in plan.ready.items() if run not in scores]
+def missing(
+    name: str, runs: pd.DataFrame | None = None, path: Path | None = None
+) -> list[RunConfig]:
+    """List the sweep's runs that are not recorded, in the order they are run.
+
+    A run that diverged has its answer. path: the file of runs beside which these are noted.
+    """
+    scores, diverged = scores_of(runs), records.diverged(path)
+    plan = make_plan(name, scores, diverged)
+    open_runs = [config for run, config in plan.ready.items() if run not in {*scores, *diverged}]
     return _ordered([*open_runs, *plan.waiting.values()])
 
 
@@ -120,7 +125,7 @@ def run_sweep(
             outcome.done += len(now) - len(failures)
             outcome.failed += failures.values()
             if len(now) < len(jobs):  # cut off by the limit
-                outcome.left = len(missing(name, records.load_runs(path, schema=None)))
+                outcome.left = len(missing(name, records.load_runs(path, schema=None), path))
                 return outcome
             budget = budget if budget is None else budget - len(now)
     # Whatever still waits lacks a trial that failed, or had all of them diverge.

@@ -222,7 +222,13 @@ def test_only_what_is_missing_runs(sweep, path, log):
     lines = path.read_bytes().splitlines(keepends=True)
     gone = [line for line in lines if b",50," in line and b",adapter," in line]
     path.write_bytes(b"".join(line for line in lines if line not in gone))
-    assert len(gone) == len(sweeps.missing("toy", load(path))) == 3
+    assert len(gone) == len(open_runs := sweeps.missing("toy", load(path))) == 3
+    # A run that diverged has its answer, and a sweep that has no other left is whole.
+    other = path.with_name("elsewhere") / path.name
+    other.parent.mkdir()
+    for config in open_runs:
+        records.append_diverged(sweeps.identity(config), "toy", other)
+    assert sweeps.missing("toy", load(path), other) == []
     assert sweeps.run_sweep("toy", path=path, run=partial(fake, log=log)).done == 3
     assert sorted(calls(log)) == [f"adapter 50 {seed} 0.003" for seed in range(3)]
 
