@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from helpers.results.learning_curves import WHOLE, Measured, additive, whole_situations
+from helpers.results.learning_curves import WHOLE, Measured, whole_situations
+from helpers.results.statistics import additive
 
 MARGIN = 0.005  # approaches expected this near the best count as equal
 CHEAPER = 1.5  # an approach is clearly cheaper where it costs less by this factor

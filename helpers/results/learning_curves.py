@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.decision import Situation
+from helpers.results.statistics import additive
 from helpers.storage.results_file import ResultsFile
 from helpers.tasks import TASKS, family
 from helpers.vocabulary import (
@@ -195,26 +196,6 @@ def whole_situations(table: pd.DataFrame, names: Collection[str] = WHOLE) -> pd.
     """
     named = table["approach"].isin(names).groupby(table["case"]).transform("sum")
     return table[named == len(names)]
-
-
-def additive(values: pd.DataFrame, weights: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:
-    """Fit value = row + column by least squares, NaN left out; (row, column), columns mean 0.
-
-    weights: of the columns, 1 where None. The fit goes back and forth until nothing moves.
-    """
-    known = values.notna().to_numpy()
-    table = np.where(known, values.to_numpy(float), 0.0)
-    weigh = known * (1.0 if weights is None else weights.to_numpy(float))
-    column = np.zeros(table.shape[1])
-    for _ in range(1 if known.all() else 500):
-        row = (weigh * (table - column)).sum(1) / weigh.sum(1)
-        # Centring keeps what the two share in the rows.
-        moved = (known * (table - row[:, None])).sum(0) / known.sum(0)
-        moved -= np.average(moved, weights=weights)
-        if np.abs(moved - column).max() < 1e-12:
-            break
-        column = moved
-    return pd.Series(row, values.index), pd.Series(column, values.columns)
 
 
 def comparable(runs: pd.DataFrame, least_seeds: int | None = None) -> pd.DataFrame:

@@ -218,15 +218,41 @@ def pair(
     return ours.merge(theirs[[*on, *values]], on=on, suffixes=("", "_theirs"))
 
 
+def additive(values: pd.DataFrame, weights: pd.Series | None = None) -> tuple[pd.Series, pd.Series]:
+    """Fit value = row + column by least squares, NaN left out; (row, column), columns mean 0.
+
+    weights: of the columns, 1 where None. The fit goes back and forth until nothing moves.
+    """
+    known = values.notna().to_numpy()
+    table = np.where(known, values.to_numpy(float), 0.0)
+    weigh = known * (1.0 if weights is None else weights.to_numpy(float))
+    column = np.zeros(table.shape[1])
+    for _ in range(1 if known.all() else 500):
+        row = (weigh * (table - column)).sum(1) / weigh.sum(1)
+        # Centring keeps what the two share in the rows.
+        moved = (known * (table - row[:, None])).sum(0) / known.sum(0)
+        moved -= np.average(moved, weights=weights)
+        if np.abs(moved - column).max() < 1e-12:
+            break
+        column = moved
+    return pd.Series(row, values.index), pd.Series(column, values.columns)
+
+
 def preferred_arms(runs: pd.DataFrame, by: Sequence[str], arm: str) -> pd.DataFrame:
-    """The rows of the `arm` with the best mean validation accuracy in each situation `by`.
+    """The rows of the `arm` with the best validation accuracy in each situation `by`.
 
     Picked by the test accuracy that they are then judged by, arms would look better than they are.
+    Means are on equal seeds (`additive`): an arm that ran on the easy ones alone is not preferred.
     """
-    means = runs.groupby([*by, arm], observed=True)["val_accuracy"].mean().reset_index()
-    ranked = means.sort_values([*by, "val_accuracy", arm], kind="stable")
-    best = ranked.drop_duplicates(list(by), keep="last")
-    return runs.merge(best[[*by, arm]], on=[*by, arm])
+    if runs.empty:
+        return runs
+    means = {
+        place: additive(own.pivot_table("val_accuracy", arm, "seed", observed=True))[0]
+        for place, own in runs.groupby(list(by), observed=True)
+    }
+    best = [(*place, max(own.sort_index().index, key=lambda name: (own[name].round(9), name)))
+            for place, own in means.items()]  # fmt: skip
+    return runs.merge(pd.DataFrame(best, columns=[*by, arm]), on=[*by, arm])
 
 
 def paired_gain(

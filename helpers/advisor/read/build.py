@@ -136,10 +136,10 @@ def _check_classes(root: Path, classes: Sequence[str], listed: Listed) -> None:
     if n == 0:
         raise UserError(f"{root} holds no labelled example; name a folder or table that does")
     if len(classes) == 1:
-        left_out = " ".join(one.found for one in listed.findings)
+        left_out = "; ".join(one.found.rstrip(".") for one in listed.findings)
         raise UserError(
             f"{root} has a single class, {classes[0]!r}; a classifier needs examples of two or more"
-            + (f". {left_out}" if left_out else "")
+            + (f" ({left_out})" if left_out else "")
         )
     if n > 20 and len(classes) > n / 2:
         raise UserError(

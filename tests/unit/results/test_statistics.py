@@ -16,6 +16,7 @@ from helpers.results.statistics import (
     mean_interval,
     pair,
     paired_gain,
+    preferred_arms,
     t_half_width,
     t_p_value,
     wilson_interval,
@@ -185,3 +186,12 @@ def test_coverage_says_what_there_is():
     assert "1 to 2 seeds" in words
     assert "1 task," in words
     assert "yet" in coverage(table[:0])
+
+
+def test_the_preferred_arm_is_the_better_on_the_seeds_that_both_have():
+    """Ahead on every shared seed, and behind by the plain mean: the other ran on the easy one."""
+    scores = {"lora": [0.90, 0.80, 0.80], "adapter": [0.88]}
+    rows = [{"task": "digits", "approach": name, "seed": seed, "val_accuracy": value}
+            for name, values in scores.items() for seed, value in enumerate(values)]  # fmt: skip
+    found = preferred_arms(pd.DataFrame(rows), ["task"], "approach")
+    assert set(found["approach"]) == {"lora"} and len(found) == 3
