@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.registry import unknown_name
+from helpers.registry import closest_name, unknown_name
 from helpers.results.schema import SCHEMA
 from helpers.tasks import train_examples
 from helpers.vocabulary import (
@@ -252,5 +252,8 @@ def get_sweep(name: str) -> Sweep:
             f"again; the open sweeps are: {', '.join(SWEEPS)}"
         )
     if plain not in SWEEPS or (name != plain and not SWEEPS[plain].tuned):
-        raise unknown_name("sweep", name, SWEEPS)
+        error = unknown_name("sweep", name, SWEEPS)
+        if closest_name(name, SWEEPS) is None:
+            raise error  # it lists them
+        raise UserError(f"{error}; the open sweeps are: {', '.join(SWEEPS)}")
     return SWEEPS[plain]

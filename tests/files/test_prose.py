@@ -132,7 +132,7 @@ def test_the_pages_script_looks_into_no_sentence():
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("photo", "did you mean 'photos'?"),
+        ("photo", f"did you mean 'photos'?; the open sweeps are: {', '.join(grids.SWEEPS)}"),
         ("zzzz", f"choose one of: {', '.join(sorted(grids.SWEEPS))}"),
         # A closed sweep is no suggestion: it would be refused.
         ("anchorr", f"choose one of: {', '.join(sorted(grids.SWEEPS))}"),
@@ -142,6 +142,14 @@ def test_a_sweep_that_is_not_there_is_suggested_or_listed(name, told):
     with pytest.raises(UserError) as raised:
         grids.get_sweep(name)
     assert str(raised.value) == f"there is no sweep {name!r}; {told}"
+
+
+@pytest.mark.parametrize("name", ["photo", "zzzz"])
+def test_whether_sweeps_are_listed_does_not_hang_on_words(name, monkeypatch):
+    monkeypatch.setattr(grids, "unknown_name", lambda *_: UserError("choose; choose something"))
+    with pytest.raises(UserError) as raised:
+        grids.get_sweep(name)
+    assert ("the open sweeps are:" in str(raised.value)) == (name == "photo")
 
 
 def test_the_closest_name_is_the_one_that_is_suggested():
