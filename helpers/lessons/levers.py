@@ -14,7 +14,7 @@ from helpers.vocabulary import CLASSICAL, FEATURE_EXTRACTION, FROM_SCRATCH, labe
 ENDS = ("points", "low", "high")
 NO_LEVER = (CLASSICAL, FROM_SCRATCH)  # they don't start from the pretrained network
 BAR_FROM = 3  # draws; two bound next to nothing
-SAME_PHOTOS = " (all there are: bars over trainings)"
+SAME_PHOTOS = "all there are: bars over trainings"  # beside a number of photos, in figures
 
 
 def levers(
@@ -69,7 +69,7 @@ def plot_levers(runs: pd.DataFrame) -> Picture:
                  for r in own.itertuples()]  # fmt: skip
         ax.set_yticks(range(len(names)), names)
         ax.axvline(0, color="#333333", lw=1)
-        words = f"{n:,} photos{SAME_PHOTOS if whole_list(n) else ''}, "
+        words = f"{n:,} photos{f' ({SAME_PHOTOS})' if whole_list(n) else ''}, "
         words += f"beside feature extraction at {own['start'].iloc[0]} px"
         ax.set_title(words, loc="left", size="medium", weight="normal")
     axes[-1, 0].set_xlabel("points gained (bar: 95 % interval, from three draws on)")
@@ -119,11 +119,8 @@ def _level_with(runs: pd.DataFrame, own: pd.DataFrame, way: pd.Series) -> str:
     if others.empty:
         return ""
     second = others.loc[others["points"].idxmax()]
-    if clearly_ahead(runs, way, second):
-        return ""
-    few = min(way.runs, second.runs) < BAR_FROM
-    word = "level with" if few else "not clearly ahead of"
-    return f", {word} *{label_of(second.approach)}* ({second.points:+.1f})"
+    word = unsure_lead(runs, way, second)
+    return f", {word} *{label_of(second.approach)}* ({second.points:+.1f})" if word else ""
 
 
 def _cheapest_words(runs: pd.DataFrame, own: pd.DataFrame, sharp: pd.Series, way: pd.Series) -> str:
@@ -201,10 +198,15 @@ def draws(runs: int, n_train: int = 0) -> str:
     return f"one {kind}" if runs == 1 else f"{runs} {kind}s"
 
 
-def clearly_ahead(runs: pd.DataFrame, first: pd.Series, second: pd.Series) -> bool:
-    """Tell whether three seeds or more put one row of `levers` ahead of another, by interval."""
+def unsure_lead(runs: pd.DataFrame, first: pd.Series, second: pd.Series) -> str:
+    """How a row of `levers` stands to one with a lower mean; "" where it is clearly ahead.
+
+    Clearly: by the interval over three seeds or more.
+    """
     gap = points_apart(runs, first, second)
-    return len(gap) >= BAR_FROM and mean_interval(gap)[1] > 0
+    if len(gap) >= BAR_FROM and mean_interval(gap)[1] > 0:
+        return ""
+    return "level with" if min(first["runs"], second["runs"]) < BAR_FROM else "not clearly ahead of"
 
 
 def points_apart(runs: pd.DataFrame, first: pd.Series, second: pd.Series) -> pd.Series:

@@ -13,10 +13,10 @@ from helpers.lessons.levers import (
     BAR_FROM,
     NO_LEVER,
     SAME_PHOTOS,
-    clearly_ahead,
     draws,
     levers_compared,
     points_apart,
+    unsure_lead,
     whole_list,
 )
 from helpers.lessons.photos import NETWORK, PHOTOS, SIDE, features, fit_live, linear_model
@@ -167,7 +167,7 @@ def plot_sizes(runs: pd.DataFrame) -> Picture:
     log_axis(ax)
     mark_sizes(ax, table["n_train"])
     most = table["n_train"].max()
-    all_of = f"; {most:,} are {SAME_PHOTOS.strip(' ()')}" if whole_list(most) else ""
+    all_of = f"; {most:,} are {SAME_PHOTOS}" if whole_list(most) else ""
     ax.set(xlabel=f"training photos (log scale{all_of})", ylabel="test accuracy")
     legend_beside(ax, "bar: 95 % interval; hollow:\nunder three runs, no interval")
     return made
@@ -303,12 +303,8 @@ def _recorded_falls() -> list[str]:
         "- Groceries as recorded, plain accuracy on the test less that on the published validation "
         "list, in points (95 % interval over draws)"
     )
-    end = (
-        "."
-        if clear
-        else ". No fall is clear: that list is no part of the training list, and about as hard."
-    )
-    return [f"{lead}: {', '.join(told)}{end}"] if told else []
+    end = "" if clear else " No fall is clear; that list is no part of the training list."
+    return [f"{lead}: {', '.join(told)}.{end}"] if told else []
 
 
 def shifted_elsewhere() -> str:
@@ -338,9 +334,8 @@ def to_ship(runs: pd.DataFrame) -> str:
         near = own[own["mean"] >= top["mean"] - 0.02]
         enough = near.loc[near["seconds"].idxmin()]
         said = f"- **{n:,} photos**: {_candidate(top)} has the highest mean"
-        if second.name != enough.name and not clearly_ahead(runs, top, second):
-            few = min(top["runs"], second["runs"]) < BAR_FROM
-            word = "level with" if few else "not clearly ahead of"
+        word = unsure_lead(runs, top, second)
+        if word and second.name != enough.name:
             said += f", {word} {_candidate(second)}"
         if enough.name != top.name:
             said += f"; {_candidate(enough)} {_whether_enough(runs, enough, top)}"
@@ -355,13 +350,11 @@ def to_ship(runs: pd.DataFrame) -> str:
 
 def _whether_enough(runs: pd.DataFrame, cheap: pd.Series, top: pd.Series) -> str:
     """Whether three draws or more show that it lies within two points of the best."""
-    gap = points_apart(runs, cheap, top)
-    mean, low, high = mean_interval(gap)
+    gap, unsure = points_apart(runs, cheap, top), "lies within two points by the mean, not shown"
     if len(gap) < BAR_FROM:
-        return "lies within two points by the mean, not shown"
-    if low >= -2:
-        return "is enough"
-    return f"lies within two points by the mean, not shown: {mean:+.1f} ({low:+.1f} to {high:+.1f})"
+        return unsure
+    mean, low, high = mean_interval(gap)
+    return "is enough" if low >= -2 else f"{unsure}: {mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def _candidate(row: pd.Series) -> str:

@@ -73,26 +73,25 @@ def number(value: float | Callable[[], float], *, within: float = 0.0) -> Rule:
 
 def points(value: Callable[[], float], *, within: float) -> Rule:
     """Accept a number of points as `number` does; of its hundredth, a fraction, say so."""
-    exact, fraction = number(value, within=within), number(lambda: value() / 100, within=within)
-
-    def rule(answer: Any) -> bool | str:
-        verdict = exact(answer)
-        if verdict is False and fraction(answer) is True:
-            return "That is a fraction of one; points are wanted, a hundred times as many."
-        return verdict
-
-    return rule
+    told = "That is a fraction of one; points are wanted, a hundred times as many."
+    return _number_but(value, lambda: value() / 100, told, within)
 
 
 def signed(value: Callable[[], float], *, within: float) -> Rule:
     """Accept a change as `number` does; where only the sign is wrong, say so."""
-    exact, turned = number(value, within=within), number(lambda: -value(), within=within)
+    told = "The size is right, the sign is not: afterwards minus before, so a fall is < 0."
+    return _number_but(value, lambda: -value(), told, within)
+
+
+def _number_but(
+    value: Callable[[], float], mistaken: Callable[[], float], told: str, within: float
+) -> Rule:
+    """Accept a number as `number` does; of one that comes of a common mistake, say what is told."""
+    right, common = number(value, within=within), number(mistaken, within=within)
 
     def rule(answer: Any) -> bool | str:
-        verdict = exact(answer)
-        if verdict is False and turned(answer) is True:
-            return "The size is right, the sign is not: afterwards minus before, so a fall is < 0."
-        return verdict
+        verdict = right(answer)
+        return told if verdict is False and common(answer) is True else verdict
 
     return rule
 

@@ -12,7 +12,9 @@ from helpers.lessons.exercises.grading import (
     answers,
     choice,
     number,
+    points,
     predicted,
+    signed,
 )
 
 
@@ -179,3 +181,11 @@ def head_loop(parameters, counts):
 )
 def test_each_bug_of_the_loop_is_named(parameters, counts, words):
     assert words in check.judge("03.2", head_loop(parameters, counts)).message
+
+
+def test_a_common_mistake_is_told_and_nothing_else():
+    gained, changed = points(lambda: 21.5, within=0.02), signed(lambda: -0.4, within=0.03)
+    assert gained(21.5) is True and "points are wanted" in gained(0.215)
+    assert gained(3.0) is False and gained(-21.5) is False
+    assert changed(-0.4) is True and "sign is not" in changed(0.4)
+    assert changed(0.1) is False and "number is wanted" in changed("fall")
